@@ -1,0 +1,23 @@
+"""Typed, functional reverse-mode automatic differentiation around an explicit tape.
+
+    record : f, inputs -> Tape        what a call of f computed, entry by entry, as a value
+    grad   : f -> (x -> gradient)     in the shape and with the static type of x
+
+Write a model on ``Real`` numbers with the functions of ``tapegrad.math``; it runs on plain floats,
+and ``grad``, ``value_and_grad``, ``partials`` and ``record`` take it as it is.
+"""
+
+from tapegrad import errors, math
+from tapegrad.choice import stop_gradient, where
+from tapegrad.labels import label, scope
+from tapegrad.recording import Condition, Real, Scalar, Var
+from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
+from tapegrad.transforms import ValueAndGrad, grad, partials, record, value_and_grad
+
+__all__ = [
+    "Apply", "Condition", "Constant", "Guard", "Input", "Node", "Real", "Scalar", "Tape",
+    "ValueAndGrad", "Var", "errors", "grad", "label", "math", "partials", "record", "scope",
+    "stop_gradient", "value_and_grad", "where",
+]  # fmt: skip
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Readings of a tape, one file each; they know tapes and rows, and nothing of each other."""

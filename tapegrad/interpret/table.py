@@ -1,0 +1,76 @@
+"""The tape as text: a Wengert table, one line an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tapegrad.primitive import Operand, Traced
+from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
+from tapegrad.text import number, visible
+
+__all__ = ["table"]
+
+_HEAD, _TAIL = 40, 20
+_TITLES = ("slot", "operation", "operands", "value", "cotangent", "label", "scope", "line")
+
+
+def table(tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None]) -> str:
+    """Slot, operation, operands, value, cotangent, label, scope and line of each entry.
+
+    The middle of a long tape is left out, and said to be; a column with nothing in it is, too.
+    """
+    elided = len(tape) > _HEAD + _TAIL
+    slots = range(_HEAD) if elided else range(len(tape))
+    rows = [_TITLES, *_rows(tape, cotangents, slots)]
+    if elided:
+        rows += _rows(tape, cotangents, range(len(tape) - _TAIL, len(tape)))
+    lines = _aligned(rows)
+    if elided:
+        lines.insert(_HEAD + 1, f"... {len(tape) - _HEAD - _TAIL:,} entries ...")
+    return "\n".join(lines)
+
+
+def _rows(
+    tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None], slots: range
+) -> Iterator[tuple[str, ...]]:
+    for slot in slots:
+        node = tape[slot]
+        cotangent = "" if isinstance(node, Constant) else shown(cotangents[slot])
+        name = " ".join(filter(None, (_name(node), "(output)" * (slot in tape.outputs))))
+        scope = "/".join(map(visible, tape.scope(slot)))
+        yield f"%{slot}", *_operation(node), cotangent, name, scope, str(tape.site(slot) or "")
+
+
+def _operation(node: Node) -> tuple[str, str, str]:
+    """The operation, its operands and its value."""
+    match node:
+        case Apply():
+            static = "".join(f" {value}" for value in node.static)
+            operands = " ".join(f"%{operand}" for operand in node.operands) + static
+            return node.primitive.name.rstrip("_"), operands, shown(node.value)
+        case Guard():
+            return "guard", f"%{node.operand}", str(node.outcome)
+        case Input():
+            return "input", "", shown(node.value)
+        case Constant():
+            return "constant", "", shown(node.value)
+
+
+def _name(node: Node) -> str:
+    label = "" if isinstance(node, Guard) else visible(node.label or "")
+    return label or (visible(node.path) if isinstance(node, Input) else "")
+
+
+def shown(value: Operand | None) -> str:
+    """A number, or the number that a traced one stands for."""
+    if value is None:
+        return ""
+    return number(value._primal() if isinstance(value, Traced) else value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

@@ -1,0 +1,393 @@
+"""The standard library's ``math``, differentiable.
+
+``from tapegrad import math`` in place of ``import math`` is the whole port of a scalar program:
+the same names and signatures, floats in and floats out, traced numbers in and traced numbers out.
+Where the library raises ``ValueError`` or ``OverflowError`` for a float, these return what IEEE
+754 does: nan outside the domain, an infinity at a pole or on overflow.
+
+Beyond the library: ``sigmoid``, ``softplus``, ``logsigmoid``, ``relu``, ``sign``, ``logaddexp``,
+``logsumexp``, ``maximum``, ``minimum``, ``norm_cdf``, ``norm_pdf``, ``sum``, ``dot``, ``mean``,
+``digamma``, ``polygamma``. ``sum``, ``maximum``, ``minimum`` and ``sqrt`` are the spellings that
+type checkers follow, where ``builtins.sum``, ``max``, ``min`` and ``x ** 0.5`` lose the type.
+"""
+
+from __future__ import annotations
+
+import math as _math
+from collections.abc import Callable, Iterable
+from math import comb, e, factorial, gcd, inf, isqrt, lcm, nan, perm, pi, tau
+from typing import Protocol, TypeVar, cast, overload
+
+from tapegrad import floats, gammas, ops, special
+from tapegrad.errors import TracedNumberError
+from tapegrad.positions import here
+from tapegrad.primitive import Operand, Primitive
+from tapegrad.recording import Condition, Var, condition
+
+__all__ = [
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "comb", "copysign",
+    "cos", "cosh", "degrees", "digamma", "dist", "dot", "e", "erf", "erfc", "exp", "exp2", "expm1",
+    "fabs", "factorial", "floor", "fma", "fmod", "frexp", "fsum", "gamma", "gcd", "hypot", "inf",
+    "isclose", "isfinite", "isinf", "isnan", "isqrt", "lcm", "ldexp", "lgamma", "log", "log10",
+    "log1p", "log2", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum", "modf",
+    "nan", "nextafter", "norm_cdf", "norm_pdf", "perm", "pi", "polygamma", "pow", "prod",
+    "radians", "relu", "remainder", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "sum",
+    "sumprod", "tan", "tanh", "tau", "trunc", "ulp",
+]  # fmt: skip
+
+F = TypeVar("F")
+
+
+class Unary(Protocol):
+    """A function of one number."""
+
+    @overload
+    def __call__(self, x: Var, /) -> Var: ...
+    @overload
+    def __call__(self, x: float, /) -> float: ...
+
+
+class Rounding(Protocol):
+    """A function to the integers: an int for a float, a traced number for a traced one."""
+
+    @overload
+    def __call__(self, x: Var, /) -> Var: ...
+    @overload
+    def __call__(self, x: float, /) -> int: ...
+
+
+class Binary(Protocol):
+    """A function of two numbers, either of which may be traced."""
+
+    @overload
+    def __call__(self, x: float, y: float, /) -> float: ...
+    @overload
+    def __call__(self, x: Var, y: Var | float, /) -> Var: ...
+    @overload
+    def __call__(self, x: float, y: Var, /) -> Var: ...
+
+
+class Fold(Protocol):
+    """A function of any number of numbers."""
+
+    @overload
+    def __call__(self, xs: Iterable[float], /) -> float: ...
+    @overload
+    def __call__(self, xs: Iterable[Var], /) -> Var: ...
+    @overload
+    def __call__(self, xs: Iterable[float | Var], /) -> float | Var: ...
+
+
+class Products(Protocol):
+    """A function of two sequences of the same length."""
+
+    @overload
+    def __call__(self, p: Iterable[float], q: Iterable[float], /) -> float: ...
+    @overload
+    def __call__(self, p: Iterable[Var], q: Iterable[float | Var], /) -> Var: ...
+    @overload
+    def __call__(self, p: Iterable[float], q: Iterable[Var], /) -> Var: ...
+    @overload
+    def __call__(self, p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...
+
+
+class Test(Protocol):
+    """A question about a number."""
+
+    @overload
+    def __call__(self, x: Var, /) -> Condition: ...
+    @overload
+    def __call__(self, x: float, /) -> bool: ...
+
+
+def _named(function: Callable[..., object], name: str, doc: str) -> None:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+
+
+def _unary(row: Primitive, plain: Callable[[float], float] | None = None) -> Unary:
+    on_floats = plain or row.value
+
+    def function(x: Operand) -> Operand:
+        return x._recorder.unary(row, x) if isinstance(x, Var) else on_floats(cast(float, x))
+
+    _named(function, plain.__name__ if plain else row.name, row.doc)
+    return cast(Unary, function)
+
+
+def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
+    def function(x: Operand) -> Operand:
+        if isinstance(x, Var):
+            return x._recorder.unary(row, x)
+        try:
+            return plain(cast(float, x))
+        except (ValueError, OverflowError):
+            return cast(float, x)
+
+    _named(function, row.name, row.doc)
+    return cast(Rounding, function)
+
+
+def _binary(row: Primitive) -> Binary:
+    def function(x: Operand, y: Operand) -> Operand:
+        return row(x, y)
+
+    _named(function, row.name, row.doc)
+    return cast(Binary, function)
+
+
+def _fold(row: Primitive, plain: Callable[[tuple[float, ...]], float] | None = None) -> Fold:
+    def function(xs: Iterable[Operand]) -> Operand:
+        operands = tuple(xs)
+        if plain is None or any(isinstance(x, Var) for x in operands):
+            return row(*operands)
+        return plain(cast(tuple[float, ...], operands))
+
+    _named(function, row.name, row.doc)
+    return cast(Fold, function)
+
+
+def _test(row: Primitive, plain: Callable[[float], bool]) -> Test:
+    def function(x: Operand) -> Condition | bool:
+        return condition(row, x) if isinstance(x, Var) else plain(cast(float, x))
+
+    _named(function, row.name, row.doc)
+    return cast(Test, function)
+
+
+def _untraced(plain: F) -> F:
+    """The library's function, which has no derivative to record."""
+
+    def function(*args: object, **kwargs: object) -> object:
+        if any(isinstance(value, Var) for value in (*args, *kwargs.values())):
+            raise TracedNumberError(
+                f"math.{name} at {here()} takes no traced number, as it has no derivative: "
+                "compute it from plain numbers, outside the recorded function"
+            )
+        return cast(Callable[..., object], plain)(*args, **kwargs)
+
+    name = cast(Callable[..., object], plain).__name__
+    _named(function, name, plain.__doc__ or "")
+    return cast(F, function)
+
+
+# fmt: off
+acos       = _unary(ops.acos)
+acosh      = _unary(ops.acosh)
+asin       = _unary(ops.asin)
+asinh      = _unary(ops.asinh)
+atan       = _unary(ops.atan)
+atanh      = _unary(ops.atanh)
+cbrt       = _unary(ops.cbrt)
+cos        = _unary(ops.cos)
+cosh       = _unary(ops.cosh)
+degrees    = _unary(ops.degrees)
+digamma    = _unary(ops.digamma)
+erf        = _unary(ops.erf)
+erfc       = _unary(ops.erfc)
+exp        = _unary(ops.exp)
+exp2       = _unary(ops.exp2)
+expm1      = _unary(ops.expm1)
+fabs       = _unary(ops.abs, _math.fabs)
+gamma      = _unary(ops.gamma)
+lgamma     = _unary(ops.lgamma)
+log10      = _unary(ops.log10)
+log1p      = _unary(ops.log1p)
+log2       = _unary(ops.log2)
+logsigmoid = _unary(ops.logsigmoid)
+norm_cdf   = _unary(ops.norm_cdf)
+norm_pdf   = _unary(ops.norm_pdf)
+radians    = _unary(ops.radians)
+relu       = _unary(ops.relu)
+sigmoid    = _unary(ops.sigmoid)
+sign       = _unary(ops.sign)
+sin        = _unary(ops.sin)
+sinh       = _unary(ops.sinh)
+softplus   = _unary(ops.softplus)
+sqrt       = _unary(ops.sqrt)
+tan        = _unary(ops.tan)
+tanh       = _unary(ops.tanh)
+ceil       = _rounding(ops.ceil,  _math.ceil)
+floor      = _rounding(ops.floor, _math.floor)
+trunc      = _rounding(ops.trunc, _math.trunc)
+atan2      = _binary(ops.atan2)
+copysign   = _binary(ops.copysign)
+fmod       = _binary(ops.fmod)
+logaddexp  = _binary(ops.logaddexp)
+maximum    = _binary(ops.maximum)
+minimum    = _binary(ops.minimum)
+remainder  = _binary(ops.remainder)
+fsum       = _fold(ops.fsum)
+logsumexp  = _fold(ops.logsumexp)
+mean       = _fold(ops.mean)
+isfinite   = _test(ops.isfinite, _math.isfinite)
+isinf      = _test(ops.isinf, _math.isinf)
+isnan      = _test(ops.isnan, _math.isnan)
+frexp      = _untraced(_math.frexp)
+modf       = _untraced(_math.modf)
+nextafter  = _untraced(_math.nextafter)
+ulp        = _untraced(_math.ulp)
+# fmt: on
+
+
+@overload
+def log(x: float, base: float = ..., /) -> float: ...
+@overload
+def log(x: Var, base: Var | float = ..., /) -> Var: ...
+@overload
+def log(x: float, base: Var, /) -> Var: ...
+def log(x: Var | float, base: Var | float | None = None, /) -> Var | float:
+    """The natural logarithm, or the one to ``base``: a quotient of natural ones.
+
+    >>> log(8.0, 2.0)
+    3.0
+    """
+    natural = ops.log(x)
+    return cast("Var | float", natural if base is None else ops.div(natural, ops.log(base)))
+
+
+@overload
+def pow(x: float, y: float, /) -> float: ...
+@overload
+def pow(x: Var, y: Var | float, /) -> Var: ...
+@overload
+def pow(x: float, y: Var, /) -> Var: ...
+def pow(x: Var | float, y: Var | float, /) -> Var | float:
+    """x ** y on the reals: nan for a negative x and a fractional y."""
+    if isinstance(x, Var) or isinstance(y, Var):
+        return x**y
+    return special.ieee_pow(x, y)
+
+
+@overload
+def ldexp(x: float, i: int, /) -> float: ...
+@overload
+def ldexp(x: Var, i: int, /) -> Var: ...
+def ldexp(x: Var | float, i: int, /) -> Var | float:
+    """x * 2 ** i for an int i."""
+    return cast("Var | float", ops.ldexp(x, i))
+
+
+@overload
+def fma(x: float, y: float, z: float, /) -> float: ...
+@overload
+def fma(x: Var | float, y: Var | float, z: Var | float, /) -> Var | float: ...
+def fma(x: Var | float, y: Var | float, z: Var | float, /) -> Var | float:
+    """x * y + z, rounded once."""
+    return cast("Var | float", ops.fma(x, y, z))
+
+
+@overload
+def polygamma(n: int, x: Var, /) -> Var: ...
+@overload
+def polygamma(n: int, x: float, /) -> float: ...
+def polygamma(n: int, x: Var | float, /) -> Var | float:
+    """The n-th derivative of ``digamma``; nan for a negative n."""
+    if isinstance(n, Var):
+        raise TracedNumberError(
+            f"the order of polygamma at {here()} is a traced number: pass an int"
+        )
+    return cast("Var | float", ops.polygamma(x, n))
+
+
+@overload
+def hypot(*coordinates: float) -> float: ...
+@overload
+def hypot(*coordinates: Var) -> Var: ...
+@overload
+def hypot(*coordinates: Var | float) -> Var | float: ...
+def hypot(*coordinates: Var | float) -> Var | float:
+    """The Euclidean norm; its slope at the origin is 0."""
+    return cast("Var | float", ops.hypot(*coordinates))
+
+
+@overload
+def dist(p: Iterable[float], q: Iterable[float], /) -> float: ...
+@overload
+def dist(p: Iterable[Var], q: Iterable[float | Var], /) -> Var: ...
+@overload
+def dist(p: Iterable[float], q: Iterable[Var], /) -> Var: ...
+@overload
+def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...
+def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var:
+    """The Euclidean distance of two points.
+
+    Raises:
+        ValueError: when they have different dimensions.
+    """
+    first, second = _paired("dist", p, q)
+    if not any(isinstance(x, Var) for x in (*first, *second)):
+        return _math.dist(cast("tuple[float, ...]", first), cast("tuple[float, ...]", second))
+    return hypot(*(x - y for x, y in zip(first, second, strict=True)))
+
+
+def _paired(
+    name: str, p: Iterable[float | Var], q: Iterable[float | Var]
+) -> tuple[tuple[float | Var, ...], tuple[float | Var, ...]]:
+    first, second = tuple(p), tuple(q)
+    if len(first) != len(second):
+        raise ValueError(
+            f"{name} at {here()} was given {len(first)} numbers and {len(second)}: "
+            "pass as many of one as of the other"
+        )
+    return first, second
+
+
+def _products(name: str, plain: Callable[..., float] | None) -> Products:
+    def function(p: Iterable[float | Var], q: Iterable[float | Var]) -> Operand:
+        first, second = _paired(name, p, q)
+        if plain is not None and not any(isinstance(x, Var) for x in (*first, *second)):
+            return plain(first, second)
+        return ops.dot(*first, *second)
+
+    _named(function, name, "The sum of products of two sequences of the same length.")
+    return cast(Products, function)
+
+
+dot = _products("dot", None)
+sumprod = _products("sumprod", getattr(_math, "sumprod", None))
+
+
+@overload
+def sum(xs: Iterable[float], /) -> float: ...
+@overload
+def sum(xs: Iterable[Var], /) -> Var: ...
+@overload
+def sum(xs: Iterable[float | Var], /) -> float | Var: ...
+def sum(xs: Iterable[float | Var], /) -> float | Var:
+    """The sum from left to right, one addition after the other; 0.0 of nothing."""
+    numbers = iter(xs)
+    total = next(numbers, 0.0)
+    for number in numbers:
+        total = total + number
+    return total
+
+
+@overload
+def prod(xs: Iterable[float], /, *, start: float = 1) -> float: ...
+@overload
+def prod(xs: Iterable[Var], /, *, start: Var | float = 1) -> Var: ...
+@overload
+def prod(xs: Iterable[float | Var], /, *, start: Var | float = 1) -> float | Var: ...
+def prod(xs: Iterable[float | Var], /, *, start: Var | float = 1) -> float | Var:
+    """The product, times ``start``."""
+    factors = tuple(xs)
+    if not any(isinstance(x, Var) for x in (start, *factors)):
+        return _math.prod(factors, start=start)  # type: ignore[type-var]  # floats
+    return cast(Var, ops.prod(*factors if isinstance(start, int) and start == 1 else (start, *factors)))
+
+
+@overload
+def isclose(a: float, b: float, *, rel_tol: float = 1e-09, abs_tol: float = 0.0) -> bool: ...
+@overload
+def isclose(
+    a: Var | float, b: Var | float, *, rel_tol: float = 1e-09, abs_tol: float = 0.0
+) -> Condition | bool: ...
+def isclose(
+    a: Var | float, b: Var | float, *, rel_tol: float = 1e-09, abs_tol: float = 0.0
+) -> Condition | bool:
+    """Whether two numbers differ by little, as the library defines it."""
+    if not isinstance(a, Var) and not isinstance(b, Var):
+        return _math.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
+    near = abs(a - b) <= maximum(rel_tol * maximum(abs(a), abs(b)), abs_tol)
+    return (a == b) | (isfinite(a - b) & near)

@@ -1,0 +1,177 @@
+"""The table of operations: one line for each, and nowhere else is a derivative stated.
+
+A partial is ``p(y, *xs)``, the result first and then the operands, and is written with rows of
+this table, so that it computes on floats and records on traced numbers. A partial that is a number
+stands for itself; None says that the operation is flat in that operand. Helper rows exist to spell
+the partials of others to 4 units in the last place over the whole double range.
+"""
+
+import math
+import operator
+from functools import partial
+from math import inf, pi
+
+from tapegrad import floats as f
+from tapegrad import gammas as g
+from tapegrad import special as s
+from tapegrad.primitive import REALS, Operand, Primitive as row, Table
+
+__all__ = ["TABLE"]
+
+REAL, HALF, UNIT = (REALS,), ((0.0, inf),), ((-1.0, 1.0),)
+ABOVE_1, ABOVE_MINUS_1 = (1.0, inf), (-1.0, inf)
+LN2, LN10, TWO_OVER_SQRT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(pi)
+FLAT, FLAT2 = (None,), (None, None)
+helper = partial(row, helper=True)
+
+
+def _others(i: int, xs: tuple[Operand, ...]) -> tuple[Operand, ...]:
+    return xs[:i] + xs[i + 1 :]
+
+
+def _opposite(i: int, z: Operand, *xys: Operand) -> Operand:
+    """The factor that operand ``i`` of ``dot`` meets in the other half."""
+    return xys[(i + len(xys) // 2) % len(xys)]
+
+
+def _softmax_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    if i == 0:
+        return mul(z, sub(1.0, z))
+    return neg(mul(z, softmax(xs[i], *_others(i, xs))))
+
+
+def _direction_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    if i == 0:
+        return div(sub(1.0, mul(z, z)), hypot(*xs))
+    return neg(div(mul(z, direction(xs[i], *_others(i, xs))), hypot(*xs)))
+
+
+def _recip_re_dx(u: Operand, v: Operand) -> Operand:
+    """Where u - i v = 1 / (x + i y), the slope of u in x is the real part of -(u - i v) ** 2."""
+    return mul(sub(v, u), add(v, u))
+
+
+def _pow_mixed(x: Operand, y: Operand) -> Operand:
+    """The mixed second derivative of x ** y."""
+    return add(pow(x, sub(y, 1.0)), mul(y, pow_dy(x, sub(y, 1.0))))
+
+
+# fmt: off
+# What a tape holds besides operations.
+input       = row("input",       f.same,   (),    REAL, "", "A number that the recording was opened with.")
+constant    = row("constant",    f.same,   (),    REAL, "", "A plain number met while recording.")
+guard       = row("guard",       f.truth,    FLAT,  REAL, "", "A truth value that Python asked for.")
+
+# Arithmetic.
+add         = row("add",         operator.add, (1.0, 1.0),                                              REAL, "+",  "x + y",                 "({} + {})")
+mul         = row("mul",         operator.mul, (lambda z, x, y: y, lambda z, x, y: x),                  REAL, "*",  "x * y",                 "({} * {})")
+sub         = row("sub",         operator.sub, (1.0, -1.0),                                             REAL, "-",  "x - y",                 "({} - {})")
+neg         = row("neg",         operator.neg, (-1.0,),                                                 REAL, "-",  "-x",                    "(-{})")
+div         = row("div",         f.div,        (lambda z, x, y: div(1.0, y), lambda z, x, y: neg(div2(x, y))), REAL, "/", "x / y")
+powc        = row("powc",        s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),),                     REAL, "**", "x ** n for a constant n", has_static=True)
+pow         = row("pow",         s.ieee_pow,   (lambda z, x, y: pow_dx(x, y), lambda z, x, y: pow_dy(x, y)), (HALF[0], REALS), "**", "x ** y")
+abs         = row("abs",         operator.abs, (lambda y, x: sign(x),),                                 REAL, "abs", "The absolute value; slope 0 at 0.")
+mod         = row("mod",         f.mod,        (1.0, lambda z, x, y: neg(floordiv(x, y))),              REAL, "%",  "x % y, with the sign of y")
+floordiv    = row("floordiv",    f.floordiv,   FLAT2,                                                   REAL, "//", "x // y")
+fma         = row("fma",         s.fma,        (lambda w, x, y, z: y, lambda w, x, y, z: x, 1.0),       REAL, "fma", "x * y + z, rounded once")
+
+# Choices. The cotangent of ``where`` goes to the arm that was selected and to no other.
+where       = row("where",       f.where,      (None, lambda z, c, x, y: c, lambda z, c, x, y: not_(c)), REAL, "where", "x where c, else y", "({1} if {0} else {2})")
+maximum     = row("maximum",     f.maximum,    (lambda z, x, y: win(x, y), lambda z, x, y: win(y, x)),  REAL, "max", "The larger; half of the slope each at a tie.")
+minimum     = row("minimum",     f.minimum,    (lambda z, x, y: win(y, x), lambda z, x, y: win(x, y)),  REAL, "min", "The smaller; half of the slope each at a tie.")
+relu        = row("relu",        f.relu,       (lambda y, x: step(x),),                                 REAL, "relu", "x above 0, else 0; slope 0 at 0.")
+lt          = row("lt",          f.lt,         FLAT2, REAL, "<",   "1 if x < y, else 0")
+le          = row("le",          f.le,         FLAT2, REAL, "<=",  "1 if x <= y, else 0")
+gt          = row("gt",          f.gt,         FLAT2, REAL, ">",   "1 if x > y, else 0")
+ge          = row("ge",          f.ge,         FLAT2, REAL, ">=",  "1 if x >= y, else 0")
+eq          = row("eq",          f.eq,         FLAT2, REAL, "==",  "1 if x == y, else 0")
+ne          = row("ne",          f.ne,         FLAT2, REAL, "!=",  "1 if x != y, else 0")
+and_        = row("and_",        f.and_,       FLAT2, REAL, "and", "1 if both hold, else 0")
+or_         = row("or_",         f.or_,        FLAT2, REAL, "or",  "1 if either holds, else 0")
+not_        = row("not_",        f.not_,       FLAT,  REAL, "not", "1 if x does not hold, else 0")
+isnan       = row("isnan",       f.isnan,      FLAT,  REAL, "isnan", "1 if x is nan, else 0")
+isinf       = row("isinf",       f.isinf,      FLAT,  REAL, "isinf", "1 if x is infinite, else 0")
+isfinite    = row("isfinite",    f.isfinite,   FLAT,  REAL, "isfinite", "1 if x is finite, else 0")
+
+# Steps and signs.
+floor       = row("floor",       f.floor,      FLAT,  REAL, "floor", "The largest integer not above x.")
+ceil        = row("ceil",        f.ceil,       FLAT,  REAL, "ceil",  "The smallest integer not below x.")
+trunc       = row("trunc",       f.trunc,      FLAT,  REAL, "trunc", "x rounded towards 0.")
+sign        = row("sign",        f.sign,       FLAT,  REAL, "sign",  "-1, 0 or 1.")
+copysign    = row("copysign",    f.copysign,   (lambda z, x, y: mul(sign(x), copysign(1.0, y)), None),  REAL, "copysign", "abs(x) with the sign of y")
+fmod        = row("fmod",        f.fmod,       (1.0, lambda z, x, y: neg(truncdiv(x, y))),              REAL, "fmod", "The remainder with the sign of x.")
+remainder   = row("remainder",   f.remainder,  (1.0, lambda z, x, y: neg(rounddiv(x, y))),              REAL, "remainder", "The remainder of the nearest quotient.")
+ldexp       = row("ldexp",       f.ldexp,      (lambda y, x, n: ldexp(1.0, n),),                        REAL, "ldexp", "x * 2 ** n", has_static=True)
+detached    = row("detached",    f.same,       FLAT,  REAL, "stop_gradient", "x, through which no derivative passes")
+
+# Exponentials and logarithms.
+exp         = row("exp",         f.exp,        (lambda y, x: y,),                                       REAL,  "exp",   "e ** x")
+exp2        = row("exp2",        f.exp2,       (lambda y, x: mul(y, LN2),),                             REAL,  "exp2",  "2 ** x")
+expm1       = row("expm1",       f.expm1,      (lambda y, x: exp(x),),                                  REAL,  "expm1", "e ** x - 1")
+log         = row("log",         f.log,        (lambda y, x: div_pos(1.0, x),),                         HALF,  "log",   "The natural logarithm.")
+log2        = row("log2",        f.log2,       (lambda y, x: div_pos(1.0 / LN2, x),),                   HALF,  "log2",  "The logarithm to base 2.")
+log10       = row("log10",       f.log10,      (lambda y, x: div_pos(1.0 / LN10, x),),                  HALF,  "log10", "The logarithm to base 10.")
+log1p       = row("log1p",       f.log1p,      (lambda y, x: div_pos(1.0, add(1.0, x)),),               (ABOVE_MINUS_1,), "log1p", "log(1 + x)")
+sqrt        = row("sqrt",        f.sqrt,       (lambda y, x: div_pos(0.5, y),),                         HALF,  "sqrt",  "The square root.")
+cbrt        = row("cbrt",        f.cbrt,       (lambda y, x: div(1.0, mul(3.0, mul(y, y))),),           REAL,  "cbrt",  "The cube root.")
+hypot       = row("hypot",       f.hypot,      lambda i, z, *xs: direction(xs[i], *_others(i, xs)),     REAL,  "hypot", "The Euclidean norm; slope 0 at the origin.")
+
+# Circles and hyperbolas.
+sin         = row("sin",         f.sin,        (lambda y, x: cos(x),),                                  REAL,  "sin",   "The sine.")
+cos         = row("cos",         f.cos,        (lambda y, x: neg(sin(x)),),                             REAL,  "cos",   "The cosine.")
+tan         = row("tan",         f.tan,        (lambda y, x: add(1.0, mul(y, y)),),                     REAL,  "tan",   "The tangent.")
+asin        = row("asin",        f.asin,       (lambda y, x: div(1.0, sqrt(mul(sub(1.0, x), add(1.0, x)))),),  UNIT, "asin", "The arc sine.")
+acos        = row("acos",        f.acos,       (lambda y, x: div(-1.0, sqrt(mul(sub(1.0, x), add(1.0, x)))),), UNIT, "acos", "The arc cosine.")
+atan        = row("atan",        f.atan,       (lambda y, x: recip_re(1.0, x),),                        REAL,  "atan",  "The arc tangent.")
+atan2       = row("atan2",       f.atan2,      (lambda z, y, x: recip_re(x, y), lambda z, y, x: neg(recip_re(y, x))), REAL, "atan2", "The angle of the point (x, y).")
+sinh        = row("sinh",        f.sinh,       (lambda y, x: cosh(x),),                                 REAL,  "sinh",  "The hyperbolic sine.")
+cosh        = row("cosh",        f.cosh,       (lambda y, x: sinh(x),),                                 REAL,  "cosh",  "The hyperbolic cosine.")
+tanh        = row("tanh",        f.tanh,       (lambda y, x: sech2(x),),                                REAL,  "tanh",  "The hyperbolic tangent.")
+asinh       = row("asinh",       f.asinh,      (lambda y, x: div(1.0, hypot(1.0, x)),),                 REAL,  "asinh", "The inverse of sinh.")
+acosh       = row("acosh",       f.acosh,      (lambda y, x: div(1.0, mul(sqrt(sub(x, 1.0)), sqrt(add(x, 1.0)))),), (ABOVE_1,), "acosh", "The inverse of cosh.")
+atanh       = row("atanh",       f.atanh,      (lambda y, x: div_pos(1.0, mul(sub(1.0, x), add(1.0, x))),), UNIT, "atanh", "The inverse of tanh.")
+degrees     = row("degrees",     f.degrees,    (180.0 / pi,),                                           REAL,  "degrees", "Radians to degrees.")
+radians     = row("radians",     f.radians,    (pi / 180.0,),                                           REAL,  "radians", "Degrees to radians.")
+
+# Special functions.
+erf         = row("erf",         f.erf,        (lambda y, x: mul(TWO_OVER_SQRT_PI, gauss(x)),),         REAL,  "erf",   "The error function.")
+erfc        = row("erfc",        f.erfc,       (lambda y, x: mul(-TWO_OVER_SQRT_PI, gauss(x)),),        REAL,  "erfc",  "1 - erf(x)")
+norm_cdf    = row("norm_cdf",    s.norm_cdf,   (lambda y, x: norm_pdf(x),),                             REAL,  "norm_cdf", "The standard normal distribution.")
+norm_pdf    = row("norm_pdf",    s.norm_pdf,   (lambda y, x: norm_pdf_slope(x),),                       REAL,  "norm_pdf", "The standard normal density.")
+gamma       = row("gamma",       f.gamma,      (lambda y, x: gamma_slope(x),),                          REAL,  "gamma", "The gamma function.")
+lgamma      = row("lgamma",      f.lgamma,     (lambda y, x: digamma(x),),                              REAL,  "lgamma", "log(abs(gamma(x)))")
+digamma     = row("digamma",     g.digamma,    (lambda y, x: polygamma(x, 1.0),),                       REAL,  "digamma", "The slope of lgamma.")
+polygamma   = row("polygamma",   g.polygamma,  (lambda y, x, n: polygamma(x, add(n, 1.0)),),            REAL,  "polygamma", "The n-th slope of digamma.", has_static=True)
+sigmoid     = row("sigmoid",     s.sigmoid,    (lambda y, x: mul(y, sigmoid(neg(x))),),                 REAL,  "sigmoid", "1 / (1 + exp(-x))")
+softplus    = row("softplus",    s.softplus,   (lambda y, x: sigmoid(x),),                              REAL,  "softplus", "log(1 + exp(x))")
+logsigmoid  = row("logsigmoid",  s.logsigmoid, (lambda y, x: sigmoid(neg(x)),),                         REAL,  "logsigmoid", "log(sigmoid(x))")
+logaddexp   = row("logaddexp",   s.logaddexp,  (lambda z, x, y: softmax(x, y), lambda z, x, y: softmax(y, x)), REAL, "logaddexp", "log(exp(x) + exp(y))")
+
+# Any number of operands.
+logsumexp   = row("logsumexp",   s.logsumexp,  lambda i, z, *xs: softmax(xs[i], *_others(i, xs)),       REAL,  "logsumexp", "log(sum(exp(x)))")
+fsum        = row("fsum",        f.fsum,       lambda i, z, *xs: 1.0,                                   REAL,  "fsum",  "The sum, rounded once.")
+mean        = row("mean",        s.mean,       lambda i, z, *xs: 1.0 / len(xs),                         REAL,  "mean",  "The arithmetic mean.")
+prod        = row("prod",        f.prod,       lambda i, z, *xs: product(*_others(i, xs)),              REAL,  "prod",  "The product.")
+dot         = row("dot",         s.dot,        _opposite,                                               REAL,  "dot",   "The sum of products of the first half with the second.")
+
+# Helpers.
+div_pos     = helper("div_pos",        f.div_pos,  (lambda z, x, y: div_pos(1.0, y), lambda z, x, y: neg(div_pos(z, y))), REAL, "/", "x / y for y >= 0, else nan")
+div2        = helper("div2",           s.div2,     (lambda z, x, y: div2(1.0, y), lambda z, x, y: div(mul(-2.0, z), y)), REAL, "/", "x / y ** 2")
+truncdiv    = helper("truncdiv",       f.truncdiv, FLAT2, REAL, "//", "x / y rounded towards 0")
+rounddiv    = helper("rounddiv",       f.rounddiv, FLAT2, REAL, "//", "x / y rounded to the nearest integer, ties to even")
+step        = helper("step",           f.step,     FLAT,  REAL, "step", "The slope of relu.")
+win         = helper("win",            f.win,      FLAT2, REAL, "win", "1 where x > y, one half for a tie, else 0")
+pow_dx      = helper("pow_dx",         s.pow_dx,   (lambda z, x, y: mul(y, pow_dx(x, sub(y, 1.0))), lambda z, x, y: _pow_mixed(x, y)), (HALF[0], REALS), "pow_dx", "y * x ** (y - 1)")
+pow_dy      = helper("pow_dy",         s.pow_dy,   (lambda z, x, y: _pow_mixed(x, y), lambda z, x, y: where(eq(x, 0.0), z, mul(z, log(x)))), (HALF[0], REALS), "pow_dy", "x ** y * log(x)")
+powc_slope  = helper("powc_slope",     s.pow_dx,   (lambda y, x, n: mul(n, powc_slope(x, sub(n, 1.0))),), REAL, "powc_slope", "n * x ** (n - 1)", has_static=True)
+direction   = helper("direction",      s.direction, _direction_slope, REAL, "direction", "x / hypot(x, ...); 0 at the origin")
+recip_re    = helper("recip_re",       s.recip_re, (lambda z, x, y: _recip_re_dx(z, recip_re(y, x)), lambda z, x, y: mul(-2.0, mul(z, recip_re(y, x)))), REAL, "recip_re", "x / (x ** 2 + y ** 2)")
+sech2       = helper("sech2",          s.sech2,    (lambda y, x: mul(-2.0, mul(y, tanh(x))),), REAL, "sech2", "1 / cosh(x) ** 2")
+gauss       = helper("gauss",          s.gauss,    (lambda y, x: mul(-2.0, mul(x, y)),), REAL, "gauss", "exp(-x ** 2)")
+norm_pdf_slope = helper("norm_pdf_slope", s.norm_pdf_slope, (lambda y, x: mul(sub(mul(x, x), 1.0), norm_pdf(x)),), REAL, "norm_pdf_slope", "-x * norm_pdf(x)")
+gamma_slope = helper("gamma_slope",    g.gamma_slope, (lambda y, x: mul(gamma(x), add(mul(digamma(x), digamma(x)), polygamma(x, 1.0))),), REAL, "gamma_slope", "gamma(x) * digamma(x)")
+softmax     = helper("softmax",        s.softmax,  _softmax_slope, REAL, "softmax", "exp(x) / (exp(x) + ...)")
+product     = helper("product",        s.product,  lambda i, z, *xs: product(*_others(i, xs)), REAL, "prod", "The product, safe from overflow on the way.")
+# fmt: on
+
+TABLE = Table(tuple(value for value in list(globals().values()) if isinstance(value, row)))

@@ -1,0 +1,85 @@
+"""Where in the user's program something happened."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from types import CodeType, FrameType
+from typing import Final, TypeAlias, final
+
+import attrs
+
+__all__ = ["INTERNAL", "Mark", "Site", "mark", "resolve", "user_frame"]
+
+INTERNAL: Final = frozenset(
+    f"tapegrad.{module}"
+    for module in (
+        "interpret.replay", "interpret.reverse", "math", "ops", "positions", "primitive",
+        "recording", "structure", "tape", "transforms",
+    )
+)  # fmt: skip
+"""The modules whose frames stand between the user's line and the recorder."""
+
+Mark: TypeAlias = tuple[CodeType, int]
+"""A code object and an instruction offset: all that is taken down while recording."""
+
+
+@final
+@attrs.frozen
+class Site:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{PurePath(self.file).name}:{self.line}"
+
+
+def user_frame() -> FrameType:
+    """The innermost frame that is not tapegrad's own."""
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__") in INTERNAL and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def mark() -> Mark:
+    """The user's current instruction."""
+    frame = user_frame()
+    return frame.f_code, frame.f_lasti
+
+
+def here() -> str:
+    """The user's current line, for a message."""
+    return str(site(*mark()))
+
+
+def site(code: CodeType, offset: int) -> Site:
+    """The line of one instruction."""
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return Site(code.co_filename, line, code.co_qualname)
+    return Site(code.co_filename, code.co_firstlineno, code.co_qualname)
+
+
+def resolve(marks: Iterable[Mark | None]) -> tuple[tuple[Site, ...], Sequence[int]]:
+    """The distinct lines, and for each mark the index of its line (-1 for none).
+
+    Code objects hash by content, which is slow, so they are told apart by identity here.
+    """
+    sites: dict[Site, int] = {}
+    seen: dict[tuple[int, int], int] = {}
+    indices = []
+    for entry in marks:
+        if entry is None:
+            indices.append(-1)
+            continue
+        code, offset = entry
+        key = (id(code), offset)
+        if key not in seen:
+            seen[key] = sites.setdefault(site(code, offset), len(sites))
+        indices.append(seen[key])
+    return tuple(sites), indices

@@ -1,0 +1,170 @@
+"""What a row of the operations table is.
+
+A row states an operation once: its value on floats and one partial derivative for each operand.
+Everything else is read from that: a row called on floats computes, a row called on traced numbers
+records, and because partials are written with rows they do either, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from math import inf
+from types import MappingProxyType
+from typing import Final, TypeAlias, final
+
+import attrs
+
+__all__ = ["Interval", "Operand", "Partial", "Primitive", "REALS", "Symbol", "Table", "Traced"]
+
+Interval: TypeAlias = tuple[float, float]
+"""The closed interval in which an operand belongs to a row's domain."""
+
+REALS: Final[Interval] = (-inf, inf)
+
+
+class Traced:
+    """Whatever stands for a float while a row is applied: it says what applying means."""
+
+    __slots__ = ()
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
+        raise NotImplementedError
+
+    def _primal(self) -> float:
+        raise NotImplementedError
+
+    def __add__(self, other: Operand, /) -> Traced:
+        raise NotImplementedError
+
+    def __radd__(self, other: float, /) -> Traced:
+        raise NotImplementedError
+
+    def __mul__(self, other: Operand, /) -> Traced:
+        raise NotImplementedError
+
+    def __rmul__(self, other: float, /) -> Traced:
+        raise NotImplementedError
+
+    def __neg__(self) -> Traced:
+        raise NotImplementedError
+
+
+Operand: TypeAlias = float | Traced
+"""What a row is applied to: numbers, or anything that stands for one."""
+
+Partial: TypeAlias = float | Callable[..., Operand] | None
+"""A partial derivative: a number, a function ``p(y, *xs)`` of the result and the operands written
+with rows, or None for an operation that is flat in this operand."""
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Primitive:
+    """One row of the table: an operation, stated once.
+
+    ``value`` takes floats and never raises: outside ``domain`` it gives nan, beyond the double
+    range it gives inf. ``partials`` has one entry per operand; a variadic row (``arity`` is None)
+    has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
+    (a constant exponent, the order of a polygamma) and is kept on the tape as it is.
+
+    ``bound`` and ``why`` state the exception of a row whose first partials are not accurate to 4
+    units in the last place; ``helper`` marks rows that exist to spell other rows' partials.
+    """
+
+    name: str
+    value: Callable[..., float]
+    partials: tuple[Partial, ...] | Callable[..., Operand]
+    domain: tuple[Interval, ...]
+    symbol: str
+    doc: str
+    python: str = ""
+    has_static: bool = False
+    helper: bool = False
+    bound: str = ""
+    why: str = ""
+    module: str = "tapegrad.ops"
+
+    @property
+    def arity(self) -> int | None:
+        """How many operands are differentiated; None when any number is."""
+        return len(self.partials) if isinstance(self.partials, tuple) else None
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the operands do not fit the two operand columns of a tape."""
+        return self.arity is None or self.arity > 2
+
+    def __call__(self, *operands: Operand) -> Operand:
+        """Apply the row: floats compute, anything traced decides for itself."""
+        for operand in operands:
+            if isinstance(operand, Traced):
+                return operand._apply(self, operands)
+        return self.value(*operands)
+
+    def partial(self, index: int, y: Operand, *operands: Operand) -> Operand | None:
+        """The partial derivative in operand ``index``, or None where the row is flat in it."""
+        if not isinstance(self.partials, tuple):
+            return self.partials(index, y, *operands)
+        partial = self.partials[index]
+        return partial(y, *operands) if callable(partial) else partial
+
+    def spell(self, *operands: str) -> str:
+        """The row as a Python expression over its operands' expressions."""
+        if self.python:
+            return self.python.format(*operands)
+        return f"{self.name}({', '.join(operands)})"
+
+    def __repr__(self) -> str:
+        return f"<row {self.name}>"
+
+    def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
+        return _row_of_module, (self.module, self.name)
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Primitive:
+        return self
+
+
+def _row_of_module(module: str, name: str) -> object:
+    return getattr(importlib.import_module(module), name)
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Table:
+    """Rows in order; a row's code, the number that stands for it on a tape, is its index.
+
+    ``base`` is the table that this one continues with a user's own rows.
+    """
+
+    rows: tuple[Primitive, ...]
+    base: Table | None = None
+    codes: Mapping[Primitive, int] = attrs.field(init=False)
+
+    @codes.default
+    def _index(self) -> Mapping[Primitive, int]:
+        return MappingProxyType({row: code for code, row in enumerate(self.rows)})
+
+    def extend(self, *rows: Primitive) -> Table:
+        """This table and then the given rows."""
+        return Table(self.rows + rows, self.base or self)
+
+
+@final
+@attrs.frozen
+class Symbol(Traced):
+    """Stands for a number by name: applying rows to symbols spells Python source."""
+
+    text: str
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Symbol:
+        return Symbol(row.spell(*map(_text, operands)))
+
+    def mentions(self, name: str) -> bool:
+        """Whether the expression uses the variable ``name``."""
+        return re.search(rf"\b{name}\b", self.text) is not None
+
+
+def _text(operand: Operand) -> str:
+    return operand.text if isinstance(operand, Symbol) else repr(operand)

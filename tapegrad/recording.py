@@ -1,0 +1,567 @@
+"""Recording: traced numbers, and the recorder that they write to.
+
+A recorder is the only mutable thing in the library and lives as long as one call of the user's
+function. A ``Var`` is a number inside that call: it knows its recorder, its slot there, and its
+value, which is a float or, in a recording inside another one, a ``Var`` of the outer recording.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
+from threading import get_ident
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar, cast, final
+
+import attrs
+
+from tapegrad import ops
+from tapegrad.errors import RecordingError, TracedNumberError
+from tapegrad.positions import Mark, here, mark, site
+from tapegrad.primitive import Operand, Primitive, Traced
+from tapegrad.structure import Role, Structure, as_number, build, flatten, join, named, paths, traced_leaves
+from tapegrad.tape import Columns, Scope
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "Condition", "Real", "Recorder", "Scalar", "Trace", "Var", "condition", "promote",
+    "recorder_among", "trace",
+]  # fmt: skip
+
+_serials = itertools.count(1)
+_new = object.__new__
+_CODES: Final = ops.TABLE.codes
+_INPUT, _CONSTANT, _GUARD = (_CODES[row] for row in (ops.input, ops.constant, ops.guard))
+_ADD, _MUL, _SUB = (_CODES[row] for row in (ops.add, ops.mul, ops.sub))
+
+
+@final
+class Recorder:
+    """Takes down one call of one function, entry by entry."""
+
+    __slots__ = (
+        "codes", "guards", "labels", "left", "marks", "opened", "outers", "pinned", "pool",
+        "right", "scope", "scopes", "serial", "statics", "table", "thread", "values",
+    )  # fmt: skip
+
+    def __init__(self, *, positions: bool) -> None:
+        self.serial = next(_serials)
+        self.thread = get_ident()
+        self.opened = mark()
+        self.table = ops.TABLE
+        self.codes: list[int] = []
+        self.left: list[int] = []
+        self.right: list[int] = []
+        self.values: list[Operand] = []
+        self.pool: list[int] = []
+        self.statics: list[object] = []
+        self.outers: set[Recorder] = set()
+        self.marks: list[Mark | None] | None = [] if positions else None
+        self.guards: dict[int, Mark] = {}
+        self.pinned: Mark | None = None
+        self.labels: dict[int, str] = {}
+        self.scopes: list[Scope] = []
+        self.scope: int | None = None
+
+    def append(self, code: int, left: int, right: int, value: Operand) -> Var:
+        """A new entry, and the number it defines."""
+        if self.thread != get_ident():
+            self.refuse()
+        codes = self.codes
+        var = _new(Var)
+        var._recorder = self
+        var._slot = len(codes)
+        var._value = value
+        codes.append(code)
+        self.left.append(left)
+        self.right.append(right)
+        self.values.append(value)
+        if self.marks is not None:
+            self.marks.append(self.pinned or mark())
+        return var
+
+    def refuse(self) -> NoReturn:
+        """Say why this recorder takes down nothing more, or nothing from this thread."""
+        opened = str(site(*self.opened))
+        if self.thread:
+            raise RecordingError(
+                f"a traced number of the recording opened at {opened} is used in another thread "
+                f"at {here()}: record in the thread that uses it"
+            )
+        raise RecordingError(
+            f"a traced number is used at {here()} after its recording, opened at {opened}, has "
+            "ended: return what is wanted from the recorded function instead"
+        )
+
+    def door(self, value: Operand) -> Operand:
+        """A number from outside; one of an outer recording brings that recording along."""
+        if isinstance(value, Var):
+            outer = value._recorder
+            if outer.thread != get_ident():
+                outer.refuse()
+            self.outers |= {outer, *outer.outers}
+            if outer.marks is not None and self.marks is None:
+                self.marks = [None] * len(self.codes)
+        return value
+
+    def constant(self, value: Operand) -> int:
+        """The slot of a new constant."""
+        return self.append(_CONSTANT, -1, -1, self.door(value))._slot
+
+    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        """A new entry that applies ``row``; operands of other recordings are constants here."""
+        static: tuple[object, ...] = ()
+        if row.has_static:
+            operands, static = operands[:-1], operands[-1:]
+        if row is ops.guard:
+            return self.guard(operands[0])
+        slots = [self.slot(operand) for operand in operands]
+        values = self.values
+        value = row(*[values[slot] for slot in slots], *static)  # type: ignore[arg-type]  # static
+        left, right = self._place(row, slots, static)
+        return self.append(self._code(row), left, right, value)
+
+    def unary(self, row: Primitive, x: Var) -> Var:
+        """``apply`` for one operand of this recording."""
+        value = x._value
+        result = row.value(value) if type(value) is float else row(value)
+        return self.append(_CODES[row], x._slot, -1, result)
+
+    def slot(self, operand: Operand) -> int:
+        """The slot of an operand, made if it is not of this recording."""
+        if isinstance(operand, Var) and operand._recorder is self:
+            return operand._slot
+        return self.constant(operand)
+
+    def _place(
+        self, row: Primitive, slots: list[int], static: tuple[object, ...]
+    ) -> tuple[int, int]:
+        """What stands for the operands in the two columns."""
+        if row.is_pooled:
+            self.pool += slots
+            return len(self.pool) - len(slots), len(slots)
+        if static:
+            self.statics += static
+            return slots[0], len(self.statics) - 1
+        return slots[0], slots[1] if len(slots) > 1 else -1
+
+    def _code(self, row: Primitive) -> int:
+        if row not in self.table.codes:
+            self.table = self.table.extend(row)
+        return self.table.codes[row]
+
+    def guard(self, condition: Operand) -> Var:
+        """A new guard: Python asked for the truth of a condition of this recording."""
+        slot = self.slot(condition)
+        var = self.append(_GUARD, slot, -1, ops.guard(self.values[slot]))
+        if self.marks is None:
+            self.guards[var._slot] = mark()
+        return var
+
+    def enter(self, name: str) -> int | None:
+        """Begin a scope; returns the one it stands in."""
+        outside = self.scope
+        self.scope = len(self.scopes)
+        self.scopes.append(Scope(name, len(self.codes), -1, outside))
+        return outside
+
+    def leave(self, outside: int | None) -> None:
+        """End the innermost scope."""
+        if self.scope is not None:
+            scope = self.scopes[self.scope]
+            self.scopes[self.scope] = attrs.evolve(scope, stop=len(self.codes))
+        self.scope = outside
+
+    def pin(self, slot: int) -> None:
+        """Let what the outer recordings take down stand at the line of this entry."""
+        for outer in self.outers:
+            outer.pinned = self.marks[slot] if self.marks is not None else None
+
+    def unpin(self) -> None:
+        """The end of ``pin``."""
+        for outer in self.outers:
+            outer.pinned = None
+
+    def close(self) -> None:
+        """Take down nothing more, and let go of what was."""
+        self.thread = 0
+        self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
+
+    def columns(self) -> Columns:
+        """The entries so far."""
+        return Columns(
+            self.table, self.codes, self.left, self.right, self.values, self.pool, self.statics,
+            bool(self.outers),
+        )  # fmt: skip
+
+
+@final
+class Var(Traced):
+    """A traced number: it stands for a float inside a recorded function.
+
+    Arithmetic, comparisons and the functions of ``tapegrad.math`` take it and give another. It is
+    not a float and does not become one: what would drop its derivative raises
+    ``TracedNumberError`` and says what to write instead.
+    """
+
+    __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a Var compares to a Condition
+
+    _recorder: Recorder
+    _slot: int
+    _value: Operand
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        return _innermost(operands).apply(row, operands)
+
+    def _primal(self) -> float:
+        value = self._value
+        return value._primal() if isinstance(value, Traced) else value
+
+    def __add__(self, other: Var | float, /) -> Var:
+        if type(other) is Var and other._recorder is self._recorder:
+            value = self._value + other._value
+            return self._recorder.append(_ADD, self._slot, other._slot, value)
+        return _binary(ops.add, self, other)
+
+    def __radd__(self, other: float, /) -> Var:
+        return _binary(ops.add, other, self)
+
+    def __sub__(self, other: Var | float, /) -> Var:
+        if type(other) is Var and other._recorder is self._recorder:
+            value = self._value - other._value
+            return self._recorder.append(_SUB, self._slot, other._slot, value)
+        return _binary(ops.sub, self, other)
+
+    def __rsub__(self, other: float, /) -> Var:
+        return _binary(ops.sub, other, self)
+
+    def __mul__(self, other: Var | float, /) -> Var:
+        if type(other) is Var and other._recorder is self._recorder:
+            value = self._value * other._value
+            return self._recorder.append(_MUL, self._slot, other._slot, value)
+        return _binary(ops.mul, self, other)
+
+    def __rmul__(self, other: float, /) -> Var:
+        return _binary(ops.mul, other, self)
+
+    def __truediv__(self, other: Var | float, /) -> Var:
+        return _binary(ops.div, self, other)
+
+    def __rtruediv__(self, other: float, /) -> Var:
+        return _binary(ops.div, other, self)
+
+    def __floordiv__(self, other: Var | float, /) -> Var:
+        return _binary(ops.floordiv, self, other)
+
+    def __rfloordiv__(self, other: float, /) -> Var:
+        return _binary(ops.floordiv, other, self)
+
+    def __mod__(self, other: Var | float, /) -> Var:
+        return _binary(ops.mod, self, other)
+
+    def __rmod__(self, other: float, /) -> Var:
+        return _binary(ops.mod, other, self)
+
+    def __divmod__(self, other: Var | float, /) -> tuple[Var, Var]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: float, /) -> tuple[Var, Var]:
+        return other // self, other % self
+
+    def __pow__(self, other: Var | float, /) -> Var:
+        return _binary(ops.pow if isinstance(other, Var) else ops.powc, self, other)
+
+    def __rpow__(self, other: float, /) -> Var:
+        return _binary(ops.pow, other, self)
+
+    def __neg__(self) -> Var:
+        return self._recorder.unary(ops.neg, self)
+
+    def __pos__(self) -> Var:
+        return self
+
+    def __abs__(self) -> Var:
+        return self._recorder.unary(ops.abs, self)
+
+    def __lt__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.lt, self, other)
+
+    def __le__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.le, self, other)
+
+    def __gt__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.gt, self, other)
+
+    def __ge__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.ge, self, other)
+
+    def __eq__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
+        return _compare(ops.eq, self, other)
+
+    def __ne__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
+        return _compare(ops.ne, self, other)
+
+    def __repr__(self) -> str:
+        return f"<Var %{self._slot} = {self._primal()!r}>"
+
+    def __copy__(self) -> Var:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Var:
+        return self
+
+    if not TYPE_CHECKING:
+        # Hidden from checkers, which would otherwise take a Var wherever a number will do.
+
+        def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+            return _ufunc(ufunc, method, inputs, kwargs)
+
+        def __bool__(self) -> NoReturn:
+            _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
+
+        def __float__(self) -> NoReturn:
+            _refuse(
+                "float(x)", "the functions of tapegrad.math, or a float argument of its own"
+            )
+
+        def __int__(self) -> NoReturn:
+            _refuse("int(x)", "tapegrad.math.trunc(x)")
+
+        def __index__(self) -> NoReturn:
+            _refuse("x as an index", "an int argument, or tapegrad.where to choose between values")
+
+        def __complex__(self) -> NoReturn:
+            _refuse("complex(x)", "its real and imaginary parts as two numbers")
+
+        def __round__(self, digits=None) -> NoReturn:
+            _refuse("round(x)", "tapegrad.math.floor(x + 0.5)")
+
+        def __trunc__(self) -> NoReturn:
+            _refuse("the standard library's trunc(x)", "tapegrad.math.trunc(x)")
+
+        def __floor__(self) -> NoReturn:
+            _refuse("the standard library's floor(x)", "tapegrad.math.floor(x)")
+
+        def __ceil__(self) -> NoReturn:
+            _refuse("the standard library's ceil(x)", "tapegrad.math.ceil(x)")
+
+        def __format__(self, spec):
+            if spec:
+                _refuse(f"format(x, {spec!r})", "f'{x}' inside the function, or its result outside")
+            return str(self)
+
+        def __array__(self, *args, **kwargs) -> NoReturn:
+            _refuse("an array of floats from x", "numpy.array([x], dtype=object), or a list")
+
+        def __reduce__(self) -> NoReturn:
+            _refuse("pickling x", "the value that the recorded function returns")
+
+
+@final
+class Condition:
+    """What a comparison of traced numbers gives.
+
+    Where Python asks for its truth (``if``, ``while``, ``and``, ``max``, ``sorted``) a guard is
+    recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
+    """
+
+    __slots__ = ("_indicator",)
+    _indicator: Var
+
+    def __bool__(self) -> bool:
+        indicator = self._indicator
+        return indicator._recorder.guard(indicator)._primal() != 0.0
+
+    def __and__(self, other: Condition | bool, /) -> Condition:
+        return _combine(ops.and_, self, other)
+
+    def __rand__(self, other: bool, /) -> Condition:
+        return _combine(ops.and_, other, self)
+
+    def __or__(self, other: Condition | bool, /) -> Condition:
+        return _combine(ops.or_, self, other)
+
+    def __ror__(self, other: bool, /) -> Condition:
+        return _combine(ops.or_, other, self)
+
+    def __invert__(self) -> Condition:
+        return condition(ops.not_, self._indicator)
+
+    def __repr__(self) -> str:
+        return f"<Condition %{self._indicator._slot} = {self._indicator._primal() != 0.0}>"
+
+
+Real = TypeVar("Real", float, Var)
+"""The type of a number in a model that runs on floats and on traced numbers alike."""
+
+Scalar: TypeAlias = float | Var
+"""The type of a result that may be a constant, or of a model differentiated inside another."""
+
+
+def condition(row: Primitive, *operands: Operand) -> Condition:
+    """The condition that a row with truth values gives on traced numbers."""
+    result = _new(Condition)
+    result._indicator = _innermost(operands).apply(row, operands)
+    return result
+
+
+def promote(value: object) -> Operand | None:
+    """A number of Python or numpy, or a traced one, as an operand; else None."""
+    if type(value) is float or isinstance(value, Var):
+        return value
+    return float(value) if isinstance(value, bool) else as_number(value)
+
+
+def _binary(row: Primitive, x: Operand, y: Operand) -> Var:
+    left, right = promote(x), promote(y)
+    if left is None or right is None:
+        return NotImplemented
+    return _innermost((left, right)).apply(row, (left, right))
+
+
+def _compare(row: Primitive, x: Var, y: object) -> Condition:
+    other = promote(y)
+    return NotImplemented if other is None else condition(row, x, other)
+
+
+def _combine(row: Primitive, x: Condition | bool, y: Condition | bool) -> Condition:
+    return condition(row, _indicator(x), _indicator(y))
+
+
+def _indicator(condition: Condition | bool) -> Operand:
+    return condition._indicator if isinstance(condition, Condition) else float(condition)
+
+
+def _innermost(operands: tuple[Operand, ...]) -> Recorder:
+    """Of the open recordings among the operands, the one that was opened last."""
+    recorders = [operand._recorder for operand in operands if isinstance(operand, Var)]
+    return max(recorders, key=_serial)
+
+
+_serial = attrgetter("serial")
+
+
+def _refuse(what: str, instead: str) -> NoReturn:
+    raise TracedNumberError(
+        f"{what} at {here()} would drop the derivative of a traced number: write {instead} instead"
+    )
+
+
+def recorder_among(values: object) -> Recorder | None:
+    """The innermost recording found in a value, containers searched as inputs are."""
+    found = [leaf._recorder for leaf in traced_leaves(values) if isinstance(leaf, Var)]
+    return max(found, key=_serial, default=None)
+
+
+_UFUNCS: Final[Mapping[str, Primitive]] = {
+    "add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": ops.div,
+    "true_divide": ops.div, "negative": ops.neg, "power": ops.pow, "float_power": ops.pow,
+    "absolute": ops.abs, "fabs": ops.abs, "floor_divide": ops.floordiv, "remainder": ops.mod,
+    "fmod": ops.fmod, "maximum": ops.maximum, "minimum": ops.minimum, "sign": ops.sign,
+    "floor": ops.floor, "ceil": ops.ceil, "trunc": ops.trunc, "copysign": ops.copysign,
+    "exp": ops.exp, "exp2": ops.exp2, "expm1": ops.expm1, "log": ops.log, "log2": ops.log2,
+    "log10": ops.log10, "log1p": ops.log1p, "sqrt": ops.sqrt, "cbrt": ops.cbrt,
+    "hypot": ops.hypot, "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "arcsin": ops.asin,
+    "arccos": ops.acos, "arctan": ops.atan, "arctan2": ops.atan2, "sinh": ops.sinh,
+    "cosh": ops.cosh, "tanh": ops.tanh, "arcsinh": ops.asinh, "arccosh": ops.acosh,
+    "arctanh": ops.atanh, "degrees": ops.degrees, "rad2deg": ops.degrees,
+    "radians": ops.radians, "deg2rad": ops.radians, "logaddexp": ops.logaddexp,
+    "less": ops.lt, "less_equal": ops.le, "greater": ops.gt, "greater_equal": ops.ge,
+    "equal": ops.eq, "not_equal": ops.ne,
+}  # fmt: skip
+
+
+def _ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    """What numpy's function of that name is on traced numbers; arrays go element by element."""
+    import numpy as np
+
+    row = _UFUNCS.get(ufunc.__name__)
+    if row is None or method != "__call__" or kwargs:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        raise TracedNumberError(
+            f"numpy.{name} at {here()} takes no traced number{' with options' * bool(kwargs)}: "
+            "use a function of tapegrad.math"
+        )
+    if any(isinstance(value, np.ndarray) for value in inputs):
+        apply = np.frompyfunc(partial(_element, row), len(inputs), 1)
+        return cast(object, apply(*map(_as_objects, inputs)))
+    return _element(row, *inputs)
+
+
+def _as_objects(value: object) -> object:
+    """An array of objects: a traced number alone would ask for this function again."""
+    import numpy as np
+
+    array = np.empty((), dtype=object) if isinstance(value, Var) else np.asarray(value, object)
+    if isinstance(value, Var):
+        array[()] = value
+    return array
+
+
+def _element(row: Primitive, *values: object) -> object:
+    operands = tuple(promote(value) for value in values)
+    if None in map(type, operands):
+        raise TracedNumberError(f"{row.name} at {here()} takes numbers, not {values!r}")
+    known = cast(tuple[Operand, ...], operands)
+    if not any(isinstance(operand, Var) for operand in known):
+        return row(*known)
+    return condition(row, *known) if row in _COMPARISONS else _innermost(known).apply(row, known)
+
+
+_COMPARISONS = frozenset((ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne))
+
+
+@final
+@attrs.frozen(eq=False)
+class Trace:
+    """One recorded call: the entries, and where the arguments and the result stand in them."""
+
+    recorder: Recorder
+    columns: Columns
+    parameters: Structure
+    data: Structure
+    result: Structure
+    outputs: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """How many slots the differentiated argument has; they are the first ones."""
+        return len(paths(self.parameters))
+
+
+def trace(
+    f: Callable[..., object],
+    x: object,
+    data: Mapping[int | str, object],
+    *,
+    positions: bool = False,
+) -> Trace:
+    """Call ``f`` on traced numbers and take down what it does.
+
+    ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
+
+    Raises:
+        InputError: when an argument holds something that cannot be an input.
+        OutputError: when what ``f`` returns holds a condition.
+    """
+    recorder = Recorder(positions=positions)
+    try:
+        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: named(f, (), keys))
+        rest, others = flatten(dict(data), Role.DATA, lambda keys: named(f, keys[:1], keys[1:]))
+        width = len(first)
+        inputs = [recorder.append(_INPUT, -1, -1, recorder.door(v)) for v in first + others]
+        given = cast(dict[int | str, object], build(rest, inputs[width:]))
+        args = [value for key, value in given.items() if isinstance(key, int)]
+        kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
+        returned = f(build(parameters, inputs[:width]), *args, **kwargs)
+        result, leaves = flatten(returned, Role.RESULT, lambda keys: f"the result {join(keys)}")
+        outputs = tuple(recorder.slot(leaf) for leaf in leaves)
+        return Trace(recorder, recorder.columns(), parameters, rest, result, outputs)
+    finally:
+        recorder.close()

@@ -1,0 +1,391 @@
+"""Functions the standard library lacks, on floats: value functions of rows.
+
+Every function promises the same: any float is an answer, none raises (nan outside the domain, IEEE
+infinities, nan for nan), and the result is within 4 units in the last place of the true value over
+the whole double range, subnormal results included, unless its docstring states another bound.
+`eps` is 2**-52. The gamma family is in `gammas`.
+"""
+
+import math
+import sys
+from collections.abc import Iterable
+from operator import mul
+
+if sys.version_info >= (3, 12):
+    from math import sumprod
+else:
+
+    def sumprod(xs: Iterable[float], ys: Iterable[float]) -> float:
+        """Return the exact sum of the rounded products: within eps / 2 of the absolute terms."""
+        return math.fsum(map(mul, xs, ys))
+
+
+_SQRT_HALF = 0.7071067811865476
+_INV_SQRT_2PI = 0.3989422804014327
+_SPLITTER = 134217729.0  # 2**27 + 1
+_UNIT_BITS = 1074  # every finite double is a whole multiple of 2**-1074
+
+
+# Exact pieces and scaling, shared with `gammas`.
+
+
+def two_sum(a: float, b: float) -> tuple[float, float]:
+    """Return a + b rounded and what rounding lost, exactly, unless the sum overflows.
+
+    Knuth, The Art of Computer Programming, vol. 2, section 4.2.2, theorem B.
+    """
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def two_product(a: float, b: float) -> tuple[float, float]:
+    """Return a * b rounded and what rounding lost, exactly for 1e-140 < abs(a), abs(b) < 1e140.
+
+    Dekker, A floating-point technique for extending the available precision (1971).
+    """
+    p = a * b
+    c = _SPLITTER * a
+    a_high = c - (c - a)
+    a_low = a - a_high
+    c = _SPLITTER * b
+    b_high = c - (c - b)
+    b_low = b - b_high
+    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def scaled(mantissa: float, exponent: int) -> float:
+    """Return mantissa * 2**exponent, rounded once; inf with the sign of mantissa on overflow."""
+    try:
+        return math.ldexp(mantissa, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, mantissa)
+
+
+def _plain(x: float) -> bool:
+    """Say whether x is so far from overflow and underflow that one more step is safe."""
+    return 1e-290 < abs(x) < 1e290
+
+
+def _exact_sum(pairs: Iterable[tuple[float, float]], divisor: int = 1) -> float:
+    """Return the sum of x * y over finite pairs, divided by divisor and rounded once."""
+    total = sum(_units(x) * _units(y) for x, y in pairs)
+    try:
+        return total / (divisor << 2 * _UNIT_BITS)
+    except OverflowError:
+        return math.inf if total > 0 else -math.inf
+
+
+def _units(x: float) -> int:
+    """Return the integer x * 2**1074 of a finite float."""
+    numerator, denominator = x.as_integer_ratio()
+    return numerator << _UNIT_BITS + 1 - denominator.bit_length()
+
+
+def _exp_difference(x: float, top: float) -> float:
+    """Return exp(x - top) for x <= top, 1.0 where they are equal, infinite or not.
+
+    The rounding of x - top is carried along: at -700 it would cost hundreds of ulps.
+    """
+    if x == top:
+        return 1.0
+    d, rest = two_sum(x, -top)
+    if d < -746.0:
+        return 0.0
+    e = math.exp(d)
+    return e + e * rest
+
+
+def _gaussian(x: float, factor: float, scale: float) -> float:
+    """Return scale * exp(-factor * x * x), factor a power of two, abs(x) <= 40."""
+    square, rest = two_product(x, x)
+    e = scale * math.exp(-factor * square)
+    return e - e * (factor * rest)
+
+
+# The logistic family.
+
+
+def sigmoid(x: float) -> float:
+    """Return 1 / (1 + exp(-x)), relative accuracy in the lower tail too."""
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def softplus(x: float) -> float:
+    """Return log(1 + exp(x)), relative accuracy in the lower tail too."""
+    if x > 0.0:
+        return x + math.log1p(math.exp(-x))
+    return math.log1p(math.exp(x))
+
+
+def logsigmoid(x: float) -> float:
+    """Return log(sigmoid(x)), that is -softplus(-x)."""
+    return -softplus(-x)
+
+
+def logaddexp(a: float, b: float) -> float:
+    """Return log(exp(a) + exp(b)); near its zero within 4 eps absolute.
+
+    The larger operand and the logarithm cancel there, and each is rounded.
+    """
+    high, low = (a, b) if a >= b else (b, a)
+    return high + math.log1p(_exp_difference(low, high))
+
+
+def logsumexp(*xs: float) -> float:
+    """Return log(sum(exp(x))), -inf of nothing; near its zero within 4 eps absolute."""
+    if not xs:
+        return -math.inf
+    top = max(xs)
+    others = math.fsum([-1.0, *(_exp_difference(x, top) for x in xs)])
+    return top + math.log1p(others)
+
+
+def softmax(x: float, *others: float) -> float:
+    """Return exp(x) / (exp(x) + sum(exp(others))); equal infinities share equally."""
+    top = max(x, *others) if others else x
+    total = math.fsum([_exp_difference(other, top) for other in others])
+    own = _exp_difference(x, top)
+    return own / (own + total)
+
+
+def sech2(x: float) -> float:
+    """Return 1 / cosh(x)**2."""
+    a = abs(x)
+    e = math.exp(-a)
+    if a > 20.0:
+        return (2.0 * e) * (2.0 * e)
+    return 4.0 * (e * e) / (1.0 + e * e) ** 2
+
+
+# The normal distribution.
+
+
+def gauss(x: float) -> float:
+    """Return exp(-x * x), with the square carried in two pieces."""
+    return 0.0 if abs(x) > 40.0 else _gaussian(x, 1.0, 1.0)
+
+
+def norm_pdf(x: float) -> float:
+    """Return the standard normal density exp(-x * x / 2) / sqrt(2 pi)."""
+    return 0.0 if abs(x) > 40.0 else _gaussian(x, 0.5, _INV_SQRT_2PI)
+
+
+def norm_pdf_slope(x: float) -> float:
+    """Return -x * norm_pdf(x), the derivative of the density."""
+    if abs(x) > 40.0:
+        return math.copysign(0.0, -x)
+    if abs(x) < 36.0:
+        return _gaussian(x, 0.5, -x * _INV_SQRT_2PI)
+    root = _gaussian(x, 0.25, 1.0)  # the density itself is subnormal from 37.6
+    return (-x * _INV_SQRT_2PI) * root * root
+
+
+def norm_cdf(x: float) -> float:
+    """Return the probability that a standard normal variable is below x.
+
+    Relative accuracy down to -38.5, where the result is the least subnormal.
+    """
+    if x < -0.5:
+        return _norm_tail(-x)
+    return 0.5 + 0.5 * math.erf(x * _SQRT_HALF)
+
+
+_STEP = 0.6875
+_NODES = [(k * _STEP) ** 2 for k in range(13)]
+_WEIGHTS = [(2.0 if node else 1.0) * _STEP / math.tau * math.exp(-0.5 * node) for node in _NODES]
+
+
+def _norm_tail(x: float) -> float:
+    """Return the probability beyond x >= 0.5.
+
+    The trapezoidal rule on x / 2 pi * integral exp(-t**2 / 2) / (x**2 + t**2) dt, which converges
+    like exp(-2 pi**2 / step**2) once the pole at t = ix is taken out: Hunter and Regan, A note on
+    the evaluation of the complementary error function, Mathematics of Computation 26 (1972).
+    libm's erfc strays by 3 ulps and its argument x / sqrt(2) would have to be split.
+    """
+    if x > 40.0:
+        return 0.0
+    square = x * x
+    terms = [weight / (square + node) for weight, node in zip(_WEIGHTS, _NODES, strict=True)]
+    pole = 1.0 / math.expm1(math.tau / _STEP * x) if x < 7.0 else 0.0
+    return _gaussian(x, 0.5, x * math.fsum(terms)) - pole
+
+
+# Quotients.
+
+
+def div2(a: float, b: float) -> float:
+    """Return a / b**2, as if b**2 neither overflowed nor underflowed."""
+    if not b or b != b:
+        return b if b != b else a * math.inf
+    quotient = a / b
+    if _plain(quotient) or math.isinf(a) or math.isinf(b):
+        return quotient / b
+    a, a_exponent = math.frexp(a)
+    b, b_exponent = math.frexp(b)
+    return scaled(a / (b * b), a_exponent - 2 * b_exponent)
+
+
+def recip_re(x: float, y: float) -> float:
+    """Return x / (x**2 + y**2), the real part of 1 / (x + iy); nan at the origin."""
+    square = x * x + y * y
+    if _plain(square):
+        return x / square
+    if not (x or y):
+        return math.nan
+    if math.isinf(x) or math.isinf(y):
+        return math.copysign(0.0, x) * (math.nan if x != x or y != y else 1.0)
+    mantissa, exponent = math.frexp(x)
+    shift = math.frexp(max(abs(x), abs(y)))[1]
+    square = math.ldexp(x, -shift) ** 2 + math.ldexp(y, -shift) ** 2
+    return scaled(mantissa / square, exponent - 2 * shift)
+
+
+def direction(x: float, *others: float) -> float:
+    """Return x / hypot(x, *others), the sign of a lone x; 0.0 at the origin.
+
+    One infinite operand points along its axis; between several the direction is nan.
+    """
+    length = math.hypot(x, *others)
+    if _plain(length):
+        return x / length
+    if not length:
+        return 0.0
+    if math.isinf(length):
+        return _direction_afar(x, *others)
+    shift = -math.frexp(length)[1]
+    return math.ldexp(x, shift) / math.hypot(*(math.ldexp(z, shift) for z in (x, *others)))
+
+
+def _direction_afar(x: float, *others: float) -> float:
+    """Return direction(x, *others) where the length overflows or an operand is infinite."""
+    infinities = sum(map(math.isinf, (x, *others)))
+    if not infinities:
+        return direction(0.0009765625 * x, *(0.0009765625 * z for z in others))
+    if infinities > 1 or any(z != z for z in (x, *others)):
+        return math.nan
+    return math.copysign(1.0 if math.isinf(x) else 0.0, x)
+
+
+# Powers.
+
+
+def ieee_pow(x: float, b: float) -> float:
+    """Return x**b as IEEE 754 has it: signed inf, nan for a fractional power of a negative x."""
+    try:
+        return math.pow(x, b)
+    except OverflowError:
+        return -math.inf if x < 0.0 and b % 2.0 == 1.0 else math.inf
+    except ValueError:
+        if x:
+            return math.nan
+        return math.copysign(math.inf, x) if b % 2.0 == 1.0 else math.inf
+
+
+def pow_dx(x: float, b: float) -> float:
+    """Return b * x**(b - 1), the derivative of x**b in x; 0.0 where b == 0."""
+    if b == 2.0:
+        return 2.0 * x
+    if b == 1.0 or b == 0.0:
+        return b + 0.0
+    if x > 0.0:
+        return _pow_slope(x, b)
+    if b % 1.0:
+        return b * ieee_pow(0.0, b - 1.0) if x == 0.0 else math.nan
+    if x == 0.0 or x != x or math.isinf(b):
+        return b * ieee_pow(x, b - 1.0)
+    return _pow_slope(-x, b) if b % 2.0 else -_pow_slope(-x, b)
+
+
+def _pow_slope(x: float, b: float) -> float:
+    """Return b * x**(b - 1) for x > 0.
+
+    The rounding of b - 1 is carried along: at b = 1e-3, x = 1e300 it would cost hundreds of ulps.
+    A power out of range is taken in two halves, so only the product overflows or underflows.
+    """
+    c, rest = two_sum(b, -1.0)
+    power = ieee_pow(x, c)
+    if rest and math.isfinite(x) and math.isfinite(b):
+        b += b * (rest * math.log(x))
+    if _plain(power) or not math.isfinite(b):
+        return b * power
+    root = ieee_pow(x, 0.5 * c)
+    return b * root * root
+
+
+def pow_dy(x: float, b: float) -> float:
+    """Return x**b * log(x), the derivative of x**b in b; 0.0 at x == 0 < b, nan for x < 0."""
+    if x > 0.0:
+        power = ieee_pow(x, b)
+        if _plain(power) or not (math.isfinite(b) and math.isfinite(x)):
+            return power * math.log(x)
+        root = ieee_pow(x, 0.5 * b)
+        return root * math.log(x) * root
+    if x == 0.0 and b == b:
+        return 0.0 if b > 0.0 else -math.inf
+    return math.nan
+
+
+# Sums and products.
+
+
+def product(*xs: float) -> float:
+    """Return the product, 1.0 of nothing, rounded about once whatever passes out of range between.
+
+    Compensated: Ogita, Rump and Oishi, Accurate sum and dot product (2005), for products.
+    """
+    if len(xs) < 3:
+        return math.prod(xs, start=1.0)
+    total, error, exponent = 1.0, 0.0, 0
+    for x in xs:
+        mantissa, shift = math.frexp(x)
+        total, rest = two_product(total, mantissa)
+        error = error * mantissa + rest
+        exponent += shift
+        total, shift = math.frexp(total)
+        error = math.ldexp(error, -shift)
+        exponent += shift
+    if error and math.isfinite(total):
+        total += error
+    return scaled(total, exponent)
+
+
+def dot(*values: float) -> float:
+    """Return the inner product of the first half and the second, within 4 eps * sum(abs(x * y))."""
+    half = len(values) // 2
+    xs, ys = values[:half], values[half:]
+    try:
+        total = sumprod(xs, ys)
+    except (OverflowError, ValueError):
+        total = math.nan
+    if math.isfinite(total):
+        return total
+    if all(map(math.isfinite, values)):
+        return _exact_sum(zip(xs, ys, strict=True))
+    pairs = zip(xs, ys, strict=True)
+    return sum(x * y for x, y in pairs if not (math.isfinite(x) and math.isfinite(y)))
+
+
+def mean(*xs: float) -> float:
+    """Return the arithmetic mean, nan of nothing; the sum is exact and may exceed any double."""
+    try:
+        return math.fsum(xs) / len(xs)
+    except OverflowError:
+        return _exact_sum(((x, 1.0) for x in xs), len(xs))
+    except (ValueError, ZeroDivisionError):
+        return math.nan
+
+
+def fma(x: float, y: float, z: float) -> float:
+    """Return x * y + z, rounded once, on every Python."""
+    if not (math.isfinite(x) and math.isfinite(y)) or not (x and y):
+        return x * y + z
+    if not math.isfinite(z):
+        return z
+    if 1e-140 < abs(x) < 1e140 and 1e-140 < abs(y) < 1e140 and abs(z) < 1e300:
+        return math.fsum((*two_product(x, y), z))
+    return _exact_sum(((x, y), (z, 1.0)))

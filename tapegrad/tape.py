@@ -1,0 +1,469 @@
+"""The tape: a program of numbers as an immutable value.
+
+A tape is a Wengert list. Entry *i* defines slot *i* from slots below it. It is held as columns of
+bytes, about twenty of them an entry; nodes are views that are made when they are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
+
+import attrs
+
+from tapegrad.errors import InputError, OutputError, TapeError
+from tapegrad.positions import Site
+from tapegrad.primitive import Operand, Primitive, Table
+from tapegrad.structure import Branch, Keys, Role, Structure, build, flatten, join, paths, under
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["Apply", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Tape"]
+
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+@attrs.frozen
+class Input:
+    """An entry that the tape was opened with; ``path`` names it."""
+
+    slot: int
+    value: Operand
+    path: str
+    label: str | None = None
+
+
+@final
+@attrs.frozen
+class Constant:
+    """An entry that holds a plain number met while recording."""
+
+    slot: int
+    value: Operand
+    label: str | None = None
+    scope: tuple[str, ...] = ()
+    site: Site | None = None
+
+
+@final
+@attrs.frozen
+class Apply:
+    """An entry that applies a row to earlier slots (and to a static operand, if it has one)."""
+
+    slot: int
+    primitive: Primitive
+    operands: tuple[int, ...]
+    static: tuple[object, ...]
+    value: Operand
+    label: str | None = None
+    scope: tuple[str, ...] = ()
+    site: Site | None = None
+
+
+@final
+@attrs.frozen
+class Guard:
+    """An entry that records a truth value Python asked for, and what it was."""
+
+    slot: int
+    operand: int
+    outcome: bool
+    scope: tuple[str, ...] = ()
+    site: Site | None = None
+
+
+Node: TypeAlias = Input | Constant | Apply | Guard
+"""A view of one entry."""
+
+
+@final
+@attrs.frozen
+class Scope:
+    """The entries ``start <= slot < stop``, recorded inside a function named by ``@scope``."""
+
+    name: str
+    start: int
+    stop: int
+    parent: int | None
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Columns:
+    """What every reading works on: entry *i* is ``codes[i]`` applied to its operands.
+
+    One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
+    number, has its operands in ``pool[left : left + right]``. A static operand is
+    ``statics[right]``.
+    """
+
+    table: Table
+    codes: Sequence[int]
+    left: Sequence[int]
+    right: Sequence[int]
+    values: Sequence[Operand]
+    pool: Sequence[int]
+    statics: Sequence[object]
+    traced: bool
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def row(self, slot: int) -> Primitive:
+        """The row that entry ``slot`` applies."""
+        return self.table.rows[self.codes[slot]]
+
+    def operands(self, slot: int) -> tuple[int, ...]:
+        """The slots that entry ``slot`` reads."""
+        row, left, right = self.row(slot), self.left[slot], self.right[slot]
+        if row.is_pooled:
+            return tuple(self.pool[left : left + right])
+        if row.arity == 2:
+            return left, right
+        return (left,) if row.arity == 1 else ()
+
+    def static(self, slot: int) -> tuple[object, ...]:
+        """The static operand of entry ``slot``, if its row has one."""
+        return (self.statics[self.right[slot]],) if self.row(slot).has_static else ()
+
+    def arguments(self, slot: int) -> tuple[Operand, ...]:
+        """What the row of entry ``slot`` is applied to: operands' values, then the static one."""
+        values = tuple(self.values[operand] for operand in self.operands(slot))
+        return values + cast(tuple[Operand, ...], self.static(slot))
+
+    def thawed(self) -> Columns:
+        """The same columns as lists, which Python indexes fastest."""
+        return attrs.evolve(
+            self,
+            codes=list(self.codes),
+            left=list(self.left),
+            right=list(self.right),
+            values=list(self.values),
+            pool=list(self.pool),
+        )
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Tape(Generic[A, P, R]):
+    """A recorded program, as a value: print it, index it, draw it, replay it, differentiate it.
+
+    ``A`` is the type of the differentiated argument, ``P`` the other parameters and ``R`` what the
+    program returned. Made by ``record``; equality and hash compare structure, constants, static
+    operands, inputs, outputs and values bit by bit, and not labels, scopes or positions.
+
+    Raises:
+        TapeError: when made from columns that are not a tape.
+    """
+
+    table: Table
+    codes: bytes
+    left: bytes
+    right: bytes
+    stored: bytes | tuple[Operand, ...]
+    pool: bytes
+    statics: tuple[object, ...]
+    parameters: Structure
+    data: Structure
+    names: tuple[str, ...]
+    result: Structure
+    outputs: tuple[int, ...]
+    labels: Mapping[int, str]
+    scopes: tuple[Scope, ...]
+    sites: tuple[Site, ...]
+    site_of: bytes
+
+    def __attrs_post_init__(self) -> None:
+        _check(self.columns, self.outputs)
+
+    @property
+    def columns(self) -> Columns:
+        """The entries, column by column; read-only views of the tape's bytes."""
+        return Columns(
+            self.table,
+            self.codes,
+            memoryview(self.left).cast("i"),
+            memoryview(self.right).cast("i"),
+            self._values(),
+            memoryview(self.pool).cast("i"),
+            self.statics,
+            isinstance(self.stored, tuple),
+        )
+
+    def _values(self) -> Sequence[Operand]:
+        return self.stored if isinstance(self.stored, tuple) else memoryview(self.stored).cast("d")
+
+    @property
+    def inputs(self) -> range:
+        """The slots of the inputs, those of the differentiated argument first."""
+        return range(len(self.paths))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The names of the inputs: ``layers.0.w`` in the first argument, ``xs:3`` in another."""
+        first = [path or self.names[0] for path in paths(self.parameters)]
+        rest = (under(name, path) for name, part in self._data() for path in paths(part))
+        return (*first, *rest)
+
+    @property
+    def value(self) -> R:
+        """What the recorded function returned, with plain numbers for the traced ones."""
+        values = self._values()
+        return cast(R, build(self.result, (values[slot] for slot in self.outputs)))
+
+    @property
+    def nodes(self) -> Nodes:
+        """The entries as nodes: a lazy sequence of views."""
+        return Nodes(self)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @overload
+    def __getitem__(self, slot: int, /) -> Node: ...
+    @overload
+    def __getitem__(self, slot: slice, /) -> tuple[Node, ...]: ...
+    def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
+        return self.nodes[slot]
+
+    def scope(self, slot: int) -> tuple[str, ...]:
+        """The names of the scopes around entry ``slot``, outermost first."""
+        names: list[str] = []
+        index: int | None = bisect_right(self.scopes, slot, key=attrgetter("start")) - 1
+        while index is not None and index >= 0:
+            scope = self.scopes[index]
+            if slot < scope.stop:
+                names.append(scope.name)
+            index = scope.parent
+        return tuple(reversed(names))
+
+    def site(self, slot: int) -> Site | None:
+        """The user's line that recorded entry ``slot``, where positions were kept."""
+        index = memoryview(self.site_of).cast("i")[slot] if self.site_of else -1
+        return self.sites[index] if index >= 0 else None
+
+    def cotangents(self) -> tuple[Operand | None, ...]:
+        """For each slot the derivative of the one output in it; None where none arrived.
+
+        Raises:
+            OutputError: when the tape has not exactly one output.
+        """
+        from tapegrad.interpret.reverse import cotangents
+
+        if len(self.outputs) != 1:
+            raise OutputError(
+                f"this tape has {len(self.outputs)} outputs, and cotangents need one: "
+                "record a function that returns one number"
+            )
+        return tuple(cotangents(self.columns.thawed(), {self.outputs[0]: 1.0}))
+
+    def gradient(self: Tape[A, P, float]) -> A:
+        """The gradient of the one output in the first argument, in the argument's own shape.
+
+        Raises:
+            OutputError: when the tape has not exactly one output.
+        """
+        bars = self.cotangents()
+        return cast(A, build(self.parameters, (0.0 if bar is None else bar for bar in bars)))
+
+    def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R]:
+        """The same program at other inputs, as a new tape; data not given stays as recorded.
+
+        Raises:
+            GuardError: when a recorded comparison comes out differently.
+            InputError: when the arguments' structure is not the recorded one.
+        """
+        from tapegrad.interpret.replay import replay
+
+        leaves = self._leaves(x, args, kwargs)
+        values = replay(self.columns, leaves, lambda slot: str(self.site(slot) or f"%{slot}"))
+        return attrs.evolve(self, stored=freeze_values(values))
+
+    def _leaves(
+        self, x: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> list[Operand]:
+        """The new inputs, those of data not given as recorded."""
+        name = self.names[0]
+        parameters, leaves = flatten(x, Role.PARAMETERS, _named(name))
+        _require_same(self.parameters, parameters, name)
+        given = dict(zip(self.names[1:], args, strict=False)) | dict(kwargs)
+        recorded = list(self._values()[len(leaves) : len(self.inputs)])
+        for name, structure in self._data():
+            count = len(paths(structure))
+            old, recorded = recorded[:count], recorded[count:]
+            if name in given:
+                now, old = flatten(given.pop(name), Role.DATA, _named(name))
+                _require_same(structure, now, name)
+            leaves += old
+        if given or len(args) >= len(self.names):
+            extra = ", ".join(map(repr, given)) or f"{len(args)} arguments after the first"
+            raise InputError(
+                f"this tape was not recorded with {extra}: pass the arguments it was recorded with"
+            )
+        return leaves
+
+    def _data(self) -> Iterator[tuple[str, Structure]]:
+        if isinstance(self.data, Branch):
+            yield from zip(map(str, self.data.keys), self.data.children, strict=True)
+
+    def __str__(self) -> str:
+        from tapegrad.interpret.table import table
+
+        return table(self, self._known_cotangents())
+
+    def __repr__(self) -> str:
+        return f"<Tape of {len(self)} entries, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+
+    def to_dot(self, *, rankdir: Literal["LR", "TB"] = "LR") -> str:
+        """The picture as DOT text; the same bytes on every run, and no ``dot`` program needed."""
+        from tapegrad.interpret.dot import dot
+
+        return dot(self, self._known_cotangents(), rankdir)
+
+    def to_graphviz(self, *, rankdir: Literal["LR", "TB"] = "LR") -> graphviz.Source:
+        """The picture as an object of the ``graphviz`` package, which ships no types of its own."""
+        from tapegrad.interpret.dot import source
+
+        return source(self.to_dot(rankdir=rankdir))
+
+    def draw(
+        self, path: str | os.PathLike[str], *, rankdir: Literal["LR", "TB"] = "LR"
+    ) -> pathlib.Path:
+        """Render the picture to a file by its ending: ``.svg``, ``.png``, ``.pdf``, ``.dot``, ...
+
+        Raises:
+            DrawingError: when there is no ``dot`` program, or it does not know the ending.
+        """
+        from tapegrad.interpret.dot import render
+
+        return render(self.to_dot(rankdir=rankdir), pathlib.Path(path))
+
+    def _known_cotangents(self) -> tuple[Operand | None, ...]:
+        """The cotangents where they are defined, for a reading that shows them."""
+        return self.cotangents() if len(self.outputs) == 1 else (None,) * len(self)
+
+    def _identity(self) -> tuple[object, ...]:
+        """What equality and hash see."""
+        stored = self.stored
+        values = tuple(map(id, stored)) if isinstance(stored, tuple) else stored
+        columns = (self.codes, self.left, self.right, values, self.pool)
+        statics = tuple((type(static), repr(static)) for static in self.statics)
+        return (self.table.rows, columns, statics, self.paths, self.outputs)
+
+    def __eq__(self, other: object) -> bool:
+        return self._identity() == other._identity() if isinstance(other, Tape) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __copy__(self) -> Tape[A, P, R]:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Tape[A, P, R]:
+        return self
+
+
+@final
+@attrs.frozen
+class Nodes(Sequence[Node]):
+    """The entries of a tape as nodes, each made when it is looked at."""
+
+    tape: Tape[Any, ..., Any]
+
+    def __len__(self) -> int:
+        return len(self.tape)
+
+    @overload
+    def __getitem__(self, slot: int, /) -> Node: ...
+    @overload
+    def __getitem__(self, slot: slice, /) -> tuple[Node, ...]: ...
+    def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
+        slots = range(len(self.tape))[slot]
+        if isinstance(slots, range):
+            return tuple(_node(self.tape, slot) for slot in slots)
+        return _node(self.tape, slots)
+
+
+def _node(tape: Tape[Any, ..., Any], slot: int) -> Node:
+    columns = tape.columns
+    row, value = columns.row(slot), columns.values[slot]
+    label, scope, site = tape.labels.get(slot), tape.scope(slot), tape.site(slot)
+    if row.name == "input":
+        return Input(slot, value, tape.paths[slot], label)
+    if row.name == "constant":
+        return Constant(slot, value, label, scope, site)
+    if row.name == "guard":
+        return Guard(slot, columns.left[slot], value != 0.0, scope, site)
+    operands, static = columns.operands(slot), columns.static(slot)
+    return Apply(slot, row, operands, static, value, label, scope, site)
+
+
+def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
+    """Floats as bytes; anything that holds a traced number as a tuple."""
+    try:
+        return array("d", cast(Sequence[float], values)).tobytes()
+    except TypeError:
+        return tuple(values)
+
+
+def _named(name: str) -> Callable[[Keys], str]:
+    return lambda keys: under(name, join(keys))
+
+
+def _require_same(recorded: Structure, given: Structure, name: str) -> None:
+    if recorded != given:
+        raise InputError(
+            f"{name} has another structure than this tape was recorded with: "
+            f"{len(paths(given))} numbers for {len(paths(recorded))}, or other static values; "
+            "record again"
+        )
+
+
+def _check(columns: Columns, outputs: tuple[int, ...]) -> None:
+    """The invariants of a tape: known rows, and operands below their own entry."""
+    count, rows = len(columns), columns.table.rows
+    lengths = {len(column) for column in (columns.left, columns.right, columns.values)}
+    if lengths != {count}:
+        raise TapeError(f"the columns of a tape have different lengths: {lengths | {count}}")
+    if count and max(columns.codes) >= len(rows):
+        raise TapeError(f"code {max(columns.codes)} stands for no row; the table has {len(rows)}")
+    for slot, operand in _out_of_order(columns):
+        raise TapeError(f"entry {slot} reads slot {operand}, which is not below it")
+    for output in outputs:
+        if not 0 <= output < count:
+            raise TapeError(f"output {output} is not a slot of a tape of {count} entries")
+
+
+def _out_of_order(columns: Columns) -> Iterator[tuple[int, int]]:
+    """Entries that read a slot not below their own, and that slot."""
+    pooled = {code for code, row in enumerate(columns.table.rows) if row.is_pooled or row.has_static}
+    entries = enumerate(zip(columns.codes, columns.left, columns.right, strict=True))
+    for slot, (code, left, right) in entries:
+        if code in pooled:
+            operands = columns.operands(slot)
+            yield from ((slot, operand) for operand in operands if not 0 <= operand < slot)
+        elif left >= slot or right >= slot:
+            yield slot, max(left, right)
