@@ -7,7 +7,7 @@ Where the library returns, these return the same object.
 
 import math
 from collections.abc import Callable
-from math import copysign, inf, nan
+from math import inf, nan
 from typing import Final, ParamSpec
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ def _overflow(x: float, *_: float) -> float:
 
 def _signed_overflow(x: float, *_: float) -> float:
     _require_float(x)
-    return nan if math.isnan(x) else copysign(inf, x)
+    return nan if math.isnan(x) else math.copysign(inf, x)
 
 
 def _require_float(x: float) -> None:
@@ -57,13 +57,13 @@ def _log1p_pole(x: float) -> float:
 
 def _atanh_pole(x: float) -> float:
     _require_float(x)
-    return copysign(inf, x) if abs(x) == 1 else nan
+    return math.copysign(inf, x) if abs(x) == 1 else nan
 
 
 def _gamma_pole(x: float) -> float:
     _require_float(x)
     if x == 0:
-        return copysign(inf, x)
+        return math.copysign(inf, x)
     return inf if x > 0 else nan
 
 
@@ -72,7 +72,7 @@ def div(x: float, y: float) -> float:
     try:
         return x / y
     except ZeroDivisionError:
-        return nan if x == 0 or math.isnan(x) else copysign(inf, x) * copysign(1.0, y)
+        return nan if x == 0 or math.isnan(x) else math.copysign(inf, x) * math.copysign(1.0, y)
 
 
 def _fsum_again(xs: tuple[float, ...]) -> float:
@@ -92,7 +92,7 @@ def fsum(*xs: float) -> float:
 
 def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
     def rounded(x: float) -> float:
-        return copysign(function(x), x) if math.isfinite(x) else x
+        return math.copysign(function(x), x) if math.isfinite(x) else x
 
     rounded.__name__ = rounded.__qualname__ = function.__name__
     return rounded
@@ -169,27 +169,32 @@ def div_pos(x: float, y: float) -> float:
 
 
 def lt(x: float, y: float) -> float:
-    """1 if x < y, else 0; the comparisons below likewise."""
+    """1 if x < y, else 0."""
     return float(x < y)
 
 
 def le(x: float, y: float) -> float:
+    """1 if x <= y, else 0."""
     return float(x <= y)
 
 
 def gt(x: float, y: float) -> float:
+    """1 if x > y, else 0."""
     return float(x > y)
 
 
 def ge(x: float, y: float) -> float:
+    """1 if x >= y, else 0."""
     return float(x >= y)
 
 
 def eq(x: float, y: float) -> float:
+    """1 if x == y, else 0."""
     return float(x == y)
 
 
 def ne(x: float, y: float) -> float:
+    """1 if x != y, else 0."""
     return float(x != y)
 
 
@@ -251,6 +256,7 @@ ceil      = _rounded(math.ceil)
 cos       = _total(math.cos,       _invalid)
 degrees: Final = math.degrees
 radians: Final = math.radians
+copysign: Final = math.copysign
 cosh      = _total(math.cosh,      _overflow)
 erf: Final   = math.erf
 erfc: Final  = math.erfc

@@ -15,10 +15,11 @@ _LN2_HIGH = 0.6931471805598903  # 42 bits: its product with an exponent is exact
 _LN2_LOW = 5.497923018708371e-14
 _HALF_LOG_2PI = "0.9189385332046727417803297364056176398613974736377834"
 
-# Bernoulli's numbers B2, B4, ... B16.
+# Bernoulli's numbers B2, B4, ... B24: DLMF table 24.2.1.
 _BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510]
 _DIGAMMA_SERIES = [b / (2 * k) for k, b in enumerate(_BERNOULLI, 1)]
 _STIRLING_SERIES = [b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1)]
+_BERNOULLI += [43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730]
 _LOG1P_SERIES = [-((-1.0) ** k) / k for k in range(2, 15)]
 _EULER_MACLAURIN = [b / math.factorial(2 * k) for k, b in enumerate(_BERNOULLI, 1)]
 
@@ -205,7 +206,7 @@ def gamma_slope(x: float) -> float:
     """
     if not -250.0 < x < 172.0:
         if x > 0.0 or x != x:
-            return x * x
+            return x + math.inf
         return math.nan if x == math.floor(x) else 0.0
     if abs(x) < 1e-160:  # it is about -1 / x**2
         return -math.inf

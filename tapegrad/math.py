@@ -18,21 +18,91 @@ from collections.abc import Callable, Iterable
 from math import comb, e, factorial, gcd, inf, isqrt, lcm, nan, perm, pi, tau
 from typing import Protocol, TypeVar, cast, overload
 
-from tapegrad import floats, gammas, ops, special
+from tapegrad import ops, special
 from tapegrad.errors import TracedNumberError
 from tapegrad.positions import here
 from tapegrad.primitive import Operand, Primitive
 from tapegrad.recording import Condition, Var, condition
 
 __all__ = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "comb", "copysign",
-    "cos", "cosh", "degrees", "digamma", "dist", "dot", "e", "erf", "erfc", "exp", "exp2", "expm1",
-    "fabs", "factorial", "floor", "fma", "fmod", "frexp", "fsum", "gamma", "gcd", "hypot", "inf",
-    "isclose", "isfinite", "isinf", "isnan", "isqrt", "lcm", "ldexp", "lgamma", "log", "log10",
-    "log1p", "log2", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum", "modf",
-    "nan", "nextafter", "norm_cdf", "norm_pdf", "perm", "pi", "polygamma", "pow", "prod",
-    "radians", "relu", "remainder", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "sum",
-    "sumprod", "tan", "tanh", "tau", "trunc", "ulp",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "ceil",
+    "comb",
+    "copysign",
+    "cos",
+    "cosh",
+    "degrees",
+    "digamma",
+    "dist",
+    "dot",
+    "e",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "factorial",
+    "floor",
+    "fma",
+    "fmod",
+    "frexp",
+    "fsum",
+    "gamma",
+    "gcd",
+    "hypot",
+    "inf",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isqrt",
+    "lcm",
+    "ldexp",
+    "lgamma",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logsigmoid",
+    "logsumexp",
+    "maximum",
+    "mean",
+    "minimum",
+    "modf",
+    "nan",
+    "nextafter",
+    "norm_cdf",
+    "norm_pdf",
+    "perm",
+    "pi",
+    "polygamma",
+    "pow",
+    "prod",
+    "radians",
+    "relu",
+    "remainder",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "sum",
+    "sumprod",
+    "tan",
+    "tanh",
+    "tau",
+    "trunc",
+    "ulp",
 ]  # fmt: skip
 
 F = TypeVar("F")
@@ -373,8 +443,10 @@ def prod(xs: Iterable[float | Var], /, *, start: Var | float = 1) -> float | Var
     """The product, times ``start``."""
     factors = tuple(xs)
     if not any(isinstance(x, Var) for x in (start, *factors)):
-        return _math.prod(factors, start=start)  # type: ignore[type-var]  # floats
-    return cast(Var, ops.prod(*factors if isinstance(start, int) and start == 1 else (start, *factors)))
+        return _math.prod(factors, start=start)
+    return cast(
+        Var, ops.prod(*factors if isinstance(start, int) and start == 1 else (start, *factors))
+    )
 
 
 @overload
@@ -389,5 +461,6 @@ def isclose(
     """Whether two numbers differ by little, as the library defines it."""
     if not isinstance(a, Var) and not isinstance(b, Var):
         return _math.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
-    near = abs(a - b) <= maximum(rel_tol * maximum(abs(a), abs(b)), abs_tol)
+    larger = cast(Var, maximum(fabs(a), fabs(b)))
+    near = fabs(a - b) <= maximum(rel_tol * larger, abs_tol)
     return (a == b) | (isfinite(a - b) & near)

@@ -16,7 +16,17 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-__all__ = ["Interval", "Operand", "Partial", "Primitive", "REALS", "Symbol", "Table", "Traced"]
+__all__ = [
+    "REALS",
+    "Interval",
+    "Operand",
+    "Partial",
+    "Primitive",
+    "Symbol",
+    "Table",
+    "Traced",
+    "primal",
+]
 
 Interval: TypeAlias = tuple[float, float]
 """The closed interval in which an operand belongs to a row's domain."""
@@ -35,21 +45,6 @@ class Traced:
     def _primal(self) -> float:
         raise NotImplementedError
 
-    def __add__(self, other: Operand, /) -> Traced:
-        raise NotImplementedError
-
-    def __radd__(self, other: float, /) -> Traced:
-        raise NotImplementedError
-
-    def __mul__(self, other: Operand, /) -> Traced:
-        raise NotImplementedError
-
-    def __rmul__(self, other: float, /) -> Traced:
-        raise NotImplementedError
-
-    def __neg__(self) -> Traced:
-        raise NotImplementedError
-
 
 Operand: TypeAlias = float | Traced
 """What a row is applied to: numbers, or anything that stands for one."""
@@ -57,6 +52,11 @@ Operand: TypeAlias = float | Traced
 Partial: TypeAlias = float | Callable[..., Operand] | None
 """A partial derivative: a number, a function ``p(y, *xs)`` of the result and the operands written
 with rows, or None for an operation that is flat in this operand."""
+
+
+def primal(operand: Operand) -> float:
+    """The number itself, or the one that a traced number stands for."""
+    return operand._primal() if isinstance(operand, Traced) else operand
 
 
 @final
@@ -146,9 +146,16 @@ class Table:
     def _index(self) -> Mapping[Primitive, int]:
         return MappingProxyType({row: code for code, row in enumerate(self.rows)})
 
+    def __getitem__(self, name: str) -> Primitive:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
     def extend(self, *rows: Primitive) -> Table:
         """This table and then the given rows."""
         return Table(self.rows + rows, self.base or self)
+
+    def __reduce__(self) -> tuple[type[Table], tuple[tuple[Primitive, ...], Table | None]]:
+        return Table, (self.rows, self.base)
 
 
 @final

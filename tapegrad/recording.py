@@ -19,8 +19,18 @@ import attrs
 from tapegrad import ops
 from tapegrad.errors import RecordingError, TracedNumberError
 from tapegrad.positions import Mark, here, mark, site
-from tapegrad.primitive import Operand, Primitive, Traced
-from tapegrad.structure import Role, Structure, as_number, build, flatten, join, named, paths, traced_leaves
+from tapegrad.primitive import Operand, Primitive, Traced, primal
+from tapegrad.structure import (
+    Role,
+    Structure,
+    as_number,
+    build,
+    flatten,
+    join,
+    named,
+    paths,
+    traced_leaves,
+)
 from tapegrad.tape import Columns, Scope
 
 if TYPE_CHECKING:
@@ -74,7 +84,7 @@ class Recorder:
         var = _new(Var)
         var._recorder = self
         var._slot = len(codes)
-        var._value = value
+        var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
         codes.append(code)
         self.left.append(left)
         self.right.append(right)
@@ -212,14 +222,13 @@ class Var(Traced):
 
     _recorder: Recorder
     _slot: int
-    _value: Operand
+    _value: float | Var
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         return _innermost(operands).apply(row, operands)
 
     def _primal(self) -> float:
-        value = self._value
-        return value._primal() if isinstance(value, Traced) else value
+        return primal(self._value)
 
     def __add__(self, other: Var | float, /) -> Var:
         if type(other) is Var and other._recorder is self._recorder:
@@ -320,18 +329,16 @@ class Var(Traced):
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
             return _ufunc(ufunc, method, inputs, kwargs)
 
-        def __bool__(self) -> NoReturn:
+        def __bool__(self):  # noqa: PLE0304  # refuses
             _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
 
         def __float__(self) -> NoReturn:
-            _refuse(
-                "float(x)", "the functions of tapegrad.math, or a float argument of its own"
-            )
+            _refuse("float(x)", "the functions of tapegrad.math, or a float argument of its own")
 
         def __int__(self) -> NoReturn:
             _refuse("int(x)", "tapegrad.math.trunc(x)")
 
-        def __index__(self) -> NoReturn:
+        def __index__(self):  # noqa: PLE0305  # refuses
             _refuse("x as an index", "an int argument, or tapegrad.where to choose between values")
 
         def __complex__(self) -> NoReturn:
@@ -419,7 +426,7 @@ def promote(value: object) -> Operand | None:
 def _binary(row: Primitive, x: Operand, y: Operand) -> Var:
     left, right = promote(x), promote(y)
     if left is None or right is None:
-        return NotImplemented
+        return cast(Var, NotImplemented)
     return _innermost((left, right)).apply(row, (left, right))
 
 
@@ -489,8 +496,8 @@ def _ufunc(
             "use a function of tapegrad.math"
         )
     if any(isinstance(value, np.ndarray) for value in inputs):
-        apply = np.frompyfunc(partial(_element, row), len(inputs), 1)
-        return cast(object, apply(*map(_as_objects, inputs)))
+        apply: Callable[..., object] = np.frompyfunc(partial(_element, row), len(inputs), 1)
+        return apply(*map(_as_objects, inputs))
     return _element(row, *inputs)
 
 
@@ -505,13 +512,14 @@ def _as_objects(value: object) -> object:
 
 
 def _element(row: Primitive, *values: object) -> object:
-    operands = tuple(promote(value) for value in values)
-    if None in map(type, operands):
+    operands = tuple(x for x in map(promote, values) if x is not None)
+    if len(operands) < len(values):
         raise TracedNumberError(f"{row.name} at {here()} takes numbers, not {values!r}")
-    known = cast(tuple[Operand, ...], operands)
-    if not any(isinstance(operand, Var) for operand in known):
-        return row(*known)
-    return condition(row, *known) if row in _COMPARISONS else _innermost(known).apply(row, known)
+    if not any(isinstance(x, Var) for x in operands):
+        return row(*operands)
+    if row is ops.pow and not isinstance(operands[1], Var):
+        row = ops.powc
+    return condition(row, *operands) if row in _COMPARISONS else row(*operands)
 
 
 _COMPARISONS = frozenset((ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne))

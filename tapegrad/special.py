@@ -155,10 +155,11 @@ def softmax(x: float, *others: float) -> float:
 def sech2(x: float) -> float:
     """Return 1 / cosh(x)**2."""
     a = abs(x)
-    e = math.exp(-a)
     if a > 20.0:
-        return (2.0 * e) * (2.0 * e)
-    return 4.0 * (e * e) / (1.0 + e * e) ** 2
+        e = 2.0 * math.exp(-a)
+        return e * e
+    e = math.exp(-2.0 * a)
+    return 4.0 * e / (1.0 + e) ** 2
 
 
 # The normal distribution.
@@ -178,9 +179,9 @@ def norm_pdf_slope(x: float) -> float:
     """Return -x * norm_pdf(x), the derivative of the density."""
     if abs(x) > 40.0:
         return math.copysign(0.0, -x)
-    if abs(x) < 36.0:
+    if abs(x) < 37.5:
         return _gaussian(x, 0.5, -x * _INV_SQRT_2PI)
-    root = _gaussian(x, 0.25, 1.0)  # the density itself is subnormal from 37.6
+    root = _gaussian(x, 0.25, 1.0)  # from 37.6 the square itself is subnormal
     return (-x * _INV_SQRT_2PI) * root * root
 
 
@@ -309,8 +310,9 @@ def _pow_slope(x: float, b: float) -> float:
     """
     c, rest = two_sum(b, -1.0)
     power = ieee_pow(x, c)
-    if rest and math.isfinite(x) and math.isfinite(b):
-        b += b * (rest * math.log(x))
+    carry = rest * math.log(x) if rest else 0.0
+    if abs(carry) < 0.5:  # else x or b is infinite, or the power is 0 or inf in any case
+        b += b * carry
     if _plain(power) or not math.isfinite(b):
         return b * power
     root = ieee_pow(x, 0.5 * c)

@@ -25,7 +25,8 @@ from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "join", "named", "parameter_names", "paths", "traced_leaves", "under",
+    "describe_structure", "flatten", "join", "named", "parameter_names", "paths",
+    "traced_leaves", "under",
 ]  # fmt: skip
 
 
@@ -297,7 +298,10 @@ def _is_traced_type(annotation: object) -> bool:
 
 def _look_up(name: str, kind: type) -> object:
     for base in kind.__mro__:
-        for parameter in (*getattr(base, "__parameters__", ()), *getattr(base, "__type_params__", ())):
+        for parameter in (
+            *getattr(base, "__parameters__", ()),
+            *getattr(base, "__type_params__", ()),
+        ):
             if parameter.__name__ == name:
                 return cast(object, parameter)
         found: object = sys.modules.get(base.__module__)
@@ -326,7 +330,7 @@ def _join(structure: Structure, leaves: Iterator[object]) -> object:
 
 def _new_instance(kind: type, fields: Iterable[tuple[object, object]]) -> object:
     """An instance made past ``__init__``: converters and validators are for the user's numbers."""
-    instance = object.__new__(kind)
+    instance: object = object.__new__(kind)
     for name, value in fields:
         object.__setattr__(instance, str(name), value)
     return instance
@@ -373,14 +377,17 @@ def under(name: str, path: str) -> str:
 def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
     """The names of the first ``count`` positional parameters; those of ``*xs`` are ``xs:0`` on."""
     names: list[str] = []
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        parameters = ()
-    for parameter in parameters:
+    for parameter in _parameters(f):
         if parameter.kind is parameter.VAR_POSITIONAL:
             names += [f"{parameter.name}:{index}" for index in range(count - len(names))]
         elif parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
             names.append(parameter.name)
     names += [f"x{index}" for index in range(len(names), count)]
     return tuple(names[:count])
+
+
+def _parameters(f: Callable[..., object]) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return ()

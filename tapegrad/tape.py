@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import pathlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -188,7 +188,7 @@ class Tape(Generic[A, P, R]):
     names: tuple[str, ...]
     result: Structure
     outputs: tuple[int, ...]
-    labels: Mapping[int, str]
+    labels: tuple[tuple[int, str], ...]
     scopes: tuple[Scope, ...]
     sites: tuple[Site, ...]
     site_of: bytes
@@ -248,6 +248,12 @@ class Tape(Generic[A, P, R]):
     def __getitem__(self, slot: slice, /) -> tuple[Node, ...]: ...
     def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
         return self.nodes[slot]
+
+    def label(self, slot: int) -> str | None:
+        """The name given to entry ``slot``, if any."""
+        index = bisect_left(self.labels, slot, key=itemgetter(0))
+        found = self.labels[index : index + 1]
+        return found[0][1] if found and found[0][0] == slot else None
 
     def scope(self, slot: int) -> tuple[str, ...]:
         """The names of the scopes around entry ``slot``, outermost first."""
@@ -335,7 +341,9 @@ class Tape(Generic[A, P, R]):
         return table(self, self._known_cotangents())
 
     def __repr__(self) -> str:
-        return f"<Tape of {len(self)} entries, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+        return (
+            f"<Tape of {len(self)} entries, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+        )
 
     def to_dot(self, *, rankdir: Literal["LR", "TB"] = "LR") -> str:
         """The picture as DOT text; the same bytes on every run, and no ``dot`` program needed."""
@@ -410,7 +418,7 @@ class Nodes(Sequence[Node]):
 def _node(tape: Tape[Any, ..., Any], slot: int) -> Node:
     columns = tape.columns
     row, value = columns.row(slot), columns.values[slot]
-    label, scope, site = tape.labels.get(slot), tape.scope(slot), tape.site(slot)
+    label, scope, site = tape.label(slot), tape.scope(slot), tape.site(slot)
     if row.name == "input":
         return Input(slot, value, tape.paths[slot], label)
     if row.name == "constant":
@@ -459,7 +467,9 @@ def _check(columns: Columns, outputs: tuple[int, ...]) -> None:
 
 def _out_of_order(columns: Columns) -> Iterator[tuple[int, int]]:
     """Entries that read a slot not below their own, and that slot."""
-    pooled = {code for code, row in enumerate(columns.table.rows) if row.is_pooled or row.has_static}
+    pooled = {
+        code for code, row in enumerate(columns.table.rows) if row.is_pooled or row.has_static
+    }
     entries = enumerate(zip(columns.codes, columns.left, columns.right, strict=True))
     for slot, (code, left, right) in entries:
         if code in pooled:

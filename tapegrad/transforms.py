@@ -6,7 +6,6 @@ import functools
 import inspect
 from array import array
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast, overload
 
 import attrs
@@ -115,7 +114,7 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
         bound = signature.bind(*args, **kwargs)
 
         def of_arguments(arguments: dict[str, object]) -> object:
-            call = inspect.BoundArguments(signature, arguments)  # type: ignore[arg-type]  # ordered
+            call = inspect.BoundArguments(signature, arguments)
             return f(*call.args, **call.kwargs)
 
         found = _differentiate(of_arguments, dict(bound.arguments), {}).grad
@@ -158,8 +157,7 @@ def _like(
         def transformed(*args: object, **kwargs: object) -> object:
             if not args:
                 _refuse_keywords(transform, kwargs)
-            data: dict[int | str, object] = dict(enumerate(args[1:]))
-            return inner(args[0], data | kwargs)
+            return inner(args[0], dict([*enumerate(args[1:]), *kwargs.items()]))
 
         functools.update_wrapper(transformed, f)
         transformed.__name__ = f"{transform}({getattr(f, '__name__', 'f')})"
@@ -234,7 +232,7 @@ def _tape(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]:
         names=names,
         result=traced.result,
         outputs=traced.outputs,
-        labels=MappingProxyType(dict(recorder.labels)),
+        labels=tuple(sorted(recorder.labels.items())),
         scopes=tuple(recorder.scopes),
         sites=sites,
         site_of=array("i", site_of).tobytes(),

@@ -148,6 +148,10 @@ def _copysign(x: Number, y: Number) -> Number:
     return -abs(x) if y < 0 else abs(x)
 
 
+def _copysign_slope(x: Number, y: Number) -> Number:
+    return _copysign(1, y) * mp.sign(x)
+
+
 def _ldexp(x: Number, i: Number) -> Number:
     return mp.ldexp(x, int(i))
 
@@ -214,8 +218,14 @@ def _erf_slope(x: Number) -> Number:
     return 2 * mp.exp(-x * x) / mp.sqrt(mp.pi)
 
 
+def _erfc(x: Number) -> Number:
+    if x > 10**100:  # mpmath's gives up; this is right to 200 digits
+        return mp.exp(-x * x) / (x * mp.sqrt(mp.pi))
+    return mp.erfc(x)
+
+
 def _cdf(x: Number) -> Number:
-    return mp.erfc(-x / mp.sqrt(2)) / 2
+    return _erfc(-x / mp.sqrt(2)) / 2
 
 
 def _pdf(x: Number) -> Number:
@@ -231,6 +241,8 @@ def _lgamma(x: Number) -> Number:
 
 
 def _polygamma(x: Number, n: Number) -> Number:
+    if x <= 0 and x == mp.floor(x):
+        raise ValueError("a pole")
     return mp.polygamma(int(n), x)
 
 
@@ -305,7 +317,7 @@ ORACLE: dict[str, Truth] = {
     "fmod":           Truth(_rest(math.trunc),          (_one, _whole(math.trunc))),
     "remainder":      Truth(_rest(round),               (_one, _whole(round))),
     "atan2":          Truth(mp.atan2,                   (_swapped(_recip_re), _minus(_recip_re))),
-    "copysign":       Truth(_copysign,                  (lambda x, y: _copysign(mp.sign(x), y), None)),
+    "copysign":       Truth(_copysign,                  (_copysign_slope, None)),
     "ldexp":          Truth(_ldexp,                     (lambda x, i: _ldexp(1, i),)),
     "maximum":        Truth(max,                        (_win, _swapped(_win))),
     "minimum":        Truth(min,                        (_swapped(_win), _win)),
@@ -324,7 +336,7 @@ ORACLE: dict[str, Truth] = {
     "cosh":           Truth(mp.cosh,                    (mp.sinh,)),
     "degrees":        Truth(lambda x: x * 180 / mp.pi,  (lambda x: 180 / mp.pi,)),
     "erf":            Truth(mp.erf,                     (_erf_slope,)),
-    "erfc":           Truth(mp.erfc,                    (_minus(_erf_slope),)),
+    "erfc":           Truth(_erfc,                      (_minus(_erf_slope),)),
     "exp":            Truth(mp.exp,                     (mp.exp,)),
     "exp2":           Truth(_exp2,                      (lambda x: mp.ln2 * _exp2(x),)),
     "expm1":          Truth(mp.expm1,                   (mp.exp,)),

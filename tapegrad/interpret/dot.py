@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tapegrad.errors import DrawingError
-from tapegrad.primitive import Operand, Traced
+from tapegrad.primitive import Operand, primal
 from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
 from tapegrad.text import number, visible
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["dot", "render", "source"]
 
 _INPUT = {"shape": "box", "style": "rounded,filled", "fillcolor": "#cfe8f7", "color": "#0072b2"}
-_OUTPUT = {"shape": "box", "peripheries": "2", "style": "filled", "fillcolor": "#cdeee2", "color": "#009e73"}
+_OUTPUT = {"shape": "box", "style": "filled", "fillcolor": "#cdeee2", "color": "#009e73"}
+_OUTPUT |= {"peripheries": "2"}
 _VALUE = {"shape": "box", "color": "#333333"}
 _CONSTANT = {"shape": "plaintext", "fontcolor": "#666666"}
 _GUARD = {"shape": "diamond", "style": "filled", "fillcolor": "#fbe3b0", "color": "#e69f00"}
@@ -48,7 +49,7 @@ def dot(
         site = tape.site(slot)
         tooltip = graphviz.escape(visible(f"{site} in {site.function}" if site else f"%{slot}"))
         style = _style(node, is_output=slot in tape.outputs)
-        graph.node(f"n{slot}", _label(node, cotangent), tooltip=tooltip, **style)
+        graph.node(f"n{slot}", _label(node, cotangent), _attributes={"tooltip": tooltip, **style})
         for operand in _draw_operation(graph, node, tooltip):
             head = f"n{slot}op" if isinstance(node, Apply) else f"n{slot}"
             graph.edge(f"n{operand}", head)
@@ -64,7 +65,11 @@ def _draw_operation(graph: graphviz.Digraph, node: Node, tooltip: str) -> tuple[
     name = node.primitive.symbol or node.primitive.name
     static = "".join(f" {value}" for value in node.static)
     oval = f"n{node.slot}op"
-    graph.node(oval, f"<{html.escape(visible(name + static))}>", tooltip=tooltip, **_OPERATION)
+    graph.node(
+        oval,
+        f"<{html.escape(visible(name + static))}>",
+        _attributes={"tooltip": tooltip, **_OPERATION},
+    )
     graph.edge(oval, f"n{node.slot}")
     return node.operands
 
@@ -94,7 +99,7 @@ def _label(node: Node, cotangent: Operand | None) -> str:
 
 
 def _shown(value: Operand) -> str:
-    return number(value._primal() if isinstance(value, Traced) else value)
+    return number(primal(value))
 
 
 def source(text: str) -> graphviz.Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tapegrad.errors import GuardError
-from tapegrad.primitive import Operand, Traced
+from tapegrad.primitive import Operand, primal
 from tapegrad.tape import Columns
 
 __all__ = ["replay"]
@@ -34,22 +34,18 @@ def replay(
         else:
             values.append(row(*now.arguments(slot)))
             if row.name == "guard":
-                _check_guard(now, slot, _primal(recorded[slot]), where)
+                _check_guard(now, slot, primal(recorded[slot]), where)
     return values
 
 
 def _check_guard(columns: Columns, slot: int, recorded: float, where: Callable[[int], str]) -> None:
-    if (_primal(columns.values[slot]) != 0.0) == (recorded != 0.0):
+    if (primal(columns.values[slot]) != 0.0) == (recorded != 0.0):
         return
     asked = columns.left[slot]
     row, operands = columns.row(asked), columns.arguments(asked)
-    shown = f" {row.symbol} ".join(f"{_primal(operand):.6g}" for operand in operands)
+    shown = f" {row.symbol} ".join(f"{primal(operand):.6g}" for operand in operands)
     raise GuardError(
         f"the condition at {where(slot)} was {recorded != 0.0} when recorded and is "
         f"{recorded == 0.0} here ({shown}): record again at these inputs, or spell the choice "
         "with tapegrad.where"
     )
-
-
-def _primal(operand: Operand) -> float:
-    return operand._primal() if isinstance(operand, Traced) else operand

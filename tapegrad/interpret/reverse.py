@@ -11,7 +11,7 @@ derivative is stated twice. On traced numbers the same partials are called, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from textwrap import indent
 from typing import TypeAlias, cast
@@ -41,108 +41,121 @@ def cotangents(
         bars[slot] = seed
     start = max(seeds, default=-1)
     if columns.traced:
-        _sweep_traced(columns, bars, start, visit)
+        _Recorded(columns, bars).sweep(start, visit)
     else:
         _compiled(columns.table.base or columns.table)(columns, bars, start)
     return bars
 
 
-def _products(columns: Columns, slot: int, bar: Operand) -> Iterator[tuple[int, Operand, bool]]:
-    """For each operand of an entry that is not flat in it: its slot, its share of the cotangent,
-    and whether that is the cotangent itself."""
+def _contribute(columns: Columns, slot: int, bar: float, bars: list[float | None]) -> None:
+    """What the entry of any row hands to its operands, on floats."""
     row, arguments = columns.row(slot), columns.arguments(slot)
     for index, operand in enumerate(columns.operands(slot)):
         partial = row.partial(index, columns.values[slot], *arguments)
-        if partial is None:
-            continue
-        if isinstance(partial, float) and abs(partial) == 1.0:
-            yield operand, bar if partial == 1.0 else -bar, partial == 1.0
-        elif isinstance(bar, float) and bar == 1.0:
-            yield operand, partial, False
-        else:
-            yield operand, bar * partial, False
+        if isinstance(partial, float):
+            share, sum_ = bar * partial, bars[operand]
+            bars[operand] = share if sum_ is None else sum_ + share
 
 
-def _add(bars: Bars, slot: int, share: Operand) -> None:
-    bar = bars[slot]
-    bars[slot] = share if bar is None else bar + share
+class _Recorded:
+    """A reverse sweep on traced numbers, which takes down the gradient as it goes.
 
-
-def _contribute(columns: Columns, slot: int, bar: float, bars: Bars) -> None:
-    for operand, share, _ in _products(columns, slot, bar):
-        _add(bars, operand, share)
-
-
-class _Presence:
-    """Under which condition each slot's cotangent is present; always, where there is none.
-
-    A replay may select the other arm of a ``where``. The arm not selected must then contribute
-    nothing, which a product with a selected zero would not do: 0 * inf is nan.
+    A replay may select the other arm of a ``where``, and the arm not selected must then contribute
+    nothing, which a product with a zero would not do: 0 * inf is nan. So beside each cotangent
+    stands the condition under which it is present (none: always), and a product on such a slot is
+    recorded as ``where(present, product, -0.0)``: -0.0 changes nothing it is added to.
     """
 
-    def __init__(self, table: Table, bars: Bars) -> None:
-        rows = {row.name: row for row in (table.base or table).rows}
-        self.where, self.both, self.either, self.negate = (
-            rows[name] for name in ("where", "and_", "or_", "not_")
-        )
+    def __init__(self, columns: Columns, bars: Bars) -> None:
+        table = columns.table.base or columns.table
+        self.add, self.mul, self.neg, self.where = map(table.__getitem__, _ARITHMETIC)
+        self.both, self.either, self.negate = map(table.__getitem__, ("and_", "or_", "not_"))
+        self.columns = columns
         self.bars = bars
         self.conditions: dict[int, Operand] = {}
 
-    def add(self, slot: int, share: Operand, condition: Operand | None) -> None:
-        """Add a share that is present under ``condition``."""
-        if self.bars[slot] is None:
-            if condition is not None:
-                self.conditions[slot] = condition
-        elif slot in self.conditions:
-            if condition is None:
-                del self.conditions[slot]
-            elif condition is not self.conditions[slot]:
-                self.conditions[slot] = self.either(self.conditions[slot], condition)
-        _add(self.bars, slot, share)
+    def sweep(self, start: int, visit: Callable[[int], None] | None) -> None:
+        for slot in range(start, -1, -1):
+            bar = self.bars[slot]
+            if bar is None:
+                continue
+            if visit is not None:
+                visit(slot)
+            name = self.columns.row(slot).name
+            if name == "where":
+                self.select(slot, bar)
+            elif name == "input":
+                self.arrive(slot, bar)
+            else:
+                self.contribute(slot, bar)
+
+    def contribute(self, slot: int, bar: Operand) -> None:
+        """Hand the products of a cotangent and the partials to the operands."""
+        columns, condition = self.columns, self.conditions.get(slot)
+        row, arguments = columns.row(slot), columns.arguments(slot)
+        for index, operand in enumerate(columns.operands(slot)):
+            partial = row.partial(index, columns.values[slot], *arguments)
+            if partial is not None:
+                self.accumulate(operand, self.product(bar, partial, condition), condition)
+
+    def product(self, bar: Operand, partial: Operand, condition: Operand | None) -> Operand:
+        """A share; one that is the cotangent itself is -0.0 already where it is absent."""
+        if _is(partial, 1.0):
+            return bar
+        if _is(partial, -1.0):
+            return self.masked(self.neg(bar), condition)
+        return self.masked(partial if _is(bar, 1.0) else self.mul(bar, partial), condition)
 
     def masked(self, share: Operand, condition: Operand | None) -> Operand:
-        """The share, or where it is absent -0.0, which changes nothing it is added to."""
+        """The share, or -0.0 where it is absent."""
         return share if condition is None else self.where(condition, share, -0.0)
 
-    def select(self, columns: Columns, slot: int, bar: Operand) -> None:
+    def accumulate(self, slot: int, share: Operand, condition: Operand | None) -> None:
+        """Add a share that is present under ``condition``."""
+        bar = self.bars[slot]
+        if bar is None:
+            self.bars[slot] = share
+            if condition is not None:
+                self.conditions[slot] = condition
+            return
+        self.bars[slot] = self.add(bar, share)
+        present = self.conditions.get(slot)
+        if condition is None:
+            self.conditions.pop(slot, None)
+        elif present is not None and present is not condition:
+            self.conditions[slot] = self.either(present, condition)
+
+    def select(self, slot: int, bar: Operand) -> None:
         """Hand the cotangent of a ``where`` to the arm that it selects."""
-        condition, *arms = columns.operands(slot)
-        chosen = columns.values[condition]
+        condition, *arms = self.columns.operands(slot)
+        chosen, outer = self.columns.values[condition], self.conditions.get(slot)
         if isinstance(chosen, float):
-            self.add(arms[0 if chosen else 1], bar, self.conditions.get(slot))
+            self.accumulate(arms[0 if chosen else 1], bar, outer)
             return
         for arm, taken in zip(arms, (chosen, self.negate(chosen)), strict=True):
-            outer = self.conditions.get(slot)
             present = taken if outer is None else self.both(outer, taken)
-            self.add(arm, self.masked(bar, present), present)
+            self.accumulate(arm, self.where(present, bar, -0.0), present)
+
+    def arrive(self, slot: int, bar: Operand) -> None:
+        """An input that nothing reaches has the derivative 0.0, not -0.0."""
+        condition = self.conditions.get(slot)
+        if condition is not None:
+            self.bars[slot] = self.where(condition, bar, 0.0)
 
 
-def _sweep_traced(
-    columns: Columns, bars: Bars, start: int, visit: Callable[[int], None] | None
-) -> None:
-    presence = _Presence(columns.table, bars)
-    for slot in range(start, -1, -1):
-        bar = bars[slot]
-        if bar is None:
-            continue
-        if visit is not None:
-            visit(slot)
-        condition = presence.conditions.get(slot)
-        if columns.row(slot).name == "input" and condition is not None:
-            bars[slot] = presence.where(condition, bar, 0.0)
-        elif columns.row(slot).name == "where":
-            presence.select(columns, slot, bar)
-        else:
-            for operand, share, is_bar in _products(columns, slot, bar):
-                masked = share if is_bar else presence.masked(share, condition)
-                presence.add(operand, masked, condition)
+_ARITHMETIC = ("add", "mul", "neg", "where")
+
+
+def _is(operand: Operand, number: float) -> bool:
+    return isinstance(operand, float) and operand == number
 
 
 @cache
 def _compiled(table: Table) -> Sweep:
     names: dict[str, object] = {row.name: row.value for row in table.rows}
     names |= {"inf": math.inf, "nan": math.nan, "contribute": _contribute, "__name__": __name__}
-    exec(compile(sweep_source(table), "<tapegrad reverse sweep>", "exec"), names)
+    code = compile(sweep_source(table), "<tapegrad reverse sweep>", "exec")
+    exec(code, names)  # noqa: S102  # the source is spelled from the table alone
     return cast(Sweep, names["sweep"])
 
 
@@ -155,7 +168,9 @@ def sweep_source(table: Table) -> str:
         f"if code == {code}:\n{indent(_branch(table.rows[code]), '    ')}    continue\n"
         for code in hot
     )
-    body = f"{branches}if code >= {len(codes)}:\n    contribute(columns, k, b, bars)\n    continue\n"
+    body = (
+        f"{branches}if code >= {len(codes)}:\n    contribute(columns, k, b, bars)\n    continue\n"
+    )
     return _HEAD + indent(body + _search(table, cold), " " * 8)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tapegrad.primitive import Operand, Traced
+from tapegrad.primitive import Operand, primal
 from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
 from tapegrad.text import number, visible
 
@@ -64,9 +64,7 @@ def _name(node: Node) -> str:
 
 def shown(value: Operand | None) -> str:
     """A number, or the number that a traced one stands for."""
-    if value is None:
-        return ""
-    return number(value._primal() if isinstance(value, Traced) else value)
+    return "" if value is None else number(primal(value))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
