@@ -36,9 +36,9 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
 
 
 @overload
-def stop_gradient(x: Var, /) -> Var: ...
-@overload
 def stop_gradient(x: float, /) -> float: ...
+@overload
+def stop_gradient(x: Var, /) -> Var: ...
 def stop_gradient(x: Var | float, /) -> Var | float:
     """x, as a constant to every derivative.
 

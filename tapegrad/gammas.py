@@ -207,7 +207,7 @@ def gamma_slope(x: float) -> float:
     if not -250.0 < x < 172.0:
         if x > 0.0 or x != x:
             return x + math.inf
-        return math.nan if x == math.floor(x) else 0.0
+        return 0.0 if x % 1.0 > 0.0 else math.nan
     if abs(x) < 1e-160:  # it is about -1 / x**2
         return -math.inf
     if x == math.floor(x) < 0.0:

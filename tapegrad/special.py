@@ -190,30 +190,32 @@ def norm_cdf(x: float) -> float:
 
     Relative accuracy down to -38.5, where the result is the least subnormal.
     """
-    if x < -0.5:
+    if x < -0.67:
         return _norm_tail(-x)
     return 0.5 + 0.5 * math.erf(x * _SQRT_HALF)
 
 
-_STEP = 0.6875
+_STEP = 0.69140625  # exact, the nodes too, and the roundings of the weights almost cancel
 _NODES = [(k * _STEP) ** 2 for k in range(13)]
-_WEIGHTS = [(2.0 if node else 1.0) * _STEP / math.tau * math.exp(-0.5 * node) for node in _NODES]
+_WEIGHTS = [_STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for node in _NODES]
 
 
 def _norm_tail(x: float) -> float:
-    """Return the probability beyond x >= 0.5.
+    """Return the probability beyond x >= 0.67.
 
     The trapezoidal rule on x / 2 pi * integral exp(-t**2 / 2) / (x**2 + t**2) dt, which converges
     like exp(-2 pi**2 / step**2) once the pole at t = ix is taken out: Hunter and Regan, A note on
     the evaluation of the complementary error function, Mathematics of Computation 26 (1972).
-    libm's erfc strays by 3 ulps and its argument x / sqrt(2) would have to be split.
+    libm's erfc would need its argument x / sqrt(2) in two pieces, and differs between platforms.
     """
     if x > 40.0:
         return 0.0
-    square = x * x
+    square, rest = two_product(x, x)
     terms = [weight / (square + node) for weight, node in zip(_WEIGHTS, _NODES, strict=True)]
-    pole = 1.0 / math.expm1(math.tau / _STEP * x) if x < 7.0 else 0.0
-    return _gaussian(x, 0.5, x * math.fsum(terms)) - pole
+    mills, lost = two_product(x, math.fsum(terms))
+    tail = mills * math.exp(-0.5 * square)
+    tail += tail * (lost / mills - rest * (0.5 + 1.0 / (square + 1.0)))
+    return tail - 1.0 / math.expm1(math.tau / _STEP * x) if x < 8.0 else tail
 
 
 # Quotients.
@@ -236,10 +238,10 @@ def recip_re(x: float, y: float) -> float:
     square = x * x + y * y
     if _plain(square):
         return x / square
-    if not (x or y):
+    if x != x or y != y or not (x or y):
         return math.nan
     if math.isinf(x) or math.isinf(y):
-        return math.copysign(0.0, x) * (math.nan if x != x or y != y else 1.0)
+        return math.copysign(0.0, x)
     mantissa, exponent = math.frexp(x)
     shift = math.frexp(max(abs(x), abs(y)))[1]
     square = math.ldexp(x, -shift) ** 2 + math.ldexp(y, -shift) ** 2
@@ -280,11 +282,11 @@ def ieee_pow(x: float, b: float) -> float:
     try:
         return math.pow(x, b)
     except OverflowError:
-        return -math.inf if x < 0.0 and b % 2.0 == 1.0 else math.inf
+        return -math.inf if x < 0.0 and abs(b) % 2.0 == 1.0 else math.inf
     except ValueError:
         if x:
             return math.nan
-        return math.copysign(math.inf, x) if b % 2.0 == 1.0 else math.inf
+        return math.copysign(math.inf, x) if abs(b) % 2.0 == 1.0 else math.inf
 
 
 def pow_dx(x: float, b: float) -> float:
@@ -320,7 +322,10 @@ def _pow_slope(x: float, b: float) -> float:
 
 
 def pow_dy(x: float, b: float) -> float:
-    """Return x**b * log(x), the derivative of x**b in b; 0.0 at x == 0 < b, nan for x < 0."""
+    """Return x**b * log(x), the derivative of x**b in b.
+
+    It is 0.0 at x == 0 < b, and at x == 1 even for b = nan, as 1**nan is 1; nan for x < 0.
+    """
     if x > 0.0:
         power = ieee_pow(x, b)
         if _plain(power) or not (math.isfinite(b) and math.isfinite(x)):
@@ -361,7 +366,7 @@ def dot(*values: float) -> float:
     half = len(values) // 2
     xs, ys = values[:half], values[half:]
     try:
-        total = sumprod(xs, ys)
+        total = float(sumprod(xs, ys))
     except (OverflowError, ValueError):
         total = math.nan
     if math.isfinite(total):
@@ -377,13 +382,25 @@ def mean(*xs: float) -> float:
     try:
         return math.fsum(xs) / len(xs)
     except OverflowError:
+        if not all(map(math.isfinite, xs)):
+            return sum(x for x in xs if not math.isfinite(x))
         return _exact_sum(((x, 1.0) for x in xs), len(xs))
     except (ValueError, ZeroDivisionError):
         return math.nan
 
 
 def fma(x: float, y: float, z: float) -> float:
-    """Return x * y + z, rounded once, on every Python."""
+    """Return x * y + z, rounded once, on every Python.
+
+    In the middle of the range the product is exact in two pieces and `math.fsum` rounds once.
+    """
+    if sys.version_info >= (3, 13):
+        try:
+            return math.fma(x, y, z)
+        except OverflowError:
+            return math.copysign(math.inf, x * y + z)
+        except ValueError:
+            return math.nan
     if not (math.isfinite(x) and math.isfinite(y)) or not (x and y):
         return x * y + z
     if not math.isfinite(z):

@@ -48,7 +48,7 @@ class Input:
     """An entry that the tape was opened with; ``path`` names it."""
 
     slot: int
-    value: Operand
+    value: float
     path: str
     label: str | None = None
 
@@ -59,7 +59,7 @@ class Constant:
     """An entry that holds a plain number met while recording."""
 
     slot: int
-    value: Operand
+    value: float
     label: str | None = None
     scope: tuple[str, ...] = ()
     site: Site | None = None
@@ -74,7 +74,7 @@ class Apply:
     primitive: Primitive
     operands: tuple[int, ...]
     static: tuple[object, ...]
-    value: Operand
+    value: float
     label: str | None = None
     scope: tuple[str, ...] = ()
     site: Site | None = None
@@ -271,7 +271,7 @@ class Tape(Generic[A, P, R]):
         index = memoryview(self.site_of).cast("i")[slot] if self.site_of else -1
         return self.sites[index] if index >= 0 else None
 
-    def cotangents(self) -> tuple[Operand | None, ...]:
+    def cotangents(self) -> tuple[float | None, ...]:
         """For each slot the derivative of the one output in it; None where none arrived.
 
         Raises:
@@ -284,7 +284,8 @@ class Tape(Generic[A, P, R]):
                 f"this tape has {len(self.outputs)} outputs, and cotangents need one: "
                 "record a function that returns one number"
             )
-        return tuple(cotangents(self.columns.thawed(), {self.outputs[0]: 1.0}))
+        bars = cotangents(self.columns.thawed(), {self.outputs[0]: 1.0})
+        return cast("tuple[float | None, ...]", tuple(bars))
 
     def gradient(self: Tape[A, P, float]) -> A:
         """The gradient of the one output in the first argument, in the argument's own shape.
@@ -369,7 +370,7 @@ class Tape(Generic[A, P, R]):
 
         return render(self.to_dot(rankdir=rankdir), pathlib.Path(path))
 
-    def _known_cotangents(self) -> tuple[Operand | None, ...]:
+    def _known_cotangents(self) -> tuple[float | None, ...]:
         """The cotangents where they are defined, for a reading that shows them."""
         return self.cotangents() if len(self.outputs) == 1 else (None,) * len(self)
 
@@ -417,7 +418,7 @@ class Nodes(Sequence[Node]):
 
 def _node(tape: Tape[Any, ..., Any], slot: int) -> Node:
     columns = tape.columns
-    row, value = columns.row(slot), columns.values[slot]
+    row, value = columns.row(slot), cast(float, columns.values[slot])
     label, scope, site = tape.label(slot), tape.scope(slot), tape.site(slot)
     if row.name == "input":
         return Input(slot, value, tape.paths[slot], label)

@@ -91,6 +91,10 @@ def value_and_grad(
     return cast(Callable[Concatenate[A, P], ValueAndGrad[A]], both)
 
 
+@overload
+def partials(f: Callable[P, float], /) -> Callable[P, dict[str, float]]: ...
+@overload
+def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]: ...
 def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
     """The partial derivatives of ``f`` in every argument, by the parameter's name.
 

@@ -189,7 +189,10 @@ def _recip_re(x: Number, y: Number) -> Number:
 
 
 def _pow_dx(x: Number, b: Number) -> Number:
-    return b * x ** (b - 1) if b else mp.mpf(0)
+    """Divide by x: b - 1, rounded, could be an integer where b is not."""
+    if x == 0 or b == 0:
+        return b and b * x ** (b - 1)
+    return b * x**b / x
 
 
 def _pow_dy(x: Number, b: Number) -> Number:

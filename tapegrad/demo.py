@@ -1,0 +1,34 @@
+"""What ``python -m tapegrad demo`` shows: a gradient, the tape behind it, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tapegrad import Real, grad, label, math, record, scope
+from tapegrad.errors import DrawingError
+
+__all__ = ["demo", "neuron"]
+
+POINT = {"x1": 2.0, "x2": 0.0, "w1": -3.0, "w2": 1.0, "b": 6.8813735870195432}
+
+
+@scope("neuron")
+def neuron(p: Mapping[str, Real]) -> Real:
+    """A neuron with two inputs, from Karpathy's micrograd lecture."""
+    n = label(p["x1"] * p["w1"] + p["x2"] * p["w2"] + p["b"], "n")
+    return label(math.tanh(n), "o")
+
+
+def demo(folder: Path) -> None:
+    """Print the gradient and the tape, and write ``neuron.dot`` and, where it can, the SVG."""
+    print("grad(neuron)(point)")
+    for name, slope in grad(neuron)(POINT).items():
+        print(f"  {name:2} {slope: .16f}")
+    tape = record(neuron)(POINT)
+    print(f"\nrecord(neuron)(point)\n{tape}\n")
+    print("wrote", tape.draw(folder / "neuron.dot"))
+    try:
+        print("wrote", tape.draw(folder / "neuron.svg"))
+    except DrawingError as error:
+        print(f"no picture: {error}")
