@@ -114,7 +114,7 @@ def _quotient(x: float, y: float, rest: float) -> float:
     if math.isinf(y):
         return 0.0
     scale = 0.25 if abs(x) > 1e300 else 1.0
-    quotient = (scale * x - scale * rest) / (scale * y)
+    quotient = div(scale * x - scale * rest, scale * y)
     return float(round(quotient)) if abs(quotient) < 2.0**53 else quotient
 
 

@@ -5,7 +5,6 @@ mantissa * 2**exponent. Long arguments are sums x + rest of two floats.
 """
 
 import math
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 
 from tapegrad.special import scaled, two_product, two_sum
 
@@ -124,6 +123,16 @@ def polygamma(x: float, n: float) -> float:
     return math.nan if x == math.floor(x) else _polygamma_reflected(n, x, sign)
 
 
+def polygamma_scale(x: float, n: float) -> float:
+    """Return the largest term of the reflection formula, whose terms may cancel for x < 0.
+
+    For even n they do near the zeros of polygamma; elsewhere 0.0.
+    """
+    if not x < 0.0 or n % 2.0 != 0.0:
+        return 0.0
+    return max(abs(polygamma(1.0 - x, n)), abs(polygamma(x - math.floor(x), n)))
+
+
 def _polygamma_reflected(n: float, x: float, sign: float) -> float:
     """Return polygamma(x, n) for x < 0.
 
@@ -188,6 +197,8 @@ def _long_factorial_over_power(n: float, x: float, rest: float) -> Scaled:
     The logarithm is a small difference of terms as large as n * log(n), hence decimals.
     """
     digits = 40 + int(math.log10(n))
+    from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
+
     with localcontext(Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])):
         order = Decimal(n)
         log_factorial = (order + Decimal("0.5")) * order.ln() - order + Decimal(_HALF_LOG_2PI)

@@ -27,6 +27,7 @@ def label(x: T, name: str, /) -> T:
     'square'
     """
     if isinstance(x, Var):
+        x._recorder.require_open()
         x._recorder.labels[x._slot] = str(name)
     return x
 
@@ -51,6 +52,7 @@ def scope(name: str, /) -> Callable[[Callable[P, R]], Callable[P, R]]:
             recorder = recorder_among((args, kwargs))
             if recorder is None:
                 return f(*args, **kwargs)
+            recorder.require_open()
             outside = recorder.enter(name)
             try:
                 return f(*args, **kwargs)

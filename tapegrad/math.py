@@ -16,13 +16,13 @@ from __future__ import annotations
 import math as _math
 from collections.abc import Callable, Iterable
 from math import comb, e, factorial, gcd, inf, isqrt, lcm, nan, perm, pi, tau
-from typing import Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, TypeVar, cast, overload
 
 from tapegrad import ops, special
 from tapegrad.errors import TracedNumberError
 from tapegrad.positions import here
 from tapegrad.primitive import Operand, Primitive
-from tapegrad.recording import Condition, Var, condition
+from tapegrad.recording import Condition, Real, Var, condition
 
 __all__ = [
     "acos",
@@ -105,71 +105,10 @@ __all__ = [
     "ulp",
 ]  # fmt: skip
 
+if TYPE_CHECKING:
+    from tapegrad.signatures import Binary, Fold, Products, Rounding, Test, Unary
+
 F = TypeVar("F")
-
-
-class Unary(Protocol):
-    """A function of one number."""
-
-    # Floats first: of an overloaded argument mypy takes the first that fits, so that grad(sin)
-    # is a function of a float.
-    @overload
-    def __call__(self, x: float, /) -> float: ...
-    @overload
-    def __call__(self, x: Var, /) -> Var: ...
-
-
-class Rounding(Protocol):
-    """A function to the integers: an int for a float, a traced number for a traced one."""
-
-    @overload
-    def __call__(self, x: float, /) -> int: ...
-    @overload
-    def __call__(self, x: Var, /) -> Var: ...
-
-
-class Binary(Protocol):
-    """A function of two numbers, either of which may be traced."""
-
-    @overload
-    def __call__(self, x: float, y: float, /) -> float: ...
-    @overload
-    def __call__(self, x: Var, y: Var | float, /) -> Var: ...
-    @overload
-    def __call__(self, x: float, y: Var, /) -> Var: ...
-
-
-class Fold(Protocol):
-    """A function of any number of numbers."""
-
-    @overload
-    def __call__(self, xs: Iterable[float], /) -> float: ...
-    @overload
-    def __call__(self, xs: Iterable[Var], /) -> Var: ...
-    @overload
-    def __call__(self, xs: Iterable[float | Var], /) -> float | Var: ...
-
-
-class Products(Protocol):
-    """A function of two sequences of the same length."""
-
-    @overload
-    def __call__(self, p: Iterable[float], q: Iterable[float], /) -> float: ...
-    @overload
-    def __call__(self, p: Iterable[Var], q: Iterable[float | Var], /) -> Var: ...
-    @overload
-    def __call__(self, p: Iterable[float], q: Iterable[Var], /) -> Var: ...
-    @overload
-    def __call__(self, p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...
-
-
-class Test(Protocol):
-    """A question about a number."""
-
-    @overload
-    def __call__(self, x: float, /) -> bool: ...
-    @overload
-    def __call__(self, x: Var, /) -> Condition: ...
 
 
 def _named(function: Callable[..., object], name: str, doc: str) -> None:
@@ -184,7 +123,7 @@ def _unary(row: Primitive, plain: Callable[[float], float] | None = None) -> Una
         return x._recorder.unary(row, x) if isinstance(x, Var) else on_floats(cast(float, x))
 
     _named(function, plain.__name__ if plain else row.name, row.doc)
-    return cast(Unary, function)
+    return cast("Unary", function)
 
 
 def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
@@ -197,7 +136,7 @@ def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
             return cast(float, x)
 
     _named(function, row.name, row.doc)
-    return cast(Rounding, function)
+    return cast("Rounding", function)
 
 
 def _binary(row: Primitive) -> Binary:
@@ -205,7 +144,7 @@ def _binary(row: Primitive) -> Binary:
         return row(x, y)
 
     _named(function, row.name, row.doc)
-    return cast(Binary, function)
+    return cast("Binary", function)
 
 
 def _fold(row: Primitive, plain: Callable[[tuple[float, ...]], float] | None = None) -> Fold:
@@ -216,7 +155,7 @@ def _fold(row: Primitive, plain: Callable[[tuple[float, ...]], float] | None = N
         return plain(cast(tuple[float, ...], operands))
 
     _named(function, row.name, row.doc)
-    return cast(Fold, function)
+    return cast("Fold", function)
 
 
 def _test(row: Primitive, plain: Callable[[float], bool]) -> Test:
@@ -224,7 +163,7 @@ def _test(row: Primitive, plain: Callable[[float], bool]) -> Test:
         return condition(row, x) if isinstance(x, Var) else plain(cast(float, x))
 
     _named(function, row.name, row.doc)
-    return cast(Test, function)
+    return cast("Test", function)
 
 
 def _untraced(plain: F) -> F:
@@ -337,6 +276,10 @@ def ldexp(x: float, i: int, /) -> float: ...
 def ldexp(x: Var, i: int, /) -> Var: ...
 def ldexp(x: Var | float, i: int, /) -> Var | float:
     """x * 2 ** i for an int i."""
+    if isinstance(i, Var):
+        raise TracedNumberError(
+            f"the exponent of ldexp at {here()} is a traced number: pass an int"
+        )
     return cast("Var | float", ops.ldexp(x, i))
 
 
@@ -367,26 +310,28 @@ def polygamma(n: int, x: Var | float, /) -> Var | float:
 
 
 @overload
-def hypot(*coordinates: float) -> float: ...
+def hypot(x: Real, /, *others: float) -> Real: ...
 @overload
-def hypot(x: Var, /, *others: Var | float) -> Var: ...
+def hypot(x: float, y: Real, /, *others: float) -> Real: ...
 @overload
-def hypot(x: float, y: Var, /, *others: Var | float) -> Var: ...
+def hypot(x: Real, y: Real, /, *others: float) -> Real: ...
 @overload
-def hypot(*coordinates: Var | float) -> Var | float: ...
+def hypot(*coordinates: Real) -> Real: ...
+@overload
+def hypot(*coordinates: Var | float) -> Var | float: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
 def hypot(*coordinates: Var | float) -> Var | float:
     """The Euclidean norm; its slope at the origin is 0."""
     return cast("Var | float", ops.hypot(*coordinates))
 
 
 @overload
-def dist(p: Iterable[float], q: Iterable[float], /) -> float: ...
+def dist(p: Iterable[Real], q: Iterable[float], /) -> Real: ...
 @overload
-def dist(p: Iterable[Var], q: Iterable[float | Var], /) -> Var: ...
+def dist(p: Iterable[float], q: Iterable[Real], /) -> Real: ...
 @overload
-def dist(p: Iterable[float], q: Iterable[Var], /) -> Var: ...
+def dist(p: Iterable[Real], q: Iterable[Real], /) -> Real: ...
 @overload
-def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...
+def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
 def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var:
     """The Euclidean distance of two points.
 
@@ -419,7 +364,7 @@ def _products(name: str, plain: Callable[..., float] | None) -> Products:
         return ops.dot(*first, *second)
 
     _named(function, name, "The sum of products of two sequences of the same length.")
-    return cast(Products, function)
+    return cast("Products", function)
 
 
 dot = _products("dot", None)
@@ -427,11 +372,9 @@ sumprod = _products("sumprod", getattr(_math, "sumprod", None))
 
 
 @overload
-def sum(xs: Iterable[float], /) -> float: ...
+def sum(xs: Iterable[Real], /) -> Real: ...
 @overload
-def sum(xs: Iterable[Var], /) -> Var: ...
-@overload
-def sum(xs: Iterable[float | Var], /) -> float | Var: ...
+def sum(xs: Iterable[float | Var], /) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
 def sum(xs: Iterable[float | Var], /) -> float | Var:
     """The sum from left to right, one addition after the other; 0.0 of nothing."""
     numbers = iter(xs)
@@ -442,11 +385,11 @@ def sum(xs: Iterable[float | Var], /) -> float | Var:
 
 
 @overload
-def prod(xs: Iterable[float], /, *, start: float = 1) -> float: ...
+def prod(xs: Iterable[Real], /, *, start: float = 1) -> Real: ...
 @overload
-def prod(xs: Iterable[Var], /, *, start: Var | float = 1) -> Var: ...
+def prod(xs: Iterable[float], /, *, start: Real) -> Real: ...
 @overload
-def prod(xs: Iterable[float], /, *, start: Var) -> Var: ...
+def prod(xs: Iterable[Real], /, *, start: Real) -> Real: ...
 @overload
 def prod(xs: Iterable[float | Var], /, *, start: Var | float = 1) -> float | Var: ...
 def prod(xs: Iterable[float | Var], /, *, start: Var | float = 1) -> float | Var:

@@ -14,7 +14,7 @@ from math import inf, pi
 from tapegrad import floats as f
 from tapegrad import gammas as g
 from tapegrad import special as s
-from tapegrad.primitive import REALS, Operand, Table
+from tapegrad.primitive import REALS, Operand, Slack, Table
 from tapegrad.primitive import Primitive as Row
 
 __all__ = ["TABLE"]
@@ -56,6 +56,22 @@ def _pow_mixed(x: Operand, y: Operand) -> Operand:
     """The mixed second derivative of x ** y."""
     return add(pow(x, sub(y, 1.0)), mul(y, pow_dy(x, sub(y, 1.0))))
 
+
+def _dot_scale(*xys: float) -> float:
+    return math.fsum(abs(x * y) for x, y in zip(xys, xys[len(xys) // 2 :], strict=False))
+
+
+def _mean_scale(*xs: float) -> float:
+    return math.fsum(abs(x / len(xs)) for x in xs)
+
+
+NEAR_ZERO = Slack("value", lambda *xs: 1.0, "the logarithm of a sum near 1: 4 eps absolute")
+DIGAMMA = Slack("value", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute")
+LGAMMA = Slack("partials", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute")
+GAMMA = Slack("partials", lambda x: abs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma")
+POLYGAMMA = Slack("value", g.polygamma_scale, "near the zeros for even n: 4 eps of a term")
+DOT = Slack("value", _dot_scale, "products may cancel: 4 eps of their absolute sum")
+MEAN = Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute mean")
 
 # fmt: off
 # What a tape holds besides operations.
@@ -114,7 +130,7 @@ log2: Row        = row("log2",        f.log2,       (lambda y, x: div_pos(1.0 / 
 log10: Row       = row("log10",       f.log10,      (lambda y, x: div_pos(1.0 / LN10, x),),                  HALF,  "log10", "The logarithm to base 10.")
 log1p: Row       = row("log1p",       f.log1p,      (lambda y, x: div_pos(1.0, add(1.0, x)),),               (ABOVE_MINUS_1,), "log1p", "log(1 + x)")
 sqrt: Row        = row("sqrt",        f.sqrt,       (lambda y, x: div_pos(0.5, y),),                         HALF,  "sqrt",  "The square root.")
-cbrt: Row        = row("cbrt",        f.cbrt,       (lambda y, x: div(1.0, mul(3.0, mul(y, y))),),           REAL,  "cbrt",  "The cube root.")
+cbrt: Row        = row("cbrt",        f.cbrt,       (lambda y, x: cbrt_slope(x),),                          REAL,  "cbrt",  "The cube root.")
 hypot: Row       = row("hypot",       f.hypot,      lambda i, z, *xs: direction(xs[i], *_others(i, xs)),     REAL,  "hypot", "The Euclidean norm; slope 0 at the origin.")
 
 # Circles and hyperbolas.
@@ -139,21 +155,21 @@ erf: Row         = row("erf",         f.erf,        (lambda y, x: mul(TWO_OVER_S
 erfc: Row        = row("erfc",        f.erfc,       (lambda y, x: mul(-TWO_OVER_SQRT_PI, gauss(x)),),        REAL,  "erfc",  "1 - erf(x)")
 norm_cdf: Row    = row("norm_cdf",    s.norm_cdf,   (lambda y, x: norm_pdf(x),),                             REAL,  "norm_cdf", "The standard normal distribution.")
 norm_pdf: Row    = row("norm_pdf",    s.norm_pdf,   (lambda y, x: norm_pdf_slope(x),),                       REAL,  "norm_pdf", "The standard normal density.")
-gamma: Row       = row("gamma",       f.gamma,      (lambda y, x: gamma_slope(x),),                          REAL,  "gamma", "The gamma function.")
-lgamma: Row      = row("lgamma",      f.lgamma,     (lambda y, x: digamma(x),),                              REAL,  "lgamma", "log(abs(gamma(x)))")
-digamma: Row     = row("digamma",     g.digamma,    (lambda y, x: polygamma(x, 1.0),),                       REAL,  "digamma", "The slope of lgamma.")
-polygamma: Row   = row("polygamma",   g.polygamma,  (lambda y, x, n: polygamma(x, add(n, 1.0)),),            REAL,  "polygamma", "The n-th slope of digamma.", has_static=True)
+gamma: Row       = row("gamma",       f.gamma,      (lambda y, x: gamma_slope(x),),                          REAL,  "gamma", "The gamma function.", slack=GAMMA)
+lgamma: Row      = row("lgamma",      f.lgamma,     (lambda y, x: digamma(x),),                              REAL,  "lgamma", "log(abs(gamma(x)))", slack=LGAMMA)
+digamma: Row     = row("digamma",     g.digamma,    (lambda y, x: polygamma(x, 1.0),),                       REAL,  "digamma", "The slope of lgamma.", slack=DIGAMMA)
+polygamma: Row   = row("polygamma",   g.polygamma,  (lambda y, x, n: polygamma(x, add(n, 1.0)),),            REAL,  "polygamma", "The n-th slope of digamma.", has_static=True, slack=POLYGAMMA)
 sigmoid: Row     = row("sigmoid",     s.sigmoid,    (lambda y, x: mul(y, sigmoid(neg(x))),),                 REAL,  "sigmoid", "1 / (1 + exp(-x))")
 softplus: Row    = row("softplus",    s.softplus,   (lambda y, x: sigmoid(x),),                              REAL,  "softplus", "log(1 + exp(x))")
 logsigmoid: Row  = row("logsigmoid",  s.logsigmoid, (lambda y, x: sigmoid(neg(x)),),                         REAL,  "logsigmoid", "log(sigmoid(x))")
-logaddexp: Row   = row("logaddexp",   s.logaddexp,  (lambda z, x, y: softmax(x, y), lambda z, x, y: softmax(y, x)), REAL, "logaddexp", "log(exp(x) + exp(y))")
+logaddexp: Row   = row("logaddexp",   s.logaddexp,  (lambda z, x, y: softmax(x, y), lambda z, x, y: softmax(y, x)), REAL, "logaddexp", "log(exp(x) + exp(y))", slack=NEAR_ZERO)
 
 # Any number of operands.
-logsumexp: Row   = row("logsumexp",   s.logsumexp,  lambda i, z, *xs: softmax(xs[i], *_others(i, xs)),       REAL,  "logsumexp", "log(sum(exp(x)))")
+logsumexp: Row   = row("logsumexp",   s.logsumexp,  lambda i, z, *xs: softmax(xs[i], *_others(i, xs)),       REAL,  "logsumexp", "log(sum(exp(x)))", slack=NEAR_ZERO)
 fsum: Row        = row("fsum",        f.fsum,       lambda i, z, *xs: 1.0,                                   REAL,  "fsum",  "The sum, rounded once.")
-mean: Row        = row("mean",        s.mean,       lambda i, z, *xs: 1.0 / len(xs),                         REAL,  "mean",  "The arithmetic mean.")
+mean: Row        = row("mean",        s.mean,       lambda i, z, *xs: 1.0 / len(xs),                         REAL,  "mean",  "The arithmetic mean.", slack=MEAN)
 prod: Row        = row("prod",        f.prod,       lambda i, z, *xs: product(*_others(i, xs)),              REAL,  "prod",  "The product.")
-dot: Row         = row("dot",         s.dot,        _opposite,                                               REAL,  "dot",   "The sum of products of the first half with the second.")
+dot: Row         = row("dot",         s.dot,        _opposite,                                               REAL,  "dot",   "The sum of products of the first half with the second.", slack=DOT)
 
 # Helpers.
 div_pos: Row     = helper("div_pos",        f.div_pos,  (lambda z, x, y: div_pos(1.0, y), lambda z, x, y: neg(div_pos(z, y))), REAL, "/", "x / y for y >= 0, else nan")
@@ -167,6 +183,7 @@ pow_dy: Row      = helper("pow_dy",         s.pow_dy,   (lambda z, x, y: _pow_mi
 powc_slope: Row  = helper("powc_slope",     s.pow_dx,   (lambda y, x, n: mul(n, powc_slope(x, sub(n, 1.0))),), REAL, "powc_slope", "n * x ** (n - 1)", has_static=True)
 direction: Row   = helper("direction",      s.direction, _direction_slope, REAL, "direction", "x / hypot(x, ...); 0 at the origin")
 recip_re: Row    = helper("recip_re",       s.recip_re, (lambda z, x, y: _recip_re_dx(z, recip_re(y, x)), lambda z, x, y: mul(-2.0, mul(z, recip_re(y, x)))), REAL, "recip_re", "x / (x ** 2 + y ** 2)")
+cbrt_slope: Row  = helper("cbrt_slope",     s.cbrt_slope, (lambda y, x: mul(-2.0 / 3.0, div(y, x)),), REAL, "cbrt_slope", "1 / (3 * cbrt(x) ** 2)")
 sech2: Row       = helper("sech2",          s.sech2,    (lambda y, x: mul(-2.0, mul(y, tanh(x))),), REAL, "sech2", "1 / cosh(x) ** 2")
 gauss: Row       = helper("gauss",          s.gauss,    (lambda y, x: mul(-2.0, mul(x, y)),), REAL, "gauss", "exp(-x ** 2)")
 norm_pdf_slope: Row = helper("norm_pdf_slope", s.norm_pdf_slope, (lambda y, x: mul(sub(mul(x, x), 1.0), norm_pdf(x)),), REAL, "norm_pdf_slope", "-x * norm_pdf(x)")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Final, TypeAlias, final
 
@@ -15,8 +15,8 @@ __all__ = ["INTERNAL", "Mark", "Site", "mark", "resolve", "user_frame"]
 INTERNAL: Final = frozenset(
     f"tapegrad.{module}"
     for module in (
-        "interpret.replay", "interpret.reverse", "math", "ops", "positions", "primitive",
-        "recording", "structure", "tape", "transforms",
+        "choice", "interpret.replay", "interpret.reverse", "labels", "math", "ops", "positions",
+        "primitive", "recording", "structure", "tape", "transforms",
     )
 )  # fmt: skip
 """The modules whose frames stand between the user's line and the recorder."""
@@ -35,7 +35,7 @@ class Site:
     function: str
 
     def __str__(self) -> str:
-        return f"{PurePath(self.file).name}:{self.line}"
+        return f"{os.path.basename(self.file)}:{self.line}"  # noqa: PTH119  # pathlib is slow to import
 
 
 def user_frame() -> FrameType:

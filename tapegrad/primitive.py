@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from math import inf
 from types import MappingProxyType
-from typing import Final, TypeAlias, final
+from typing import Final, Literal, TypeAlias, final
 
 import attrs
 
@@ -61,6 +61,19 @@ def primal(operand: Operand) -> float:
 
 @final
 @attrs.frozen(eq=False, repr=False)
+class Slack:
+    """An exception to 4 units in the last place: 4 eps of a magnitude, and why.
+
+    ``magnitude`` is a function of the operands; ``of`` says what it excuses.
+    """
+
+    of: Literal["value", "partials"]
+    magnitude: Callable[..., float]
+    why: str
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
 class Primitive:
     """One row of the table: an operation, stated once.
 
@@ -69,8 +82,8 @@ class Primitive:
     has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
     (a constant exponent, the order of a polygamma) and is kept on the tape as it is.
 
-    ``bound`` and ``why`` state the exception of a row whose first partials are not accurate to 4
-    units in the last place; ``helper`` marks rows that exist to spell other rows' partials.
+    ``slack`` states the exception of a row whose value or first partials are not accurate to 4
+    units in the last place. ``helper`` marks rows that exist to spell other rows' partials.
     """
 
     name: str
@@ -82,8 +95,7 @@ class Primitive:
     python: str = ""
     has_static: bool = False
     helper: bool = False
-    bound: str = ""
-    why: str = ""
+    slack: Slack | None = None
     module: str = "tapegrad.ops"
 
     @property
@@ -154,8 +166,16 @@ class Table:
         """This table and then the given rows."""
         return Table(self.rows + rows, self.base or self)
 
-    def __reduce__(self) -> tuple[type[Table], tuple[tuple[Primitive, ...], Table | None]]:
-        return Table, (self.rows, self.base)
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., Table], tuple[tuple[Primitive, ...], Table | None]]:
+        return _table_of, (self.rows, self.base)
+
+
+def _table_of(rows: tuple[Primitive, ...], base: Table | None) -> Table:
+    """The table of these rows: the library's own, whose sweep is compiled, where it has them."""
+    own = _row_of_module(rows[0].module, "TABLE")
+    return own if isinstance(own, Table) and own.rows == rows else Table(rows, base)
 
 
 @final

@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar,
 import attrs
 
 from tapegrad import ops
-from tapegrad.errors import RecordingError, TracedNumberError
+from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
 from tapegrad.positions import Mark, here, mark, site
 from tapegrad.primitive import Operand, Primitive, Traced, primal
 from tapegrad.structure import (
+    Branch,
+    Keys,
     Role,
+    Static,
     Structure,
     as_number,
     build,
+    describe,
     flatten,
     join,
     named,
@@ -93,6 +97,11 @@ class Recorder:
             self.marks.append(self.pinned or mark())
         return var
 
+    def require_open(self) -> None:
+        """Let only the thread that records, and only while it does."""
+        if self.thread != get_ident():
+            self.refuse()
+
     def refuse(self) -> NoReturn:
         """Say why this recorder takes down nothing more, or nothing from this thread."""
         opened = str(site(*self.opened))
@@ -110,16 +119,20 @@ class Recorder:
         """A number from outside; one of an outer recording brings that recording along."""
         if isinstance(value, Var):
             outer = value._recorder
-            if outer.thread != get_ident():
-                outer.refuse()
+            outer.require_open()
             self.outers |= {outer, *outer.outers}
             if outer.marks is not None and self.marks is None:
                 self.marks = [None] * len(self.codes)
         return value
 
-    def constant(self, value: Operand) -> int:
+    def constant(self, value: object) -> int:
         """The slot of a new constant."""
-        return self.append(_CONSTANT, -1, -1, self.door(value))._slot
+        number = promote(value)
+        if number is None:
+            raise InputError(
+                f"an operand is {describe(value)}, not a number ({here()}): pass a float"
+            )
+        return self.append(_CONSTANT, -1, -1, self.door(number))._slot
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         """A new entry that applies ``row``; operands of other recordings are constants here."""
@@ -361,9 +374,6 @@ class Var(Traced):
                 _refuse(f"format(x, {spec!r})", "f'{x}' inside the function, or its result outside")
             return str(self)
 
-        def __array__(self, *args, **kwargs) -> NoReturn:
-            _refuse("an array of floats from x", "numpy.array([x], dtype=object), or a list")
-
         def __reduce__(self) -> NoReturn:
             _refuse("pickling x", "the value that the recorded function returns")
 
@@ -372,8 +382,8 @@ class Var(Traced):
 class Condition:
     """What a comparison of traced numbers gives.
 
-    Where Python asks for its truth (``if``, ``while``, ``and``, ``max``, ``sorted``) a guard is
-    recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
+    Where Python asks for its truth (``if``, ``while``, ``and``, ``==``, ``max``, ``sorted``) a
+    guard is recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
     """
 
     __slots__ = ("_indicator",)
@@ -382,6 +392,12 @@ class Condition:
     def __bool__(self) -> bool:
         indicator = self._indicator
         return indicator._recorder.guard(indicator)._primal() != 0.0
+
+    def __eq__(self, other: object, /) -> bool:
+        return bool(self) == (bool(other) if isinstance(other, Condition) else other)
+
+    def __hash__(self) -> int:
+        return hash(bool(self))
 
     def __and__(self, other: Condition | bool, /) -> Condition:
         return _combine(ops.and_, self, other)
@@ -569,7 +585,20 @@ def trace(
         kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
         returned = f(build(parameters, inputs[:width]), *args, **kwargs)
         result, leaves = flatten(returned, Role.RESULT, lambda keys: f"the result {join(keys)}")
+        _refuse_conditions(result, ())
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
         return Trace(recorder, recorder.columns(), parameters, rest, result, outputs)
     finally:
         recorder.close()
+
+
+def _refuse_conditions(result: Structure, keys: Keys) -> None:
+    """A condition has no meaning after its recording, so a result must not hold one."""
+    if isinstance(result, Branch):
+        for key, child in zip(result.keys, result.children, strict=True):
+            _refuse_conditions(child, (*keys, key))
+    elif isinstance(result, Static) and isinstance(result.value, Condition):
+        raise OutputError(
+            f"{' '.join(filter(None, ('the result', join(keys))))} is {describe(result.value)} "
+            f"({here()}): return tapegrad.where(c, 1.0, 0.0)"
+        )

@@ -233,6 +233,14 @@ def div2(a: float, b: float) -> float:
     return scaled(a / (b * b), a_exponent - 2 * b_exponent)
 
 
+def cbrt_slope(x: float) -> float:
+    """Return the slope of the cube root, inf at 0.
+
+    From cbrt(x) / x, where the error of the library's cube root counts once and not twice.
+    """
+    return math.cbrt(x) / x / 3.0 if x else math.inf
+
+
 def recip_re(x: float, y: float) -> float:
     """Return x / (x**2 + y**2), the real part of 1 / (x + iy); nan at the origin."""
     square = x * x + y * y

@@ -12,9 +12,11 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
-from typing import TypeAlias, TypeVar, cast, final, get_args
+from types import NoneType
+from typing import ForwardRef, TypeAlias, TypeVar, cast, final, get_args
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -57,6 +59,8 @@ class Branch:
 Structure: TypeAlias = Leaf | Static | Branch
 Keys: TypeAlias = tuple[object, ...]
 _LEAF = Leaf()
+_SHOWN = 20
+_TOO_DEEP = "is nested too deeply, or contains itself"
 
 
 class Role(Enum):
@@ -88,7 +92,8 @@ def flatten(
     try:
         return _split(value, role, leaves), leaves
     except _RejectedError as rejected:
-        path = name(tuple(reversed(rejected.keys)))
+        keys = tuple(reversed(rejected.keys))
+        path = name(keys[:_SHOWN]) + "..." * (len(keys) > _SHOWN)
         raise rejected.error(f"{path} {rejected.what} ({here()})") from None
 
 
@@ -114,7 +119,7 @@ def traced_leaves(value: object) -> Iterator[Traced]:
     elif kind is dict:
         children = cast(dict[object, object], value).values()
     elif fields := _fields(kind):
-        children = (getattr(value, name) for name, real in fields.items() if real)
+        children = (getattr(value, name, None) for name in fields)
     for child in children:
         yield from traced_leaves(child)
 
@@ -130,7 +135,7 @@ def _split(value: object, role: Role, leaves: list[Operand]) -> Structure:
         items = cast(dict[object, object], value)
         return _branch(kind, items, items.values(), role, leaves)
     fields = _fields(kind)
-    if fields is not None and (role is Role.PARAMETERS or any(fields.values())):
+    if fields is not None and (role is not Role.DATA or _is_model(kind)):
         return _instance(value, fields, role, leaves)
     return _leaf_or_static(value, role, leaves)
 
@@ -151,7 +156,7 @@ def _branch(
             rejected.keys.append(key)
             raise
         except RecursionError:
-            raise _RejectedError(InputError, "is nested too deeply, or contains itself") from None
+            raise _RejectedError(InputError, _TOO_DEEP) from None
     return Branch(kind, names, tuple(parts))
 
 
@@ -160,46 +165,59 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     if number is not None:
         leaves.append(number)
         return _LEAF
-    if role is Role.PARAMETERS:
+    if role is not Role.PARAMETERS:
+        return Static(value)
+    base = next((base for base in (dict, list, tuple) if isinstance(value, base)), None)
+    if base is not None:
         raise _RejectedError(
-            InputError,
-            f"is {describe(value)}, not a number or a container of numbers: pass a float there, "
-            "or pass it as data after the first argument",
+            InputError, f"is {describe(value)}, a subclass of {base.__name__}: pass a {base.__name__}"
         )
-    return Static(value)
+    raise _RejectedError(
+        InputError,
+        f"is {describe(value)}, not a number or a container of numbers: pass a float there, "
+        "or pass it as data after the first argument",
+    )
 
 
 def _instance(
-    value: object, fields: dict[str, bool], role: Role, leaves: list[Operand]
+    value: object, fields: Mapping[str, Field], role: Role, leaves: list[Operand]
 ) -> Structure:
     kind = type(value)
-    if not any(fields.values()):
+    if role is Role.PARAMETERS and not _is_model(kind):
         raise _RejectedError(
             InputError,
             f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
             "to differentiate (`w: Real`)",
         )
+    names = [name for name in fields if hasattr(value, name)]
+    before = len(leaves)
     parts: list[Structure] = []
-    for name, real in fields.items():
-        child = getattr(value, name)
+    for name in names:
         try:
-            parts.append(_field(child, real=real, role=role, leaves=leaves))
+            parts.append(_field(getattr(value, name), fields[name], role, leaves))
         except _RejectedError as rejected:
             rejected.keys.append(name)
             raise
-    return Branch(kind, tuple(fields), tuple(parts))
+        except RecursionError:
+            raise _RejectedError(InputError, _TOO_DEEP) from None
+    if role is Role.RESULT and len(leaves) == before:
+        return Static(value)
+    return Branch(kind, tuple(names), tuple(parts))
 
 
-def _field(value: object, *, real: bool, role: Role, leaves: list[Operand]) -> Structure:
-    if real and value is not None:
+def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
+    if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
         return _split(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
-    if type(value) is float or isinstance(value, Traced):
+    if role is Role.RESULT:
+        traced = next(traced_leaves(value), None) is not None
+        return _split(value, role, leaves) if traced else Static(value)
+    if isinstance(value, float | Traced):
         raise _RejectedError(
             InputError,
             f"is {describe(value)} in a field that is not annotated Real, beside fields that are: "
             "annotate it Real to differentiate it, or move it into an argument of its own",
         )
-    return Static(value)
+    return _split(value, Role.DATA, leaves) if _is_model(type(value)) else Static(value)
 
 
 def describe(value: object) -> str:
@@ -251,49 +269,76 @@ def _float(value: int) -> float:
         ) from None
 
 
-_KNOWN_FIELDS: WeakKeyDictionary[type, dict[str, bool] | None] = WeakKeyDictionary()
+class Field(Enum):
+    """What the annotation of a field says about its value."""
+
+    REAL = "numbers, or containers of them"
+    OPTIONAL = "the same, or None"
+    STATIC = "handed through"
 
 
-def _fields(kind: type) -> dict[str, bool] | None:
-    """The fields of a class of records, and whether each is annotated ``Real``; else None."""
+_KNOWN_FIELDS: WeakKeyDictionary[type, Mapping[str, Field] | None] = WeakKeyDictionary()
+
+
+def _fields(kind: type) -> Mapping[str, Field] | None:
+    """The fields of a class of records, and what each is; None for any other class."""
     try:
         return _KNOWN_FIELDS[kind]
     except KeyError:
-        fields = _KNOWN_FIELDS[kind] = _read_fields(kind)
-        return fields
+        annotations = _annotations(kind)
+        if annotations is not None:
+            annotations = {name: _field_of(hint, kind) for name, hint in annotations.items()}
+        _KNOWN_FIELDS[kind] = cast(Mapping[str, Field] | None, annotations)
+        return _KNOWN_FIELDS[kind]
 
 
-def _read_fields(kind: type) -> dict[str, bool] | None:
+def _is_model(kind: type) -> bool:
+    """Whether the class has a field annotated ``Real``."""
+    return any(field is not Field.STATIC for field in (_fields(kind) or {}).values())
+
+
+def _annotations(kind: type) -> Mapping[str, object] | None:
     if attrs.has(kind):
-        return {field.name: _is_real(field.type, kind) for field in attrs.fields(kind)}
+        return {field.name: field.type for field in attrs.fields(kind)}
     if dataclasses.is_dataclass(kind):
-        return {field.name: _is_real(field.type, kind) for field in dataclasses.fields(kind)}
+        return {field.name: field.type for field in dataclasses.fields(kind)}
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        hints = getattr(kind, "__annotations__", {})
-        return {name: not hints or _is_real(hints[name], kind) for name in kind._fields}
+        bases = (base.__dict__.get("__annotations__", {}) for base in reversed(kind.__mro__))
+        hints = dict(ChainMap(*bases))
+        return {name: hints.get(name, Traced) for name in kind._fields}
     return None
 
 
-def _is_real(annotation: object, kind: type) -> bool:
+def _field_of(annotation: object, kind: type) -> Field:
+    if not _mentions_real(annotation, kind):
+        return Field.STATIC
+    if isinstance(annotation, str):
+        return Field.OPTIONAL if re.search(r"\b(None|Optional)\b", annotation) else Field.REAL
+    return Field.OPTIONAL if NoneType in get_args(annotation) else Field.REAL
+
+
+def _mentions_real(annotation: object, kind: type) -> bool:
     """Whether an annotation mentions ``Real``: a type variable that can be a traced number.
 
     Annotations that are text are not evaluated (names local to a function cannot be): the names
     in them are looked up among the type parameters and in the modules of the class.
     """
-    if not isinstance(annotation, str):
-        return _mentions_real(annotation)
-    names = re.findall(r"[A-Za-z_][\w.]*", annotation)
-    return any(_mentions_real(_look_up(name, kind)) for name in names)
-
-
-def _mentions_real(annotation: object) -> bool:
+    if isinstance(annotation, str | ForwardRef):
+        text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        names = re.findall(r"[A-Za-z_][\w.]*", text)
+        return any(_mentions_real(_look_up(name, kind), kind) for name in names)
     if isinstance(annotation, TypeVar):
-        return any(_is_traced_type(constraint) for constraint in annotation.__constraints__)
-    return _is_traced_type(annotation) or any(map(_mentions_real, get_args(annotation)))
+        return any(map(_is_traced_type, (*annotation.__constraints__, annotation.__bound__)))
+    if _is_traced_type(annotation):
+        return True
+    return any(_mentions_real(part, kind) for part in get_args(annotation))
 
 
 def _is_traced_type(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Traced)
+    """Whether it is ``Var``, or a union with it."""
+    if isinstance(annotation, type):
+        return issubclass(annotation, Traced)
+    return any(map(_is_traced_type, get_args(annotation)))
 
 
 def _look_up(name: str, kind: type) -> object:

@@ -6,11 +6,9 @@ bytes, about twenty of them an entry; nodes are views that are made when they ar
 
 from __future__ import annotations
 
-import os
-import pathlib
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import (
     TYPE_CHECKING,
@@ -29,17 +27,34 @@ import attrs
 
 from tapegrad.errors import InputError, OutputError, TapeError
 from tapegrad.positions import Site
-from tapegrad.primitive import Operand, Primitive, Table
-from tapegrad.structure import Branch, Keys, Role, Structure, build, flatten, join, paths, under
+from tapegrad.primitive import Operand, Primitive, Table, primal
+from tapegrad.structure import (
+    Branch,
+    Keys,
+    Leaf,
+    Role,
+    Structure,
+    build,
+    describe_structure,
+    flatten,
+    join,
+    paths,
+    under,
+)
 
 if TYPE_CHECKING:
+    import os
+    import pathlib
+
     import graphviz
+
+    from tapegrad.recording import Var
 
 __all__ = ["Apply", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Tape"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @final
@@ -165,10 +180,10 @@ class Columns:
 
 @final
 @attrs.frozen(eq=False, repr=False)
-class Tape(Generic[A, P, R]):
+class Tape(Generic[A, P, R_co]):
     """A recorded program, as a value: print it, index it, draw it, replay it, differentiate it.
 
-    ``A`` is the type of the differentiated argument, ``P`` the other parameters and ``R`` what the
+    ``A`` is the type of the differentiated argument, ``P`` the other parameters and ``R_co`` what the
     program returned. Made by ``record``; equality and hash compare structure, constants, static
     operands, inputs, outputs and values bit by bit, and not labels, scopes or positions.
 
@@ -226,10 +241,10 @@ class Tape(Generic[A, P, R]):
         return (*first, *rest)
 
     @property
-    def value(self) -> R:
+    def value(self) -> R_co:
         """What the recorded function returned, with plain numbers for the traced ones."""
         values = self._values()
-        return cast(R, build(self.result, (values[slot] for slot in self.outputs)))
+        return cast(R_co, build(self.result, (values[slot] for slot in self.outputs)))
 
     @property
     def nodes(self) -> Nodes:
@@ -287,16 +302,21 @@ class Tape(Generic[A, P, R]):
         bars = cotangents(self.columns.thawed(), {self.outputs[0]: 1.0})
         return cast("tuple[float | None, ...]", tuple(bars))
 
-    def gradient(self: Tape[A, P, float]) -> A:
+    def gradient(self: Tape[A, P, float | Var]) -> A:
         """The gradient of the one output in the first argument, in the argument's own shape.
 
         Raises:
-            OutputError: when the tape has not exactly one output.
+            OutputError: when the recorded function returned anything but one number.
         """
+        if not isinstance(self.result, Leaf):
+            raise OutputError(
+                f"this tape returned {describe_structure(self.result)}; a gradient needs one "
+                "number: record a function that returns one number"
+            )
         bars = self.cotangents()
         return cast(A, build(self.parameters, (0.0 if bar is None else bar for bar in bars)))
 
-    def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R]:
+    def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R_co]:
         """The same program at other inputs, as a new tape; data not given stays as recorded.
 
         Raises:
@@ -368,11 +388,18 @@ class Tape(Generic[A, P, R]):
         """
         from tapegrad.interpret.dot import render
 
-        return render(self.to_dot(rankdir=rankdir), pathlib.Path(path))
+        return render(self.to_dot(rankdir=rankdir), path)
 
     def _known_cotangents(self) -> tuple[float | None, ...]:
-        """The cotangents where they are defined, for a reading that shows them."""
-        return self.cotangents() if len(self.outputs) == 1 else (None,) * len(self)
+        """The cotangents where they are defined, for a reading that shows them.
+
+        Those of traced values are computed on the numbers they stand for: looking records nothing.
+        """
+        if len(self.outputs) != 1:
+            return (None,) * len(self)
+        numbers = tuple(map(primal, self.stored)) if isinstance(self.stored, tuple) else None
+        shown = self if numbers is None else attrs.evolve(self, stored=freeze_values(numbers))
+        return shown.cotangents()
 
     def _identity(self) -> tuple[object, ...]:
         """What equality and hash see."""
@@ -388,10 +415,10 @@ class Tape(Generic[A, P, R]):
     def __hash__(self) -> int:
         return hash(self._identity())
 
-    def __copy__(self) -> Tape[A, P, R]:
+    def __copy__(self) -> Tape[A, P, R_co]:
         return self
 
-    def __deepcopy__(self, memo: Mapping[int, object], /) -> Tape[A, P, R]:
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Tape[A, P, R_co]:
         return self
 
 
@@ -412,16 +439,23 @@ class Nodes(Sequence[Node]):
     def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
         slots = range(len(self.tape))[slot]
         if isinstance(slots, range):
-            return tuple(_node(self.tape, slot) for slot in slots)
-        return _node(self.tape, slots)
+            return tuple(_nodes(self.tape, slots))
+        return next(_nodes(self.tape, (slots,)))
+
+    def __iter__(self) -> Iterator[Node]:
+        return _nodes(self.tape, range(len(self.tape)))
 
 
-def _node(tape: Tape[Any, ..., Any], slot: int) -> Node:
-    columns = tape.columns
+def _nodes(tape: Tape[Any, ..., Any], slots: Iterable[int]) -> Iterator[Node]:
+    columns, names = tape.columns, tape.paths
+    return (_node(tape, columns, names, slot) for slot in slots)
+
+
+def _node(tape: Tape[Any, ..., Any], columns: Columns, names: Sequence[str], slot: int) -> Node:
     row, value = columns.row(slot), cast(float, columns.values[slot])
     label, scope, site = tape.label(slot), tape.scope(slot), tape.site(slot)
     if row.name == "input":
-        return Input(slot, value, tape.paths[slot], label)
+        return Input(slot, value, names[slot], label)
     if row.name == "constant":
         return Constant(slot, value, label, scope, site)
     if row.name == "guard":

@@ -11,11 +11,19 @@ from typing import Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, TypeVa
 import attrs
 
 from tapegrad.errors import InputError, OutputError
-from tapegrad.interpret.reverse import cotangents
 from tapegrad.positions import here, resolve
 from tapegrad.primitive import Operand
 from tapegrad.recording import Trace, Var, trace
-from tapegrad.structure import Branch, Leaf, build, describe_structure, parameter_names
+from tapegrad.structure import (
+    Branch,
+    Leaf,
+    Role,
+    build,
+    describe_structure,
+    flatten,
+    join,
+    parameter_names,
+)
 from tapegrad.tape import Tape, freeze_values
 
 __all__ = ["ValueAndGrad", "grad", "partials", "record", "value_and_grad"]
@@ -116,6 +124,7 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
     @functools.wraps(f)
     def derivatives(*args: P.args, **kwargs: P.kwargs) -> dict[str, float]:
         bound = signature.bind(*args, **kwargs)
+        _require_numbers(bound.arguments)
 
         def of_arguments(arguments: dict[str, object]) -> object:
             call = inspect.BoundArguments(signature, arguments)
@@ -125,6 +134,16 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
         return cast(dict[str, float], found)
 
     return derivatives
+
+
+def _require_numbers(arguments: Mapping[str, object]) -> None:
+    structure, _ = flatten(dict(arguments), Role.PARAMETERS, join)
+    for name, part in zip(arguments, cast(Branch, structure).children, strict=True):
+        if not isinstance(part, Leaf):
+            raise InputError(
+                f"{name} is {describe_structure(part)}, and partials takes numbers ({here()}): "
+                "use grad, which takes containers of them"
+            )
 
 
 def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], Tape[A, P, R]]:
@@ -204,6 +223,8 @@ def _scalar(f: Callable[..., object], traced: Trace) -> int:
 
 def _pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
     """The cotangents of the differentiated inputs."""
+    from tapegrad.interpret.reverse import cotangents
+
     recorder = traced.recorder
     if not traced.columns.traced:
         return cotangents(traced.columns, seeds)[: traced.width]

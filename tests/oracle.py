@@ -196,6 +196,8 @@ def _pow_dx(x: Number, b: Number) -> Number:
 
 
 def _pow_dy(x: Number, b: Number) -> Number:
+    if x < 0:
+        return mp.nan
     if x == 0:
         return mp.mpf(0) if b > 0 else -mp.inf
     return x**b * mp.log(x)
@@ -380,6 +382,7 @@ ORACLE: dict[str, Truth] = {
 
     # Rows that spell the partials of others: values only.
     "gauss":          Truth(lambda x: mp.exp(-x * x),   (None,)),
+    "cbrt_slope":     Truth(lambda x: 1 / _cbrt(x)**2 / 3, (None,)),
     "sech2":          Truth(_sech2,                     (None,)),
     "norm_pdf_slope": Truth(_pdf_slope,                 (None,)),
     "gamma_slope":    Truth(_gamma_slope,               (None,)),

@@ -8,6 +8,7 @@ tell apart). Everything that comes from the user is escaped, in HTML-like tables
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,10 +46,11 @@ def dot(
         node_attr={"fontname": "Helvetica", "fontsize": "11", "margin": "0.06,0.03"},
         edge_attr={"color": "#555555", "arrowsize": "0.6"},
     )
+    outputs = frozenset(tape.outputs)
     for slot, (node, cotangent) in enumerate(zip(tape, cotangents, strict=True)):
         site = tape.site(slot)
         tooltip = graphviz.escape(visible(f"{site} in {site.function}" if site else f"%{slot}"))
-        style = _style(node, is_output=slot in tape.outputs)
+        style = _style(node, is_output=slot in outputs)
         graph.node(f"n{slot}", _label(node, cotangent), _attributes={"tooltip": tooltip, **style})
         for operand in _draw_operation(graph, node, tooltip):
             head = f"n{slot}op" if isinstance(node, Apply) else f"n{slot}"
@@ -109,7 +111,7 @@ def source(text: str) -> graphviz.Source:
     return graphviz.Source(text)
 
 
-def render(text: str, path: Path) -> Path:
+def render(text: str, file: str | os.PathLike[str]) -> Path:
     """Lay the picture out with the ``dot`` program and write it, in the format of the ending.
 
     Raises:
@@ -117,6 +119,7 @@ def render(text: str, path: Path) -> Path:
     """
     import graphviz
 
+    path = Path(file)
     ending = path.suffix.removeprefix(".").lower()
     if ending in {"dot", "gv"}:
         path.write_text(text, encoding="utf-8")

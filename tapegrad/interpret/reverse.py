@@ -52,8 +52,8 @@ def _contribute(columns: Columns, slot: int, bar: float, bars: list[float | None
     row, arguments = columns.row(slot), columns.arguments(slot)
     for index, operand in enumerate(columns.operands(slot)):
         partial = row.partial(index, columns.values[slot], *arguments)
-        if isinstance(partial, float):
-            share, sum_ = bar * partial, bars[operand]
+        if partial is not None:
+            share, sum_ = bar * cast(float, partial), bars[operand]
             bars[operand] = share if sum_ is None else sum_ + share
 
 

@@ -1,0 +1,147 @@
+"""The eager gradient: beside micrograd, as it grows, and what it weighs.
+
+    python -m pip install -e '.[bench]' && python -m benchmarks.eager
+
+Times are medians of alternating runs in one process; ratios travel between machines, seconds do
+not.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import perf_counter
+
+from examples.moons import loss, moons, network, score
+from tapegrad import Real, grad, record
+from tapegrad.transforms import trace
+
+POINTS, LABELS = moons(20, noise=0.1, seed=1337)
+NETWORK = network((2, 16, 16, 1), seed=1337)
+
+
+def alternating(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
+    """The median seconds of each run, the runs taking turns."""
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(rounds):
+        for seconds, run in zip(times, runs, strict=True):
+            start = perf_counter()
+            run()
+            seconds.append(perf_counter() - start)
+    return [median(seconds) for seconds in times]
+
+
+def micrograd_gradient() -> Callable[[], object]:
+    """micrograd's gradient of the same loss at the same parameters, as its demo spells it."""
+    from micrograd.engine import Value
+    from micrograd.nn import MLP
+
+    model = MLP(2, [16, 16, 1])
+    for parameter, value in zip(model.parameters(), flat(NETWORK), strict=True):
+        parameter.data = value
+
+    def gradient() -> object:
+        inputs = [list(map(Value, point)) for point in POINTS]
+        scores = list(map(model, inputs))
+        losses = [(1 + -y * s).relu() for y, s in zip(LABELS, scores, strict=True)]
+        total = sum(losses) * (1.0 / len(losses)) + 1e-4 * sum(p * p for p in model.parameters())
+        model.zero_grad()
+        total.backward()
+        return [parameter.grad for parameter in model.parameters()]
+
+    return gradient
+
+
+def flat(net: object) -> list[float]:
+    """The numbers in nested containers, in order."""
+    if isinstance(net, float):
+        return [net]
+    assert isinstance(net, Sequence)
+    return [number for part in net for number in flat(part)]
+
+
+def beside_micrograd() -> None:
+    def ours() -> object:
+        return grad(loss)(NETWORK, POINTS, LABELS)
+
+    def with_positions() -> object:
+        return record(loss)(NETWORK, POINTS, LABELS).gradient()
+
+    theirs = micrograd_gradient()
+    got, want = flat(ours()), theirs()
+    assert isinstance(want, list)
+    assert max(abs(a - b) for a, b in zip(got, want, strict=True)) < 1e-12
+    eager, positioned, micrograd = alternating(ours, with_positions, theirs)
+    entries = len(record(loss)(NETWORK, POINTS, LABELS))
+    print(f"moons, {entries:,} entries: gradient {eager * 1e3:.1f} ms")
+    print(f"  micrograd / tapegrad                       {micrograd / eager:6.1f}")
+    print(f"  micrograd / tapegrad, a tape with positions {micrograd / positioned:5.1f}")
+
+
+def dropping(p: tuple[Real, Real], steps: int) -> Real:
+    x, y = p
+    for _ in range(steps):
+        x = x * y + y
+    return x
+
+
+def keeping(p: tuple[Real, Real], steps: int) -> Real:
+    x, y = p
+    kept = []
+    for _ in range(steps):
+        x = x * y + y
+        kept.append(x)
+    return kept[-1]
+
+
+def growth() -> None:
+    for program in (dropping, keeping):
+        small, large = (
+            alternating(lambda n=n: grad(program)((0.5, 0.3), n), rounds=rounds)[0] / (2 * n)
+            for n, rounds in ((500, 200), (500_000, 5))
+        )
+        print(
+            f"{program.__name__} its values: {small * 1e9:.0f} ns an operation at 1,000, ", end=""
+        )
+        print(f"{large / small:.2f} times that at 1,000,000")
+
+
+def weight() -> None:
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    tape = record(dropping)((0.5, 0.3), 500_000)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"a held tape: {(after - before) / len(tape):.1f} bytes an entry")
+
+
+def import_time() -> None:
+    def run(module: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+
+    empty, attrs, tapegrad = alternating(run("sys"), run("attrs"), run("tapegrad"), rounds=21)
+    print(
+        f"import attrs {(attrs - empty) * 1e3:.0f} ms, import tapegrad {(tapegrad - empty) * 1e3:.0f} ms"
+    )
+    print(f"  python -c 'import tapegrad' / 'import attrs' {tapegrad / attrs:.2f}")
+    print(
+        f"  the same net of starting Python             {(tapegrad - empty) / (attrs - empty):.2f}"
+    )
+
+
+def main() -> None:
+    print(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
+    beside_micrograd()
+    growth()
+    weight()
+    import_time()
+
+
+if __name__ == "__main__":
+    main()

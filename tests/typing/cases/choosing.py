@@ -1,0 +1,65 @@
+"""Conditions, `where`, and `stop_gradient`."""
+
+from typing import assert_type
+
+from tapegrad import Condition, Real, Var, grad, math, record, stop_gradient, where
+
+
+def traced(x: Var, u: float | Var) -> Var:
+    """What comparisons and `where` give on traced numbers."""
+    assert_type(x > 0.0, Condition)
+    assert_type(0.0 > x, Condition)
+    assert_type(x == 1.0, Condition)
+    assert_type(x != x, Condition)
+    assert_type((x > 0.0) & (x < 1.0), Condition)
+    assert_type((x > 0.0) | True, Condition)
+    assert_type(True & (x > 0.0), Condition)
+    assert_type(~(x > 0.0), Condition)
+    assert_type(bool(x > 0.0), bool)
+    assert_type(not x > 0.0, bool)
+    assert_type(u > 0.0, bool | Condition)
+    assert_type(where(x > 0.0, x, 0.0), Var)
+    assert_type(where(x > 0.0, 0.0, x), Var)
+    assert_type(where(x > 0.0, 1.0, 0.0), Var)
+    assert_type(where(u > 0.0, x, 0.0), Var)
+    assert_type(where(u > 0.0, u, 0.0), float | Var)
+    assert_type(stop_gradient(x), Var)
+    assert_type(stop_gradient(u), float | Var)
+    return x
+
+
+def run(x: Real) -> Real:
+    return traced(x, x) if isinstance(x, Var) else x
+
+
+assert record(run)(0.5).value == 0.5
+
+assert assert_type(where(True, 1.0, 2.0), float) == 1.0
+assert assert_type(stop_gradient(1.0), float) == 1.0
+
+
+def kink(x: Real) -> Real:
+    if x > 1.0 and not x > 3.0:
+        return x * x
+    return -x if x < 0.0 else x
+
+
+def smooth(x: Real, y: Real) -> Real:
+    inside = (x > 0.0) & (y > 0.0)
+    return where(inside, math.sqrt(x), x) * where(x > y, 1.0, 2.0)
+
+
+def chain(x: Real) -> Real:
+    return x * stop_gradient(x) if 0.0 < x < 4.0 else x
+
+
+def smallest(xs: list[Real]) -> Real:
+    return sorted(xs)[0] * max(xs)
+
+
+assert assert_type(grad(kink)(2.0), float) == 4.0
+assert assert_type(grad(kink)(-2.0), float) == -1.0
+assert assert_type(grad(smooth)(4.0, 5.0), float) == 0.5
+assert assert_type(grad(chain)(3.0), float) == 3.0
+assert assert_type(grad(smallest)([3.0, 2.0]), list[float]) == [2.0, 3.0]
+assert assert_type(smooth(4.0, 5.0), float) == 4.0
