@@ -8,11 +8,12 @@ and ``grad``, ``value_and_grad``, ``partials`` and ``record`` take it as it is.
 """
 
 from tapegrad import errors, math
+from tapegrad.calls import ValueAndGrad
 from tapegrad.choice import stop_gradient, where
 from tapegrad.labels import label, scope
 from tapegrad.recording import Condition, Real, Scalar, Var
 from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
-from tapegrad.transforms import ValueAndGrad, grad, partials, record, value_and_grad
+from tapegrad.transforms import grad, partials, record, value_and_grad
 
 __all__ = [
     "Apply", "Condition", "Constant", "Guard", "Input", "Node", "Real", "Scalar", "Tape",

@@ -57,21 +57,29 @@ def _pow_mixed(x: Operand, y: Operand) -> Operand:
     return add(pow(x, sub(y, 1.0)), mul(y, pow_dy(x, sub(y, 1.0))))
 
 
+def _one(z: Operand) -> Operand:
+    """The slope 1 of a remainder, which is nan where the remainder is."""
+    return where(eq(z, z), 1.0, math.nan)
+
+
 def _dot_scale(*xys: float) -> float:
-    return math.fsum(abs(x * y) for x, y in zip(xys, xys[len(xys) // 2 :], strict=False))
+    return math.fsum(math.fabs(x * y) for x, y in zip(xys, xys[len(xys) // 2 :], strict=False))
 
 
 def _mean_scale(*xs: float) -> float:
-    return math.fsum(abs(x / len(xs)) for x in xs)
+    return math.fsum(math.fabs(x / len(xs)) for x in xs)
 
 
-NEAR_ZERO = Slack("value", lambda *xs: 1.0, "the logarithm of a sum near 1: 4 eps absolute")
-DIGAMMA = Slack("value", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute")
-LGAMMA = Slack("partials", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute")
-GAMMA = Slack("partials", lambda x: abs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma")
-POLYGAMMA = Slack("value", g.polygamma_scale, "near the zeros for even n: 4 eps of a term")
-DOT = Slack("value", _dot_scale, "products may cancel: 4 eps of their absolute sum")
-MEAN = Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute mean")
+NEAR_ZERO = (Slack("value", lambda *xs: 1.0, "the logarithm of a sum near 1: 4 eps absolute"),)
+DIGAMMA = (Slack("value", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
+LGAMMA = (Slack("partials", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
+GAMMA = (Slack("partials", lambda x: math.fabs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma"),)
+POLYGAMMA = (
+    Slack("value", g.polygamma_scale, "near zeros, for even n and x < 0: 4 eps of a term"),
+    Slack("partials", lambda x, n: g.polygamma_scale(x, n + 1), "the same, for odd n"),
+)
+DOT = (Slack("value", _dot_scale, "products may cancel: 4 eps of their absolute sum"),)
+MEAN = (Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute mean"),)
 
 # fmt: off
 # What a tape holds besides operations.
@@ -88,7 +96,7 @@ div: Row         = row("div",         f.div,        (lambda z, x, y: div(1.0, y)
 powc: Row        = row("powc",        s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),),                     REAL, "**", "x ** n for a constant n", has_static=True)
 pow: Row         = row("pow",         s.ieee_pow,   (lambda z, x, y: pow_dx(x, y), lambda z, x, y: pow_dy(x, y)), (HALF[0], REALS), "**", "x ** y")
 abs: Row         = row("abs",         operator.abs, (lambda y, x: sign(x),),                                 REAL, "abs", "The absolute value; slope 0 at 0.")
-mod: Row         = row("mod",         f.mod,        (1.0, lambda z, x, y: neg(floordiv(x, y))),              REAL, "%",  "x % y, with the sign of y")
+mod: Row         = row("mod",         f.mod,        (lambda z, x, y: _one(z), lambda z, x, y: neg(floordiv(x, y))), REAL, "%",  "x % y, with the sign of y")
 floordiv: Row    = row("floordiv",    f.floordiv,   FLAT2,                                                   REAL, "//", "x // y")
 fma: Row         = row("fma",         s.fma,        (lambda w, x, y, z: y, lambda w, x, y, z: x, 1.0),       REAL, "fma", "x * y + z, rounded once")
 
@@ -116,8 +124,8 @@ ceil: Row        = row("ceil",        f.ceil,       FLAT,  REAL, "ceil",  "The s
 trunc: Row       = row("trunc",       f.trunc,      FLAT,  REAL, "trunc", "x rounded towards 0.")
 sign: Row        = row("sign",        f.sign,       FLAT,  REAL, "sign",  "-1, 0 or 1.")
 copysign: Row    = row("copysign",    f.copysign,   (lambda z, x, y: mul(sign(x), copysign(1.0, y)), None),  REAL, "copysign", "abs(x) with the sign of y")
-fmod: Row        = row("fmod",        f.fmod,       (1.0, lambda z, x, y: neg(truncdiv(x, y))),              REAL, "fmod", "The remainder with the sign of x.")
-remainder: Row   = row("remainder",   f.remainder,  (1.0, lambda z, x, y: neg(rounddiv(x, y))),              REAL, "remainder", "The remainder of the nearest quotient.")
+fmod: Row        = row("fmod",        f.fmod,       (lambda z, x, y: _one(z), lambda z, x, y: neg(truncdiv(x, y))), REAL, "fmod", "The remainder with the sign of x.")
+remainder: Row   = row("remainder",   f.remainder,  (lambda z, x, y: _one(z), lambda z, x, y: neg(rounddiv(x, y))), REAL, "remainder", "The remainder of the nearest quotient.")
 ldexp: Row       = row("ldexp",       f.ldexp,      (lambda y, x, n: ldexp(1.0, n),),                        REAL, "ldexp", "x * 2 ** n", has_static=True)
 detached: Row    = row("detached",    f.same,       FLAT,  REAL, "stop_gradient", "x, through which no derivative passes")
 

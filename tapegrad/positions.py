@@ -15,8 +15,11 @@ __all__ = ["INTERNAL", "Mark", "Site", "mark", "resolve", "user_frame"]
 INTERNAL: Final = frozenset(
     f"tapegrad.{module}"
     for module in (
-        "choice", "interpret.replay", "interpret.reverse", "labels", "math", "ops", "positions",
-        "primitive", "recording", "structure", "tape", "transforms",
+        "calls", "checks", "choice", "custom", "floats", "gammas", "interpret.dot",
+        "interpret.forward", "interpret.replay", "interpret.reverse", "interpret.second",
+        "interpret.simplify", "interpret.sparsity", "interpret.table", "interpret.taylor",
+        "labels", "linear", "matrices", "math", "ops", "positions", "primitive", "recording",
+        "series", "special", "spelling", "structure", "tape", "transforms",
     )
 )  # fmt: skip
 """The modules whose frames stand between the user's line and the recorder."""

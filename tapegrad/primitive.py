@@ -82,7 +82,7 @@ class Primitive:
     has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
     (a constant exponent, the order of a polygamma) and is kept on the tape as it is.
 
-    ``slack`` states the exception of a row whose value or first partials are not accurate to 4
+    ``slack`` states the exceptions of a row whose value or first partials are not accurate to 4
     units in the last place. ``helper`` marks rows that exist to spell other rows' partials.
     """
 
@@ -95,7 +95,7 @@ class Primitive:
     python: str = ""
     has_static: bool = False
     helper: bool = False
-    slack: Slack | None = None
+    slack: tuple[Slack, ...] = ()
     module: str = "tapegrad.ops"
 
     @property

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar,
 import attrs
 
 from tapegrad import ops
+from tapegrad.checks import require_keys, require_signature
 from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
 from tapegrad.positions import Mark, here, mark, site
 from tapegrad.primitive import Operand, Primitive, Traced, primal
@@ -136,6 +137,8 @@ class Recorder:
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         """A new entry that applies ``row``; operands of other recordings are constants here."""
+        if self.thread != get_ident():
+            self.refuse()
         static: tuple[object, ...] = ()
         if row.has_static:
             operands, static = operands[:-1], operands[-1:]
@@ -178,6 +181,7 @@ class Recorder:
 
     def guard(self, condition: Operand) -> Var:
         """A new guard: Python asked for the truth of a condition of this recording."""
+        self.require_open()
         slot = self.slot(condition)
         var = self.append(_GUARD, slot, -1, ops.guard(self.values[slot]))
         if self.marks is None:
@@ -575,6 +579,8 @@ def trace(
         OutputError: when what ``f`` returns holds a condition.
     """
     recorder = Recorder(positions=positions)
+    if type(x) is dict:
+        require_keys(f, x)
     try:
         parameters, first = flatten(x, Role.PARAMETERS, lambda keys: named(f, (), keys))
         rest, others = flatten(dict(data), Role.DATA, lambda keys: named(f, keys[:1], keys[1:]))
@@ -583,13 +589,23 @@ def trace(
         given = cast(dict[int | str, object], build(rest, inputs[width:]))
         args = [value for key, value in given.items() if isinstance(key, int)]
         kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
-        returned = f(build(parameters, inputs[:width]), *args, **kwargs)
+        returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
         result, leaves = flatten(returned, Role.RESULT, lambda keys: f"the result {join(keys)}")
         _refuse_conditions(result, ())
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
         return Trace(recorder, recorder.columns(), parameters, rest, result, outputs)
     finally:
         recorder.close()
+
+
+def _call(
+    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    try:
+        return f(*args, **kwargs)
+    except TypeError:
+        require_signature(f, args, kwargs)
+        raise
 
 
 def _refuse_conditions(result: Structure, keys: Keys) -> None:

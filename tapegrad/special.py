@@ -321,12 +321,13 @@ def _pow_slope(x: float, b: float) -> float:
     c, rest = two_sum(b, -1.0)
     power = ieee_pow(x, c)
     carry = rest * math.log(x) if rest else 0.0
-    if abs(carry) < 0.5:  # else x or b is infinite, or the power is 0 or inf in any case
-        b += b * carry
     if _plain(power) or not math.isfinite(b):
-        return b * power
-    root = ieee_pow(x, 0.5 * c)
-    return b * root * root
+        slope = b * power
+    else:
+        root = ieee_pow(x, 0.5 * c)
+        slope = b * root * root
+    # Beyond a half x or b is infinite, or the power is 0 or inf in any case.
+    return slope + slope * carry if abs(carry) < 0.5 else slope
 
 
 def pow_dy(x: float, b: float) -> float:

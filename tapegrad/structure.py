@@ -16,7 +16,17 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from types import NoneType
-from typing import ForwardRef, TypeAlias, TypeVar, cast, final, get_args
+from typing import (
+    Annotated,
+    ForwardRef,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+    get_args,
+    get_origin,
+)
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -118,8 +128,8 @@ def traced_leaves(value: object) -> Iterator[Traced]:
         children = cast(Iterable[object], value)
     elif kind is dict:
         children = cast(dict[object, object], value).values()
-    elif fields := _fields(kind):
-        children = (getattr(value, name, None) for name in fields)
+    elif record := _record(kind):
+        children = (getattr(value, name, None) for name in record.fields)
     for child in children:
         yield from traced_leaves(child)
 
@@ -134,9 +144,9 @@ def _split(value: object, role: Role, leaves: list[Operand]) -> Structure:
     if kind is dict:
         items = cast(dict[object, object], value)
         return _branch(kind, items, items.values(), role, leaves)
-    fields = _fields(kind)
-    if fields is not None and (role is not Role.DATA or _is_model(kind)):
-        return _instance(value, fields, role, leaves)
+    record = _record(kind)
+    if record is not None and (record.is_model or role is not Role.DATA):
+        return _instance(value, record, role, leaves)
     return _leaf_or_static(value, role, leaves)
 
 
@@ -170,7 +180,8 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     base = next((base for base in (dict, list, tuple) if isinstance(value, base)), None)
     if base is not None:
         raise _RejectedError(
-            InputError, f"is {describe(value)}, a subclass of {base.__name__}: pass a {base.__name__}"
+            InputError,
+            f"is {describe(value)}, a subclass of {base.__name__}: pass a {base.__name__}",
         )
     raise _RejectedError(
         InputError,
@@ -179,22 +190,19 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     )
 
 
-def _instance(
-    value: object, fields: Mapping[str, Field], role: Role, leaves: list[Operand]
-) -> Structure:
-    kind = type(value)
-    if role is Role.PARAMETERS and not _is_model(kind):
+def _instance(value: object, record: Record, role: Role, leaves: list[Operand]) -> Structure:
+    if role is Role.PARAMETERS and not record.is_model:
         raise _RejectedError(
             InputError,
             f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
             "to differentiate (`w: Real`)",
         )
-    names = [name for name in fields if hasattr(value, name)]
+    names = [name for name in record.fields if hasattr(value, name)]
     before = len(leaves)
     parts: list[Structure] = []
     for name in names:
         try:
-            parts.append(_field(getattr(value, name), fields[name], role, leaves))
+            parts.append(_field(getattr(value, name), record.fields[name], role, leaves))
         except _RejectedError as rejected:
             rejected.keys.append(name)
             raise
@@ -202,7 +210,7 @@ def _instance(
             raise _RejectedError(InputError, _TOO_DEEP) from None
     if role is Role.RESULT and len(leaves) == before:
         return Static(value)
-    return Branch(kind, tuple(names), tuple(parts))
+    return Branch(type(value), tuple(names), tuple(parts))
 
 
 def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
@@ -217,7 +225,8 @@ def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> St
             f"is {describe(value)} in a field that is not annotated Real, beside fields that are: "
             "annotate it Real to differentiate it, or move it into an argument of its own",
         )
-    return _split(value, Role.DATA, leaves) if _is_model(type(value)) else Static(value)
+    record = _record(type(value))
+    return _split(value, role, leaves) if record and record.is_model else Static(value)
 
 
 def describe(value: object) -> str:
@@ -277,24 +286,31 @@ class Field(Enum):
     STATIC = "handed through"
 
 
-_KNOWN_FIELDS: WeakKeyDictionary[type, Mapping[str, Field] | None] = WeakKeyDictionary()
+@final
+@attrs.frozen
+class Record:
+    """The fields of a class, and whether any is annotated ``Real``."""
+
+    fields: Mapping[str, Field]
+    is_model: bool
 
 
-def _fields(kind: type) -> Mapping[str, Field] | None:
-    """The fields of a class of records, and what each is; None for any other class."""
+_KNOWN: WeakKeyDictionary[type, Record | None] = WeakKeyDictionary()
+
+
+def _record(kind: type) -> Record | None:
+    """What is known of a class with fields; None for any other class."""
     try:
-        return _KNOWN_FIELDS[kind]
+        return _KNOWN[kind]
     except KeyError:
         annotations = _annotations(kind)
-        if annotations is not None:
-            annotations = {name: _field_of(hint, kind) for name, hint in annotations.items()}
-        _KNOWN_FIELDS[kind] = cast(Mapping[str, Field] | None, annotations)
-        return _KNOWN_FIELDS[kind]
-
-
-def _is_model(kind: type) -> bool:
-    """Whether the class has a field annotated ``Real``."""
-    return any(field is not Field.STATIC for field in (_fields(kind) or {}).values())
+        if annotations is None:
+            _KNOWN[kind] = None
+        else:
+            fields = {name: _field_of(hint, kind) for name, hint in annotations.items()}
+            is_model = any(field is not Field.STATIC for field in fields.values())
+            _KNOWN[kind] = Record(fields, is_model)
+        return _KNOWN[kind]
 
 
 def _annotations(kind: type) -> Mapping[str, object] | None:
@@ -303,8 +319,7 @@ def _annotations(kind: type) -> Mapping[str, object] | None:
     if dataclasses.is_dataclass(kind):
         return {field.name: field.type for field in dataclasses.fields(kind)}
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        bases = (base.__dict__.get("__annotations__", {}) for base in reversed(kind.__mro__))
-        hints = dict(ChainMap(*bases))
+        hints = ChainMap(*map(inspect.get_annotations, kind.__mro__))
         return {name: hints.get(name, Traced) for name in kind._fields}
     return None
 
@@ -320,18 +335,22 @@ def _field_of(annotation: object, kind: type) -> Field:
 def _mentions_real(annotation: object, kind: type) -> bool:
     """Whether an annotation mentions ``Real``: a type variable that can be a traced number.
 
-    Annotations that are text are not evaluated (names local to a function cannot be): the names
-    in them are looked up among the type parameters and in the modules of the class.
+    A function of ``Real`` is no number. Annotations that are text are not evaluated (names local
+    to a function cannot be): the names in them are looked up among the type parameters and in the
+    modules of the class.
     """
     if isinstance(annotation, str | ForwardRef):
         text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-        names = re.findall(r"[A-Za-z_][\w.]*", text)
+        names = [] if "Callable" in text else re.findall(r"[A-Za-z_][\w.]*", text)
         return any(_mentions_real(_look_up(name, kind), kind) for name in names)
     if isinstance(annotation, TypeVar):
         return any(map(_is_traced_type, (*annotation.__constraints__, annotation.__bound__)))
     if _is_traced_type(annotation):
         return True
-    return any(_mentions_real(part, kind) for part in get_args(annotation))
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Callable or origin is Literal:
+        return False
+    return any(_mentions_real(part, kind) for part in parts[: 1 if origin is Annotated else None])
 
 
 def _is_traced_type(annotation: object) -> bool:

@@ -183,8 +183,8 @@ class Columns:
 class Tape(Generic[A, P, R_co]):
     """A recorded program, as a value: print it, index it, draw it, replay it, differentiate it.
 
-    ``A`` is the type of the differentiated argument, ``P`` the other parameters and ``R_co`` what the
-    program returned. Made by ``record``; equality and hash compare structure, constants, static
+    ``A`` is the type of the differentiated argument, ``P`` the other parameters and ``R_co`` what
+    the program returned. Made by ``record``; equality and hash compare structure, constants, static
     operands, inputs, outputs and values bit by bit, and not labels, scopes or positions.
 
     Raises:

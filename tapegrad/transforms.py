@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import functools
 import inspect
-from array import array
 from collections.abc import Callable, Mapping
-from typing import Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast, overload
+from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 
-import attrs
+from tapegrad.calls import Data, ValueAndGrad, differentiate, freeze, like
+from tapegrad.checks import bind, name_of
+from tapegrad.errors import InputError
+from tapegrad.positions import here
+from tapegrad.recording import Var, trace
+from tapegrad.structure import Branch, Leaf, Role, describe_structure, flatten, join
+from tapegrad.tape import Tape
 
-from tapegrad.errors import InputError, OutputError
-from tapegrad.positions import here, resolve
-from tapegrad.primitive import Operand
-from tapegrad.recording import Trace, Var, trace
-from tapegrad.structure import (
-    Branch,
-    Leaf,
-    Role,
-    build,
-    describe_structure,
-    flatten,
-    join,
-    parameter_names,
-)
-from tapegrad.tape import Tape, freeze_values
-
-__all__ = ["ValueAndGrad", "grad", "partials", "record", "value_and_grad"]
+__all__ = ["grad", "partials", "record", "value_and_grad"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class ValueAndGrad(NamedTuple, Generic[A]):
-    """A value and the gradient at the same point."""
-
-    value: float
-    grad: A
 
 
 @overload
@@ -63,11 +45,10 @@ def grad(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate
     {'w': 24.0, 'b': 8.0}
     """
 
-    @_like(f, "grad")
-    def gradient(x: object, data: Mapping[int | str, object]) -> object:
-        return _differentiate(f, x, data).grad
+    def gradient(x: object, data: Data) -> object:
+        return differentiate(f, x, data).grad
 
-    return cast(Callable[Concatenate[A, P], A], gradient)
+    return cast(Callable[Concatenate[A, P], A], like(f, "grad", gradient))
 
 
 @overload
@@ -92,11 +73,10 @@ def value_and_grad(
     ValueAndGrad(value=20.0, grad=14.0)
     """
 
-    @_like(f, "value_and_grad")
-    def both(x: object, data: Mapping[int | str, object]) -> object:
-        return _differentiate(f, x, data)
+    def both(x: object, data: Data) -> object:
+        return differentiate(f, x, data)
 
-    return cast(Callable[Concatenate[A, P], ValueAndGrad[A]], both)
+    return cast(Callable[Concatenate[A, P], ValueAndGrad[A]], like(f, "value_and_grad", both))
 
 
 @overload
@@ -123,14 +103,15 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
 
     @functools.wraps(f)
     def derivatives(*args: P.args, **kwargs: P.kwargs) -> dict[str, float]:
-        bound = signature.bind(*args, **kwargs)
+        bound = bind(f, signature, args, kwargs)
         _require_numbers(bound.arguments)
 
         def of_arguments(arguments: dict[str, object]) -> object:
             call = inspect.BoundArguments(signature, arguments)
             return f(*call.args, **call.kwargs)
 
-        found = _differentiate(of_arguments, dict(bound.arguments), {}).grad
+        of_arguments.__qualname__ = name_of(f)
+        found = differentiate(of_arguments, dict(bound.arguments), {}).grad
         return cast(dict[str, float], found)
 
     return derivatives
@@ -164,112 +145,7 @@ def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], 
     (10.0, 6.0, 4)
     """
 
-    @_like(f, "record")
-    def recorded(x: object, data: Mapping[int | str, object]) -> object:
-        return _tape(f, trace(f, x, data, positions=True))
+    def recorded(x: object, data: Data) -> object:
+        return freeze(f, trace(f, x, data, positions=True))
 
-    return cast(Callable[Concatenate[A, P], Tape[A, P, R]], recorded)
-
-
-def _like(
-    f: Callable[..., object], transform: str
-) -> Callable[[Callable[[object, Mapping[int | str, object]], object]], Callable[..., object]]:
-    """Give the inner function the calling convention of ``f`` and a name that tells both."""
-
-    def decorate(inner: Callable[[object, Mapping[int | str, object]], object]) -> object:
-        def transformed(*args: object, **kwargs: object) -> object:
-            if not args:
-                _refuse_keywords(transform, kwargs)
-            return inner(args[0], dict([*enumerate(args[1:]), *kwargs.items()]))
-
-        functools.update_wrapper(transformed, f)
-        transformed.__name__ = f"{transform}({getattr(f, '__name__', 'f')})"
-        return transformed
-
-    return cast(
-        "Callable[[Callable[[object, Mapping[int | str, object]], object]], Callable[..., object]]",
-        decorate,
-    )
-
-
-def _refuse_keywords(transform: str, kwargs: Mapping[str, object]) -> NoReturn:
-    given = f"only {', '.join(kwargs)} by name" if kwargs else "nothing"
-    raise InputError(
-        f"{transform} differentiates the first argument, which goes by position, and was given "
-        f"{given} ({here()}): pass it first, or use partials for arguments by name"
-    )
-
-
-def _differentiate(
-    f: Callable[..., object], x: object, data: Mapping[int | str, object]
-) -> ValueAndGrad[object]:
-    """The value and the gradient of one call, which are traced numbers in an outer recording."""
-    traced = trace(f, x, data)
-    output = _scalar(f, traced)
-    value = traced.columns.values[output]
-    bars = _pull(traced, {output: 1.0})
-    gradient = build(traced.parameters, (0.0 if bar is None else bar for bar in bars))
-    return ValueAndGrad(cast(float, value), gradient)
-
-
-def _scalar(f: Callable[..., object], traced: Trace) -> int:
-    """The slot of the one number that ``f`` returned."""
-    if isinstance(traced.result, Leaf):
-        return traced.outputs[0]
-    where = f"{getattr(f, '__qualname__', 'the function')} ({here()})"
-    got = describe_structure(traced.result)
-    raise OutputError(f"{where} returned {got}; a gradient needs one number: return one number")
-
-
-def _pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
-    """The cotangents of the differentiated inputs."""
-    from tapegrad.interpret.reverse import cotangents
-
-    recorder = traced.recorder
-    if not traced.columns.traced:
-        return cotangents(traced.columns, seeds)[: traced.width]
-    try:
-        return cotangents(traced.columns, seeds, recorder.pin)[: traced.width]
-    finally:
-        recorder.unpin()
-
-
-def _tape(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]:
-    recorder, columns = traced.recorder, traced.columns
-    keys = cast(Branch, traced.data).keys
-    count = 1 + sum(isinstance(key, int) for key in keys)
-    names = parameter_names(f, count)
-    data = attrs.evolve(
-        cast(Branch, traced.data),
-        keys=tuple(names[key + 1] if isinstance(key, int) else key for key in keys),
-    )
-    sites, site_of = resolve(recorder.marks or ())
-    tape: Tape[object, ..., object] = Tape(
-        table=columns.table,
-        codes=bytes(columns.codes),
-        left=array("i", columns.left).tobytes(),
-        right=array("i", columns.right).tobytes(),
-        stored=freeze_values(columns.values),
-        pool=array("i", columns.pool).tobytes(),
-        statics=tuple(columns.statics),
-        parameters=traced.parameters,
-        data=data,
-        names=names,
-        result=traced.result,
-        outputs=traced.outputs,
-        labels=tuple(sorted(recorder.labels.items())),
-        scopes=tuple(recorder.scopes),
-        sites=sites,
-        site_of=array("i", site_of).tobytes(),
-    )
-    _require_unique(tape.paths)
-    return tape
-
-
-def _require_unique(names: tuple[str, ...]) -> None:
-    if len(set(names)) == len(names):
-        return
-    twice = next(name for index, name in enumerate(names) if name in names[:index])
-    raise InputError(
-        f"two inputs would both be called {twice} ({here()}): rename the parameter or the key"
-    )
+    return cast(Callable[Concatenate[A, P], Tape[A, P, R]], like(f, "record", recorded))

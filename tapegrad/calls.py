@@ -1,0 +1,138 @@
+"""What every transform shares: one traced call of the user's function, and its readings."""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
+
+import attrs
+
+from tapegrad.checks import name_of
+from tapegrad.errors import InputError, OutputError
+from tapegrad.positions import here, resolve
+from tapegrad.primitive import Operand
+from tapegrad.recording import Trace, trace
+from tapegrad.structure import Branch, Leaf, build, describe_structure, parameter_names
+from tapegrad.tape import Tape, freeze_values
+
+__all__ = ["Data", "ValueAndGrad", "differentiate", "freeze", "gathered", "like", "pull", "scalar"]
+
+A = TypeVar("A")
+
+Data: TypeAlias = Mapping[int | str, object]
+"""The arguments after the first: those given by position under 0, 1, ..., and those by name."""
+
+
+class ValueAndGrad(NamedTuple, Generic[A]):
+    """A value and the gradient at the same point."""
+
+    value: float
+    grad: A
+
+
+def like(
+    f: Callable[..., object], transform: str, inner: Callable[[object, Data], object]
+) -> Callable[..., object]:
+    """``inner`` with the calling convention of ``f``, and a name that tells both."""
+
+    def transformed(*args: object, **kwargs: object) -> object:
+        if not args:
+            _refuse_keywords(transform, kwargs)
+        return inner(args[0], gathered(args[1:], kwargs))
+
+    functools.update_wrapper(transformed, f)
+    transformed.__name__ = f"{transform}({getattr(f, '__name__', 'f')})"
+    return transformed
+
+
+def gathered(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
+    """The arguments after the first, as ``trace`` takes them."""
+    return dict([*enumerate(args), *kwargs.items()])
+
+
+def _refuse_keywords(transform: str, kwargs: Mapping[str, object]) -> NoReturn:
+    given = f"only {', '.join(kwargs)} by name" if kwargs else "nothing"
+    raise InputError(
+        f"{transform} differentiates the first argument, which goes by position, and was given "
+        f"{given} ({here()}): pass it first, or use partials for arguments by name"
+    )
+
+
+def differentiate(f: Callable[..., object], x: object, data: Data) -> ValueAndGrad[object]:
+    """The value and the gradient of one call, which are traced numbers in an outer recording."""
+    traced = trace(f, x, data)
+    output = scalar(f, traced)
+    value = traced.columns.values[output]
+    bars = pull(traced, {output: 1.0})
+    gradient = build(traced.parameters, (0.0 if bar is None else bar for bar in bars))
+    return ValueAndGrad(cast(float, value), gradient)
+
+
+def scalar(f: Callable[..., object], traced: Trace) -> int:
+    """The slot of the one number that ``f`` returned."""
+    if isinstance(traced.result, Leaf):
+        return traced.outputs[0]
+    where = f"{name_of(f)} ({here()})"
+    got = describe_structure(traced.result)
+    raise OutputError(f"{where} returned {got}; a gradient needs one number: return one number")
+
+
+def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
+    """The cotangents of the differentiated inputs."""
+    from tapegrad.interpret.reverse import cotangents
+
+    recorder = traced.recorder
+    if not traced.columns.traced:
+        return cotangents(traced.columns, seeds)[: traced.width]
+    try:
+        return cotangents(traced.columns, seeds, recorder.pin)[: traced.width]
+    finally:
+        recorder.unpin()
+
+
+def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]:
+    """The tape of a traced call of ``f``.
+
+    Raises:
+        InputError: when two inputs would have the same path.
+    """
+    recorder, columns = traced.recorder, traced.columns
+    keys = cast(Branch, traced.data).keys
+    count = 1 + sum(isinstance(key, int) for key in keys)
+    names = parameter_names(f, count)
+    data = attrs.evolve(
+        cast(Branch, traced.data),
+        keys=tuple(names[key + 1] if isinstance(key, int) else key for key in keys),
+    )
+    sites, site_of = resolve(recorder.marks or ())
+    tape: Tape[object, ..., object] = Tape(
+        table=columns.table,
+        codes=bytes(columns.codes),
+        left=array("i", columns.left).tobytes(),
+        right=array("i", columns.right).tobytes(),
+        stored=freeze_values(columns.values),
+        pool=array("i", columns.pool).tobytes(),
+        statics=tuple(columns.statics),
+        parameters=traced.parameters,
+        data=data,
+        names=names,
+        result=traced.result,
+        outputs=traced.outputs,
+        labels=tuple(sorted(recorder.labels.items())),
+        scopes=tuple(recorder.scopes),
+        sites=sites,
+        site_of=array("i", site_of).tobytes(),
+    )
+    _require_unique(tape.paths)
+    return tape
+
+
+def _require_unique(names: tuple[str, ...]) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = next(name for index, name in enumerate(names) if name in names[:index])
+    raise InputError(
+        f"two inputs would both be called {twice} ({here()}): rename the parameter or the key"
+    )
