@@ -11,14 +11,17 @@ from tapegrad import errors, math
 from tapegrad.calls import ValueAndGrad
 from tapegrad.choice import stop_gradient, where
 from tapegrad.labels import label, scope
+from tapegrad.linear import hvp, jvp, linearize, vjp
+from tapegrad.matrices import hessian, jacobian
 from tapegrad.recording import Condition, Real, Scalar, Var
 from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
 from tapegrad.transforms import grad, partials, record, value_and_grad
 
 __all__ = [
     "Apply", "Condition", "Constant", "Guard", "Input", "Node", "Real", "Scalar", "Tape",
-    "ValueAndGrad", "Var", "errors", "grad", "label", "math", "partials", "record", "scope",
-    "stop_gradient", "value_and_grad", "where",
+    "ValueAndGrad", "Var", "errors", "grad", "hessian", "hvp", "jacobian", "jvp", "label",
+    "linearize", "math", "partials", "record", "scope", "stop_gradient", "value_and_grad", "vjp",
+    "where",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

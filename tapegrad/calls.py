@@ -17,7 +17,17 @@ from tapegrad.recording import Trace, trace
 from tapegrad.structure import Branch, Leaf, build, describe_structure, parameter_names
 from tapegrad.tape import Tape, freeze_values
 
-__all__ = ["Data", "ValueAndGrad", "differentiate", "freeze", "gathered", "like", "pull", "scalar"]
+__all__ = [
+    "Data",
+    "ValueAndGrad",
+    "differentiate",
+    "freeze",
+    "gathered",
+    "like",
+    "pull",
+    "push",
+    "scalar",
+]
 
 A = TypeVar("A")
 
@@ -80,16 +90,19 @@ def scalar(f: Callable[..., object], traced: Trace) -> int:
 
 
 def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
-    """The cotangents of the differentiated inputs."""
+    """The cotangents of the differentiated inputs, given some of the outputs'."""
     from tapegrad.interpret.reverse import cotangents
 
-    recorder = traced.recorder
-    if not traced.columns.traced:
-        return cotangents(traced.columns, seeds)[: traced.width]
-    try:
-        return cotangents(traced.columns, seeds, recorder.pin)[: traced.width]
-    finally:
-        recorder.unpin()
+    with traced.recorder.pinning() as pin:
+        return cotangents(traced.columns, seeds, pin)[: traced.width]
+
+
+def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
+    """The tangents of every slot, given some of the inputs'."""
+    from tapegrad.interpret.forward import tangents
+
+    with traced.recorder.pinning() as pin:
+        return tangents(traced.columns, seeds, pin)
 
 
 def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]:
@@ -122,6 +135,7 @@ def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]
         outputs=traced.outputs,
         labels=tuple(sorted(recorder.labels.items())),
         scopes=tuple(recorder.scopes),
+        holds_gradient=recorder.holds_gradient,
         sites=sites,
         site_of=array("i", site_of).tobytes(),
     )

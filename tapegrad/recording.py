@@ -8,7 +8,8 @@ value, which is a float or, in a recording inside another one, a ``Var`` of the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter
 from threading import get_ident
@@ -58,8 +59,9 @@ class Recorder:
     """Takes down one call of one function, entry by entry."""
 
     __slots__ = (
-        "codes", "guards", "labels", "left", "marks", "opened", "outers", "pinned", "pool",
-        "right", "scope", "scopes", "serial", "statics", "table", "thread", "values",
+        "codes", "guards", "holds_gradient", "labels", "left", "marks", "opened", "outers",
+        "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table", "thread",
+        "values",
     )  # fmt: skip
 
     def __init__(self, *, positions: bool) -> None:
@@ -77,6 +79,7 @@ class Recorder:
         self.marks: list[Mark | None] | None = [] if positions else None
         self.guards: dict[int, Mark] = {}
         self.pinned: Mark | None = None
+        self.holds_gradient = False
         self.labels: dict[int, str] = {}
         self.scopes: list[Scope] = []
         self.scope: int | None = None
@@ -202,15 +205,20 @@ class Recorder:
             self.scopes[self.scope] = attrs.evolve(scope, stop=len(self.codes))
         self.scope = outside
 
-    def pin(self, slot: int) -> None:
-        """Let what the outer recordings take down stand at the line of this entry."""
+    @contextmanager
+    def pinning(self) -> Iterator[Callable[[int], None] | None]:
+        """Let what the outer recordings take down stand at the line of one entry after another."""
         for outer in self.outers:
-            outer.pinned = self.marks[slot] if self.marks is not None else None
+            outer.holds_gradient = True
+        try:
+            yield self._pin if self.marks is not None and self.outers else None
+        finally:
+            for outer in self.outers:
+                outer.pinned = None
 
-    def unpin(self) -> None:
-        """The end of ``pin``."""
+    def _pin(self, slot: int) -> None:
         for outer in self.outers:
-            outer.pinned = None
+            outer.pinned = cast("list[Mark | None]", self.marks)[slot]
 
     def close(self) -> None:
         """Take down nothing more, and let go of what was."""

@@ -37,7 +37,7 @@ from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "join", "named", "parameter_names", "paths",
+    "describe_structure", "flatten", "join", "misfit", "named", "parameter_names", "paths",
     "traced_leaves", "under",
 ]  # fmt: skip
 
@@ -132,6 +132,18 @@ def traced_leaves(value: object) -> Iterator[Traced]:
         children = (getattr(value, name, None) for name in record.fields)
     for child in children:
         yield from traced_leaves(child)
+
+
+def misfit(expected: Structure, given: Structure) -> Keys | None:
+    """The keys of the first place where two structures differ, or None; static values may."""
+    if not (isinstance(expected, Branch) and isinstance(given, Branch)):
+        return None if type(expected) is type(given) else ()
+    if (expected.kind, expected.keys) != (given.kind, given.keys):
+        return ()
+    for key, part, other in zip(expected.keys, expected.children, given.children, strict=True):
+        if (path := misfit(part, other)) is not None:
+            return (key, *path)
+    return None
 
 
 def _split(value: object, role: Role, leaves: list[Operand]) -> Structure:

@@ -205,6 +205,7 @@ class Tape(Generic[A, P, R_co]):
     outputs: tuple[int, ...]
     labels: tuple[tuple[int, str], ...]
     scopes: tuple[Scope, ...]
+    holds_gradient: bool
     sites: tuple[Site, ...]
     site_of: bytes
 
@@ -356,6 +357,19 @@ class Tape(Generic[A, P, R_co]):
         if isinstance(self.data, Branch):
             yield from zip(map(str, self.data.keys), self.data.children, strict=True)
 
+    def simplify(self, *, fast: bool = False) -> Simplified[A, P, R_co]:
+        """The same program with less in it, and how many entries went for which reason.
+
+        Removes what no output and no guard needs, and folds constants. On a tape that already
+        holds its gradient (``record(grad(f))``) it also shares equal entries and drops ``x * 1``,
+        ``x / 1``, ``x - 0.0``, ``x + -0.0`` and ``-(-x)``. Every output keeps its bits. With
+        ``fast`` the latter is done on any tape, and small powers become products: results may
+        then change in the last place.
+        """
+        from tapegrad.interpret.simplify import simplify
+
+        return simplify(self, fast=fast)
+
     def __str__(self) -> str:
         from tapegrad.interpret.table import table
 
@@ -420,6 +434,29 @@ class Tape(Generic[A, P, R_co]):
 
     def __deepcopy__(self, memo: Mapping[int, object], /) -> Tape[A, P, R_co]:
         return self
+
+
+@final
+@attrs.frozen
+class Simplified(Generic[A, P, R_co]):
+    """A simplified tape, and what was removed.
+
+    ``dead`` entries were needed by nothing (any more), ``shared`` ones equal to another, and
+    ``dropped`` ones gave back an operand; ``folded`` ones became constants.
+    """
+
+    tape: Tape[A, P, R_co]
+    dead: int
+    folded: int
+    shared: int
+    dropped: int
+
+    def __str__(self) -> str:
+        before = len(self.tape) + self.dead + self.shared + self.dropped
+        return (
+            f"{before:,} entries became {len(self.tape):,}: {self.dead:,} dead, {self.shared:,} "
+            f"equal to another, {self.dropped:,} neutral; {self.folded:,} folded into constants"
+        )
 
 
 @final
@@ -494,7 +531,7 @@ def _check(columns: Columns, outputs: tuple[int, ...]) -> None:
     if count and max(columns.codes) >= len(rows):
         raise TapeError(f"code {max(columns.codes)} stands for no row; the table has {len(rows)}")
     for slot, operand in _out_of_order(columns):
-        raise TapeError(f"entry {slot} reads slot {operand}, which is not below it")
+        raise TapeError(f"entry {slot} reads slot {operand}, which is not one below it")
     for output in outputs:
         if not 0 <= output < count:
             raise TapeError(f"output {output} is not a slot of a tape of {count} entries")
@@ -502,13 +539,16 @@ def _check(columns: Columns, outputs: tuple[int, ...]) -> None:
 
 def _out_of_order(columns: Columns) -> Iterator[tuple[int, int]]:
     """Entries that read a slot not below their own, and that slot."""
-    pooled = {
-        code for code, row in enumerate(columns.table.rows) if row.is_pooled or row.has_static
-    }
+    rows = columns.table.rows
+    pooled = {code for code, row in enumerate(rows) if row.is_pooled or row.has_static}
+    lowest_left = [0 if row.arity else -1 for row in rows]
+    lowest_right = [0 if row.arity == 2 else -1 for row in rows]
     entries = enumerate(zip(columns.codes, columns.left, columns.right, strict=True))
     for slot, (code, left, right) in entries:
         if code in pooled:
             operands = columns.operands(slot)
             yield from ((slot, operand) for operand in operands if not 0 <= operand < slot)
-        elif left >= slot or right >= slot:
-            yield slot, max(left, right)
+        elif not lowest_left[code] <= left < slot:
+            yield slot, left
+        elif not lowest_right[code] <= right < slot:
+            yield slot, right

@@ -296,7 +296,7 @@ class TestGuards:
             (lambda x: x < 1.0 or x > 3.0, 1),
             (lambda x: 1 if 1.0 < x < 3.0 else 0, 2),
             (lambda x: max(x, 1.0, 3.0), 2),
-            (lambda x: sorted([x, 1.0, 3.0]), 3),
+            (lambda x: sorted([x, 1.0, 3.0]), 2),
             (lambda x: x in [1.0, 2.0], 2),
             (lambda x: any(x > y for y in (5.0, 1.0, 0.0)), 2),
             (lambda x: (x > 1.0) == True, 1),  # noqa: E712  # it is what is tested

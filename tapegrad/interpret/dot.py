@@ -69,7 +69,7 @@ def _draw_operation(graph: graphviz.Digraph, node: Node, tooltip: str) -> tuple[
     oval = f"n{node.slot}op"
     graph.node(
         oval,
-        f"<{html.escape(visible(name + static))}>",
+        f"<{_escaped(name + static)}>",
         _attributes={"tooltip": tooltip, **_OPERATION},
     )
     graph.edge(oval, f"n{node.slot}")
@@ -93,11 +93,16 @@ def _label(node: Node, cotangent: Operand | None) -> str:
     if isinstance(node, Constant):
         return f"<{_shown(node.value)}>"
     path = node.path if isinstance(node, Input) else ""
-    name = html.escape(visible(node.label or path))
+    name = _escaped(node.label or path)
     bar = "" if cotangent is None else f"grad {_shown(cotangent)}"
     cells = [cell for cell in (name, f"value {_shown(node.value)}", bar) if cell]
     inner = "<VR/>".join(f"<TD>{cell}</TD>" for cell in cells)
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0"><TR>{inner}</TR></TABLE>>'
+
+
+def _escaped(text: str) -> str:
+    r"""Text for an HTML-like label, in which dot would put the entry's id for ``\N``."""
+    return html.escape(visible(text)).replace("\\", r"\\")
 
 
 def _shown(value: Operand) -> str:

@@ -10,22 +10,19 @@ derivative is stated twice. On traced numbers the same partials are called, and 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from textwrap import indent
 from typing import TypeAlias, cast
 
 from tapegrad.primitive import Operand, Primitive, Symbol, Table
+from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
 from tapegrad.tape import Columns
 
 __all__ = ["cotangents", "sweep_source"]
 
 Bars: TypeAlias = list[Operand | None]
 Sweep: TypeAlias = Callable[[Columns, Bars, int], None]
-
-_HOT = 6
-"""So many rows of arithmetic, the first of the table, are asked for one by one."""
 
 
 def cotangents(
@@ -152,27 +149,15 @@ def _is(operand: Operand, number: float) -> bool:
 
 @cache
 def _compiled(table: Table) -> Sweep:
-    names: dict[str, object] = {row.name: row.value for row in table.rows}
-    names |= {"inf": math.inf, "nan": math.nan, "contribute": _contribute, "__name__": __name__}
-    code = compile(sweep_source(table), "<tapegrad reverse sweep>", "exec")
-    exec(code, names)  # noqa: S102  # the source is spelled from the table alone
-    return cast(Sweep, names["sweep"])
+    return cast(Sweep, executed(sweep_source(table), table, contribute=_contribute)["sweep"])
 
 
 def sweep_source(table: Table) -> str:
     """The Python source of the reverse sweep on floats over the rows of ``table``."""
-    codes = range(len(table.rows))
-    hot = [code for code in codes if table.rows[code].python][:_HOT]
-    cold = [code for code in codes if code not in hot]
-    branches = "".join(
-        f"if code == {code}:\n{indent(_branch(table.rows[code]), '    ')}    continue\n"
-        for code in hot
-    )
-    body = (
-        f"{branches}if code >= {len(codes)}:\n    contribute(columns, k, b, bars)\n    continue\n"
-    )
-    return _HEAD + indent(body + _search(table, cold), " " * 8)
+    return _HEAD + indent(dispatch(table, _branch, _GENERIC), " " * 8)
 
+
+_GENERIC = "contribute(columns, k, b, bars)\n"
 
 _HEAD = """\
 def sweep(columns, bars, start):
@@ -186,50 +171,25 @@ def sweep(columns, bars, start):
 """
 
 
-def _search(table: Table, codes: Sequence[int]) -> str:
-    """A binary search for the code, with the rows' branches at its ends."""
-    if len(codes) == 1:
-        return _branch(table.rows[codes[0]])
-    middle = len(codes) // 2
-    low, high = (indent(_search(table, part), "    ") for part in (codes[:middle], codes[middle:]))
-    return f"if code < {codes[middle]}:\n{low}else:\n{high}"
-
-
 def _branch(row: Primitive) -> str:
     """What one row hands to its operands."""
     if row.name == "where":
         return f"c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n{_accumulate('b')}"
     if row.is_pooled:
-        return "contribute(columns, k, b, bars)\n"
-    arity = row.arity or 0
-    operands = [Symbol(f"x{index}") for index in range(arity)] + [Symbol("n")] * row.has_static
+        return _GENERIC
     lines = ""
-    for index in range(arity):
-        share = _share(row.partial(index, Symbol("y"), *operands))
-        if share is not None:
-            lines += f"i = {('left', 'right')[index]}[k]\n{_reads(share)}{_accumulate(share.text)}"
+    for side, partial in zip(SIDES, partials_of(row), strict=False):
+        if partial is not None:
+            share = _share(partial)
+            lines += f"i = {side}[k]\n{reads(share)}{_accumulate(share)}"
     return lines or "pass\n"
 
 
-def _share(partial: Operand | None) -> Symbol | None:
+def _share(partial: Operand) -> str:
     """The cotangent ``b`` times a partial."""
-    if partial is None:
-        return None
     if isinstance(partial, Symbol):
-        return Symbol(f"b * {partial.text}")
-    return Symbol({1.0: "b", -1.0: "-b"}.get(cast(float, partial), f"b * {partial!r}"))
-
-
-_READS = {
-    "y": "values[k]",
-    "x0": "values[left[k]]",
-    "x1": "values[right[k]]",
-    "n": "statics[right[k]]",
-}
-
-
-def _reads(share: Symbol) -> str:
-    return "".join(f"{name} = {what}\n" for name, what in _READS.items() if share.mentions(name))
+        return f"b * {partial.text}"
+    return {1.0: "b", -1.0: "-b"}.get(cast(float, partial), f"b * {partial!r}")
 
 
 def _accumulate(share: str) -> str:

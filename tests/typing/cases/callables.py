@@ -45,9 +45,9 @@ def keyword_only(p: Line[Real], x: float = 1.0, *, power: int = 1, unit: str) ->
 
 
 assert assert_type(grad(keyword_only)(Line(2.0, 1.0), unit="m"), Line[float]) == Line(1.0, 1.0)
-assert assert_type(
-    grad(keyword_only)(Line(2.0, 1.0), 2.0, power=2, unit="m"), Line[float]
-) == Line(20.0, 10.0)
+assert assert_type(grad(keyword_only)(Line(2.0, 1.0), 2.0, power=2, unit="m"), Line[float]) == Line(
+    20.0, 10.0
+)
 
 
 def variadic(x: Real, /, *factors: float, **options: str) -> Real:
@@ -92,7 +92,7 @@ assert assert_type(grad(polynomial)(2.0), float) == 5.0
 
 
 def constant(p: Mapping[str, Real]) -> Real | float:
-    return p["w"] if "w" in p else 0.0
+    return p["w"] * 2.0 if "w" in p else 0.0
 
 
 assert assert_type(grad(constant)({"v": 2.0}), Mapping[str, float]) == {"v": 0.0}
@@ -103,7 +103,7 @@ def cube(x: Real) -> Scalar:
 
 
 def curvature(x: Real) -> Scalar:
-    """A gradient inside a model: the inner model is `-> Scalar`, so that its gradient is generic."""
+    """A gradient inside a model: of one that is `-> Scalar`, so that its gradient is generic."""
     return grad(cube)(x) * x
 
 

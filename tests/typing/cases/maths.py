@@ -24,19 +24,24 @@ assert assert_type(math.gcd(4, 6), int) == 2
 assert assert_type(math.pi, float) > 3.0
 
 
-def traced(x: Var, u: float | Var) -> Var:
-    """What each kind gives on traced numbers and on a union."""
+def of_one(x: Var, u: float | Var) -> None:
+    """Functions of one number."""
     assert_type(math.sin(x), Var)
     assert_type(math.sin(u), float | Var)
     assert_type(math.floor(x), Var)
     assert_type(math.floor(u), int | Var)
     assert_type(math.isnan(x), Condition)
     assert_type(math.isnan(u), bool | Condition)
-    assert_type(math.maximum(x, 0.0), Var)
-    assert_type(math.maximum(0.0, x), Var)
-    assert_type(math.maximum(x, x), Var)
-    assert_type(math.maximum(u, 0.0), float | Var)
-    assert_type(math.maximum(u, x), Var)
+    assert_type(math.log(x), Var)
+    assert_type(math.log(u), float | Var)
+    assert_type(math.ldexp(x, 2), Var)
+    assert_type(math.polygamma(1, x), Var)
+    assert_type(-x, Var)
+    assert_type(abs(x), Var)
+
+
+def of_many(x: Var, u: float | Var) -> None:
+    """Functions of a sequence, or of two."""
     assert_type(math.sum([x, x]), Var)
     assert_type(math.sum([x, u]), float | Var)
     assert_type(math.mean([x, x]), Var)
@@ -44,22 +49,27 @@ def traced(x: Var, u: float | Var) -> Var:
     assert_type(math.dot([1.0, 2.0], [x, x]), Var)
     assert_type(math.dot([x, x], [x, x]), Var)
     assert_type(math.dist([x], [1.0]), Var)
-    assert_type(math.log(x), Var)
+    assert_type(math.prod([x, x]), Var)
+    assert_type(math.prod([2.0], start=x), Var)
+    assert_type(math.hypot(x, 1.0), Var)
+    assert_type(math.hypot(1.0, x, 2.0), Var)
+    assert_type(math.hypot(u, 1.0), float | Var)
+
+
+def of_two(x: Var, u: float | Var) -> None:
+    """Functions of two numbers or three, either of which may be a float."""
+    assert_type(math.maximum(x, 0.0), Var)
+    assert_type(math.maximum(0.0, x), Var)
+    assert_type(math.maximum(x, x), Var)
+    assert_type(math.maximum(u, 0.0), float | Var)
+    assert_type(math.maximum(u, x), Var)
     assert_type(math.log(x, 2.0), Var)
     assert_type(math.log(2.0, x), Var)
-    assert_type(math.log(u), float | Var)
     assert_type(math.pow(x, 2.0), Var)
     assert_type(math.pow(2.0, x), Var)
     assert_type(math.fma(x, 2.0, 1.0), Var)
     assert_type(math.fma(2.0, x, x), Var)
     assert_type(math.fma(2.0, 1.0, x), Var)
-    assert_type(math.hypot(x, 1.0), Var)
-    assert_type(math.hypot(1.0, x, 2.0), Var)
-    assert_type(math.hypot(u, 1.0), float | Var)
-    assert_type(math.prod([x, x]), Var)
-    assert_type(math.prod([2.0], start=x), Var)
-    assert_type(math.ldexp(x, 2), Var)
-    assert_type(math.polygamma(1, x), Var)
     assert_type(math.isclose(x, 1.0), Condition)
     assert_type(math.isclose(1.0, x), Condition)
     assert_type(x + 1, Var)
@@ -69,13 +79,14 @@ def traced(x: Var, u: float | Var) -> Var:
     assert_type(2.0 / x, Var)
     assert_type(x**2, Var)
     assert_type(2.0**x, Var)
-    assert_type(-x, Var)
-    assert_type(abs(x), Var)
-    return x
 
 
 def run(x: Real) -> Real:
-    return traced(x, x) if isinstance(x, Var) else x
+    if isinstance(x, Var):
+        of_one(x, x)
+        of_two(x, x)
+        of_many(x, x)
+    return x
 
 
 assert record(run)(1.5).value == 1.5

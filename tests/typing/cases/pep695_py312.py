@@ -68,9 +68,9 @@ def swarm[R: (float, Var)](p: Swarm[R]) -> R:
 
 
 assert assert_type(grad(line)(Line(2.0, 1.0), x=3.0), Line[float]) == Line(3.0, 1.0)
-assert assert_type(
-    grad(network)(Network([Line(1.0, 2.0)], 2.0), 3.0), Network[float]
-) == Network([Line(6.0, 2.0)], 5.0)
+assert assert_type(grad(network)(Network([Line(1.0, 2.0)], 2.0), 3.0), Network[float]) == Network(
+    [Line(6.0, 2.0)], 5.0
+)
 assert assert_type(grad(circle)(Circle(2.0)), Circle[float]) == Circle(4.0)
 assert assert_type(grad(point)(Point(2.0, 3.0)), Point[float]) == Point(3.0, 2.0)
 assert assert_type(grad(weights)({"w": 1.0}), Weights[float]) == {"w": 3.0}

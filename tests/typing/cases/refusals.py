@@ -15,7 +15,7 @@ def of_var(x: Var, y: Var, c: Condition) -> None:
     int(x)  # E: call-overload
     round(x)  # E: call-overload
     complex(x)  # E: call-overload
-    plain.floor(x)  # E: arg-type
+    plain.floor(x)  # E: call-overload
     [1.0, 2.0][x]  # E: call-overload
     x.value  # E: attr-defined
     x += "1"  # E: operator

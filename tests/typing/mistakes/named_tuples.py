@@ -163,10 +163,7 @@ def right_condition_as_result() -> None:
 
 def wrong_negation_of_a_condition() -> None:
     def model(p: Point[Real]) -> Real:
-        return where(not_(p.x > p.y), p.x, p.y)
-
-    def not_(c: Condition) -> Condition:
-        return ~c
+        return where(~(p.x > p.y), p.x, p.y)
 
     print(grad(model)(here))
 

@@ -1,0 +1,165 @@
+"""An opt-in plugin for mypy: ``plugins = tapegrad.mypy_plugin``.
+
+The types of tapegrad need no plugin. This one adds two things that types alone cannot say:
+
+- a model that takes plain floats, or returns nothing that can be traced, is an error where it is
+  handed to ``grad``, ``value_and_grad``, ``partials`` or ``record``;
+- ``partials(f)(a=1.0, b=2.0)`` has the type of a read-only ``TypedDict`` with the names of the
+  parameters of ``f``, so that a misspelt key is an error.
+
+It is silent about whatever it cannot see: lambdas, untyped functions, results of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from mypy.errorcodes import ErrorCode
+from mypy.expandtype import expand_type_by_instance
+from mypy.maptype import map_instance_to_supertype
+from mypy.nodes import Decorator, FuncDef, MemberExpr, NameExpr, Var
+from mypy.plugin import FunctionContext, Plugin
+from mypy.type_visitor import TypeQuery
+from mypy.types import (
+    AnyType,
+    CallableType,
+    Instance,
+    Type,
+    TypedDictType,
+    TypeVarType,
+    get_proper_type,
+)
+
+__all__ = ["TapegradPlugin", "plugin"]
+
+TRACE: Final = ErrorCode("tapegrad-trace", "A model that cannot be traced", "tapegrad")
+TRACED: Final = "tapegrad.recording.Var"
+_MODULE: Final = "tapegrad.transforms"
+
+
+class TapegradPlugin(Plugin):
+    """The hooks of the four transforms."""
+
+    def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
+        """The hook of a transform."""
+        return _HOOKS.get(fullname)
+
+
+def plugin(version: str) -> type[TapegradPlugin]:
+    """Where mypy enters; ``version`` is mypy's own."""
+    return TapegradPlugin
+
+
+def _grad(context: FunctionContext) -> Type:
+    if (model := _model(context)) is not None:
+        _require(context, model, model.arg_types[:1], returns=True)
+    return context.default_return_type
+
+
+def _record(context: FunctionContext) -> Type:
+    if (model := _model(context)) is not None:
+        _require(context, model, model.arg_types[:1], returns=False)
+    return context.default_return_type
+
+
+def _partials(context: FunctionContext) -> Type:
+    if (model := _model(context)) is not None:
+        _require(context, model, model.arg_types, returns=True)
+    return _by_name(context)
+
+
+def _model(context: FunctionContext) -> CallableType | None:
+    """The type of a model that is a function or a method, given by its name."""
+    if not isinstance(context.args[0][0], NameExpr | MemberExpr) or _is_expanded(context):
+        return None
+    kind = get_proper_type(context.arg_types[0][0])
+    if isinstance(kind, CallableType) and isinstance(kind.definition, FuncDef | Decorator):
+        return kind
+    return None
+
+
+def _is_expanded(context: FunctionContext) -> bool:
+    """Whether the call stands in a function of Real, which mypy reads once with Real = float."""
+    functions = (item for item in context.api.scope.stack if isinstance(item, FuncDef))  # type: ignore[attr-defined]  # the checker has one
+    return any(f.type is not None and _mentions_traced(f.type) for f in functions)
+
+
+def _require(
+    context: FunctionContext, model: CallableType, traced: Sequence[Type], *, returns: bool
+) -> None:
+    name = model.definition.name if model.definition is not None else "the model"
+    if not any(map(_mentions_traced, traced)):
+        which = "a parameter" if len(traced) > 1 else "its first parameter"
+        problem = f'"{name}" takes plain floats: {which} must mention Real to be traced'
+    elif returns and not _mentions_traced(model.ret_type):
+        problem = f'"{name}" does not return Real: its gradient would be zero'
+    else:
+        return
+    context.api.fail(problem, context.context, code=TRACE)
+
+
+def _by_name(context: FunctionContext) -> Type:
+    """The result of ``partials`` with the names of the parameters for keys."""
+    result = get_proper_type(context.default_return_type)
+    if not isinstance(result, CallableType) or any(kind.is_star() for kind in result.arg_kinds):
+        return context.default_return_type
+    names = [name for name in result.arg_names if name is not None]
+    if len(names) < len(result.arg_names):
+        return context.default_return_type
+    number = context.api.named_generic_type("builtins.float", [])
+    given = zip(names, result.arg_kinds, strict=True)
+    keys = TypedDictType(
+        dict.fromkeys(names, number),
+        required_keys={name for name, kind in given if not kind.is_optional()},
+        readonly_keys=set(names),
+        fallback=context.api.named_generic_type("typing._TypedDict", []),
+    )
+    return result.copy_modified(ret_type=keys)
+
+
+def _mentions_traced(kind: Type) -> bool:
+    return kind.accept(_MentionsTraced())
+
+
+class _MentionsTraced(TypeQuery[bool]):
+    """Whether a type has a place for a traced number; an unknown type may have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: set[str] = set()
+
+    def strategy(self, items: list[bool]) -> bool:
+        return any(items)
+
+    def visit_any(self, t: AnyType) -> bool:
+        return True
+
+    def visit_type_var(self, t: TypeVarType) -> bool:
+        return self.query_types([*t.values, t.upper_bound])
+
+    def visit_instance(self, t: Instance) -> bool:
+        if t.type.fullname == TRACED or self.query_types(list(t.args)):
+            return True
+        if t.type.fullname in self.classes:
+            return False
+        self.classes.add(t.type.fullname)
+        return self.query_types(list(_fields(t)))
+
+
+def _fields(t: Instance) -> Iterator[Type]:
+    """The types of the fields of a class of the user's."""
+    for base in t.type.mro:
+        if base.module_name not in {"builtins", "typing", "collections.abc"}:
+            here = map_instance_to_supertype(t, base)
+            for name, symbol in base.names.items():
+                if isinstance(symbol.node, Var) and symbol.node.type and not name.startswith("__"):
+                    yield expand_type_by_instance(symbol.node.type, here)
+
+
+_HOOKS: Final = {
+    f"{_MODULE}.grad": _grad,
+    f"{_MODULE}.value_and_grad": _grad,
+    f"{_MODULE}.partials": _partials,
+    f"{_MODULE}.record": _record,
+}

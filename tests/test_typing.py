@@ -1,0 +1,227 @@
+"""The static types: what mypy and pyright say of the programs in ``tests/typing``.
+
+``cases`` hold lines that must pass and lines that end in ``# E: code``, the codes of the errors
+that mypy must report there, or in ``# N: text``, a note. ``mistakes`` hold pairs of functions:
+``wrong_*``, in which mypy must find something, and ``right_*``, the same mended, in which it must
+find nothing and which runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import pytest
+from mypy import api
+
+ROOT: Final = Path(__file__).parent.parent
+CASES: Final = sorted((ROOT / "tests/typing/cases").glob("*.py"))
+MISTAKES: Final = sorted((ROOT / "tests/typing/mistakes").glob("*.py"))
+GUIDE: Final = ROOT / "docs/typing.md"
+
+PAIRS: Final = 79
+FOUND: Final = 72
+ONLY_BY_THE_PLUGIN: Final = {
+    "misspelt_partial",
+    "model_for_plain_floats",
+    "truth_value_as_result",
+    "constant_model",
+}
+FOUND_WITH_PLUGIN: Final = 77
+FOUND_BY_NEITHER: Final = {
+    "gradient_in_place_of_the_parameters",  # it has their type, which is the idea
+    "truth_of_a_number",  # needs mypy's `enable_error_code = truthy-bool`
+}
+
+
+def _has_plugin(path: Path) -> bool:
+    return path.name.startswith("plugin_")
+
+
+PASSING: Final = [path for path in CASES if "# E:" not in path.read_text()]
+
+
+@attrs.frozen
+class Report:
+    """One line of mypy's."""
+
+    path: Path
+    line: int
+    severity: str
+    text: str
+
+    @property
+    def code(self) -> str:
+        """The code in brackets at the end."""
+        return self.text.rpartition("[")[2].rstrip("]")
+
+    def __str__(self) -> str:
+        return f"{self.path.name}:{self.line}: {self.severity}: {self.text}"
+
+
+def mypy(files: Iterable[Path], folder: Path, *, plugin: bool = False) -> list[Report]:
+    """What ``mypy --strict`` reports of the files."""
+    config = folder / "mypy.ini"
+    plugins = "plugins = tapegrad.mypy_plugin\n" * plugin
+    config.write_text(f"[mypy]\nstrict = True\nmypy_path = {ROOT}:{ROOT / 'stubs'}\n{plugins}")
+    cache = ROOT / ".mypy_cache" / ("typing_with_plugin" if plugin else "typing")
+    options = [f"--config-file={config}", f"--cache-dir={cache}", "--python-version=3.12"]
+    out, err, _ = api.run([*options, "--show-absolute-path", *map(str, files)])
+    assert not err
+    found = [_parse(line) for line in out.splitlines()]
+    return [report for report in found if report is not None]
+
+
+def _parse(line: str) -> Report | None:
+    match = re.fullmatch(r"(.+?):(\d+): (error|note): (.*)", line)
+    return match and Report(Path(match[1]), int(match[2]), match[3], match[4])
+
+
+def _expected(path: Path, mark: str) -> Iterator[tuple[Path, int, str]]:
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        comment = re.search(rf"# {mark}: (.*)$", line)
+        for part in comment[1].split(", ") if comment and mark == "E" else ():
+            yield path, number, part
+        if comment and mark == "N":
+            yield path, number, comment[1]
+
+
+def _require_as_commented(cases: list[Path], reports: list[Report]) -> None:
+    about = [r for r in reports if r.path in cases and r.severity == "error"]
+    errors = {(r.path, r.line, r.code) for r in about}
+    expected = {error for path in cases for error in _expected(path, "E")}
+    assert not [str(r) for r in about if (r.path, r.line, r.code) not in expected]
+    assert not expected - errors, "mypy no longer reports these"
+    notes = {(r.path, r.line): r.text for r in reports if r.severity == "note"}
+    for path in cases:
+        for _, line, text in _expected(path, "N"):
+            assert text in notes[path, line]
+
+
+def _functions(path: Path) -> Iterator[tuple[str, range]]:
+    """The functions of a file of mistakes, and their lines."""
+    lines = path.read_text().splitlines()
+    starts = [number for number, line in enumerate(lines, 1) if line.startswith("def ")]
+    for start, end in zip(starts, [*starts[1:], len(lines) + 1], strict=True):
+        yield lines[start - 1].removeprefix("def ").partition("(")[0], range(start, end)
+
+
+def _wrong(reports: list[Report]) -> tuple[set[str], list[str]]:
+    """The mistakes found, as file:name, and false alarms."""
+    found: set[str] = set()
+    alarms: list[str] = []
+    for path in MISTAKES:
+        errors = [r for r in reports if r.path == path and r.severity == "error"]
+        functions = dict(_functions(path))
+        for error in errors:
+            name = next((n for n, lines in functions.items() if error.line in lines), "")
+            if name.startswith("wrong_"):
+                found.add(f"{path.stem}:{name.removeprefix('wrong_')}")
+            else:
+                alarms.append(str(error))
+    return found, alarms
+
+
+def _names(pairs: Iterable[str]) -> set[str]:
+    return {pair.partition(":")[2] for pair in pairs}
+
+
+def _pairs() -> set[str]:
+    """Every pair, each with both of its halves."""
+    halves: dict[str, set[str]] = {"wrong": set(), "right": set()}
+    for path in MISTAKES:
+        for name, _ in _functions(path):
+            half, _, rest = name.partition("_")
+            if half in halves:
+                halves[half].add(f"{path.stem}:{rest}")
+    assert halves["wrong"] == halves["right"]
+    return halves["wrong"]
+
+
+def _transcripts() -> Mapping[str, tuple[str, list[str]]]:
+    """The programs in the guide that mypy is shown at, by file name, and what it says of them."""
+    pattern = r"```console\n\$ cat (\w+\.py)\n(.*?)\n\$ mypy [^\n]*\n(.*?)\n```"
+    blocks = re.findall(pattern, GUIDE.read_text(), re.DOTALL)
+    return {name: (program, output.splitlines()) for name, program, output in blocks}
+
+
+def _write_transcripts(folder: Path, *, plugin: bool) -> list[Path]:
+    paths = [folder / name for name in _transcripts() if name.startswith("plugin_") == plugin]
+    for path in paths:
+        path.write_text(_transcripts()[path.name][0] + "\n")
+    return paths
+
+
+def _require_quoted(paths: list[Path], reports: list[Report]) -> None:
+    assert paths
+    for path in paths:
+        said = [str(r) for r in reports if r.path == path and r.severity == "error"]
+        quoted = [line for line in _transcripts()[path.name][1] if not line.startswith("Found ")]
+        assert quoted == said
+
+
+def test_mypy_finds_what_the_comments_say_and_nothing_in_a_corrected_program(
+    tmp_path: Path,
+) -> None:
+    """Errors and comments agree line by line; the corpus counts hold; the guide quotes mypy."""
+    cases = [path for path in CASES if not _has_plugin(path)]
+    quoted = _write_transcripts(tmp_path, plugin=False)
+    reports = mypy([*cases, *MISTAKES, *quoted], tmp_path)
+    _require_as_commented(cases, reports)
+    found, alarms = _wrong(reports)
+    assert not alarms
+    assert _names(_pairs() - found) == ONLY_BY_THE_PLUGIN | FOUND_BY_NEITHER
+    assert (len(_pairs()), len(found)) == (PAIRS, FOUND)
+    _require_quoted(quoted, reports)
+
+
+def test_the_plugin_finds_more_and_raises_no_false_alarm(tmp_path: Path) -> None:
+    """With the plugin only what no type can tell stays unfound, and every twin still passes."""
+    cases = [path for path in CASES if _has_plugin(path)]
+    quoted = _write_transcripts(tmp_path, plugin=True)
+    reports = mypy([*cases, *MISTAKES, *quoted], tmp_path, plugin=True)
+    _require_as_commented(cases, reports)
+    found, alarms = _wrong(reports)
+    assert not alarms
+    assert _names(_pairs() - found) == FOUND_BY_NEITHER
+    assert len(found) == FOUND_WITH_PLUGIN
+    _require_quoted(quoted, reports)
+
+
+@pytest.mark.parametrize("path", PASSING, ids=lambda path: path.stem)
+def test_a_case_that_passes_also_runs(path: Path) -> None:
+    """The values are what the assertions in the file say."""
+    if path.name.endswith("_py312.py") and sys.version_info < (3, 12):
+        pytest.skip("written in the syntax of Python 3.12")
+    runpy.run_path(str(path))
+
+
+@pytest.mark.parametrize("path", MISTAKES, ids=lambda path: path.stem)
+def test_a_corrected_program_runs(path: Path) -> None:
+    """Every `right_*` runs, and its assertions hold."""
+    for name, function in runpy.run_path(str(path)).items():
+        if name.startswith("right_"):
+            function()
+
+
+def test_the_guide_has_the_counts_of_the_corpus() -> None:
+    """The table in the guide shows the counts asserted here."""
+    text = GUIDE.read_text()
+    assert f"| `mypy --strict` | {FOUND} of {PAIRS} |" in text
+    assert f"| `mypy --strict` with the plugin | {FOUND_WITH_PLUGIN} of {PAIRS} |" in text
+
+
+@pytest.mark.slow
+def test_pyright_agrees_on_every_case_that_passes() -> None:
+    """Strict pyright reports nothing in the files without `# E:`."""
+    command = ["pyright", "--outputjson", *map(str, PASSING)]
+    report = json.loads(subprocess.run(command, capture_output=True, check=False, cwd=ROOT).stdout)
+    assert [d["message"] for d in report["generalDiagnostics"]] == []
+    assert report["summary"]["filesAnalyzed"] == len(PASSING)
