@@ -70,23 +70,57 @@ def _refuse_keywords(transform: str, kwargs: Mapping[str, object]) -> NoReturn:
     )
 
 
-def differentiate(f: Callable[..., object], x: object, data: Data) -> ValueAndGrad[object]:
-    """The value and the gradient of one call, which are traced numbers in an outer recording."""
+def differentiate(
+    f: Callable[..., object], x: object, data: Data, *, has_aux: bool = False
+) -> tuple[object, object]:
+    """The value and the gradient of one call, which are traced numbers in an outer recording.
+
+    With ``has_aux`` the value is the pair that ``f`` returned.
+    """
     traced = trace(f, x, data)
-    output = scalar(f, traced)
-    value = traced.columns.values[output]
+    output = scalar_of_pair(f, traced) if has_aux else scalar(f, traced)
     bars = pull(traced, {output: 1.0})
     gradient = build(traced.parameters, (0.0 if bar is None else bar for bar in bars))
-    return ValueAndGrad(cast(float, value), gradient)
+    return returned(traced), gradient
+
+
+def returned(traced: Trace) -> object:
+    """What the recorded function returned, outside the recording."""
+    values = traced.columns.values
+    return build(traced.result, (values[slot] for slot in traced.outputs))
 
 
 def scalar(f: Callable[..., object], traced: Trace) -> int:
-    """The slot of the one number that ``f`` returned."""
+    """The slot of the one number that ``f`` returned.
+
+    Raises:
+        OutputError: when it returned anything else.
+    """
     if isinstance(traced.result, Leaf):
         return traced.outputs[0]
-    where = f"{name_of(f)} ({here()})"
-    got = describe_structure(traced.result)
-    raise OutputError(f"{where} returned {got}; a gradient needs one number: return one number")
+    raise OutputError(
+        f"{name_of(f)} ({here()}) returned {describe_structure(traced.result)}, and a gradient "
+        "needs one number: return one, or use jacobian for a function of several"
+    )
+
+
+def scalar_of_pair(f: Callable[..., object], traced: Trace) -> int:
+    """The slot of the number in the pair that ``f`` returned.
+
+    Raises:
+        OutputError: when it returned anything but a number and something else beside it.
+    """
+    result = traced.result
+    is_pair = isinstance(result, Branch) and result.kind is tuple and len(result.keys) == _PAIR
+    if is_pair and isinstance(cast(Branch, result).children[0], Leaf):
+        return traced.outputs[0]
+    raise OutputError(
+        f"{name_of(f)} ({here()}) returned {describe_structure(result)}, and has_aux=True needs a "
+        "pair: return (number, anything)"
+    )
+
+
+_PAIR = 2
 
 
 def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:

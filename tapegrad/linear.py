@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 
-from tapegrad.calls import gathered, pull, push, scalar
+from tapegrad.calls import gathered, pull, push, returned, scalar
 from tapegrad.errors import InputError
 from tapegrad.positions import here
 from tapegrad.primitive import Operand
@@ -45,7 +45,7 @@ def vjp(
         bars = pull(traced, seeds)
         return cast(A, build(traced.parameters, (0.0 if bar is None else bar for bar in bars)))
 
-    return cast(R, _value(traced)), pullback
+    return cast(R, returned(traced)), pullback
 
 
 def jvp(
@@ -92,7 +92,7 @@ def linearize(
         tangents = (dots[slot] for slot in traced.outputs)
         return cast(R, build(traced.result, (0.0 if dot is None else dot for dot in tangents)))
 
-    return cast(R, _value(traced)), pushforward
+    return cast(R, returned(traced)), pushforward
 
 
 @overload
@@ -137,12 +137,6 @@ def hessian_along(traced: Trace, output: int, seeds: Mapping[int, float]) -> lis
     dots = cast("list[float | None]", push(traced, seeds))
     _, bar_dots = second_order(traced.columns, dots, {output: 1.0})
     return [dot or 0.0 for dot in bar_dots[: traced.width]]
-
-
-def _value(traced: Trace) -> object:
-    """What the recorded function returned, outside the recording."""
-    values = traced.columns.values
-    return build(traced.result, (values[slot] for slot in traced.outputs))
 
 
 def _seeds(

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-__all__ = ["INTERNAL", "Mark", "Site", "mark", "resolve", "user_frame"]
+__all__ = ["INTERNAL", "Mark", "Site", "here", "mark", "resolve", "site", "user_frame"]
 
 INTERNAL: Final = frozenset(
     f"tapegrad.{module}"

@@ -22,6 +22,7 @@ __all__ = [
     "Operand",
     "Partial",
     "Primitive",
+    "Slack",
     "Symbol",
     "Table",
     "Traced",

@@ -50,7 +50,10 @@ if TYPE_CHECKING:
 
     from tapegrad.recording import Var
 
-__all__ = ["Apply", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Tape"]
+__all__ = [
+    "Apply", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Simplified", "Tape",
+    "freeze_values",
+]  # fmt: skip
 
 A = TypeVar("A")
 P = ParamSpec("P")

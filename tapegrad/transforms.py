@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec, TypeVar, cast, overload
+from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 
 from tapegrad.calls import Data, ValueAndGrad, differentiate, freeze, like
 from tapegrad.checks import bind, name_of
@@ -20,18 +20,30 @@ __all__ = ["grad", "partials", "record", "value_and_grad"]
 A = TypeVar("A")
 P = ParamSpec("P")
 R = TypeVar("R")
+X = TypeVar("X")
 
 
 @overload
 def grad(f: Callable[Concatenate[A, P], float], /) -> Callable[Concatenate[A, P], A]: ...
 @overload
 def grad(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate[A, P], A]: ...
-def grad(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate[A, P], A]:
+@overload
+def grad(
+    f: Callable[Concatenate[A, P], tuple[float, X]], /, *, has_aux: Literal[True]
+) -> Callable[Concatenate[A, P], tuple[A, X]]: ...
+@overload
+def grad(
+    f: Callable[Concatenate[A, P], tuple[float | Var, X]], /, *, has_aux: Literal[True]
+) -> Callable[Concatenate[A, P], tuple[A, X]]: ...
+def grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) -> object:
     """The gradient of ``f`` in its first argument, in that argument's own shape.
 
     ``grad(f)(x, *data)`` takes what ``f`` takes. The first argument may be a number or nested
     dicts, lists, tuples, named tuples, attrs classes and dataclasses of them; the others are data.
     An input that the result does not depend on has the gradient 0.0.
+
+    With ``has_aux=True`` the function returns a pair ``(value, aux)`` and the gradient function a
+    pair ``(gradient, aux)``; traced numbers in aux come out as plain ones.
 
     Raises:
         InputError: when the first argument holds anything but numbers; the message names it.
@@ -46,9 +58,10 @@ def grad(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate
     """
 
     def gradient(x: object, data: Data) -> object:
-        return differentiate(f, x, data).grad
+        value, slope = differentiate(f, x, data, has_aux=has_aux)
+        return (slope, cast("tuple[float, object]", value)[1]) if has_aux else slope
 
-    return cast(Callable[Concatenate[A, P], A], like(f, "grad", gradient))
+    return like(f, "grad", gradient)
 
 
 @overload
@@ -59,10 +72,19 @@ def value_and_grad(
 def value_and_grad(
     f: Callable[Concatenate[A, P], float | Var], /
 ) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
+@overload
 def value_and_grad(
-    f: Callable[Concatenate[A, P], float | Var], /
-) -> Callable[Concatenate[A, P], ValueAndGrad[A]]:
+    f: Callable[Concatenate[A, P], tuple[float, X]], /, *, has_aux: Literal[True]
+) -> Callable[Concatenate[A, P], tuple[tuple[float, X], A]]: ...
+@overload
+def value_and_grad(
+    f: Callable[Concatenate[A, P], tuple[float | Var, X]], /, *, has_aux: Literal[True]
+) -> Callable[Concatenate[A, P], tuple[tuple[float, X], A]]: ...
+def value_and_grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) -> object:
     """The value of ``f`` and its gradient from one recording, as a named tuple, value first.
+
+    With ``has_aux=True`` the function returns a pair ``(value, aux)``, and the answer is the plain
+    tuple ``((value, aux), gradient)``.
 
     Takes and raises what ``grad(f)`` does.
 
@@ -74,9 +96,10 @@ def value_and_grad(
     """
 
     def both(x: object, data: Data) -> object:
-        return differentiate(f, x, data)
+        value, slope = differentiate(f, x, data, has_aux=has_aux)
+        return (value, slope) if has_aux else ValueAndGrad(cast(float, value), slope)
 
-    return cast(Callable[Concatenate[A, P], ValueAndGrad[A]], like(f, "value_and_grad", both))
+    return like(f, "value_and_grad", both)
 
 
 @overload
@@ -111,7 +134,7 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
             return f(*call.args, **call.kwargs)
 
         of_arguments.__qualname__ = name_of(f)
-        found = differentiate(of_arguments, dict(bound.arguments), {}).grad
+        _, found = differentiate(of_arguments, dict(bound.arguments), {})
         return cast(dict[str, float], found)
 
     return derivatives

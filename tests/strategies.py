@@ -1,10 +1,14 @@
-"""Random programs, as hypothesis strategies: they run on floats and on traced numbers alike."""
+"""Random programs, as hypothesis strategies, and random containers of numbers to call them with.
+
+The programs run on floats and on traced numbers alike.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeAlias
 
 import attrs
 from hypothesis import strategies as st
@@ -12,7 +16,17 @@ from hypothesis import strategies as st
 import tapegrad as tg
 from tapegrad import math
 
-__all__ = ["Program", "Step", "bits", "ordinary", "points", "programs", "same_bits", "smooth"]
+__all__ = [
+    "Program",
+    "Step",
+    "bits",
+    "containers",
+    "ordinary",
+    "points",
+    "programs",
+    "same_bits",
+    "smooth",
+]
 
 Number: TypeAlias = Any
 """A float or a traced number; programs do not care."""
@@ -89,7 +103,7 @@ SMOOTH: tuple[Callable[[Number, Number, Number], Number], ...] = (
     lambda a, b, c: math.mean([a, b, c]),
     lambda a, b, c: math.dot([a, b], [b, c]),
     lambda a, b, c: math.prod([a, b, c]),
-    lambda a, b, c: math.fma(a, b, c),
+    math.fma,
     lambda a, b, c: math.hypot(a, b, 1.0),
     lambda a, b, c: math.atan2(a, 2.0 + math.sin(b)),
     lambda a, b, c: math.pow(2.0, math.tanh(a)),
@@ -103,7 +117,7 @@ ROUGH: tuple[Callable[[Number, Number, Number], Number], ...] = (
     lambda a, b, c: math.relu(a),
     lambda a, b, c: math.maximum(a, b),
     lambda a, b, c: math.minimum(a, b),
-    lambda a, b, c: max(a, b, c),
+    max,
     lambda a, b, c: sorted([a, b, c])[1],
     lambda a, b, c: math.floor(a) + b,
     lambda a, b, c: math.fmod(a, 1.5),
@@ -182,3 +196,41 @@ def points(width: int) -> st.SearchStrategy[list[float]]:
     """Inputs of a program: mostly ordinary, sometimes at an edge."""
     number = st.one_of(ordinary, ordinary, ordinary, _edges, st.just(math.nan))
     return st.lists(number, min_size=width, max_size=width)
+
+
+class Named(NamedTuple, Generic[tg.Real]):
+    """A named tuple of a number or a container, and a name."""
+
+    part: tg.Real
+    name: str
+
+
+@attrs.frozen
+class Frozen(Generic[tg.Real]):
+    """The same as an attrs class."""
+
+    part: tg.Real
+    name: str
+
+
+@dataclass(frozen=True)
+class Data(Generic[tg.Real]):
+    """The same as a dataclass."""
+
+    part: tg.Real
+    name: str
+
+
+def containers(numbers: st.SearchStrategy[float] = ordinary) -> st.SearchStrategy[Any]:
+    """Numbers, and dicts, lists, tuples, named tuples, attrs classes and dataclasses of them."""
+    keys = st.one_of(st.text(max_size=3), st.integers(0, 3), st.tuples(st.booleans()))
+    return st.recursive(
+        numbers,
+        lambda part: st.one_of(
+            st.lists(part, max_size=3),
+            st.lists(part, max_size=3).map(tuple),
+            st.dictionaries(keys, part, max_size=3),
+            *(st.builds(kind, part, st.text(max_size=3)) for kind in (Named, Frozen, Data)),
+        ),
+        max_leaves=12,
+    )

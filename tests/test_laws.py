@@ -99,7 +99,7 @@ class TestTheTape:
     def test_a_replay_elsewhere_is_the_recording_there(
         self, case: tuple[Program, list[float], list[float]]
     ) -> None:
-        """A replay that raises no GuardError is equal in value and gradient to a recording there."""
+        """A replay that raises no GuardError has the value and gradient of a recording there."""
         program, point, other = case
         try:
             replayed = tg.record(program)(point).replay(other)
@@ -207,10 +207,10 @@ class TestTheMathematics:
         def both(xs: Any) -> Any:
             return a * f(xs[: f.width]) + b * g(xs[: g.width])
 
-        slopes_f, slopes_g = (
-            tg.grad(lambda xs, h=h: h(xs[: h.width]))(point)  # type: ignore[misc]  # bound here
-            for h in (f, g)
-        )
+        def alone(h: Program) -> Any:
+            return tg.grad(lambda xs: h(xs[: h.width]))(point)
+
+        slopes_f, slopes_g = alone(f), alone(g)
         want = [a * x + b * y for x, y in zip(slopes_f, slopes_g, strict=True)]
         assume(all(map(math.isfinite, want)))
         size = 1.0 + max(map(abs, (*slopes_f, *slopes_g)))
@@ -245,15 +245,18 @@ class TestTheMathematics:
     def test_second_derivatives_are_symmetric(self, case: tuple[Program, list[float]]) -> None:
         """Differentiating in i and then j is differentiating in j and then i."""
         program, point = case
-        hessian = [
-            tg.grad(lambda xs, i=i: tg.grad(program)(xs)[i])(point)  # type: ignore[misc]  # bound here
-            for i in range(program.width)
-        ]
+
+        def row(i: int) -> Any:
+            return tg.grad(lambda xs: tg.grad(program)(xs)[i])(point)
+
+        hessian = [row(i) for i in range(program.width)]
         transposed = [list(column) for column in zip(*hessian, strict=True)]
         flat = [abs(x) for row in hessian for x in row]
         assume(all(map(math.isfinite, flat)))
-        for row, column in zip(hessian, transposed, strict=True):
-            assert all(abs(x - y) <= 1e-9 * (1.0 + max(flat)) for x, y in zip(row, column))
+        for across, down in zip(hessian, transposed, strict=True):
+            assert all(
+                abs(x - y) <= 1e-9 * (1.0 + max(flat)) for x, y in zip(across, down, strict=True)
+            )
 
 
 def difference(program: Program, point: list[float], index: int, h: float) -> float:

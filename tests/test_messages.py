@@ -178,8 +178,8 @@ class TestInputs:
         for name in ("dist", "dot", "sumprod"):
             function = getattr(math, name)
 
-            def call(function: Any = function) -> object:
-                return function([1.0], [1.0, 2.0])
+            def call(unequal: Any = function) -> object:
+                return unequal([1.0], [1.0, 2.0])
 
             assert refusal(ValueError, call) == (
                 f"{name} at {place(call, 'return')} was given 1 numbers and 2: "

@@ -41,7 +41,7 @@ def taken() -> Any:
 class TestATapeIsAValue:
     def test_its_nodes_say_what_was_computed(self) -> None:
         """Inputs, constants, operations and guards stand in order, with names and lines."""
-        tape = tg.record(tg.scope("outer")(model))(POINT, 4.0)
+        tape = taken()
         assert tape.paths == ("a", "b", "k")
         assert tape.inputs == range(3)
         assert tape.value == tape[tape.outputs[0]].value
@@ -170,7 +170,7 @@ class TestATapeIsAValue:
 
     def test_a_replay_keeps_the_data_that_is_not_given(self) -> None:
         """Parameters are replayed, data stays as recorded unless it is given again."""
-        tape = tg.record(lambda w, xs, *, k: w * xs[0] * k)(2.0, [3.0], k=4.0)
+        tape: Any = tg.record(lambda w, xs, *, k: w * xs[0] * k)(2.0, [3.0], k=4.0)
         assert tape.replay(1.0).value == 12.0
         assert tape.replay(1.0, [5.0]).value == 20.0
         assert tape.replay(1.0, k=10.0).value == 30.0
@@ -211,7 +211,7 @@ class TestNothingRecurses:
     @pytest.mark.parametrize("count", LENGTHS)
     def test_a_deep_tape_can_be_read_in_every_way(self, count: int) -> None:
         """hash, ==, repr, print, pickle, deepcopy, nodes, gradient, replay: none recurses."""
-        tape = tg.record(accumulate)(0.5, count)
+        tape: Any = tg.record(accumulate)(0.5, count)
         assert len(tape) >= 3 * count
         assert hash(tape) == hash(tg.record(accumulate)(0.5, count))
         assert repr(tape) == f"<Tape of {len(tape)} entries, 1 inputs, 1 outputs>"
@@ -254,7 +254,7 @@ class TestNothingIsLeftBehind:
         """With the garbage collector off: a tape is in no cycle, however it was read."""
 
         def held(*, drop: bool) -> int:
-            tape = tg.record(accumulate)(0.5, 20_000)
+            tape: Any = tg.record(accumulate)(0.5, 20_000)
             str(tape), tape.gradient(), tape.nodes[5], tape.columns, tape.replay(0.25)
             if drop:
                 del tape
@@ -284,7 +284,7 @@ class TestNothingIsLeftBehind:
         try:
             for _ in range(10):
                 tg.grad(tg.scope("s")(nested))(POINT)
-                tg.record(tg.grad(nested))(POINT).gradient
+                str(tg.record(tg.grad(nested))(POINT))
             assert gc.collect() == 0
         finally:
             gc.enable()
@@ -408,12 +408,12 @@ class TestNamesAreText:
     def test_labels_that_are_no_text_become_text(self) -> None:
         """A label is a string, whatever was given."""
         label: Any = tg.label
-        assert tg.record(lambda x: label(x * 2.0, 7))(1.0)[-1].label == "7"
+        assert tg.record(lambda x: label(x * 2.0, 7))(1.0).label(1 + 1) == "7"
 
     def test_the_later_of_two_labels_wins(self) -> None:
         """A slot has one name, and a plain number none."""
         tape = tg.record(lambda x: tg.label(tg.label(x * 2.0, "first"), "second"))(1.0)
-        assert tape[-1].label == "second"
+        assert tape.label(len(tape) - 1) == "second"
         assert tg.label(2.0, "nothing") == 2.0
 
 
@@ -435,7 +435,8 @@ class TestPictures:
         """Inputs, constants, guards, outputs and operations are told apart without colour."""
         source = taken().to_dot()
         lines = {
-            match[1]: match[0] for match in re.finditer(r"^\t(n\d+(?:op)?) \[.*$", source, re.M)
+            match[1]: match[0]
+            for match in re.finditer(r"^\t(n\d+(?:op)?) \[.*$", source, re.MULTILINE)
         }
 
         def look(name: str) -> str:

@@ -138,7 +138,9 @@ class _Rewriting:
         if row.is_pooled:
             cast("list[int]", self.new.pool).extend(operands)
         values = [self.new.values[operand] for operand in operands]
-        self.known[key] = self.write(row, left, right, row(*values, *static))
+        self.known[key] = self.write(
+            row, left, right, row(*values, *cast("tuple[float, ...]", static))
+        )
         return self.known[key]
 
     def write(self, row: Primitive, left: int, right: int, value: Operand) -> int:

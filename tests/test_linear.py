@@ -1,0 +1,234 @@
+"""Laws of the derivative as a linear map: every mode gives one derivative."""
+
+from __future__ import annotations
+
+import math as stdlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import tapegrad as tg
+from tapegrad import Real, math
+from tapegrad.errors import InputError, OutputError
+from tests.strategies import Program, ordinary, points, programs, same_bits, smooth
+
+
+def close(got: float, want: float, scale: float = 1.0) -> bool:
+    """Equal but for rounding, in programs of everyday size."""
+    if stdlib.isnan(want):
+        return stdlib.isnan(got)
+    return stdlib.isclose(got, want, rel_tol=1e-9, abs_tol=1e-9 * max(1.0, scale))
+
+
+def at(program: Program, draw: Callable[..., Any]) -> list[float]:
+    point: list[float] = draw(points(program.width))
+    return point
+
+
+@given(smooth(), st.data())
+def test_the_pushforward_is_the_transpose_of_the_pullback(program: Program, data: Any) -> None:
+    """w . (J v) = (J^T w) . v."""
+    point = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+    v = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+    value, pullback = tg.vjp(program, point)
+    primal, tangent = tg.jvp(program, point, v)
+    gradient = pullback(1.0)
+    assert same_bits(value, primal)
+    product = stdlib.fsum(g * x for g, x in zip(gradient, v, strict=True))
+    assert close(tangent, product, scale=max(map(abs, (*gradient, 1.0))))
+
+
+@given(programs(), st.data())
+def test_the_pullback_of_one_is_the_gradient(program: Program, data: Any) -> None:
+    """vjp and grad sweep the same tape, to the bit."""
+    point = data.draw(points(program.width))
+    _, pullback = tg.vjp(program, point)
+    assert all(map(same_bits, pullback(1.0), tg.grad(program)(point)))
+
+
+@given(programs(), st.data())
+def test_the_modes_of_a_jacobian_agree(program: Program, data: Any) -> None:
+    """Forward and reverse give the same rows, at kinks and in dead arms, too."""
+    point = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+
+    def both(xs: Sequence[Any]) -> Any:
+        return [program(xs), xs[0] * program(xs)]
+
+    forward = tg.jacobian(both, mode="forward")(point)
+    reverse = tg.jacobian(both, mode="reverse")(point)
+    assert forward.keys() == reverse.keys() == {"0", "1"}
+    for output, row in reverse.items():
+        scale = max(map(abs, row.values()))
+        assume(scale < 1e6 or stdlib.isnan(scale))
+        assert all(close(forward[output][name], want, scale) for name, want in row.items())
+
+
+@given(smooth(4), st.data())
+def test_forward_over_reverse_is_reverse_over_reverse(program: Program, data: Any) -> None:
+    """The Hessian times a vector is one number, whichever road leads to it."""
+    point = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+    v = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+
+    def along(xs: list[float]) -> float:
+        return math.sum(g * x for g, x in zip(tg.grad(program)(xs), v, strict=True))
+
+    direct = tg.hvp(program, point, v)
+    nested = tg.jvp(tg.grad(program), point, v)[1]
+    reverse = tg.grad(along)(point)
+    hessian = tg.hessian(program)(point)
+    dense = [stdlib.fsum(row[str(j)] * v[j] for j in range(len(v))) for row in hessian.values()]
+    entries = [abs(x) for row in hessian.values() for x in row.values()]
+    scale = max((*entries, *map(abs, tg.grad(program)(point)), 1.0))
+    assume(scale < 1e6)
+    for roads in zip(direct, nested, reverse, dense, strict=True):
+        assert all(close(road, roads[0], scale) for road in roads[1:])
+
+
+@given(smooth(4), st.data())
+def test_a_hessian_is_symmetric(program: Program, data: Any) -> None:
+    """Order does not matter to smooth programs."""
+    point = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+    hessian = tg.hessian(program)(point)
+    scale = max(abs(x) for row in hessian.values() for x in row.values())
+    assume(scale < 1e6)
+    for row, line in hessian.items():
+        for column in line:
+            assert close(line[column], hessian[column][row], scale)
+
+
+@given(smooth(3), st.data())
+def test_third_derivatives_agree_in_every_nesting(program: Program, data: Any) -> None:
+    """Forward and reverse may stand in any order, three deep."""
+    point = data.draw(st.lists(ordinary, min_size=program.width, max_size=program.width))
+    ones = [1.0] * program.width
+
+    def forward(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda xs: tg.jvp(f, xs, ones)[1]
+
+    def reverse(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda xs: math.sum(tg.grad(f)(xs))
+
+    def transposed(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda xs: math.sum(tg.vjp(f, xs)[1](1.0))
+
+    found = [
+        outer(middle(inner(program)))(point)
+        for outer, middle, inner in (
+            (forward, forward, forward),
+            (forward, reverse, forward),
+            (reverse, forward, reverse),
+            (transposed, reverse, forward),
+            (reverse, reverse, reverse),
+        )
+    ]
+    scale = max(map(abs, found))
+    assume(scale < 1e6)
+    assert all(close(value, found[0], scale) for value in found)
+
+
+def test_a_linear_map_may_be_used_again() -> None:
+    """linearize records once; the directions add up."""
+
+    def area(p: tuple[Real, Real]) -> Real:
+        return p[0] * p[1]
+
+    value, derivative = tg.linearize(area, (3.0, 2.0))
+    assert value == 6.0
+    assert derivative((1.0, 0.0)) + derivative((0.0, 1.0)) == derivative((1.0, 1.0)) == 5.0
+
+
+def test_a_pullback_adds_where_one_number_is_returned_twice() -> None:
+    """Two outputs that are one number share its cotangent."""
+
+    def twice(x: Real) -> tuple[Real, Real]:
+        y = x * x
+        return y, y
+
+    _, pullback = tg.vjp(twice, 3.0)
+    assert pullback((1.0, 10.0)) == 66.0
+
+
+def test_every_transform_can_be_recorded_and_replayed() -> None:
+    """A recorded Hessian, Jacobian or product is a tape, right at other points as well."""
+
+    def f(p: tuple[Any, Any]) -> Any:
+        x, y = p
+        return tg.where(x > y, math.log(x - y + 2.0) * x, math.exp(y) * x)
+
+    for transform in (
+        tg.grad(f),
+        tg.hessian(f),
+        tg.jacobian(f, mode="forward"),
+        lambda p: tg.hvp(f, p, (1.0, 2.0)),
+        lambda p: tg.jvp(f, p, (1.0, 2.0)),
+    ):
+        tape = tg.record(transform)((1.0, 0.25))
+        for point in ((1.0, 0.25), (0.25, 1.0), (2.0, -1.0)):
+            replayed, eager = numbers(tape.replay(point).value), numbers(transform(point))
+            assert all(close(a, b, 10.0) for a, b in zip(replayed, eager, strict=True))
+
+
+def numbers(value: Any) -> list[float]:
+    if isinstance(value, float):
+        return [value]
+    return [
+        x for part in (value.values() if isinstance(value, dict) else value) for x in numbers(part)
+    ]
+
+
+def test_aux_comes_out_beside_the_gradient() -> None:
+    """has_aux gives (gradient, aux) and ((value, aux), gradient); traced numbers become floats."""
+
+    def f(x: Real, k: float) -> tuple[Real, dict[str, Any]]:
+        return x * x * k, {"double": 2.0 * x, "name": "f"}
+
+    aux = {"double": 6.0, "name": "f"}
+    assert tg.grad(f, has_aux=True)(3.0, 2.0) == (12.0, aux)
+    assert tg.value_and_grad(f, has_aux=True)(3.0, k=2.0) == ((18.0, aux), 12.0)
+
+
+def pair(p: tuple[Any, Any]) -> Any:
+    return p[0], p[1]
+
+
+def total(p: dict[str, Any]) -> Any:
+    return p["a"] + p["b"]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: tg.jvp(total, {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": (1.0,)}), InputError,
+         "the tangent at b has not the structure of what it belongs to"),
+        (lambda: tg.vjp(pair, (1.0, 2.0))[1](1.0), InputError,
+         "the cotangent has not the structure of what it belongs to"),
+        (lambda: tg.hvp(total, {"a": 1.0, "b": 2.0}, {"a": 1.0}), InputError,
+         "the direction has not the structure of what it belongs to"),
+        (lambda: tg.hessian(pair)((1.0, 2.0)), OutputError,
+         "use jacobian for a function of several"),
+        (lambda: tg.grad(pair)((1.0, 2.0)), OutputError, "use jacobian for a function of several"),
+        (lambda: tg.grad(total, has_aux=True)({"a": 1.0, "b": 2.0}), OutputError,
+         "has_aux=True needs a pair"),
+        (lambda: tg.jacobian(pair, mode="both"), InputError,
+         "mode='both'"),
+    ],
+)  # fmt: skip
+def test_a_misfit_is_named(call: Callable[[], object], error: type[Exception], text: str) -> None:
+    """The message says what does not fit, and where."""
+    with pytest.raises(error, match=text):
+        call()
+
+
+@given(st.integers(1, 5))
+def test_a_jacobian_takes_the_cheaper_mode(width: int) -> None:
+    """Keys are paths, and a lone number is called after its parameter."""
+
+    def spread(x: Real) -> list[Real]:
+        return [x * float(k) for k in range(width)]
+
+    rows = tg.jacobian(spread)(2.0)
+    assert rows == {str(k): {"x": float(k)} for k in range(width)}
+    assert tg.jacobian(math.sin)(0.0) == {"value": {"x": 1.0}}
