@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import isnan, nan
 from operator import attrgetter, itemgetter
 from typing import (
     TYPE_CHECKING,
@@ -314,8 +315,8 @@ class Tape(Generic[A, P, R_co]):
         """
         if not isinstance(self.result, Leaf):
             raise OutputError(
-                f"this tape returned {describe_structure(self.result)}; a gradient needs one "
-                "number: record a function that returns one number"
+                f"this tape returned {describe_structure(self.result)}, and a gradient needs one "
+                "number: record a function that returns one, or use jacobian for one of several"
             )
         bars = self.cotangents()
         return cast(A, build(self.parameters, (0.0 if bar is None else bar for bar in bars)))
@@ -505,11 +506,14 @@ def _node(tape: Tape[Any, ..., Any], columns: Columns, names: Sequence[str], slo
 
 
 def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
-    """Floats as bytes; anything that holds a traced number as a tuple."""
+    """Floats as bytes, with one nan for all; anything that holds a traced number as a tuple."""
     try:
-        return array("d", cast(Sequence[float], values)).tobytes()
+        column = array("d", cast(Sequence[float], values))
     except TypeError:
         return tuple(values)
+    if isnan(sum(column)):
+        column = array("d", [nan if x != x else x for x in column])
+    return column.tobytes()
 
 
 def _named(name: str) -> Callable[[Keys], str]:

@@ -317,22 +317,17 @@ def run_block(block: Block, namespace: dict[str, Any]) -> int:
         namespace |= test.globs
         assert not runner.failures, f"the block after line {block.line}"
         return runner.tries
+    lines = block.code.split("\n")
     checked = 0
     for statement in ast.parse(block.code).body:
-        source = ast.get_source_segment(block.code, statement) or ""
-        last = block.code.split("\n")[(statement.end_lineno or 1) - 1]
-        answer = re.search(r"# -> (.*)$", last)
-        where = f"line {block.line + statement.lineno}: {source}"
-        if answer and isinstance(statement, ast.Expr):
-            shown = repr(eval(source, namespace))  # noqa: S307  # our own pages
-            assert shown == answer[1].strip(), where
+        answer = re.search(r"# -> (.*)$", lines[(statement.end_lineno or 1) - 1])
+        run = compile(ast.Module([statement], []), "page", "exec")
+        exec(run, namespace)  # noqa: S102  # our own pages
+        if answer and isinstance(statement, ast.Expr | ast.Assign):
+            shown = statement.value if isinstance(statement, ast.Expr) else statement.targets[0]
+            got = repr(eval(ast.unparse(shown), namespace))  # noqa: S307  # our own pages
+            assert got == answer[1].strip(), f"line {block.line + statement.lineno}"
             checked += 1
-        else:
-            exec(compile(source, "page", "exec"), namespace)  # noqa: S102  # our own pages
-            if answer and isinstance(statement, ast.Assign):
-                name = ast.unparse(statement.targets[0])
-                assert repr(eval(name, namespace)) == answer[1].strip(), where  # noqa: S307
-                checked += 1
     return checked
 
 
@@ -353,7 +348,8 @@ class TestPages:
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
     def test_links_between_pages_lead_somewhere(self, page: Path) -> None:
         """A relative link names a file that is there."""
-        links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+        text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
         assert [link for link in links if not (page.parent / link).exists()] == []
 
     @pytest.mark.parametrize(

@@ -161,17 +161,19 @@ class TestInputs:
     def test_a_replay_asks_for_what_was_recorded(self) -> None:
         """Other structures and other arguments than the recorded ones are refused."""
         tape: Any = tg.record(lambda p, xs, n: p["a"] * xs[0] * n)({"a": 1.0}, [2.0], 3)
-        for call in (
-            lambda: tape.replay({"b": 1.0}),
-            lambda: tape.replay([1.0]),
-            lambda: tape.replay({"a": 1.0}, [2.0, 3.0]),
-            lambda: tape.replay({"a": 1.0}, [2.0], 4),
-            lambda: tape.replay({"a": 1.0}, [2.0], 3, 5.0),
-            lambda: tape.replay({"a": 1.0}, other=5.0),
-            lambda: tape.replay({"a": "1.0"}),
-        ):
+        others: list[tuple[Any, ...]] = [
+            ({"b": 1.0},),
+            ([1.0],),
+            ({"a": 1.0}, [2.0, 3.0]),
+            ({"a": 1.0}, [2.0], 4),
+            ({"a": 1.0}, [2.0], 3, 5.0),
+            ({"a": "1.0"},),
+        ]
+        for arguments in others:
             with pytest.raises(errors.InputError):
-                call()
+                tape.replay(*arguments)
+        with pytest.raises(errors.InputError, match="'other'"):
+            tape.replay({"a": 1.0}, other=5.0)
 
     def test_points_of_unequal_length_are_refused(self) -> None:
         """dist, dot and sumprod take two sequences of one length, as the library does."""
@@ -210,18 +212,20 @@ class TestOutputs:
             return tg.grad(loss)(2.0)
 
         text = refusal(errors.OutputError, call)
-        assert re.fullmatch(
-            rf"\S*loss \({re.escape(place(call, 'tg.grad'))}\) returned {re.escape(shown)}; "
-            "a gradient needs one number: return one number",
-            text,
+        assert text == (
+            f"loss ({place(call, 'tg.grad')}) returned {shown}, and a gradient needs one number: "
+            "return one, or use jacobian for a function of several"
         )
 
-    @pytest.mark.parametrize("result", [lambda x: [x], lambda x: (x, x)])
-    def test_so_does_the_gradient_of_a_tape(self, result: Any) -> None:
+    @pytest.mark.parametrize(
+        ("result", "shown"), [(lambda x: [x], "a list"), (lambda x: (x, x), "a tuple")]
+    )
+    def test_so_does_the_gradient_of_a_tape(self, result: Any, shown: str) -> None:
         """A tape of several outputs, or of one in a container, has no gradient."""
-        tape = tg.record(result)(2.0)
-        with pytest.raises(errors.OutputError, match="one number"):
-            tape.gradient()
+        assert refusal(errors.OutputError, tg.record(result)(2.0).gradient) == (
+            f"this tape returned {shown}, and a gradient needs one number: record a function "
+            "that returns one, or use jacobian for one of several"
+        )
 
     def test_cotangents_need_one_output(self) -> None:
         """Cotangents are those of one number."""

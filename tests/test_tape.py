@@ -133,9 +133,10 @@ class TestATapeIsAValue:
         assert tape != "a tape"
 
     def test_values_are_compared_bit_by_bit(self) -> None:
-        """nan equals itself, and the zeros differ."""
+        """nan equals itself whatever its sign, and the zeros differ."""
         record = tg.record(lambda x: x * 1.0)
-        assert record(math.nan) == record(math.nan)
+        assert record(math.nan) == record(math.nan) == record(-math.nan)
+        assert hash(record(math.nan)) == hash(record(-math.nan))
         assert record(0.0) != record(-0.0)
 
     def test_it_can_be_a_key(self) -> None:
@@ -179,7 +180,7 @@ class TestATapeIsAValue:
 
     def test_an_entry_costs_few_bytes(self) -> None:
         """A held tape of a long program takes less than 64 bytes an entry."""
-        count = 100_000
+        count = 40_000
 
         def long(x: Any) -> Any:
             for _ in range(count // 2):
@@ -254,7 +255,7 @@ class TestNothingIsLeftBehind:
         """With the garbage collector off: a tape is in no cycle, however it was read."""
 
         def held(*, drop: bool) -> int:
-            tape: Any = tg.record(accumulate)(0.5, 20_000)
+            tape: Any = tg.record(accumulate)(0.5, 5_000)
             str(tape), tape.gradient(), tape.nodes[5], tape.columns, tape.replay(0.25)
             if drop:
                 del tape
@@ -265,7 +266,7 @@ class TestNothingIsLeftBehind:
         tracemalloc.start()
         try:
             before = held(drop=True)
-            assert held(drop=False) - before > 1_000_000
+            assert held(drop=False) - before > 250_000
             assert held(drop=True) - before < 10_000
         finally:
             tracemalloc.stop()
@@ -295,9 +296,11 @@ class TestNothingIsLeftBehind:
         def f(p: Any) -> Any:
             return (p["a"] * 3.0 + p["b"]) ** 2 if p["a"] > 0.0 else p["b"]
 
+        gradient = tg.grad(f)
+
         def several(count: int) -> tuple[int, int]:
             for _ in range(count):
-                tg.grad(f)(POINT)
+                gradient(POINT)
             gc.collect()
             return len(gc.get_objects()), tracemalloc.get_traced_memory()[0]
 

@@ -1,0 +1,60 @@
+"""What each transform costs beside the ones it is made of.
+
+python -m benchmarks.transforms
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+from benchmarks.eager import LABELS, NETWORK, POINTS, alternating
+from examples.moons import loss
+from tapegrad import Real, grad, hessian, hvp, math
+from tapegrad.calls import push
+from tapegrad.recording import trace
+
+
+def of_the_moons() -> None:
+    data = {0: POINTS, 1: LABELS}
+    traced = trace(loss, NETWORK, data)
+    seeds = dict.fromkeys(range(traced.width), 1.0)
+    plain, recording, gradient, product, forward = alternating(
+        lambda: loss(NETWORK, POINTS, LABELS),
+        lambda: trace(loss, NETWORK, data),
+        lambda: grad(loss)(NETWORK, POINTS, LABELS),
+        lambda: hvp(loss, NETWORK, NETWORK, POINTS, LABELS),
+        lambda: push(traced, seeds),
+    )
+    print(f"moons: gradient / evaluation on plain floats    {gradient / plain:5.1f}")
+    print(f"       Hessian-vector product / gradient        {product / gradient:5.2f}")
+    print(f"       forward sweep / recording                {forward / recording:5.2f}")
+
+
+def rosenbrock(xs: Sequence[Real]) -> Real:
+    return math.sum(
+        100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2 for a, b in zip(xs[:-1], xs[1:], strict=True)
+    )
+
+
+def of_hessians() -> None:
+    for size in (10, 50):
+        point = [0.5 + 0.01 * index for index in range(size)]
+        second, first = alternating(
+            lambda point=point: hessian(rosenbrock)(point),
+            lambda point=point: grad(rosenbrock)(point),
+            rounds=9,
+        )
+        print(
+            f"Rosenbrock, {size} inputs: Hessian / ({size} gradients)   {second / (size * first):5.2f}"
+        )
+
+
+def main() -> None:
+    print(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
+    of_the_moons()
+    of_hessians()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""Taylor coefficients of one slot along one input, from the partials of the table.
+
+Along ``x + t`` every entry z is a power series in t, and z' is the sum of p * x' over its operands
+x with their partials p. Partials are written with rows, so each is an entry too, of the same tape
+extended; and so are its own partials. Sine and cosine close on each other, and equal entries are
+shared, or there would be 2^n. All these equations are then solved together, one coefficient at a
+time: the right-hand sides of coefficient k + 1 read coefficients up to k, as in R. E. Moore,
+Interval Analysis (1966), chapter 11, where each function has a recurrence of its own; here the
+table is the recurrence.
+
+An equation that reads the factors of p * x' up to order n takes n * (n + 1) / 2 products an
+operand. A partial of a partial is read one order lower than what it belongs to, so a chain that
+never closes (gamma, polygamma of rising order) ends at the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Final, TypeAlias, final
+
+import attrs
+
+from tapegrad.primitive import Operand, Primitive, Traced, primal
+from tapegrad.tape import Columns
+
+__all__ = ["taylor"]
+
+Visit: TypeAlias = Callable[[int], None] | None
+Key: TypeAlias = tuple[object, ...]
+
+
+def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
+    """The normalised coefficients 0 to ``order`` of slot ``output`` along slot 0.
+
+    ``visit`` is called with each slot before anything is recorded for it, where the values are
+    traced.
+    """
+    extension = _Extension(columns, visit)
+    equations = extension.equations(output, order)
+    found = _Solution(extension).coefficients(equations, output)[: order + 1]
+    return found + [0.0] * (order + 1 - len(found))
+
+
+@final
+@attrs.frozen
+class _Equation:
+    """z' as a sum over operands: of x' times a number, and of x' times another slot.
+
+    Coefficients up to ``reach`` are asked for. A ``choice`` between two slots, made by a traced
+    condition, stands alone.
+    """
+
+    reach: int
+    scaled: tuple[tuple[int, Operand], ...] = ()
+    products: tuple[tuple[int, int], ...] = ()
+    choice: tuple[Operand, int, int] | None = None
+
+    @property
+    def operands(self) -> Iterable[int]:
+        """The slots whose coefficients are read up to the same order as they are asked for."""
+        yield from (operand for operand, _ in self.scaled + self.products)
+        yield from self.choice[1:] if self.choice else ()
+
+
+@final
+class _Slot(Traced):
+    """Stands for a slot of a tape that is being extended."""
+
+    __slots__ = ("extension", "slot")
+
+    def __init__(self, extension: _Extension, slot: int) -> None:
+        self.extension = extension
+        self.slot = slot
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
+        found = self.extension.rewritten(row, operands)
+        return self.extension.apply(row, operands) if found is None else found
+
+    def _primal(self) -> float:
+        return primal(self.extension.values[self.slot])
+
+
+_SYMMETRIC_FROM: Final[Mapping[str, int]] = {
+    "add": 0, "mul": 0, "hypot": 0, "logsumexp": 0, "softmax": 1, "direction": 1,
+}  # fmt: skip
+"""Rows whose operands from this one on may change places: partials permute them."""
+
+_RECIPROCALS: Final[Mapping[str, str]] = {"div": "div", "div2": "div", "div_pos": "div_pos"}
+
+
+@final
+class _Extension:
+    """The entries of a tape, and those that the partials of its entries record, each once."""
+
+    def __init__(self, columns: Columns, visit: Visit) -> None:
+        table = columns.table.base or columns.table
+        self.neg, self.mul, self.constant = map(table.__getitem__, ("neg", "mul", "constant"))
+        self.table = table
+        self.traced = columns.traced
+        self.visit = visit
+        self.rows: list[Primitive] = []
+        self.operands: list[tuple[int, ...]] = []
+        self.statics: list[tuple[object, ...]] = []
+        self.values: list[Operand] = []
+        self.moving: list[bool] = []
+        self.origins: list[int] = []
+        self.shared: dict[Key, int] = {}
+        for slot in range(len(columns)):
+            operands, static = columns.operands(slot), columns.static(slot)
+            self._define(columns.row(slot), operands, static, columns.values[slot], slot)
+        self.origin = 0
+        self.zero = self._define(self.constant, (), (), 0.0, 0)
+
+    def _define(
+        self,
+        row: Primitive,
+        operands: tuple[int, ...],
+        static: tuple[object, ...],
+        value: Operand,
+        origin: int,
+    ) -> int:
+        """A new entry; ``origin`` is the entry of the tape that it is there for."""
+        slot = len(self.rows)
+        self.rows.append(row)
+        self.operands.append(operands)
+        self.statics.append(static)
+        self.values.append(value)
+        self.origins.append(origin)
+        moved = (self.moving[operands[index]] for index in self._live(slot))
+        self.moving.append(slot == 0 or any(moved))
+        self.shared.setdefault(self._key(row, operands, static, value), slot)
+        return slot
+
+    def _live(self, slot: int) -> Iterable[int]:
+        """The operands, by index, that a derivative passes through."""
+        row, operands = self.rows[slot], self.operands[slot]
+        if row.name == "where":
+            chosen = self.values[operands[0]]
+            return (1, 2) if isinstance(chosen, Traced) else (1 if chosen else 2,)
+        if not isinstance(row.partials, tuple):
+            return range(len(operands))
+        return (index for index, partial in enumerate(row.partials) if partial is not None)
+
+    def _key(
+        self, row: Primitive, operands: tuple[int, ...], static: tuple[object, ...], value: Operand
+    ) -> Key:
+        """What equal entries have in common; two zeros differ, and numbers traced outside."""
+        if row.name == "constant":
+            return row, repr(value) if isinstance(value, float) else id(value)
+        if row.name == "input":
+            return row, len(self.rows)
+        start = _SYMMETRIC_FROM.get(row.name, len(operands))
+        ordered = (*operands[:start], *sorted(operands[start:]))
+        return row, ordered, *((type(part), repr(part)) for part in static)
+
+    def _slot(self, operand: Operand) -> _Slot:
+        """An operand as a slot: that of the number, for one that a partial mentions."""
+        if isinstance(operand, _Slot):
+            return operand
+        slot = self.shared.get(self._key(self.constant, (), (), operand))
+        if slot is None:
+            slot = self._define(self.constant, (), (), operand, self.origin)
+        return _Slot(self, slot)
+
+    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Slot:
+        """The entry that applies ``row``: the one that is there, or a new one."""
+        width = len(operands) - row.has_static
+        static: tuple[object, ...] = operands[width:]
+        slots = tuple(self._slot(operand).slot for operand in operands[:width])
+        slot = self.shared.get(self._key(row, slots, static, 0.0))
+        if slot is None:
+            value = row(*(self.values[slot] for slot in slots), *operands[width:])
+            slot = self._define(row, slots, static, value, self.origin)
+        return _Slot(self, slot)
+
+    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced | None:
+        """The same in other entries, where a chain of partials closes only so.
+
+        A quotient is a product with a reciprocal r, whose slope is -r * r, and a product has two
+        factors at a time. A zero that a rule mentions (the slope of x ** 0) is exact, so that its
+        product with a pole is zero.
+        """
+        if row.name == "neg":
+            return self._negated(operands[0])
+        if row.name == "mul":
+            return self._multiplied(*operands)
+        if row.name == "product":
+            return self._slot(reduce(self.mul, operands))
+        if row.name not in _RECIPROCALS or (row.name != "div2" and operands[0] == 1.0):
+            return None
+        reciprocal = self.table[_RECIPROCALS[row.name]](1.0, operands[1])
+        quotient = self.mul(operands[0], reciprocal)
+        return self._slot(self.mul(quotient, reciprocal) if row.name == "div2" else quotient)
+
+    def _negated(self, operand: Operand) -> Traced | None:
+        slot = self._slot(operand).slot
+        if slot == self.zero:
+            return operand
+        return _Slot(self, self.operands[slot][0]) if self.rows[slot] is self.neg else None
+
+    def _multiplied(self, x: Operand, y: Operand) -> Traced | None:
+        for one, other in ((x, y), (y, x)):
+            if one == 0.0 or (isinstance(one, _Slot) and one.slot == self.zero):
+                return _Slot(self, self.zero)
+            if one == 1.0:
+                return self._slot(other)
+        return None
+
+    def equations(self, output: int, order: int) -> dict[int, _Equation]:
+        """The equations of all slots that the coefficients of ``output`` depend on."""
+        found: dict[int, _Equation] = {}
+        asked = [output]
+        for reach in range(order, 0, -1):
+            factors: list[int] = []
+            while asked:
+                slot = asked.pop()
+                if slot == 0 or slot in found or not self.moving[slot]:
+                    continue
+                equation = found[slot] = self._equation(slot, reach)
+                asked += equation.operands
+                factors += (factor for _, factor in equation.products)
+            asked = factors
+        return dict(sorted(found.items()))
+
+    def _equation(self, slot: int, reach: int) -> _Equation:
+        self.arrive(slot)
+        row, operands = self.rows[slot], self.operands[slot]
+        live = [index for index in self._live(slot) if self.moving[operands[index]]]
+        if row.name == "where":
+            condition, *arms = operands
+            if isinstance(self.values[condition], Traced):
+                return _Equation(reach, choice=(self.values[condition], arms[0], arms[1]))
+            return _Equation(reach, tuple((operands[index], 1.0) for index in live))
+        scaled: list[tuple[int, Operand]] = []
+        products: list[tuple[int, int]] = []
+        for index in live:
+            partial = self._partial(slot, index)
+            if not isinstance(partial, _Slot):
+                scaled += [(operands[index], partial)] if partial else []
+            elif self.moving[partial.slot]:
+                products.append((operands[index], partial.slot))
+            elif partial.slot != self.zero:
+                scaled.append((operands[index], self.values[partial.slot]))
+        return _Equation(reach, tuple(scaled), tuple(products))
+
+    def _partial(self, slot: int, index: int) -> Operand | None:
+        operands = (_Slot(self, operand) for operand in self.operands[slot])
+        row, static = self.rows[slot], self.statics[slot]
+        return row.partial(index, _Slot(self, slot), *operands, *static)  # type: ignore[arg-type]  # static
+
+    def arrive(self, slot: int) -> None:
+        """Let what is recorded from here on stand at the line of the entry it is there for."""
+        self.origin = self.origins[slot]
+        if self.visit is not None:
+            self.visit(self.origin)
+
+
+@final
+class _Solution:
+    """The coefficients of all slots, one after the other."""
+
+    def __init__(self, extension: _Extension) -> None:
+        rows = [extension.table[name] for name in ("add", "mul", "div", "where")]
+        functions: list[Callable[..., Operand]]
+        functions = [row if extension.traced else row.value for row in rows]
+        self.add, self.mul, self.div, self.where = functions
+        self.extension = extension
+        self.series: list[list[Operand]] = [[value] for value in extension.values]
+        self.slopes: list[list[Operand]] = [[] for _ in extension.values]
+        self._append(0, 1.0)
+
+    def coefficients(self, equations: Mapping[int, _Equation], output: int) -> list[Operand]:
+        """Those of ``output``, without the zeros after the last one that is not."""
+        for order in range(1, 1 + max((known.reach for known in equations.values()), default=0)):
+            for slot, equation in equations.items():
+                if order <= equation.reach:
+                    self.extension.arrive(slot)
+                    found = self._coefficient(equation, order)
+                    if found is not None:
+                        self._append(slot, found)
+        return self.series[output]
+
+    def _append(self, slot: int, coefficient: Operand) -> None:
+        order = len(self.series[slot])
+        self.series[slot].append(coefficient)
+        self.slopes[slot].append(self._product(coefficient, float(order)))
+
+    def _coefficient(self, equation: _Equation, order: int) -> Operand | None:
+        """The coefficient of one slot, or None beyond the degree of a polynomial."""
+        if equation.choice is not None:
+            return self._chosen(*equation.choice, order)
+        total: Operand | None = None
+        for operand, factor in equation.products:
+            total = self._sum(total, self._convolved(operand, factor, order - 1))
+        if total is not None and order > 1:
+            total = self.div(total, float(order))
+        for operand, number in equation.scaled:
+            if order < len(self.series[operand]):
+                total = self._sum(total, self._product(self.series[operand][order], number))
+        return total
+
+    def _convolved(self, operand: int, factor: int, order: int) -> Operand | None:
+        """The coefficient of p * x' for an operand x and its partial p."""
+        slopes, factors = self.slopes[operand], self.series[factor]
+        low, high = max(0, order + 1 - len(factors)), min(order, len(slopes) - 1)
+        if low > high:
+            return None
+        reversed_factors = factors[order - high : order - low + 1][::-1]
+        return reduce(self.add, map(self._product, slopes[low : high + 1], reversed_factors))
+
+    def _chosen(self, condition: Operand, x: int, y: int, order: int) -> Operand | None:
+        """The coefficient of the arm that a ``where`` selects, in a replay too."""
+        arms = [self.series[arm][order : order + 1] for arm in (x, y)]
+        if not any(arms):
+            return None
+        first, second = (arm[0] if arm else 0.0 for arm in arms)
+        return self.where(condition, first, second)
+
+    def _product(self, x: Operand, y: Operand) -> Operand:
+        for one, other in ((x, y), (y, x)):
+            if isinstance(one, float) and one == 1.0:
+                return other
+        return self.mul(x, y)
+
+    def _sum(self, x: Operand | None, y: Operand | None) -> Operand | None:
+        if x is None or y is None:
+            return y if x is None else x
+        return self.add(x, y)

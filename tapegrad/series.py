@@ -1,0 +1,71 @@
+"""Taylor series of functions of one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, cast, overload
+
+from tapegrad.calls import Data, like, scalar
+from tapegrad.checks import name_of
+from tapegrad.errors import InputError
+from tapegrad.positions import here
+from tapegrad.recording import Var, trace
+from tapegrad.structure import Leaf, describe, describe_structure
+
+__all__ = ["taylor"]
+
+P = ParamSpec("P")
+
+
+@overload
+def taylor(
+    f: Callable[Concatenate[float, P], float], /, order: int
+) -> Callable[Concatenate[float, P], tuple[float, ...]]: ...
+@overload
+def taylor(
+    f: Callable[Concatenate[float, P], float | Var], /, order: int
+) -> Callable[Concatenate[float, P], tuple[float, ...]]: ...
+def taylor(
+    f: Callable[Concatenate[float, P], float | Var], /, order: int
+) -> Callable[Concatenate[float, P], tuple[float, ...]]:
+    """The Taylor coefficients of ``f`` in its first argument, a number: c_0 to c_order.
+
+    ``taylor(f, order)(x, *data)`` gives the ``c_k`` with f(x + t) = c_0 + c_1 t + c_2 t^2 + ...,
+    which are the k-th derivatives over k!. All come from one recording, in about order^2 / 2
+    products for each operand of an entry; a comparison takes the branch that it takes at ``x``.
+
+    Raises:
+        InputError: when ``order`` is not 0, 1, 2, ..., or the first argument is no number.
+        OutputError: when ``f`` returns anything but one number.
+
+    >>> from tapegrad import Real, math
+    >>> def f(x: Real) -> Real:
+    ...     return 1.0 / (1.0 - x)
+    >>> taylor(f, 4)(0.5)
+    (2.0, 4.0, 8.0, 16.0, 32.0)
+    >>> taylor(math.exp, 3)(0.0)
+    (1.0, 1.0, 0.5, 0.16666666666666666)
+    """
+    _require_order(order)
+
+    def expansion(x: object, data: Data) -> object:
+        from tapegrad.interpret.taylor import taylor as coefficients
+
+        traced = trace(f, x, data)
+        if not isinstance(traced.parameters, Leaf):
+            raise InputError(
+                f"{name_of(f)} ({here()}) is to be expanded in {describe_structure(traced.parameters)}"
+                ", and a Taylor series is in one number: pass a float, and the rest as data"
+            )
+        with traced.recorder.pinning() as pin:
+            return tuple(coefficients(traced.columns, scalar(f, traced), order, pin))
+
+    return cast(Callable[Concatenate[float, P], tuple[float, ...]], like(f, "taylor", expansion))
+
+
+def _require_order(order: object) -> None:
+    if not isinstance(order, int) or isinstance(order, bool) or order < 0:
+        raise InputError(
+            f"the order of a Taylor series is {describe(order)} ({here()}): "
+            "pass 0 for the value alone, 1 for the first derivative too, and so on"
+        )
