@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 
 from benchmarks.eager import LABELS, NETWORK, POINTS, alternating
 from examples.moons import loss
 from tapegrad import Real, grad, hessian, hvp, math
-from tapegrad.calls import push
+from tapegrad.calls import Data, push
 from tapegrad.recording import trace
 
 
 def of_the_moons() -> None:
-    data = {0: POINTS, 1: LABELS}
+    data: Data = {0: POINTS, 1: LABELS}
     traced = trace(loss, NETWORK, data)
     seeds = dict.fromkeys(range(traced.width), 1.0)
     plain, recording, gradient, product, forward = alternating(
@@ -32,22 +34,16 @@ def of_the_moons() -> None:
 
 
 def rosenbrock(xs: Sequence[Real]) -> Real:
-    return math.sum(
-        100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2 for a, b in zip(xs[:-1], xs[1:], strict=True)
-    )
+    return math.sum(100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2 for a, b in pairwise(xs))
 
 
 def of_hessians() -> None:
     for size in (10, 50):
         point = [0.5 + 0.01 * index for index in range(size)]
-        second, first = alternating(
-            lambda point=point: hessian(rosenbrock)(point),
-            lambda point=point: grad(rosenbrock)(point),
-            rounds=9,
-        )
-        print(
-            f"Rosenbrock, {size} inputs: Hessian / ({size} gradients)   {second / (size * first):5.2f}"
-        )
+        runs = (partial(hessian(rosenbrock), point), partial(grad(rosenbrock), point))
+        second, first = alternating(*runs, rounds=9)
+        ratio = second / (size * first)
+        print(f"Rosenbrock, {size} inputs: Hessian / ({size} gradients)     {ratio:5.2f}")
 
 
 def main() -> None:

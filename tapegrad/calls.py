@@ -26,6 +26,7 @@ __all__ = [
     "like",
     "pull",
     "push",
+    "returned",
     "scalar",
 ]
 

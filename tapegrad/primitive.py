@@ -11,6 +11,8 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from math import inf
+from operator import attrgetter
+from pickle import PicklingError
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, final
 
@@ -85,11 +87,13 @@ class Primitive:
 
     ``slack`` states the exceptions of a row whose value or first partials are not accurate to 4
     units in the last place. ``helper`` marks rows that exist to spell other rows' partials.
+
+    A row is pickled by reference: as ``reference`` in ``module``, or by its name.
     """
 
     name: str
     value: Callable[..., float]
-    partials: tuple[Partial, ...] | Callable[..., Operand]
+    partials: tuple[Partial, ...] | Callable[..., Operand | None]
     domain: tuple[Interval, ...]
     symbol: str
     doc: str
@@ -98,6 +102,7 @@ class Primitive:
     helper: bool = False
     slack: tuple[Slack, ...] = ()
     module: str = "tapegrad.ops"
+    reference: str = ""
 
     @property
     def arity(self) -> int | None:
@@ -133,14 +138,21 @@ class Primitive:
         return f"<row {self.name}>"
 
     def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
-        return _row_of_module, (self.module, self.name)
+        reference = self.reference or self.name
+        if "<locals>" in reference:
+            raise PicklingError(
+                f"{reference} is local to a function: define it at the top of a module to pickle it"
+            )
+        return _row_of_module, (self.module, reference)
 
     def __deepcopy__(self, memo: Mapping[int, object], /) -> Primitive:
         return self
 
 
 def _row_of_module(module: str, name: str) -> object:
-    return getattr(importlib.import_module(module), name)
+    """What the module has by that name; of a rule, its row."""
+    found: object = attrgetter(name)(importlib.import_module(module))
+    return getattr(found, "row", found)
 
 
 @final

@@ -10,7 +10,7 @@ from tapegrad.checks import name_of
 from tapegrad.errors import InputError
 from tapegrad.positions import here
 from tapegrad.recording import Var, trace
-from tapegrad.structure import Leaf, describe, describe_structure
+from tapegrad.structure import Leaf, Structure, describe, describe_structure
 
 __all__ = ["taylor"]
 
@@ -52,15 +52,19 @@ def taylor(
         from tapegrad.interpret.taylor import taylor as coefficients
 
         traced = trace(f, x, data)
-        if not isinstance(traced.parameters, Leaf):
-            raise InputError(
-                f"{name_of(f)} ({here()}) is to be expanded in {describe_structure(traced.parameters)}"
-                ", and a Taylor series is in one number: pass a float, and the rest as data"
-            )
+        _require_number(f, traced.parameters)
         with traced.recorder.pinning() as pin:
             return tuple(coefficients(traced.columns, scalar(f, traced), order, pin))
 
     return cast(Callable[Concatenate[float, P], tuple[float, ...]], like(f, "taylor", expansion))
+
+
+def _require_number(f: Callable[..., object], parameters: Structure) -> None:
+    if not isinstance(parameters, Leaf):
+        raise InputError(
+            f"{name_of(f)} ({here()}) was given {describe_structure(parameters)}, and a Taylor "
+            "series is in one number: pass a float first, and the rest as data"
+        )
 
 
 def _require_order(order: object) -> None:

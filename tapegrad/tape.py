@@ -133,7 +133,7 @@ class Columns:
 
     One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
     number, has its operands in ``pool[left : left + right]``. A static operand is
-    ``statics[right]``.
+    ``statics[right]``, and for a row with its operands in the pool ``statics[pool[left + right]]``.
     """
 
     table: Table
@@ -163,7 +163,13 @@ class Columns:
 
     def static(self, slot: int) -> tuple[object, ...]:
         """The static operand of entry ``slot``, if its row has one."""
-        return (self.statics[self.right[slot]],) if self.row(slot).has_static else ()
+        return (self.statics[self.static_at(slot)],) if self.row(slot).has_static else ()
+
+    def static_at(self, slot: int) -> int:
+        """Where among ``statics`` that of entry ``slot`` stands, if its row has one."""
+        right = self.right[slot]
+        pooled = self.row(slot).is_pooled and self.row(slot).has_static
+        return self.pool[self.left[slot] + right] if pooled else right
 
     def arguments(self, slot: int) -> tuple[Operand, ...]:
         """What the row of entry ``slot`` is applied to: operands' values, then the static one."""
@@ -180,6 +186,16 @@ class Columns:
             values=list(self.values),
             pool=list(self.pool),
         )
+
+
+class Block:
+    """A static operand that stands for entries which are taken down again when they are swept."""
+
+    __slots__ = ()
+
+    def again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+        """Those entries, the operands first; and which of them the next entries stand for."""
+        raise NotImplementedError
 
 
 @final

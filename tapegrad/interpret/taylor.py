@@ -187,23 +187,23 @@ class _Extension:
             return self._multiplied(*operands)
         if row.name == "product":
             return self._slot(reduce(self.mul, operands))
-        if row.name not in _RECIPROCALS or (row.name != "div2" and operands[0] == 1.0):
+        if row.name not in _RECIPROCALS or (row.name != "div2" and _is(operands[0], 1.0)):
             return None
         reciprocal = self.table[_RECIPROCALS[row.name]](1.0, operands[1])
         quotient = self.mul(operands[0], reciprocal)
         return self._slot(self.mul(quotient, reciprocal) if row.name == "div2" else quotient)
 
     def _negated(self, operand: Operand) -> Traced | None:
-        slot = self._slot(operand).slot
-        if slot == self.zero:
-            return operand
-        return _Slot(self, self.operands[slot][0]) if self.rows[slot] is self.neg else None
+        known = self._slot(operand)
+        if self.rows[known.slot] is self.neg:
+            return _Slot(self, self.operands[known.slot][0])
+        return known if known.slot == self.zero else None
 
     def _multiplied(self, x: Operand, y: Operand) -> Traced | None:
         for one, other in ((x, y), (y, x)):
-            if one == 0.0 or (isinstance(one, _Slot) and one.slot == self.zero):
+            if _is(one, 0.0) or (isinstance(one, _Slot) and one.slot == self.zero):
                 return _Slot(self, self.zero)
-            if one == 1.0:
+            if _is(one, 1.0):
                 return self._slot(other)
         return None
 
@@ -319,7 +319,7 @@ class _Solution:
 
     def _product(self, x: Operand, y: Operand) -> Operand:
         for one, other in ((x, y), (y, x)):
-            if isinstance(one, float) and one == 1.0:
+            if _is(one, 1.0):
                 return other
         return self.mul(x, y)
 
@@ -327,3 +327,7 @@ class _Solution:
         if x is None or y is None:
             return y if x is None else x
         return self.add(x, y)
+
+
+def _is(operand: Operand, number: float) -> bool:
+    return isinstance(operand, float) and operand == number

@@ -1,0 +1,143 @@
+"""Which derivatives a tape can have: the patterns of its Jacobian and of its Hessian.
+
+Nothing is computed with values. The set of inputs that an entry depends on is the union of its
+operands' sets; a row passes nothing on where it is flat. Two inputs interact in a Hessian where a
+partial of one operand reads another one: the nonlinear domains of A. Walther, Computing sparse
+Hessians with automatic differentiation (2008), here one pair of sets at a time, and only at
+entries that the output depends on. Whether a partial reads an operand is seen by running it on
+symbols that carry what they were made of, so sums, steps, ``abs`` and ``maximum`` make none.
+
+A pattern belongs to a tape, not to a point: it holds for every replay, whichever arm a ``where``
+selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, reduce
+from typing import Final, TypeAlias, final
+
+import attrs
+
+from tapegrad.primitive import Operand, Primitive, Traced
+from tapegrad.tape import Columns
+
+__all__ = ["Sparsity", "hessian_sparsity", "jacobian_sparsity"]
+
+Inputs: TypeAlias = tuple[int, int]
+"""A set of inputs: the lowest, and bits for it and those above."""
+
+_NONE: Final[Inputs] = (0, 0)
+
+
+@final
+@attrs.frozen
+class Sparsity:
+    """The places of a matrix that can be other than zero: ``rows[i], columns[i]``, row by row.
+
+    >>> from tapegrad import Real, record
+    >>> def f(xs: list[Real]) -> list[Real]:
+    ...     return [xs[0] * xs[1], xs[2]]
+    >>> record(f)([1.0, 2.0, 3.0]).jacobian_sparsity()
+    Sparsity(rows=(0, 0, 1), columns=(0, 1, 2), shape=(2, 3))
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def by_row(self) -> list[list[int]]:
+        """For each row its columns, in order."""
+        lines: list[list[int]] = [[] for _ in range(self.shape[0])]
+        for row, column in zip(self.rows, self.columns, strict=True):
+            lines[row].append(column)
+        return lines
+
+    def transposed(self) -> Sparsity:
+        """The pattern of the transposed matrix."""
+        places = sorted(zip(self.columns, self.rows, strict=True))
+        return _sparsity(places, (self.shape[1], self.shape[0]))
+
+
+def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> Sparsity:
+    """The pattern of the derivative of ``outputs`` in the first ``width`` slots.
+
+    One pass; an entry costs one union, of as many bits as its inputs are apart.
+    """
+    sets = _dependencies(columns, width)
+    places = ((row, column) for row, slot in enumerate(outputs) for column in _members(sets[slot]))
+    return _sparsity(places, (len(outputs), width))
+
+
+def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
+    """The pattern of the second derivative of ``output`` in the first ``width`` slots, symmetric.
+
+    A pass up for the dependencies and one down, over what the output depends on; a pair of sets
+    costs as many unions as the smaller one has members.
+    """
+    sets = _dependencies(columns, width)
+    interacting = [_NONE] * width
+    seen = set()
+    for pair in _interactions(columns, sets, output):
+        if pair not in seen:
+            seen.add(pair)
+            few, many = sorted(pair, key=lambda members: members[1].bit_count())
+            for member in _members(few):
+                interacting[member] = _union(interacting[member], many)
+    half = {(row, column) for row in range(width) for column in _members(interacting[row])}
+    return _sparsity(sorted(half | {(column, row) for row, column in half}), (width, width))
+
+
+def _sparsity(places: Iterable[tuple[int, int]], shape: tuple[int, int]) -> Sparsity:
+    listed = list(places)
+    return Sparsity(tuple(row for row, _ in listed), tuple(column for _, column in listed), shape)
+
+
+def _dependencies(columns: Columns, width: int) -> list[Inputs]:
+    """For every slot the inputs whose derivatives reach it."""
+    sets = [(slot, 1) for slot in range(width)] + [_NONE] * (len(columns) - width)
+    for slot in range(width, len(columns)):
+        operands = columns.operands(slot)
+        if operands:
+            row = columns.row(slot)
+            passing = (sets[operands[index]] for index in _passing(row, len(operands)))
+            sets[slot] = reduce(_union, passing, _NONE)
+    return sets
+
+
+def _interactions(
+    columns: Columns, sets: Sequence[Inputs], output: int
+) -> Iterator[tuple[Inputs, Inputs]]:
+    """Pairs of sets, each member of one of which interacts with each of the other."""
+    live = bytearray(len(columns))
+    live[output] = True
+    for slot in range(output, -1, -1):
+        if not live[slot] or not sets[slot][1]:
+            continue
+        row, operands = columns.row(slot), columns.operands(slot)
+        for index in _passing(row, len(operands)):
+            live[operands[index]] = True
+        for index, read in _reading(row, len(operands), columns.static(slot)):
+            one = sets[operands[index]]
+            other = reduce(_union, (sets[operands[place]] for place in read), _NONE)
+            if one[1] and other[1]:
+                yield (one, other) if one <= other else (other, one)
+
+
+@cache
+def _passing(row: Primitive, count: int) -> tuple[int, ...]:
+    """The operands that the row is not flat in."""
+    if not isinstance(row.partials, tuple):
+        return tuple(range(count))
+    return tuple(index for index, partial in enumerate(row.partials) if partial is not None)
+
+
+def _reading(
+    row: Primitive, count: int, static: tuple[object, ...]
+) -> Sequence[tuple[int, tuple[int, ...]]]:
+    """The operands whose partials are no constants, each with the operands its partial reads."""
+    static_of = _Static(static)
+    return _readings(row, count, static_of)
