@@ -78,7 +78,7 @@ def differentiate(
 
     With ``has_aux`` the value is the pair that ``f`` returned.
     """
-    traced = trace(f, x, data)
+    traced = trace(f, x, data, blocks=True)
     output = scalar_of_pair(f, traced) if has_aux else scalar(f, traced)
     bars = pull(traced, {output: 1.0})
     gradient = build(traced.parameters, (0.0 if bar is None else bar for bar in bars))

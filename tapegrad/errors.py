@@ -7,6 +7,8 @@
     ├── TracedNumberError (TypeError)     a traced number stands where only a plain one will do
     ├── RecordingError (RuntimeError)     a traced number outside the recording it belongs to
     ├── GuardError (RuntimeError)         a replay would take a branch that was not recorded
+    ├── ConvergenceError (RuntimeError)   an equation for which no solution was found
+    ├── PrimitiveError (ValueError)       a custom rule that is wrong, or lacks what is asked of it
     ├── TapeError (ValueError)            entries that do not form a tape
     └── DrawingError (RuntimeError)       a picture that cannot be rendered here
 
@@ -16,11 +18,13 @@ do.
 """
 
 __all__ = [
+    "ConvergenceError",
     "DrawingError",
     "GuardError",
     "InputError",
     "InputRangeError",
     "OutputError",
+    "PrimitiveError",
     "RecordingError",
     "TapeError",
     "TapegradError",
@@ -73,6 +77,22 @@ class GuardError(TapegradError, RuntimeError):
 
     Fails: ``record(abs_by_if)(2.0).replay(-2.0)``. Mended: ``record(abs_by_if)(-2.0)``, or
     ``where`` in the model.
+    """
+
+
+class ConvergenceError(TapegradError, RuntimeError):
+    """``root`` found no simple solution from where it started.
+
+    Fails: ``root(f, 1.0)`` where ``f(x)`` is ``x * x + 1.0``. Mended: an equation that has a
+    solution, or a start nearer to it.
+    """
+
+
+class PrimitiveError(TapegradError, ValueError):
+    """A custom rule is wrong, or lacks the derivative that is asked of it; the message names it.
+
+    Fails: ``@primitive(partials=lambda y, x: -math.cos(x), at=[0.5])`` on a sine. Mended:
+    ``partials=lambda y, x: math.cos(x)``.
     """
 
 

@@ -31,14 +31,14 @@ from mypy.types import (
     get_proper_type,
 )
 
-__all__ = ["TapegradPlugin", "plugin"]
+__all__ = ["plugin"]
 
-TRACE: Final = ErrorCode("tapegrad-trace", "A model that cannot be traced", "tapegrad")
-TRACED: Final = "tapegrad.recording.Var"
+_TRACE: Final = ErrorCode("tapegrad-trace", "A model that cannot be traced", "tapegrad")
+_TRACED: Final = "tapegrad.recording.Var"
 _MODULE: Final = "tapegrad.transforms"
 
 
-class TapegradPlugin(Plugin):
+class _Hooked(Plugin):
     """The hooks of the four transforms."""
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
@@ -46,9 +46,9 @@ class TapegradPlugin(Plugin):
         return _HOOKS.get(fullname)
 
 
-def plugin(version: str) -> type[TapegradPlugin]:
+def plugin(version: str) -> type[object]:
     """Where mypy enters; ``version`` is mypy's own."""
-    return TapegradPlugin
+    return _Hooked
 
 
 def _grad(context: FunctionContext) -> Type:
@@ -96,7 +96,7 @@ def _require(
         problem = f'"{name}" does not return Real: its gradient would be zero'
     else:
         return
-    context.api.fail(problem, context.context, code=TRACE)
+    context.api.fail(problem, context.context, code=_TRACE)
 
 
 def _by_name(context: FunctionContext) -> Type:
@@ -139,7 +139,7 @@ class _MentionsTraced(TypeQuery[bool]):
         return self.query_types([*t.values, t.upper_bound])
 
     def visit_instance(self, t: Instance) -> bool:
-        if t.type.fullname == TRACED or self.query_types(list(t.args)):
+        if t.type.fullname == _TRACED or self.query_types(list(t.args)):
             return True
         if t.type.fullname in self.classes:
             return False

@@ -15,11 +15,12 @@ __all__ = ["INTERNAL", "Mark", "Site", "here", "mark", "resolve", "site", "user_
 INTERNAL: Final = frozenset(
     f"tapegrad.{module}"
     for module in (
-        "calls", "checks", "choice", "custom", "floats", "gammas", "interpret.dot",
-        "interpret.forward", "interpret.replay", "interpret.reverse", "interpret.second",
-        "interpret.simplify", "interpret.sparsity", "interpret.table", "interpret.taylor",
-        "labels", "linear", "matrices", "math", "ops", "positions", "primitive", "recording",
-        "series", "special", "spelling", "structure", "tape", "transforms",
+        "calls", "checkpointing", "checks", "choice", "custom", "differences", "floats", "gammas",
+        "implicit", "interpret.dot", "interpret.forward", "interpret.replay", "interpret.reverse",
+        "interpret.second", "interpret.simplify", "interpret.sparsity", "interpret.table",
+        "interpret.taylor", "labels", "linear", "math", "matrices", "ops", "positions",
+        "primitive", "recording", "series", "special", "spelling", "structure", "tape",
+        "transforms",
     )
 )  # fmt: skip
 """The modules whose frames stand between the user's line and the recorder."""

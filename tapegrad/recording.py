@@ -8,11 +8,13 @@ value, which is a float or, in a recording inside another one, a ``Var`` of the 
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter
 from threading import get_ident
+from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -34,13 +36,9 @@ from tapegrad.structure import (
     flatten,
     join,
     named,
-    paths,
     traced_leaves,
 )
 from tapegrad.tape import Columns, Scope
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = [
     "Condition", "Real", "Recorder", "Scalar", "Trace", "Var", "condition", "promote",
@@ -59,12 +57,13 @@ class Recorder:
     """Takes down one call of one function, entry by entry."""
 
     __slots__ = (
-        "codes", "guards", "holds_gradient", "labels", "left", "marks", "opened", "outers",
-        "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table", "thread",
+        "blocks", "codes", "guards", "holds_gradient", "labels", "left", "marks", "opened",
+        "outers", "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table", "thread",
         "values",
     )  # fmt: skip
 
-    def __init__(self, *, positions: bool) -> None:
+    def __init__(self, *, positions: bool, blocks: bool = False) -> None:
+        self.blocks = blocks
         self.serial = next(_serials)
         self.thread = get_ident()
         self.opened = mark()
@@ -170,8 +169,12 @@ class Recorder:
     ) -> tuple[int, int]:
         """What stands for the operands in the two columns."""
         if row.is_pooled:
+            start = len(self.pool)
             self.pool += slots
-            return len(self.pool) - len(slots), len(slots)
+            if static:
+                self.statics += static
+                self.pool.append(len(self.statics) - 1)
+            return start, len(slots)
         if static:
             self.statics += static
             return slots[0], len(self.statics) - 1
@@ -511,11 +514,13 @@ _UFUNCS: Final[Mapping[str, Primitive]] = {
 
 
 def _ufunc(
-    ufunc: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: Mapping[str, object]
+    ufunc: Callable[..., object],
+    method: str,
+    inputs: tuple[object, ...],
+    kwargs: Mapping[str, object],
 ) -> object:
     """What numpy's function of that name is on traced numbers; arrays go element by element."""
-    import numpy as np
-
+    np = _numpy()
     row = _UFUNCS.get(ufunc.__name__)
     if row is None or method != "__call__" or kwargs:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
@@ -531,12 +536,16 @@ def _ufunc(
 
 def _as_objects(value: object) -> object:
     """An array of objects: a traced number alone would ask for this function again."""
-    import numpy as np
-
+    np = _numpy()
     array = np.empty((), dtype=object) if isinstance(value, Var) else np.asarray(value, object)
     if isinstance(value, Var):
         array[()] = value
-    return array
+    return cast(object, array)
+
+
+def _numpy() -> ModuleType:
+    """The module that has called; imported by name, it would cost every user's mypy a second."""
+    return sys.modules["numpy"]
 
 
 def _element(row: Primitive, *values: object) -> object:
@@ -556,19 +565,18 @@ _COMPARISONS = frozenset((ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne))
 @final
 @attrs.frozen(eq=False)
 class Trace:
-    """One recorded call: the entries, and where the arguments and the result stand in them."""
+    """One recorded call: the entries, and where the arguments and the result stand in them.
+
+    The differentiated argument has the first ``width`` slots.
+    """
 
     recorder: Recorder
     columns: Columns
+    width: int
     parameters: Structure
     data: Structure
     result: Structure
     outputs: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        """How many slots the differentiated argument has; they are the first ones."""
-        return len(paths(self.parameters))
 
 
 def trace(
@@ -577,16 +585,19 @@ def trace(
     data: Mapping[int | str, object],
     *,
     positions: bool = False,
+    blocks: bool = False,
 ) -> Trace:
     """Call ``f`` on traced numbers and take down what it does.
 
     ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
+    ``blocks`` lets a checkpoint take its inside down as one entry, which the reverse sweep alone
+    can read.
 
     Raises:
         InputError: when an argument holds something that cannot be an input.
         OutputError: when what ``f`` returns holds a condition.
     """
-    recorder = Recorder(positions=positions)
+    recorder = Recorder(positions=positions, blocks=blocks)
     if type(x) is dict:
         require_keys(f, x)
     try:
@@ -601,7 +612,7 @@ def trace(
         result, leaves = flatten(returned, Role.RESULT, lambda keys: f"the result {join(keys)}")
         _refuse_conditions(result, ())
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
-        return Trace(recorder, recorder.columns(), parameters, rest, result, outputs)
+        return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
     finally:
         recorder.close()
 

@@ -327,7 +327,7 @@ def _pow_slope(x: float, b: float) -> float:
         root = ieee_pow(x, 0.5 * c)
         slope = b * root * root
     # Beyond a half x or b is infinite, or the power is 0 or inf in any case.
-    return slope + slope * carry if abs(carry) < 0.5 else slope
+    return slope + slope * carry if abs(carry) < 0.5 and math.isfinite(slope) else slope
 
 
 def pow_dy(x: float, b: float) -> float:

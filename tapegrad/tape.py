@@ -49,11 +49,12 @@ if TYPE_CHECKING:
 
     import graphviz
 
+    from tapegrad.interpret.sparsity import Sparsity
     from tapegrad.recording import Var
 
 __all__ = [
-    "Apply", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Simplified", "Tape",
-    "freeze_values",
+    "Apply", "Block", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Simplified",
+    "Tape", "freeze_values",
 ]  # fmt: skip
 
 A = TypeVar("A")
@@ -336,6 +337,31 @@ class Tape(Generic[A, P, R_co]):
             )
         bars = self.cotangents()
         return cast(A, build(self.parameters, (0.0 if bar is None else bar for bar in bars)))
+
+    def jacobian_sparsity(self) -> Sparsity:
+        """Where the derivative of the outputs in the first argument's numbers can be not zero.
+
+        A pattern of this program, whatever the inputs are, as long as its guards hold.
+        """
+        from tapegrad.interpret.sparsity import jacobian_sparsity
+
+        return jacobian_sparsity(self.columns.thawed(), len(paths(self.parameters)), self.outputs)
+
+    def hessian_sparsity(self) -> Sparsity:
+        """Where the second derivative of the one output can be not zero; a symmetric pattern.
+
+        Raises:
+            OutputError: when the tape has not exactly one output.
+        """
+        from tapegrad.interpret.sparsity import hessian_sparsity
+
+        if len(self.outputs) != 1:
+            raise OutputError(
+                f"this tape has {len(self.outputs)} outputs, and a Hessian needs one: "
+                "record a function that returns one number"
+            )
+        width = len(paths(self.parameters))
+        return hessian_sparsity(self.columns.thawed(), width, self.outputs[0])
 
     def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R_co]:
         """The same program at other inputs, as a new tape; data not given stays as recorded.

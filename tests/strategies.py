@@ -121,7 +121,7 @@ ROUGH: tuple[Callable[[Number, Number, Number], Number], ...] = (
     lambda a, b, c: sorted([a, b, c])[1],
     lambda a, b, c: math.floor(a) + b,
     lambda a, b, c: math.fmod(a, 1.5),
-    lambda a, b, c: math.copysign(a, b),
+    lambda a, b, c: math.copysign(a, tg.where(math.isnan(b), 1.0, b)),
     lambda a, b, c: math.log(a),
     lambda a, b, c: math.sqrt(a),
     lambda a, b, c: math.exp(a),

@@ -67,7 +67,8 @@ point: Any = Point
 circle: Any = Circle
 """The classes, for what a checker would not let into them."""
 REAL: Any = Real
-"""The annotation, for classes that are made here."""
+QUOTED: Any = "Line[Real]"
+"""Annotations for classes that are made here."""
 
 
 def total(value: Any) -> Any:
@@ -248,8 +249,8 @@ class TestFields:
             "Real",
             "tg.Real",
             "tuple[Real, ...]",
-            list["Line[Real]"],
-            list[ForwardRef("Real")],  # type: ignore[misc]  # as Optional["Real"] keeps it
+            list[QUOTED],
+            ForwardRef("Real"),
         ],
         ids=repr,
     )

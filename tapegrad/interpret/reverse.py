@@ -10,14 +10,15 @@ derivative is stated twice. On traced numbers the same partials are called, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import count
 from textwrap import indent
 from typing import TypeAlias, cast
 
 from tapegrad.primitive import Operand, Primitive, Symbol, Table
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
-from tapegrad.tape import Columns
+from tapegrad.tape import Block, Columns
 
 __all__ = ["cotangents", "sweep_source"]
 
@@ -47,11 +48,37 @@ def cotangents(
 def _contribute(columns: Columns, slot: int, bar: float, bars: list[float | None]) -> None:
     """What the entry of any row hands to its operands, on floats."""
     row, arguments = columns.row(slot), columns.arguments(slot)
+    if row.has_static and isinstance(arguments[-1], Block):
+        inside, places = _reopened(columns, slot, arguments[-1])
+        inner = _column(len(inside), places, bars)
+        _compiled(inside.table.base or inside.table)(inside, inner, len(inside) - 1)
+        for place, operand in enumerate(columns.operands(slot)):
+            bars[operand] = cast("float | None", inner[place])
+        return
     for index, operand in enumerate(columns.operands(slot)):
         partial = row.partial(index, columns.values[slot], *arguments)
         if partial is not None:
             share, sum_ = bar * cast(float, partial), bars[operand]
             bars[operand] = share if sum_ is None else sum_ + share
+
+
+def _reopened(columns: Columns, slot: int, block: Block) -> tuple[Columns, dict[int, int]]:
+    """The entries that a block stands for, and where its operands and results stand outside.
+
+    The operands' cotangents are added to inside, and not after it: so all additions are those of
+    the program without the block, in the same order.
+    """
+    operands = columns.operands(slot)
+    inside, results = block.again([cast(float, columns.values[operand]) for operand in operands])
+    return inside, {**dict(enumerate(operands)), **dict(zip(results, count(slot + 1)))}
+
+
+def _column(length: int, places: Mapping[int, int], bars: Sequence[Operand | None]) -> Bars:
+    """The cotangents inside a block that have arrived from outside."""
+    inner: Bars = [None] * length
+    for place, other in places.items():
+        inner[place] = bars[other]
+    return inner
 
 
 class _Recorded:
@@ -71,8 +98,10 @@ class _Recorded:
         self.bars = bars
         self.conditions: dict[int, Operand] = {}
 
-    def sweep(self, start: int, visit: Callable[[int], None] | None) -> None:
-        for slot in range(start, -1, -1):
+    def sweep(
+        self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0
+    ) -> None:
+        for slot in range(start, stop - 1, -1):
             bar = self.bars[slot]
             if bar is None:
                 continue
@@ -90,10 +119,27 @@ class _Recorded:
         """Hand the products of a cotangent and the partials to the operands."""
         columns, condition = self.columns, self.conditions.get(slot)
         row, arguments = columns.row(slot), columns.arguments(slot)
+        if row.has_static and isinstance(arguments[-1], Block):
+            self.reopen(slot, arguments[-1])
+            return
         for index, operand in enumerate(columns.operands(slot)):
             partial = row.partial(index, columns.values[slot], *arguments)
             if partial is not None:
                 self.accumulate(operand, self.product(bar, partial, condition), condition)
+
+    def reopen(self, slot: int, block: Block) -> None:
+        """Sweep the entries that a block stands for, conditions included."""
+        columns, places = _reopened(self.columns, slot, block)
+        inside = _Recorded(columns, _column(len(columns), places, self.bars))
+        for place, other in places.items():
+            if other in self.conditions:
+                inside.conditions[place] = self.conditions.pop(other)
+        operands = self.columns.operands(slot)
+        inside.sweep(len(columns) - 1, stop=len(operands))
+        for place, operand in enumerate(operands):
+            self.bars[operand] = inside.bars[place]
+            if place in inside.conditions:
+                self.conditions[operand] = inside.conditions[place]
 
     def product(self, bar: Operand, partial: Operand, condition: Operand | None) -> Operand:
         """A share; one that is the cotangent itself is -0.0 already where it is absent."""

@@ -110,7 +110,7 @@ class _Rewriting:
             return self.product(operands[0], int(static[0]))
         left, right = self.old.left[slot], self.old.right[slot]
         if row.is_pooled:
-            left, right = len(self.new.pool), len(operands)
+            left, right = self.old.static_at(slot), len(operands)
         elif operands:
             left, right = operands[0], operands[1] if len(operands) > 1 else right
         return self.entry(row, operands, static, left, right)
@@ -136,7 +136,9 @@ class _Rewriting:
         if row.name != "guard" and (known := self.find(key)) is not None:
             return known
         if row.is_pooled:
-            cast("list[int]", self.new.pool).extend(operands)
+            pooled = (*operands, left) if static else operands
+            left = len(self.new.pool)
+            cast("list[int]", self.new.pool).extend(pooled)
         values = [self.new.values[operand] for operand in operands]
         self.known[key] = self.write(
             row, left, right, row(*values, *cast("tuple[float, ...]", static))
@@ -188,6 +190,7 @@ def _compacted(columns: Columns, kept: Sequence[int], slots: dict[int, int]) -> 
         row, left, right = columns.row(slot), columns.left[slot], columns.right[slot]
         operands = [slots[operand] for operand in columns.operands(slot)]
         if row.is_pooled:
+            operands += [columns.static_at(slot)] * row.has_static
             left = len(small.pool)
             cast("list[int]", small.pool).extend(operands)
         elif operands:

@@ -13,8 +13,10 @@ selects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, reduce
+from itertools import chain, repeat
+from operator import or_
 from typing import Final, TypeAlias, final
 
 import attrs
@@ -56,10 +58,9 @@ class Sparsity:
             lines[row].append(column)
         return lines
 
-    def transposed(self) -> Sparsity:
-        """The pattern of the transposed matrix."""
-        places = sorted(zip(self.columns, self.rows, strict=True))
-        return _sparsity(places, (self.shape[1], self.shape[0]))
+    def by_column(self) -> list[list[int]]:
+        """For each column its rows, in order."""
+        return _transposed(self.by_row(), self.shape[1])
 
 
 def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> Sparsity:
@@ -68,8 +69,7 @@ def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> S
     One pass; an entry costs one union, of as many bits as its inputs are apart.
     """
     sets = _dependencies(columns, width)
-    places = ((row, column) for row, slot in enumerate(outputs) for column in _members(sets[slot]))
-    return _sparsity(places, (len(outputs), width))
+    return _sparsity([list(_members(sets[slot])) for slot in outputs], width)
 
 
 def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
@@ -87,13 +87,25 @@ def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
             few, many = sorted(pair, key=lambda members: members[1].bit_count())
             for member in _members(few):
                 interacting[member] = _union(interacting[member], many)
-    half = {(row, column) for row in range(width) for column in _members(interacting[row])}
-    return _sparsity(sorted(half | {(column, row) for row, column in half}), (width, width))
+    half = [list(_members(members)) for members in interacting]
+    other_half = _transposed(half, width)
+    lines = [sorted({*one, *other}) for one, other in zip(half, other_half, strict=True)]
+    return _sparsity(lines, width)
 
 
-def _sparsity(places: Iterable[tuple[int, int]], shape: tuple[int, int]) -> Sparsity:
-    listed = list(places)
-    return Sparsity(tuple(row for row, _ in listed), tuple(column for _, column in listed), shape)
+def _sparsity(lines: Sequence[Sequence[int]], width: int) -> Sparsity:
+    """The pattern with these columns in each row."""
+    rows = chain.from_iterable(repeat(row, len(line)) for row, line in enumerate(lines))
+    return Sparsity(tuple(rows), tuple(chain.from_iterable(lines)), (len(lines), width))
+
+
+def _transposed(lines: Sequence[Sequence[int]], width: int) -> list[list[int]]:
+    """For each column its rows, in order."""
+    turned: list[list[int]] = [[] for _ in range(width)]
+    for row, line in enumerate(lines):
+        for column in line:
+            turned[column].append(row)
+    return turned
 
 
 def _dependencies(columns: Columns, width: int) -> list[Inputs]:
@@ -120,9 +132,11 @@ def _interactions(
         row, operands = columns.row(slot), columns.operands(slot)
         for index in _passing(row, len(operands)):
             live[operands[index]] = True
-        for index, read in _reading(row, len(operands), columns.static(slot)):
-            one = sets[operands[index]]
-            other = reduce(_union, (sets[operands[place]] for place in read), _NONE)
+        for indices, read in _reading(row, len(operands)):
+            one, other = (
+                reduce(_union, (sets[operands[place]] for place in places), _NONE)
+                for places in (indices, read)
+            )
             if one[1] and other[1]:
                 yield (one, other) if one <= other else (other, one)
 
@@ -135,9 +149,55 @@ def _passing(row: Primitive, count: int) -> tuple[int, ...]:
     return tuple(index for index, partial in enumerate(row.partials) if partial is not None)
 
 
-def _reading(
-    row: Primitive, count: int, static: tuple[object, ...]
-) -> Sequence[tuple[int, tuple[int, ...]]]:
-    """The operands whose partials are no constants, each with the operands its partial reads."""
-    static_of = _Static(static)
-    return _readings(row, count, static_of)
+@cache
+def _reading(row: Primitive, count: int) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+    """Operands whose partials read operands, together where they read the same ones."""
+    passing = _passing(row, count)
+    result = _Made(sum(1 << index for index in passing))
+    symbols = [_Made(result.read & 1 << index) for index in range(count)]
+    symbols += [_Made(0)] * row.has_static
+    found: dict[int, list[int]] = {}
+    for index in passing:
+        read = _read(row.partial(index, result, *symbols))
+        if read:
+            found.setdefault(read, []).append(index)
+    return tuple((tuple(indices), tuple(_members((0, read)))) for read, indices in found.items())
+
+
+@final
+@attrs.frozen
+class _Made(Traced):
+    """Stands for a number by the operands that it varies with, as bits."""
+
+    read: int
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Made:
+        passing = _passing(row, len(operands) - row.has_static)
+        return _Made(reduce(or_, (_read(operands[index]) for index in passing), 0))
+
+
+def _read(operand: Operand | None) -> int:
+    return operand.read if isinstance(operand, _Made) else 0
+
+
+def _union(one: Inputs, other: Inputs) -> Inputs:
+    """The union; one of the two sets itself where it holds the other."""
+    (low, bits), (start, more) = one, other
+    if not more or one is other:
+        return one
+    if not bits:
+        return other
+    if start < low:
+        return _union(other, one)
+    both = bits | more << (start - low)
+    return one if both == bits else (low, both)
+
+
+def _members(inputs: Inputs) -> Iterator[int]:
+    """The inputs of a set, in order."""
+    low, bits = inputs
+    text = bin(bits)[:1:-1]
+    place = text.find("1")
+    while place >= 0:
+        yield low + place
+        place = text.find("1", place + 1)

@@ -67,7 +67,7 @@ assert assert_type(smooth(4.0, 5.0), float) == 4.0
 
 def as_they_are(x: Real, xs: list[Real]) -> Real:
     """Spellings of Python's that need no other."""
-    return math.fabs(x) + x**2 + x**-1 + max(xs) + sorted(xs)[0] - (-x) if x <= 1.0 else x * 2
+    return math.fabs(x) + x**2 + x**-1 + max(xs) + min(xs) - (-x) if x <= 1.0 else x * 2
 
 
 assert assert_type(grad(as_they_are)(0.5, [1.0]), float) == 1.0 + 1.0 - 4.0 + 1.0
