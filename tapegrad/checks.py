@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import cast, get_origin, get_type_hints, is_typeddict
 from weakref import WeakKeyDictionary
 
@@ -86,11 +87,13 @@ def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
 def _expected(f: Callable[..., object]) -> _Expected:
     """The first parameter and its ``TypedDict``, if its annotation is one."""
     function = cast(Callable[..., object], getattr(f, "__func__", f))
-    if not inspect.isfunction(function):
+    if type(function) is not FunctionType:
         return None
-    if function not in _EXPECTED:
+    try:
+        return _EXPECTED[function]
+    except KeyError:
         _EXPECTED[function] = _first_typed_dict(f)
-    return _EXPECTED[function]
+        return _EXPECTED[function]
 
 
 def _first_typed_dict(f: Callable[..., object]) -> _Expected:

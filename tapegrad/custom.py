@@ -22,23 +22,6 @@ from tapegrad.structure import as_number, describe
 if TYPE_CHECKING:
     from tapegrad.signatures import Binary, Unary
 
-    class UnaryRule(Unary, Checked, Protocol):
-        """A rule for a function of one number."""
-
-    class BinaryRule(Binary, Checked, Protocol):
-        """A rule for a function of two numbers, either of which may be traced."""
-
-    class AnyRule(Checked, Protocol):
-        """A rule for a function of more."""
-
-        @overload
-        def __call__(self, x: Real, /, *xs: float) -> Real: ...
-        @overload
-        def __call__(self, *xs: Real) -> Real: ...
-        @overload
-        def __call__(self, *xs: float | Var) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
-
-
 __all__ = ["Check", "Checked", "Rule", "Slope", "lifted", "primitive"]
 
 Slope: TypeAlias = float | Callable[..., float | Var] | None
@@ -85,6 +68,25 @@ _OUTCOMES: Final = {
 }
 
 
+if TYPE_CHECKING:
+
+    class UnaryRule(Unary, Checked, Protocol):
+        """A rule for a function of one number."""
+
+    class BinaryRule(Binary, Checked, Protocol):
+        """A rule for a function of two numbers, either of which may be traced."""
+
+    class AnyRule(Checked, Protocol):
+        """A rule for a function of more."""
+
+        @overload
+        def __call__(self, x: Real, /, *xs: float) -> Real: ...
+        @overload
+        def __call__(self, *xs: Real) -> Real: ...
+        @overload
+        def __call__(self, *xs: float | Var) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
+
+
 @overload
 def primitive(
     *, partials: Callable[..., float | Var], at: Iterable[float]
@@ -99,7 +101,9 @@ def primitive(
 ) -> Callable[[Callable[[float, float], float]], BinaryRule]: ...
 @overload
 def primitive(
-    *, partials: tuple[Slope, ...], at: Iterable[tuple[float, ...]]
+    *,
+    partials: tuple[Slope, Slope, Slope, *tuple[Slope, ...]],
+    at: Iterable[tuple[float, ...]],
 ) -> Callable[[Callable[..., float]], AnyRule]: ...
 def primitive(
     *,
@@ -126,16 +130,16 @@ def primitive(
         OutputError: when the function returns anything but a number.
 
     >>> from tapegrad import grad, math
-    >>> @primitive(partials=lambda y, x: y / (x * (1.0 + y)), at=[0.5, 2.0])
+    >>> @primitive(partials=lambda y, x: y / (x * (1.0 + y)), at=[0.5])
     ... def lambert_w(x: float) -> float:
     ...     w = math.log1p(x)
     ...     for _ in range(30):
     ...         w -= (w * math.exp(w) - x) / (math.exp(w) * (1.0 + w))
     ...     return w
     >>> lambert_w(1.0), grad(lambert_w)(1.0)
-    (0.5671432904097838, 0.36189625139489026)
+    (0.5671432904097838, 0.36189625663488917)
     >>> lambert_w.checked[0]
-    <partial in x at (0.5,) agrees: 0.5197440893337564>
+    <partial in x at (0.5) agrees: 0.5204186421068739>
     """
     slopes = partials if isinstance(partials, tuple) else (partials,)
     points = [point if isinstance(point, tuple) else (point,) for point in at]
@@ -168,6 +172,7 @@ class Rule:
         )
 
     def __call__(self, *xs: float | Var, **named: float | Var) -> float | Var:
+        """The function on these numbers: an entry, where one of them is traced."""
         if named:
             xs = bind(self._f, inspect.signature(self._f), xs, named).args
         return cast("float | Var", self.row(*self._numbers(xs)))
@@ -209,9 +214,7 @@ class Rule:
         y: object = self._f(*xs)
         number = as_number(y)
         if number is None:
-            raise OutputError(
-                f"{self.__name__} ({here()}) returned {describe(y)}: return a float"
-            )
+            raise OutputError(f"{self.__name__} ({here()}) returned {describe(y)}: return a float")
         return number
 
     def _partial(self, index: int, slope: Slope) -> Partial:
@@ -221,20 +224,21 @@ class Rule:
 
         def partial(y: Operand, *xs: Operand) -> Operand:
             try:
-                found = promote(lifted(slope, y, *xs))
+                found = lifted(slope, y, *xs)
             except TypeError as misfit:
                 raise self._missing(index, y, *xs) from misfit
             return self._found(index, found)
 
         return partial
 
-    def _found(self, index: int, found: Operand | None) -> Operand:
-        if found is None:
+    def _found(self, index: int, found: object) -> Operand:
+        number = found if isinstance(found, Traced) else as_number(found)
+        if number is None:
             raise PrimitiveError(
-                f"the partial of {self.__name__} in {self._operands[index]} ({here()}) "
-                "returned something else than a number: return one"
+                f"the partial of {self.__name__} in {self._operands[index]} ({here()}) returned "
+                f"{describe(found)}: return a number"
             )
-        return found
+        return number
 
     def _missing(self, index: int, *numbers: Operand) -> TypeError | PrimitiveError:
         """What to say of a partial that does not take what it is given."""
@@ -263,8 +267,8 @@ class Rule:
                 f"{slope!r}, and differences give {found.value!r} with an error of "
                 f"{found.error:.1g} ({here()}): mend the partial"
             )
-        outcome: Literal["agrees", "not decided"]
-        outcome = "agrees" if found.error <= _DECIDED * size else "not decided"
+        is_decided = found.error <= _DECIDED * size or (partial is None and found.value == 0.0)
+        outcome: Literal["agrees", "not decided"] = "agrees" if is_decided else "not decided"
         return Check(self._operands[index], xs, slope, found.value, found.error, outcome)
 
     def __repr__(self) -> str:

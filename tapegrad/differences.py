@@ -100,8 +100,7 @@ def _noise(quotients: Sequence[_Quotient]) -> float:
 
 
 def _extrapolated(quotients: Sequence[_Quotient], size: float) -> Iterator[Difference]:
-    noise = _noise(quotients)
-    floor = noise + (2.0**-52 * size if noise else 0.0)
+    floor = _noise(quotients) + 2.0**-52 * size
     above: list[float] = []
     for quotient in quotients:
         row = [quotient.slope]

@@ -38,7 +38,7 @@ def vjp(
     >>> value, pullback((1.0, 10.0))
     ((6.0, 1.0), (12.0, -7.0))
     """
-    traced = trace(f, x, gathered(args, kwargs))
+    traced = trace(f, x, gathered(args, kwargs), blocks=True)
 
     def pullback(y_bar: R) -> A:
         seeds = _seeds(traced.result, traced.outputs, y_bar, "the cotangent")

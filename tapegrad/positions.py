@@ -10,20 +10,10 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-__all__ = ["INTERNAL", "Mark", "Site", "here", "mark", "resolve", "site", "user_frame"]
+__all__ = ["Mark", "Site", "here", "mark", "resolve", "site", "user_frame"]
 
-INTERNAL: Final = frozenset(
-    f"tapegrad.{module}"
-    for module in (
-        "calls", "checkpointing", "checks", "choice", "custom", "differences", "floats", "gammas",
-        "implicit", "interpret.dot", "interpret.forward", "interpret.replay", "interpret.reverse",
-        "interpret.second", "interpret.simplify", "interpret.sparsity", "interpret.table",
-        "interpret.taylor", "labels", "linear", "math", "matrices", "ops", "positions",
-        "primitive", "recording", "series", "special", "spelling", "structure", "tape",
-        "transforms",
-    )
-)  # fmt: skip
-"""The modules whose frames stand between the user's line and the recorder."""
+_ENTRANCES: Final = frozenset(("tapegrad.__main__", "tapegrad.demo"))
+"""The modules of the package that call it as a user does."""
 
 Mark: TypeAlias = tuple[CodeType, int]
 """A code object and an instruction offset: all that is taken down while recording."""
@@ -45,9 +35,13 @@ class Site:
 def user_frame() -> FrameType:
     """The innermost frame that is not tapegrad's own."""
     frame = sys._getframe(1)
-    while frame.f_globals.get("__name__") in INTERNAL and frame.f_back is not None:
+    while _is_ours(str(frame.f_globals.get("__name__"))) and frame.f_back is not None:
         frame = frame.f_back
     return frame
+
+
+def _is_ours(module: str) -> bool:
+    return module.startswith("tapegrad.") and module not in _ENTRANCES
 
 
 def mark() -> Mark:

@@ -23,7 +23,7 @@ from tapegrad import ops
 from tapegrad.checks import require_keys, require_signature
 from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
 from tapegrad.positions import Mark, here, mark, site
-from tapegrad.primitive import Operand, Primitive, Traced, primal
+from tapegrad.primitive import Operand, Primitive, Table, Traced, primal
 from tapegrad.structure import (
     Branch,
     Keys,
@@ -58,16 +58,16 @@ class Recorder:
 
     __slots__ = (
         "blocks", "codes", "guards", "holds_gradient", "labels", "left", "marks", "opened",
-        "outers", "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table", "thread",
-        "values",
+        "outers", "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table",
+        "thread", "values",
     )  # fmt: skip
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
-        self.blocks = blocks
-        self.serial = next(_serials)
-        self.thread = get_ident()
-        self.opened = mark()
-        self.table = ops.TABLE
+        self.blocks: bool = blocks
+        self.serial: int = next(_serials)
+        self.thread: int = get_ident()
+        self.opened: Mark = mark()
+        self.table: Table = ops.TABLE
         self.codes: list[int] = []
         self.left: list[int] = []
         self.right: list[int] = []
@@ -78,7 +78,7 @@ class Recorder:
         self.marks: list[Mark | None] | None = [] if positions else None
         self.guards: dict[int, Mark] = {}
         self.pinned: Mark | None = None
-        self.holds_gradient = False
+        self.holds_gradient: bool = False
         self.labels: dict[int, str] = {}
         self.scopes: list[Scope] = []
         self.scope: int | None = None

@@ -134,16 +134,30 @@ def traced_leaves(value: object) -> Iterator[Traced]:
         yield from traced_leaves(child)
 
 
-def misfit(expected: Structure, given: Structure) -> Keys | None:
-    """The keys of the first place where two structures differ, or None; static values may."""
+def misfit(expected: Structure, given: Structure, *, statics: bool = False) -> Keys | None:
+    """The keys of the first place where two structures differ, or None.
+
+    Static values may differ unless ``statics`` are to be the same.
+    """
     if not (isinstance(expected, Branch) and isinstance(given, Branch)):
-        return None if type(expected) is type(given) else ()
+        same = type(expected) is type(given) and not (statics and _differ(expected, given))
+        return None if same else ()
     if (expected.kind, expected.keys) != (given.kind, given.keys):
         return ()
     for key, part, other in zip(expected.keys, expected.children, given.children, strict=True):
-        if (path := misfit(part, other)) is not None:
+        if (path := misfit(part, other, statics=statics)) is not None:
             return (key, *path)
     return None
+
+
+def _differ(expected: Structure, given: Structure) -> bool:
+    """Whether static values differ; those that cannot tell (arrays) do, unless they are one."""
+    if not (isinstance(expected, Static) and isinstance(given, Static)):
+        return False
+    try:
+        return expected.value is not given.value and bool(expected.value != given.value)
+    except ValueError:
+        return True
 
 
 def _split(value: object, role: Role, leaves: list[Operand]) -> Structure:

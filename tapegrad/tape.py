@@ -27,7 +27,7 @@ from typing import (
 import attrs
 
 from tapegrad.errors import InputError, OutputError, TapeError
-from tapegrad.positions import Site
+from tapegrad.positions import Site, here
 from tapegrad.primitive import Operand, Primitive, Table, primal
 from tapegrad.structure import (
     Branch,
@@ -39,6 +39,7 @@ from tapegrad.structure import (
     describe_structure,
     flatten,
     join,
+    misfit,
     paths,
     under,
 )
@@ -467,7 +468,8 @@ class Tape(Generic[A, P, R_co]):
         values = tuple(map(id, stored)) if isinstance(stored, tuple) else stored
         columns = (self.codes, self.left, self.right, values, self.pool)
         statics = tuple((type(static), repr(static)) for static in self.statics)
-        return (self.table.rows, columns, statics, self.paths, self.outputs)
+        shapes = tuple(map(_outline, (self.parameters, self.data, self.result)))
+        return (self.table.rows, columns, statics, self.paths, self.outputs, shapes)
 
     def __eq__(self, other: object) -> bool:
         return self._identity() == other._identity() if isinstance(other, Tape) else NotImplemented
@@ -558,16 +560,22 @@ def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
     return column.tobytes()
 
 
+def _outline(structure: Structure) -> object:
+    """A structure without its static values, which may have no hash."""
+    if isinstance(structure, Branch):
+        return structure.kind, structure.keys, tuple(map(_outline, structure.children))
+    return type(structure)
+
+
 def _named(name: str) -> Callable[[Keys], str]:
     return lambda keys: under(name, join(keys))
 
 
 def _require_same(recorded: Structure, given: Structure, name: str) -> None:
-    if recorded != given:
+    if (keys := misfit(recorded, given, statics=True)) is not None:
         raise InputError(
-            f"{name} has another structure than this tape was recorded with: "
-            f"{len(paths(given))} numbers for {len(paths(recorded))}, or other static values; "
-            "record again"
+            f"{under(name, join(keys))} has another structure than this tape was recorded with, "
+            f"or another static value ({here()}): record again"
         )
 
 

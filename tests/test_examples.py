@@ -6,7 +6,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+
 from examples import backprop_by_hand, derivative, moons, neuron
+from tapegrad import grad, record
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
@@ -14,7 +16,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 @pytest.mark.parametrize("x", [-2.0, 0.0, 2.0 / 3.0, 3.0])
 def test_derivative_by_hand_and_by_difference_agree_with_the_tape(x: float) -> None:
     """grad(f)(x) is 6 x - 4, which a forward difference approaches."""
-    assert derivative.grad(derivative.f)(x) == pytest.approx(derivative.by_hand(x), abs=1e-12)
+    assert grad(derivative.f)(x) == pytest.approx(derivative.by_hand(x), abs=1e-12)
     assert derivative.by_difference(x) == pytest.approx(derivative.by_hand(x), abs=1e-4)
 
 
@@ -32,7 +34,7 @@ def test_both_spellings_of_the_neuron_have_one_gradient() -> None:
     """tanh, taken apart into exp, changes the tape and not the gradient."""
     want = {"x1": -1.5, "x2": 0.5, "w1": 1.0, "w2": 0.0, "b": 0.5}
     for program in (neuron.by_tanh, neuron.by_exp):
-        tape = neuron.record(program)(neuron.POINT)
+        tape = record(program)(neuron.POINT)
         assert tape.value == pytest.approx(0.7071067811865476, rel=1e-12)
         assert tape.gradient() == pytest.approx(want, rel=1e-12, abs=1e-12)
 

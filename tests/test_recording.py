@@ -652,7 +652,7 @@ class TestExceptions:
 
         @tg.scope("fails")
         def fails(x: Any) -> Any:
-            tg.grad(lambda y: y / y * x)(x)
+            tg.label(tg.grad(lambda y: y / y * x)(x) + 1.0, "inside")
             raise ValueError
 
         def model(x: Any) -> Any:
@@ -666,6 +666,8 @@ class TestExceptions:
         last = tape[-1]
         assert isinstance(last, tg.Apply)
         assert last.scope == ()
+        (inside,) = (slot for slot in range(len(tape)) if tape.label(slot) == "inside")
+        assert tape.scope(inside) == ("fails",)
         assert str(last.site) == place(model, "x * 3.0")
 
     def test_it_leaves_nothing_alive(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 import tapegrad as tg
@@ -130,6 +131,8 @@ class TestATapeIsAValue:
         for other, x in others:
             assert tape != tg.record(other)(x)
         assert tg.record(lambda x: x**2)(1.0) != tg.record(lambda x: x**3)(1.0)
+        assert tg.record(lambda x: x)(1.0) != tg.record(lambda x: [x])(1.0)
+        assert tg.record(lambda p: p[0])([1.0]) != tg.record(lambda p: p[0])((1.0,))
         assert tape != "a tape"
 
     def test_values_are_compared_bit_by_bit(self) -> None:
@@ -495,3 +498,31 @@ def test_a_table_shows_every_column() -> None:
     ]  # fmt: skip
     assert lines[7].split() == ["%6", "guard", "%5", "True", "outer", place(model, "if x")]
     assert "(output)" in lines[-1]
+
+
+class TestReplayedData:
+    """A replay takes data of the recorded structure, and says where it differs."""
+
+    def test_a_misfit_is_named_by_its_path(self) -> None:
+        """The message leads to the argument, and to the key inside it."""
+        tape = tg.record(weighted)({"a": 2.0}, [1.0, 2.0], 3)
+        with pytest.raises(errors.InputError, match=r"xs has another structure .*test_tape.py:\d+"):
+            tape.replay({"a": 2.0}, [1.0], 3)
+        with pytest.raises(errors.InputError, match="power has another structure"):
+            tape.replay({"a": 2.0}, [1.0, 2.0], 4)
+
+    def test_an_array_as_data_is_static(self) -> None:
+        """The same array replays; another one asks for another recording."""
+        weights = np.array([1.0, 2.0])
+        tape = tg.record(by_array)(2.0, weights)
+        assert tape.replay(3.0, weights).value == 9.0
+        with pytest.raises(errors.InputError, match="weights has another structure"):
+            tape.replay(3.0, weights.copy())
+
+
+def weighted(p: Any, xs: Any, power: int) -> Any:
+    return math.sum(p["a"] * x**power for x in xs)
+
+
+def by_array(x: Any, weights: Any) -> Any:
+    return x * float(weights[0]) + x * float(weights[1])

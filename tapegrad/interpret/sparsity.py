@@ -158,7 +158,10 @@ def _reading(row: Primitive, count: int) -> tuple[tuple[tuple[int, ...], tuple[i
     symbols += [_Made(0)] * row.has_static
     found: dict[int, list[int]] = {}
     for index in passing:
-        read = _read(row.partial(index, result, *symbols))
+        try:
+            read = _read(row.partial(index, result, *symbols))
+        except TypeError:  # a user's rule may be written with more than rows
+            read = result.read
         if read:
             found.setdefault(read, []).append(index)
     return tuple((tuple(indices), tuple(_members((0, read)))) for read, indices in found.items())

@@ -1,0 +1,555 @@
+"""Derivatives checked: against differences, forward against reverse, and the transpose law."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal, TypeAlias, cast, final
+
+import attrs
+
+from tapegrad.calls import Data, freeze, gathered
+from tapegrad.checks import name_of
+from tapegrad.course import change, change_at, piece_of, watched
+from tapegrad.differences import Difference, difference
+from tapegrad.errors import CheckError, InputError
+from tapegrad.linear import vjp
+from tapegrad.positions import Site, here
+from tapegrad.primitive import Operand, Primitive
+from tapegrad.recording import trace
+from tapegrad.structure import Structure, build, paths
+from tapegrad.tape import Columns, Tape
+from tapegrad.text import aligned
+
+__all__ = ["Finding", "GradientCheck", "Mode", "Transposition", "Verdict", "check_grad"]
+
+Mode: TypeAlias = Literal["forward", "reverse"]
+Verdict: TypeAlias = Literal["right", "wrong", "not decided", "kink"]
+
+_EPS: Final = sys.float_info.epsilon
+_MARGIN: Final = 10.0
+"""So many estimated errors a difference may be off."""
+
+_DECIDED: Final = 5e-8
+"""Half of the 1e-7 that must be told apart."""
+
+_SHOWN: Final = 60
+
+
+@final
+@attrs.frozen
+class Finding:
+    """One derivative, by the tape and by differences.
+
+    It is the derivative of the number ``of`` (empty for the one result of the function; for second
+    derivatives the input that was differentiated in first) in the input ``path``. ``error`` is the
+    estimated error of ``differences``. ``site`` is the line whose entry contributes most to what
+    is wrong, or to the rounding that hides it; None where the derivative is right.
+    """
+
+    order: int
+    of: str
+    path: str
+    tape: float
+    differences: float
+    error: float
+    verdict: Verdict
+    reason: str = ""
+    site: Site | None = None
+
+    def __str__(self) -> str:
+        of = f" of {self.of}" if self.of else ""
+        return (
+            f"the derivative{of} in {self.path} is {_exact(self.tape)} by the tape and "
+            f"{_exact(self.differences)} by differences, with an error of {self.error:.1g}: "
+            f"{self.verdict}{f' ({self.reason})' if self.reason else ''}"
+        )
+
+
+@final
+@attrs.frozen
+class Transposition:
+    """The transpose law along one pair of directions: w . (J v) = (J^T w) . v."""
+
+    order: int
+    forward: float
+    reverse: float
+    rounding: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two sides agree but for rounding."""
+        return math.fabs(self.forward - self.reverse) <= self.rounding or not (
+            math.isfinite(self.forward) or math.isfinite(self.reverse)
+        )
+
+
+@final
+@attrs.frozen
+class GradientCheck:
+    """What ``check_grad`` found: printed it is a table, as a truth value it is ``ok``."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    transpositions: tuple[Transposition, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every derivative is right; one that could not be decided is not."""
+        right = all(finding.verdict == "right" for finding in self.findings)
+        return right and all(law.holds for law in self.transpositions)
+
+    @property
+    def wrong(self) -> tuple[Finding, ...]:
+        """The derivatives that differences contradict."""
+        return tuple(finding for finding in self.findings if finding.verdict == "wrong")
+
+    @property
+    def undecided(self) -> tuple[Finding, ...]:
+        """The derivatives that differences say nothing of, kinks included."""
+        return tuple(f for f in self.findings if f.verdict in {"not decided", "kink"})
+
+    def require(self) -> GradientCheck:
+        """This report where it is ``ok``.
+
+        Raises:
+            CheckError: where it is not; the message names the first derivative that is wrong (or
+                else not decided) by path, both numbers, the estimated error and the line.
+        """
+        for finding in self.wrong + self.undecided:
+            raise CheckError(f"{self.name}: {finding} ({here()}): {_CURES[finding.verdict]}")
+        for law in self.transpositions:
+            if not law.holds:
+                raise CheckError(
+                    f"{self.name}: w . (J v) is {law.forward!r} forward and {law.reverse!r} in "
+                    f"reverse ({here()}): the sweeps of a rule differ"
+                )
+        return self
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        shown = self.findings
+        if len(shown) > _SHOWN:
+            shown = (self.wrong + self.undecided)[:_SHOWN]
+        rows = [_TITLES, *map(_row, shown)] if shown else []
+        return "\n".join((self._headline(), *aligned(rows), *self._broken_laws()))
+
+    def _headline(self) -> str:
+        counts = {verdict: 0 for verdict in ("right", "wrong", "not decided", "kink")}
+        for finding in self.findings:
+            counts[finding.verdict] += 1
+        parts = (f"{count:,} {verdict}" for verdict, count in counts.items() if count)
+        return f"{self.name}: {', '.join(parts) or 'nothing to check'}"
+
+    def _broken_laws(self) -> Iterator[str]:
+        for law in self.transpositions:
+            if not law.holds:
+                yield f"w . (J v) is {law.forward!r} forward and {law.reverse!r} in reverse"
+
+
+_CURES: Final = {
+    "wrong": "mend the rule",
+    "not decided": "check at another point",
+    "kink": "check beside it",
+}
+_TITLES: Final = ("order", "of", "in", "by the tape", "by differences", "error", "", "why")
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    order = str(finding.order) if finding.order > 1 else ""
+    return (
+        order, finding.of, finding.path, _exact(finding.tape), _exact(finding.differences),
+        f"{finding.error:.1g}", finding.verdict, finding.reason,
+    )  # fmt: skip
+
+
+def _exact(value: float) -> str:
+    """Twelve digits: enough to see one part in 10^7 beside what is right."""
+    return f"{value:.12g}"
+
+
+def check_grad(
+    f: Callable[..., object],
+    x: object,
+    /,
+    *args: object,
+    order: Literal[1, 2] = 1,
+    modes: Sequence[Mode] = ("reverse", "forward"),
+    **kwargs: object,
+) -> GradientCheck:
+    """Check the derivatives of ``f`` in every number of its first argument.
+
+    Each is compared with central differences of ``f``, extrapolated (C. J. F. Ridders, 1982) and
+    with an estimate of their error. It is *wrong* where it is off by more than ten times that
+    estimate, and *right* only where a factor of 1 + 1e-7 would have been seen; else it is *not
+    decided*. Differences are taken between calls that take the same branches and sides, so a
+    point at a *kink* is said to be one, with its line. ``modes`` are compared with each other,
+    and with both of them the transpose law w . (J v) = (J^T w) . v is held along two directions.
+    With ``order=2`` the derivatives of the gradient are checked in the same way.
+
+    The line that a wrong derivative is put down to is that of the entry with the largest
+    ``abs(cotangent * error * tangent)``, where the error is that of one of its partials, found by
+    differences of the operation at the recorded operands; of one that is not decided, that of the
+    entry with the largest ``abs(cotangent * value)``, whose rounding is felt most.
+
+    ``f`` may return several numbers. It is called some 40 to 80 times for each number of ``x``.
+
+    Raises:
+        InputError: when ``x`` holds anything but plain numbers, or ``order`` or ``modes`` is
+            unknown.
+
+    >>> from tapegrad import Real, math
+    >>> def f(p: tuple[Real, Real]) -> Real:
+    ...     return math.sin(p[0]) * p[1]
+    >>> report = check_grad(f, (0.0, 2.0))
+    >>> report.ok, report.findings[0].tape
+    (True, 2.0)
+    >>> print(check_grad(abs, 0.0))
+    abs: 1 kink
+    in  by the tape  by differences  error        why
+    x   0            0               inf    kink  abs at 0, ...
+    """
+    _require_known(order, modes)
+    data = gathered(args, kwargs)
+    subject = _Subject(f, x, data, 1, modes)
+    findings, laws = subject.findings(), subject.laws()
+    if order == 2:
+        second = _Subject(subject.gradient(), x, data, 2, modes)
+        findings, laws = findings + second.findings(), laws + second.laws()
+    return GradientCheck(name_of(f), findings, laws)
+
+
+def _require_known(order: int, modes: Sequence[Mode]) -> None:
+    if order not in {1, 2}:
+        raise InputError(f"order={order!r} ({here()}) is unknown: use 1 or 2")
+    if not modes or not {"forward", "reverse"}.issuperset(modes):
+        raise InputError(
+            f"modes={modes!r} ({here()}) is unknown: use ('reverse', 'forward') or one of them"
+        )
+
+
+@final
+class _Subject:
+    """A function at a point, recorded there, and its derivatives by every road."""
+
+    def __init__(
+        self,
+        f: Callable[..., object],
+        x: object,
+        data: Data,
+        order: int,
+        modes: Sequence[Mode],
+    ) -> None:
+        self.f = f
+        self.data = data
+        self.order = order
+        self.modes = modes
+        self.traced = trace(f, x, data, positions=True)
+        self.columns = self.traced.columns
+        if self.columns.traced:
+            raise InputError(
+                f"check_grad ({here()}) is given traced numbers: call it with plain ones, "
+                "outside the recorded function"
+            )
+        self.tape = freeze(f, self.traced)
+        self.watched = watched(self.columns)
+        self.inputs = self.tape.paths[: self.traced.width]
+        self.outputs = self.traced.outputs
+
+    @functools.cached_property
+    def names(self) -> Sequence[str]:
+        """What the outputs are called."""
+        found = paths(self.traced.result)
+        return [path or self.inputs[0] for path in found] if self.order == 2 else found
+
+    @functools.cached_property
+    def bars(self) -> list[list[float | None]]:
+        """For each output the cotangents of all slots."""
+        return [_pulled(self.columns, {output: 1.0}) for output in self.outputs]
+
+    def gradient(self) -> Callable[..., object]:
+        """The gradient of each output, as a function of the same arguments."""
+        f, structure, count = self.f, self.traced.result, len(self.outputs)
+        seeds = [build(structure, (float(k == j) for k in range(count))) for j in range(count)]
+        alone = len(seeds) == 1
+
+        @functools.wraps(f)
+        def gradient(x: object, /, *args: object, **kwargs: object) -> object:
+            _, pullback = vjp(f, x, *args, **kwargs)
+            found = [pullback(seed) for seed in seeds]
+            return found[0] if alone else dict(zip(paths(structure), found, strict=True))
+
+        return gradient
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is found for every output and every input."""
+        found = [_Input(self, index).findings() for index in range(len(self.inputs))]
+        return tuple(line[j] for j in range(len(self.outputs)) for line in found)
+
+    def laws(self) -> tuple[Transposition, ...]:
+        """The transpose law along two pairs of directions."""
+        if len(set(self.modes)) < 2 or not (self.outputs and self.inputs):
+            return ()
+        return tuple(map(self._law, (0.0, 0.5)))
+
+    def _law(self, shift: float) -> Transposition:
+        v = dict(enumerate(_direction(len(self.inputs), shift)))
+        w = dict(zip(self.outputs, _direction(len(self.outputs), shift), strict=True))
+        dots, bars = _pushed(self.columns, v), _pulled(self.columns, w)
+        forward = math.fsum(w[slot] * (dots[slot] or 0.0) for slot in w)
+        reverse = math.fsum((bars[slot] or 0.0) * v[slot] for slot in v)
+        return Transposition(self.order, forward, reverse, _rounding(bars, dots, 1.0))
+
+    @functools.cached_property
+    def local_errors(self) -> tuple[tuple[int, int, float, str], ...]:
+        """The partials that differences contradict: entry, operand's slot, error, and a sentence."""
+        return tuple(_local_errors(self.columns))
+
+    def culprit(self, bars: Sequence[float | None], dots: Sequence[float | None]) -> _Place:
+        """The entry whose partial puts most into an error, and what is wrong with it."""
+        felt = [
+            (_magnitude(bars[slot], error, dots[operand]), slot, why)
+            for slot, operand, error, why in self.local_errors
+        ]
+        most, slot, why = max(felt, default=(0.0, 0, ""))
+        if not most:
+            return self.loudest(bars)
+        site = self.tape.site(slot)
+        return f"{why}, {site}", site
+
+    def loudest(self, bars: Sequence[float | None]) -> _Place:
+        """The entry whose rounding puts most into the result."""
+        values = cast("Sequence[float]", self.columns.values)
+        felt = {slot: _magnitude(bar, values[slot], 1.0) for slot, bar in enumerate(bars)}
+        slot = max(felt, key=felt.__getitem__, default=0)
+        return "", self.tape.site(slot)
+
+
+_Place: TypeAlias = tuple[str, Site | None]
+
+
+def _magnitude(*factors: float | None) -> float:
+    """The absolute value of a product; 0 with an absent factor, and inf for nan."""
+    if None in factors:
+        return 0.0
+    product = math.fabs(math.prod(cast("tuple[float, ...]", factors)))
+    return math.inf if math.isnan(product) else product
+
+
+def _local_errors(columns: Columns) -> Iterator[tuple[int, int, float, str]]:
+    for slot in range(len(columns)):
+        row, y = columns.row(slot), cast(float, columns.values[slot])
+        xs = cast("tuple[float, ...]", columns.arguments(slot))
+        for index, operand in enumerate(columns.operands(slot)):
+            partial = cast("float | None", row.partial(index, y, *xs)) or 0.0
+            found = difference(_varied(row, y, xs, index), xs[index])
+            error = math.fabs(partial - found.value)
+            if not found.kink and not error <= _MARGIN * found.error + _EPS * math.fabs(partial):
+                yield slot, operand, error, _accusation(row, index, partial, found.value)
+
+
+def _varied(
+    row: Primitive, y: float, xs: tuple[float, ...], index: int
+) -> Callable[[float], float]:
+    """A row as a function of one operand, on the piece that it was recorded on."""
+    piece = piece_of(row, y, *xs)
+
+    def value(x: float) -> float:
+        moved = (*xs[:index], x, *xs[index + 1 :])
+        z = row.value(*moved)
+        return z if piece_of(row, z, *moved) == piece else math.nan
+
+    return value
+
+
+def _accusation(row: Primitive, index: int, partial: float, found: float) -> str:
+    if row.name == "detached":
+        return "stop_gradient lets no derivative pass"
+    operand = f" in operand {index}" if row.arity != 1 else ""
+    return f"the partial of {row.name}{operand} is {_exact(partial)}, not {_exact(found)}"
+
+
+@final
+class _Input:
+    """One number of the argument, moved while the others stay."""
+
+    def __init__(self, subject: _Subject, index: int) -> None:
+        self.subject = subject
+        self.path = subject.inputs[index]
+        self.index = index
+        self.x = cast(float, subject.columns.values[index])
+        self.dots = _pushed(subject.columns, {index: 1.0})
+        self.samples: dict[float, _Sample] = {}
+
+    def findings(self) -> list[Finding]:
+        """What is found for every output."""
+        return [self._finding(which) for which in range(len(self.subject.outputs))]
+
+    def _finding(self, which: int) -> Finding:
+        subject = self.subject
+        bars, output = subject.bars[which], subject.outputs[which]
+        by_mode = {"reverse": bars[self.index] or 0.0, "forward": self.dots[output] or 0.0}
+        numbers = [by_mode[mode] for mode in subject.modes]
+        rounding = _rounding(bars, self.dots, numbers[0])
+        found, verdict, (reason, site) = self._judged(which, numbers[0], rounding)
+        if not _agree(numbers, rounding):
+            texts = " and ".join(f"{mode} gives {by_mode[mode]!r}" for mode in subject.modes)
+            verdict, (reason, site) = "wrong", (texts, subject.loudest(bars)[1])
+        return Finding(
+            subject.order, subject.names[which], self.path, numbers[0], found.value, found.error,
+            verdict, reason, site,
+        )  # fmt: skip
+
+    def _judged(
+        self, which: int, by_tape: float, rounding: float
+    ) -> tuple[Difference, Verdict, _Place]:
+        found = difference(lambda x: self._value(which, x), self.x)
+        if math.isfinite(found.error):
+            verdict = self._verdict(which, by_tape, found, rounding)
+            return found, verdict, self._place(which, verdict, found)
+        across = difference(self._across(which), self.x)
+        if self._verdict(which, by_tape, across, rounding) == "right":
+            return across, "right", ("", None)
+        return found, "kink", self._kink(found)
+
+    def _verdict(self, which: int, by_tape: float, found: Difference, rounding: float) -> Verdict:
+        """Whether differences confirm a derivative, contradict it, or cannot tell."""
+        tolerance = _MARGIN * found.error + rounding
+        if not math.isfinite(tolerance):
+            return "not decided"
+        if not math.fabs(by_tape - found.value) <= tolerance:
+            return "wrong"
+        size = max(math.fabs(by_tape), math.fabs(found.value))
+        if by_tape == 0.0:
+            size = max(self._size(which) / max(math.fabs(self.x), 1.0), size)
+        return "right" if tolerance <= _DECIDED * size else "not decided"
+
+    def _size(self, which: int) -> float:
+        """The largest value on the way: what a derivative that is exactly 0 is 0 beside."""
+        seen = (sample.values[which] for sample in self.samples.values() if sample.values)
+        return max((math.fabs(value) for value in seen if math.isfinite(value)), default=0.0)
+
+    def _place(self, which: int, verdict: Verdict, found: Difference) -> _Place:
+        """Why a derivative is wrong or not decided, and the line that is to blame."""
+        bars = self.subject.bars[which]
+        if verdict == "wrong":
+            return self.subject.culprit(bars, self.dots)
+        if verdict == "right":
+            return "", None
+        _, site = self.subject.loudest(bars)
+        if math.fabs(found.value) <= _MARGIN * found.error:
+            return f"below the error of differences, most of it from {site}", site
+        changed = self._nearest_change()
+        return changed if changed[0] else (f"hidden by rounding, most of it from {site}", site)
+
+    def _kink(self, found: Difference) -> _Place:
+        """What changes at the very point, or as near as differences go."""
+        reason, site = self._nearest_change()
+        return (reason, site) if reason else ("the slope jumps here", None)
+
+    def _nearest_change(self) -> _Place:
+        """What stands in the way of the smallest step that leaves the course."""
+        steps = {x: sample.changed for x, sample in self.samples.items()}
+        left = [(math.fabs(x - self.x), at) for x, at in steps.items() if at is not None]
+        if not left:
+            return "", None
+        _, slot = min(left)
+        return change_at(self.subject.tape, slot), self.subject.tape.site(slot)
+
+    def _value(self, which: int, x: float) -> float:
+        """The output where the input is ``x``; nan off the course."""
+        if x not in self.samples:
+            self.samples[x] = self._sample(x)
+        sample = self.samples[x]
+        return sample.values[which] if sample.changed is None else math.nan
+
+    def _sample(self, x: float) -> _Sample:
+        subject, columns = self.subject, self._moved(x)
+        if columns is None:
+            return _Sample((), subject.outputs[0])
+        values = tuple(cast(float, columns.values[slot]) for slot in subject.outputs)
+        outputs = subject.outputs
+        return _Sample(values, change(subject.columns, columns, subject.watched, outputs))
+
+    def _moved(self, x: float) -> Columns | None:
+        """The function recorded again with this input at ``x``; None where it raises."""
+        subject, traced = self.subject, self.subject.traced
+        leaves = list(traced.columns.values[: traced.width])
+        leaves[self.index] = x
+        try:
+            moved = trace(subject.f, build(traced.parameters, leaves), subject.data)
+        except (ArithmeticError, ValueError):
+            return None
+        return moved.columns if len(moved.outputs) == len(subject.outputs) else None
+
+    def _across(self, which: int) -> Callable[[float], float]:
+        """The output on the courses nearest to the point on either side.
+
+        Where the slopes of both sides agree, what changes at the point is no kink of the function.
+        """
+        tiny = min((math.fabs(x - self.x) for x in self.samples if x != self.x), default=0.0)
+        sides = [self._moved(self.x - tiny), self._moved(self.x + tiny)]
+
+        def value(x: float) -> float:
+            side, columns = sides[x > self.x], self._moved(x)
+            if side is None or columns is None:
+                return math.nan
+            outputs = self.subject.outputs
+            off = x != self.x and change(side, columns, watched(side), outputs) is not None
+            return math.nan if off else cast(float, columns.values[outputs[which]])
+
+        return value
+
+
+@final
+@attrs.frozen
+class _Sample:
+    """The outputs of one call, and the entry at which it left the course."""
+
+    values: tuple[float, ...]
+    changed: int | None
+
+
+def _agree(numbers: Sequence[float], rounding: float) -> bool:
+    if all(number != number for number in numbers):
+        return True
+    return math.isinf(rounding) or max(numbers) - min(numbers) <= rounding
+
+
+def _rounding(
+    bars: Sequence[float | None], dots: Sequence[float | None], size: float
+) -> float:
+    """What rounding can do to a derivative: eps of what flows through the busiest entry, a few
+    times for each entry.
+    """
+    flows = (
+        math.fabs(bar * dot)
+        for bar, dot in zip(bars, dots, strict=True)
+        if bar is not None and dot is not None
+    )
+    busiest = max((flow for flow in flows if math.isfinite(flow)), default=math.fabs(size))
+    return (16.0 + len(bars)) * _EPS * busiest
+
+
+def _direction(width: int, shift: float) -> list[float]:
+    """Numbers between 0.5 and 1.5 with both signs, none a simple multiple of another."""
+    return [
+        (-1.0) ** k * (0.5 + math.fmod(0.6180339887498949 * (k + 1) + shift, 1.0))
+        for k in range(width)
+    ]
+
+
+def _pulled(columns: Columns, seeds: dict[int, float]) -> list[float | None]:
+    from tapegrad.interpret.reverse import cotangents
+
+    return cast("list[float | None]", cotangents(columns, cast("dict[int, Operand]", seeds)))
+
+
+def _pushed(columns: Columns, seeds: dict[int, float]) -> list[float | None]:
+    from tapegrad.interpret.forward import tangents
+
+    return cast("list[float | None]", tangents(columns, cast("dict[int, Operand]", seeds)))
