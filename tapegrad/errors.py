@@ -9,6 +9,7 @@
     ├── GuardError (RuntimeError)         a replay would take a branch that was not recorded
     ├── ConvergenceError (RuntimeError)   an equation for which no solution was found
     ├── PrimitiveError (ValueError)       a custom rule that is wrong, or lacks what is asked of it
+    ├── CheckError (AssertionError)       a derivative that check_grad could not confirm
     ├── TapeError (ValueError)            entries that do not form a tape
     └── DrawingError (RuntimeError)       a picture that cannot be rendered here
 
@@ -18,6 +19,7 @@ do.
 """
 
 __all__ = [
+    "CheckError",
     "ConvergenceError",
     "DrawingError",
     "GuardError",
@@ -93,6 +95,13 @@ class PrimitiveError(TapegradError, ValueError):
 
     Fails: ``@primitive(partials=lambda y, x: -math.cos(x), at=[0.5])`` on a sine. Mended:
     ``partials=lambda y, x: math.cos(x)``.
+    """
+
+
+class CheckError(TapegradError, AssertionError):
+    """A derivative is wrong, or differences cannot tell; the message names path, numbers and line.
+
+    Fails: ``check_grad(abs, 0.0).require()``. Mended: ``check_grad(abs, 0.5).require()``.
     """
 
 

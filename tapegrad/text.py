@@ -1,6 +1,20 @@
 """Text from anywhere, made safe to look at."""
 
-__all__ = ["number", "visible"]
+from collections.abc import Sequence
+
+__all__ = ["aligned", "number", "visible"]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows under their titles, the first of them; a column with nothing in it is left out.
+
+    >>> aligned([("slot", "label", "value"), ("%0", "", "2.5")])
+    ['slot  value', '%0    2.5']
+    """
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
 def visible(text: str) -> str:

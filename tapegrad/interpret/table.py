@@ -7,7 +7,7 @@ from typing import Any
 
 from tapegrad.primitive import Operand, primal
 from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
-from tapegrad.text import number, visible
+from tapegrad.text import aligned, number, visible
 
 __all__ = ["table"]
 
@@ -25,7 +25,7 @@ def table(tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None]) -> st
     rows = [_TITLES, *_rows(tape, cotangents, slots)]
     if elided:
         rows += _rows(tape, cotangents, range(len(tape) - _TAIL, len(tape)))
-    lines = _aligned(rows)
+    lines = aligned(rows)
     if elided:
         lines.insert(_HEAD + 1, f"... {len(tape) - _HEAD - _TAIL:,} entries ...")
     return "\n".join(lines)
@@ -65,10 +65,3 @@ def _name(node: Node) -> str:
 def shown(value: Operand | None) -> str:
     """A number, or the number that a traced one stands for."""
     return "" if value is None else number(primal(value))
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    lines = zip(*columns, strict=True)
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
