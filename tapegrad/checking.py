@@ -18,7 +18,7 @@ from tapegrad.errors import CheckError, InputError
 from tapegrad.linear import vjp
 from tapegrad.positions import Site, here
 from tapegrad.primitive import Primitive
-from tapegrad.recording import trace
+from tapegrad.recording import Trace, trace
 from tapegrad.structure import build, paths
 from tapegrad.tape import Columns
 from tapegrad.text import aligned
@@ -139,7 +139,7 @@ class GradientCheck:
         return "\n".join((self._headline(), *aligned(rows), *self._broken_laws()))
 
     def _headline(self) -> str:
-        counts = {verdict: 0 for verdict in ("right", "wrong", "not decided", "kink")}
+        counts = dict.fromkeys(("right", "wrong", "not decided", "kink"), 0)
         for finding in self.findings:
             counts[finding.verdict] += 1
         parts = (f"{count:,} {verdict}" for verdict, count in counts.items() if count)
@@ -161,9 +161,10 @@ _TITLES: Final = ("order", "of", "in", "by the tape", "by differences", "error",
 
 def _row(finding: Finding) -> tuple[str, ...]:
     order = str(finding.order) if finding.order > 1 else ""
+    found = (_exact(finding.differences), f"{finding.error:.1g}")
     return (
-        order, finding.of, finding.path, _exact(finding.tape), _exact(finding.differences),
-        f"{finding.error:.1g}", finding.verdict, finding.reason,
+        order, finding.of, finding.path, _exact(finding.tape),
+        *(found if math.isfinite(finding.error) else ("", "")), finding.verdict, finding.reason,
     )  # fmt: skip
 
 
@@ -300,7 +301,7 @@ class _Subject:
 
     @functools.cached_property
     def local_errors(self) -> tuple[tuple[int, int, float, str], ...]:
-        """The partials that differences contradict: entry, operand's slot, error, and a sentence."""
+        """The partials that differences contradict: entry, operand's slot, error, sentence."""
         return tuple(_local_errors(self.columns))
 
     def culprit(self, bars: Sequence[float | None], dots: Sequence[float | None]) -> _Place:
@@ -342,7 +343,7 @@ def _local_errors(columns: Columns) -> Iterator[tuple[int, int, float, str]]:
             partial = cast("float | None", row.partial(index, y, *xs)) or 0.0
             found = difference(_varied(row, y, xs, index), xs[index])
             error = math.fabs(partial - found.value)
-            if not found.kink and not error <= _MARGIN * found.error + _EPS * math.fabs(partial):
+            if math.isnan(partial) or error > _MARGIN * found.error + _EPS * math.fabs(partial):
                 yield slot, operand, error, _accusation(row, index, partial, found.value)
 
 
@@ -364,7 +365,8 @@ def _accusation(row: Primitive, index: int, partial: float, found: float) -> str
     if row.name == "detached":
         return "stop_gradient lets no derivative pass"
     operand = f" in operand {index}" if row.arity != 1 else ""
-    return f"the partial of {row.name}{operand} is {_exact(partial)}, not {_exact(found)}"
+    right = "" if math.isnan(found) else f", not {_exact(found)}"
+    return f"the partial of {row.name}{operand} is {_exact(partial)}{right}"
 
 
 @final
@@ -405,10 +407,13 @@ class _Input:
         if math.isfinite(found.error):
             verdict = self._verdict(which, by_tape, found, rounding)
             return found, verdict, self._place(which, verdict, found)
+        if not math.isfinite(self._value(which, self.x)):
+            return found, "not decided", self._undefined()
         across = difference(self._across(which), self.x)
-        if self._verdict(which, by_tape, across, rounding) == "right":
+        verdict = self._verdict(which, by_tape, across, rounding)
+        if verdict == "right":
             return across, "right", ("", None)
-        return found, "kink", self._kink(found)
+        return (across, "wrong", self._kink()) if verdict == "wrong" else (found, "kink", self._kink())
 
     def _verdict(self, which: int, by_tape: float, found: Difference, rounding: float) -> Verdict:
         """Whether differences confirm a derivative, contradict it, or cannot tell."""
@@ -420,7 +425,8 @@ class _Input:
         size = max(math.fabs(by_tape), math.fabs(found.value))
         if by_tape == 0.0:
             size = max(self._size(which) / max(math.fabs(self.x), 1.0), size)
-        return "right" if tolerance <= _DECIDED * size else "not decided"
+        exact = found.error == 0.0 and found.value == by_tape
+        return "right" if exact or tolerance <= _DECIDED * size else "not decided"
 
     def _size(self, which: int) -> float:
         """The largest value on the way: what a derivative that is exactly 0 is 0 beside."""
@@ -440,7 +446,14 @@ class _Input:
         changed = self._nearest_change()
         return changed if changed[0] else (f"hidden by rounding, most of it from {site}", site)
 
-    def _kink(self, found: Difference) -> _Place:
+    def _undefined(self) -> _Place:
+        """Where the first value that is not finite comes from."""
+        values = cast("Sequence[float]", self.subject.columns.values)
+        slot = next((slot for slot, value in enumerate(values) if not math.isfinite(value)), 0)
+        site = self.subject.tape.site(slot)
+        return f"{self.subject.columns.row(slot).name} gives {values[slot]!r}, {site}", site
+
+    def _kink(self) -> _Place:
         """What changes at the very point, or as near as differences go."""
         reason, site = self._nearest_change()
         return (reason, site) if reason else ("the slope jumps here", None)
@@ -462,14 +475,14 @@ class _Input:
         return sample.values[which] if sample.changed is None else math.nan
 
     def _sample(self, x: float) -> _Sample:
-        subject, columns = self.subject, self._moved(x)
-        if columns is None:
+        subject, moved = self.subject, self._moved(x)
+        if moved is None:
             return _Sample((), subject.outputs[0])
-        values = tuple(cast(float, columns.values[slot]) for slot in subject.outputs)
-        outputs = subject.outputs
-        return _Sample(values, change(subject.columns, columns, subject.watched, outputs))
+        values = tuple(cast(float, moved.columns.values[slot]) for slot in moved.outputs)
+        changed = change(subject.columns, moved.columns, subject.watched, subject.outputs)
+        return _Sample(values, changed)
 
-    def _moved(self, x: float) -> Columns | None:
+    def _moved(self, x: float) -> Trace | None:
         """The function recorded again with this input at ``x``; None where it raises."""
         subject, traced = self.subject, self.subject.traced
         leaves = list(traced.columns.values[: traced.width])
@@ -478,7 +491,7 @@ class _Input:
             moved = trace(subject.f, build(traced.parameters, leaves), subject.data)
         except (ArithmeticError, ValueError):
             return None
-        return moved.columns if len(moved.outputs) == len(subject.outputs) else None
+        return moved if len(moved.outputs) == len(subject.outputs) else None
 
     def _across(self, which: int) -> Callable[[float], float]:
         """The output on the courses nearest to the point on either side.
@@ -489,12 +502,13 @@ class _Input:
         sides = [self._moved(self.x - tiny), self._moved(self.x + tiny)]
 
         def value(x: float) -> float:
-            side, columns = sides[x > self.x], self._moved(x)
-            if side is None or columns is None:
+            side, moved = sides[x > self.x], self._moved(x)
+            if side is None or moved is None:
                 return math.nan
-            outputs = self.subject.outputs
-            off = x != self.x and change(side, columns, watched(side), outputs) is not None
-            return math.nan if off else cast(float, columns.values[outputs[which]])
+            slots = watched(side.columns)
+            if x != self.x and change(side.columns, moved.columns, slots, side.outputs) is not None:
+                return math.nan
+            return cast(float, moved.columns.values[moved.outputs[which]])
 
         return value
 
@@ -509,17 +523,13 @@ class _Sample:
 
 
 def _agree(numbers: Sequence[float], rounding: float) -> bool:
-    if all(number != number for number in numbers):
+    if all(number != number for number in numbers) or min(numbers) == max(numbers):
         return True
-    return math.isinf(rounding) or max(numbers) - min(numbers) <= rounding
+    return max(numbers) - min(numbers) <= rounding
 
 
-def _rounding(
-    bars: Sequence[float | None], dots: Sequence[float | None], size: float
-) -> float:
-    """What rounding can do to a derivative: eps of what flows through the busiest entry, a few
-    times for each entry.
-    """
+def _rounding(bars: Sequence[float | None], dots: Sequence[float | None], size: float) -> float:
+    """What rounding can do to a derivative: eps of the largest flow, for each entry."""
     flows = (
         math.fabs(bar * dot)
         for bar, dot in zip(bars, dots, strict=True)

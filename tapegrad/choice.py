@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import cast, overload
 
 from tapegrad import ops
+from tapegrad.errors import InputError
+from tapegrad.positions import here
 from tapegrad.recording import Condition, Var
 
 __all__ = ["stop_gradient", "where"]
@@ -24,6 +26,9 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     Both are computed, and the one that is not chosen contributes nothing to a derivative, not even
     a nan. A plain bool picks.
 
+    Raises:
+        InputError: for an int, which is what ``~`` makes of a plain bool.
+
     >>> from tapegrad import Real, grad, math, where
     >>> def f(x: Real) -> Real:
     ...     return where(x > 0.0, math.sqrt(x), x)
@@ -32,6 +37,11 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     """
     if isinstance(condition, Condition):
         return cast(Var, ops.where(condition._indicator, x, y))
+    if isinstance(condition, int) and not isinstance(condition, bool):
+        raise InputError(
+            f"where at {here()} was given the int {condition}, which is what ~ makes of a plain "
+            "bool: write `not c`, or the opposite comparison"
+        )
     return x if condition else y
 
 

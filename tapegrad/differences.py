@@ -114,8 +114,8 @@ def _extrapolated(quotients: Sequence[_Quotient], size: float) -> Iterator[Diffe
 
 def _has_kink(quotients: Sequence[_Quotient]) -> bool:
     """Whether the jump of the slope stays as the step shrinks; of a smooth one it goes with it."""
-    if len(quotients) < _STEPS:
+    if len(quotients) < _STEPS // 2:
         return False
-    wide, narrow = quotients[_STEPS // 2], quotients[_STEPS // 2 + 4]
+    wide, narrow = quotients[len(quotients) // 2], quotients[len(quotients) // 2 + 4]
     seen = 1e-6 * fabs(narrow.slope) + 10.0 * _noise(quotients) / narrow.step
     return fabs(narrow.jump) > max(0.5 * fabs(wide.jump), seen)

@@ -59,7 +59,7 @@ def root(f: Residual, x0: float | Var, /, *args: float | Var) -> float | Var:
     >>> def eccentric(mean: Real) -> Real:
     ...     return root(kepler, mean, mean, 0.3)
     >>> eccentric(1.0), grad(eccentric)(1.0), grad(grad(eccentric))(1.0)
-    (1.0, 1.0, 1.0)
+    (1.2880913132118377, 1.0913293011504175, -0.3744532553254039)
     """
     given = tuple(map(promote, (x0, *args)))
     for index, number in enumerate(given):

@@ -10,6 +10,7 @@ import math
 import operator
 from functools import partial
 from math import inf, pi
+from typing import Final
 
 from tapegrad import floats as f
 from tapegrad import gammas as g
@@ -23,7 +24,8 @@ REAL, HALF, UNIT = (REALS,), ((0.0, inf),), ((-1.0, 1.0),)
 ABOVE_1, ABOVE_MINUS_1 = (1.0, inf), (-1.0, inf)
 LN2, LN10, TWO_OVER_SQRT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(pi)
 FLAT, FLAT2 = (None,), (None, None)
-row, helper = Row, partial(Row, helper=True)
+row: Final = Row
+helper: Final = partial(Row, helper=True)
 
 
 def _others(i: int, xs: tuple[Operand, ...]) -> tuple[Operand, ...]:

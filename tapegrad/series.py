@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Concatenate, ParamSpec, cast, overload
 
 from tapegrad.calls import Data, like, scalar
 from tapegrad.checks import name_of
 from tapegrad.errors import InputError
 from tapegrad.positions import here
-from tapegrad.primitive import Operand
 from tapegrad.recording import Var, trace
 from tapegrad.structure import Leaf, Structure, describe, describe_structure
-from tapegrad.tape import Columns
 
 __all__ = ["taylor"]
 
@@ -56,21 +54,9 @@ def taylor(
         traced = trace(f, x, data)
         _require_number(f, traced.parameters)
         with traced.recorder.pinning() as pin:
-            return tuple(coefficients(traced.columns, scalar(f, traced), order, _recorded, pin))
+            return tuple(coefficients(traced.columns, scalar(f, traced), order, pin))
 
     return cast(Callable[Concatenate[float, P], tuple[float, ...]], like(f, "taylor", expansion))
-
-
-def _recorded(
-    f: Callable[..., Operand | None], operands: Sequence[Operand]
-) -> tuple[Columns, int | None]:
-    """The entries of a call of ``f``, and the slot of its value."""
-
-    def of_list(xs: list[Operand]) -> object:
-        return f(*xs)
-
-    traced = trace(of_list, list(operands), {})
-    return traced.columns, next(iter(traced.outputs), None)
 
 
 def _require_number(f: Callable[..., object], parameters: Structure) -> None:

@@ -38,7 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "checks": {"errors", "positions"},
     "recording": {"checks", "errors", "ops", "positions", "primitive", "structure", "tape"},
     "labels": {"recording"},
-    "choice": {"ops", "recording"},
+    "choice": {"errors", "ops", "positions", "recording"},
     "signatures": {"recording"},
     "math": {"errors", "ops", "positions", "primitive", "recording", "special"},
     "calls": {"checks", "errors", "positions", "primitive", "recording", "structure", "tape"},
@@ -61,6 +61,18 @@ ARROWS: dict[str, set[str]] = {
         "checks", "differences", "errors", "ops", "positions", "primitive", "recording",
         "structure",
     },
+    "course": {"floats", "primitive", "tape", "text"},
+    "checking": {
+        "calls", "checks", "course", "differences", "errors", "linear", "positions", "primitive",
+        "recording", "structure", "tape", "text",
+    },
+    "implicit": {
+        "calls", "checks", "custom", "errors", "ops", "positions", "primitive", "recording",
+        "structure",
+    },
+    "checkpointing": {
+        "checks", "errors", "positions", "primitive", "recording", "structure", "tape",
+    },
     "__init__": {
         "calls", "choice", "errors", "labels", "linear", "math", "matrices", "recording", "tape",
         "transforms",
@@ -81,7 +93,9 @@ INSIDE = {
     },
     "calls": {"interpret.forward", "interpret.reverse"},
     "custom": {"interpret.replay"},
+    "implicit": {"interpret.reverse"},
     "series": {"interpret.taylor"},
+    "checking": {"interpret.forward", "interpret.reverse"},
     "sparse": {"interpret.colouring", "interpret.sparsity"},
     "linear": {"interpret.second"},
     "__main__": {"demo"},

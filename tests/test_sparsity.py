@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad import errors, math, sparse
+from tapegrad.custom import primitive
 from tapegrad.interpret.colouring import distance_one, star
 from tapegrad.matrices import hessian, jacobian
-from tapegrad.primitive import REALS, Operand, Primitive
 from tapegrad.sparse import Coordinates, sparse_hessian, sparse_jacobian
 from tests.places import refusal
 from tests.strategies import Program, bits, ordinary, programs, smooth
@@ -273,18 +273,18 @@ class TestHessians:
             assert (found.rows, found.columns) == (want.rows, want.columns)
             assert found.values == pytest.approx(want.values, rel=1e-14)
 
-    def test_a_partial_that_is_not_made_of_rows_reads_everything(self) -> None:
-        """One written with operators cannot be looked into, and may depend on any operand."""
+    def test_a_rule_of_the_user_s_interacts_with_all_it_reads(self) -> None:
+        """A partial that is a function may read any operand, and one that is a number none."""
 
-        def slope(y: Number, a: Number, b: Number) -> Operand:
-            return 2.0 * a  # type: ignore[no-any-return]  # a number
+        @primitive(partials=(lambda z, a, b: 2.0 * a, 1.0), at=[(3.0, 4.0)])
+        def f(a: float, b: float) -> float:
+            return a * a + b
 
-        row = Primitive("sum2", lambda a, b: a * a + b, (slope, 1.0), (REALS,), "", "a ** 2 + b")
+        def of_list(xs: Sequence[Number]) -> Number:
+            return f(xs[0], xs[1])
 
-        def f(xs: Sequence[Number]) -> Number:
-            return row(*xs)
-
-        assert tg.record(f)([1.0, 2.0]).hessian_sparsity().by_row() == [[0, 1], [0]]
+        assert tg.record(of_list)([1.0, 2.0]).hessian_sparsity().by_row() == [[0, 1], [0]]
+        assert sparse_hessian(of_list)([1.0, 2.0]).values == (2.0, 0.0, 0.0)
 
     def test_a_hessian_is_of_one_number(self) -> None:
         """A tape with more outputs, or none, has no Hessian."""

@@ -13,7 +13,8 @@ from mpmath import mp
 
 import tapegrad as tg
 from tapegrad import errors, math, ops
-from tapegrad.primitive import REALS, Operand, Primitive
+from tapegrad.custom import primitive
+from tapegrad.primitive import Primitive
 from tapegrad.series import taylor
 from tests.oracle import ORACLE
 from tests.places import refusal
@@ -261,16 +262,23 @@ class TestEdges:
         assert taylor(tg.grad(math.sin), 2)(0.0) == (1.0, 0.0, -0.5)
         assert taylor(lambda x: taylor(math.exp, 2)(x)[2], 1)(0.0) == (0.5, 0.5)
 
-    def test_a_row_of_the_user_s_may_be_written_with_operators(self) -> None:
-        """The partials of a row outside the table are recorded as functions are."""
+    def test_a_rule_of_the_user_s_expands_too(self) -> None:
+        """Its partials are recorded as they are for gradients, inside a recording as well."""
+        rule = primitive(partials=lambda y, x: 3.0 * math.exp(x) * x if x > -5.0 else x, at=[])
 
-        def slope(y: Number, x: Number) -> Operand:
-            return 3.0 * x * x if x > -5.0 else x  # type: ignore[no-any-return]  # a number
+        @rule
+        def f(x: float) -> float:
+            return 3.0 * plain.exp(x) * (x - 1.0)
 
-        doc = "x ** 3"
-        cube = Primitive("cube", lambda x: x * x * x, (slope,), (REALS,), "cube", doc)
-        own: Number = taylor(lambda x: cube(math.sin(x)), 5)(0.375)  # type: ignore[arg-type,return-value]  # a number
-        assert close(own, list(taylor(lambda x: math.sin(x) ** 3, 5)(0.375)), 1e-15)
+        def composed(x: Number) -> Number:
+            return f(math.sin(x))
+
+        def spelled(x: Number) -> Number:
+            return 3.0 * math.exp(math.sin(x)) * (math.sin(x) - 1.0)
+
+        want = list(taylor(spelled, 5)(0.375))
+        assert close(taylor(composed, 5)(0.375), want)
+        assert close(tg.record(taylor(composed, 5))(0.375).value, want)
 
     @pytest.mark.parametrize("order", [-1, 1.0, True, "2", None])
     def test_an_order_counts(self, order: Any) -> None:

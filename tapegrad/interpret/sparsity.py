@@ -14,7 +14,7 @@ selects.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache, reduce
+from functools import lru_cache, reduce
 from itertools import chain, repeat
 from operator import or_
 from typing import Final, TypeAlias, final
@@ -29,7 +29,11 @@ __all__ = ["Sparsity", "hessian_sparsity", "jacobian_sparsity"]
 Inputs: TypeAlias = tuple[int, int]
 """A set of inputs: the lowest, and bits for it and those above."""
 
+Places: TypeAlias = tuple[int, ...]
+"""Operands of an entry, by index."""
+
 _NONE: Final[Inputs] = (0, 0)
+_ROWS: Final = 512
 
 
 @final
@@ -124,6 +128,7 @@ def _interactions(
     columns: Columns, sets: Sequence[Inputs], output: int
 ) -> Iterator[tuple[Inputs, Inputs]]:
     """Pairs of sets, each member of one of which interacts with each of the other."""
+    own = (columns.table.base or columns.table).codes
     live = bytearray(len(columns))
     live[output] = True
     for slot in range(output, -1, -1):
@@ -132,7 +137,7 @@ def _interactions(
         row, operands = columns.row(slot), columns.operands(slot)
         for index in _passing(row, len(operands)):
             live[operands[index]] = True
-        for indices, read in _reading(row, len(operands)):
+        for indices, read in _reading(row, len(operands), is_own=row in own):
             one, other = (
                 reduce(_union, (sets[operands[place]] for place in places), _NONE)
                 for places in (indices, read)
@@ -141,30 +146,36 @@ def _interactions(
                 yield (one, other) if one <= other else (other, one)
 
 
-@cache
-def _passing(row: Primitive, count: int) -> tuple[int, ...]:
+@lru_cache(_ROWS)
+def _passing(row: Primitive, count: int) -> Places:
     """The operands that the row is not flat in."""
     if not isinstance(row.partials, tuple):
         return tuple(range(count))
     return tuple(index for index, partial in enumerate(row.partials) if partial is not None)
 
 
-@cache
-def _reading(row: Primitive, count: int) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
-    """Operands whose partials read operands, together where they read the same ones."""
+@lru_cache(_ROWS)
+def _reading(row: Primitive, count: int, *, is_own: bool) -> tuple[tuple[Places, Places], ...]:
+    """Operands whose partials read operands, together where they read the same ones.
+
+    A partial of a user's row may branch on the numbers it is given, so it counts as reading all.
+    """
     passing = _passing(row, count)
     result = _Made(sum(1 << index for index in passing))
     symbols = [_Made(result.read & 1 << index) for index in range(count)]
     symbols += [_Made(0)] * row.has_static
     found: dict[int, list[int]] = {}
     for index in passing:
-        try:
-            read = _read(row.partial(index, result, *symbols))
-        except TypeError:  # a user's rule may be written with more than rows
-            read = result.read
-        if read:
+        partial = row.partial(index, result, *symbols) if is_own else _unknown(row, index, result)
+        if read := _read(partial):
             found.setdefault(read, []).append(index)
     return tuple((tuple(indices), tuple(_members((0, read)))) for read, indices in found.items())
+
+
+def _unknown(row: Primitive, index: int, result: _Made) -> Operand | None:
+    """What a partial reads at most."""
+    partial = row.partials[index] if isinstance(row.partials, tuple) else row.partials
+    return result if callable(partial) else partial
 
 
 @final

@@ -15,7 +15,7 @@ never closes (gamma, polygamma of rising order) ends at the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Final, TypeAlias, final
 
@@ -27,22 +27,16 @@ from tapegrad.tape import Columns
 __all__ = ["taylor"]
 
 Visit: TypeAlias = Callable[[int], None] | None
-Record: TypeAlias = Callable[
-    [Callable[..., Operand | None], Sequence[Operand]], tuple[Columns, int | None]
-]
-"""The entries of a function of numbers at a point, and the slot of its value, if it has one."""
 Key: TypeAlias = tuple[object, ...]
 
 
-def taylor(
-    columns: Columns, output: int, order: int, record: Record, visit: Visit = None
-) -> list[Operand]:
+def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
     """The normalised coefficients 0 to ``order`` of slot ``output`` along slot 0.
 
-    ``record`` takes down the partials of rows that are not the library's own. ``visit`` is called
-    with each slot before anything is recorded for it, where the values are traced.
+    ``visit`` is called with each slot before anything is recorded for it, where the values are
+    traced.
     """
-    extension = _Extension(columns, record, visit)
+    extension = _Extension(columns, visit)
     equations = extension.equations(output, order)
     found = _Solution(extension).coefficients(equations, output)[: order + 1]
     return found + [0.0] * (order + 1 - len(found))
@@ -99,12 +93,11 @@ _RECIPROCALS: Final[Mapping[str, str]] = {"div": "div", "div2": "div", "div_pos"
 class _Extension:
     """The entries of a tape, and those that the partials of its entries record, each once."""
 
-    def __init__(self, columns: Columns, record: Record, visit: Visit) -> None:
+    def __init__(self, columns: Columns, visit: Visit) -> None:
         table = columns.table.base or columns.table
         self.neg, self.mul, self.constant = map(table.__getitem__, ("neg", "mul", "constant"))
         self.table = table
         self.traced = columns.traced
-        self.record = record
         self.visit = visit
         self.rows: list[Primitive] = []
         self.operands: list[tuple[int, ...]] = []
@@ -252,28 +245,9 @@ class _Extension:
         return _Equation(reach, tuple(scaled), tuple(products))
 
     def _partial(self, slot: int, index: int) -> Operand | None:
+        operands = (_Slot(self, operand) for operand in self.operands[slot])
         row, static = self.rows[slot], self.statics[slot]
-
-        def partial(y: Operand, *operands: Operand) -> Operand | None:
-            return row.partial(index, y, *operands, *static)  # type: ignore[arg-type]  # static
-
-        slots = [_Slot(self, operand) for operand in (slot, *self.operands[slot])]
-        return partial(*slots) if row in self.table.codes else self._grafted(partial, slots)
-
-    def _grafted(
-        self, partial: Callable[..., Operand | None], slots: list[_Slot]
-    ) -> Operand | None:
-        """A partial written as users write functions: recorded, and its entries applied here."""
-        columns, output = self.record(partial, [self.values[known.slot] for known in slots])
-        places: list[Operand] = [*slots]
-        for entry in range(len(slots), len(columns)):
-            row, operands = columns.row(entry), columns.operands(entry)
-            if row.name in {"constant", "guard"}:
-                places.append(self._slot(columns.values[entry]))
-            else:
-                static: tuple[object, ...] = columns.static(entry)
-                places.append(row(*(places[operand] for operand in operands), *static))  # type: ignore[arg-type]  # static
-        return None if output is None else places[output]
+        return row.partial(index, _Slot(self, slot), *operands, *static)  # type: ignore[arg-type]  # static
 
     def arrive(self, slot: int) -> None:
         """Let what is recorded from here on stand at the line of the entry it is there for."""
