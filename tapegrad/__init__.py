@@ -10,18 +10,21 @@ and ``grad``, ``value_and_grad``, ``partials`` and ``record`` take it as it is.
 from tapegrad import errors, math
 from tapegrad.calls import ValueAndGrad
 from tapegrad.choice import stop_gradient, where
+from tapegrad.coordinates import Coordinates, Sparsity
 from tapegrad.labels import label, scope
 from tapegrad.linear import hvp, jvp, linearize, vjp
 from tapegrad.matrices import hessian, jacobian
 from tapegrad.recording import Condition, Real, Scalar, Var
+from tapegrad.series import taylor
+from tapegrad.sparse import sparse_hessian, sparse_jacobian
 from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
 from tapegrad.transforms import grad, partials, record, value_and_grad
 
 __all__ = [
-    "Apply", "Condition", "Constant", "Guard", "Input", "Node", "Real", "Scalar", "Tape",
-    "ValueAndGrad", "Var", "errors", "grad", "hessian", "hvp", "jacobian", "jvp", "label",
-    "linearize", "math", "partials", "record", "scope", "stop_gradient", "value_and_grad", "vjp",
-    "where",
+    "Apply", "Condition", "Constant", "Coordinates", "Guard", "Input", "Node", "Real", "Scalar",
+    "Sparsity", "Tape", "ValueAndGrad", "Var", "errors", "grad", "hessian", "hvp", "jacobian",
+    "jvp", "label", "linearize", "math", "partials", "record", "scope", "sparse_hessian",
+    "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad", "vjp", "where",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

@@ -30,6 +30,7 @@ operands, or None for a function that is flat in this operand."""
 
 _DECIDED: Final = 5e-9
 _ROUNDING: Final = 1e-9
+_ROUGH: Final = 1e-3
 
 
 class Checked(Protocol):
@@ -119,9 +120,9 @@ def primitive(
 
     The decorated function runs as it is on floats and is one entry of a recording on traced
     numbers. At the points ``at`` each partial is compared with differences of the function when
-    it is defined, and one that is wrong by more than their error, and by more than one part in
-    10^9, is refused. ``checked`` holds what came out, "not decided" included. What the function
-    raises is passed on.
+    it is defined, and one that is wrong by more than ten times their error, and by more than one
+    part in 10^9, is refused. ``checked`` holds what came out, "not decided" included. What the
+    function raises is passed on.
 
     Raises:
         PrimitiveError: when a partial disagrees with the differences, when there are too few or
@@ -261,7 +262,8 @@ class Rule:
         slope = 0.0 if partial is None else cast(float, partial)
         found = difference(lambda x: self._value(*xs[:index], x, *xs[index + 1 :]), xs[index])
         apart, size = fabs(slope - found.value), max(fabs(slope), fabs(found.value))
-        if not found.kink and not apart <= 10.0 * found.error + _ROUNDING * fabs(found.value):
+        agrees = apart <= 10.0 * found.error + _ROUNDING * fabs(found.value)
+        if not agrees and not found.error > _ROUGH * size:
             raise PrimitiveError(
                 f"the partial of {self.__name__} in {self._operands[index]} at {_spelled(xs)} is "
                 f"{slope!r}, and differences give {found.value!r} with an error of "

@@ -54,6 +54,13 @@ def _recip_re_dx(u: Operand, v: Operand) -> Operand:
     return mul(sub(v, u), add(v, u))
 
 
+def _powc_curve(x: Operand, n: Operand) -> Operand:
+    """The slope of n * x ** (n - 1), which is 0 for n == 0 at a pole of the power, too."""
+    if isinstance(n, float):
+        return 0.0 if n == 0.0 else mul(n, powc_slope(x, sub(n, 1.0)))
+    return where(eq(n, 0.0), 0.0, mul(n, powc_slope(x, sub(n, 1.0))))
+
+
 def _pow_mixed(x: Operand, y: Operand) -> Operand:
     """The mixed second derivative of x ** y."""
     return add(pow(x, sub(y, 1.0)), mul(y, pow_dy(x, sub(y, 1.0))))
@@ -188,9 +195,9 @@ truncdiv: Row    = helper("truncdiv",       f.truncdiv, FLAT2, REAL, "//", "x / 
 rounddiv: Row    = helper("rounddiv",       f.rounddiv, FLAT2, REAL, "//", "x / y rounded to the nearest integer, ties to even")
 step: Row        = helper("step",           f.step,     FLAT,  REAL, "step", "The slope of relu.")
 win: Row         = helper("win",            f.win,      FLAT2, REAL, "win", "1 where x > y, one half for a tie, else 0")
-pow_dx: Row      = helper("pow_dx",         s.pow_dx,   (lambda z, x, y: mul(y, pow_dx(x, sub(y, 1.0))), lambda z, x, y: _pow_mixed(x, y)), (HALF[0], REALS), "pow_dx", "y * x ** (y - 1)")
+pow_dx: Row      = helper("pow_dx",         s.pow_dx,   (lambda z, x, y: where(eq(y, 0.0), 0.0, mul(y, pow_dx(x, sub(y, 1.0)))), lambda z, x, y: _pow_mixed(x, y)), (HALF[0], REALS), "pow_dx", "y * x ** (y - 1)")
 pow_dy: Row      = helper("pow_dy",         s.pow_dy,   (lambda z, x, y: _pow_mixed(x, y), lambda z, x, y: where(eq(x, 0.0), z, mul(z, log(x)))), (HALF[0], REALS), "pow_dy", "x ** y * log(x)")
-powc_slope: Row  = helper("powc_slope",     s.pow_dx,   (lambda y, x, n: mul(n, powc_slope(x, sub(n, 1.0))),), REAL, "powc_slope", "n * x ** (n - 1)", has_static=True)
+powc_slope: Row  = helper("powc_slope",     s.pow_dx,   (lambda y, x, n: _powc_curve(x, n),), REAL, "powc_slope", "n * x ** (n - 1)", has_static=True)
 direction: Row   = helper("direction",      s.direction, _direction_slope, REAL, "direction", "x / hypot(x, ...); 0 at the origin")
 recip_re: Row    = helper("recip_re",       s.recip_re, (lambda z, x, y: _recip_re_dx(z, recip_re(y, x)), lambda z, x, y: mul(-2.0, mul(z, recip_re(y, x)))), REAL, "recip_re", "x / (x ** 2 + y ** 2)")
 cbrt_slope: Row  = helper("cbrt_slope",     s.cbrt_slope, (lambda y, x: mul(-2.0 / 3.0, div(y, x)),), REAL, "cbrt_slope", "1 / (3 * cbrt(x) ** 2)")

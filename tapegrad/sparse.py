@@ -4,38 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast, final, overload
-
-import attrs
+from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 
 from tapegrad.calls import Data, like, pull, push, scalar
+from tapegrad.coordinates import Coordinates, Sparsity
 from tapegrad.linear import hessian_along
 from tapegrad.primitive import Operand
 from tapegrad.recording import Trace, Var, trace
 from tapegrad.transforms import grad
 
-if TYPE_CHECKING:
-    from tapegrad.interpret.sparsity import Sparsity
-
-__all__ = ["Coordinates", "sparse_hessian", "sparse_jacobian"]
+__all__ = ["sparse_hessian", "sparse_jacobian"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
-
-
-@final
-@attrs.frozen
-class Coordinates:
-    """A matrix by the entries that can be other than zero, row by row.
-
-    Entry ``values[i]`` stands in row ``rows[i]`` and column ``columns[i]``, each place once:
-    ``scipy.sparse.coo_array((m.values, (m.rows, m.columns)), m.shape)``.
-    """
-
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-    values: tuple[float, ...]
-    shape: tuple[int, int]
 
 
 def sparse_jacobian(

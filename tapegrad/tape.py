@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     import graphviz
 
-    from tapegrad.interpret.sparsity import Sparsity
+    from tapegrad.coordinates import Sparsity
     from tapegrad.recording import Var
 
 __all__ = [

@@ -462,3 +462,13 @@ def test_a_traced_number_is_no_float() -> None:
 
     tg.grad(f)(1.0)
     assert seen == [False, True]
+
+
+@pytest.mark.parametrize("order", range(1, 7))
+def test_derivatives_of_a_square_end(order: int) -> None:
+    """From the third on they are 0, at 0 as well, whether the exponent is traced or not."""
+    constant: Any = lambda x: x**2  # noqa: E731  # differentiated again and again below
+    traced: Any = lambda x, n: x**n  # noqa: E731  # the same
+    for _ in range(order):
+        constant, traced = tg.grad(constant), tg.grad(traced)
+    assert constant(0.0) == traced(0.0, 2.0) == (2.0 if order == 2 else 0.0)

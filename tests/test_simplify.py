@@ -14,13 +14,17 @@ from tests.strategies import Program, points, programs, same_bits
 
 @given(programs(), st.data())
 def test_a_simplified_tape_keeps_value_gradient_and_guards(program: Program, data: Any) -> None:
-    """Bit for bit, and a replay at the same point is the same tape."""
+    """Bit for bit, and a replay at the same point is the same tape.
+
+    A program with a gradient inside holds one already: only its value is kept then.
+    """
     point = data.draw(points(program.width))
     tape = tg.record(program)(point)
     simple = tape.simplify().tape
     assert len(simple) <= len(tape)
     assert same_bits(simple.value, tape.value)
-    assert all(map(same_bits, simple.gradient(), tape.gradient()))
+    if not tape.holds_gradient:
+        assert all(map(same_bits, simple.gradient(), tape.gradient()))
     assert simple.replay(point) == simple
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tapegrad.errors import GuardError
 from tapegrad.primitive import Operand, primal
 from tapegrad.tape import Columns
+from tapegrad.text import number
 
 __all__ = ["replay"]
 
@@ -34,18 +35,29 @@ def replay(
         else:
             values.append(row(*now.arguments(slot)))
             if row.name == "guard":
-                _check_guard(now, slot, primal(recorded[slot]), where)
+                _check_guard(now, slot, recorded, where)
     return values
 
 
-def _check_guard(columns: Columns, slot: int, recorded: float, where: Callable[[int], str]) -> None:
-    if (primal(columns.values[slot]) != 0.0) == (recorded != 0.0):
+def _check_guard(
+    columns: Columns, slot: int, recorded: Sequence[Operand], where: Callable[[int], str]
+) -> None:
+    outcome = primal(recorded[slot]) != 0.0
+    if (primal(columns.values[slot]) != 0.0) == outcome:
         return
-    asked = columns.left[slot]
-    row, operands = columns.row(asked), columns.arguments(asked)
-    shown = f" {row.symbol} ".join(f"{primal(operand):.6g}" for operand in operands)
+    shown = ", ".join(_changed(columns, columns.left[slot], recorded))
     raise GuardError(
-        f"the condition at {where(slot)} was {recorded != 0.0} when recorded and is "
-        f"{recorded == 0.0} here ({shown}): record again at these inputs, or spell the choice "
-        "with tapegrad.where"
+        f"the condition at {where(slot)} was {outcome} when recorded and is {not outcome} here "
+        f"({shown}): record again at these inputs, or spell the choice with tapegrad.where"
     )
+
+
+def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
+    """The comparisons in a condition whose truth is another than recorded, as numbers."""
+    row, operands = columns.row(slot), columns.operands(slot)
+    if row.name in {"and_", "or_", "not_"}:
+        for operand in operands:
+            yield from _changed(columns, operand, recorded)
+    elif primal(columns.values[slot]) != primal(recorded[slot]):
+        numbers = [number(primal(columns.values[operand])) for operand in operands]
+        yield f" {row.symbol} ".join(numbers) if len(numbers) > 1 else f"{row.symbol} {numbers[0]}"

@@ -98,9 +98,7 @@ class _Recorded:
         self.bars = bars
         self.conditions: dict[int, Operand] = {}
 
-    def sweep(
-        self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0
-    ) -> None:
+    def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
         for slot in range(start, stop - 1, -1):
             bar = self.bars[slot]
             if bar is None:

@@ -21,10 +21,11 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad.coordinates import Sparsity, transposed
 from tapegrad.primitive import Operand, Primitive, Traced
 from tapegrad.tape import Columns
 
-__all__ = ["Sparsity", "hessian_sparsity", "jacobian_sparsity"]
+__all__ = ["hessian_sparsity", "jacobian_sparsity"]
 
 Inputs: TypeAlias = tuple[int, int]
 """A set of inputs: the lowest, and bits for it and those above."""
@@ -34,37 +35,6 @@ Places: TypeAlias = tuple[int, ...]
 
 _NONE: Final[Inputs] = (0, 0)
 _ROWS: Final = 512
-
-
-@final
-@attrs.frozen
-class Sparsity:
-    """The places of a matrix that can be other than zero: ``rows[i], columns[i]``, row by row.
-
-    >>> from tapegrad import Real, record
-    >>> def f(xs: list[Real]) -> list[Real]:
-    ...     return [xs[0] * xs[1], xs[2]]
-    >>> record(f)([1.0, 2.0, 3.0]).jacobian_sparsity()
-    Sparsity(rows=(0, 0, 1), columns=(0, 1, 2), shape=(2, 3))
-    """
-
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-    shape: tuple[int, int]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def by_row(self) -> list[list[int]]:
-        """For each row its columns, in order."""
-        lines: list[list[int]] = [[] for _ in range(self.shape[0])]
-        for row, column in zip(self.rows, self.columns, strict=True):
-            lines[row].append(column)
-        return lines
-
-    def by_column(self) -> list[list[int]]:
-        """For each column its rows, in order."""
-        return _transposed(self.by_row(), self.shape[1])
 
 
 def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> Sparsity:
@@ -92,7 +62,7 @@ def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
             for member in _members(few):
                 interacting[member] = _union(interacting[member], many)
     half = [list(_members(members)) for members in interacting]
-    other_half = _transposed(half, width)
+    other_half = transposed(half, width)
     lines = [sorted({*one, *other}) for one, other in zip(half, other_half, strict=True)]
     return _sparsity(lines, width)
 
@@ -101,15 +71,6 @@ def _sparsity(lines: Sequence[Sequence[int]], width: int) -> Sparsity:
     """The pattern with these columns in each row."""
     rows = chain.from_iterable(repeat(row, len(line)) for row, line in enumerate(lines))
     return Sparsity(tuple(rows), tuple(chain.from_iterable(lines)), (len(lines), width))
-
-
-def _transposed(lines: Sequence[Sequence[int]], width: int) -> list[list[int]]:
-    """For each column its rows, in order."""
-    turned: list[list[int]] = [[] for _ in range(width)]
-    for row, line in enumerate(lines):
-        for column in line:
-            turned[column].append(row)
-    return turned
 
 
 def _dependencies(columns: Columns, width: int) -> list[Inputs]:
