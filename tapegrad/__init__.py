@@ -9,8 +9,11 @@ and ``grad``, ``value_and_grad``, ``partials`` and ``record`` take it as it is.
 
 from tapegrad import errors, math
 from tapegrad.calls import ValueAndGrad
+from tapegrad.checkpointing import checkpoint
 from tapegrad.choice import stop_gradient, where
 from tapegrad.coordinates import Coordinates, Sparsity
+from tapegrad.custom import primitive
+from tapegrad.implicit import root
 from tapegrad.labels import label, scope
 from tapegrad.linear import hvp, jvp, linearize, vjp
 from tapegrad.matrices import hessian, jacobian
@@ -22,9 +25,10 @@ from tapegrad.transforms import grad, partials, record, value_and_grad
 
 __all__ = [
     "Apply", "Condition", "Constant", "Coordinates", "Guard", "Input", "Node", "Real", "Scalar",
-    "Sparsity", "Tape", "ValueAndGrad", "Var", "errors", "grad", "hessian", "hvp", "jacobian",
-    "jvp", "label", "linearize", "math", "partials", "record", "scope", "sparse_hessian",
-    "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad", "vjp", "where",
+    "Sparsity", "Tape", "ValueAndGrad", "Var", "checkpoint", "errors", "grad", "hessian", "hvp",
+    "jacobian", "jvp", "label", "linearize", "math", "partials", "primitive", "record", "root",
+    "scope", "sparse_hessian", "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad",
+    "vjp", "where",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

@@ -6,6 +6,7 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
@@ -304,21 +305,28 @@ class _Subject:
         return Transposition(self.order, forward, reverse, _rounding(bars, dots, 1.0))
 
     @functools.cached_property
-    def local_errors(self) -> tuple[tuple[int, int, float, str], ...]:
-        """The partials that differences contradict: entry, operand's slot, error, sentence."""
-        return tuple(_local_errors(self.columns))
+    def local(self) -> tuple[_Local, ...]:
+        """Every partial of every entry, beside differences of the operation there."""
+        return tuple(_locals(self.columns))
 
     def culprit(self, bars: Sequence[float | None], dots: Sequence[float | None]) -> _Place:
         """The entry whose partial puts most into an error, and what is wrong with it."""
-        felt = [
-            (_magnitude(bars[slot], error, dots[operand]), slot, why)
-            for slot, operand, error, why in self.local_errors
-        ]
-        most, slot, why = max(felt, default=(0.0, 0, ""))
-        if not most:
+        felt = [(_magnitude(bars[x.slot], x.off, dots[x.operand]), x) for x in self.local]
+        most, worst = max(felt, default=(0.0, None), key=itemgetter(0))
+        if worst is None or not most:
             return self.loudest(bars)
+        site = self.tape.site(worst.slot)
+        return f"{worst.accusation}, {site}", site
+
+    def kinked(self, bars: Sequence[float | None], dots: Sequence[float | None]) -> _Place:
+        """The entry with a kink of its own that the derivative depends on most."""
+        kinks = (x for x in self.local if x.found.kink)
+        felt = [(_magnitude(bars[x.slot], dots[x.operand]), x.slot) for x in kinks]
+        most, slot = max(felt, default=(0.0, 0))
+        if not most:
+            return "the slope jumps here", None
         site = self.tape.site(slot)
-        return f"{why}, {site}", site
+        return f"{self.columns.row(slot).name} has a kink here, {site}", site
 
     def loudest(self, bars: Sequence[float | None]) -> _Place:
         """The entry whose rounding puts most into the result."""
@@ -339,16 +347,44 @@ def _magnitude(*factors: float | None) -> float:
     return math.inf if math.isnan(product) else product
 
 
-def _local_errors(columns: Columns) -> Iterator[tuple[int, int, float, str]]:
+@final
+@attrs.frozen
+class _Local:
+    """One partial of one entry, beside differences of its row."""
+
+    slot: int
+    operand: int
+    row: Primitive
+    index: int
+    partial: float
+    found: Difference
+
+    @property
+    def off(self) -> float:
+        """By how much differences contradict the partial."""
+        if math.isnan(self.partial):
+            return math.inf
+        off = math.fabs(self.partial - self.found.value)
+        return off if off > _MARGIN * self.found.error + _EPS * math.fabs(self.partial) else 0.0
+
+    @property
+    def accusation(self) -> str:
+        """What is wrong with the partial."""
+        if self.row.name == "detached":
+            return "stop_gradient lets no derivative pass"
+        operand = f" in operand {self.index}" if self.row.arity != 1 else ""
+        right = "" if math.isnan(self.found.value) else f", not {_exact(self.found.value)}"
+        return f"the partial of {self.row.name}{operand} is {_exact(self.partial)}{right}"
+
+
+def _locals(columns: Columns) -> Iterator[_Local]:
     for slot in range(len(columns)):
         row, y = columns.row(slot), cast(float, columns.values[slot])
         xs = cast("tuple[float, ...]", columns.arguments(slot))
         for index, operand in enumerate(columns.operands(slot)):
-            partial = cast("float | None", row.partial(index, y, *xs)) or 0.0
+            partial = cast("float | None", row.partial(index, y, *xs))
             found = difference(_varied(row, y, xs, index), xs[index])
-            error = math.fabs(partial - found.value)
-            if math.isnan(partial) or error > _MARGIN * found.error + _EPS * math.fabs(partial):
-                yield slot, operand, error, _accusation(row, index, partial, found.value)
+            yield _Local(slot, operand, row, index, 0.0 if partial is None else partial, found)
 
 
 def _varied(
@@ -363,14 +399,6 @@ def _varied(
         return z if piece_of(row, z, *moved) == piece else math.nan
 
     return value
-
-
-def _accusation(row: Primitive, index: int, partial: float, found: float) -> str:
-    if row.name == "detached":
-        return "stop_gradient lets no derivative pass"
-    operand = f" in operand {index}" if row.arity != 1 else ""
-    right = "" if math.isnan(found) else f", not {_exact(found)}"
-    return f"the partial of {row.name}{operand} is {_exact(partial)}{right}"
 
 
 @final
@@ -417,7 +445,11 @@ class _Input:
         verdict = self._verdict(which, by_tape, across, rounding)
         if verdict == "right":
             return across, "right", ("", None)
-        return (across, "wrong", self._kink()) if verdict == "wrong" else (found, "kink", self._kink())
+        return (
+            (across, "wrong", self._kink(which))
+            if verdict == "wrong"
+            else (found, "kink", self._kink(which))
+        )
 
     def _verdict(self, which: int, by_tape: float, found: Difference, rounding: float) -> Verdict:
         """Whether differences confirm a derivative, contradict it, or cannot tell."""
@@ -464,10 +496,12 @@ class _Input:
         site = self.subject.tape.site(slot)
         return f"{self.subject.columns.row(slot).name} gives {values[slot]!r}, {site}", site
 
-    def _kink(self) -> _Place:
+    def _kink(self, which: int) -> _Place:
         """What changes at the very point, or as near as differences go."""
         reason, site = self._nearest_change()
-        return (reason, site) if reason else ("the slope jumps here", None)
+        return (
+            (reason, site) if reason else self.subject.kinked(self.subject.bars[which], self.dots)
+        )
 
     def _nearest_change(self) -> _Place:
         """What stands in the way of the smallest step that leaves the course."""

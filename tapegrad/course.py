@@ -39,6 +39,10 @@ def _winner(z: float, x: float, y: float) -> float:
     return f.win(x, y)
 
 
+def _arm(z: float, condition: float, x: float, y: float) -> float:
+    return f.truth(condition)
+
+
 def _is_origin(z: float, *xs: float) -> float:
     return float(not any(xs))
 
@@ -70,6 +74,7 @@ _PIECES: Final[Mapping[str, Piece]] = {
     **dict.fromkeys(("maximum", "minimum"), _winner),
     **dict.fromkeys(("hypot", "direction"), _is_origin),
     **dict.fromkeys(("gamma", "gamma_slope", "lgamma", "digamma", "polygamma"), _between_poles),
+    "where": _arm,
     "mod": lambda z, x, y: f.floordiv(x, y),
     "fmod": lambda z, x, y: f.truncdiv(x, y),
     "remainder": lambda z, x, y: f.rounddiv(x, y),

@@ -12,7 +12,7 @@ import attrs
 
 from tapegrad import ops
 from tapegrad.checks import bind, name_of
-from tapegrad.differences import difference
+from tapegrad.differences import Difference, difference
 from tapegrad.errors import InputError, OutputError, PrimitiveError
 from tapegrad.positions import here
 from tapegrad.primitive import REALS, Operand, Partial, Primitive, Traced, primal
@@ -29,8 +29,13 @@ Slope: TypeAlias = float | Callable[..., float | Var] | None
 operands, or None for a function that is flat in this operand."""
 
 _DECIDED: Final = 5e-9
+"""So small a relative error of the differences tells partials apart that differ by 10^-7."""
+
 _ROUNDING: Final = 1e-9
+"""What the rounding of a user's partial may come to."""
+
 _ROUGH: Final = 1e-3
+"""Differences with a larger relative error refuse nothing: the function hides its slope."""
 
 
 class Checked(Protocol):
@@ -264,14 +269,19 @@ class Rule:
         apart, size = fabs(slope - found.value), max(fabs(slope), fabs(found.value))
         agrees = apart <= 10.0 * found.error + _ROUNDING * fabs(found.value)
         if not agrees and not found.error > _ROUGH * size:
-            raise PrimitiveError(
-                f"the partial of {self.__name__} in {self._operands[index]} at {_spelled(xs)} is "
-                f"{slope!r}, and differences give {found.value!r} with an error of "
-                f"{found.error:.1g} ({here()}): mend the partial"
-            )
+            raise self._wrong(index, xs, slope, found)
         is_decided = found.error <= _DECIDED * size or (partial is None and found.value == 0.0)
         outcome: Literal["agrees", "not decided"] = "agrees" if is_decided else "not decided"
         return Check(self._operands[index], xs, slope, found.value, found.error, outcome)
+
+    def _wrong(
+        self, index: int, xs: tuple[float, ...], slope: float, found: Difference
+    ) -> PrimitiveError:
+        return PrimitiveError(
+            f"the partial of {self.__name__} in {self._operands[index]} at {_spelled(xs)} is "
+            f"{slope!r}, and differences give {found.value!r} with an error of {found.error:.1g} "
+            f"({here()}): mend the partial"
+        )
 
     def __repr__(self) -> str:
         return f"<primitive {self.__name__}({', '.join(self._operands)})>"

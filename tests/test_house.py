@@ -75,8 +75,9 @@ ARROWS: dict[str, set[str]] = {
         "checks", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
     "__init__": {
-        "calls", "choice", "coordinates", "errors", "labels", "linear", "math", "matrices",
-        "recording", "series", "sparse", "tape", "transforms",
+        "calls", "checkpointing", "choice", "coordinates", "custom", "errors", "implicit",
+        "labels", "linear", "math", "matrices", "recording", "series", "sparse", "tape",
+        "transforms",
     },
     "demo": {"__init__", "errors", "math"},
     "__main__": set(),

@@ -54,7 +54,7 @@ class TestInputs:
         """`~True` is -2, which would choose the first arm in silence."""
 
         def call() -> object:
-            return tg.where(~(2.0 > 1.0), 1.0, 2.0)  # type: ignore[call-overload]  # refused here
+            return tg.where(~(2.0 > 1.0), 1.0, 2.0)  # type: ignore[call-overload, deprecated]  # refused here
 
         assert refusal(errors.InputError, call) == (
             f"where at {place(call, 'tg.where')} was given the int -2, which is what ~ makes of a "

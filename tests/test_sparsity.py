@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad import errors, math, sparse
+from tapegrad.coordinates import Coordinates
 from tapegrad.custom import primitive
 from tapegrad.interpret.colouring import distance_one, star
 from tapegrad.matrices import hessian, jacobian
-from tapegrad.sparse import Coordinates, sparse_hessian, sparse_jacobian
+from tapegrad.sparse import sparse_hessian, sparse_jacobian
 from tests.places import refusal
 from tests.strategies import Program, bits, ordinary, programs, smooth
 

@@ -1,0 +1,114 @@
+"""Every partial of the table broken in six ways: the laws of its row must see each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from mpmath import mp
+
+from tapegrad import record
+from tapegrad.checking import check_grad
+from tapegrad.primitive import Operand, Primitive
+from tests.mutants import ROWS, applied, is_same, mutants, points, split
+from tests.oracle import ORACLE, Number, truth
+from tests.test_rows import INDICATORS, is_close
+
+VALUES = {row.name: 8 for row in ROWS}
+KILLED = 778
+"""How many mutants the laws must kill: all that are not the row itself again."""
+
+
+def is_right(row: Primitive, xs: tuple[float, ...]) -> bool:
+    """Whether the first partials of a row at a point are true."""
+    y = row.value(*xs)
+    return all(
+        _is_right(row, index, row.partial(index, y, *xs), xs)
+        for index in range(len(split(row, xs)[0]))
+    )
+
+
+def _is_right(row: Primitive, index: int, partial: Operand | None, xs: tuple[float, ...]) -> bool:
+    got = partial if isinstance(partial, float) else 0.0
+    if row.helper:
+        return abs(mp.mpf(got) - by_definition(row.name, index, xs)) <= allowed(row, index, xs)
+    return is_close(row, "partials", got, by_table(row.name, index, xs), xs)
+
+
+@cache
+def by_table(name: str, index: int, xs: tuple[float, ...]) -> Number:
+    """The true partial in closed form; the choices and conditions have theirs here."""
+    if name == "where":
+        return mp.mpf((0.0, xs[0], 1.0 - xs[0])[index])
+    return mp.mpf(0) if name in FLAT else truth(name, index, *xs)
+
+
+@cache
+def by_definition(name: str, index: int, xs: tuple[float, ...]) -> Number:
+    """The derivative of a helper's closed form, by differences in 100 digits."""
+    if name in FLAT:
+        return mp.mpf(0)
+    value: Callable[..., Number] = ORACLE["div" if name == "div_pos" else name].value
+    with mp.workdps(100):
+        mps = [mp.mpf(x) for x in xs]
+        return mp.diff(lambda x: value(*mps[:index], x, *mps[index + 1 :]), mps[index])
+
+
+FLAT = INDICATORS | {"detached"}
+"""Rows through which no derivative passes, whatever their values do."""
+
+
+def allowed(row: Primitive, index: int, xs: tuple[float, ...]) -> float:
+    """32 eps of the largest magnitude among the entries of the partial's own tape."""
+    numbers, static = split(row, xs)
+
+    def partial(operands: tuple[float, ...]) -> object:
+        given = (*operands, *static)
+        return row.partial(index, row(*given), *given)  # type: ignore[arg-type]  # the order of a helper
+
+    tape = record(partial)(numbers)
+    largest = max(abs(value) for value in tape.columns.values if isinstance(value, float))
+    return 32.0 * sys.float_info.epsilon * largest
+
+
+def survivors(kills: Callable[[Primitive, tuple[float, ...]], bool]) -> tuple[int, list[str]]:
+    """How many mutants differ from their rows at some point, and those killed at none."""
+    total, alive = 0, []
+    for row in ROWS:
+        where = points(row, VALUES[row.name])
+        for way, which, mutant in mutants(row):
+            different = [xs for xs in where if not is_same(row, mutant, xs)]
+            total += bool(different)
+            if different and not any(kills(mutant, xs) for xs in different):
+                alive.append(f"{row.name}, partial {which}: {way}")
+    return total, alive
+
+
+def test_the_laws_accept_the_table() -> None:
+    """No row is wrong at the points at which mutants are judged."""
+    for row in ROWS:
+        for xs in points(row, 2):
+            assert is_right(row, xs), (row, xs)
+
+
+@pytest.mark.slow
+def test_the_oracle_kills_every_mutant() -> None:
+    """A wrong partial of any row fails the row's laws."""
+    total, alive = survivors(lambda row, xs: not is_right(row, xs))
+    assert not alive
+    assert total == KILLED
+
+
+@pytest.mark.slow
+def test_check_grad_kills_every_mutant() -> None:
+    """A wrong partial of any row is refused by the check that users have."""
+
+    def kills(row: Primitive, xs: tuple[float, ...]) -> bool:
+        numbers, static = split(row, xs)
+        return bool(check_grad(applied(row, static), numbers).wrong)
+
+    total, alive = survivors(kills)
+    assert not [mutant for mutant in alive if not mutant.startswith("detached")]
+    assert total == KILLED
