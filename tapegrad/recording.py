@@ -8,13 +8,10 @@ value, which is a float or, in a recording inside another one, a ``Var`` of the 
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from operator import attrgetter
 from threading import get_ident
-from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -355,7 +352,9 @@ class Var(Traced):
         # Hidden from checkers, which would otherwise take a Var wherever a number will do.
 
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-            return _ufunc(ufunc, method, inputs, kwargs)
+            from tapegrad.ufuncs import apply
+
+            return apply(ufunc, method, inputs, kwargs)
 
         def __bool__(self):  # noqa: PLE0304  # refuses
             _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
@@ -493,73 +492,6 @@ def recorder_among(values: object) -> Recorder | None:
     """The innermost recording found in a value, containers searched as inputs are."""
     found = [leaf._recorder for leaf in traced_leaves(values) if isinstance(leaf, Var)]
     return max(found, key=_serial, default=None)
-
-
-_UFUNCS: Final[Mapping[str, Primitive]] = {
-    "add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": ops.div,
-    "true_divide": ops.div, "negative": ops.neg, "power": ops.pow, "float_power": ops.pow,
-    "absolute": ops.abs, "fabs": ops.abs, "floor_divide": ops.floordiv, "remainder": ops.mod,
-    "fmod": ops.fmod, "maximum": ops.maximum, "minimum": ops.minimum, "sign": ops.sign,
-    "floor": ops.floor, "ceil": ops.ceil, "trunc": ops.trunc, "copysign": ops.copysign,
-    "exp": ops.exp, "exp2": ops.exp2, "expm1": ops.expm1, "log": ops.log, "log2": ops.log2,
-    "log10": ops.log10, "log1p": ops.log1p, "sqrt": ops.sqrt, "cbrt": ops.cbrt,
-    "hypot": ops.hypot, "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "arcsin": ops.asin,
-    "arccos": ops.acos, "arctan": ops.atan, "arctan2": ops.atan2, "sinh": ops.sinh,
-    "cosh": ops.cosh, "tanh": ops.tanh, "arcsinh": ops.asinh, "arccosh": ops.acosh,
-    "arctanh": ops.atanh, "degrees": ops.degrees, "rad2deg": ops.degrees,
-    "radians": ops.radians, "deg2rad": ops.radians, "logaddexp": ops.logaddexp,
-    "less": ops.lt, "less_equal": ops.le, "greater": ops.gt, "greater_equal": ops.ge,
-    "equal": ops.eq, "not_equal": ops.ne,
-}  # fmt: skip
-
-
-def _ufunc(
-    ufunc: Callable[..., object],
-    method: str,
-    inputs: tuple[object, ...],
-    kwargs: Mapping[str, object],
-) -> object:
-    """What numpy's function of that name is on traced numbers; arrays go element by element."""
-    np = _numpy()
-    row = _UFUNCS.get(ufunc.__name__)
-    if row is None or method != "__call__" or kwargs:
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        raise TracedNumberError(
-            f"numpy.{name} at {here()} takes no traced number{' with options' * bool(kwargs)}: "
-            "use a function of tapegrad.math"
-        )
-    if any(isinstance(value, np.ndarray) for value in inputs):
-        apply: Callable[..., object] = np.frompyfunc(partial(_element, row), len(inputs), 1)
-        return apply(*map(_as_objects, inputs))
-    return _element(row, *inputs)
-
-
-def _as_objects(value: object) -> object:
-    """An array of objects: a traced number alone would ask for this function again."""
-    np = _numpy()
-    array = np.empty((), dtype=object) if isinstance(value, Var) else np.asarray(value, object)
-    if isinstance(value, Var):
-        array[()] = value
-    return cast(object, array)
-
-
-def _numpy() -> ModuleType:
-    """The module that has called; imported by name, it would cost every user's mypy a second."""
-    return sys.modules["numpy"]
-
-
-def _element(row: Primitive, *values: object) -> object:
-    operands = tuple(x for x in map(promote, values) if x is not None)
-    if len(operands) < len(values):
-        raise TracedNumberError(f"{row.name} at {here()} takes numbers, not {values!r}")
-    if not any(isinstance(x, Var) for x in operands):
-        return row(*operands)
-    if row is ops.pow and not isinstance(operands[1], Var):
-        row = ops.powc
-    return condition(row, *operands) if row in _COMPARISONS else row(*operands)
-
-
-_COMPARISONS = frozenset((ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne))
 
 
 @final

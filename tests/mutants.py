@@ -53,7 +53,7 @@ def _within(draw: random.Random, row: Primitive, low: float, high: float) -> flo
     return round(x, 3) + 0.0117
 
 
-def applied(row: Primitive, static: tuple[object, ...]) -> Callable[[Sequence[Any]], Any]:
+def applied(row: Primitive, static: tuple[float, ...]) -> Callable[[Sequence[Any]], Any]:
     """The row as a function of its operands in a sequence."""
 
     def apply(xs: Sequence[Any]) -> Any:

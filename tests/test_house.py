@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "tape": {"errors", "positions", "primitive", "structure"},
     "checks": {"errors", "positions"},
     "recording": {"checks", "errors", "ops", "positions", "primitive", "structure", "tape"},
+    "ufuncs": {"errors", "ops", "positions", "primitive", "recording"},
     "labels": {"recording"},
     "choice": {"errors", "ops", "positions", "recording"},
     "signatures": {"recording"},
@@ -63,9 +64,10 @@ ARROWS: dict[str, set[str]] = {
         "structure",
     },
     "course": {"floats", "primitive", "tape", "text"},
+    "findings": {"errors", "positions", "text"},
     "checking": {
-        "calls", "checks", "course", "differences", "errors", "linear", "positions", "primitive",
-        "recording", "structure", "tape", "text",
+        "calls", "checks", "course", "differences", "errors", "findings", "linear", "positions",
+        "primitive", "recording", "structure", "tape",
     },
     "implicit": {
         "calls", "checks", "custom", "errors", "ops", "positions", "primitive", "recording",
@@ -91,6 +93,7 @@ READINGS = {
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 
 INSIDE = {
+    "recording": {"ufuncs"},
     "tape": {
         "interpret.dot", "interpret.replay", "interpret.reverse", "interpret.simplify",
         "interpret.sparsity", "interpret.table",
