@@ -17,10 +17,11 @@ from tapegrad.implicit import root
 from tapegrad.labels import label, scope
 from tapegrad.linear import hvp, jvp, linearize, vjp
 from tapegrad.matrices import hessian, jacobian
+from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.recording import Condition, Real, Scalar, Var
 from tapegrad.series import taylor
 from tapegrad.sparse import sparse_hessian, sparse_jacobian
-from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
+from tapegrad.tape import Tape
 from tapegrad.transforms import grad, partials, record, value_and_grad
 
 __all__ = [

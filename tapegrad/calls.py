@@ -10,12 +10,13 @@ from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
 import attrs
 
 from tapegrad.checks import name_of
+from tapegrad.columns import freeze_values
 from tapegrad.errors import InputError, OutputError
 from tapegrad.positions import here, resolve
 from tapegrad.primitive import Operand
 from tapegrad.recording import Trace, trace
 from tapegrad.structure import Branch, Leaf, build, describe_structure, parameter_names
-from tapegrad.tape import Tape, freeze_values
+from tapegrad.tape import Tape
 
 __all__ = [
     "Data",

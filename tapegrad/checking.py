@@ -13,6 +13,7 @@ import attrs
 
 from tapegrad.calls import Data, freeze, gathered
 from tapegrad.checks import name_of
+from tapegrad.columns import Columns
 from tapegrad.course import change, change_at, piece_of, watched
 from tapegrad.differences import Difference, difference
 from tapegrad.errors import InputError
@@ -22,7 +23,6 @@ from tapegrad.positions import Site, here
 from tapegrad.primitive import Primitive
 from tapegrad.recording import Trace, trace
 from tapegrad.structure import build, paths
-from tapegrad.tape import Columns
 
 __all__ = ["Mode", "check_grad"]
 
@@ -439,7 +439,7 @@ def _rounding(bars: Sequence[float | None], dots: Sequence[float | None], size: 
         for bar, dot in zip(bars, dots, strict=True)
         if bar is not None and dot is not None
     )
-    busiest = max((flow for flow in flows if math.isfinite(flow)), default=math.fabs(size))
+    busiest = max((flow for flow in (*flows, math.fabs(size)) if math.isfinite(flow)), default=0.0)
     return (16.0 + len(bars)) * _EPS * busiest
 
 

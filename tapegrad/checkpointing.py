@@ -9,12 +9,12 @@ from typing import Final, ParamSpec, TypeVar, cast, final
 import attrs
 
 from tapegrad.checks import name_of
+from tapegrad.columns import Block, Columns
 from tapegrad.errors import RecordingError
 from tapegrad.positions import here
 from tapegrad.primitive import REALS, Operand, Primitive
 from tapegrad.recording import Recorder, Trace, Var, recorder_among, trace
 from tapegrad.structure import Role, Structure, build, flatten, join
-from tapegrad.tape import Block, Columns
 
 __all__ = ["checkpoint"]
 

@@ -13,8 +13,10 @@ from itertools import zip_longest
 from typing import Final, TypeAlias
 
 from tapegrad import floats as f
+from tapegrad.columns import Columns
+from tapegrad.nodes import Apply
 from tapegrad.primitive import Primitive
-from tapegrad.tape import Apply, Columns, Tape
+from tapegrad.tape import Tape
 from tapegrad.text import number
 
 __all__ = ["change", "change_at", "piece_of", "watched"]

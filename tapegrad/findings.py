@@ -134,7 +134,7 @@ class GradientCheck:
 
 
 _CURES: Final = {
-    "wrong": "mend the rule",
+    "wrong": "mend the rule or the branch",
     "not decided": "check at another point",
     "kink": "check beside it",
 }

@@ -18,7 +18,9 @@ import attrs
 
 from tapegrad import ops
 from tapegrad.checks import require_keys, require_signature
+from tapegrad.columns import Columns
 from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
+from tapegrad.nodes import Scope
 from tapegrad.positions import Mark, here, mark, site
 from tapegrad.primitive import Operand, Primitive, Table, Traced, primal
 from tapegrad.structure import (
@@ -35,7 +37,6 @@ from tapegrad.structure import (
     named,
     traced_leaves,
 )
-from tapegrad.tape import Columns, Scope
 
 __all__ = [
     "Condition", "Real", "Recorder", "Scalar", "Trace", "Var", "condition", "promote",

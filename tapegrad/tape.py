@@ -6,10 +6,8 @@ bytes, about twenty of them an entry; nodes are views that are made when they ar
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import isnan, nan
 from operator import attrgetter, itemgetter
 from typing import (
     TYPE_CHECKING,
@@ -17,7 +15,6 @@ from typing import (
     Generic,
     Literal,
     ParamSpec,
-    TypeAlias,
     TypeVar,
     cast,
     final,
@@ -26,9 +23,11 @@ from typing import (
 
 import attrs
 
-from tapegrad.errors import InputError, OutputError, TapeError
+from tapegrad.columns import Columns, check, freeze_values
+from tapegrad.errors import InputError, OutputError
+from tapegrad.nodes import Apply, Constant, Guard, Input, Node, Scope
 from tapegrad.positions import Site, here
-from tapegrad.primitive import Operand, Primitive, Table, primal
+from tapegrad.primitive import Operand, Table, primal
 from tapegrad.structure import (
     Branch,
     Keys,
@@ -53,151 +52,11 @@ if TYPE_CHECKING:
     from tapegrad.coordinates import Sparsity
     from tapegrad.recording import Var
 
-__all__ = [
-    "Apply", "Block", "Columns", "Constant", "Guard", "Input", "Node", "Scope", "Simplified",
-    "Tape", "freeze_values",
-]  # fmt: skip
+__all__ = ["Nodes", "Simplified", "Tape"]  # fmt: skip
 
 A = TypeVar("A")
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
-
-
-@final
-@attrs.frozen
-class Input:
-    """An entry that the tape was opened with; ``path`` names it."""
-
-    slot: int
-    value: float
-    path: str
-    label: str | None = None
-
-
-@final
-@attrs.frozen
-class Constant:
-    """An entry that holds a plain number met while recording."""
-
-    slot: int
-    value: float
-    label: str | None = None
-    scope: tuple[str, ...] = ()
-    site: Site | None = None
-
-
-@final
-@attrs.frozen
-class Apply:
-    """An entry that applies a row to earlier slots (and to a static operand, if it has one)."""
-
-    slot: int
-    primitive: Primitive
-    operands: tuple[int, ...]
-    static: tuple[object, ...]
-    value: float
-    label: str | None = None
-    scope: tuple[str, ...] = ()
-    site: Site | None = None
-
-
-@final
-@attrs.frozen
-class Guard:
-    """An entry that records a truth value Python asked for, and what it was."""
-
-    slot: int
-    operand: int
-    outcome: bool
-    scope: tuple[str, ...] = ()
-    site: Site | None = None
-
-
-Node: TypeAlias = Input | Constant | Apply | Guard
-"""A view of one entry."""
-
-
-@final
-@attrs.frozen
-class Scope:
-    """The entries ``start <= slot < stop``, recorded inside a function named by ``@scope``."""
-
-    name: str
-    start: int
-    stop: int
-    parent: int | None
-
-
-@final
-@attrs.frozen(eq=False, repr=False)
-class Columns:
-    """What every reading works on: entry *i* is ``codes[i]`` applied to its operands.
-
-    One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
-    number, has its operands in ``pool[left : left + right]``. A static operand is
-    ``statics[right]``, and for a row with its operands in the pool ``statics[pool[left + right]]``.
-    """
-
-    table: Table
-    codes: Sequence[int]
-    left: Sequence[int]
-    right: Sequence[int]
-    values: Sequence[Operand]
-    pool: Sequence[int]
-    statics: Sequence[object]
-    traced: bool
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def row(self, slot: int) -> Primitive:
-        """The row that entry ``slot`` applies."""
-        return self.table.rows[self.codes[slot]]
-
-    def operands(self, slot: int) -> tuple[int, ...]:
-        """The slots that entry ``slot`` reads."""
-        row, left, right = self.row(slot), self.left[slot], self.right[slot]
-        if row.is_pooled:
-            return tuple(self.pool[left : left + right])
-        if row.arity == 2:
-            return left, right
-        return (left,) if row.arity == 1 else ()
-
-    def static(self, slot: int) -> tuple[object, ...]:
-        """The static operand of entry ``slot``, if its row has one."""
-        return (self.statics[self.static_at(slot)],) if self.row(slot).has_static else ()
-
-    def static_at(self, slot: int) -> int:
-        """Where among ``statics`` that of entry ``slot`` stands, if its row has one."""
-        right = self.right[slot]
-        pooled = self.row(slot).is_pooled and self.row(slot).has_static
-        return self.pool[self.left[slot] + right] if pooled else right
-
-    def arguments(self, slot: int) -> tuple[Operand, ...]:
-        """What the row of entry ``slot`` is applied to: operands' values, then the static one."""
-        values = tuple(self.values[operand] for operand in self.operands(slot))
-        return values + cast(tuple[Operand, ...], self.static(slot))
-
-    def thawed(self) -> Columns:
-        """The same columns as lists, which Python indexes fastest."""
-        return attrs.evolve(
-            self,
-            codes=list(self.codes),
-            left=list(self.left),
-            right=list(self.right),
-            values=list(self.values),
-            pool=list(self.pool),
-        )
-
-
-class Block:
-    """A static operand that stands for entries which are taken down again when they are swept."""
-
-    __slots__ = ()
-
-    def again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
-        """Those entries, the operands first; and which of them the next entries stand for."""
-        raise NotImplementedError
 
 
 @final
@@ -232,7 +91,7 @@ class Tape(Generic[A, P, R_co]):
     site_of: bytes
 
     def __attrs_post_init__(self) -> None:
-        _check(self.columns, self.outputs)
+        check(self.columns, self.outputs)
 
     @property
     def columns(self) -> Columns:
@@ -549,17 +408,6 @@ def _node(tape: Tape[Any, ..., Any], columns: Columns, names: Sequence[str], slo
     return Apply(slot, row, operands, static, value, label, scope, site)
 
 
-def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
-    """Floats as bytes, with one nan for all; anything that holds a traced number as a tuple."""
-    try:
-        column = array("d", cast(Sequence[float], values))
-    except TypeError:
-        return tuple(values)
-    if isnan(sum(column)):
-        column = array("d", [nan if x != x else x for x in column])
-    return column.tobytes()
-
-
 def _outline(structure: Structure) -> object:
     """A structure without its static values, which may have no hash."""
     if isinstance(structure, Branch):
@@ -577,35 +425,3 @@ def _require_same(recorded: Structure, given: Structure, name: str) -> None:
             f"{under(name, join(keys))} has another structure than this tape was recorded with, "
             f"or another static value ({here()}): record again"
         )
-
-
-def _check(columns: Columns, outputs: tuple[int, ...]) -> None:
-    """The invariants of a tape: known rows, and operands below their own entry."""
-    count, rows = len(columns), columns.table.rows
-    lengths = {len(column) for column in (columns.left, columns.right, columns.values)}
-    if lengths != {count}:
-        raise TapeError(f"the columns of a tape have different lengths: {lengths | {count}}")
-    if count and max(columns.codes) >= len(rows):
-        raise TapeError(f"code {max(columns.codes)} stands for no row; the table has {len(rows)}")
-    for slot, operand in _out_of_order(columns):
-        raise TapeError(f"entry {slot} reads slot {operand}, which is not one below it")
-    for output in outputs:
-        if not 0 <= output < count:
-            raise TapeError(f"output {output} is not a slot of a tape of {count} entries")
-
-
-def _out_of_order(columns: Columns) -> Iterator[tuple[int, int]]:
-    """Entries that read a slot not below their own, and that slot."""
-    rows = columns.table.rows
-    pooled = {code for code, row in enumerate(rows) if row.is_pooled or row.has_static}
-    lowest_left = [0 if row.arity else -1 for row in rows]
-    lowest_right = [0 if row.arity == 2 else -1 for row in rows]
-    entries = enumerate(zip(columns.codes, columns.left, columns.right, strict=True))
-    for slot, (code, left, right) in entries:
-        if code in pooled:
-            operands = columns.operands(slot)
-            yield from ((slot, operand) for operand in operands if not 0 <= operand < slot)
-        elif not lowest_left[code] <= left < slot:
-            yield slot, left
-        elif not lowest_right[code] <= right < slot:
-            yield slot, right

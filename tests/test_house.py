@@ -34,15 +34,22 @@ ARROWS: dict[str, set[str]] = {
     "spelling": {"primitive"},
     "structure": {"errors", "positions", "primitive"},
     "ops": {"floats", "gammas", "primitive", "special"},
-    "tape": {"errors", "positions", "primitive", "structure"},
+    "nodes": {"positions", "primitive"},
+    "columns": {"errors", "primitive"},
+    "tape": {"columns", "errors", "nodes", "positions", "primitive", "structure"},
     "checks": {"errors", "positions"},
-    "recording": {"checks", "errors", "ops", "positions", "primitive", "structure", "tape"},
+    "recording": {
+        "checks", "columns", "errors", "nodes", "ops", "positions", "primitive", "structure",
+        "tape",
+    },
     "ufuncs": {"errors", "ops", "positions", "primitive", "recording"},
     "labels": {"recording"},
     "choice": {"errors", "ops", "positions", "recording"},
     "signatures": {"recording"},
     "math": {"errors", "ops", "positions", "primitive", "recording", "special"},
-    "calls": {"checks", "errors", "positions", "primitive", "recording", "structure", "tape"},
+    "calls": {
+        "checks", "columns", "errors", "positions", "primitive", "recording", "structure", "tape",
+    },
     "transforms": {
         "calls", "checks", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
@@ -63,22 +70,22 @@ ARROWS: dict[str, set[str]] = {
         "checks", "differences", "errors", "ops", "positions", "primitive", "recording",
         "structure",
     },
-    "course": {"floats", "primitive", "tape", "text"},
+    "course": {"columns", "floats", "nodes", "primitive", "tape", "text"},
     "findings": {"errors", "positions", "text"},
     "checking": {
-        "calls", "checks", "course", "differences", "errors", "findings", "linear", "positions",
-        "primitive", "recording", "structure", "tape",
+        "calls", "checks", "columns", "course", "differences", "errors", "findings", "linear",
+        "positions", "primitive", "recording", "structure", "tape",
     },
     "implicit": {
         "calls", "checks", "custom", "errors", "ops", "positions", "primitive", "recording",
         "structure",
     },
     "checkpointing": {
-        "checks", "errors", "positions", "primitive", "recording", "structure", "tape",
+        "checks", "columns", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
     "__init__": {
         "calls", "checkpointing", "choice", "coordinates", "custom", "errors", "implicit",
-        "labels", "linear", "math", "matrices", "recording", "series", "sparse", "tape",
+        "labels", "linear", "math", "matrices", "nodes", "recording", "series", "sparse", "tape",
         "transforms",
     },
     "demo": {"__init__", "errors", "math"},
@@ -88,7 +95,8 @@ ARROWS: dict[str, set[str]] = {
 """What each file may import of ours as it is loaded; what is not listed it may not."""
 
 READINGS = {
-    "coordinates", "errors", "positions", "primitive", "spelling", "structure", "tape", "text",
+    "columns", "coordinates", "errors", "nodes", "positions", "primitive", "spelling", "structure",
+    "tape", "text",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tapegrad.errors import DrawingError
+from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.primitive import Operand, primal
-from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
+from tapegrad.tape import Tape
 from tapegrad.text import number, visible
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from functools import cache
 from textwrap import indent
 from typing import TypeAlias, cast
 
+from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Symbol, Table, primal
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
-from tapegrad.tape import Columns
 
 __all__ = ["tangents"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from tapegrad.columns import Columns
 from tapegrad.errors import GuardError
 from tapegrad.primitive import Operand, primal
-from tapegrad.tape import Columns
 from tapegrad.text import number
 
 __all__ = ["replay"]

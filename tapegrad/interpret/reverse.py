@@ -16,9 +16,9 @@ from itertools import count
 from textwrap import indent
 from typing import TypeAlias, cast
 
+from tapegrad.columns import Block, Columns
 from tapegrad.primitive import Operand, Primitive, Symbol, Table
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
-from tapegrad.tape import Block, Columns
 
 __all__ = ["cotangents", "sweep_source"]
 

@@ -14,9 +14,9 @@ from typing import TypeAlias, cast, final
 
 import attrs
 
+from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Symbol, Table, Traced
 from tapegrad.spelling import SIDES, dispatch, executed, operand_symbols, reads
-from tapegrad.tape import Columns
 
 __all__ = ["second_order"]
 

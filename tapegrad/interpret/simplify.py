@@ -14,8 +14,9 @@ from typing import ParamSpec, TypeVar, cast, final
 
 import attrs
 
+from tapegrad.columns import Columns, freeze_values
 from tapegrad.primitive import Operand, Primitive
-from tapegrad.tape import Columns, Simplified, Tape, freeze_values
+from tapegrad.tape import Simplified, Tape
 
 __all__ = ["simplify"]
 

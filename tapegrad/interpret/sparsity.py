@@ -21,9 +21,9 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad.columns import Columns
 from tapegrad.coordinates import Sparsity, transposed
 from tapegrad.primitive import Operand, Primitive, Traced
-from tapegrad.tape import Columns
 
 __all__ = ["hessian_sparsity", "jacobian_sparsity"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.primitive import Operand, primal
-from tapegrad.tape import Apply, Constant, Guard, Input, Node, Tape
+from tapegrad.tape import Tape
 from tapegrad.text import aligned, number, visible
 
 __all__ = ["table"]

@@ -21,8 +21,8 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Traced, primal
-from tapegrad.tape import Columns
 
 __all__ = ["taylor"]
 
