@@ -165,7 +165,7 @@ class _Subject:
         dots, bars = _pushed(self.columns, v), _pulled(self.columns, w)
         forward = sum(w[slot] * (dots[slot] or 0.0) for slot in w)
         reverse = sum((bars[slot] or 0.0) * v[slot] for slot in v)
-        return Transposition(self.order, forward, reverse, _rounding(bars, dots, 1.0))
+        return Transposition(self.order, forward, reverse, _rounding(bars, dots, 0.0))
 
     @functools.cached_property
     def local(self) -> tuple[_Local, ...]:
