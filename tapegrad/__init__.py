@@ -7,29 +7,54 @@ Write a model on ``Real`` numbers with the functions of ``tapegrad.math``; it ru
 and ``grad``, ``value_and_grad``, ``partials`` and ``record`` take it as it is.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from tapegrad import errors, math
 from tapegrad.calls import ValueAndGrad
-from tapegrad.checkpointing import checkpoint
 from tapegrad.choice import stop_gradient, where
-from tapegrad.coordinates import Coordinates, Sparsity
 from tapegrad.custom import primitive
-from tapegrad.implicit import root
 from tapegrad.labels import label, scope
 from tapegrad.linear import hvp, jvp, linearize, vjp
 from tapegrad.matrices import hessian, jacobian
-from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.recording import Condition, Real, Scalar, Var
-from tapegrad.series import taylor
-from tapegrad.sparse import sparse_hessian, sparse_jacobian
-from tapegrad.tape import Tape
+from tapegrad.tape import Simplified, Tape
 from tapegrad.transforms import grad, partials, record, value_and_grad
 
+if TYPE_CHECKING:
+    from tapegrad.checking import check_grad
+    from tapegrad.checkpointing import checkpoint
+    from tapegrad.coordinates import Coordinates, Sparsity
+    from tapegrad.findings import GradientCheck
+    from tapegrad.implicit import root
+    from tapegrad.nodes import Apply, Constant, Guard, Input, Node
+    from tapegrad.series import taylor
+    from tapegrad.sparse import sparse_hessian, sparse_jacobian
+else:
+    # What few programs use is loaded when it is: importing the package stays quick.
+    _LATER = {
+        "Apply": "nodes", "Constant": "nodes", "Coordinates": "coordinates",
+        "GradientCheck": "findings", "Guard": "nodes", "Input": "nodes", "Node": "nodes",
+        "Sparsity": "coordinates", "check_grad": "checking", "checkpoint": "checkpointing",
+        "root": "implicit", "sparse_hessian": "sparse", "sparse_jacobian": "sparse",
+        "taylor": "series",
+    }  # fmt: skip
+
+    def __getattr__(name):
+        if name not in _LATER:
+            raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")
+        return getattr(importlib.import_module(f"tapegrad.{_LATER[name]}"), name)
+
+    def __dir__():
+        return sorted(__all__)
+
+
 __all__ = [
-    "Apply", "Condition", "Constant", "Coordinates", "Guard", "Input", "Node", "Real", "Scalar",
-    "Sparsity", "Tape", "ValueAndGrad", "Var", "checkpoint", "errors", "grad", "hessian", "hvp",
-    "jacobian", "jvp", "label", "linearize", "math", "partials", "primitive", "record", "root",
-    "scope", "sparse_hessian", "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad",
-    "vjp", "where",
+    "Apply", "Condition", "Constant", "Coordinates", "GradientCheck", "Guard", "Input", "Node",
+    "Real", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
+    "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jvp", "label", "linearize",
+    "math", "partials", "primitive", "record", "root", "scope", "sparse_hessian",
+    "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad", "vjp", "where",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

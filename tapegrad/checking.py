@@ -36,6 +36,12 @@ _MARGIN: Final = 10.0
 _DECIDED: Final = 5e-8
 """Half of the 1e-7 that must be told apart."""
 
+_ROUNDING: Final = 1e-9
+"""What cancellation inside an entry may cost a derivative, beside what is known of it."""
+
+_FEW: Final = 16.0
+"""So many roundings in one partial."""
+
 _NEGLIGIBLE: Final = 1e-10
 """Beside the largest derivative of the same output."""
 
@@ -53,12 +59,14 @@ def check_grad(
 
     Each is compared with central differences of ``f``, extrapolated (C. J. F. Ridders, 1982) and
     with an estimate of their error. It is *wrong* where it is off by more than ten times that
-    estimate, and *right* only where a factor of 1 + 1e-7 would have been seen, or the error is
-    below 1e-10 of the largest derivative of the same number; else it is *not decided*. Differences
-    are taken between calls that take the same branches and sides, so a point at a *kink* is said
-    to be one, with its line. ``modes`` are compared with each other,
-    and with both of them the transpose law w . (J v) = (J^T w) . v is held along two directions.
-    With ``order=2`` the derivatives of the gradient are checked in the same way.
+    estimate and by more than rounding can do (1e-9 of it), and *right* only where a factor of
+    1 + 1e-7 would have been seen, or what could hide is below 1e-10 of the largest derivative of
+    the same number; else it is *not decided*. Differences are taken between calls that take the
+    same branches and sides, so a point at a *kink* is said to be one, with its line.
+
+    ``modes`` are compared with each other, and with both of them the transpose law
+    w . (J v) = (J^T w) . v is held along two directions. With ``order=2`` the derivatives of the
+    gradient are checked in the same way.
 
     The line that a wrong derivative is put down to is that of the entry with the largest
     ``abs(cotangent * error * tangent)``, where the error is that of one of its partials, found by
@@ -165,25 +173,38 @@ class _Subject:
         dots, bars = _pushed(self.columns, v), _pulled(self.columns, w)
         forward = sum(w[slot] * (dots[slot] or 0.0) for slot in w)
         reverse = sum((bars[slot] or 0.0) * v[slot] for slot in v)
-        return Transposition(self.order, forward, reverse, _rounding(bars, dots, 0.0))
+        return Transposition(self.order, forward, reverse, self.rounding(bars, dots, forward))
+
+    @functools.cached_property
+    def edges(self) -> tuple[_Edge, ...]:
+        """Every operand of every entry, with the partial in it."""
+        return tuple(_edges(self.columns))
+
+    def rounding(self, bars: _Column, dots: _Column, size: float) -> float:
+        """What rounding can do to a derivative of this size, given what flows between entries."""
+        flows = (_magnitude(bars[x.slot], x.partial, dots[x.operand]) for x in self.edges)
+        busiest = max((flow for flow in flows if math.isfinite(flow)), default=0.0)
+        relative = math.fabs(size) if math.isfinite(size) else 0.0
+        return _ROUNDING * relative + (_FEW + len(bars)) * _EPS * busiest
 
     @functools.cached_property
     def local(self) -> tuple[_Local, ...]:
         """Every partial of every entry, beside differences of the operation there."""
-        return tuple(_locals(self.columns))
+        return tuple(_Local(edge, _found(self.columns, edge)) for edge in self.edges)
 
-    def culprit(self, bars: Sequence[float | None], dots: Sequence[float | None]) -> _Place:
+    def culprit(self, bars: _Column, dots: _Column) -> _Place:
         """The entry whose partial puts most into an error, and what is wrong with it."""
-        felt = [(_magnitude(bars[x.slot], x.off, dots[x.operand]), x) for x in self.local]
+        wrong = (x for x in self.local if x.off)
+        felt = [(_magnitude(bars[x.edge.slot], x.off, dots[x.edge.operand]), x) for x in wrong]
         most, worst = max(felt, default=(0.0, None), key=itemgetter(0))
         if worst is None or not most:
             return self.loudest(bars)
-        site = self.tape.site(worst.slot)
+        site = self.tape.site(worst.edge.slot)
         return f"{worst.accusation}, {site}", site
 
-    def kinked(self, bars: Sequence[float | None], dots: Sequence[float | None]) -> _Place:
+    def kinked(self, bars: _Column, dots: _Column) -> _Place:
         """The entry with a kink of its own that the derivative depends on most."""
-        kinks = (x for x in self.local if x.found.kink)
+        kinks = (x.edge for x in self.local if x.found.kink)
         felt = [(_magnitude(bars[x.slot], dots[x.operand]), x.slot) for x in kinks]
         most, slot = max(felt, default=(0.0, 0))
         if not most:
@@ -191,7 +212,7 @@ class _Subject:
         site = self.tape.site(slot)
         return f"{self.columns.row(slot).name} has a kink here, {site}", site
 
-    def loudest(self, bars: Sequence[float | None]) -> _Place:
+    def loudest(self, bars: _Column) -> _Place:
         """The entry whose rounding puts most into the result."""
         values = cast("Sequence[float]", self.columns.values)
         felt = {slot: _magnitude(bar, values[slot], 1.0) for slot, bar in enumerate(bars)}
@@ -199,6 +220,7 @@ class _Subject:
         return "", self.tape.site(slot)
 
 
+_Column: TypeAlias = Sequence[float | None]
 _Place: TypeAlias = tuple[str, Site | None]
 
 
@@ -212,42 +234,57 @@ def _magnitude(*factors: float | None) -> float:
 
 @final
 @attrs.frozen
-class _Local:
-    """One partial of one entry, beside differences of its row."""
+class _Edge:
+    """One operand of one entry, and the partial in it."""
 
     slot: int
+    index: int
     operand: int
     row: Primitive
-    index: int
     partial: float
+
+
+def _edges(columns: Columns) -> Iterator[_Edge]:
+    for slot in range(len(columns)):
+        row, y, xs = columns.row(slot), columns.values[slot], columns.arguments(slot)
+        for index, operand in enumerate(columns.operands(slot)):
+            partial = cast("float | None", row.partial(index, y, *xs))
+            yield _Edge(slot, index, operand, row, 0.0 if partial is None else partial)
+
+
+@final
+@attrs.frozen
+class _Local:
+    """A partial beside differences of its row."""
+
+    edge: _Edge
     found: Difference
 
     @property
     def off(self) -> float:
         """By how much differences contradict the partial."""
-        if math.isnan(self.partial):
+        partial = self.edge.partial
+        if math.isnan(partial):
             return math.inf
-        off = math.fabs(self.partial - self.found.value)
-        return off if off > _MARGIN * self.found.error + _EPS * math.fabs(self.partial) else 0.0
+        off = math.fabs(partial - self.found.value)
+        return off if off > _MARGIN * self.found.error + _EPS * math.fabs(partial) else 0.0
 
     @property
     def accusation(self) -> str:
         """What is wrong with the partial."""
-        if self.row.name == "detached":
+        row, index, partial = self.edge.row, self.edge.index, self.edge.partial
+        if row.name == "detached":
             return "stop_gradient lets no derivative pass"
-        operand = f" in operand {self.index}" if self.row.arity != 1 else ""
+        operand = f" in operand {index}" if row.arity != 1 else ""
         right = "" if math.isnan(self.found.value) else f", not {exact(self.found.value)}"
-        return f"the partial of {self.row.name}{operand} is {exact(self.partial)}{right}"
+        return f"the partial of {row.name}{operand} is {exact(partial)}{right}"
 
 
-def _locals(columns: Columns) -> Iterator[_Local]:
-    for slot in range(len(columns)):
-        row, y = columns.row(slot), cast(float, columns.values[slot])
-        xs = cast("tuple[float, ...]", columns.arguments(slot))
-        for index, operand in enumerate(columns.operands(slot)):
-            partial = cast("float | None", row.partial(index, y, *xs))
-            found = difference(_varied(row, y, xs, index), xs[index])
-            yield _Local(slot, operand, row, index, 0.0 if partial is None else partial, found)
+def _found(columns: Columns, edge: _Edge) -> Difference:
+    """The partial of an entry by differences of its row, at the recorded operands."""
+    xs = cast("tuple[float, ...]", columns.arguments(edge.slot))
+    y = cast(float, columns.values[edge.slot])
+    return difference(_varied(edge.row, y, xs, edge.index), xs[edge.index])
 
 
 def _varied(
@@ -285,7 +322,7 @@ class _Input:
         bars, output = subject.bars[which], subject.outputs[which]
         by_mode = {"reverse": bars[self.index] or 0.0, "forward": self.dots[output] or 0.0}
         numbers = [by_mode[mode] for mode in subject.modes]
-        rounding = _rounding(bars, self.dots, numbers[0])
+        rounding = subject.rounding(bars, self.dots, numbers[0])
         found, verdict, (reason, site) = self._judged(which, numbers[0], rounding)
         if not _agree(numbers, rounding):
             texts = " and ".join(f"{mode} gives {by_mode[mode]!r}" for mode in subject.modes)
@@ -427,20 +464,10 @@ class _Sample:
 
 
 def _agree(numbers: Sequence[float], rounding: float) -> bool:
-    if all(number != number for number in numbers) or min(numbers) == max(numbers):
+    """Whether modes differ by rounding at most; where none gives a number, there is none to."""
+    if not any(map(math.isfinite, numbers)):
         return True
     return max(numbers) - min(numbers) <= rounding
-
-
-def _rounding(bars: Sequence[float | None], dots: Sequence[float | None], size: float) -> float:
-    """What rounding can do to a derivative: eps of the largest flow, for each entry."""
-    flows = (
-        math.fabs(bar * dot)
-        for bar, dot in zip(bars, dots, strict=True)
-        if bar is not None and dot is not None
-    )
-    busiest = max((flow for flow in (*flows, math.fabs(size)) if math.isfinite(flow)), default=0.0)
-    return (16.0 + len(bars)) * _EPS * busiest
 
 
 def _direction(width: int, shift: float) -> list[float]:

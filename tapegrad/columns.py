@@ -12,7 +12,18 @@ import attrs
 from tapegrad.errors import TapeError
 from tapegrad.primitive import Operand, Primitive, Table
 
-__all__ = ["Block", "Columns", "check", "freeze_values"]
+__all__ = ["Block", "Columns", "Scope", "check", "freeze_values"]
+
+
+@final
+@attrs.frozen
+class Scope:
+    """The entries ``start <= slot < stop``, recorded inside a function named by ``@scope``."""
+
+    name: str
+    start: int
+    stop: int
+    parent: int | None
 
 
 @final

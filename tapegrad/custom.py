@@ -12,7 +12,6 @@ import attrs
 
 from tapegrad import ops
 from tapegrad.checks import bind, name_of
-from tapegrad.differences import Difference, difference
 from tapegrad.errors import InputError, OutputError, PrimitiveError
 from tapegrad.positions import here
 from tapegrad.primitive import REALS, Operand, Partial, Primitive, Traced, primal
@@ -20,6 +19,7 @@ from tapegrad.recording import Real, Var, promote, trace
 from tapegrad.structure import as_number, describe
 
 if TYPE_CHECKING:
+    from tapegrad.differences import Difference
     from tapegrad.signatures import Binary, Unary
 
 __all__ = ["Check", "Checked", "Rule", "Slope", "lifted", "primitive"]
@@ -262,6 +262,8 @@ class Rule:
 
     def _check(self, index: int, point: tuple[Operand, ...]) -> Check:
         """Compare one partial with differences of the function."""
+        from tapegrad.differences import difference
+
         xs = cast(tuple[float, ...], point)
         partial = self.row.partial(index, self._value(*xs), *xs)
         slope = 0.0 if partial is None else cast(float, partial)

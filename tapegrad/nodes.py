@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, final
+from collections.abc import Sequence
+from typing import TypeAlias, cast, final
 
 import attrs
 
+from tapegrad.columns import Columns
 from tapegrad.positions import Site
 from tapegrad.primitive import Primitive
 
-__all__ = ["Apply", "Constant", "Guard", "Input", "Node", "Scope"]
+__all__ = ["Apply", "Constant", "Guard", "Input", "Node", "view"]
 
 
 @final
@@ -66,12 +68,21 @@ Node: TypeAlias = Input | Constant | Apply | Guard
 """A view of one entry."""
 
 
-@final
-@attrs.frozen
-class Scope:
-    """The entries ``start <= slot < stop``, recorded inside a function named by ``@scope``."""
-
-    name: str
-    start: int
-    stop: int
-    parent: int | None
+def view(
+    columns: Columns,
+    slot: int,
+    names: Sequence[str],
+    label: str | None,
+    scope: tuple[str, ...],
+    site: Site | None,
+) -> Node:
+    """The view of one entry; ``names`` are those of the inputs."""
+    row, value = columns.row(slot), cast(float, columns.values[slot])
+    if row.name == "input":
+        return Input(slot, value, names[slot], label)
+    if row.name == "constant":
+        return Constant(slot, value, label, scope, site)
+    if row.name == "guard":
+        return Guard(slot, columns.left[slot], value != 0.0, scope, site)
+    operands, static = columns.operands(slot), columns.static(slot)
+    return Apply(slot, row, operands, static, value, label, scope, site)

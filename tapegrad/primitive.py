@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from math import inf
 from operator import attrgetter
-from pickle import PicklingError
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, final
 
@@ -140,6 +139,8 @@ class Primitive:
     def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
         reference = self.reference or self.name
         if "<locals>" in reference:
+            from pickle import PicklingError
+
             raise PicklingError(
                 f"{reference} is local to a function: define it at the top of a module to pickle it"
             )

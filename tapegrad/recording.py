@@ -18,9 +18,8 @@ import attrs
 
 from tapegrad import ops
 from tapegrad.checks import require_keys, require_signature
-from tapegrad.columns import Columns
+from tapegrad.columns import Columns, Scope
 from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
-from tapegrad.nodes import Scope
 from tapegrad.positions import Mark, here, mark, site
 from tapegrad.primitive import Operand, Primitive, Table, Traced, primal
 from tapegrad.structure import (

@@ -8,7 +8,6 @@ static: they come back as they are.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 import sys
@@ -342,8 +341,10 @@ def _record(kind: type) -> Record | None:
 def _annotations(kind: type) -> Mapping[str, object] | None:
     if attrs.has(kind):
         return {field.name: field.type for field in attrs.fields(kind)}
-    if dataclasses.is_dataclass(kind):
-        return {field.name: field.type for field in dataclasses.fields(kind)}
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields
+
+        return {field.name: field.type for field in fields(kind)}
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         hints = ChainMap(*map(inspect.get_annotations, kind.__mro__))
         return {name: hints.get(name, Traced) for name in kind._fields}

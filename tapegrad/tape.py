@@ -23,9 +23,8 @@ from typing import (
 
 import attrs
 
-from tapegrad.columns import Columns, check, freeze_values
+from tapegrad.columns import Columns, Scope, check, freeze_values
 from tapegrad.errors import InputError, OutputError
-from tapegrad.nodes import Apply, Constant, Guard, Input, Node, Scope
 from tapegrad.positions import Site, here
 from tapegrad.primitive import Operand, Table, primal
 from tapegrad.structure import (
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     import graphviz
 
     from tapegrad.coordinates import Sparsity
+    from tapegrad.nodes import Node
     from tapegrad.recording import Var
 
 __all__ = ["Nodes", "Simplified", "Tape"]  # fmt: skip
@@ -368,7 +368,7 @@ class Simplified(Generic[A, P, R_co]):
 
 @final
 @attrs.frozen
-class Nodes(Sequence[Node]):
+class Nodes(Sequence["Node"]):
     """The entries of a tape as nodes, each made when it is looked at."""
 
     tape: Tape[Any, ..., Any]
@@ -391,21 +391,11 @@ class Nodes(Sequence[Node]):
 
 
 def _nodes(tape: Tape[Any, ..., Any], slots: Iterable[int]) -> Iterator[Node]:
+    from tapegrad.nodes import view
+
     columns, names = tape.columns, tape.paths
-    return (_node(tape, columns, names, slot) for slot in slots)
-
-
-def _node(tape: Tape[Any, ..., Any], columns: Columns, names: Sequence[str], slot: int) -> Node:
-    row, value = columns.row(slot), cast(float, columns.values[slot])
-    label, scope, site = tape.label(slot), tape.scope(slot), tape.site(slot)
-    if row.name == "input":
-        return Input(slot, value, names[slot], label)
-    if row.name == "constant":
-        return Constant(slot, value, label, scope, site)
-    if row.name == "guard":
-        return Guard(slot, columns.left[slot], value != 0.0, scope, site)
-    operands, static = columns.operands(slot), columns.static(slot)
-    return Apply(slot, row, operands, static, value, label, scope, site)
+    for slot in slots:
+        yield view(columns, slot, names, tape.label(slot), tape.scope(slot), tape.site(slot))
 
 
 def _outline(structure: Structure) -> object:
