@@ -59,6 +59,7 @@ def seconds(program: str) -> float:
             check=False,
             capture_output=True,
             text=True,
+            cwd=folder,
         )
         taken = perf_counter() - start
     if run.returncode:

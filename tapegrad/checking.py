@@ -193,14 +193,20 @@ class _Subject:
         return tuple(_Local(edge, _found(self.columns, edge)) for edge in self.edges)
 
     def culprit(self, bars: _Column, dots: _Column) -> _Place:
-        """The entry whose partial puts most into an error, and what is wrong with it."""
-        wrong = (x for x in self.local if x.off)
-        felt = [(_magnitude(bars[x.edge.slot], x.off, dots[x.edge.operand]), x) for x in wrong]
-        most, worst = max(felt, default=(0.0, None), key=itemgetter(0))
-        if worst is None or not most:
-            return self.loudest(bars)
-        site = self.tape.site(worst.edge.slot)
-        return f"{worst.accusation}, {site}", site
+        """The entry whose partial puts most into an error, and what is wrong with it.
+
+        Two partials that are 0 in a row hide each other's tangent; then cotangents decide.
+        """
+        wrong = [x for x in self.local if x.off]
+        for tangents in (dots, [1.0] * len(dots)):
+            felt = [
+                (_magnitude(bars[x.edge.slot], x.off, tangents[x.edge.operand]), x) for x in wrong
+            ]
+            most, worst = max(felt, default=(0.0, None), key=itemgetter(0))
+            if worst is not None and most:
+                site = self.tape.site(worst.edge.slot)
+                return f"{worst.accusation}, {site}", site
+        return self.loudest(bars)
 
     def kinked(self, bars: _Column, dots: _Column) -> _Place:
         """The entry with a kink of its own that the derivative depends on most."""
@@ -345,7 +351,10 @@ class _Input:
         verdict = self._verdict(which, by_tape, across, rounding)
         if verdict == "not decided":
             return found, "kink", self._kink(which)
-        return across, verdict, ("", None) if verdict == "right" else self._kink(which)
+        if verdict == "right":
+            return across, verdict, ("", None)
+        blamed = self._place(which, "wrong", across)
+        return across, verdict, blamed if blamed[0] else self._kink(which)
 
     def _verdict(self, which: int, by_tape: float, found: Difference, rounding: float) -> Verdict:
         """Whether differences confirm a derivative, contradict it, or cannot tell."""

@@ -33,6 +33,10 @@ def _sign(y: float, x: float, *xs: float) -> float:
     return f.sign(x)
 
 
+def _sign_unless_polynomial(y: float, x: float, n: float) -> float:
+    return 0.0 if n >= 0.0 and n == f.floor(n) else f.sign(x)
+
+
 def _sign_of_divisor(z: float, x: float, y: float) -> float:
     return f.sign(y)
 
@@ -71,7 +75,8 @@ _STEPS: Final = frozenset(
 _PIECES: Final[Mapping[str, Piece]] = {
     **dict.fromkeys((*_CONDITIONS, *_STEPS, "guard"), _result),
     **dict.fromkeys(("abs", "relu", "cbrt", "cbrt_slope"), _sign),
-    **dict.fromkeys(("pow", "powc", "pow_dx", "pow_dy", "powc_slope"), _sign),
+    **dict.fromkeys(("pow", "pow_dx", "pow_dy"), _sign),
+    **dict.fromkeys(("powc", "powc_slope"), _sign_unless_polynomial),
     **dict.fromkeys(("div", "div_pos", "div2"), _sign_of_divisor),
     **dict.fromkeys(("maximum", "minimum"), _winner),
     **dict.fromkeys(("hypot", "direction"), _is_origin),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import attrs
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ import tapegrad as tg
 from tapegrad import Real, errors, math, ops
 from tapegrad.checking import check_grad
 from tapegrad.custom import primitive
-from tapegrad.findings import Finding
+from tapegrad.findings import Finding, GradientCheck, Transposition
 from tapegrad.primitive import Primitive
 from tests.mutants import (
     MUTATIONS,
@@ -180,6 +182,27 @@ class TestReports:
 
         assert check_grad(f, 2.0, 3.0, power=3).findings[0].tape == 36.0
 
+    def test_modes_that_differ_are_wrong(self) -> None:
+        """Whatever differences say, one derivative has one value."""
+        turns = itertools.cycle((1.0, 2.0))
+        fickle = attrs.evolve(ops.abs, partials=(lambda y, x: next(turns),))
+        (finding,) = check_grad(applied(fickle, ()), [3.0]).wrong
+        assert finding.reason == "reverse gives 2.0 and forward gives 1.0"
+
+    def test_a_broken_transpose_law_is_told(self) -> None:
+        """It is in the table, and what is required fails."""
+        report = GradientCheck("f", (), (Transposition(1, 2.0, 3.0, 1e-9),))
+
+        def call() -> object:
+            return report.require()
+
+        assert not report.ok
+        assert str(report) == "f: nothing to check\nw . (J v) is 2.0 forward and 3.0 in reverse"
+        assert refusal(errors.CheckError, call) == (
+            f"f: w . (J v) is 2.0 forward and 3.0 in reverse ({place(call, 'require')}): "
+            "the sweeps of a rule differ"
+        )
+
     def test_one_mode_may_be_checked(self) -> None:
         """``modes`` says which derivatives are looked at."""
         assert check_grad(right, {"w": 3.0, "b": 2.0}, modes=("forward",)).ok
@@ -273,7 +296,7 @@ class TestKinks:
         """A function that is smooth there is judged by its values, whatever it is made of."""
 
         def smooth_at_0(x: Real) -> Real:
-            return abs(x) ** 2 + tg.where(x == 0.0, 1.0, math.sin(x) / x)
+            return x**2 + abs(x) ** 2 + tg.where(x == 0.0, 1.0, math.sin(x) / x)
 
         def itself(x: Real) -> Real:
             return math.maximum(x, x)
@@ -297,10 +320,13 @@ class TestKinks:
         def cut(x: Real) -> Real:
             return tg.stop_gradient(x) * x
 
-        (finding,) = check_grad(cut, 2.0).wrong
-        assert finding.reason == (
-            f"stop_gradient lets no derivative pass, {place(cut, 'stop_gradient')}"
-        )
+        def cut_twice(x: Real) -> Real:
+            once = tg.stop_gradient(2.0 * x)
+            return tg.stop_gradient(once * 3.0) + x
+
+        for f, line in ((cut, "(x) * x"), (cut_twice, "* 3.0")):
+            (finding,) = check_grad(f, 2.0).wrong
+            assert finding.reason == f"stop_gradient lets no derivative pass, {place(f, line)}"
 
 
 class TestWhatCannotBeDecided:
