@@ -82,7 +82,9 @@ def _mean_scale(*xs: float) -> float:
 NEAR_ZERO = (Slack("value", lambda *xs: 1.0, "the logarithm of a sum near 1: 4 eps absolute"),)
 DIGAMMA = (Slack("value", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
 LGAMMA = (Slack("partials", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
-GAMMA = (Slack("partials", lambda x: math.fabs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma"),)
+GAMMA = (
+    Slack("partials", lambda x: math.fabs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma"),
+)
 POLYGAMMA = (
     Slack("value", g.polygamma_scale, "near zeros, for even n and x < 0: 4 eps of a term"),
     Slack("partials", lambda x, n: g.polygamma_scale(x, n + 1), "the same, for odd n"),
