@@ -22,9 +22,7 @@ def neuron(p: Mapping[str, Real]) -> Real:
 
 def demo(folder: Path) -> None:
     """Print the gradient and the tape, and write ``neuron.dot`` and, where it can, the SVG."""
-    print("grad(neuron)(point)")
-    for name, slope in grad(neuron)(POINT).items():
-        print(f"  {name:2} {slope: .16f}")
+    print(f"point\n{POINT}\n\ngrad(neuron)(point)\n{grad(neuron)(POINT)}")
     tape = record(neuron)(POINT)
     print(f"\nrecord(neuron)(point)\n{tape}\n")
     print("wrote", tape.draw(folder / "neuron.dot"))

@@ -322,11 +322,12 @@ class TestPictures:
         """Where there is no dot program, one command installs it, and the text needs none."""
         monkeypatch.setenv("PATH", str(tmp_path))
         path = tmp_path / "tape.svg"
-        assert refusal(errors.DrawingError, lambda: broken().draw(path)) == (
-            f"{path} needs the dot program, which is not installed: install Graphviz "
-            "(`apt-get install graphviz`, `brew install graphviz` or `winget install graphviz`), "
-            "or write tape.to_dot() to a file"
-        )
+        for platform, command in (("linux", "apt-get"), ("darwin", "brew"), ("win32", "winget")):
+            monkeypatch.setattr("sys.platform", platform)
+            assert refusal(errors.DrawingError, lambda: broken().draw(path)) == (
+                f"{path} needs the dot program, which is not installed: run "
+                f"`{command} install graphviz`, or write tape.to_dot() to a file"
+            )
         assert not path.exists()
 
     @pytest.mark.parametrize("name", ["tape.xyz", "tape", "tape.", ".svg"])

@@ -461,7 +461,7 @@ class TestPictures:
         assert tape.to_dot().startswith("digraph")
         assert tape.draw(tmp_path / "tape.dot").read_text(encoding="utf-8") == tape.to_dot()
         assert tape.to_graphviz().source == tape.to_dot()
-        with pytest.raises(errors.DrawingError, match="install Graphviz"):
+        with pytest.raises(errors.DrawingError, match="install graphviz"):
             tape.draw(tmp_path / "tape.svg")
 
     @needs_dot

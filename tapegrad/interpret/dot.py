@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +32,10 @@ _VALUE = {"shape": "box", "color": "#333333"}
 _CONSTANT = {"shape": "plaintext", "fontcolor": "#666666"}
 _GUARD = {"shape": "diamond", "style": "filled", "fillcolor": "#fbe3b0", "color": "#e69f00"}
 _OPERATION = {"shape": "oval", "color": "#333333"}
+
+
+_INSTALL = {"darwin": "brew install graphviz", "win32": "winget install graphviz"}
+"""The command that brings the dot program, where it is not Debian's."""
 
 
 def dot(
@@ -134,9 +139,9 @@ def render(text: str, file: str | os.PathLike[str]) -> Path:
         path.write_bytes(graphviz.Source(text).pipe(format=ending))
     except graphviz.ExecutableNotFound:
         raise DrawingError(
-            f"{path} needs the dot program, which is not installed: install Graphviz "
-            "(`apt-get install graphviz`, `brew install graphviz` or `winget install graphviz`), "
-            "or write tape.to_dot() to a file"
+            f"{path} needs the dot program, which is not installed: run "
+            f"`{_INSTALL.get(sys.platform, 'apt-get install graphviz')}`, or write tape.to_dot() "
+            "to a file"
         ) from None
     except ValueError:
         raise DrawingError(
