@@ -184,11 +184,11 @@ logsigmoid: Row  = row("logsigmoid",  s.logsigmoid, (lambda y, x: sigmoid(neg(x)
 logaddexp: Row   = row("logaddexp",   s.logaddexp,  (lambda z, x, y: softmax(x, y), lambda z, x, y: softmax(y, x)), REAL, "logaddexp", "log(exp(x) + exp(y))", slack=NEAR_ZERO)
 
 # Any number of operands.
-logsumexp: Row   = row("logsumexp",   s.logsumexp,  lambda i, z, *xs: softmax(xs[i], *_others(i, xs)),       REAL,  "logsumexp", "log(sum(exp(x)))", slack=NEAR_ZERO)
-fsum: Row        = row("fsum",        f.fsum,       lambda i, z, *xs: 1.0,                                   REAL,  "fsum",  "The sum, rounded once.")
-mean: Row        = row("mean",        s.mean,       lambda i, z, *xs: 1.0 / len(xs),                         REAL,  "mean",  "The arithmetic mean.", slack=MEAN)
+logsumexp: Row   = row("logsumexp",   s.logsumexp,  lambda i, z, *xs: softmax(xs[i], *_others(i, xs)),       REAL,  "logsumexp", "log(sum(exp(x)))", slack=NEAR_ZERO, at_once=lambda z, *xs: s.softmaxes(*xs))
+fsum: Row        = row("fsum",        f.fsum,       lambda i, z, *xs: 1.0,                                   REAL,  "fsum",  "The sum, rounded once.", at_once=lambda z, *xs: (1.0,) * len(xs))
+mean: Row        = row("mean",        s.mean,       lambda i, z, *xs: 1.0 / len(xs),                         REAL,  "mean",  "The arithmetic mean.", slack=MEAN, at_once=lambda z, *xs: (1.0 / len(xs),) * len(xs))
 prod: Row        = row("prod",        f.prod,       lambda i, z, *xs: product(*_others(i, xs)),              REAL,  "prod",  "The product.")
-dot: Row         = row("dot",         s.dot,        _opposite,                                               REAL,  "dot",   "The sum of products of the first half with the second.", slack=DOT)
+dot: Row         = row("dot",         s.dot,        _opposite,                                               REAL,  "dot",   "The sum of products of the first half with the second.", slack=DOT, at_once=lambda z, *xys: xys[len(xys) // 2 :] + xys[: len(xys) // 2])
 
 # Helpers.
 div_pos: Row     = helper("div_pos",        f.div_pos,  (lambda z, x, y: div_pos(1.0, y), lambda z, x, y: neg(div_pos(z, y))), REAL, "/", "x / y for y >= 0, else nan")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
 from types import MappingProxyType
@@ -85,9 +85,9 @@ class Primitive:
     (a constant exponent, the order of a polygamma) and is kept on the tape as it is.
 
     ``slack`` states the exceptions of a row whose value or first partials are not accurate to 4
-    units in the last place. ``helper`` marks rows that exist to spell other rows' partials.
-
-    A row is pickled by reference: as ``reference`` in ``module``, or by its name.
+    units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
+    floats, to the same bits, where one after the other they would repeat what they share.
+    ``helper`` marks rows that exist to spell other rows' partials.
     """
 
     name: str
@@ -100,6 +100,7 @@ class Primitive:
     has_static: bool = False
     helper: bool = False
     slack: tuple[Slack, ...] = ()
+    at_once: Callable[..., Sequence[float]] | None = None
     module: str = "tapegrad.ops"
     reference: str = ""
 
@@ -126,6 +127,13 @@ class Primitive:
             return self.partials(index, y, *operands)
         partial = self.partials[index]
         return partial(y, *operands) if callable(partial) else partial
+
+    def every_partial(self, y: float, *operands: float) -> Iterable[Operand | None]:
+        """The partials on floats, one after the other, for the differentiated operands."""
+        if self.at_once is not None:
+            return self.at_once(y, *operands)
+        count = len(operands) - self.has_static
+        return (self.partial(index, y, *operands) for index in range(count))
 
     def spell(self, *operands: str) -> str:
         """The row as a Python expression over its operands' expressions."""

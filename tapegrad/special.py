@@ -147,9 +147,16 @@ def logsumexp(*xs: float) -> float:
 def softmax(x: float, *others: float) -> float:
     """Return exp(x) / (exp(x) + sum(exp(others))); equal infinities share equally."""
     top = max(x, *others) if others else x
-    total = math.fsum([_exp_difference(other, top) for other in others])
     own = _exp_difference(x, top)
-    return own / (own + total)
+    return own / math.fsum([own, *(_exp_difference(other, top) for other in others)])
+
+
+def softmaxes(*xs: float) -> list[float]:
+    """Return the softmax of each number beside the others, to the same bits."""
+    top = max(xs)
+    exps = [_exp_difference(x, top) for x in xs]
+    total = math.fsum(exps)
+    return [own / total for own in exps]
 
 
 def sech2(x: float) -> float:

@@ -141,6 +141,21 @@ def test_a_first_partial_is_accurate_over_the_whole_domain(row: Primitive) -> No
     holds()
 
 
+@pytest.mark.parametrize("row", [row for row in TESTED if row.at_once], ids=by_name)
+def test_partials_at_once_are_those_one_by_one(row: Primitive) -> None:
+    """What shares work changes no bit."""
+
+    @given(operands(row))
+    def holds(xs: tuple[float, ...]) -> None:
+        y = row.value(*xs)
+        one_by_one = [cast(float, row.partial(index, y, *xs)) for index in range(len(xs))]
+        at_once = cast("list[float]", list(row.every_partial(y, *xs)))
+        assert all(map(same, at_once, one_by_one))
+        assert len(at_once) == len(xs)
+
+    holds()
+
+
 @pytest.mark.parametrize("row", TESTED, ids=by_name)
 def test_outside_the_domain_value_and_partials_are_nan(row: Primitive) -> None:
     """No operation gives a number where it has none."""

@@ -42,15 +42,16 @@ def tangents(
 
 def _entry(columns: Columns, slot: int, dots: list[float | None]) -> None:
     """The tangent of an entry of any row, on floats."""
-    row, arguments = columns.row(slot), columns.arguments(slot)
+    operands = columns.operands(slot)
+    if all(dots[operand] is None for operand in operands):
+        return
+    values = cast("list[float]", [columns.values[slot], *columns.arguments(slot)])
     total: float | None = None
-    for index, operand in enumerate(columns.operands(slot)):
+    for operand, partial in zip(operands, columns.row(slot).every_partial(*values), strict=True):
         dot = dots[operand]
-        if dot is None:
-            continue
-        partial = row.partial(index, columns.values[slot], *arguments)
-        if isinstance(partial, float):
-            total = dot * partial if total is None else total + dot * partial
+        if dot is not None and partial is not None:
+            product = dot * cast(float, partial)
+            total = product if total is None else total + product
     if total is not None:
         dots[slot] = total
 

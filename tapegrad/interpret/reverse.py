@@ -55,8 +55,8 @@ def _contribute(columns: Columns, slot: int, bar: float, bars: list[float | None
         for place, operand in enumerate(columns.operands(slot)):
             bars[operand] = cast("float | None", inner[place])
         return
-    for index, operand in enumerate(columns.operands(slot)):
-        partial = row.partial(index, columns.values[slot], *arguments)
+    partials = row.every_partial(*cast("list[float]", [columns.values[slot], *arguments]))
+    for operand, partial in zip(columns.operands(slot), partials, strict=True):
         if partial is not None:
             share, sum_ = bar * cast(float, partial), bars[operand]
             bars[operand] = share if sum_ is None else sum_ + share
