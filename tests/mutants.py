@@ -80,7 +80,8 @@ def broken(row: Primitive, which: int, mutation: Mutation) -> Primitive:
     """The row with one of its partials replaced by a mutation of it."""
     slope = slopes(row)[which]
     if not isinstance(row.partials, tuple):
-        return attrs.evolve(row, partials=lambda i, y, *xs: mutation(partial(slope, i), y, xs))
+        broken = attrs.evolve(row, partials=lambda i, y, *xs: mutation(partial(slope, i), y, xs))
+        return attrs.evolve(broken, at_once=None)  # which is held to the partials by its own law
 
     def mutated(y: Operand, *xs: Operand) -> Operand:
         operands, static = split(row, xs)

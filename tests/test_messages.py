@@ -51,11 +51,11 @@ class TestTheTree:
 
 class TestInputs:
     def test_an_inverted_plain_bool_is_no_condition(self) -> None:
-        """`~True` is -2, which would choose the first arm in silence."""
-        is_above: Any = True
+        """`~True` is -2, which would choose the first arm in silence (newer Pythons warn of it)."""
+        inverted: Any = -2
 
         def call() -> object:
-            return tg.where(~is_above, 1.0, 2.0)
+            return tg.where(inverted, 1.0, 2.0)
 
         assert refusal(errors.InputError, call) == (
             f"where at {place(call, 'tg.where')} was given the int -2, which is what ~ makes of a "
