@@ -79,7 +79,7 @@ def differentiate(
 
     With ``has_aux`` the value is the pair that ``f`` returned.
     """
-    traced = trace(f, x, data, blocks=True)
+    traced = trace(f, x, data, blocks=True, has_aux=has_aux)
     output = scalar_of_pair(f, traced) if has_aux else scalar(f, traced)
     bars = pull(traced, {output: 1.0})
     gradient = build(traced.parameters, (0.0 if bar is None else bar for bar in bars))
@@ -100,9 +100,10 @@ def scalar(f: Callable[..., object], traced: Trace) -> int:
     """
     if isinstance(traced.result, Leaf):
         return traced.outputs[0]
+    several = ", or use jacobian for a function of several" * isinstance(traced.result, Branch)
     raise OutputError(
         f"{name_of(f)} ({here()}) returned {describe_structure(traced.result)}, and a gradient "
-        "needs one number: return one, or use jacobian for a function of several"
+        f"needs one number: return one{several}"
     )
 
 
@@ -149,8 +150,7 @@ def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]
     """
     recorder, columns = traced.recorder, traced.columns
     keys = cast(Branch, traced.data).keys
-    count = 1 + sum(isinstance(key, int) for key in keys)
-    names = parameter_names(f, count)
+    names = parameter_names(f, 1 + sum(isinstance(key, int) for key in keys))
     data = attrs.evolve(
         cast(Branch, traced.data),
         keys=tuple(names[key + 1] if isinstance(key, int) else key for key in keys),

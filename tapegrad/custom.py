@@ -232,6 +232,8 @@ class Rule:
             try:
                 found = lifted(slope, y, *xs)
             except TypeError as misfit:
+                if _takes(slope, 1 + len(xs)) and not any(map(_depth, (y, *xs))):
+                    raise
                 raise self._missing(index, y, *xs) from misfit
             return self._found(index, found)
 
@@ -246,7 +248,7 @@ class Rule:
             )
         return number
 
-    def _missing(self, index: int, *numbers: Operand) -> TypeError | PrimitiveError:
+    def _missing(self, index: int, *numbers: Operand) -> PrimitiveError:
         """What to say of a partial that does not take what it is given."""
         order = 1 + max(map(_depth, numbers))
         partial = f"the partial of {self.__name__} in {self._operands[index]} ({here()})"
@@ -318,6 +320,15 @@ def _names(f: Callable[..., float], slopes: tuple[Slope, ...]) -> tuple[str, ...
 
 def _spelled(xs: tuple[float, ...]) -> str:
     return repr(xs[0] if len(xs) == 1 else xs)
+
+
+def _takes(slope: Callable[..., object], count: int) -> bool:
+    """Whether a partial may be called with so many numbers."""
+    try:
+        inspect.signature(slope).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _depth(operand: Operand) -> int:

@@ -18,13 +18,14 @@ __all__ = ["Matrix", "hessian", "jacobian"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
+R = TypeVar("R")
 
 Matrix = dict[str, dict[str, float]]
 """The rows by path, and in each the columns by path."""
 
 
 def jacobian(
-    f: Callable[Concatenate[A, P], object],
+    f: Callable[Concatenate[A, P], R],
     /,
     *,
     mode: Literal["forward", "reverse"] | None = None,

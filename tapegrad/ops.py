@@ -142,7 +142,7 @@ detached: Row    = row("detached",    f.same,       FLAT,  REAL, "stop_gradient"
 
 # Exponentials and logarithms.
 exp: Row         = row("exp",         f.exp,        (lambda y, x: y,),                                       REAL,  "exp",   "e ** x")
-exp2: Row        = row("exp2",        f.exp2,       (lambda y, x: mul(y, LN2),),                             REAL,  "exp2",  "2 ** x")
+exp2: Row        = row("exp2",        f.exp2,       (lambda y, x: pow_dy(2.0, x),),                         REAL,  "exp2",  "2 ** x")
 expm1: Row       = row("expm1",       f.expm1,      (lambda y, x: exp(x),),                                  REAL,  "expm1", "e ** x - 1")
 log: Row         = row("log",         f.log,        (lambda y, x: div_pos(1.0, x),),                         HALF,  "log",   "The natural logarithm.")
 log2: Row        = row("log2",        f.log2,       (lambda y, x: div_pos(1.0 / LN2, x),),                   HALF,  "log2",  "The logarithm to base 2.")

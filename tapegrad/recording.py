@@ -360,7 +360,7 @@ class Var(Traced):
             _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
 
         def __float__(self) -> NoReturn:
-            _refuse("float(x)", "the functions of tapegrad.math, or a float argument of its own")
+            _refuse("float(x)", "x, or a function of tapegrad.math")
 
         def __int__(self) -> NoReturn:
             _refuse("int(x)", "tapegrad.math.trunc(x)")
@@ -518,10 +518,12 @@ def trace(
     *,
     positions: bool = False,
     blocks: bool = False,
+    has_aux: bool = False,
 ) -> Trace:
     """Call ``f`` on traced numbers and take down what it does.
 
     ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
+    With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
     ``blocks`` lets a checkpoint take its inside down as one entry, which the reverse sweep alone
     can read.
 
@@ -541,12 +543,28 @@ def trace(
         args = [value for key, value in given.items() if isinstance(key, int)]
         kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
         returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
-        result, leaves = flatten(returned, Role.RESULT, lambda keys: f"the result {join(keys)}")
+        result, leaves = _flat_result(returned, has_aux=has_aux)
         _refuse_conditions(result, ())
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
         return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
     finally:
         recorder.close()
+
+
+def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:
+    """The structure and the numbers of a result, or of a pair of one and what goes beside it."""
+
+    def name(keys: Keys) -> str:
+        return f"the result {join(keys)}"
+
+    if not has_aux or type(returned) is not tuple or len(returned) != _PAIR:
+        return flatten(returned, Role.RESULT, name)
+    value, first = flatten(returned[0], Role.RESULT, name)
+    aux, rest = flatten(returned[1], Role.AUX, name)
+    return Branch(tuple, (0, 1), (value, aux)), first + rest
+
+
+_PAIR: Final = 2
 
 
 def _call(

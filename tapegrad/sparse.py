@@ -17,10 +17,11 @@ __all__ = ["sparse_hessian", "sparse_jacobian"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def sparse_jacobian(
-    f: Callable[Concatenate[A, P], object], /
+    f: Callable[Concatenate[A, P], R], /
 ) -> Callable[Concatenate[A, P], Coordinates]:
     """The derivative of every number that ``f`` returns in every number of its first argument.
 

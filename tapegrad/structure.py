@@ -36,8 +36,8 @@ from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "join", "misfit", "named", "parameter_names", "paths",
-    "traced_leaves", "under",
+    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "parameter_names",
+    "paths", "traced_leaves", "under",
 ]  # fmt: skip
 
 
@@ -78,6 +78,7 @@ class Role(Enum):
     PARAMETERS = "differentiated: ints are promoted, anything but a number is an error"
     DATA = "floats are recorded, everything else is static"
     RESULT = "numbers are recorded, everything else is static"
+    AUX = "floats and traced numbers are recorded, everything else is static"
 
 
 class _RejectedError(Exception):
@@ -142,11 +143,32 @@ def misfit(expected: Structure, given: Structure, *, statics: bool = False) -> K
         same = type(expected) is type(given) and not (statics and _differ(expected, given))
         return None if same else ()
     if (expected.kind, expected.keys) != (given.kind, given.keys):
-        return ()
+        odd = [key for key in (*expected.keys, *given.keys) if not _in_both(key, expected, given)]
+        return (odd[0],) if odd and expected.kind is given.kind is dict else ()
     for key, part, other in zip(expected.keys, expected.children, given.children, strict=True):
         if (path := misfit(part, other, statics=statics)) is not None:
             return (key, *path)
     return None
+
+
+def _in_both(key: object, expected: Branch, given: Branch) -> bool:
+    return key in expected.keys and key in given.keys
+
+
+def in_order(structure: Structure, value: object) -> object:
+    """``value`` with its dicts in the order of those in ``structure``, where they have its keys."""
+    if not isinstance(structure, Branch) or type(value) is not structure.kind:
+        return value
+    if structure.kind is dict:
+        items = cast(dict[object, object], value)
+        if items.keys() != set(structure.keys):
+            return value
+        parts = zip(structure.keys, structure.children, strict=True)
+        return {key: in_order(part, items[key]) for key, part in parts}
+    if structure.kind in {list, tuple} and len(cast(list[object], value)) == len(structure.keys):
+        children = zip(structure.children, cast(list[object], value), strict=True)
+        return structure.kind(in_order(part, child) for part, child in children)
+    return value
 
 
 def _differ(expected: Structure, given: Structure) -> bool:
@@ -196,7 +218,7 @@ def _branch(
 
 
 def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structure:
-    number = _number(value, ints=role is not Role.DATA)
+    number = _number(value, ints=role in {Role.PARAMETERS, Role.RESULT})
     if number is not None:
         leaves.append(number)
         return _LEAF
@@ -233,7 +255,7 @@ def _instance(value: object, record: Record, role: Role, leaves: list[Operand]) 
             raise
         except RecursionError:
             raise _RejectedError(InputError, _TOO_DEEP) from None
-    if role is Role.RESULT and len(leaves) == before:
+    if role in {Role.RESULT, Role.AUX} and len(leaves) == before:
         return Static(value)
     return Branch(type(value), tuple(names), tuple(parts))
 
@@ -241,7 +263,7 @@ def _instance(value: object, record: Record, role: Role, leaves: list[Operand]) 
 def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
     if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
         return _split(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
-    if role is Role.RESULT:
+    if role in {Role.RESULT, Role.AUX}:
         traced = next(traced_leaves(value), None) is not None
         return _split(value, role, leaves) if traced else Static(value)
     if isinstance(value, float | Traced):
@@ -257,10 +279,17 @@ def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> St
 def describe(value: object) -> str:
     """The type of a value and, where it is short, the value."""
     name = type(value).__name__
-    text = "" if value is None else repr(value)
+    text = "" if value is None else _repr(value)
     article = "an" if name[0] in "aeiouAEIOU" else "a"
     shown = f" ({text})" if 0 < len(text) <= 40 else ""
     return "None" if value is None else f"{article} {name}{shown}"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # a user's repr may raise anything, and a message must not
+        return ""
 
 
 def describe_structure(structure: Structure) -> str:
@@ -424,7 +453,13 @@ def _new_instance(kind: type, fields: Iterable[tuple[object, object]]) -> object
     instance: object = object.__new__(kind)
     for name, value in fields:
         object.__setattr__(instance, str(name), value)
+    if _CACHED_HASH in getattr(getattr(kind.__hash__, "__code__", None), "co_names", ()):
+        object.__setattr__(instance, _CACHED_HASH, None)
     return instance
+
+
+_CACHED_HASH = "_attrs_cached_hash"
+"""Where attrs keeps the hash of a class made with ``cache_hash=True``."""
 
 
 def _walk(structure: Structure, keys: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
@@ -466,7 +501,7 @@ def under(name: str, path: str) -> str:
 
 
 def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
-    """The names of the first ``count`` positional parameters; those of ``*xs`` are ``xs:0`` on."""
+    """The names of the positional parameters, ``count`` at least; ``*xs`` are ``xs:0`` and on."""
     names: list[str] = []
     for parameter in _parameters(f):
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -474,7 +509,7 @@ def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
         elif parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
             names.append(parameter.name)
     names += [f"x{index}" for index in range(len(names), count)]
-    return tuple(names[:count])
+    return tuple(names)
 
 
 def _parameters(f: Callable[..., object]) -> Iterable[inspect.Parameter]:

@@ -36,6 +36,7 @@ from tapegrad.structure import (
     build,
     describe_structure,
     flatten,
+    in_order,
     join,
     misfit,
     paths,
@@ -113,7 +114,8 @@ class Tape(Generic[A, P, R_co]):
     @property
     def inputs(self) -> range:
         """The slots of the inputs, those of the differentiated argument first."""
-        return range(len(self.paths))
+        code = bytes((self.table.codes[self.table["input"]],))
+        return range(len(self.codes) - len(self.codes.lstrip(code)))
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -241,23 +243,34 @@ class Tape(Generic[A, P, R_co]):
     ) -> list[Operand]:
         """The new inputs, those of data not given as recorded."""
         name = self.names[0]
-        parameters, leaves = flatten(x, Role.PARAMETERS, _named(name))
+        parameters, leaves = flatten(in_order(self.parameters, x), Role.PARAMETERS, _named(name))
         _require_same(self.parameters, parameters, name)
-        given = dict(zip(self.names[1:], args, strict=False)) | dict(kwargs)
+        given = self._given(args, kwargs)
         recorded = list(self._values()[len(leaves) : len(self.inputs)])
         for name, structure in self._data():
             count = len(paths(structure))
             old, recorded = recorded[:count], recorded[count:]
             if name in given:
-                now, old = flatten(given.pop(name), Role.DATA, _named(name))
+                value = in_order(structure, given[name])
+                now, old = flatten(value, Role.DATA, _named(name))
                 _require_same(structure, now, name)
             leaves += old
-        if given or len(args) >= len(self.names):
-            extra = ", ".join(map(repr, given)) or f"{len(args)} arguments after the first"
-            raise InputError(
-                f"this tape was not recorded with {extra}: pass the arguments it was recorded with"
-            )
         return leaves
+
+    def _given(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """The data of a replay by the names it was recorded under."""
+        given = dict(zip(self.names[1:], args, strict=False))
+        recorded = {name for name, _ in self._data()}
+        wrong = [name for name in (*given, *kwargs) if name not in recorded]
+        if twice := given.keys() & kwargs.keys():
+            problem = f"{', '.join(sorted(twice))} is given by position and by name"
+        elif len(args) >= len(self.names):
+            problem = f"{len(args)} arguments after the first are too many"
+        elif wrong:
+            problem = f"{', '.join(wrong)} was not given when this tape was recorded"
+        else:
+            return given | dict(kwargs)
+        raise InputError(f"{problem} ({here()}): pass the arguments it was recorded with")
 
     def _data(self) -> Iterator[tuple[str, Structure]]:
         if isinstance(self.data, Branch):
@@ -393,8 +406,11 @@ class Nodes(Sequence["Node"]):
 def _nodes(tape: Tape[Any, ..., Any], slots: Iterable[int]) -> Iterator[Node]:
     from tapegrad.nodes import view
 
-    columns, names = tape.columns, tape.paths
+    columns, inputs = tape.columns, len(tape.inputs)
+    names: tuple[str, ...] = ()
     for slot in slots:
+        if slot < inputs and not names:
+            names = tape.paths
         yield view(columns, slot, names, tape.label(slot), tape.scope(slot), tape.site(slot))
 
 

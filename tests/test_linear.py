@@ -183,11 +183,12 @@ def test_aux_comes_out_beside_the_gradient() -> None:
     """has_aux gives (gradient, aux) and ((value, aux), gradient); traced numbers become floats."""
 
     def f(x: Real, k: float) -> tuple[Real, dict[str, Any]]:
-        return x * x * k, {"double": 2.0 * x, "name": "f"}
+        return x * x * k, {"double": 2.0 * x, "name": "f", "steps": 3}
 
-    aux = {"double": 6.0, "name": "f"}
+    aux = {"double": 6.0, "name": "f", "steps": 3}
     assert tg.grad(f, has_aux=True)(3.0, 2.0) == (12.0, aux)
     assert tg.value_and_grad(f, has_aux=True)(3.0, k=2.0) == ((18.0, aux), 12.0)
+    assert type(tg.grad(f, has_aux=True)(3.0, 2.0)[1]["steps"]) is int
 
 
 untyped: Any = tg
@@ -207,10 +208,12 @@ def total(p: dict[str, Any]) -> Any:
     [
         (lambda: untyped.jvp(total, {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": (1.0,)}), InputError,
          "the tangent at b has not the structure of what it belongs to"),
+        (lambda: tg.jvp(total, {"a": 1.0, "b": 2.0}, {"a": 1.0, "c": 1.0}), InputError,
+         "the tangent at b has not the structure of what it belongs to"),
         (lambda: tg.vjp(pair, (1.0, 2.0))[1](1.0), InputError,
          "the cotangent has not the structure of what it belongs to"),
         (lambda: tg.hvp(total, {"a": 1.0, "b": 2.0}, {"a": 1.0}), InputError,
-         "the direction has not the structure of what it belongs to"),
+         "the direction at b has not the structure of what it belongs to"),
         (lambda: tg.hessian(pair)((1.0, 2.0)), OutputError,
          "use jacobian for a function of several"),
         (lambda: tg.grad(pair)((1.0, 2.0)), OutputError, "use jacobian for a function of several"),
@@ -236,3 +239,13 @@ def test_a_jacobian_takes_the_cheaper_mode(width: int) -> None:
     rows = tg.jacobian(spread)(2.0)
     assert rows == {str(k): {"x": float(k)} for k in range(width)}
     assert tg.jacobian(math.sin)(0.0) == {"value": {"x": 1.0}}
+
+
+def test_a_tangent_goes_by_key() -> None:
+    """The order of its keys does not count."""
+
+    def weighted(p: dict[str, Real]) -> Real:
+        return p["a"] * 2.0 + p["b"] * 3.0
+
+    assert tg.jvp(weighted, {"a": 1.0, "b": 1.0}, {"b": 10.0, "a": 1.0}) == (5.0, 32.0)
+    assert tg.hvp(weighted, {"a": 1.0, "b": 1.0}, {"b": 10.0, "a": 1.0}) == {"a": 0.0, "b": 0.0}

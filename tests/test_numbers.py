@@ -472,3 +472,10 @@ def test_derivatives_of_a_square_end(order: int) -> None:
     for _ in range(order):
         constant, traced = tg.grad(constant), tg.grad(traced)
     assert constant(0.0) == traced(0.0, 2.0) == (2.0 if order == 2 else 0.0)
+
+
+def test_a_slope_may_be_finite_where_the_value_is_not() -> None:
+    """2 ** 1024.2 overflows, and its derivative does not."""
+    want = truth("exp2", 0, 1024.2)
+    assert library.exp2(1000.0) < inf == math.exp2(1024.2)
+    assert ulps(tg.grad(math.exp2)(1024.2), want) <= 4.0

@@ -38,7 +38,7 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
     (
         lambda x: float(x),
         "float(x)",
-        "the functions of tapegrad.math, or a float argument of its own",
+        "x, or a function of tapegrad.math",
     ),
     (lambda x: int(x), "int(x)", "tapegrad.math.trunc(x)"),
     (lambda x: round(x), "round(x)", "tapegrad.math.floor(x + 0.5)"),
@@ -67,12 +67,12 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
     (
         lambda x: library.sin(x),
         "float(x)",
-        "the functions of tapegrad.math, or a float argument of its own",
+        "x, or a function of tapegrad.math",
     ),
     (
         lambda x: library.fsum([x, x]),
         "float(x)",
-        "the functions of tapegrad.math, or a float argument of its own",
+        "x, or a function of tapegrad.math",
     ),
     (lambda x: library.floor(x), "the standard library's floor(x)", "tapegrad.math.floor(x)"),
     (lambda x: library.ceil(x), "the standard library's ceil(x)", "tapegrad.math.ceil(x)"),
@@ -80,7 +80,7 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
     (
         lambda x: "%.2f" % x,  # noqa: UP031  # it is what is tested
         "float(x)",
-        "the functions of tapegrad.math, or a float argument of its own",
+        "x, or a function of tapegrad.math",
     ),
     (
         lambda x: x.__reduce__(),
@@ -90,12 +90,12 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
     (
         lambda x: np.array([x], dtype=float),
         "float(x)",
-        "the functions of tapegrad.math, or a float argument of its own",
+        "x, or a function of tapegrad.math",
     ),
     (
         lambda x: np.zeros(2).__setitem__(0, x),
         "float(x)",
-        "the functions of tapegrad.math, or a float argument of its own",
+        "x, or a function of tapegrad.math",
     ),
 ]
 

@@ -589,3 +589,21 @@ class TestPaths:
 
         tape = record(f)({"lines": [Line(1.0, 2.0)]}, [3.0], 4.0, 5.0, scale=6.0)
         assert tape.paths == ("lines.0.w", "lines.0.b", "xs:0", "more:0", "more:1", "scale")
+
+
+@attrs.frozen(cache_hash=True)
+class Hashed(Generic[Real]):
+    w: Real
+
+
+@attrs.frozen(cache_hash=True, slots=False)
+class HashedByDict(Generic[Real]):
+    w: Real
+
+
+@pytest.mark.parametrize("kind", [Hashed, HashedByDict])
+def test_a_gradient_has_the_hash_of_its_class(kind: Any) -> None:
+    """A class that keeps its hash gets a place for it."""
+    gradient = tg.grad(lambda p: p.w * p.w)(kind(3.0))
+    assert gradient == kind(6.0)
+    assert hash(gradient) == hash(kind(6.0))

@@ -511,6 +511,23 @@ class TestReplayedData:
         with pytest.raises(errors.InputError, match="power has another structure"):
             tape.replay({"a": 2.0}, [1.0, 2.0], 4)
 
+    def test_data_goes_by_position_or_by_name_whatever_the_recording_did(self) -> None:
+        """A replay takes the arguments that the function takes."""
+        tapes: Any = (tg.record(shifted)(2.0, 3.0, y=1.0), tg.record(shifted)(2.0, x=3.0, y=1.0))
+        for tape in tapes:
+            assert tape.replay(2.0, 4.0, 5.0).value == tape.replay(2.0, y=5.0, x=4.0).value == 3.0
+            with pytest.raises(errors.InputError, match="x is given by position and by name"):
+                tape.replay(2.0, 3.0, x=4.0)
+            with pytest.raises(errors.InputError, match="3 arguments after the first are too many"):
+                tape.replay(2.0, 3.0, 1.0, 2.0)
+        with pytest.raises(errors.InputError, match="y was not given when this tape was recorded"):
+            tg.record(shifted)(2.0, 3.0).replay(2.0, 3.0, y=5.0)
+
+    def test_the_order_of_keys_does_not_count(self) -> None:
+        """A dict is matched by its keys."""
+        tape = tg.record(lambda p: p["a"] - 2.0 * p["b"])({"a": 1.0, "b": 2.0})
+        assert tape.replay({"b": 1.0, "a": 5.0}).value == 3.0
+
     def test_an_array_as_data_is_static(self) -> None:
         """The same array replays; another one asks for another recording."""
         weights = np.array([1.0, 2.0])
@@ -522,6 +539,10 @@ class TestReplayedData:
 
 def weighted(p: Any, xs: Any, power: int) -> Any:
     return math.sum(p["a"] * x**power for x in xs)
+
+
+def shifted(p: Any, x: Any, y: Any = 1.0) -> Any:
+    return p * x - y
 
 
 def by_array(x: Any, weights: Any) -> Any:

@@ -43,9 +43,15 @@ def dot(
     cotangents: Sequence[Operand | None],
     rankdir: Literal["LR", "TB"] = "LR",
 ) -> str:
-    """The picture as DOT text. Entry 17 has the id ``n17``, its operation ``n17op``."""
+    """The picture as DOT text. Entry 17 has the id ``n17``, its operation ``n17op``.
+
+    Raises:
+        DrawingError: for another ``rankdir`` than LR and TB.
+    """
     import graphviz
 
+    if rankdir not in {"LR", "TB"}:
+        raise DrawingError(f"rankdir={rankdir!r} is unknown: use 'LR' or 'TB'")
     graph = graphviz.Digraph(
         "tape",
         graph_attr={"rankdir": rankdir, "ordering": "in"},
@@ -142,6 +148,11 @@ def render(text: str, file: str | os.PathLike[str]) -> Path:
             f"{path} needs the dot program, which is not installed: run "
             f"`{_INSTALL.get(sys.platform, 'apt-get install graphviz')}`, or write tape.to_dot() "
             "to a file"
+        ) from None
+    except graphviz.CalledProcessError as failure:
+        raise DrawingError(
+            f"{path}: dot failed on {len(text):,} letters of DOT text (exit {failure.returncode}): "
+            "draw a smaller tape, or write tape.to_dot() to a file"
         ) from None
     except ValueError:
         raise DrawingError(

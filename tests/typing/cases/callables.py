@@ -135,3 +135,13 @@ def around(x: Real) -> Scalar:
 
 assert assert_type(grad(around)(1.0), float) == 6.0
 assert_type(grad(only_traced), Callable[[Var], Var])
+
+
+def nested_inside(x: Real) -> Scalar:
+    def inner(y: Scalar) -> Scalar:
+        return x * y
+
+    return x * grad(inner)(3.0)
+
+
+assert assert_type(grad(nested_inside)(2.0), float) == 4.0

@@ -6,6 +6,7 @@ from typing import Generic, assert_type
 import attrs
 
 from tapegrad import (
+    Coordinates,
     Real,
     Scalar,
     grad,
@@ -16,6 +17,7 @@ from tapegrad import (
     linearize,
     math,
     record,
+    sparse_jacobian,
     value_and_grad,
     vjp,
 )
@@ -63,6 +65,10 @@ assert assert_type(jacobian(both)(line, 3.0), dict[str, dict[str, float]]) == {
     "1": {"w": 0.0, "b": 3.0},
 }
 assert assert_type(hessian(loss)(line, 3.0, y=4.0), dict[str, dict[str, float]])["w"]["b"] == 6.0
+slopes = assert_type(jacobian(loss)(line, 3.0, y=4.0), dict[str, dict[str, float]])
+assert slopes == {"value": {"w": 6.0, "b": 2.0}}
+assert_type(sparse_jacobian(loss)(line, 3.0, 4.0), Coordinates)
+assert assert_type(jacobian(mapped)({"a": 1.0}), dict[str, dict[str, float]])["value"]["a"] == 1.0
 assert assert_type(hessian(math.exp)(0.0), dict[str, dict[str, float]]) == {"x": {"x": 1.0}}
 
 
