@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, cast, overload
 
-from tapegrad.calls import Data, like, scalar
+from tapegrad.calls import Data, like, push, scalar
 from tapegrad.checks import name_of
 from tapegrad.errors import InputError
 from tapegrad.positions import here
-from tapegrad.recording import Var, trace
+from tapegrad.primitive import Operand
+from tapegrad.recording import Trace, Var, trace
 from tapegrad.structure import Leaf, Structure, describe, describe_structure
 
 __all__ = ["taylor"]
@@ -53,10 +54,18 @@ def taylor(
 
         traced = trace(f, x, data)
         _require_number(f, traced.parameters)
+        if order == 1:  # a rule of the user's may give no more than its first partial
+            return _line(traced, scalar(f, traced))
         with traced.recorder.pinning() as pin:
             return tuple(coefficients(traced.columns, scalar(f, traced), order, pin))
 
     return cast(Callable[Concatenate[float, P], tuple[float, ...]], like(f, "taylor", expansion))
+
+
+def _line(traced: Trace, output: int) -> tuple[Operand, Operand]:
+    """The first two coefficients: the value, and the tangent along the one input."""
+    slope = push(traced, {0: 1.0})[output]
+    return traced.columns.values[output], 0.0 if slope is None else slope
 
 
 def _require_number(f: Callable[..., object], parameters: Structure) -> None:

@@ -294,3 +294,19 @@ class TestEdges:
         assert "a list, and a Taylor series is in one number" in message
         to_list: Any = lambda x: [x]  # noqa: E731  # a program with a mistake
         refusal(errors.OutputError, lambda: taylor(to_list, 2)(1.0))
+
+
+def plain_slope(y: float, x: float) -> float:
+    return 3.0 * float(x) ** 2
+
+
+def test_a_rule_with_a_first_partial_only_has_a_series_of_order_one() -> None:
+    """What a first derivative needs is all that is asked of the rule."""
+
+    @tg.primitive(partials=plain_slope, at=[0.5])
+    def cube(x: float) -> float:
+        return x**3
+
+    assert tg.taylor(cube, 1)(2.0) == (8.0, 12.0)
+    with pytest.raises(errors.PrimitiveError, match="no derivative of order 2"):
+        tg.taylor(cube, 2)(2.0)
