@@ -259,7 +259,7 @@ class TestNeverASilentWrongFiniteNumber:
             node for node in tape if isinstance(node, tg.Apply) and node.value != node.value
         )
         assert first.primitive.name == "mul"
-        assert [tape[slot].value for slot in first.operands] == [inf, 0.0]  # type: ignore[union-attr]
+        assert [tape[slot].value for slot in first.operands] == [inf, 0.0]  # type: ignore[union-attr]  # an Apply
         assert str(first.site) == place(f, "huge * math")
 
 

@@ -128,12 +128,14 @@ def partials(row: Primitive, xs: tuple[float, ...]) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("row", TESTED, ids=by_name)
 def test_a_first_partial_is_accurate_over_the_whole_domain(row: Primitive) -> None:
-    """mpmath agrees within 4 units in the last place, or the stated exception."""
+    """mpmath agrees within 4 units in the last place, or the stated exception.
+
+    Where the value overflows and the slope does not, too.
+    """
 
     @settings(max_examples=40 if row.name in SLOW else 120)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
-        assume(math.isfinite(row.value(*xs)))
         assume(row.name != "copysign" or xs[1] != 0.0)  # mpmath knows no negative zero
         for index, got in partials(row, xs):
             assert is_close(row, "partials", got, truth(row.name, index, *xs), xs), (index, got)
@@ -192,6 +194,18 @@ def test_no_float_makes_a_row_raise(row: Primitive) -> None:
     holds()
 
 
+def applied(
+    row: Primitive, xs: tuple[float, ...]
+) -> tuple[Callable[[Sequence[float]], float], tuple[float, ...]]:
+    """The row with its static operand in place, and the point at the others."""
+    count = len(xs) - row.has_static
+
+    def program(given: Sequence[float]) -> float:
+        return cast(float, row(*given, *xs[count:]))
+
+    return program, xs[:count]
+
+
 def on_one_argument(row: Primitive) -> Callable[[Sequence[Var]], Var]:
     def apply(xs: Sequence[Var]) -> Var:
         return cast(Var, row(*xs))
@@ -202,17 +216,11 @@ def on_one_argument(row: Primitive) -> Callable[[Sequence[Var]], Var]:
 @pytest.mark.parametrize("row", TESTED, ids=by_name)
 def test_eager_replayed_and_traced_agree_to_the_bit(row: Primitive) -> None:
     """One rule, whichever road: the compiled sweep, the tape's, and the recorded gradient."""
-    f = on_one_argument(row)
 
     @settings(max_examples=30)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
-        statics = xs[len(xs) - row.has_static :]
-        point = xs[: len(xs) - row.has_static]
-
-        def program(given: Sequence[float]) -> float:
-            return cast(float, f(cast(Sequence[Var], (*given, *statics))))
-
+        program, point = applied(row, xs)
         eager = grad(program)(point)
         tape = record(program)(point)
         assert same(tape.value, row.value(*xs))
@@ -310,17 +318,11 @@ def test_forward_and_reverse_are_the_partial(row: Primitive) -> None:
     """Along one operand either mode gives the partial itself, to the bit."""
     if row.name in {"copysign", "floordiv"} or row.partials in ((None,), (None, None)):
         return
-    f = on_one_argument(row)
 
     @settings(max_examples=20)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
-        statics = xs[len(xs) - row.has_static :]
-        point = xs[: len(xs) - row.has_static]
-
-        def program(given: Sequence[float]) -> float:
-            return cast(float, f(cast(Sequence[Var], (*given, *statics))))
-
+        program, point = applied(row, xs)
         for index, partial in partials(row, xs):
             assert same(0.0 + pulled(program, index)(point), 0.0 + partial)
             if len(point) == 1:

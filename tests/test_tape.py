@@ -71,7 +71,7 @@ class TestATapeIsAValue:
             third = math.logsumexp([second, x])
             return math.log(third, 2.0)
 
-        lines = {str(node.site) for node in tg.record(choose)(2.0)[1:]}  # type: ignore[union-attr]
+        lines = {str(node.site) for node in tg.record(choose)(2.0)[1:]}  # type: ignore[union-attr]  # none is an Input
         assert lines == {
             place(choose, text) for text in ("first = ", "second = ", "third = ", "return")
         }
@@ -405,7 +405,7 @@ class TestNamesAreText:
         """Code from a file with an odd name draws, and the name stays a name."""
         namespace: dict[str, Any] = {}
         name = 'odd" \\N <b> ]"; evil [label="x'
-        exec(compile("def f(x):\n    return x * 2.0\n", name, "exec"), namespace)  # noqa: S102
+        exec(compile("def f(x):\n    return x * 2.0\n", name, "exec"), namespace)  # noqa: S102  # the name of the file is what is tested
         tape = tg.record(namespace["f"])(1.0)
         svg = tape.draw(tmp_path / "odd.svg").read_text(encoding="utf-8")
         assert "evil [label=" in svg.replace("&#45;", "-").replace("&quot;", '"')
