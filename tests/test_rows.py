@@ -64,11 +64,15 @@ def variadic(row: Primitive) -> st.SearchStrategy[tuple[float, ...]]:
 
 
 def finite(low: float = -math.inf, high: float = math.inf) -> st.SearchStrategy[float]:
-    """Doubles of every magnitude, and more of the ordinary ones."""
+    """Doubles of every magnitude, and more of the ordinary and of the subnormal ones."""
     bounds = max(low, -sys.float_info.max), min(high, sys.float_info.max)
-    everywhere = st.floats(*bounds, allow_nan=False)
-    near = st.floats(max(bounds[0], -40.0), min(bounds[1], 40.0), allow_nan=False)
-    return st.one_of(everywhere, near)
+    parts = [st.floats(*bounds, allow_nan=False)]
+    parts += [
+        st.floats(max(low, -size), min(high, size), allow_nan=False)
+        for size in (40.0, sys.float_info.min)
+        if max(low, -size) < min(high, size)
+    ]
+    return st.one_of(*parts)
 
 
 def within(row: Primitive, low: float, high: float) -> st.SearchStrategy[float]:
@@ -141,6 +145,33 @@ def test_a_first_partial_is_accurate_over_the_whole_domain(row: Primitive) -> No
             assert is_close(row, "partials", got, truth(row.name, index, *xs), xs), (index, got)
 
     holds()
+
+
+@pytest.mark.parametrize(
+    ("name", "xs"),
+    [
+        ("div", (5e-324, 3e-11)),
+        ("div", (-3e-320, 7e-6)),
+        ("atan2", (3e-11, 5e-324)),
+        ("atan2", (1.7e308, 1.7e308)),
+        ("hypot", (1.7e308, 1.7e308)),
+        ("pow", (1e300, 1e-3)),
+        ("pow", (0.625, 1.2e308)),
+        ("pow", (5e-324, 0.99)),
+        ("tanh", (20.0,)),
+        ("erfc", (26.5,)),
+        ("norm_pdf", (38.5,)),
+        ("logaddexp", (1e10, 1e10 + 700.0)),
+        ("exp2", (1024.2,)),
+    ],
+)
+def test_a_first_partial_is_accurate_where_textbook_forms_lose_it(
+    name: str, xs: tuple[float, ...]
+) -> None:
+    """Subnormal quotients, rounded differences, and tails, each to 4 units in the last place."""
+    row = ops.TABLE[name]
+    for index, got in partials(row, xs):
+        assert is_close(row, "partials", got, truth(name, index, *xs), xs), (index, got)
 
 
 @pytest.mark.parametrize("row", [row for row in TESTED if row.at_once], ids=by_name)
