@@ -76,6 +76,23 @@ class Columns:
         values = tuple(self.values[operand] for operand in self.operands(slot))
         return values + cast(tuple[Operand, ...], self.static(slot))
 
+    def reads(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
+        """Each entry with each slot that it reads, from the first entry on or from the last."""
+        kinds = [3 if row.is_pooled else row.arity or 0 for row in self.table.rows]
+        entries = zip(range(len(self)), self.codes, self.left, self.right, strict=True)
+        if backwards:
+            columns = (range(len(self)), self.codes, self.left, self.right)
+            entries = zip(*map(reversed, columns), strict=True)
+        for slot, code, left, right in entries:
+            kind = kinds[code]
+            if kind == 3:
+                for operand in self.pool[left : left + right]:
+                    yield slot, operand
+            elif kind:
+                yield slot, left
+                if kind == 2:
+                    yield slot, right
+
     def thawed(self) -> Columns:
         """The same columns as lists, which Python indexes fastest."""
         return attrs.evolve(

@@ -24,9 +24,11 @@ __all__ = [
     "Partial",
     "Primitive",
     "Slack",
+    "Spelling",
     "Symbol",
     "Table",
     "Traced",
+    "Usually",
     "primal",
 ]
 
@@ -75,6 +77,19 @@ class Slack:
 
 
 @final
+@attrs.frozen
+class Usually:
+    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
+
+    value: Operand
+    holds: Operand
+
+
+Spelling: TypeAlias = Callable[..., Operand | Usually]
+"""How a row is said in core rows, given its operands."""
+
+
+@final
 @attrs.frozen(eq=False, repr=False)
 class Primitive:
     """One row of the table: an operation, stated once.
@@ -88,6 +103,10 @@ class Primitive:
     units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
     floats, to the same bits, where one after the other they would repeat what they share.
     ``helper`` marks rows that exist to spell other rows' partials.
+
+    Compiled code knows the rows marked ``core`` by name. Any other it says as ``lower`` spells it,
+    which gives the same bits as ``value``, or, for columns of numbers, as ``near`` does, within 4
+    units in the last place; a row with neither is called back.
     """
 
     name: str
@@ -101,6 +120,9 @@ class Primitive:
     helper: bool = False
     slack: tuple[Slack, ...] = ()
     at_once: Callable[..., Sequence[float]] | None = None
+    core: bool = False
+    lower: Spelling | None = None
+    near: Spelling | None = None
     module: str = "tapegrad.ops"
     reference: str = ""
 

@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     import graphviz
 
     from tapegrad.coordinates import Sparsity
+    from tapegrad.interpret.diff import Difference
+    from tapegrad.interpret.explain import Explanation
+    from tapegrad.interpret.lines import Listing
+    from tapegrad.interpret.nonfinite import Nonfinite
+    from tapegrad.interpret.stats import Stats
     from tapegrad.nodes import Node
     from tapegrad.recording import Var
 
@@ -288,6 +293,75 @@ class Tape(Generic[A, P, R_co]):
         from tapegrad.interpret.simplify import simplify
 
         return simplify(self, fast=fast)
+
+    def lines(self) -> Listing:
+        """The user's source with what each line put on the tape in its margin.
+
+        Print it: entries, the range of what the line hands on, that of its cotangents, and marks
+        for nan, infinity and guards.
+        """
+        from tapegrad.interpret.lines import lines
+
+        return lines(self._of_numbers(), self._known_cotangents())
+
+    def stats(self) -> Stats:
+        """The tape in figures: entries by row, inputs, guards, depth, bytes."""
+        from tapegrad.interpret.stats import stats
+
+        return stats(self)
+
+    def explain(
+        self, of: str | int | None = None, *, wrt: str | int, top: int = 5
+    ) -> Explanation:
+        """What one derivative is made of: by the lines that read ``wrt``, by path, by label.
+
+        ``of`` is the path of an output, a label, or a slot, and the one output where it is not
+        given; ``wrt`` the path of an input, a label, or a slot. At most ``top`` paths, those of
+        the largest magnitude, are told one by one.
+
+        Raises:
+            InputError: when a name is unknown or stands for several entries, or ``top`` is
+                negative.
+        """
+        from tapegrad.interpret.explain import explain
+
+        return explain(self._of_numbers(), of, wrt, top)
+
+    def first_nonfinite(
+        self, sweep: Literal["forward", "reverse"] | None = None
+    ) -> Nonfinite | None:
+        """Where the first nan or infinity arises: a value, or else a cotangent; None if all is
+        finite.
+
+        Constants are not looked at: an infinity that the program writes down is no accident. A
+        ``sweep`` is looked at alone where it is given; the reverse one starts from every output.
+
+        Raises:
+            InputError: when ``sweep`` is unknown.
+        """
+        from tapegrad.interpret.nonfinite import first_nonfinite
+
+        numbers = self._of_numbers()
+        return first_nonfinite(numbers, numbers._bars, sweep)
+
+    def diff(self, other: Tape[Any, ..., Any]) -> Difference:
+        """Where this recording and another part, in structure and in value."""
+        from tapegrad.interpret.diff import diff
+
+        return diff(self._of_numbers(), other._of_numbers())
+
+    def _of_numbers(self) -> Tape[A, P, R_co]:
+        """This tape, with the numbers that traced values stand for in their place."""
+        if isinstance(self.stored, bytes):
+            return self
+        return attrs.evolve(self, stored=freeze_values(tuple(map(primal, self.stored))))
+
+    def _bars(self) -> Sequence[float | None]:
+        """The cotangents of every slot, swept from all outputs at once."""
+        from tapegrad.interpret.reverse import cotangents
+
+        bars = cotangents(self.columns.thawed(), dict.fromkeys(self.outputs, 1.0))
+        return cast("list[float | None]", bars)
 
     def __str__(self) -> str:
         from tapegrad.interpret.table import table

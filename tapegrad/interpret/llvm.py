@@ -1,0 +1,580 @@
+"""LLVM's text of a program: scalar code for one call, vector code for columns of numbers.
+
+A program becomes functions of a few hundred entries each, because LLVM's time grows faster than the
+length of one function; what lives longer than one of them passes through a buffer. Vector code
+takes eight rows at a time, whatever the host, so that sums have the same bits on all.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Final, final
+
+import attrs
+
+from tapegrad.primitive import Primitive
+from tapegrad.program import Program
+
+__all__ = ["LANES", "LIBRARY", "Asked", "Mode", "Module", "VectorMaths", "module"]
+
+LANES: Final = 8
+"""Rows in one step of vector code."""
+
+_CHUNK: Final = 500
+"""Entries in one function: LLVM's time is flat from 250 to 1,000, and the code best at the end."""
+
+_ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_COMPARISONS: Final = {
+    "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une",
+}  # fmt: skip
+_INTRINSICS: Final = {
+    "abs": "fabs", "sqrt": "sqrt", "fma": "fma", "floor": "floor", "ceil": "ceil",
+    "trunc": "trunc", "copysign": "copysign",
+}  # fmt: skip
+
+LIBRARY: Final = {
+    name: name
+    for name in (
+        "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf",
+        "erfc", "exp", "exp2", "expm1", "fmod", "log", "log10", "log1p", "log2", "pow",
+        "remainder", "sin", "sinh", "tan", "tanh",
+    )
+}  # fmt: skip
+"""The rows that are functions of C's maths library, and their names there."""
+
+
+@final
+@attrs.frozen
+class Mode:
+    """What the code is for.
+
+    ``call``: one set of inputs, the outputs written out. ``rows``: columns of numbers, a column of
+    each output. ``sums``: columns of numbers, each output added up over the rows.
+    """
+
+    name: str
+    lanes: int
+
+    @property
+    def type(self) -> str:
+        """The type of a number in the code."""
+        return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
+
+    @property
+    def truth(self) -> str:
+        """The type of a condition."""
+        return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
+
+
+CALL: Final = Mode("call", 1)
+ROWS: Final = Mode("rows", LANES)
+SUMS: Final = Mode("sums", LANES)
+MODES: Final[Mapping[str, Mode]] = {mode.name: mode for mode in (CALL, ROWS, SUMS)}
+
+
+@final
+@attrs.frozen
+class VectorMaths:
+    """The functions of a vector maths library: ``prefix`` names those of ``width`` lanes."""
+
+    prefix: str
+    width: int
+    names: frozenset[str]
+
+
+NO_VECTORS: Final = VectorMaths("", 1, frozenset())
+
+
+@final
+@attrs.frozen(eq=False)
+class Asked:
+    """A row that the code calls back, of so many operands, and its static operand."""
+
+    row: Primitive
+    operands: int
+    static: object
+
+    def __call__(self, *operands: float) -> float:
+        """The row's value."""
+        static = (self.static,) if self.row.has_static else ()
+        return self.row.value(*operands, *static)
+
+
+@final
+@attrs.frozen
+class Module:
+    """The text, the entry point ``run``, and what it needs to be given.
+
+    ``symbols`` are the external functions it calls, ``spills`` the numbers (of ``lanes`` each) in
+    its buffer, ``calls`` what it calls back, by the number it asks with.
+    """
+
+    text: str
+    symbols: tuple[str, ...]
+    spills: int
+    calls: tuple[Asked, ...]
+
+
+def module(
+    program: Program,
+    mode: str = "call",
+    *,
+    shared: int = 0,
+    maths: VectorMaths = NO_VECTORS,
+    fast: bool = False,
+) -> Module:
+    """The module of a program whose first ``shared`` inputs are the same for all rows.
+
+    With ``fast`` a product and a sum may become one operation, rounded once.
+    """
+    return _Writer(program, MODES[mode], shared, maths, " contract" if fast else "").module()
+
+
+@final
+class _Writer:
+    """What the functions of one module share."""
+
+    def __init__(
+        self, program: Program, mode: Mode, shared: int, maths: VectorMaths, flags: str
+    ) -> None:
+        self.program, self.mode, self.shared = program, mode, shared
+        self.maths, self.flags = maths, flags
+        self.declared: dict[str, str] = {}
+        self.calls: list[Asked] = []
+        self.guards = {slot: index for index, slot in enumerate(program.expected)}
+        self.outputs: dict[int, list[int]] = {}
+        for index, slot in enumerate(program.outputs):
+            self.outputs.setdefault(slot, []).append(index)
+        self.late = self._late()
+        self.chunks = list(self._split())
+        self.spill, self.spills = self._buffer()
+
+    def _split(self) -> Iterator[Sequence[int]]:
+        """The entries of one function after the other."""
+        program = self.program
+        slots = [s for s in range(program.inputs, len(program)) if s not in program.constants]
+        for start in range(0, max(len(slots), 1), _CHUNK):
+            yield slots[start : start + _CHUNK]
+
+    def _buffer(self) -> tuple[dict[int, int], int]:
+        """Where values that outlive their function stand in the buffer, and how long it is."""
+        home = {slot: index for index, chunk in enumerate(self.chunks) for slot in chunk}
+        last: dict[int, int] = {}
+        for slot, chunk in home.items():
+            for operand in self.program.operands[slot]:
+                last[operand] = chunk
+        last |= dict.fromkeys(self.late, len(self.chunks) - 1)
+        places: dict[int, int] = {}
+        free: list[int] = []
+        ending: dict[int, list[int]] = {}
+        size = 0
+        for index, chunk in enumerate(self.chunks):
+            free += ending.pop(index, [])
+            for slot in chunk:
+                if last.get(slot, -1) > index:
+                    places[slot] = free.pop() if free else size
+                    size = max(size, places[slot] + 1)
+                    ending.setdefault(last[slot] + 1, []).append(places[slot])
+        return places, size
+
+    def _late(self) -> set[int]:
+        """The outputs that are no entry of a function, or stand before the last guard."""
+        program = self.program
+        last = max(program.expected, default=program.inputs - 1)
+        return {slot for slot in self.outputs if slot <= last or slot in program.constants}
+
+    def module(self) -> Module:
+        functions = [_Function(self, index).text() for index in range(len(self.chunks))]
+        run = _run_once(len(functions)) if self.mode is CALL else _run_rows(self)
+        text = "\n".join([*self.declared.values(), *functions, run, ""])
+        symbols = tuple(name for name in self.declared if not name.startswith("llvm."))
+        return Module(text, symbols, self.spills, tuple(self.calls))
+
+    def declare(self, name: str, declaration: str) -> str:
+        self.declared[name] = f"declare {declaration}"
+        return f"@{name}"
+
+
+@final
+class _Function:
+    """One function of a module: some entries in a straight line."""
+
+    def __init__(self, writer: _Writer, index: int) -> None:
+        self.writer, self.program, self.mode = writer, writer.program, writer.mode
+        self.index = index
+        self.lines: list[str] = []
+        self.numbers: dict[int, str] = {}
+        self.truths: dict[int, str] = {}
+        self.names = count()
+        self.alive = ""
+        self.block = "entry"
+        self.operands = 0
+
+    def text(self) -> str:
+        writer = self.writer
+        for slot in writer.chunks[self.index]:
+            self.entry(slot)
+        if self.index == len(writer.chunks) - 1:
+            for slot in sorted(writer.late):
+                self.hand_over(slot)
+        returned = "i32" if self.mode is CALL else "void"
+        end = "  ret i32 -1" if self.mode is CALL else "  ret void"
+        head = [
+            f"define internal {returned} @chunk{self.index}({_PARAMETERS}) nounwind {{",
+            "entry:",
+            *self._room(),
+        ]
+        return "\n".join([*head, *self.lines, end, "}"])
+
+    def _room(self) -> list[str]:
+        """What calls back hand over, and what they bring."""
+        if not self.operands:
+            return []
+        kind, lanes = self.mode.type, self.mode.lanes
+        return [
+            f"  %given = alloca [{self.operands} x {kind}], align 64",
+            f"  %answer = alloca {kind}, align 64",
+            f"  %wanted = alloca [{lanes} x i8], align 8",
+        ]
+
+    def line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def new(self, expression: str) -> str:
+        """A name for what an instruction gives."""
+        name = f"%t{next(self.names)}"
+        self.line(f"{name} = {expression}")
+        return name
+
+    def at(self, base: str, index: int) -> str:
+        return self.new(f"getelementptr {self.mode.type}, ptr {base}, i64 {index}")
+
+    # Operands.
+
+    def number(self, slot: int) -> str:
+        """The name of a slot's value, loaded where it comes from another function."""
+        if slot not in self.numbers:
+            self.numbers[slot] = self._read(slot)
+        return self.numbers[slot]
+
+    def _read(self, slot: int) -> str:
+        program, kind = self.program, self.mode.type
+        if slot in program.constants:
+            return self.constant(program.constants[slot])
+        if slot in self.truths:
+            one, zero = self.constant(1.0), self.constant(0.0)
+            return self.new(
+                f"select {self.mode.truth} {self.truths[slot]}, {kind} {one}, {kind} {zero}"
+            )
+        if slot < self.writer.shared:
+            place = self.new(f"getelementptr double, ptr %U, i64 {slot}")
+            return self.splat(self.new(f"load double, ptr {place}, align 8"))
+        if slot < program.inputs:
+            return self.new(f"load {kind}, ptr {self.at('%X', slot - self.writer.shared)}, align 8")
+        return self.new(f"load {kind}, ptr {self.at('%S', self.writer.spill[slot])}, align 8")
+
+    def splat(self, number: str) -> str:
+        kind = self.mode.type
+        if self.mode.lanes == 1:
+            return number
+        first = self.new(f"insertelement {kind} poison, double {number}, i64 0")
+        zeros = f"<{self.mode.lanes} x i32> zeroinitializer"
+        return self.new(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
+
+    def constant(self, number: float) -> str:
+        bits = f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
+        return bits if self.mode.lanes == 1 else f"splat (double {bits})"
+
+    def truth(self, slot: int) -> str:
+        """The name of a slot's value as a condition."""
+        if slot not in self.truths:
+            self.truths[slot] = self.compare("une", self.number(slot), self.constant(0.0))
+        return self.truths[slot]
+
+    def compare(self, how: str, x: str, y: str) -> str:
+        return self.new(f"fcmp {how} {self.mode.type} {x}, {y}")
+
+    def yes(self) -> str:
+        return "true" if self.mode.lanes == 1 else "splat (i1 true)"
+
+    # Entries.
+
+    def entry(self, slot: int) -> None:
+        """One entry, and where its value goes beside the entries of this function."""
+        if slot in self.writer.guards:
+            self.guard(slot)
+            return
+        if not self.condition(slot):
+            self.numbers[slot] = self.value(slot)
+        if slot in self.writer.spill:
+            place = self.at("%S", self.writer.spill[slot])
+            self.line(f"store {self.mode.type} {self.number(slot)}, ptr {place}, align 8")
+        if slot in self.writer.outputs and slot not in self.writer.late:
+            self.hand_over(slot)
+
+    def condition(self, slot: int) -> bool:
+        """An entry that gives a truth value, if it is one."""
+        name, operands = self.program.rows[slot].name, self.program.operands[slot]
+        truth = self.mode.truth
+        if name in _COMPARISONS:
+            x, y = map(self.number, operands)
+            found = self.compare(_COMPARISONS[name], x, y)
+        elif name in {"and_", "or_"}:
+            x, y = map(self.truth, operands)
+            found = self.new(f"{name.rstrip('_')} {truth} {x}, {y}")
+        elif name == "not_":
+            found = self.new(f"xor {truth} {self.truth(operands[0])}, {self.yes()}")
+        elif name in {"isnan", "isinf", "isfinite"}:
+            found = self.kind_of_number(name, self.number(operands[0]))
+        else:
+            return False
+        self.truths[slot] = found
+        return True
+
+    def kind_of_number(self, name: str, x: str) -> str:
+        if name == "isnan":
+            return self.compare("uno", x, x)
+        size = self.intrinsic("abs", [x])
+        how = "oeq" if name == "isinf" else "olt"
+        return self.compare(how, size, self.constant(float("inf")))
+
+    def value(self, slot: int) -> str:
+        """The name of what an entry computes."""
+        row, kind = self.program.rows[slot], self.mode.type
+        operands = self.program.operands[slot]
+        if row.name == "where":
+            chosen, x, y = self.truth(operands[0]), *map(self.number, operands[1:])
+            return self.new(f"select {self.mode.truth} {chosen}, {kind} {x}, {kind} {y}")
+        if not row.core:
+            return self.call_back(slot)
+        numbers = [self.number(operand) for operand in operands]
+        if row.name in _ARITHMETIC:
+            how = f"{_ARITHMETIC[row.name]}{self.writer.flags}"
+            return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
+        if row.name == "neg":
+            return self.new(f"fneg {kind} {numbers[0]}")
+        if row.name in _INTRINSICS:
+            return self.intrinsic(row.name, numbers)
+        return self.library(row.name, numbers)
+
+    def intrinsic(self, name: str, numbers: Sequence[str]) -> str:
+        kind, suffix = self.mode.type, f"v{self.mode.lanes}f64" if self.mode.lanes > 1 else "f64"
+        kinds = ", ".join([kind] * len(numbers))
+        full = f"llvm.{_INTRINSICS[name]}.{suffix}"
+        callee = self.writer.declare(full, f"{kind} @{full}({kinds})")
+        return self.call(callee, numbers, kind)
+
+    def call(self, callee: str, numbers: Sequence[str], kind: str) -> str:
+        given = ", ".join(f"{kind} {number}" for number in numbers)
+        return self.new(f"call {kind} {callee}({given})")
+
+    def library(self, name: str, numbers: Sequence[str]) -> str:
+        """A function of the maths library, of as many lanes at a time as there is one for."""
+        maths, lanes = self.writer.maths, self.mode.lanes
+        if lanes == 1 or name not in maths.names:
+            width, symbol = 1, f"tapegrad_{LIBRARY[name]}"
+        else:
+            width, symbol = maths.width, f"{maths.prefix}{'v' * len(numbers)}_{LIBRARY[name]}"
+        kind = "double" if width == 1 else f"<{width} x double>"
+        kinds = ", ".join([kind] * len(numbers))
+        callee = self.writer.declare(symbol, f"{kind} @{symbol}({kinds}) {_PURE}")
+        if width == lanes:
+            return self.call(callee, numbers, kind)
+        if width == 1:
+            return self._lane_by_lane(callee, numbers)
+        return self._part_by_part(callee, numbers, width)
+
+    def _lane_by_lane(self, callee: str, numbers: Sequence[str]) -> str:
+        kind, whole = self.mode.type, "poison"
+        for lane in range(self.mode.lanes):
+            lane_of = [self.new(f"extractelement {kind} {x}, i64 {lane}") for x in numbers]
+            one = self.call(callee, lane_of, "double")
+            whole = self.new(f"insertelement {kind} {whole}, double {one}, i64 {lane}")
+        return whole
+
+    def _part_by_part(self, callee: str, numbers: Sequence[str], width: int) -> str:
+        kind, lanes = self.mode.type, self.mode.lanes
+        part = f"<{width} x double>"
+        parts = []
+        for start in range(0, lanes, width):
+            mask = _mask(range(start, start + width))
+            given = [self.new(f"shufflevector {kind} {x}, {kind} poison, {mask}") for x in numbers]
+            parts.append(self.call(callee, given, part))
+        while len(parts) > 1:
+            mask = _mask(range(2 * width))
+            parts = [
+                self.new(f"shufflevector {part} {low}, {part} {high}, {mask}")
+                for low, high in zip(parts[::2], parts[1::2], strict=True)
+            ]
+            width *= 2
+            part = f"<{width} x double>"
+        return parts[0]
+
+    # Guards, calls and results.
+
+    def guard(self, slot: int) -> None:
+        """Leave, or mark the rows, where a guard comes out differently than recorded."""
+        index = self.writer.guards[slot]
+        truth = self.truth(self.program.operands[slot][0])
+        expected = self.program.expected[slot]
+        if self.mode is CALL:
+            stay, leave = f"stay{index}", f"leave{index}"
+            order = (stay, leave) if expected else (leave, stay)
+            self.line(f"br i1 {truth}, label %{order[0]}, label %{order[1]}")
+            self.begin(leave)
+            self.line(f"ret i32 {index}")
+            self.begin(stay)
+            return
+        other = truth
+        if expected:
+            other = self.new(f"xor {self.mode.truth} {truth}, {self.yes()}")
+        failed = self.new(f"and {self.mode.truth} {other}, {self.on_path()}")
+        flips = self.new(f"load {_FLIPS}, ptr %F, align 4")
+        marked = self.new(
+            f"select {self.mode.truth} {failed}, {_FLIPS} splat (i32 {index}), {_FLIPS} {flips}"
+        )
+        self.line(f"store {_FLIPS} {marked}, ptr %F, align 4")
+        self.alive = ""
+
+    def on_path(self) -> str:
+        """The lanes that hold a row, of which no guard has flipped."""
+        if not self.alive:
+            flips = self.new(f"load {_FLIPS}, ptr %F, align 4")
+            self.alive = self.new(f"icmp eq {_FLIPS} {flips}, splat (i32 -1)")
+        return self.alive
+
+    def begin(self, block: str) -> None:
+        self.lines.append(f"{block}:")
+        self.block = block
+
+    def call_back(self, slot: int) -> str:
+        """Ask Python for a row's value; where it is rarely needed, only for lanes that need it."""
+        row, operands, kind = self.program.rows[slot], self.program.operands[slot], self.mode.type
+        numbers = [self.number(operand) for operand in operands]
+        wanted, after, asks = self.yes(), f"after{slot}", f"asks{slot}"
+        before = self.block
+        if slot in self.program.rarely:
+            usual = self.truth(self.program.rarely[slot])
+            wanted = self.new(f"xor {self.mode.truth} {usual}, {self.yes()}")
+            self.line(f"br i1 {self._any(wanted)}, label %{asks}, label %{after}")
+            before = self.block
+            self.begin(asks)
+        answer = self._ask(row, slot, numbers, wanted)
+        if slot not in self.program.rarely:
+            return answer
+        self.line(f"br label %{after}")
+        self.begin(after)
+        nothing = self.constant(0.0)
+        return self.new(f"phi {kind} [ {nothing}, %{before} ], [ {answer}, %{asks} ]")
+
+    def _any(self, truth: str) -> str:
+        if self.mode.lanes == 1:
+            return truth
+        name = f"llvm.vector.reduce.or.v{self.mode.lanes}i1"
+        callee = self.writer.declare(name, f"i1 @{name}({self.mode.truth})")
+        return self.new(f"call i1 {callee}({self.mode.truth} {truth})")
+
+    def _ask(self, row: Primitive, slot: int, numbers: Sequence[str], wanted: str) -> str:
+        kind, lanes = self.mode.type, self.mode.lanes
+        self.operands = max(self.operands, len(numbers))
+        for index, number in enumerate(numbers):
+            self.line(f"store {kind} {number}, ptr {self.at('%given', index)}, align 8")
+        bytes_ = "i8" if lanes == 1 else f"<{lanes} x i8>"
+        mask = self.new(f"zext {self.mode.truth} {wanted} to {bytes_}")
+        self.line(f"store {bytes_} {mask}, ptr %wanted, align 1")
+        callee = self.writer.declare("tapegrad_ask", "void @tapegrad_ask(i64, ptr, ptr, ptr)")
+        number = len(self.writer.calls)
+        static = self.program.statics
+        self.writer.calls.append(Asked(row, len(numbers), static.get(slot)))
+        self.line(f"call void {callee}(i64 {number}, ptr %given, ptr %answer, ptr %wanted)")
+        return self.new(f"load {kind}, ptr %answer, align 8")
+
+    def hand_over(self, slot: int) -> None:
+        """Write an output out, or add it to its sum where the row stayed on the path."""
+        kind, value = self.mode.type, self.number(slot)
+        for index in self.writer.outputs[slot]:
+            if self.mode is ROWS:
+                offset = self.new(f"mul i64 %stride, {index}")
+                place = self.new(f"getelementptr double, ptr %O, i64 {offset}")
+            else:
+                place = self.at("%O", index)
+            total = self.add_up(place, value) if self.mode is SUMS else value
+            self.line(f"store {kind} {total}, ptr {place}, align 8")
+
+    def add_up(self, place: str, value: str) -> str:
+        """The sum at a place with the rows on the path added; -0.0 stands for the others."""
+        kind = self.mode.type
+        before = self.new(f"load {kind}, ptr {place}, align 8")
+        after = self.new(f"fadd {kind} {before}, {value}")
+        return self.new(
+            f"select {self.mode.truth} {self.on_path()}, {kind} {after}, {kind} {before}"
+        )
+
+
+_PARAMETERS = (
+    "ptr noalias %X, ptr noalias %U, ptr noalias %S, ptr noalias %O, ptr noalias %F, i64 %stride"
+)
+_PURE = "nounwind willreturn memory(none)"
+_FLIPS = f"<{LANES} x i32>"
+
+
+def _mask(lanes: range) -> str:
+    return f"<{len(lanes)} x i32> <{', '.join(f'i32 {lane}' for lane in lanes)}>"
+
+
+def _run_once(chunks: int) -> str:
+    """Call one function after the other, until a guard flips."""
+    lines = ["define i32 @run(ptr %X, ptr %O, ptr %S) nounwind {"]
+    for index in range(chunks):
+        given = "ptr %X, ptr null, ptr %S, ptr %O, ptr null, i64 0"
+        lines += [
+            f"  %flip{index} = call i32 @chunk{index}({given})",
+            f"  %on{index} = icmp slt i32 %flip{index}, 0",
+            f"  br i1 %on{index}, label %next{index}, label %left{index}",
+            f"left{index}:",
+            f"  ret i32 %flip{index}",
+            f"next{index}:",
+        ]
+    return "\n".join([*lines, "  ret i32 -1", "}"])
+
+
+def _run_rows(writer: _Writer) -> str:
+    """Gather eight rows after eight, and call one function after the other on them."""
+    writer.declare("tapegrad_gather", f"void @tapegrad_gather({_GATHER})")
+    step = f"mul i64 %i, {LANES}" if writer.mode is ROWS else "mul i64 %i, 0"
+    chunks = "\n".join(
+        f"  call void @chunk{index}(ptr %X, ptr %U, ptr %S, ptr %here, ptr %flip, i64 %stride)"
+        for index in range(len(writer.chunks))
+    )
+    lanes = ", ".join(f"i64 {lane}" for lane in range(LANES))
+    return f"""\
+define void @run(i64 %count, ptr %L, ptr %I, i64 %start, ptr %U, ptr %S, ptr %X, ptr %O, i64 %stride, ptr %F) nounwind {{
+entry:
+  %empty = icmp sle i64 %count, 0
+  br i1 %empty, label %done, label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %first = mul i64 %i, {LANES}
+  call void @tapegrad_gather(ptr %L, ptr %I, i64 %start, i64 %first, i64 %count, ptr %X)
+  %left = sub i64 %count, %first
+  %one = insertelement <{LANES} x i64> poison, i64 %left, i64 0
+  %all = shufflevector <{LANES} x i64> %one, <{LANES} x i64> poison, <{LANES} x i32> zeroinitializer
+  %there = icmp slt <{LANES} x i64> <{lanes}>, %all
+  %marks = select <{LANES} x i1> %there, {_FLIPS} splat (i32 -1), {_FLIPS} splat (i32 -2)
+  %flip = getelementptr i32, ptr %F, i64 %first
+  store {_FLIPS} %marks, ptr %flip, align 4
+  %offset = {step}
+  %here = getelementptr double, ptr %O, i64 %offset
+{chunks}
+  %next = add i64 %i, 1
+  %reached = mul i64 %next, {LANES}
+  %more = icmp slt i64 %reached, %count
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}}"""
+
+
+_GATHER = "ptr, ptr, i64, i64, i64, ptr"

@@ -1,0 +1,228 @@
+"""What a picture is, whichever reading makes it: boxes, arrows and a caption; its DOT and its text.
+
+Kinds of boxes differ in shape, border or words as well as in colour (Okabe and Ito's, which
+colour-blind readers can tell apart). Every box is filled and every line is a middle grey, so that a
+picture can be read on a light and on a dark background. What comes from the user is escaped, in
+HTML-like labels.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, TypeAlias, TypedDict, final
+
+import attrs
+
+from tapegrad.text import visible
+
+__all__ = ["Arrow", "Box", "By", "Kind", "Picture", "Rankdir", "View", "counted", "short"]
+
+By: TypeAlias = Literal["auto", "node", "line", "scope"]
+"""What a box stands for."""
+
+Rankdir: TypeAlias = Literal["LR", "TB"]
+"""Where arrows point: to the right, or down."""
+
+Kind: TypeAlias = Literal["input", "constant", "value", "guard", "operation", "summary"]
+
+
+class View(TypedDict, total=False):
+    """How to look at a tape; ``Tape.draw`` says what each of these means."""
+
+    by: By
+    rankdir: Rankdir
+    around: str | None
+    depth: int
+    between: tuple[str, str] | None
+    top: int | None
+    gradient: bool
+
+
+@final
+@attrs.frozen
+class Box:
+    """A box: its ``cells`` stand side by side, or below each other in a summary of many entries.
+
+    ``name`` is its id in DOT and SVG, ``text`` the box on one line, and ``where`` the names of the
+    frames it stands in, outermost first. ``is_broken`` marks a nan or an infinity in it.
+    """
+
+    name: str
+    kind: Kind
+    cells: tuple[str, ...]
+    text: str
+    tooltip: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    is_output: bool = False
+    is_broken: bool = False
+
+
+@final
+@attrs.frozen
+class Arrow:
+    """An arrow between the boxes of two names; a dashed one leads through what is not shown."""
+
+    tail: str
+    head: str
+    label: str = ""
+    width: float = 1.0
+    is_dashed: bool = False
+
+
+@final
+@attrs.frozen
+class Picture:
+    """Boxes and arrows in their order, and a caption that says what was left out."""
+
+    boxes: Sequence[Box]
+    arrows: Sequence[Arrow]
+    caption: str
+    rankdir: Rankdir = "LR"
+
+    def dot(self) -> str:
+        """The picture as DOT text."""
+        caption = f"label=<{_escaped(self.caption)}>" if self.caption else ""
+        head = f"digraph tape {{\n\tgraph [rankdir={self.rankdir} {_GRAPH} {caption}]"
+        return "\n".join((head, _DEFAULTS, *self._framed(), *map(_arrow, self.arrows), "}\n"))
+
+    def _framed(self) -> Iterator[str]:
+        """The boxes in their frames; DOT lets a frame be opened again and again."""
+        frames: dict[tuple[str, ...], list[Box]] = {}
+        for box in self.boxes:
+            frames.setdefault(box.where[:_DEEPEST], []).append(box)
+        numbers: dict[tuple[str, ...], int] = {}
+        for where, boxes in frames.items():
+            for depth, name in enumerate(where, 1):
+                number = numbers.setdefault(where[:depth], len(numbers))
+                yield f"\tsubgraph cluster_{number} {{ graph [{_FRAME} label=<{_escaped(name)}>]"
+            yield from map(_box, boxes)
+            if where:
+                yield "\t" + "}" * len(where)
+
+    def tree(self) -> str:
+        """The picture as indented text, results first; a box met again is not taken apart again."""
+        reads = self._reads()
+        texts = {box.name: box.text for box in self.boxes if box.kind != "operation"}
+        seen: set[str] = set()
+        lines = []
+        for root in (*self._roots(), *reversed(texts)):
+            stack = [] if root in seen else [(root, 0)]
+            while stack:
+                name, depth = stack.pop()
+                again = name in seen and name in reads
+                lines.append(f"{'  ' * depth}{texts[name]}{' (above)' * again}")
+                if name not in seen:
+                    stack += [(tail, depth + 1) for tail in reversed(reads.get(name, ()))]
+                seen.add(name)
+        return "\n".join(filter(None, (*lines, self.caption)))
+
+    def _reads(self) -> dict[str, list[str]]:
+        """For each box those it reads; ovals are looked through."""
+        ovals = {box.name for box in self.boxes if box.kind == "operation"}
+        reads: dict[str, list[str]] = {}
+        for arrow in self.arrows:
+            if arrow.tail != arrow.head:
+                reads.setdefault(arrow.head, []).append(arrow.tail)
+        for head in reads.keys() - ovals:
+            found = (reads.get(tail, []) if tail in ovals else [tail] for tail in reads[head])
+            reads[head] = [tail for tails in found for tail in tails]
+        return reads
+
+    def _roots(self) -> list[str]:
+        """The boxes that hold an output, and those that no other one reads."""
+        read = {arrow.tail for arrow in self.arrows if arrow.tail != arrow.head}
+        shown = [box for box in reversed(self.boxes) if box.kind != "operation"]
+        shown = [box for box in shown if box.is_output or box.name not in read]
+        return [box.name for box in sorted(shown, key=lambda box: not box.is_output)]
+
+
+_DEEPEST: Final = 12
+"""Frames inside one another beyond this many are drawn as one: Graphviz descends recursively."""
+
+_GREY: Final = "#767676"
+_GRAPH: Final = (
+    f'ordering=in bgcolor=transparent fontname=Helvetica fontsize=11 fontcolor="{_GREY}" '
+    "labelloc=b labeljust=l"
+)
+_DEFAULTS: Final = (
+    '\tnode [fontname=Helvetica fontsize=11 fontcolor="#1a1a1a" margin="0.06,0.03"]\n'
+    f'\tedge [fontname=Helvetica fontsize=9 fontcolor="{_GREY}" color="{_GREY}" arrowsize=0.6]'
+)
+_FRAME: Final = f'style="dashed,rounded" color="{_GREY}" labelloc=t labeljust=l'
+_LOOKS: Final[dict[Kind, str]] = {
+    "input": 'shape=box style="rounded,filled" fillcolor="#cfe8f7" color="#0072b2"',
+    "constant": 'shape=box style=filled fillcolor="#ececec" color="#ececec" fontsize=9 height=0.2',
+    "value": f'shape=box style=filled fillcolor=white color="{_GREY}"',
+    "guard": 'shape=diamond style=filled fillcolor="#fbe3b0" color="#e69f00"',
+    "operation": f'shape=oval style=filled fillcolor=white color="{_GREY}"',
+    "summary": f'shape=box style=filled fillcolor=white color="{_GREY}"',
+}
+_OUTPUT: Final = 'shape=box style=filled fillcolor="#cdeee2" color="#009e73" peripheries=2'
+_BROKEN: Final = 'color="#d55e00" penwidth=3'
+
+
+def _box(box: Box) -> str:
+    look = _OUTPUT if box.is_output else _LOOKS[box.kind]
+    broken = f" {_BROKEN}" if box.is_broken else ""
+    tooltip = f" tooltip={_quoted(box.tooltip)}" if box.tooltip else ""
+    return f'\t{box.name} [id="{box.name}" {look}{broken} label=<{_label(box)}>{tooltip}]'
+
+
+def _label(box: Box) -> str:
+    if len(box.cells) == 1:
+        return _escaped(box.cells[0])
+    if box.kind != "summary":
+        return _table("<TR>" + "<VR/>".join(map(_cell, box.cells)) + "</TR>")
+    title, *rest = box.cells
+    rows = (f"<TR>{_cell(text)}</TR>" for text in rest)
+    return _table(f'<TR><TD ALIGN="LEFT"><B>{_escaped(title)}</B></TD></TR>{"".join(rows)}')
+
+
+def _table(rows: str) -> str:
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0">{rows}</TABLE>'
+
+
+def _cell(text: str) -> str:
+    return f'<TD ALIGN="LEFT">{_escaped(text)}</TD>'
+
+
+def _arrow(arrow: Arrow) -> str:
+    looks = []
+    if arrow.label:
+        looks.append(f"label=<{_escaped(arrow.label)}>")
+    if arrow.width != 1.0:
+        looks.append(f"penwidth={arrow.width:.2f}")
+    if arrow.is_dashed:
+        looks.append("style=dashed")
+    look = f" [{' '.join(looks)}]" if looks else ""
+    return f"\t{arrow.tail} -> {arrow.head}{look}"
+
+
+def _escaped(text: str) -> str:
+    r"""Text for an HTML-like label, in which dot would put the entry's id for ``\N``."""
+    return html.escape(visible(text)).replace("\\", r"\\")
+
+
+def _quoted(lines: Sequence[str]) -> str:
+    """Lines as one string of DOT, in which neither entities nor backslashes mean anything."""
+    texts = (visible(line).replace("&", "&amp;").replace("\\", r"\\") for line in lines)
+    return '"' + r"\n".join(texts).replace('"', r"\"") + '"'
+
+
+def short(value: float) -> str:
+    """Four significant digits.
+
+    >>> short(2 / 3), short(1e300), short(-0.0)
+    ('0.6667', '1e+300', '-0')
+    """
+    return f"{value:.4g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "line"), counted(252_000, "operation")
+    ('1 line', '252,000 operations')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -1,0 +1,216 @@
+"""A tape in core rows: what every backend compiles.
+
+The rows that compiled code knows by name are *core*. Any other is spelled in them (``lower``,
+``near``) or stays as a call back into Python. Entries that equal another are shared: no cotangent
+is summed after this, so every output keeps its bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar, cast, final
+
+import attrs
+
+from tapegrad.columns import Columns
+from tapegrad.primitive import Operand, Primitive, Traced, Usually
+
+__all__ = ["Program", "lowered"]
+
+V = TypeVar("V")
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Program:
+    """Entry *i* applies ``rows[i]`` to slots below *i*; the inputs are the first slots.
+
+    ``constants`` holds the numbers of constant entries, ``expected`` the outcome of each guard by
+    its slot, in order, ``statics`` the static operand of the entries that have one. An entry in
+    ``rarely`` is a call whose result is needed only where another slot is 0.
+    """
+
+    rows: Sequence[Primitive]
+    operands: Sequence[tuple[int, ...]]
+    constants: Mapping[int, float]
+    statics: Mapping[int, object]
+    expected: Mapping[int, bool]
+    rarely: Mapping[int, int]
+    inputs: int
+    outputs: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The names of the rows that are called back."""
+        return tuple(sorted({row.name for row in self.rows if not row.core}))
+
+    def depends_on(self, inputs: Iterable[int]) -> bytearray:
+        """For each slot whether it depends on one of these inputs."""
+        reached = bytearray(len(self))
+        for slot in inputs:
+            reached[slot] = 1
+        for slot in range(self.inputs, len(self)):
+            if any(reached[operand] for operand in self.operands[slot]):
+                reached[slot] = 1
+        return reached
+
+
+def lowered(columns: Columns, outputs: Sequence[int], *, near: bool = False) -> Program:
+    """The program of a tape's entries; with ``near`` within 4 ulps an operation, else bit for bit."""
+    work = _Lowering(columns, near=near)
+    for slot in range(len(columns)):
+        work.lower(slot)
+    return work.program([work.place(work.places[output]) for output in outputs])
+
+
+@final
+class _Place(Traced):
+    """A slot of the program being written."""
+
+    __slots__ = ("slot", "work")
+
+    def __init__(self, work: _Lowering, slot: int) -> None:
+        self.work = work
+        self.slot = slot
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
+        return self.work.apply(row, operands)
+
+
+@final
+class _Lowering:
+    """Writes the entries of a tape in core rows."""
+
+    def __init__(self, columns: Columns, *, near: bool) -> None:
+        self.columns, self.near = columns, near
+        self.constant_row = columns.table["constant"]
+        self.guard_row = columns.table["guard"]
+        self.where = columns.table["where"]
+        self.rows: list[Primitive] = []
+        self.operands: list[tuple[int, ...]] = []
+        self.constants: dict[int, float] = {}
+        self.statics: dict[int, object] = {}
+        self.expected: dict[int, bool] = {}
+        self.rarely: dict[int, int] = {}
+        self.known: dict[Hashable, _Place] = {}
+        self.places: list[Operand] = []
+        self.inputs = 0
+
+    def lower(self, slot: int) -> None:
+        """Write one entry of the tape."""
+        columns = self.columns
+        row = columns.row(slot)
+        if row.name == "input":
+            self.inputs += 1
+            self.places.append(self.write(row, ()))
+        elif row.name == "constant":
+            self.places.append(cast(float, columns.values[slot]))
+        elif row.name == "guard":
+            self.guard(self.places[columns.left[slot]], columns.values[slot] != 0.0)
+            self.places.append(0.0)
+        else:
+            operands = [self.places[operand] for operand in columns.operands(slot)]
+            static = cast("tuple[Operand, ...]", columns.static(slot))
+            self.places.append(self.apply(row, (*operands, *static)))
+
+    def guard(self, condition: Operand, outcome: bool) -> None:
+        """Let the program check what Python asked for; what is constant needs no check."""
+        if isinstance(condition, _Place):
+            place = self.write(self.guard_row, (condition.slot,))
+            self.expected[place.slot] = bool(outcome)
+
+    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
+        """What stands for a row applied to operands; one that is there already is shared."""
+        if not any(isinstance(operand, _Place) for operand in operands):
+            return row.value(*operands)
+        count = len(operands) - row.has_static
+        slots = tuple(self.place(operand) for operand in operands[:count])
+        key = (row, slots, repr(operands[count:]))
+        if key not in self.known:
+            self.known[key] = self.spelled(row, operands, slots)
+        return self.known[key]
+
+    def spelled(
+        self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
+    ) -> _Place:
+        """A row in core rows, as far as it can be."""
+        spelling = (self.near and row.near) or row.lower
+        if row.core or spelling is None:
+            return self.entry(row, operands, slots)
+        found = spelling(*operands)
+        if not isinstance(found, Usually):
+            return self.found(found)
+        holds = self.place(found.holds)
+        call = self.entry(row, operands, slots)
+        self.rarely[call.slot] = holds
+        chosen = self.apply(self.where, (found.holds, found.value, call))
+        return self.found(chosen)
+
+    def found(self, operand: Operand) -> _Place:
+        return operand if isinstance(operand, _Place) else _Place(self, self.place(operand))
+
+    def entry(
+        self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
+    ) -> _Place:
+        place = self.write(row, slots)
+        if row.has_static:
+            self.statics[place.slot] = operands[-1]
+        return place
+
+    def place(self, operand: Operand) -> int:
+        """The slot of an operand; a number is a constant, shared by its bits."""
+        if isinstance(operand, _Place):
+            return operand.slot
+        number = cast(float, operand)
+        key = struct.pack("d", number)
+        if key not in self.known:
+            self.known[key] = self.write(self.constant_row, ())
+            self.constants[self.known[key].slot] = number
+        return self.known[key].slot
+
+    def write(self, row: Primitive, slots: tuple[int, ...]) -> _Place:
+        self.rows.append(row)
+        self.operands.append(slots)
+        return _Place(self, len(self.rows) - 1)
+
+    def program(self, outputs: Sequence[int]) -> Program:
+        """The entries that outputs and guards need."""
+        needed = self.needed(outputs)
+        kept = [slot for slot in range(len(self.rows)) if needed[slot]]
+        new = {old: place for place, old in enumerate(kept)}
+        return Program(
+            rows=[self.rows[slot] for slot in kept],
+            operands=[tuple([new[operand] for operand in self.operands[slot]]) for slot in kept],
+            constants=_moved(self.constants, new, _same),
+            statics=_moved(self.statics, new, _same),
+            expected=_moved(self.expected, new, _same),
+            rarely=_moved(self.rarely, new, new.__getitem__),
+            inputs=self.inputs,
+            outputs=tuple(new[output] for output in outputs),
+        )
+
+    def needed(self, outputs: Sequence[int]) -> bytearray:
+        needed = bytearray(len(self.rows))
+        needed[: self.inputs] = b"\1" * self.inputs
+        for slot in (*outputs, *self.expected):
+            needed[slot] = 1
+        for slot in range(len(self.rows) - 1, -1, -1):
+            if needed[slot]:
+                for operand in self.operands[slot]:
+                    needed[operand] = 1
+        return needed
+
+
+def _same(value: V) -> V:
+    return value
+
+
+def _moved(
+    column: Mapping[int, V], new: Mapping[int, int], move: Callable[[V], V]
+) -> dict[int, V]:
+    """What is kept of a column, under the new slots."""
+    return {new[slot]: move(value) for slot, value in column.items() if slot in new}
