@@ -23,7 +23,9 @@ from tapegrad.transforms import grad, partials, record, value_and_grad
 
 if TYPE_CHECKING:
     from tapegrad.checking import check_grad
+    from tapegrad.arrays import FloatArray
     from tapegrad.checkpointing import checkpoint
+    from tapegrad.compiling import Compiled, jit
     from tapegrad.coordinates import Coordinates, Sparsity
     from tapegrad.findings import GradientCheck
     from tapegrad.implicit import root

@@ -11,7 +11,8 @@
     ├── PrimitiveError (ValueError)       a custom rule that is wrong, or lacks what is asked of it
     ├── CheckError (AssertionError)       a derivative that check_grad could not confirm
     ├── TapeError (ValueError)            entries that do not form a tape
-    └── DrawingError (RuntimeError)       a picture that cannot be rendered here
+    ├── DrawingError (RuntimeError)       a picture that cannot be rendered here
+    └── BackendError (RuntimeError)       compiled code that cannot be had here, or for this program
 
 Each class also is the built-in exception that a plain Python program would have raised there,
 so ``except TypeError`` keeps working. A message says what is wrong, the value, where, and what to
@@ -19,6 +20,7 @@ do.
 """
 
 __all__ = [
+    "BackendError",
     "CheckError",
     "ConvergenceError",
     "DrawingError",
@@ -117,4 +119,12 @@ class DrawingError(TapegradError, RuntimeError):
 
     Fails: ``tape.draw("graph.svg")`` where no ``dot`` is installed. Mended: install Graphviz, or
     write ``tape.to_dot()`` to a file.
+    """
+
+
+class BackendError(TapegradError, RuntimeError):
+    """A backend that is not known or not installed, or a program that it cannot run.
+
+    Fails: ``jit(f, backend="llvm")`` where llvmlite is not installed. Mended: install the extra
+    that the message names, or leave the choice to ``auto``.
     """

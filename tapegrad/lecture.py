@@ -6,17 +6,17 @@ its values and its largest cotangent.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf, isfinite
 from typing import Any, Final, Literal, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.columns import Columns
 from tapegrad.nodes import Apply, Constant, Guard, Input, Node
+from tapegrad.pictures import counted, short
 from tapegrad.positions import Site
-from tapegrad.primitive import primal
+from tapegrad.primitive import Operand, primal
 from tapegrad.steps import Step, expression, reverse_steps, rule
 from tapegrad.tape import Tape
 from tapegrad.text import visible
@@ -47,7 +47,8 @@ class Shown:
 class Item:
     """What a lecture is about: an entry, or a line of the program.
 
-    ``operands`` and ``users`` are the items that it reads and that read it.
+    ``operands`` and ``users`` are the items that it reads and that read it, ``boxes`` the names of
+    what may stand for it in a picture.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Item:
     value: Shown
     cotangent: Shown | None
     site: Site | None
+    boxes: tuple[str, ...]
     label: str = ""
     doc: str = ""
     scope: str = ""
@@ -107,18 +109,16 @@ def shown(value: float) -> Shown:
     >>> shown(0.1 + 0.2)
     Shown(short='0.3', exact='0.30000000000000004')
     """
-    return Shown(f"{value:.4g}", repr(value))
+    return Shown(short(value), repr(value))
 
 
 def _known(bar: float | None) -> Shown | None:
     return None if bar is None else shown(bar)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-_START: Final = Scene("start", None, "Nothing is computed yet.")
+_START: Final = Scene(
+    "start", None, "Nothing is computed yet: step on with the right arrow, or play with space"
+)
 
 
 # Entry by entry.
@@ -126,31 +126,33 @@ _START: Final = Scene("start", None, "Nothing is computed yet.")
 
 def _by_entry(tape: Recorded, cotangents: Cotangents) -> Lecture:
     nodes = tuple(tape)
-    names = tuple(map(_name, nodes))
-    entries = _count(len(tape), "entry", "entries")
+    names, values = tuple(map(_name, nodes)), tuple(_value(node).short for node in nodes)
+    forward = (
+        Scene("forward", slot, _computed(node, nodes, names, values))
+        for slot, node in enumerate(nodes)
+    )
+    reverse = _reverse(tape, nodes, names, cotangents)
     return Lecture(
-        f"{entries}, {_count(len(tape.inputs), 'input', 'inputs')}.",
+        f"{len(tape):,} entries, {counted(len(tape.inputs), 'input')}",
         tuple(_entries(tape, nodes, cotangents)),
-        (
-            _START,
-            *(Scene("forward", node.slot, _computed(node, nodes, names)) for node in nodes),
-            *_reverse(tape, nodes, names, cotangents),
-            _end(tape, names, cotangents),
-        ),
+        (_START, *forward, *reverse, _end(tape, names, cotangents)),
     )
 
 
 def _entries(tape: Recorded, nodes: Sequence[Node], cotangents: Cotangents) -> Iterator[Item]:
     slots = tuple(f"%{slot}" for slot in range(len(nodes)))
     operands = tuple(map(tape.columns.operands, range(len(nodes))))
-    users = _reversed(operands)
+    users = _turned(operands)
+    lines = _boxes_of_lines(tape.sites)
     for slot, node in enumerate(nodes):
+        site = tape.site(slot)
         yield Item(
             slots[slot],
             _formula(node, slots),
             _value(node),
             _known(cotangents[slot]),
-            tape.site(slot),
+            site,
+            (f"n{slot}", f"n{slot}op", *([lines[site.file, site.line]] if site else [])),
             _label(node),
             node.primitive.doc if isinstance(node, Apply) else "",
             "/".join(map(visible, tape.scope(slot))),
@@ -159,7 +161,15 @@ def _entries(tape: Recorded, nodes: Sequence[Node], cotangents: Cotangents) -> I
         )
 
 
-def _reversed(operands: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _boxes_of_lines(sites: Sequence[Site]) -> dict[tuple[str, int], str]:
+    """The box of each line in a picture by line."""
+    boxes: dict[tuple[str, int], str] = {}
+    for index, site in enumerate(sites):
+        boxes.setdefault((site.file, site.line), f"s{index}")
+    return boxes
+
+
+def _turned(operands: Sequence[Iterable[int]]) -> list[tuple[int, ...]]:
     """For each item those that read it."""
     users: list[dict[int, None]] = [{} for _ in operands]
     for user, read in enumerate(operands):
@@ -176,9 +186,7 @@ def _label(node: Node) -> str:
 
 def _name(node: Node) -> str:
     """What formulas call an entry."""
-    if isinstance(node, Constant):
-        return _label(node) or _value(node).short
-    return _label(node) or f"%{node.slot}"
+    return _label(node) or (_value(node).short if isinstance(node, Constant) else f"%{node.slot}")
 
 
 def _value(node: Node) -> Shown:
@@ -191,7 +199,9 @@ def _formula(node: Node, names: Sequence[str]) -> str:
     """An entry as a formula over its operands' names."""
     if isinstance(node, Apply):
         return expression(node.primitive, _written(node, names))
-    return f"guard {names[node.operand]}" if isinstance(node, Guard) else type(node).__name__.lower()
+    return (
+        f"guard {names[node.operand]}" if isinstance(node, Guard) else type(node).__name__.lower()
+    )
 
 
 def _written(node: Apply, names: Sequence[str]) -> list[str]:
@@ -203,46 +213,51 @@ def _written(node: Apply, names: Sequence[str]) -> list[str]:
 
 
 def _static(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else visible(str(value))
+    return short(value) if isinstance(value, float) else visible(str(value))
 
 
-def _computed(node: Node, nodes: Sequence[Node], names: Sequence[str]) -> str:
+def _computed(
+    node: Node, nodes: Sequence[Node], names: Sequence[str], values: Sequence[str]
+) -> str:
     """The forward sweep at an entry, in a sentence."""
-    value = _value(node).short
+    name, value = names[node.slot], values[node.slot]
     match node:
         case Input():
-            return f"{names[node.slot]} is an input: {value}"
+            return f"{name} is an input: {value}"
         case Constant():
             return f"%{node.slot} is a constant: {value}"
         case Guard():
             asked = _formula(nodes[node.operand], names)
             return f"Python asked whether {asked}, and went on with {value}"
         case Apply():
-            numbers = [_value(operand).short for operand in nodes]
-            terms = (names[node.slot], _formula(node, names), _formula(node, numbers), value)
-            return " = ".join(dict.fromkeys(terms))
+            return f"{name} = {_formula(node, names)} = {_formula(node, values)} = {value}"
 
 
 def _reverse(
     tape: Recorded, nodes: Sequence[Node], names: Sequence[str], cotangents: Cotangents
 ) -> Iterator[Scene]:
-    if all(bar is None for bar in cotangents):
+    if _is_bare(cotangents):
         return
     yield _turn(tape.outputs[0], names[tape.outputs[0]])
     for step in reverse_steps(tape.columns, cotangents):
-        arrivals = _arrivals(cast(Apply, nodes[step.slot]), step, names)
-        text = f"{names[step.slot]} has its cotangent, {shown(step.cotangent).short}, and hands "
-        text += "it on times each partial" if step.shares else "nothing on: it is flat"
-        yield Scene("reverse", step.slot, text, tuple(arrivals))
+        node, bar = nodes[step.slot], shown(step.cotangent).short
+        what = "hands it on times each partial" if step.shares else "hands nothing on: it is flat"
+        text = f"{names[step.slot]} has its cotangent, {bar}, and {what}"
+        yield Scene("reverse", step.slot, text, tuple(_arrivals(cast(Apply, node), step, names)))
+
+
+def _is_bare(cotangents: Cotangents) -> bool:
+    return all(bar is None for bar in cotangents)
 
 
 def _turn(output: int, name: str) -> Scene:
-    text = f"The derivative of the output {name} in itself is 1; back from here"
+    text = f"The derivative of {name} in itself is 1: the way back begins"
     return Scene("turn", output, text, (Arrival(output, shown(1.0)),))
 
 
 def _arrivals(node: Apply, step: Step, names: Sequence[str]) -> Iterator[Arrival]:
-    operands = [*(names[operand] for operand in node.operands), *node.static]
+    static = cast("tuple[Operand, ...]", node.static)
+    operands = [*(names[operand] for operand in node.operands), *static]
     for share in step.shares:
         yield Arrival(
             share.operand,
@@ -255,13 +270,17 @@ def _arrivals(node: Apply, step: Step, names: Sequence[str]) -> Iterator[Arrival
 
 
 def _end(tape: Recorded, names: Sequence[str], cotangents: Cotangents) -> Scene:
-    if all(bar is None for bar in cotangents):
-        outputs = _count(len(tape.outputs), "output", "outputs")
-        return Scene("end", None, f"This tape has {outputs}, and the reverse sweep needs one.")
+    if _is_bare(cotangents):
+        return _end_of_forward(tape)
     bars = (cotangents[slot] for slot in tape.inputs)
     gradient = (Arrival(slot, shown(bar or 0.0)) for slot, bar in enumerate(bars))
-    output = names[tape.outputs[0]]
-    return Scene("end", None, f"The derivatives of {output} in the inputs:", tuple(gradient))
+    text = f"The derivatives of {names[tape.outputs[0]]} in the inputs have arrived"
+    return Scene("end", None, text, tuple(gradient))
+
+
+def _end_of_forward(tape: Recorded) -> Scene:
+    outputs = counted(len(tape.outputs), "output")
+    return Scene("end", None, f"The tape has {outputs}, and the reverse sweep starts from one")
 
 
 # Line by line.
@@ -269,7 +288,7 @@ def _end(tape: Recorded, names: Sequence[str], cotangents: Cotangents) -> Scene:
 
 @attrs.define
 class _Tally:
-    """What a line of the program computed, while it is being counted."""
+    """What a line computed, while it is being counted; ``odd`` values are not finite."""
 
     entries: int = 0
     lowest: float = inf
@@ -279,7 +298,97 @@ class _Tally:
 
     def add(self, value: float, bar: float | None) -> None:
         self.entries += 1
-        if not isfinite(value):
+        if isfinite(value):
+            self.lowest, self.highest = min(value, self.lowest), max(value, self.highest)
+        else:
             self.odd += 1
-        elif value < self.lowest:
-            self.lowest = value
+        if bar is not None and (self.largest is None or abs(bar) > self.largest or bar != bar):
+            self.largest = abs(bar)
+
+    @property
+    def values(self) -> Shown:
+        ends = dict.fromkeys((self.lowest, self.highest)) if self.odd < self.entries else ()
+        odd = [f"{self.odd:,} not finite"] if self.odd else []
+        return Shown(
+            ", ".join([" to ".join(map(short, ends)), *odd]).strip(", "),
+            ", ".join([" to ".join(map(repr, ends)), *odd]).strip(", "),
+        )
+
+
+def _by_line(tape: Recorded, cotangents: Cotangents) -> Lecture:
+    of, sites = _lines(tape)
+    tallies = [_Tally() for _ in sites]
+    values = map(primal, tape.columns.values)
+    for line, value, bar in zip(of, values, cotangents, strict=True):
+        tallies[line].add(value, bar)
+    items = tuple(_items(tape, of, sites, tallies))
+    forward = (
+        Scene("forward", line, f"{items[line].text}: {items[line].value.short}")
+        for line in dict.fromkeys(of)
+    )
+    about = f"{len(tape):,} entries, shown as {counted(len(items), 'line')} of the program"
+    reverse = _lines_reversed(tape, of, items, cotangents)
+    end = _end_of_forward(tape) if _is_bare(cotangents) else _END
+    return Lecture(about, items, (_START, *forward, *reverse, end))
+
+
+_END: Final = Scene("end", None, "Every cotangent has arrived")
+
+
+def _lines(tape: Recorded) -> tuple[list[int], list[Site | None]]:
+    """For each entry the line that recorded it, as an index into the lines."""
+    numbers: dict[tuple[str, int] | None, int] = {}
+    sites: list[Site | None] = []
+    of_site = []
+    for site in (*tape.sites, None):
+        key = (site.file, site.line) if site else None
+        if key not in numbers:
+            numbers[key] = len(sites)
+            sites.append(site)
+        of_site.append(numbers[key])
+    found = memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
+    of = [of_site[index] for index in found]
+    return of, sites if numbers[None] in of else sites[:-1]
+
+
+def _items(
+    tape: Recorded, of: Sequence[int], sites: Sequence[Site | None], tallies: Sequence[_Tally]
+) -> Iterator[Item]:
+    boxes = _boxes_of_lines(tape.sites)
+    operands = _read(tape, of, len(sites))
+    users = _turned(operands)
+    rows: list[Counter[str]] = [Counter() for _ in sites]
+    for (line, code), count in Counter(zip(of, tape.codes, strict=True)).items():
+        rows[line][tape.table.rows[code].name.rstrip("_")] += count
+    for line, (site, tally) in enumerate(zip(sites, tallies, strict=True)):
+        yield Item(
+            str(site) if site else "no line kept",
+            ", ".join(f"{count:,} {name}" for name, count in rows[line].most_common(4)),
+            tally.values,
+            _known(tally.largest),
+            site,
+            (boxes[site.file, site.line] if site else "s",),
+            operands=tuple(sorted(operands[line])),
+            users=users[line],
+        )
+
+
+def _read(tape: Recorded, of: Sequence[int], count: int) -> list[set[int]]:
+    """For each line those whose entries it reads."""
+    columns, read = tape.columns, [set[int]() for _ in range(count)]
+    for slot, line in enumerate(of):
+        for operand in columns.operands(slot):
+            read[line].add(of[operand])
+    return read
+
+
+def _lines_reversed(
+    tape: Recorded, of: Sequence[int], items: Sequence[Item], cotangents: Cotangents
+) -> Iterator[Scene]:
+    if _is_bare(cotangents):
+        return
+    reached = (of[slot] for slot in reversed(range(len(of))) if cotangents[slot] is not None)
+    for line in dict.fromkeys(reached):
+        largest = cast(Shown, items[line].cotangent)
+        text = f"Cotangents as large as {largest.short} arrive"
+        yield Scene("reverse", line, text, (Arrival(line, largest),))

@@ -16,7 +16,9 @@ import attrs
 
 from tapegrad.text import visible
 
-__all__ = ["Arrow", "Box", "By", "Kind", "Picture", "Rankdir", "View", "counted", "short"]
+__all__ = [
+    "Arrow", "Box", "By", "Group", "Kind", "Picture", "Rankdir", "View", "counted", "short",
+]  # fmt: skip
 
 By: TypeAlias = Literal["auto", "node", "line", "scope"]
 """What a box stands for."""
@@ -24,7 +26,9 @@ By: TypeAlias = Literal["auto", "node", "line", "scope"]
 Rankdir: TypeAlias = Literal["LR", "TB"]
 """Where arrows point: to the right, or down."""
 
-Kind: TypeAlias = Literal["input", "constant", "value", "guard", "operation", "summary"]
+Kind: TypeAlias = Literal[
+    "input", "constant", "value", "guard", "operation", "summary", "branches"
+]
 
 
 class View(TypedDict, total=False):
@@ -45,17 +49,31 @@ class Box:
     """A box: its ``cells`` stand side by side, or below each other in a summary of many entries.
 
     ``name`` is its id in DOT and SVG, ``text`` the box on one line, and ``where`` the names of the
-    frames it stands in, outermost first. ``is_broken`` marks a nan or an infinity in it.
+    frames it stands in, outermost first. ``source`` is a line of program text, under the first
+    cell of a summary. ``is_broken`` marks a nan or an infinity.
     """
 
     name: str
     kind: Kind
     cells: tuple[str, ...]
     text: str
+    source: str = ""
     tooltip: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     is_output: bool = False
     is_broken: bool = False
+
+
+@final
+@attrs.frozen
+class Group:
+    """Entries that share one box: its id and title, its line of source, the frames around it."""
+
+    name: str
+    title: str
+    source: str = ""
+    where: tuple[str, ...] = ()
+    is_input: bool = False
 
 
 @final
@@ -157,6 +175,7 @@ _LOOKS: Final[dict[Kind, str]] = {
     "guard": 'shape=diamond style=filled fillcolor="#fbe3b0" color="#e69f00"',
     "operation": f'shape=oval style=filled fillcolor=white color="{_GREY}"',
     "summary": f'shape=box style=filled fillcolor=white color="{_GREY}"',
+    "branches": 'shape=octagon style=filled fillcolor="#fbe3b0" color="#e69f00"',
 }
 _OUTPUT: Final = 'shape=box style=filled fillcolor="#cdeee2" color="#009e73" peripheries=2'
 _BROKEN: Final = 'color="#d55e00" penwidth=3'
@@ -172,11 +191,12 @@ def _box(box: Box) -> str:
 def _label(box: Box) -> str:
     if len(box.cells) == 1:
         return _escaped(box.cells[0])
-    if box.kind != "summary":
-        return _table("<TR>" + "<VR/>".join(map(_cell, box.cells)) + "</TR>")
-    title, *rest = box.cells
-    rows = (f"<TR>{_cell(text)}</TR>" for text in rest)
-    return _table(f'<TR><TD ALIGN="LEFT"><B>{_escaped(title)}</B></TD></TR>{"".join(rows)}')
+    if box.kind not in {"summary", "branches"}:
+        return _table("<TR>" + "<VR/>".join(map(_cell, map(_escaped, box.cells))) + "</TR>")
+    title, *facts = map(_escaped, box.cells)
+    source = [f'<FONT FACE="monospace">{_escaped(box.source)}</FONT>'] if box.source else []
+    rows = (f"<TR>{_cell(text)}</TR>" for text in (f"<B>{title}</B>", *source, *facts))
+    return _table("".join(rows))
 
 
 def _table(rows: str) -> str:
@@ -184,7 +204,7 @@ def _table(rows: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return f'<TD ALIGN="LEFT">{_escaped(text)}</TD>'
+    return f'<TD ALIGN="LEFT">{text}</TD>'
 
 
 def _arrow(arrow: Arrow) -> str:

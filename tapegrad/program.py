@@ -8,15 +8,16 @@ is summed after this, so every output keeps its bits.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, Primitive, Traced, Usually
+from tapegrad.primitive import Operand, Primitive, Traced, Usually, primal
+from tapegrad.spelling import NEUTRAL
 
-__all__ = ["Program", "lowered"]
+__all__ = ["Program", "Split", "lowered", "split"]
 
 V = TypeVar("V")
 
@@ -27,8 +28,9 @@ class Program:
     """Entry *i* applies ``rows[i]`` to slots below *i*; the inputs are the first slots.
 
     ``constants`` holds the numbers of constant entries, ``expected`` the outcome of each guard by
-    its slot, in order, ``statics`` the static operand of the entries that have one. An entry in
-    ``rarely`` is a call whose result is needed only where another slot is 0.
+    its slot, in order, and ``guards`` where they stand on the tape; ``statics`` the static operand
+    of the entries that have one. An entry in ``rarely`` is a call whose result is needed only where
+    another slot is 0.
     """
 
     rows: Sequence[Primitive]
@@ -37,11 +39,17 @@ class Program:
     statics: Mapping[int, object]
     expected: Mapping[int, bool]
     rarely: Mapping[int, int]
+    guards: tuple[int, ...]
     inputs: int
     outputs: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def outcomes(self) -> bytes:
+        """How the guards came out, in order: what tells this path from another."""
+        return bytes(self.expected.values())
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -59,9 +67,79 @@ class Program:
         return reached
 
 
-def lowered(columns: Columns, outputs: Sequence[int], *, near: bool = False) -> Program:
-    """The program of a tape's entries; with ``near`` within 4 ulps an operation, else bit for bit."""
-    work = _Lowering(columns, near=near)
+@final
+@attrs.frozen(eq=False)
+class Split:
+    """A program in two: what is the same for all rows, and what is done for each.
+
+    The first inputs of ``rows`` are the outputs of ``shared``, the others the mapped ones. Guards
+    count on in each part; ``shared_guards`` and ``row_guards`` say which of the whole they are.
+    """
+
+    shared: Program
+    rows: Program
+    shared_guards: tuple[int, ...]
+    row_guards: tuple[int, ...]
+
+
+def split(program: Program, mapped: Collection[int]) -> Split:
+    """The program's entries apart, by whether they depend on the ``mapped`` inputs."""
+    reached = program.depends_on(mapped)
+    whole = range(program.inputs, len(program))
+    per_row = [slot for slot in whole if reached[slot]]
+    per_call = [slot for slot in whole if not reached[slot]]
+    read = dict.fromkeys(operand for slot in per_row for operand in program.operands[slot])
+    read |= dict.fromkeys(program.rarely[slot] for slot in per_row if slot in program.rarely)
+    read |= dict.fromkeys(program.outputs)
+    known = [slot for slot in read if not reached[slot]]
+    crossing = [slot for slot in known if slot not in program.constants]
+    constants = [slot for slot in known if slot in program.constants]
+    unmapped = [slot for slot in range(program.inputs) if not reached[slot]]
+    guards = list(program.expected)
+    return Split(
+        _part(program, unmapped, per_call, crossing),
+        _part(program, [*crossing, *mapped], [*constants, *per_row], program.outputs),
+        tuple(index for index, slot in enumerate(guards) if not reached[slot]),
+        tuple(index for index, slot in enumerate(guards) if reached[slot]),
+    )
+
+
+def _part(
+    program: Program, inputs: Sequence[int], entries: Sequence[int], outputs: Sequence[int]
+) -> Program:
+    """Some entries of a program on their own, with other inputs and outputs."""
+    new = {slot: place for place, slot in enumerate([*inputs, *entries])}
+    inside = set(entries)
+    return Program(
+        rows=[*program.rows[:1] * len(inputs), *(program.rows[slot] for slot in entries)],
+        operands=[
+            *[()] * len(inputs),
+            *(tuple([new[operand] for operand in program.operands[slot]]) for slot in entries),
+        ],
+        constants=_moved(program.constants, new, _same),
+        statics=_moved(program.statics, new, _same),
+        expected=_moved(program.expected, new, _same),
+        guards=tuple(
+            guard
+            for guard, slot in zip(program.guards, program.expected, strict=True)
+            if slot in new
+        ),
+        rarely={
+            new[slot]: new[holds] for slot, holds in program.rarely.items() if slot in inside
+        },
+        inputs=len(inputs),
+        outputs=tuple(new[output] for output in outputs),
+    )
+
+
+def lowered(
+    columns: Columns, outputs: Sequence[int], *, near: bool = False, whole: bool = False
+) -> Program:
+    """The program of a tape's entries; with ``near`` within 4 ulps an operation, else bit for bit.
+
+    With ``whole`` no row is spelled in others, for a backend that calls any of them cheaply.
+    """
+    work = _Lowering(columns, near=near, whole=whole)
     for slot in range(len(columns)):
         work.lower(slot)
     return work.program([work.place(work.places[output]) for output in outputs])
@@ -85,8 +163,8 @@ class _Place(Traced):
 class _Lowering:
     """Writes the entries of a tape in core rows."""
 
-    def __init__(self, columns: Columns, *, near: bool) -> None:
-        self.columns, self.near = columns, near
+    def __init__(self, columns: Columns, *, near: bool, whole: bool) -> None:
+        self.columns, self.near, self.whole = columns, near, whole
         self.constant_row = columns.table["constant"]
         self.guard_row = columns.table["guard"]
         self.where = columns.table["where"]
@@ -95,6 +173,7 @@ class _Lowering:
         self.constants: dict[int, float] = {}
         self.statics: dict[int, object] = {}
         self.expected: dict[int, bool] = {}
+        self.guards: list[int] = []
         self.rarely: dict[int, int] = {}
         self.known: dict[Hashable, _Place] = {}
         self.places: list[Operand] = []
@@ -110,23 +189,26 @@ class _Lowering:
         elif row.name == "constant":
             self.places.append(cast(float, columns.values[slot]))
         elif row.name == "guard":
-            self.guard(self.places[columns.left[slot]], columns.values[slot] != 0.0)
+            self.guard(slot, self.places[columns.left[slot]], primal(columns.values[slot]) != 0.0)
             self.places.append(0.0)
         else:
             operands = [self.places[operand] for operand in columns.operands(slot)]
             static = cast("tuple[Operand, ...]", columns.static(slot))
             self.places.append(self.apply(row, (*operands, *static)))
 
-    def guard(self, condition: Operand, outcome: bool) -> None:
+    def guard(self, slot: int, condition: Operand, outcome: bool) -> None:
         """Let the program check what Python asked for; what is constant needs no check."""
         if isinstance(condition, _Place):
             place = self.write(self.guard_row, (condition.slot,))
-            self.expected[place.slot] = bool(outcome)
+            self.expected[place.slot] = outcome
+            self.guards.append(slot)
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
         """What stands for a row applied to operands; one that is there already is shared."""
         if not any(isinstance(operand, _Place) for operand in operands):
             return row.value(*operands)
+        if (kept := self.neutral(row, operands)) is not None:
+            return kept
         count = len(operands) - row.has_static
         slots = tuple(self.place(operand) for operand in operands[:count])
         key = (row, slots, repr(operands[count:]))
@@ -134,12 +216,22 @@ class _Lowering:
             self.known[key] = self.spelled(row, operands, slots)
         return self.known[key]
 
+    def neutral(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
+        """The operand that an operation gives back unchanged."""
+        for side, operand in enumerate(operands):
+            number = NEUTRAL.get((row.name, side))
+            if number is not None and isinstance(operand, float) and _bits(operand) == _bits(number):
+                return operands[1 - side]
+        if row.name == "neg" and self.rows[self.place(operands[0])].name == "neg":
+            return _Place(self, self.operands[self.place(operands[0])][0])
+        return None
+
     def spelled(
         self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
     ) -> _Place:
         """A row in core rows, as far as it can be."""
         spelling = (self.near and row.near) or row.lower
-        if row.core or spelling is None:
+        if self.whole or row.core or spelling is None:
             return self.entry(row, operands, slots)
         found = spelling(*operands)
         if not isinstance(found, Usually):
@@ -166,7 +258,7 @@ class _Lowering:
         if isinstance(operand, _Place):
             return operand.slot
         number = cast(float, operand)
-        key = struct.pack("d", number)
+        key = _bits(number)
         if key not in self.known:
             self.known[key] = self.write(self.constant_row, ())
             self.constants[self.known[key].slot] = number
@@ -189,6 +281,7 @@ class _Lowering:
             statics=_moved(self.statics, new, _same),
             expected=_moved(self.expected, new, _same),
             rarely=_moved(self.rarely, new, new.__getitem__),
+            guards=tuple(self.guards),
             inputs=self.inputs,
             outputs=tuple(new[output] for output in outputs),
         )
@@ -203,6 +296,10 @@ class _Lowering:
                 for operand in self.operands[slot]:
                     needed[operand] = 1
         return needed
+
+
+def _bits(number: float) -> bytes:
+    return struct.pack("d", number)
 
 
 def _same(value: V) -> V:

@@ -36,8 +36,8 @@ from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "parameter_names",
-    "paths", "traced_leaves", "under",
+    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "new_instance", "parameter_names",
+    "paths", "same_static", "traced_leaves", "under",
 ]  # fmt: skip
 
 
@@ -175,10 +175,20 @@ def _differ(expected: Structure, given: Structure) -> bool:
     """Whether static values differ; those that cannot tell (arrays) do, unless they are one."""
     if not (isinstance(expected, Static) and isinstance(given, Static)):
         return False
-    try:
-        return expected.value is not given.value and bool(expected.value != given.value)
-    except ValueError:
+    return not same_static(expected.value, given.value)
+
+
+def same_static(recorded: object, given: object) -> bool:
+    """Whether two static values are of one type and equal; those that cannot tell (arrays) are not.
+
+    True is not 1 here, and 2 is not 2.0: a program may do another thing with each.
+    """
+    if recorded is given:
         return True
+    try:
+        return type(recorded) is type(given) and bool(recorded == given)
+    except ValueError:
+        return False
 
 
 def _split(value: object, role: Role, leaves: list[Operand]) -> Structure:
@@ -445,10 +455,10 @@ def _join(structure: Structure, leaves: Iterator[object]) -> object:
         return dict(zip(structure.keys, children, strict=True))
     if issubclass(kind, tuple):
         return tuple.__new__(kind, children)
-    return _new_instance(kind, zip(structure.keys, children, strict=True))
+    return new_instance(kind, zip(structure.keys, children, strict=True))
 
 
-def _new_instance(kind: type, fields: Iterable[tuple[object, object]]) -> object:
+def new_instance(kind: type, fields: Iterable[tuple[object, object]]) -> object:
     """An instance made past ``__init__``: converters and validators are for the user's numbers."""
     instance: object = object.__new__(kind)
     for name, value in fields:

@@ -46,16 +46,19 @@ from tapegrad.structure import (
 if TYPE_CHECKING:
     import os
     import pathlib
+    from typing import Unpack
 
     import graphviz
 
     from tapegrad.coordinates import Sparsity
+    from tapegrad.drawing import Drawing
     from tapegrad.interpret.diff import Difference
     from tapegrad.interpret.explain import Explanation
     from tapegrad.interpret.lines import Listing
     from tapegrad.interpret.nonfinite import Nonfinite
     from tapegrad.interpret.stats import Stats
     from tapegrad.nodes import Node
+    from tapegrad.pictures import View
     from tapegrad.recording import Var
 
 __all__ = ["Nodes", "Simplified", "Tape"]  # fmt: skip
@@ -325,7 +328,8 @@ class Tape(Generic[A, P, R_co]):
         """
         from tapegrad.interpret.explain import explain
 
-        return explain(self._of_numbers(), of, wrt, top)
+        numbers = self._of_numbers()
+        return explain(numbers, numbers._bars, of, wrt, top)
 
     def first_nonfinite(
         self, sweep: Literal["forward", "reverse"] | None = None
@@ -342,7 +346,7 @@ class Tape(Generic[A, P, R_co]):
         from tapegrad.interpret.nonfinite import first_nonfinite
 
         numbers = self._of_numbers()
-        return first_nonfinite(numbers, numbers._bars, sweep)
+        return first_nonfinite(numbers, lambda: numbers._bars(numbers.outputs), sweep)
 
     def diff(self, other: Tape[Any, ..., Any]) -> Difference:
         """Where this recording and another part, in structure and in value."""
@@ -356,11 +360,11 @@ class Tape(Generic[A, P, R_co]):
             return self
         return attrs.evolve(self, stored=freeze_values(tuple(map(primal, self.stored))))
 
-    def _bars(self) -> Sequence[float | None]:
-        """The cotangents of every slot, swept from all outputs at once."""
+    def _bars(self, slots: Iterable[int]) -> Sequence[float | None]:
+        """The cotangents of every slot, swept from some of them at once."""
         from tapegrad.interpret.reverse import cotangents
 
-        bars = cotangents(self.columns.thawed(), dict.fromkeys(self.outputs, 1.0))
+        bars = cotangents(self.columns.thawed(), dict.fromkeys(slots, 1.0))
         return cast("list[float | None]", bars)
 
     def __str__(self) -> str:
@@ -373,29 +377,56 @@ class Tape(Generic[A, P, R_co]):
             f"<Tape of {len(self)} entries, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
         )
 
-    def to_dot(self, *, rankdir: Literal["LR", "TB"] = "LR") -> str:
-        """The picture as DOT text; the same bytes on every run, and no ``dot`` program needed."""
-        from tapegrad.interpret.dot import dot
-
-        return dot(self, self._known_cotangents(), rankdir)
-
-    def to_graphviz(self, *, rankdir: Literal["LR", "TB"] = "LR") -> graphviz.Source:
-        """The picture as an object of the ``graphviz`` package, which ships no types of its own."""
-        from tapegrad.interpret.dot import source
-
-        return source(self.to_dot(rankdir=rankdir))
-
-    def draw(
-        self, path: str | os.PathLike[str], *, rankdir: Literal["LR", "TB"] = "LR"
-    ) -> pathlib.Path:
-        """Render the picture to a file by its ending: ``.svg``, ``.png``, ``.pdf``, ``.dot``, ...
+    def to_dot(self, **view: Unpack[View]) -> str:
+        """The picture that ``draw`` describes as DOT text; the same bytes on every run.
 
         Raises:
-            DrawingError: when there is no ``dot`` program, or it does not know the ending.
+            DrawingError: for an option that makes no sense.
+            InputError: for a name that is not on the tape.
         """
-        from tapegrad.interpret.dot import render
+        from tapegrad.drawing import picture
 
-        return render(self.to_dot(rankdir=rankdir), path)
+        return picture(self, self._known_cotangents(), **view).dot()
+
+    def to_graphviz(self, **view: Unpack[View]) -> graphviz.Source:
+        """The picture as an object of the ``graphviz`` package, which ships no types of its own."""
+        import graphviz
+
+        return graphviz.Source(self.to_dot(**view))
+
+    @overload
+    def draw(self, path: None = None, **view: Unpack[View]) -> Drawing: ...
+    @overload
+    def draw(self, path: str | os.PathLike[str], **view: Unpack[View]) -> pathlib.Path: ...
+    def draw(
+        self, path: str | os.PathLike[str] | None = None, **view: Unpack[View]
+    ) -> Drawing | pathlib.Path:
+        """Write the picture to a file: ``.svg``, ``.png``, ``.pdf``, ``.dot`` or ``.html``.
+
+        Without a path it is a value that shows itself in a notebook, and in print as a tree.
+
+        ``by="node"`` draws a box for each entry, ``"line"`` one for each source line and
+        ``"scope"`` frames for scopes and functions; ``"auto"``, the default, goes by node up to 150
+        entries and by line beyond. ``around="vol"`` keeps the entries within ``depth=2`` steps of
+        the label or input ``vol``, ``between=("spot", "price")`` those on paths from one to the
+        other, and ``top=40`` those with the largest |cotangent * value|; the caption says what
+        was left out. ``rankdir`` is "LR" or "TB", and ``gradient=False`` shows values only.
+
+        Raises:
+            DrawingError: without a layout program, for a file that cannot be written, or for an
+                option that makes no sense.
+            InputError: for a name that is not on the tape.
+        """
+        from tapegrad.drawing import draw
+
+        return draw(self, self._known_cotangents(), path, **view)
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        from tapegrad.drawing import bundle
+
+        return bundle(self, self._known_cotangents, include, exclude)
 
     def _known_cotangents(self) -> tuple[float | None, ...]:
         """The cotangents where they are defined, for a reading that shows them.

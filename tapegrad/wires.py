@@ -30,6 +30,11 @@ class Wires:
     right: Sequence[int]
     pools: Mapping[int, Sequence[int]]
 
+    @property
+    def sides(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The two columns of operands."""
+        return self.left, self.right
+
     def operands(self, slot: int) -> Sequence[int]:
         """The slots that entry ``slot`` reads."""
         if slot in self.pools:
@@ -43,7 +48,7 @@ def wires(columns: Columns) -> Wires:
     met = sorted(set(codes))
     pooled = [code for code in met if rows[code].is_pooled]
     lone = [code for code in met if rows[code].has_static and not rows[code].is_pooled]
-    left, right = array("i", columns.left), array("i", columns.right)
+    left, right = _copy(columns.left), _copy(columns.right)
     for slot in compress(range(len(codes)), chosen(codes, [*pooled, *lone])):
         right[slot] = -1
     pools = {}
@@ -51,6 +56,15 @@ def wires(columns: Columns) -> Wires:
         left[slot] = -1
         pools[slot] = columns.operands(slot)
     return Wires(left, right, pools)
+
+
+def _copy(column: Sequence[int]) -> array[int]:
+    """A column that can be written to, copied as bytes where it is held as bytes."""
+    if not isinstance(column, memoryview):
+        return array("i", column)
+    copy = array("i")
+    copy.frombytes(column.cast("B"))
+    return copy
 
 
 def chosen(codes: Sequence[int], wanted: Iterable[int]) -> bytes:

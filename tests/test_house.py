@@ -64,12 +64,22 @@ ARROWS: dict[str, set[str]] = {
         "calls", "checks", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
     "coordinates": set(),
+    "wires": {"columns"},
+    "progress": set(),
+    "pictures": {"text"},
+    "layout": {"errors", "progress"},
+    "drawing": {
+        "errors", "layout", "names", "pictures", "positions", "primitive", "tape", "text",
+    },
+    "names": {"errors", "positions", "structure", "tape", "text"},
     "sparse": {"coordinates", "calls", "linear", "primitive", "recording", "transforms"},
     "differences": set(),
     "custom": {
         "checks", "differences", "errors", "ops", "positions", "primitive", "recording",
         "structure",
     },
+    "steps": {"columns", "primitive"},
+    "lecture": {"nodes", "pictures", "positions", "primitive", "steps", "tape", "text"},
     "course": {"columns", "floats", "nodes", "primitive", "tape", "text"},
     "findings": {"errors", "positions", "text"},
     "checking": {
@@ -95,16 +105,21 @@ ARROWS: dict[str, set[str]] = {
 """What each file may import of ours as it is loaded; what is not listed it may not."""
 
 READINGS = {
-    "columns", "coordinates", "errors", "nodes", "positions", "primitive", "spelling", "structure",
-    "tape", "text",
+    "columns", "coordinates", "errors", "names", "nodes", "pictures", "positions", "primitive",
+    "progress", "spelling", "structure", "tape", "text", "wires",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 
 INSIDE = {
     "recording": {"ufuncs"},
     "tape": {
-        "interpret.dot", "interpret.replay", "interpret.reverse", "interpret.simplify",
-        "interpret.sparsity", "interpret.table", "nodes",
+        "drawing", "interpret.diff", "interpret.explain", "interpret.lines", "interpret.nonfinite",
+        "interpret.replay", "interpret.reverse", "interpret.simplify", "interpret.sparsity",
+        "interpret.stats", "interpret.table", "nodes",
+    },
+    "drawing": {
+        "interpret.entries", "interpret.groups", "interpret.html", "interpret.quotient",
+        "interpret.slices",
     },
     "calls": {"interpret.forward", "interpret.reverse"},
     "custom": {"differences", "interpret.replay"},

@@ -219,7 +219,7 @@ class TestNothingRecurses:
         assert len(tape) >= 3 * count
         assert hash(tape) == hash(tg.record(accumulate)(0.5, count))
         assert repr(tape) == f"<Tape of {len(tape)} entries, 1 inputs, 1 outputs>"
-        assert f"... {len(tape) - 60:,} entries ..." in str(tape)
+        assert f"... {len(tape) - 60:,} more\n" in str(tape)
         assert pickle.loads(pickle.dumps(tape)) == tape  # noqa: S301  # our own
         assert copy.deepcopy(tape) is tape
         assert tape[-1].slot == len(tape) - 1

@@ -14,9 +14,9 @@ import attrs
 
 from tapegrad.columns import Columns
 from tapegrad.errors import InputError
+from tapegrad.names import Names
 from tapegrad.positions import Site, here
 from tapegrad.tape import Tape
-from tapegrad.text import visible
 
 __all__ = ["Nonfinite", "first_nonfinite"]
 
@@ -123,20 +123,9 @@ def _partials(columns: Columns, slot: int) -> Iterator[tuple[int, float]]:
 
 
 def _described(tape: Tape[Any, ..., Any], slot: int, sweep: Sweep) -> Nonfinite:
-    columns, paths = tape.columns, tape.paths
+    columns, names = tape.columns, Names(tape)
     values = cast(Sequence[float], columns.values)
-
-    def name(slot: int) -> str:
-        path = paths[slot] if slot < len(paths) else f"%{slot}"
-        return visible(tape.label(slot) or path)
-
-    return Nonfinite(
-        sweep,
-        slot,
-        name(slot),
-        columns.row(slot).name.rstrip("_"),
-        values[slot],
-        tuple((operand, name(operand), values[operand]) for operand in columns.operands(slot)),
-        columns.static(slot),
-        tape.site(slot),
-    )
+    operands = tuple((at, names[at], values[at]) for at in columns.operands(slot))
+    name = columns.row(slot).name.rstrip("_")
+    static, site = columns.static(slot), tape.site(slot)
+    return Nonfinite(sweep, slot, names[slot], name, values[slot], operands, static, site)

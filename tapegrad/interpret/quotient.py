@@ -1,81 +1,200 @@
-"""A long tape as a small picture: one box for each source line, or for each function in a scope.
+"""A long tape as a small picture: a box for each group of entries, with what is known of them all.
 
-Such a picture is bounded by the length of the program, not of the tape. The columns are tallied by
-counters and buckets, and no view of an entry is made.
+The columns are tallied by counters and buckets, and no view of an entry is made.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, compress, repeat
-from linecache import getline
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from math import isfinite, log10
-from os.path import basename
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias
 
-import attrs
-
-from tapegrad.columns import Columns
-from tapegrad.pictures import Arrow, Box, counted, short
-from tapegrad.positions import Site
+from tapegrad.pictures import Arrow, Box, Group, counted, short
 from tapegrad.primitive import Operand, primal
-from tapegrad.structure import paths
 from tapegrad.tape import Tape
-from tapegrad.wires import Wires, chosen, wires
+from tapegrad.text import visible
+from tapegrad.wires import chosen, wires
 
-__all__ = ["Group", "Grouping", "by_line", "by_scope", "quotient"]
+__all__ = ["quotient"]
 
 AnyTape: TypeAlias = Tape[Any, ..., Any]
 
 
-@final
-@attrs.frozen
-class Group:
-    """Entries that become one box: its id and title, its line of source, where it stands."""
+def quotient(
+    tape: AnyTape, cotangents: Sequence[Operand | None], groups: Sequence[Group], of: Sequence[int]
+) -> tuple[list[Box], list[Arrow]]:
+    """A box for each group that has an entry, and arrows with the number of uses.
 
-    name: str
-    title: str
-    source: str = ""
-    where: tuple[str, ...] = ()
-    is_input: bool = False
-
-
-@final
-@attrs.frozen
-class Grouping:
-    """Groups in the order of their boxes, and for each entry the index of its own."""
-
-    groups: Sequence[Group]
-    of: list[int]
+    ``of`` has the index of each entry's group; ``len(groups)`` leaves an entry out.
+    """
+    tally = [_Sums() for _ in range(len(groups) + 1)]
+    uses = _count(tape, of, tally)
+    _collect(tape, of, tally, cotangents)
+    symbols = [row.symbol or row.name for row in tape.table.rows]
+    met = [(group, sums) for group, sums in zip(groups, tally, strict=False) if sums.entries]
+    boxes = [_box(group, sums, symbols) for group, sums in met]
+    return boxes, list(_arrows(groups, tally, uses))
 
 
-def by_line(tape: AnyTape) -> Grouping:
-    """One group for each line of the program, and some for the inputs."""
-    groups: dict[tuple[str, int], Group] = {}
-    for index, site in enumerate(tape.sites):
-        source = getline(site.file, site.line).strip()
-        group = Group(f"s{index}", f"{site} {site.function}", source)
-        groups.setdefault((site.file, site.line), group)
-    numbers = dict(zip(groups, range(len(groups))))
-    of_site = [*(numbers[site.file, site.line] for site in tape.sites), len(groups)]
-    lines = [*groups.values(), Group("s", "no line kept")]
-    return _with_inputs(tape, lines, list(map(of_site.__getitem__, _site_of(tape))), framed=False)
+class _Sums:
+    """What is known of one group."""
+
+    __slots__ = ("cotangents", "entries", "guards", "labels", "operations", "outputs", "values")
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.operations: Counter[int] = Counter()
+        self.values: list[float] = []
+        self.cotangents: list[float] = []
+        self.guards: Counter[bool] = Counter()
+        self.labels: dict[str, None] = {}
+        self.outputs: list[float] = []
 
 
-def by_scope(tape: AnyTape) -> Grouping:
-    """One group for each function in each scope, framed by the scopes, and some for the inputs."""
-    functions = [*((site.file, site.function) for site in tape.sites), ("", "no function kept")]
-    groups: dict[tuple[tuple[str, ...], tuple[str, str]], int] = {}
-    of: list[int] = []
-    sites = _site_of(tape)
-    for where, start, stop in _stretches(tape):
-        ours = [groups.setdefault((where, function), len(groups)) for function in functions]
-        ...
-    return _with_inputs(tape, [], of, framed=True)
+_GIVEN: Final = ("input", "constant", "guard")
+"""Rows that are no operations."""
 
 
-def _site_of(tape: AnyTape) -> Sequence[int]:
-    """For each entry the index of its line, -1 for none."""
-    return memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
+def _count(tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[tuple[int, int]]:
+    """Count entries and operations into the tally; how often which group reads which."""
+    columns, joined, nowhere = tape.columns, wires(tape.columns), len(tally) - 1
+    given = [tape.table.codes[tape.table[name]] for name in _GIVEN]
+    tails = [*of, nowhere]  # what reads nothing reads slot -1
+    for slot in compress(range(len(of)), chosen(columns.codes, given[1:2])):
+        tails[slot] = nowhere  # a constant is part of the line that it stands in
+    met = Counter(
+        zip(of, columns.codes, *(map(tails.__getitem__, side) for side in joined.sides))
+    )
+    uses: Counter[tuple[int, int]] = Counter()
+    for (group, code, *read), number in met.items():
+        tally[group].entries += number
+        if code not in given:
+            tally[group].operations[code] += number
+        for tail in read:
+            uses[tail, group] += number
+    for slot, operands in joined.pools.items():
+        uses.update((tails[operand], of[slot]) for operand in operands)
+    return uses
+
+
+_TRUTHS: Final = frozenset("constant guard lt le gt ge eq ne and_ or_ not_ isnan isinf".split())
+"""Rows whose values are no part of a range: plain numbers of the program, and truth values."""
+
+
+def _collect(
+    tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums], cotangents: Sequence[Operand | None]
+) -> None:
+    """Take values, cotangents, outcomes of guards, labels and outputs into the tally."""
+    columns = tape.columns
+    values = list(map(primal, columns.values)) if columns.traced else columns.values
+    met = {code: columns.table.rows[code].name for code in sorted(set(columns.codes))}
+    ranged = chosen(columns.codes, (code for code, name in met.items() if name not in _TRUTHS))
+    add_value = [sums.values.append for sums in tally]
+    add_cotangent = [sums.cotangents.append for sums in tally]
+    for group, value, bar in compress(zip(of, values, cotangents), ranged):
+        add_value[group](value)
+        if bar is not None:
+            add_cotangent[group](bar)
+    guards = chosen(columns.codes, (code for code, name in met.items() if name == "guard"))
+    for group, value in compress(zip(of, values), guards):
+        tally[group].guards[value != 0.0] += 1
+    for slot, label in tape.labels:
+        tally[of[slot]].labels[label] = None
+    for slot in tape.outputs:
+        tally[of[slot]].outputs.append(values[slot])
+
+
+_WIDEST: Final = 72
+"""Longer lines of source are cut."""
+_MOST: Final = 4
+"""So many operations, labels and outputs are named in a box."""
+
+
+def _box(group: Group, sums: _Sums, symbols: Sequence[str]) -> Box:
+    facts = [*_facts(sums, symbols), *_numbers(sums)]
+    source = visible(group.source)
+    source = source if len(source) <= _WIDEST else f"{source[: _WIDEST - 3]}..."
+    if group.is_input and sums.entries > 1:
+        facts.insert(0, f"{sums.entries:,} inputs")
+    cells = (group.title, *facts)
+    return Box(
+        group.name,
+        "input" if group.is_input else "branches" if sums.guards else "summary",
+        cells,
+        "  ".join(filter(None, (group.title, source, *facts))),
+        source,
+        tuple(filter(None, (group.title, group.source))),
+        group.where,
+        is_output=bool(sums.outputs),
+        is_broken=_broken(sums.values) + _broken(sums.cotangents) > 0,
+    )
+
+
+def _facts(sums: _Sums, symbols: Sequence[str]) -> Iterator[str]:
+    """What was done: operations, outcomes of guards; what it is called, what it gave."""
+    total = sums.operations.total()
+    ranked = sorted(sums.operations.items(), key=lambda item: (-item[1], item[0]))
+    names = [f"{number:,} {symbols[code]}" for code, number in ranked]
+    if total == 1:
+        yield symbols[ranked[0][0]]
+    elif total:
+        yield f"{counted(total, 'operation')}: {_listed(names)}"
+    if sums.guards:
+        outcomes = (f"{outcome} × {sums.guards[outcome]:,}" for outcome in (True, False))
+        yield f"guard {', '.join(text for text in outcomes if not text.endswith(' 0'))}"
+    if sums.labels:
+        yield f"labels {_listed(list(sums.labels))}"
+    if sums.outputs:
+        yield f"output {_listed([short(value) for value in sums.outputs])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _MOST:,} more"] if len(names) > _MOST else []
+    return ", ".join([*names[:_MOST], *more])
+
+
+def _numbers(sums: _Sums) -> Iterator[str]:
+    """The range of the values, the largest cotangent, and how many are not finite."""
+    values, bars = sums.values, sums.cotangents
+    broken = _broken(values), _broken(bars)
+    finite = [value for value in values if isfinite(value)] if broken[0] else values
+    if finite:
+        low, high = short(min(finite)), short(max(finite))
+        yield f"value {low}" if low == high else f"values {low} to {high}"
+    if broken[0]:
+        yield f"{counted(broken[0], 'value')} nan or inf"
+    finite = [bar for bar in bars if isfinite(bar)] if broken[1] else bars
+    if finite:
+        low, high = min(finite), max(finite)
+        yield f"grad {short(low)}" if low == high else f"|grad| up to {short(max(-low, high))}"
+    if broken[1]:
+        yield f"{counted(broken[1], 'cotangent')} nan or inf"
+
+
+def _broken(numbers: Sequence[float]) -> int:
+    """How many are nan or infinite; a sum tells whether to look for them at all."""
+    return 0 if isfinite(sum(numbers)) else sum(not isfinite(number) for number in numbers)
+
+
+_ONE_PASS: Final = re.compile(r"\*\*|//|[-+*/%]|[<>=!]=|[<>]|\w\(|\b(?:and|or|not)\b")
+"""What makes an operation where a line of source runs once."""
+
+
+def _arrows(
+    groups: Sequence[Group], tally: Sequence[_Sums], uses: Counter[tuple[int, int]]
+) -> Iterator[Arrow]:
+    """Arrows as thick as their use; from a box to itself where its line ran again and again."""
+    nowhere = len(groups)
+    for (tail, head), number in sorted(uses.items()):
+        once = tail == head and not _is_repeated(groups[head], tally[head])
+        if number and nowhere not in {tail, head} and not once:
+            label = f"× {number:,}" if number > 1 else ""
+            width = min(1.0 + log10(number) / 2.0, 4.0)
+            yield Arrow(groups[tail].name, groups[head].name, label, width)
+
+
+def _is_repeated(group: Group, sums: _Sums) -> bool:
+    return sums.operations.total() > len(_ONE_PASS.findall(group.source))

@@ -16,6 +16,7 @@ import attrs
 
 from tapegrad.columns import Columns, freeze_values
 from tapegrad.primitive import Operand, Primitive
+from tapegrad.spelling import NEUTRAL
 from tapegrad.tape import Simplified, Tape
 
 __all__ = ["simplify"]
@@ -97,7 +98,7 @@ class _Rewriting:
 
     def neutral(self, row: Primitive, operands: Sequence[int]) -> int | None:
         """The operand that an operation gives back unchanged."""
-        for (name, side), number in _NEUTRAL.items():
+        for (name, side), number in NEUTRAL.items():
             if row.name == name and self.holds(operands[side], number):
                 return operands[1 - side]
         if row.name == "neg" and self.new.row(operands[0]).name == "neg":
@@ -155,13 +156,6 @@ class _Rewriting:
 
 
 _SMALL_POWERS = {2.0, 3.0, 4.0}
-
-_NEUTRAL = {
-    ("mul", 0): 1.0, ("mul", 1): 1.0, ("div", 1): 1.0, ("sub", 1): 0.0, ("add", 0): -0.0,
-    ("add", 1): -0.0,
-}  # fmt: skip
-"""The constant at a side that leaves the other operand as it is."""
-
 
 def _bits(number: float) -> bytes:
     return struct.pack("d", number)

@@ -13,6 +13,7 @@ from tapegrad.text import aligned, number, visible
 __all__ = ["table"]
 
 _HEAD, _TAIL = 40, 20
+_OPERANDS = 8
 _TITLES = ("slot", "operation", "operands", "value", "cotangent", "label", "scope", "line")
 
 
@@ -28,17 +29,17 @@ def table(tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None]) -> st
         rows += _rows(tape, cotangents, range(len(tape) - _TAIL, len(tape)))
     lines = aligned(rows)
     if elided:
-        lines.insert(_HEAD + 1, f"... {len(tape) - _HEAD - _TAIL:,} entries ...")
+        lines.insert(_HEAD + 1, f"... {len(tape) - _HEAD - _TAIL:,} more")
     return "\n".join(lines)
 
 
 def _rows(
     tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None], slots: range
 ) -> Iterator[tuple[str, ...]]:
-    for slot in slots:
-        node = tape[slot]
+    outputs = frozenset(slot for slot in tape.outputs if slot in slots)
+    for slot, node in zip(slots, tape[slots.start : slots.stop], strict=True):
         cotangent = "" if isinstance(node, Constant) else shown(cotangents[slot])
-        name = " ".join(filter(None, (_name(node), "(output)" * (slot in tape.outputs))))
+        name = " ".join(filter(None, (_name(node), "(output)" * (slot in outputs))))
         scope = "/".join(map(visible, tape.scope(slot)))
         yield f"%{slot}", *_operation(node), cotangent, name, scope, str(tape.site(slot) or "")
 
@@ -47,15 +48,21 @@ def _operation(node: Node) -> tuple[str, str, str]:
     """The operation, its operands and its value."""
     match node:
         case Apply():
-            static = "".join(f" {value}" for value in node.static)
-            operands = " ".join(f"%{operand}" for operand in node.operands) + static
-            return node.primitive.name.rstrip("_"), operands, shown(node.value)
+            return node.primitive.name.rstrip("_"), _operands(node), shown(node.value)
         case Guard():
             return "guard", f"%{node.operand}", str(node.outcome)
         case Input():
             return "input", "", shown(node.value)
         case Constant():
             return "constant", "", shown(node.value)
+
+
+def _operands(node: Apply) -> str:
+    """The slots that an entry reads, the first of very many, and its static operand."""
+    slots = [f"%{operand}" for operand in node.operands[:_OPERANDS]]
+    if len(node.operands) > _OPERANDS:
+        slots.append(f"... {len(node.operands) - _OPERANDS:,} more")
+    return " ".join((*slots, *map(str, node.static)))
 
 
 def _name(node: Node) -> str:

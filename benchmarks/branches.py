@@ -1,0 +1,254 @@
+"""Programs that branch: a barrier with an early exit, and Newton's iteration for each row.
+
+    python -m pip install -e '.[bench]' && python -m benchmarks.branches [--quick]
+
+Each runs over 65,536 rows, value and slopes, beside numpy with masks and derivatives by hand. jax
+is given the barrier as it stands, and its answer is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias
+
+import numpy as np
+
+import tapegrad as tg
+from benchmarks.peers import jax
+from benchmarks.timing import Options, Peer, Run, agree, in_turns, machine, options, prepare, table
+from tapegrad import Real, math
+
+if TYPE_CHECKING:
+    Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+ROWS = 65_536
+BARRIER = 130.0
+
+
+class Market(NamedTuple, Generic[Real]):
+    """What a barrier option depends on."""
+
+    spot: Real
+    strike: Real
+    rate: Real
+    volatility: Real
+    rebate: Real
+
+
+def barrier(market: Market[Real], normals: Sequence[float]) -> Real:
+    """A call that is worth a rebate, paid at once, where the price rises above the barrier."""
+    dt = 1.0 / len(normals)
+    drift = (market.rate - 0.5 * market.volatility * market.volatility) * dt
+    price = market.spot
+    for index, normal in enumerate(normals):
+        price = price * math.exp(drift + market.volatility * (dt**0.5 * normal))
+        if price > BARRIER:
+            return market.rebate * math.exp(-market.rate * (dt * (index + 1)))
+    return math.exp(-market.rate) * math.relu(price - market.strike)
+
+
+class Quote(NamedTuple, Generic[Real]):
+    """What an option costs, and its terms."""
+
+    price: Real
+    forward: Real
+    strike: Real
+    years: Real
+
+
+def implied(quote: Quote[Real]) -> Real | float:
+    """The volatility at which Black's formula gives the price, by Newton's method."""
+    volatility: Real | float = 0.4
+    step: Real | float = 1.0
+    root = math.sqrt(quote.years)
+    while abs(step) > 1e-11:
+        width = volatility * root
+        upper = math.log(quote.forward / quote.strike) / width + 0.5 * width
+        worth = quote.forward * math.norm_cdf(upper) - quote.strike * math.norm_cdf(upper - width)
+        step = (worth - quote.price) / (quote.forward * root * math.norm_pdf(upper))
+        volatility = volatility - step
+    return volatility
+
+
+MARKET = Market(100.0, 100.0, 0.03, 0.2, 5.0)
+
+
+def normals(steps: int) -> Array:
+    return np.random.default_rng(0).standard_normal((ROWS, steps))
+
+
+def quotes() -> Quote[Any]:
+    """Prices from Black's formula at random volatilities, strikes and maturities."""
+    source = np.random.default_rng(0)
+    forward, years = np.full(ROWS, 100.0), source.uniform(0.25, 2.0, ROWS)
+    strike, volatility = source.uniform(80.0, 120.0, ROWS), source.uniform(0.15, 0.6, ROWS)
+    return Quote(black(volatility, forward, strike, years)[0], forward, strike, years)
+
+
+def barrier_ours(rows: Array, *, fast: bool) -> Run:
+    gradient = tg.value_and_grad(barrier)
+    mean = tg.vmap(gradient, in_axes=(None, 0), reduce="mean", fast=fast)
+
+    def run() -> list[float]:
+        value, slopes = mean(MARKET, rows)
+        return [value, *slopes]
+
+    return run
+
+
+def barrier_numpy(rows: Array) -> Run:
+    """All rows to the last step, with a mask, and the slopes of the closed form by hand."""
+
+    def run() -> list[float]:
+        spot, strike, rate, volatility, rebate = MARKET
+        columns = np.ascontiguousarray(rows.T)
+        dt = 1.0 / len(columns)
+        drift = (rate - 0.5 * volatility**2) * dt
+        price, out = np.full(len(rows), spot), np.zeros(len(rows))
+        alive = np.ones(len(rows), dtype=bool)
+        for index, normal in enumerate(columns):
+            price = price * np.exp(drift + volatility * (dt**0.5 * normal))
+            crossed = alive & (price > BARRIER)
+            out[crossed] = dt * (index + 1)
+            alive &= ~crossed
+        early = np.exp(-rate * out[~alive])
+        ends = price[alive & (price > strike)]
+        share, discount = 1.0 / len(rows), np.exp(-rate)
+        later = discount * (ends - strike)
+        moved = (np.log(ends / spot) - drift * len(columns)) / volatility - volatility
+        return [
+            share * float(rebate * early.sum() + later.sum()),
+            share * float(discount * ends.sum() / spot),
+            share * float(-discount * len(ends)),
+            share * float(discount * ends.sum() - later.sum() - rebate * (out[~alive] @ early)),
+            share * float(discount * (ends @ moved)),
+            share * float(early.sum()),
+        ]
+
+    return run
+
+
+def barrier_autograd(rows: Array) -> Run:
+    """All rows to the last step, with a mask, differentiated by autograd."""
+    from autograd import numpy, value_and_grad
+
+    def mean(inputs: Any, columns: Array) -> Any:
+        spot, strike, rate, volatility, rebate = inputs
+        dt = 1.0 / len(columns)
+        drift = (rate - 0.5 * volatility * volatility) * dt
+        price, paid, alive = spot, 0.0, np.ones(len(rows), dtype=bool)
+        for index, normal in enumerate(columns):
+            price = price * numpy.exp(drift + volatility * (dt**0.5 * normal))
+            crossed = alive & (price > BARRIER)
+            paid = paid + crossed.sum() * rebate * numpy.exp(-rate * (dt * (index + 1)))
+            alive = alive & ~crossed
+        later = numpy.exp(-rate) * numpy.maximum(price - strike, 0.0)
+        return (paid + numpy.sum(later * alive)) / len(rows)
+
+    gradient = value_and_grad(mean)
+
+    def run() -> list[float]:
+        value, slopes = gradient(tuple(MARKET), np.ascontiguousarray(rows.T))
+        return [float(value), *map(float, slopes)]
+
+    return run
+
+
+def implied_ours(quotes: Quote[Any], *, fast: bool) -> Run:
+    each = tg.vmap(tg.value_and_grad(implied), in_axes=(0,), fast=fast)
+
+    def run() -> Array:
+        value, slopes = each(quotes)
+        return np.concatenate([value, *map(slopes.column, Quote._fields)])
+
+    return run
+
+
+def black(volatility: Array, forward: Array, strike: Array, years: Array) -> tuple[Array, ...]:
+    """Black's price, its slope in the volatility, and the two probabilities in it."""
+    from scipy.special import ndtr
+
+    width = volatility * np.sqrt(years)
+    upper = np.log(forward / strike) / width + 0.5 * width
+    first, second = ndtr(upper), ndtr(upper - width)
+    density = np.exp(-0.5 * upper * upper) / np.sqrt(2.0 * np.pi)
+    return forward * first - strike * second, forward * np.sqrt(years) * density, first, second
+
+
+def implied_numpy(quotes: Quote[Any]) -> Run:
+    """The rows that are not done yet go on; the slopes are those of the implicit function."""
+
+    def run() -> Array:
+        price, forward, strike, years = quotes
+        volatility, open_rows = np.full(len(price), 0.4), np.arange(len(price))
+        while open_rows.size:
+            terms = (part[open_rows] for part in (volatility, forward, strike, years))
+            worth, vega, *_ = black(*terms)
+            step = (worth - price[open_rows]) / vega
+            volatility[open_rows] -= step
+            open_rows = open_rows[np.abs(step) > 1e-11]
+        _, vega, first, second = black(volatility, forward, strike, years)
+        slopes = 1.0 / vega, -first / vega, second / vega, -0.5 * volatility / years
+        return np.concatenate([volatility, *slopes])
+
+    return run
+
+
+def of_barrier(steps: int) -> list[Peer]:
+    rows = normals(steps)
+    return [
+        Peer("tapegrad", "tapegrad", partial(barrier_ours, rows, fast=False)),
+        Peer("fast", "tapegrad", partial(barrier_ours, rows, fast=True)),
+        Peer("numpy, masks, by hand", "numpy", partial(barrier_numpy, rows)),
+        Peer("autograd, masks", "autograd", partial(barrier_autograd, rows)),
+    ]
+
+
+def of_implied() -> list[Peer]:
+    rows = quotes()
+    return [
+        Peer("tapegrad", "tapegrad", partial(implied_ours, rows, fast=False)),
+        Peer("fast", "tapegrad", partial(implied_ours, rows, fast=True)),
+        Peer("numpy, masks, by hand", "scipy", partial(implied_numpy, rows)),
+    ]
+
+
+def jax_answer() -> str:
+    """What jax says of the barrier as it stands."""
+    numpy = jax().numpy
+
+    def same(market: Market[Any], normals: Any) -> Any:
+        price, dt = market.spot, 1.0 / len(normals)
+        for normal in normals:
+            price = price * numpy.exp(market.rate * dt + market.volatility * normal * dt**0.5)
+            if price > BARRIER:
+                return market.rebate
+        return numpy.maximum(price - market.strike, 0.0)
+
+    mapped = jax().jit(jax().vmap(jax().value_and_grad(same), in_axes=(None, 0)))
+    try:
+        mapped(MARKET, normals(2))
+    except jax().errors.TracerBoolConversionError as error:
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return "an answer"
+
+
+def compare(title: str, peers: Sequence[Peer], choice: Options) -> None:
+    runs = prepare(peers, choice)
+    # Newton's derivatives are as far off as its last step but one was long.
+    agree(runs, 1e-8)
+    table(f"{title}, {ROWS:,} rows", in_turns(runs, choice), "tapegrad", "fast")
+
+
+def main() -> None:
+    choice = options(__doc__)
+    print(machine("autograd", "numpy", "scipy", "jax"))
+    for steps in (50, 250):
+        compare(f"a barrier, {steps} steps", of_barrier(steps), choice)
+    compare("an implied volatility", of_implied(), choice)
+    print(f"\njax on the barrier: {jax_answer()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""What peers need in order to run well, which more than one benchmark uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from benchmarks.timing import CORES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+__all__ = ["buffered", "floats", "jax"]
+
+
+@cache
+def jax() -> Any:
+    """jax with doubles, and with each core as a device for programs that ask for it."""
+    os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={CORES}")
+    import jax as module
+
+    module.config.update("jax_enable_x64", True)
+    return module
+
+
+def buffered(function: Any, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
+    """A casadi Function that reads and writes these arrays, without a copy."""
+    buffer, trigger = function.buffer()
+    for index, array in enumerate(inputs):
+        buffer.set_arg(index, memoryview(array))
+    for index, array in enumerate(outputs):
+        buffer.set_res(index, memoryview(array))
+
+    def call(held: object = (buffer, inputs, outputs)) -> None:
+        # The trigger keeps neither its buffer nor the arrays alive.
+        del held
+        trigger()
+
+    return call
+
+
+def floats(answer: tuple[Any, Sequence[Any]]) -> list[float]:
+    """A value and a sequence of slopes, a peer's scalars, as Python's."""
+    value, slopes = answer
+    return [value.item(), *(slope.item() for slope in slopes)]

@@ -1,0 +1,313 @@
+"""``jit``: a function recorded once, and from then on replayed by compiled code."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, TypeAlias, TypeVar, cast, final
+
+from tapegrad.backends import Backend, Choice, chosen, require
+from tapegrad.calls import gathered
+from tapegrad.checks import name_of
+from tapegrad.errors import GuardError, InputError
+from tapegrad.kernels import Running
+from tapegrad.packing import unpacker
+from tapegrad.paths import AnyTape, Path, Paths, path_of, record_path
+from tapegrad.positions import here
+from tapegrad.primitive import Traced
+from tapegrad.reports import Report, ShapeReport, varying
+from tapegrad.structure import (
+    Branch,
+    Role,
+    Structure,
+    build,
+    flatten,
+    in_order,
+    misfit,
+    named,
+    paths,
+)
+
+if TYPE_CHECKING:
+    from tapegrad.arrays import FloatArray
+
+__all__ = ["Compiled", "Flat", "jit"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+Call: TypeAlias = tuple[tuple[object, ...], Mapping[str, object]]
+"""The arguments of one call, by position and by name."""
+
+Shape: TypeAlias = tuple[Branch, Branch]
+"""Their structures."""
+
+_QUICK = 4
+"""So many structures of arguments are tried before arguments are looked at one by one."""
+
+_MANY = 8
+"""So many recordings that differ in one static value earn a warning."""
+
+
+def jit(
+    f: Callable[P, R], /, *, backend: Backend = "auto", max_paths: int = 1024
+) -> Compiled[P, R]:
+    """``f``, recorded at its first call and replayed by compiled code from then on.
+
+    Takes what ``f`` takes and gives the same bits on every backend. A comparison that comes out
+    differently than recorded is noticed: the path that it leads to is recorded, kept beside the
+    others, and taken from then on. What ``f`` reads from outside its arguments stays as it was when
+    it was recorded; ``report()`` lists such constants. Beyond ``max_paths`` paths ``f`` is called.
+
+    Raises:
+        BackendError: when ``backend`` is not known or not installed.
+
+    >>> from tapegrad import Real, math, value_and_grad
+    >>> def f(x: Real) -> Real:
+    ...     return math.sin(x) if x > 0.0 else x * x
+    >>> fast = jit(value_and_grad(f))
+    >>> fast(3.0)
+    ValueAndGrad(value=0.1411200080598672, grad=-0.9899924966004454)
+    >>> fast(-3.0)
+    ValueAndGrad(value=9.0, grad=-6.0)
+    >>> len(fast.tapes)
+    2
+    """
+    return Compiled(f, backend, max_paths)
+
+
+@final
+class Compiled(Generic[P, R_co]):
+    """What ``jit`` makes of a function: called like it, and gives the same bits.
+
+    It may be pickled: then its tapes travel, and the code is made again where it arrives. The
+    function itself stays behind, so that only paths recorded before can be taken there.
+    """
+
+    def __init__(self, f: Callable[P, R_co], backend: Backend, max_paths: int) -> None:
+        self._f = f
+        self._backend: Backend = backend
+        self._choice = chosen(backend, rows=False)
+        self._max_paths = max_paths
+        self._recordings: list[_Recording] = []
+        self._lock = Lock()
+        functools.update_wrapper(self, f)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """What the function returns."""
+        for recording in self._recordings[:_QUICK]:
+            floats = recording.unpack(args, kwargs)
+            if floats is not None:
+                return cast(R_co, recording.run(floats, (args, kwargs)))
+        return self._slowly((args, kwargs))
+
+    def _slowly(self, call: Call) -> R_co:
+        """A call whose arguments must be looked at one by one."""
+        shape, leaves = _taken_apart(self._f, call)
+        if any(isinstance(leaf, Traced) for leaf in leaves):
+            return cast(Callable[..., R_co], self._f)(*call[0], **call[1])
+        return cast(R_co, self._recording(shape).run(cast("list[float]", leaves), call))
+
+    def _recording(self, shape: Shape) -> _Recording:
+        """What is known of arguments of this structure; the latest stand first."""
+        with self._lock:
+            for recording in self._recordings:
+                if recording.fits(shape):
+                    return recording
+            recording = _Recording(self._f, self._choice, self._max_paths, shape)
+            self._recordings.insert(0, recording)
+        if len(self._recordings) == _MANY and (found := self._varying()) is not None:
+            warnings.warn(
+                f"{name_of(self._f)} ({here()}) has been recorded {_MANY} times for arguments that "
+                f"differ in {found}, which is static: pass a float there to record once",
+                stacklevel=4,
+            )
+        return recording
+
+    def _varying(self) -> str | None:
+        return varying(self._f, [recording.shape for recording in self._recordings])
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        recorded = [
+            (recording.shape, [path.tape for path in recording.paths])
+            for recording in self._recordings
+        ]
+        return _arrived, (name_of(self._f), self._backend, recorded)
+
+    @property
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The recorded tapes, one for each path and each structure of arguments."""
+        return tuple(path.tape for recording in self._recordings for path in recording.paths)
+
+    def report(self) -> Report:
+        """What was recorded and compiled, what runs it and why, and what that took."""
+        shapes = tuple(recording.report() for recording in self._recordings)
+        return Report(name_of(self._f), str(self._choice), shapes, self._varying())
+
+    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+        """The path that the latest call took, as source: Python, LLVM's text, or C99.
+
+        Raises:
+            BackendError: before the first call, or for C where it lacks an operation.
+        """
+        from tapegrad.sources import source
+
+        recorded = [recording.latest for recording in self._recordings if recording.latest]
+        return source(recorded[0].path.program if recorded else None, language)
+
+    def flat(self, *args: P.args, **kwargs: P.kwargs) -> Flat:
+        """The function between flat float64 arrays: its numbers in order, and its results'.
+
+        Recorded on these arguments, whose structure and static values it keeps. Needs numpy.
+        """
+        require("numpy")
+        shape, leaves = _taken_apart(self._f, (args, kwargs))
+        recording = self._recording(shape)
+        recording.run(cast("list[float]", leaves), (args, kwargs))
+        return Flat(recording)
+
+
+@final
+class Flat:
+    """A compiled function between flat arrays: ``flat(inputs)`` gives the outputs.
+
+    ``inputs`` and ``outputs`` name the numbers in order.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, recording: _Recording) -> None:
+        tape = cast(Running, recording.latest).path.tape
+        self.inputs = tape.paths
+        self.outputs = tuple(path or "value" for path in paths(tape.result))
+        self._run = recording.run_flat
+        self._size = 8 * len(self.inputs)
+
+    def __call__(self, inputs: FloatArray) -> FloatArray:
+        """The outputs at these inputs.
+
+        Raises:
+            InputError: when ``inputs`` is not a float64 array with a number for each input.
+        """
+        import numpy as np
+
+        given = inputs.tobytes() if inputs.dtype == np.float64 else b""
+        if len(given) != self._size:
+            raise InputError(
+                f"an array of shape {inputs.shape} and type {inputs.dtype} was given ({here()}) "
+                f"for {len(self.inputs)} inputs: pass one float64 array of that length"
+            )
+        return cast("FloatArray", np.frombuffer(self._run(given)))
+
+
+@final
+class _Recording:
+    """The recorded paths of calls whose arguments have one structure, and the code of each."""
+
+    def __init__(
+        self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Shape
+    ) -> None:
+        self.f, self.choice, self.max_paths, self.shape = f, choice, max_paths, shape
+        self.unpack = unpacker(shape[0].children, dict(zip(shape[1].keys, shape[1].children)))
+        self.paths = Paths()
+        self.latest: Running | None = None
+        self._running: dict[Path, Running] = {}
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether calls of these structures can run what is recorded here."""
+        pairs = zip(self.shape, shape, strict=True)
+        return all(misfit(own, other, statics=True) is None for own, other in pairs)
+
+    def run(self, floats: Sequence[float], call: Call) -> object:
+        """The result of one call."""
+        running = self.latest
+        if running is None:
+            return self.record(call)
+        found = running.kernel(floats)
+        while isinstance(found, int):
+            path = self.paths.find(running.path.flipped(found))
+            if path is None:
+                return self.record(call)
+            running = self.latest = self.runner(path)
+            found = running.kernel(floats)
+        return running.pack(found)
+
+    def run_flat(self, inputs: bytes) -> bytes | memoryview:
+        """The outputs as doubles that stand side by side, given the inputs in the same way."""
+        found = cast(Running, self.latest).flat(inputs)
+        if not isinstance(found, int):
+            return found
+        floats = memoryview(inputs).cast("d").tolist()
+        parts = build(Branch(tuple, (0, 1), self.shape), floats)
+        self.run(floats, cast(Call, parts))
+        return self.run_flat(inputs)
+
+    def record(self, call: Call) -> object:
+        """The result of a call that is recorded; beyond ``max_paths`` it is only made."""
+        args, kwargs = call
+        if len(self.paths) >= self.max_paths:
+            return self.f(*args, **kwargs)
+        if args:
+            path = record_path(self.f, args[0], gathered(args[1:], kwargs))
+        else:
+            path = record_path(lambda _, **given: self.f(**given), (), gathered((), kwargs))
+        self.latest = self.runner(self.paths.add(path))
+        return path.tape.value
+
+    def runner(self, path: Path) -> Running:
+        """The code of a path."""
+        return self._running.setdefault(path, Running(path, self.choice))
+
+    def report(self) -> ShapeReport:
+        """What was recorded and compiled for calls of this structure."""
+        return ShapeReport(tuple(self.runner(path).report() for path in self.paths))
+
+
+def _taken_apart(f: Callable[..., object], call: Call) -> tuple[Shape, list[object]]:
+    """The structures of a call's arguments, by position and by name, and their numbers."""
+    args, kwargs = call
+    first, leaves = (), []
+    if args:
+        structure, found = flatten(args[0], Role.PARAMETERS, lambda keys: named(f, (), keys))
+        first, leaves = (structure,), [*found]
+    rest, found = flatten(
+        gathered(args[1:], kwargs), Role.DATA, lambda keys: named(f, keys[:1], keys[1:])
+    )
+    data = cast(Branch, rest)
+    positional = len(args[1:])
+    children = (*first, *data.children[:positional])
+    names = data.keys[positional:]
+    shape = (
+        Branch(tuple, tuple(range(len(children))), children),
+        Branch(dict, names, data.children[positional:]),
+    )
+    return shape, [*leaves, *found]
+
+
+def _arrived(
+    name: str, backend: Backend, recorded: Sequence[tuple[Shape, Sequence[AnyTape]]]
+) -> Compiled[..., object]:
+    """A compiled function that travelled without the function."""
+    compiled: Compiled[..., object] = Compiled(_left_behind(name), backend, 0)
+    for shape, tapes in recorded:
+        recording = compiled._recording(shape)
+        for tape in tapes:
+            recording.latest = recording.runner(recording.paths.add(path_of(tape)))
+    return compiled
+
+
+def _left_behind(name: str) -> Callable[..., object]:
+    """What stands for a function that was compiled elsewhere."""
+
+    def absent(*args: object, **kwargs: object) -> object:
+        raise GuardError(
+            f"{name} was compiled elsewhere and travelled without its function, and these arguments "
+            f"({here()}) lead to a path that was not recorded: call it there, and send it again"
+        )
+
+    absent.__name__ = absent.__qualname__ = name
+    return absent

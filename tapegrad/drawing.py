@@ -1,0 +1,283 @@
+"""Pictures of a tape, put together: what part of it, a box for what, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, TypeAlias, Unpack, final, get_args
+
+import attrs
+
+from tapegrad.errors import DrawingError, InputError
+from tapegrad.layout import laid_out, require_ending, save, svg
+from tapegrad.names import nearest
+from tapegrad.pictures import Arrow, Box, By, Picture, Rankdir, View, counted
+from tapegrad.positions import here
+from tapegrad.primitive import Operand
+from tapegrad.tape import Tape
+from tapegrad.text import visible
+
+__all__ = ["Drawing", "bundle", "draw", "picture"]
+
+AnyTape: TypeAlias = Tape[Any, ..., Any]
+Cotangents: TypeAlias = Sequence[Operand | None]
+Drawn: TypeAlias = tuple[list[Box], list[Arrow]]
+
+_READABLE: Final = 150
+"""More entries than this are drawn by line, unless asked for otherwise."""
+
+
+def picture(  # noqa: PLR0913  # what `View` lists
+    tape: AnyTape,
+    cotangents: Cotangents,
+    *,
+    by: By = "auto",
+    rankdir: Rankdir = "LR",
+    around: str | None = None,
+    depth: int = 2,
+    between: tuple[str, str] | None = None,
+    top: int | None = None,
+    gradient: bool = True,
+) -> Picture:
+    """The picture of a tape that ``Tape.draw`` describes.
+
+    Raises:
+        DrawingError: for an option that makes no sense, or makes none on this tape.
+        InputError: for a name that is not on the tape.
+    """
+    _require(by, rankdir, depth, top)
+    part = _Part(tape, cotangents)
+    if around is not None:
+        part.stay_around(around, depth)
+    if between is not None:
+        part.stay_between(*between)
+    if top is not None:
+        part.keep(top)
+    shown = cotangents if gradient else (None,) * len(tape)
+    boxes, arrows, grouped = _drawn(tape, shown, part, by)
+    return Picture(boxes, arrows, part.caption(grouped), rankdir)
+
+
+def _require(by: By, rankdir: Rankdir, depth: int, top: int | None) -> None:
+    """Refuse what makes no sense on any tape."""
+    if by not in get_args(By):
+        raise DrawingError(f"by={by!r} is unknown: use {_either(get_args(By))}")
+    if rankdir not in get_args(Rankdir):
+        raise DrawingError(f"rankdir={rankdir!r} is unknown: use {_either(get_args(Rankdir))}")
+    if depth < 0:
+        raise DrawingError(f"depth={depth} is below 0: give a number of steps from the name")
+    if top is not None and top < 1:
+        raise DrawingError(f"top={top} is below 1: give the number of entries to keep")
+
+
+def _either(words: Sequence[str]) -> str:
+    return f"{', '.join(map(repr, words[:-1]))} or {words[-1]!r}"
+
+
+@final
+class _Part:
+    """What is drawn of a tape: flags for its entries (None for all), and that in words."""
+
+    def __init__(self, tape: AnyTape, cotangents: Cotangents) -> None:
+        self.tape = tape
+        self.cotangents = cotangents
+        self.flags: Sequence[int] | None = None
+        self.words: list[str] = []
+
+    def stay_around(self, name: str, depth: int) -> None:
+        """Leave out what is more than ``depth`` steps from the entries of a name."""
+        from tapegrad.interpret.slices import around
+
+        self._take(around(self.tape.columns, _called(self.tape, name), depth))
+        self.words.append(f"within {counted(depth, 'step')} of {name}")
+
+    def stay_between(self, first: str, second: str) -> None:
+        """Leave out what is on no path between two names, whichever stands first on the tape."""
+        from tapegrad.interpret.slices import between
+
+        ends = _called(self.tape, first), _called(self.tape, second)
+        found = between(self.tape.columns, *ends)
+        if not any(found):
+            found = between(self.tape.columns, *reversed(ends))
+        if not any(found):
+            raise DrawingError(
+                f"no path leads from {first!r} to {second!r} or back ({here()}): neither is "
+                "computed from the other"
+            )
+        self._take(found)
+        self.words.append(f"between {first} and {second}")
+
+    def keep(self, count: int) -> None:
+        """Leave out all but the entries with the largest products of cotangent and value."""
+        from tapegrad.interpret.slices import largest
+
+        if all(cotangent is None for cotangent in self.cotangents):
+            raise DrawingError(
+                f"top={count} ranks entries by |cotangent * value|, and a tape with "
+                f"{counted(len(self.tape.outputs), 'output')} has no cotangents: record a function "
+                "that returns one number"
+            )
+        flags = self.flags or bytes([1]) * len(self.tape)
+        self._take(largest(self.tape.columns, self.cotangents, flags, count))
+        self.words.append(f"the {count:,} with the largest |grad * value|")
+
+    def _take(self, flags: Sequence[int]) -> None:
+        old = self.flags
+        self.flags = flags if old is None else bytes(map(int.__and__, old, flags))
+
+    def slots(self) -> Sequence[int]:
+        """The entries that are drawn."""
+        everything = range(len(self.tape))
+        return everything if self.flags is None else list(compress(everything, self.flags))
+
+    def caption(self, grouped: str) -> str:
+        """What was left out, and ``grouped``: what the rest was put together as."""
+        table, codes = self.tape.table, self.tape.codes
+        given = bytes(table.codes[table[name]] for name in ("input", "constant", "guard"))
+        total = len(codes.translate(None, given))
+        if self.flags is None:
+            return f"{counted(total, 'operation')} shown as {grouped}" if grouped else ""
+        ours = len(bytes(compress(codes, self.flags)).translate(None, given))
+        words = [f"{ours:,} of {counted(total, 'operation')}", *map(visible, self.words)]
+        return ", ".join([*words, *([f"shown as {grouped}"] if grouped else [])])
+
+
+def _called(tape: AnyTape, name: str) -> list[int]:
+    """The entries of a name: those it labels, else the input of that path."""
+    found = [slot for slot, label in tape.labels if label == name]
+    found = found or [slot for slot, path in enumerate(tape.paths) if path == name]
+    if not found:
+        known = dict.fromkeys((*dict(tape.labels).values(), *tape.paths))
+        raise InputError(
+            f"nothing on this tape is called {name!r} ({here()}): {nearest(name, known)}"
+        )
+    return found
+
+
+def _drawn(
+    tape: AnyTape, cotangents: Cotangents, part: _Part, by: By
+) -> tuple[list[Box], list[Arrow], str]:
+    """Boxes and arrows, and how many boxes of what stand for many entries each."""
+    from tapegrad.interpret import groups
+
+    slots = part.slots()
+    is_small = len(slots) <= _READABLE
+    if by == "auto":
+        by = "node" if is_small else "line" if tape.site_of else "scope"
+    if by == "node":
+        return *_entries(tape, cotangents, slots, ()), ""
+    made, of = groups.by_line(tape) if by == "line" else groups.by_scope(tape)
+    if by == "scope" and is_small:
+        frames = [group.where if group.is_input else (*group.where, group.title) for group in made]
+        return *_entries(tape, cotangents, slots, [frames[index] for index in of]), ""
+    if part.flags is not None:
+        of = [index if flag else len(made) for index, flag in zip(of, part.flags, strict=True)]
+    from tapegrad.interpret.quotient import quotient
+
+    boxes, arrows = quotient(tape, cotangents, made, of)
+    count = sum(box.kind != "input" for box in boxes)
+    return boxes, arrows, counted(count, "line" if by == "line" else "function")
+
+
+def _entries(
+    tape: AnyTape, cotangents: Cotangents, slots: Sequence[int], where: Sequence[tuple[str, ...]]
+) -> Drawn:
+    """Every entry by itself, and dashed arrows through what was left out."""
+    from tapegrad.interpret.entries import entries
+    from tapegrad.interpret.slices import passages
+
+    boxes, arrows = entries(tape, cotangents, slots, where)
+    if len(slots) == len(tape) or len(slots) > _READABLE:
+        return boxes, arrows
+    names = {box.name for box in boxes}
+    for tail, head in passages(tape.columns, slots):
+        oval = f"n{head}op"
+        arrows.append(Arrow(f"n{tail}", oval if oval in names else f"n{head}", is_dashed=True))
+    return boxes, arrows
+
+
+@final
+@attrs.frozen(repr=False)
+class Drawing:
+    """A picture of a tape: it shows itself in a notebook, and as a tree of text elsewhere."""
+
+    picture: Picture
+
+    @property
+    def dot(self) -> str:
+        """The picture as DOT text."""
+        return self.picture.dot()
+
+    @property
+    def svg(self) -> str:
+        """The picture as SVG text.
+
+        Raises:
+            DrawingError: without a layout program.
+        """
+        return svg(self.dot)
+
+    def __str__(self) -> str:
+        return self.picture.tree()
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        makers = {"text/plain": self.__str__, "image/svg+xml": lambda: self.svg}
+        return _bundle(makers, include, exclude)
+
+
+def bundle(
+    tape: AnyTape,
+    cotangents: Callable[[], Cotangents],
+    include: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None,
+) -> dict[str, str]:
+    """What a notebook shows of a tape: its table, and of a small one its picture; never an error."""
+    makers: dict[str, Callable[[], str]] = {"text/plain": tape.__str__}
+    if len(tape) <= _READABLE:
+        makers["image/svg+xml"] = lambda: svg(picture(tape, cotangents()).dot())
+    return _bundle(makers, include, exclude)
+
+
+def _bundle(
+    makers: Mapping[str, Callable[[], str]],
+    include: Iterable[str] | None,
+    exclude: Iterable[str] | None,
+) -> dict[str, str]:
+    wanted = set(makers if include is None else include).difference(exclude or ())
+    made = {kind: _unless_it_fails(make) for kind, make in makers.items() if kind in wanted}
+    return {kind: text for kind, text in made.items() if text is not None}
+
+
+def _unless_it_fails(make: Callable[[], str]) -> str | None:
+    try:
+        return make()
+    except Exception:  # noqa: BLE001  # a notebook shows what it can, and has asked for no error
+        return None
+
+
+def draw(
+    tape: AnyTape,
+    cotangents: Cotangents,
+    path: str | PathLike[str] | None,
+    **view: Unpack[View],
+) -> Path | Drawing:
+    """The picture in a file, in the format of its ending; without a path, as a ``Drawing``."""
+    if path is None:
+        return Drawing(picture(tape, cotangents, **view))
+    file = Path(path)
+    ending = require_ending(file)
+    made = picture(tape, cotangents, **view)
+    if ending in {"dot", "gv"}:
+        return save(file, made.dot().encode())
+    if ending != "html":
+        return save(file, laid_out(made.dot(), ending, str(file)))
+    from tapegrad.interpret.html import page
+
+    drawn = _unless_it_fails(lambda: svg(made.dot()))
+    return save(file, page(tape, drawn, cotangents).encode())

