@@ -62,7 +62,7 @@ def implied(quote: Quote[Real]) -> Real | float:
     volatility: Real | float = 0.4
     step: Real | float = 1.0
     root = math.sqrt(quote.years)
-    while abs(step) > 1e-11:
+    while math.fabs(step) > 1e-11:
         width = volatility * root
         upper = math.log(quote.forward / quote.strike) / width + 0.5 * width
         worth = quote.forward * math.norm_cdf(upper) - quote.strike * math.norm_cdf(upper - width)

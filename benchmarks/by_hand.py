@@ -1,39 +1,40 @@
 """Values and gradients written by hand, in the loops that numba compiles best.
 
-Each writes the value and then the slopes into `out`.
+Each writes the value and then the slopes into `out`. Imported only where numba is installed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+import numba
 import numpy as np
-
-if TYPE_CHECKING:
-    Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-
-    Kernel: TypeAlias = Callable[[Array, Array], None]
 
 __all__ = ["lorenz", "rosenbrock"]
 
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+F = TypeVar("F", bound=Callable[..., None])
 
-def rosenbrock() -> Kernel:
+
+def compiled(function: F) -> F:
+    """The function as numba compiles it, with the type it has."""
+    result: F = numba.njit(function)
+    return result
+
+
+@compiled
+def rosenbrock(x: Array, out: Array) -> None:
     """Rosenbrock's function of any number of numbers."""
-    from numba import njit
-
-    def kernel(x: Array, out: Array) -> None:
-        out[:] = 0.0
-        for i in range(x.size - 1):
-            curve, line = x[i + 1] - x[i] * x[i], 1.0 - x[i]
-            out[0] += 100.0 * curve * curve + line * line
-            out[i + 1] -= 400.0 * curve * x[i] + 2.0 * line
-            out[i + 2] += 200.0 * curve
-
-    compiled: Kernel = njit(kernel)
-    return compiled
+    out[:] = 0.0
+    for i in range(x.size - 1):
+        curve, line = x[i + 1] - x[i] * x[i], 1.0 - x[i]
+        out[0] += 100.0 * curve * curve + line * line
+        out[i + 1] -= 400.0 * curve * x[i] + 2.0 * line
+        out[i + 2] += 200.0 * curve
 
 
+@compiled
 def velocity(u: Array, p: Array, k: Array) -> None:
     """Lorenz's equations: the velocity k at u."""
     k[0] = p[0] * (u[1] - u[0])
@@ -41,6 +42,7 @@ def velocity(u: Array, p: Array, k: Array) -> None:
     k[2] = u[0] * u[1] - p[2] * u[2]
 
 
+@compiled
 def velocity_back(u: Array, p: Array, k_bar: Array, u_bar: Array, p_bar: Array) -> None:
     """The cotangents of u, and those of the parameters added up, given those of the velocity."""
     a, b, c = k_bar
@@ -52,48 +54,41 @@ def velocity_back(u: Array, p: Array, k_bar: Array, u_bar: Array, p_bar: Array) 
     p_bar[2] -= u[2] * c
 
 
-def lorenz(steps: int, h: float) -> Kernel:
+@compiled
+def step(u: Array, p: Array, at: Array, k: Array, h: float) -> None:
+    """One step in u, which leaves in `at` the four points where it asked for velocities."""
+    for stage, reach in enumerate((0.0, 0.5, 0.5, 1.0)):
+        for i in range(3):
+            at[stage, i] = u[i] + (reach * h * k[stage - 1, i] if stage else 0.0)
+        velocity(at[stage], p, k[stage])
+    for i in range(3):
+        u[i] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
+
+
+@compiled
+def step_back(u_bar: Array, p: Array, at: Array, work: Array, p_bar: Array, h: float) -> None:
+    """The same backwards; `work` has room for the cotangents of four velocities and one point."""
+    k_bar, at_bar = work[:4], work[4]
+    for i in range(3):
+        k_bar[0, i] = k_bar[3, i] = h / 6.0 * u_bar[i]
+        k_bar[1, i] = k_bar[2, i] = h / 3.0 * u_bar[i]
+    for stage, reach in ((3, 1.0), (2, 0.5), (1, 0.5), (0, 0.0)):
+        velocity_back(at[stage], p, k_bar[stage], at_bar, p_bar)
+        for i in range(3):
+            u_bar[i] += at_bar[i]
+            if stage:
+                k_bar[stage - 1, i] += reach * h * at_bar[i]
+
+
+@compiled
+def lorenz(x: Array, out: Array, steps: int, h: float) -> None:
     """The squared distance from the origin after that many steps of Runge and Kutta of length h."""
-    from numba import njit
-
-    forth, back = njit(velocity), njit(velocity_back)
-
-    def step(u: Array, p: Array, at: Array, k: Array) -> None:
-        """One step in u, which leaves in `at` the four points where it asked for velocities."""
-        for stage, reach in enumerate((0.0, 0.5, 0.5, 1.0)):
-            for i in range(3):
-                at[stage, i] = u[i] + (reach * h * k[stage - 1, i] if stage else 0.0)
-            forth(at[stage], p, k[stage])
-        for i in range(3):
-            u[i] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
-
-    def step_back(u_bar: Array, p: Array, at: Array, k_bar: Array, p_bar: Array) -> None:
-        at_bar, through = np.empty(3), np.zeros(3)
-        for i in range(3):
-            k_bar[0, i] = k_bar[3, i] = h / 6.0 * u_bar[i]
-            k_bar[1, i] = k_bar[2, i] = h / 3.0 * u_bar[i]
-        for stage, reach in ((3, 1.0), (2, 0.5), (1, 0.5), (0, 0.0)):
-            back(at[stage], p, k_bar[stage], at_bar, p_bar)
-            for i in range(3):
-                through[i] += at_bar[i]
-                if stage:
-                    k_bar[stage - 1, i] += reach * h * at_bar[i]
-        for i in range(3):
-            u_bar[i] += through[i]
-
-    one, one_back = njit(step), njit(step_back)
-
-    def kernel(x: Array, out: Array) -> None:
-        u, p, k = x[:3].copy(), x[3:].copy(), np.empty((4, 3))
-        at = np.empty((steps, 4, 3))
-        for index in range(steps):
-            one(u, p, at[index], k)
-        out[0] = u[0] ** 2 + u[1] ** 2 + u[2] ** 2
-        u_bar, p_bar = 2.0 * u, np.zeros(3)
-        for index in range(steps - 1, -1, -1):
-            one_back(u_bar, p, at[index], k, p_bar)
-        out[1:4] = u_bar
-        out[4:] = p_bar
-
-    compiled: Kernel = njit(kernel)
-    return compiled
+    u, p, work, at = x[:3].copy(), x[3:].copy(), np.empty((5, 3)), np.empty((steps, 4, 3))
+    for index in range(steps):
+        step(u, p, at[index], work, h)
+    out[0] = u[0] ** 2 + u[1] ** 2 + u[2] ** 2
+    u_bar, p_bar = 2.0 * u, np.zeros(3)
+    for index in range(steps - 1, -1, -1):
+        step_back(u_bar, p, at[index], work, p_bar, h)
+    out[1:4] = u_bar
+    out[4:] = p_bar

@@ -18,9 +18,18 @@ import tapegrad as tg
 from benchmarks.eager import flat
 from benchmarks.peers import jax
 from benchmarks.timing import (
-    Options, Peer, Run, agree, first_answers, in_turns, machine, options, prepare, report_first,
+    Options,
+    Peer,
+    Run,
+    agree,
+    first_answers,
+    in_turns,
+    machine,
+    options,
+    prepare,
+    report_first,
     table,
-)  # fmt: skip
+)
 from examples.moons import Network, moons, network, neuron
 from tapegrad import Real, math
 
@@ -29,7 +38,7 @@ NETWORK = network((2, 16, 16, 1), seed=1337)
 POINTS, LABELS = map(np.array, moons(ROWS, noise=0.1, seed=1337))
 
 
-def loss(net: Network[Real], point: Sequence[float], label: float) -> Real:
+def loss(net: Network[Real], point: Sequence[Real], label: float) -> Real:
     """The squared error at one point."""
     first, second, last = net
     hidden = [math.tanh(neuron(weights, bias, point)) for weights, bias in first]

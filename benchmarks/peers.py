@@ -27,13 +27,15 @@ def jax() -> Any:
     return module
 
 
-def buffered(function: Any, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
+def buffered(
+    function: Any, inputs: Sequence[Array], outputs: Sequence[Array]
+) -> Callable[[], None]:
     """A casadi Function that reads and writes these arrays, without a copy."""
     buffer, trigger = function.buffer()
     for index, array in enumerate(inputs):
-        buffer.set_arg(index, memoryview(array))
+        buffer.set_arg(index, array.data)
     for index, array in enumerate(outputs):
-        buffer.set_res(index, memoryview(array))
+        buffer.set_res(index, array.data)
 
     def call(held: object = (buffer, inputs, outputs)) -> None:
         # The trigger keeps neither its buffer nor the arrays alive.

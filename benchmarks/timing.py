@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +28,7 @@ __all__ = [
     "options", "prepare", "report_first", "spelled", "table",
 ]  # fmt: skip
 
-Answer: TypeAlias = Sequence[float]
+Answer: TypeAlias = Iterable[float]
 Run: TypeAlias = Callable[[], Answer]
 
 CORES = os.cpu_count() or 1

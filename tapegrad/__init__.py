@@ -22,24 +22,28 @@ from tapegrad.tape import Simplified, Tape
 from tapegrad.transforms import grad, partials, record, value_and_grad
 
 if TYPE_CHECKING:
-    from tapegrad.checking import check_grad
     from tapegrad.arrays import FloatArray
+    from tapegrad.batches import BatchValueAndGrad, Columns
+    from tapegrad.checking import check_grad
     from tapegrad.checkpointing import checkpoint
     from tapegrad.compiling import Compiled, jit
     from tapegrad.coordinates import Coordinates, Sparsity
     from tapegrad.findings import GradientCheck
     from tapegrad.implicit import root
+    from tapegrad.mapping import Batched, vmap
     from tapegrad.nodes import Apply, Constant, Guard, Input, Node
     from tapegrad.series import taylor
     from tapegrad.sparse import sparse_hessian, sparse_jacobian
 else:
     # What few programs use is loaded when it is: importing the package stays quick.
     _LATER = {
-        "Apply": "nodes", "Constant": "nodes", "Coordinates": "coordinates",
-        "GradientCheck": "findings", "Guard": "nodes", "Input": "nodes", "Node": "nodes",
-        "Sparsity": "coordinates", "check_grad": "checking", "checkpoint": "checkpointing",
+        "Apply": "nodes", "BatchValueAndGrad": "batches", "Batched": "mapping",
+        "Columns": "batches", "Compiled": "compiling", "Constant": "nodes",
+        "Coordinates": "coordinates", "FloatArray": "arrays", "GradientCheck": "findings",
+        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Sparsity": "coordinates",
+        "check_grad": "checking", "checkpoint": "checkpointing", "jit": "compiling",
         "root": "implicit", "sparse_hessian": "sparse", "sparse_jacobian": "sparse",
-        "taylor": "series",
+        "taylor": "series", "vmap": "mapping",
     }  # fmt: skip
 
     def __getattr__(name):
@@ -52,11 +56,11 @@ else:
 
 
 __all__ = [
-    "Apply", "Condition", "Constant", "Coordinates", "GradientCheck", "Guard", "Input", "Node",
-    "Real", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
-    "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jvp", "label", "linearize",
+    "Apply", "BatchValueAndGrad", "Batched", "Columns", "Compiled", "Condition", "Constant",
+    "Coordinates", "FloatArray", "GradientCheck", "Guard", "Input", "Node", "Real", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
+    "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jit", "jvp", "label", "linearize",
     "math", "partials", "primitive", "record", "root", "scope", "sparse_hessian",
-    "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad", "vjp", "where",
+    "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad", "vjp", "vmap", "where",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

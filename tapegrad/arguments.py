@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType, NoneType, SimpleNamespace, UnionType
-from typing import TypeVar, Union, cast, final, get_args, get_origin, get_type_hints
+from typing import TypeVar, Union, cast, final, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
@@ -46,7 +46,7 @@ class Call:
         """
         transformed = transform(self.function)
         with _told(self.name), waiting(f"running {self.name}"):
-            return cast(T, self._at_home(lambda: transformed(*self.arguments, **self.data)))
+            return self.at_home(lambda: transformed(*self.arguments, **self.data))
 
     def path(self, name: str) -> str | int:
         """An input as ``--at`` names it, in the words of a tape: a path, or a slot after ``%``."""
@@ -54,8 +54,8 @@ class Call:
             return int(name[1:])
         return name.removeprefix(self.prefix)
 
-    def _at_home(self, run: Callable[[], object]) -> object:
-        """``run()``, so that messages and positions name the line of the function, not one of ours."""
+    def at_home(self, run: Callable[[], T]) -> T:
+        """``run()``, so that messages and positions name the function's line and none of ours."""
         if self.code is None:
             return run()
         caller = (lambda run: run()).__code__.replace(
@@ -64,7 +64,7 @@ class Call:
             co_name=self.code.co_name,
             co_qualname=self.code.co_qualname,
         )
-        return FunctionType(caller, {"__name__": "__call__"})(run)
+        return cast(T, FunctionType(caller, {"__name__": "__call__"})(run))
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def _told(what: str) -> Iterator[None]:
             yield
     except TapegradError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # the user's program may raise anything
+    except (Exception, SystemExit) as error:  # the user's program may raise anything
         frames = [x for x in traceback.extract_tb(error.__traceback__) if _is_users(x.filename)]
         at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -199,12 +199,14 @@ def call(f: Callable[..., object], values: Mapping[str, object]) -> Call:
     given = {key: _fitted(key, values[key], hints.get(key)) for key in values}
     bound = _bound(name, signature, given)
     code = getattr(inspect.unwrap(f), "__code__", None)
+    variadic = {key for key, x in signature.parameters.items() if x.kind is x.VAR_POSITIONAL}
     first, value = next(iter(bound.arguments.items()), ("", None))
-    if bound.args and not isinstance(value, int | float | str | NoneType):
-        data = bound.kwargs
-        return Call(name, f, bound.args, data, code, f"{first}.")
+    if bound.args and first not in variadic and not isinstance(value, _PLAIN):
+        return Call(name, f, bound.args, bound.kwargs, code, f"{first}.")
     numbers = {
-        key: x for key, x in bound.arguments.items() if _is_number(x) and hints.get(key) is not int
+        key: x
+        for key, x in bound.arguments.items()
+        if key in variadic or (_is_number(x) and hints.get(key) is not int)
     }
     if not numbers:
         raise InputError(f"{name} is given no number to differentiate in: give one, --at x=1.0")
@@ -218,6 +220,10 @@ def call(f: Callable[..., object], values: Mapping[str, object]) -> Call:
         return f(*whole.args, **whole.kwargs)
 
     return Call(name, of_numbers, (numbers,), rest, code, "")
+
+
+_PLAIN = (int, float, str, NoneType)
+"""What is no container."""
 
 
 def _is_number(value: object) -> bool:
@@ -234,13 +240,13 @@ def _signature(f: Callable[..., object], name: str) -> inspect.Signature:
 def _hints(f: Callable[..., object]) -> Hints:
     """The annotations of the parameters; those that cannot be evaluated are left out."""
     names = getattr(f, "__globals__", {})
-    found = {}
+    found: dict[str, object] = {}
     for name, hint in getattr(f, "__annotations__", {}).items():
         try:
             one = get_type_hints(SimpleNamespace(__annotations__={name: hint}), names)
         except Exception:  # noqa: BLE001  # an annotation may be any expression
-            continue
-        found[name] = one[name]
+            one = {}
+        found |= one
     return found
 
 
@@ -252,29 +258,34 @@ def _bound(
     for key in given:
         if key not in parameters:
             raise InputError(f"{name} has no parameter {key}: {nearest(key, parameters)}")
-    missing = [
+    if missing := _missing(parameters, given):
+        wanted = " ".join(f"{key}=..." for key in missing)
+        raise InputError(f"{name} needs more: give --at {wanted}")
+    ordered = {key: given[key] for key in parameters if key in given}
+    return inspect.BoundArguments(signature, ordered)
+
+
+def _missing(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, object]) -> list[str]:
+    """The parameters that have to be given, and are not."""
+    return [
         key
         for key, parameter in parameters.items()
         if key not in given
         and parameter.default is parameter.empty
         and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
-    if missing:
-        wanted = " ".join(f"{key}=..." for key in missing)
-        raise InputError(f"{name} needs {', '.join(missing)}: give --at {wanted}")
-    return inspect.BoundArguments(signature, {key: given[key] for key in parameters if key in given})
 
 
 def _fitted(path: str, value: object, hint: object) -> object:
     """A value as its annotation asks for it: an instance of a class, a tuple, a float."""
     origin, parts = get_origin(hint) or hint, get_args(hint)
     if origin is Union or origin is UnionType:
-        return _fitted(path, value, next(part for part in parts if part is not NoneType))
+        return _fitted(path, value, next((x for x in parts if x is not NoneType), None))
     if isinstance(value, dict):
         if _has_fields(origin):
             return _instance(path, value, cast(type, origin))
         inner = parts[1] if len(parts) == 2 else None
-        typed = get_type_hints(origin) if inspect.isclass(origin) else {}
+        typed = get_type_hints(origin) if is_typeddict(origin) else {}
         return {key: _fitted(f"{path}.{key}", x, typed.get(key, inner)) for key, x in value.items()}
     if isinstance(value, list):
         each = parts[:1] * len(value) if origin is not tuple or Ellipsis in parts else parts
@@ -304,6 +315,9 @@ def _instance(path: str, value: Mapping[str, object], kind: type) -> object:
             raise InputError(
                 f"{path} has no field {key}, it is a {kind.__name__}: {nearest(key, parameters)}"
             )
+    if missing := _missing(parameters, value):
+        wanted = " ".join(f"{path}.{key}=..." for key in missing)
+        raise InputError(f"{path} is a {kind.__name__} and needs more: give --at {wanted}")
     fields = {
         key: _fitted(f"{path}.{key}", x, hints.get(key, hints.get(f"_{key}")))
         for key, x in value.items()

@@ -15,14 +15,13 @@ from tapegrad.layout import laid_out, require_ending, save, svg
 from tapegrad.names import nearest
 from tapegrad.pictures import Arrow, Box, By, Picture, Rankdir, View, counted
 from tapegrad.positions import here
-from tapegrad.primitive import Operand
 from tapegrad.tape import Tape
 from tapegrad.text import visible
 
 __all__ = ["Drawing", "bundle", "draw", "picture"]
 
 AnyTape: TypeAlias = Tape[Any, ..., Any]
-Cotangents: TypeAlias = Sequence[Operand | None]
+Cotangents: TypeAlias = Sequence[float | None]
 Drawn: TypeAlias = tuple[list[Box], list[Arrow]]
 
 _READABLE: Final = 150
@@ -121,7 +120,7 @@ class _Part:
             )
         flags = self.flags or bytes([1]) * len(self.tape)
         self._take(largest(self.tape.columns, self.cotangents, flags, count))
-        self.words.append(f"the {count:,} with the largest |grad * value|")
+        self.words.append(f"top {count:,} by |grad * value|")
 
     def _take(self, flags: Sequence[int]) -> None:
         old = self.flags
@@ -237,7 +236,7 @@ def bundle(
     include: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None,
 ) -> dict[str, str]:
-    """What a notebook shows of a tape: its table, and of a small one its picture; never an error."""
+    """What a notebook shows of a tape, and never an error: a table; of a small one its picture."""
     makers: dict[str, Callable[[], str]] = {"text/plain": tape.__str__}
     if len(tape) <= _READABLE:
         makers["image/svg+xml"] = lambda: svg(picture(tape, cotangents()).dot())

@@ -79,15 +79,7 @@ class Running:
 
     def report(self) -> PathReport:
         """What this path is, and what it took."""
-        path, level = self.path, self.level
-        how = "recorded only" if self.kernel == self._first else self.choice.name
-        return PathReport(
-            guards=tuple(str(path.site(index)) for index in range(len(path.outcomes))),
-            outcomes=tuple(map(bool, path.outcomes)),
-            entries=len(path.program),
-            called_back=path.program.calls,
-            constants=tuple(path.program.constants.values()),
-            runs_on=how if level is None else f"{how} at level {level}",
-            recording=path.seconds,
-            compiling=self.compiling,
-        )
+        runs_on = "recorded only" if self.kernel == self._first else self.choice.name
+        if self.level is not None:
+            runs_on += f" at level {self.level}"
+        return self.path.report(runs_on=runs_on, compiling=self.compiling)

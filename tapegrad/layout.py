@@ -88,8 +88,8 @@ def _by_extra(text: str, what: str) -> bytes:
 
 def _failed(text: str, what: str, how: str) -> DrawingError:
     return DrawingError(
-        f"{what} could not be laid out from {len(text):,} letters of DOT text ({how}): draw less of "
-        "the tape (by='line', around, top), or write tape.to_dot() to a file"
+        f"{what} could not be laid out from {len(text):,} letters of DOT text ({how}): draw less "
+        "of the tape (by='line', around, top), or write tape.to_dot() to a file"
     )
 
 

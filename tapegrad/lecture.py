@@ -91,9 +91,13 @@ class Scene:
 @final
 @attrs.frozen
 class Lecture:
-    """Items and scenes in order; ``about`` says in a sentence what they are."""
+    """Items and scenes in order; ``about`` says what they are, ``headings`` what of them is shown.
+
+    The headings are those of name, label, text, value, cotangent and site.
+    """
 
     about: str
+    headings: tuple[str, ...]
     items: tuple[Item, ...]
     scenes: tuple[Scene, ...]
 
@@ -134,6 +138,7 @@ def _by_entry(tape: Recorded, cotangents: Cotangents) -> Lecture:
     reverse = _reverse(tape, nodes, names, cotangents)
     return Lecture(
         f"{len(tape):,} entries, {counted(len(tape.inputs), 'input')}",
+        ("slot", "label", "operation", "value", "cotangent", "line"),
         tuple(_entries(tape, nodes, cotangents)),
         (_START, *forward, *reverse, _end(tape, names, cotangents)),
     )
@@ -323,13 +328,14 @@ def _by_line(tape: Recorded, cotangents: Cotangents) -> Lecture:
         tallies[line].add(value, bar)
     items = tuple(_items(tape, of, sites, tallies))
     forward = (
-        Scene("forward", line, f"{items[line].text}: {items[line].value.short}")
+        Scene("forward", line, f"{items[line].name}: {items[line].text}; {items[line].value.short}")
         for line in dict.fromkeys(of)
     )
     about = f"{len(tape):,} entries, shown as {counted(len(items), 'line')} of the program"
     reverse = _lines_reversed(tape, of, items, cotangents)
     end = _end_of_forward(tape) if _is_bare(cotangents) else _END
-    return Lecture(about, items, (_START, *forward, *reverse, end))
+    headings = ("line", "", "entries", "values", "largest cotangent", "")
+    return Lecture(about, headings, items, (_START, *forward, *reverse, end))
 
 
 _END: Final = Scene("end", None, "Every cotangent has arrived")
@@ -390,5 +396,5 @@ def _lines_reversed(
     reached = (of[slot] for slot in reversed(range(len(of))) if cotangents[slot] is not None)
     for line in dict.fromkeys(reached):
         largest = cast(Shown, items[line].cotangent)
-        text = f"Cotangents as large as {largest.short} arrive"
+        text = f"{items[line].name}: cotangents of magnitudes up to {largest.short}"
         yield Scene("reverse", line, text, (Arrival(line, largest),))

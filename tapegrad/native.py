@@ -92,8 +92,8 @@ def _external(symbol: str) -> int:
     return _address(_library("libmvec.so.1"), symbol) or 0
 
 
-@cache
 def _target(level: int) -> llvm.TargetMachine:
+    """The host as LLVM compiles for it; an engine takes it over, so each has its own."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
@@ -213,7 +213,7 @@ class Rows:
     """A program as vector code over the rows of columns."""
 
     def __init__(
-        self, program: Program, shared: int, *, sums: bool, level: int, fast: bool = False
+        self, program: Program, shared: int, *, sums: bool, fast: bool = False, level: int = 2
     ) -> None:
         mode = "sums" if sums else "rows"
         made = module(program, mode, shared=shared, maths=vector_maths(), fast=fast)
@@ -235,6 +235,7 @@ class Rows:
         rows: NDArray[np.int64] | range,
         out: Floats,
         flips: NDArray[np.int32],
+        /,
     ) -> None:
         """Each of these rows of the leaves: its outputs in a column of ``out``, or their sums.
 

@@ -13,8 +13,10 @@ import attrs
 
 from tapegrad.calls import Data, freeze
 from tapegrad.positions import Site
+from tapegrad.primitive import primal
 from tapegrad.program import Program, lowered
 from tapegrad.recording import trace
+from tapegrad.reports import PathReport
 from tapegrad.tape import Tape
 
 __all__ = ["AnyTape", "Path", "Paths", "path_of", "record_path"]
@@ -40,6 +42,27 @@ class Path:
     def flipped(self, guard: int) -> bytes:
         """The outcomes up to a guard that comes out differently here."""
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
+
+    def report(
+        self, *, runs_on: str, compiling: float, rows: int = 0
+    ) -> PathReport:
+        """What this path is; the rest says what runs it, and what it took."""
+        columns, program = self.tape.columns, self.program
+        code = columns.table.codes[columns.table["constant"]]
+        constants = [slot for slot, entry in enumerate(columns.codes) if entry == code]
+        return PathReport(
+            guards=tuple(str(self.site(index)) for index in range(len(self.outcomes))),
+            outcomes=tuple(map(bool, self.outcomes)),
+            entries=len(program),
+            called_back=program.calls,
+            constants=tuple(
+                (primal(columns.values[slot]), str(self.tape.site(slot))) for slot in constants
+            ),
+            runs_on=runs_on,
+            recording=self.seconds,
+            compiling=compiling,
+            rows=rows,
+        )
 
 
 def record_path(

@@ -26,9 +26,7 @@ By: TypeAlias = Literal["auto", "node", "line", "scope"]
 Rankdir: TypeAlias = Literal["LR", "TB"]
 """Where arrows point: to the right, or down."""
 
-Kind: TypeAlias = Literal[
-    "input", "constant", "value", "guard", "operation", "summary", "branches"
-]
+Kind: TypeAlias = Literal["input", "constant", "value", "guard", "operation", "summary", "branches"]
 
 
 class View(TypedDict, total=False):

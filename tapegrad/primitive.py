@@ -85,8 +85,8 @@ class Usually:
     holds: Operand
 
 
-Spelling: TypeAlias = Callable[..., Operand | Usually]
-"""How a row is said in core rows, given its operands."""
+Spelling: TypeAlias = Callable[..., Operand | Usually | None]
+"""How a row is said in core rows, given its operands; None where it cannot be."""
 
 
 @final

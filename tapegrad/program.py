@@ -234,8 +234,12 @@ class _Lowering:
         if self.whole or row.core or spelling is None:
             return self.entry(row, operands, slots)
         found = spelling(*operands)
+        if found is None:
+            return self.entry(row, operands, slots)
         if not isinstance(found, Usually):
             return self.found(found)
+        if found.holds == 1.0:
+            return self.found(found.value)
         holds = self.place(found.holds)
         call = self.entry(row, operands, slots)
         self.rarely[call.slot] = holds

@@ -20,14 +20,15 @@ _SHOWN = 6
 class PathReport:
     """One path: where it branches and how, what runs it, and what it took.
 
-    ``rows`` counts the rows of batches that took it, ``recording`` and ``compiling`` are seconds.
+    ``constants`` are the plain numbers met while recording, with their lines; ``rows`` counts the
+    rows of batches that took this path, ``recording`` and ``compiling`` are seconds.
     """
 
     guards: tuple[str, ...]
     outcomes: tuple[bool, ...]
     entries: int
     called_back: tuple[str, ...]
-    constants: tuple[float, ...]
+    constants: tuple[tuple[float, str], ...]
     runs_on: str
     recording: float
     compiling: float
@@ -50,7 +51,8 @@ class PathReport:
         if self.called_back:
             yield f"  called back into Python: {', '.join(self.called_back)}"
         if self.constants:
-            yield f"  constants: {_few([number(value) for value in self.constants])}"
+            distinct = dict.fromkeys(f"{number(value)} ({line})" for value, line in self.constants)
+            yield f"  constants: {_few(list(distinct))}"
 
 
 def _few(parts: Sequence[str]) -> str:

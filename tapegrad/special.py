@@ -20,9 +20,9 @@ else:
         return math.fsum(map(mul, xs, ys))
 
 
-_SQRT_HALF = 0.7071067811865476
-_INV_SQRT_2PI = 0.3989422804014327
-_SPLITTER = 134217729.0  # 2**27 + 1
+SQRT_HALF = 0.7071067811865476
+INV_SQRT_2PI = 0.3989422804014327
+SPLITTER = 134217729.0  # 2**27 + 1
 _UNIT_BITS = 1074  # every finite double is a whole multiple of 2**-1074
 
 
@@ -45,10 +45,10 @@ def two_product(a: float, b: float) -> tuple[float, float]:
     Dekker, A floating-point technique for extending the available precision (1971).
     """
     p = a * b
-    c = _SPLITTER * a
+    c = SPLITTER * a
     a_high = c - (c - a)
     a_low = a - a_high
-    c = _SPLITTER * b
+    c = SPLITTER * b
     b_high = c - (c - b)
     b_low = b - b_high
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
@@ -179,7 +179,7 @@ def gauss(x: float) -> float:
 
 def norm_pdf(x: float) -> float:
     """Return the standard normal density exp(-x * x / 2) / sqrt(2 pi)."""
-    return 0.0 if abs(x) > 40.0 else _gaussian(x, 0.5, _INV_SQRT_2PI)
+    return 0.0 if abs(x) > 40.0 else _gaussian(x, 0.5, INV_SQRT_2PI)
 
 
 def norm_pdf_slope(x: float) -> float:
@@ -187,9 +187,9 @@ def norm_pdf_slope(x: float) -> float:
     if abs(x) > 40.0:
         return math.copysign(0.0, -x)
     if abs(x) < 37.5:
-        return _gaussian(x, 0.5, -x * _INV_SQRT_2PI)
+        return _gaussian(x, 0.5, -x * INV_SQRT_2PI)
     root = _gaussian(x, 0.25, 1.0)  # from 37.6 the square itself is subnormal
-    return (-x * _INV_SQRT_2PI) * root * root
+    return (-x * INV_SQRT_2PI) * root * root
 
 
 def norm_cdf(x: float) -> float:
@@ -199,12 +199,12 @@ def norm_cdf(x: float) -> float:
     """
     if x < -0.67:
         return _norm_tail(-x)
-    return 0.5 + 0.5 * math.erf(x * _SQRT_HALF)
+    return 0.5 + 0.5 * math.erf(x * SQRT_HALF)
 
 
-_STEP = 0.69140625  # exact, the nodes too, and the roundings of the weights almost cancel
-_NODES = [(k * _STEP) ** 2 for k in range(13)]
-_WEIGHTS = [_STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for node in _NODES]
+STEP = 0.69140625  # exact, the nodes too, and the roundings of the weights almost cancel
+NODES = [(k * STEP) ** 2 for k in range(13)]
+WEIGHTS = [STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for node in NODES]
 
 
 def _norm_tail(x: float) -> float:
@@ -218,11 +218,11 @@ def _norm_tail(x: float) -> float:
     if x > 40.0:
         return 0.0
     square, rest = two_product(x, x)
-    terms = [weight / (square + node) for weight, node in zip(_WEIGHTS, _NODES, strict=True)]
+    terms = [weight / (square + node) for weight, node in zip(WEIGHTS, NODES, strict=True)]
     mills, lost = two_product(x, math.fsum(terms))
     tail = mills * math.exp(-0.5 * square)
     tail += tail * (lost / mills - rest * (0.5 + 1.0 / (square + 1.0)))
-    return tail - 1.0 / math.expm1(math.tau / _STEP * x) if x < 8.0 else tail
+    return tail - 1.0 / math.expm1(math.tau / STEP * x) if x < 8.0 else tail
 
 
 # Quotients.

@@ -36,8 +36,8 @@ from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "new_instance", "parameter_names",
-    "paths", "same_static", "traced_leaves", "under",
+    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "new_instance", "opened",
+    "parameter_names",    "paths", "same_static", "traced_leaves", "under",
 ]  # fmt: skip
 
 
@@ -110,6 +110,22 @@ def flatten(
 def build(structure: Structure, leaves: Iterable[object]) -> object:
     """The inverse of ``flatten``, with other leaves."""
     return _join(structure, iter(leaves))
+
+
+def opened(value: object) -> tuple[tuple[object, ...], tuple[object, ...]] | None:
+    """The keys and the parts of a container; None for anything else."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        parts = tuple(cast("list[object]", value))
+        return tuple(range(len(parts))), parts
+    if kind is dict:
+        items = cast("dict[object, object]", value)
+        return tuple(items), tuple(items.values())
+    record = _record(kind)
+    if record is None:
+        return None
+    names = tuple(name for name in record.fields if hasattr(value, name))
+    return names, tuple(getattr(value, name) for name in names)
 
 
 def paths(structure: Structure) -> list[str]:

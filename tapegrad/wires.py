@@ -15,7 +15,7 @@ import attrs
 
 from tapegrad.columns import Columns
 
-__all__ = ["Wires", "chosen", "wires"]
+__all__ = ["Wires", "chosen", "found", "wires"]
 
 
 @final
@@ -49,10 +49,10 @@ def wires(columns: Columns) -> Wires:
     pooled = [code for code in met if rows[code].is_pooled]
     lone = [code for code in met if rows[code].has_static and not rows[code].is_pooled]
     left, right = _copy(columns.left), _copy(columns.right)
-    for slot in compress(range(len(codes)), chosen(codes, [*pooled, *lone])):
-        right[slot] = -1
     pools = {}
-    for slot in compress(range(len(codes)), chosen(codes, pooled)):
+    for slot in found(codes, [*pooled, *lone]):
+        right[slot] = -1
+    for slot in found(codes, pooled):
         left[slot] = -1
         pools[slot] = columns.operands(slot)
     return Wires(left, right, pools)
@@ -73,3 +73,8 @@ def chosen(codes: Sequence[int], wanted: Iterable[int]) -> bytes:
     for code in wanted:
         flags[code] = 1
     return bytes(codes).translate(flags)
+
+
+def found(codes: Sequence[int], wanted: Sequence[int]) -> Iterable[int]:
+    """The entries whose code is a wanted one."""
+    return compress(range(len(codes)), chosen(codes, wanted)) if wanted else ()

@@ -41,7 +41,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture
 def opened(window: Page, tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """Opens the page of a tape; afterwards it must have complained of nothing and fetched nothing."""
+    """Opens the page of a tape, which must have complained of nothing and fetched nothing."""
     files = []
 
     def open_page(tape: Any, svg: str | None = None, title: str = "A tape") -> Page:
@@ -114,7 +114,7 @@ class TestSweeps:
         """What is shown at a step does not depend on how one got there."""
         tape = recorded()
         window = opened(tape, drawn(tape))
-        seen = {}
+        seen: dict[int, str] = {}
         for step in (0, 20, 5, 16, 3, 22, 20, 0, 16, 5, 3, 22):
             go_to(window, step)
             now = json.dumps([window.ask(SEEN), window.ask(BARS), window.ask(MARKED)])
@@ -152,7 +152,7 @@ class TestSweeps:
         assert window.ask(f"{ROWS}.length") == 3
         go_to(window, 2)
         assert window.ask(MARKED) == 1
-        assert window.text("#text").startswith("1,500 sin: ")
+        assert ": 1,500 sin; " in window.text("#text")
         if has_picture:
             assert window.ask("document.querySelector('[data-box=s1]').classList.contains('now')")
         window.press("End")
@@ -247,7 +247,7 @@ class TestHands:
     def test_hovering_shows_the_entry(self, opened: Opened, selector: str) -> None:
         """Under the pointer an entry shows its row, its value to the last digit and its line."""
         tape = recorded()
-        window = opened(tape, drawn(tape).replace("x='0' y='0'", "x='1' y='1' font-size='1'"))
+        window = opened(tape, drawn(tape))
         window.press("End")
         assert window.ask("document.getElementById('hover').hidden")
         window.hover(selector)
@@ -286,14 +286,14 @@ class TestHands:
         window.mouse("mouseWheel", x, y, deltaX=0, deltaY=-400)
         near = window.ask(VIEW)
         assert near[2] == pytest.approx(whole[2] / 2.718, rel=1e-3)
-        assert near[0] + near[2] / 2 == pytest.approx(whole[0] + whole[2] / 2, abs=0.1)
+        assert near[0] + near[2] / 2 == pytest.approx(whole[0] + whole[2] / 2, abs=1.0)
         window.mouse("mousePressed", x, y, button="left", clickCount=1)
         window.mouse("mouseMoved", x + 30, y + 10, button="left", buttons=1)
         window.mouse("mouseReleased", x + 30, y + 10, button="left", clickCount=1)
         moved = window.ask(VIEW)
         assert moved[0] < near[0]
         assert moved[1] < near[1]
-        assert moved[2:] == near[2:]
+        assert moved[2:] == pytest.approx(near[2:])
         window.press("0")
         assert window.ask(VIEW) == whole
         window.press("+")
@@ -302,21 +302,19 @@ class TestHands:
     def test_what_is_at_its_step_is_in_view(self, opened: Opened) -> None:
         """However large the picture, the box of the step is brought into it."""
         tape = recorded()
-        wide = drawn(tape).replace('viewBox="0 0 9 9"', 'viewBox="0 0 9000 400"')
-        for slot in range(len(tape)):
-            wide = wide.replace(f'<g id="n{slot}"', f'<g transform="translate({slot * 600} 9)"', 1)
-        window = opened(tape, wide)
+        window = opened(tape, drawn(tape))
         inside = (
             "(([p, b]) => b.left >= p.left && b.right <= p.right)(['#canvas svg', '[data-box=n%d]']"
             ".map(s => document.querySelector(s).getBoundingClientRect()))"
         )
+        assert not window.ask(inside % 13)
         for step in (14, 1, 8, 3):
             go_to(window, step)
             assert window.ask(inside % (step - 1))
 
 
 class TestSafety:
-    @pytest.mark.parametrize("entries", [1, 1001])
+    @pytest.mark.parametrize("entries", [1, 2001])
     def test_names_stay_text(self, opened: Opened, entries: int) -> None:
         """Labels, keys, scopes and titles full of markup are shown as they are written."""
 

@@ -51,18 +51,21 @@ def long(x: Any) -> Any:
 
 
 def drawn(tape: Any) -> str:
-    """A picture of the tape as Graphviz writes it, without the program: nodes by their names."""
-    names = re.findall(r"^\t+(\w+) \[", tape.to_dot(), re.MULTILINE)
+    """A picture such as Graphviz writes, without the program: boxes in a row, ovals above them."""
+    names = re.findall(r"^\t+(n\d+(?:op)?) \[", tape.to_dot(by="node"), re.MULTILINE)
     groups = "".join(
         f'<g id="{name}" class="node"><title>{name}</title><g id="a_{name}"><a xlink:title="t">'
-        f"<ellipse cx='1' cy='1' rx='1' ry='1'/><text x='0' y='0'>value 0.3</text>"
-        f"<text>grad -1e-05</text></a></g></g>"
-        for name in names
-        if name not in {"graph", "node", "edge"}
+        f'<ellipse cx="{x}" cy="{y}" rx="30" ry="12"/><text x="{x - 25}" y="{y}">value 0.3</text>'
+        f'<text x="{x}" y="{y}">grad -1e-05</text></a></g></g>'
+        for name, x, y in (
+            (name, 40 + 80 * int(re.sub("[a-z]", "", name)), 20 if name.endswith("op") else 60)
+            for name in names
+        )
     )
     return (
         '<?xml version="1.0"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" '
-        '"http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd"><svg viewBox="0 0 9 9" '
+        '"http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">'
+        f'<svg viewBox="0 0 {80 * len(tape)} 80" '
         'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
         f'<g class="graph"><title>tape</title>{groups}</g></svg>'
     )
@@ -243,6 +246,10 @@ class TestLectures:
             *(("reverse", 2), ("reverse", 1), ("reverse", 0)),
             ("end", None),
         ]
+        assert told.scenes[2].text == f"{first.name}: 1,500 sin; {first.value.short}"
+        assert told.scenes[-3].text == (
+            f"{first.name}: cotangents of magnitudes up to {first.cotangent.short}"
+        )
 
     def test_values_that_are_not_finite_are_counted(self) -> None:
         """A nan makes no range; it is counted, and a nan among cotangents is the largest."""
@@ -324,8 +331,9 @@ class TestPages:
         """Values and cotangents in boxes can be made to arrive; names that begin alike stay."""
         tape = recorded()
         text = page(tape, drawn(tape).replace("value 0.3", "value at risk"), tape.cotangents())
-        assert '<text class="bar">grad -1e-05</text>' in text
-        assert '<text x="0" y="0">value at risk</text>' in text
+        assert 'class="bar">grad -1e-05</text>' in text
+        assert re.search(r"<text[^>]*>value at risk", text)
+        assert 'class="value">value at' not in text
         assert 'class="value">value 0.3' in page(tape, drawn(tape), tape.cotangents())
 
     def test_every_entry_knows_its_boxes_and_its_line(self) -> None:

@@ -77,7 +77,7 @@ class Difference:
         if self.structure is None:
             yield f"structure  the same {self.shared:,} entries"
         else:
-            yield f"structure  {first:,} and {second:,} entries, the same {self.shared:,} first; then"
+            yield f"structure  {first:,} and {second:,} entries, {self.shared:,} alike, then"
             yield from _sides(self.structure)
         if self.guard is not None:
             yield "guard      the first that comes out differently"

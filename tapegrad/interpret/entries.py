@@ -20,7 +20,7 @@ from tapegrad.tape import Tape
 __all__ = ["entries"]
 
 AnyTape: TypeAlias = Tape[Any, ..., Any]
-Cotangents: TypeAlias = Sequence[Operand | None]
+Cotangents: TypeAlias = Sequence[float | None]
 Frames: TypeAlias = tuple[str, ...]
 
 
@@ -80,8 +80,7 @@ class _Drawing:
         self, slot: int, kind: Kind, operation: str, tooltip: tuple[str, ...], where: Frames
     ) -> Box:
         value, name = primal(self.columns.values[slot]), self.names.get(slot, "")
-        cotangent = None if kind == "constant" else self.cotangents[slot]
-        bar = None if cotangent is None else primal(cotangent)
+        bar = None if kind == "constant" else self.cotangents[slot]
         cells = _cells(kind, name, value, bar)
         return Box(
             f"n{slot}",
@@ -104,8 +103,13 @@ class _Drawing:
             partials = row.every_partial(primal(self.columns.values[slot]), *arguments)
         for operand, partial in zip(operands, partials, strict=False):
             if operand in self.shown:
-                label = "" if partial is None or partial == 1.0 else short(primal(partial))
-                yield Arrow(f"n{operand}", f"n{slot}op", label)
+                yield Arrow(f"n{operand}", f"n{slot}op", self._partial(operand, partial))
+
+    def _partial(self, operand: int, partial: Operand | None) -> str:
+        """The partial in an operand as text, where it says something: constants have none."""
+        if partial is None or partial == 1.0 or self.columns.row(operand).name == "constant":
+            return ""
+        return short(primal(partial))
 
 
 def _kind(row: Primitive) -> Kind:

@@ -57,9 +57,10 @@ class Share:
 @final
 @attrs.frozen
 class Path:
-    """One path: the slots from ``wrt`` to ``of``, the partial of each in the one before, the product.
+    """One path: its slots from ``wrt`` to ``of``, the partial of each in the one before it.
 
-    ``route`` tells the way in words: labels and operations, line by line.
+    ``part`` is the product of the partials, and ``route`` tells the way in words: labels and
+    operations, line by line.
     """
 
     part: float
@@ -174,7 +175,7 @@ def explain(
     ways = _Ways(tape, bars((end,)), start, end)
     found = [] if ways.derivative is None else ways.paths(top)
     told = tuple(ways.told(path, names) for path in found)
-    whole = ways.derivative or 0.0
+    whole = 0.0 if ways.derivative is None else ways.derivative
     return Explanation(
         _title(tape, names, end, of),
         names[start],

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from linecache import getline
-from os.path import basename
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from tapegrad.columns import Scope
@@ -29,36 +29,48 @@ Names: TypeAlias = tuple[str, ...]
 
 def by_line(tape: AnyTape) -> Grouping:
     """One group for each line of the program, and some for the inputs."""
-    groups: dict[tuple[str, int], Group] = {}
+    groups, of_input = _inputs(tape, framed=False)
+    numbers: dict[tuple[str, int], int] = {}
+    of_site = []
     for index, site in enumerate(tape.sites):
-        source = getline(site.file, site.line).strip()
-        group = Group(f"s{index}", f"{site} {site.function}", source)
-        groups.setdefault((site.file, site.line), group)
-    numbers = {place: number for number, place in enumerate(groups)}
-    of_site = [*(numbers[site.file, site.line] for site in tape.sites), len(groups)]
-    lines = [*groups.values(), Group("s", "no line kept")]
-    return _with_inputs(tape, lines, list(map(of_site.__getitem__, _site_of(tape))), framed=False)
+        place = (site.file, site.line)
+        if place not in numbers:
+            numbers[place] = len(groups)
+            source = getline(*place).strip()
+            groups.append(Group(f"s{index}", f"{site} {_function(site.function)}", source))
+        of_site.append(numbers[place])
+    of_site.append(len(groups))  # an entry without a line has the index -1
+    groups.append(Group("s", "no line kept"))
+    of = list(map(of_site.__getitem__, _site_of(tape)))
+    of[: len(of_input)] = of_input
+    return groups, of
 
 
 def by_scope(tape: AnyTape) -> Grouping:
     """One group for each function in each scope, framed by the scopes, and some for the inputs."""
+    groups, of_input = _inputs(tape, framed=True)
     functions = [*((site.file, site.function) for site in tape.sites), ("", "no function kept")]
     numbers: dict[tuple[Names, tuple[str, str]], int] = {}
     of: list[int] = []
     sites = _site_of(tape)
     for where, start, stop in _stretches(tape):
         part = sites[start:stop]
+        keys = {site: (where, functions[site]) for site in dict.fromkeys(part)}
         ours = {
-            site: numbers.setdefault((where, functions[site]), len(numbers))
-            for site in dict.fromkeys(part)
+            site: numbers.setdefault(key, len(groups) + len(numbers)) for site, key in keys.items()
         }
         of += map(ours.__getitem__, part)
+    of[: len(of_input)] = of_input
     texts = frames(tape)
-    groups = [
-        Group(f"f{number}", " ".join(filter(None, (function, basename(file)))), where=texts[where])
-        for (where, (file, function)), number in numbers.items()
-    ]
-    return _with_inputs(tape, groups, of, framed=True)
+    for (where, (file, function)), number in numbers.items():
+        title = " ".join(filter(None, (_function(function), Path(file).name)))
+        groups.append(Group(f"f{number}", title, where=texts[where]))
+    return groups, of
+
+
+def _function(name: str) -> str:
+    """The name of a function inside others, on which Python hangs ``<locals>``."""
+    return name.replace(".<locals>", "")
 
 
 def _site_of(tape: AnyTape) -> Sequence[int]:
@@ -110,18 +122,15 @@ _KEY: Final = re.compile(
 """One key of a path, with the sign before it."""
 
 
-def _with_inputs(
-    tape: AnyTape, groups: Sequence[Group], of: list[int], *, framed: bool
-) -> Grouping:
-    """The groups after those of the inputs, which stand first on the tape."""
+def _inputs(tape: AnyTape, *, framed: bool) -> Grouping:
+    """The groups of the inputs, which stand first on the tape."""
     places = _input_places(tape)
     depth = max(map(len, places), default=1)
     while depth > 1 and len({place[:depth] for place in places}) > _MOST_INPUTS:
         depth -= 1
     counts = Counter(place[:depth] for place in places)
-    numbers = {place: number for number, place in enumerate(counts)}
     slots = dict(reversed([(place[:depth], slot) for slot, place in enumerate(places)]))
-    inputs = [
+    groups = [
         Group(
             f"{'n' if count == 1 else 'i'}{slots[place]}",
             place[-1],
@@ -130,8 +139,8 @@ def _with_inputs(
         )
         for place, count in counts.items()
     ]
-    ours = [numbers[place[:depth]] for place in places]
-    return [*inputs, *groups], ours + [len(inputs) + number for number in of[len(places) :]]
+    numbers = {place: number for number, place in enumerate(counts)}
+    return groups, [numbers[place[:depth]] for place in places]
 
 
 def _input_places(tape: AnyTape) -> list[Names]:

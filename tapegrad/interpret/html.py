@@ -55,6 +55,7 @@ def page(
         policy=_POLICY.format(_hash(style), _hash(script)),
         kind="drawn" if svg else "plain",
         code=_listing(shown),
+        headings="".join(f"<th>{heading}</th>" for heading in told.headings),
         rows="\n".join(map(_row, told.items)),
         picture=_picture(svg) if svg else "",
         data=_data(told, {line: index for index, line in enumerate(shown) if line}),
@@ -95,14 +96,15 @@ def _item(item: Item, places: Mapping[Line, int]) -> dict[str, object]:
 
 def _row(item: Item) -> str:
     """An item as a row of the table."""
+    name, where = visible(item.name), visible(str(item.site or ""))
     cells = (
         f"<td>{html.escape(item.label)}</td>",
         f"<td><code>{html.escape(item.text)}</code></td>",
         _number("value", item.value),
         _number("bar", item.cotangent or Shown("", "")),
-        f"<td>{html.escape(visible(str(item.site or '')))}</td>",
+        f"<td>{html.escape(where if where != name else '')}</td>",
     )
-    name = html.escape(visible(item.name))
+    name = html.escape(name)
     return f'<tr><th scope="row"><button type="button">{name}</button></th>{"".join(cells)}</tr>'
 
 

@@ -59,8 +59,8 @@ class Nonfinite:
             return f"the first value that is not finite is {self.value!r}: {what}{where}"
         receiver = next(name for slot, name, _ in self.operands if slot == self.receiver)
         return (
-            f"the first cotangent that is not finite is {self.handed!r}, that of {receiver}: {what} "
-            f"= {self.value!r} hands on {self.cotangent!r} * {self.partial!r}{where}"
+            f"the first cotangent that is not finite is {self.handed!r}, that of {receiver}: "
+            f"{what} = {self.value!r} hands on {self.cotangent!r} * {self.partial!r}{where}"
         )
 
     def _call(self) -> str:

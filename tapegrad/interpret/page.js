@@ -57,14 +57,19 @@ function happened() {
   return { arrived, bars };
 }
 
+const shown = []; // what each item shows; most stay as they are from step to step
+
 function showItem(index, arrived, bar) {
+  const now = `${arrived} ${bar?.exact}`;
+  if (shown[index] === now) return;
+  shown[index] = now;
   const row = rows[index];
   row.classList.toggle("ahead", !arrived);
   const cell = row.querySelector(".bar");
   cell.textContent = bar?.short ?? "";
   cell.title = bar?.exact ?? "";
-  for (const box of drawn.get(index)) {
-    if (/^n/.test(box.dataset.box)) box.classList.toggle("ahead", !arrived);
+  for (const box of drawn.get(index).filter(box => /^n/.test(box.dataset.box))) {
+    box.classList.toggle("ahead", !arrived);
     for (const text of box.querySelectorAll(".bar")) text.textContent = bar ? `grad ${bar.short}` : "";
   }
 }
@@ -114,9 +119,9 @@ function showShares(from, arrivals) {
 
 function shareRow({ to, rule, partial, share, before, after }, bar) {
   const row = element("tr");
-  const number = shown => {
-    const cell = element("td", shown?.short ?? "", "number");
-    cell.title = shown?.exact ?? "";
+  const number = given => {
+    const cell = element("td", given?.short ?? "", "number");
+    cell.title = given?.exact ?? "";
     return cell;
   };
   const name = element("th");
@@ -220,6 +225,7 @@ function begin() {
   look(start(whole.x, whole.width, width), start(whole.y, whole.height, height), width, height);
 }
 
+// Bring boxes into view; where they are too far apart, the first of them.
 function follow(boxes) {
   const pane = svg.getBoundingClientRect();
   const parts = boxes.map(box => box.getBoundingClientRect());
@@ -228,6 +234,8 @@ function follow(boxes) {
   const top = Math.min(...parts.map(part => part.top)) - MARGIN;
   const bottom = Math.max(...parts.map(part => part.bottom)) + MARGIN;
   if (left >= pane.left && right <= pane.right && top >= pane.top && bottom <= pane.bottom) return;
+  const fits = right - left <= pane.width && bottom - top <= pane.height;
+  if (!fits && boxes.length > 1) return follow(boxes.slice(0, 1));
   const middle = toPicture((left + right) / 2, (top + bottom) / 2);
   look(middle.x - view.width / 2, middle.y - view.height / 2, view.width, view.height);
 }

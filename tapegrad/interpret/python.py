@@ -207,4 +207,3 @@ class _Writer:
             return f"v{slot}"
         number = self.program.constants[slot]
         return f"({number!r})" if math.copysign(1.0, number) < 0.0 else repr(number)
-

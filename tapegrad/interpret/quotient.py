@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from math import isfinite, log10
-from typing import Any, Final, TypeAlias
+from sys import byteorder
+from typing import Any, Final, TypeAlias, cast
 
 from tapegrad.pictures import Arrow, Box, Group, counted, short
-from tapegrad.primitive import Operand, primal
+from tapegrad.primitive import primal
 from tapegrad.tape import Tape
 from tapegrad.text import visible
-from tapegrad.wires import chosen, wires
+from tapegrad.wires import chosen, found, wires
 
 __all__ = ["quotient"]
 
 AnyTape: TypeAlias = Tape[Any, ..., Any]
+Cotangents: TypeAlias = Sequence[float | None]
 
 
 def quotient(
-    tape: AnyTape, cotangents: Sequence[Operand | None], groups: Sequence[Group], of: Sequence[int]
+    tape: AnyTape, cotangents: Cotangents, groups: Sequence[Group], of: Sequence[int]
 ) -> tuple[list[Box], list[Arrow]]:
     """A box for each group that has an entry, and arrows with the number of uses.
 
@@ -63,13 +65,11 @@ def _count(tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[
     columns, joined, nowhere = tape.columns, wires(tape.columns), len(tally) - 1
     given = [tape.table.codes[tape.table[name]] for name in _GIVEN]
     tails = [*of, nowhere]  # what reads nothing reads slot -1
-    for slot in compress(range(len(of)), chosen(columns.codes, given[1:2])):
+    for slot in found(columns.codes, given[1:2]):
         tails[slot] = nowhere  # a constant is part of the line that it stands in
-    met = Counter(
-        zip(of, columns.codes, *(map(tails.__getitem__, side) for side in joined.sides))
-    )
+    left, right = (map(tails.__getitem__, side) for side in joined.sides)
     uses: Counter[tuple[int, int]] = Counter()
-    for (group, code, *read), number in met.items():
+    for (group, code, *read), number in _patterns(nowhere, of, columns.codes, left, right):
         tally[group].entries += number
         if code not in given:
             tally[group].operations[code] += number
@@ -80,26 +80,59 @@ def _count(tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[
     return uses
 
 
-_TRUTHS: Final = frozenset("constant guard lt le gt ge eq ne and_ or_ not_ isnan isinf".split())
+def _patterns(highest: int, *columns: Iterable[int]) -> Iterable[tuple[Sequence[int], int]]:
+    """How often which numbers stand side by side in four columns.
+
+    Numbers below 256 are counted as the bytes of one word, which takes half the time.
+    """
+    if highest > 255:
+        return Counter(zip(*columns, strict=True)).items()
+    sides = [bytes(column) for column in columns]
+    words = bytearray(4 * len(sides[0]))
+    for place, side in enumerate(sides):
+        words[place::4] = side
+    counts = Counter(memoryview(words).cast("I"))
+    return [(tuple(word.to_bytes(4, byteorder)), number) for word, number in counts.items()]
+
+
+_TRUTHS: Final = frozenset(
+    (
+        "constant",
+        "guard",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+        "and_",
+        "or_",
+        "not_",
+        "isnan",
+        "isinf",
+    )
+)
 """Rows whose values are no part of a range: plain numbers of the program, and truth values."""
 
 
 def _collect(
-    tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums], cotangents: Sequence[Operand | None]
+    tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums], cotangents: Cotangents
 ) -> None:
     """Take values, cotangents, outcomes of guards, labels and outputs into the tally."""
     columns = tape.columns
-    values = list(map(primal, columns.values)) if columns.traced else columns.values
+    values = cast(Sequence[float], columns.values)
+    if columns.traced:
+        values = list(map(primal, columns.values))
     met = {code: columns.table.rows[code].name for code in sorted(set(columns.codes))}
     ranged = chosen(columns.codes, (code for code, name in met.items() if name not in _TRUTHS))
     add_value = [sums.values.append for sums in tally]
     add_cotangent = [sums.cotangents.append for sums in tally]
-    for group, value, bar in compress(zip(of, values, cotangents), ranged):
+    for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
         add_value[group](value)
         if bar is not None:
             add_cotangent[group](bar)
     guards = chosen(columns.codes, (code for code, name in met.items() if name == "guard"))
-    for group, value in compress(zip(of, values), guards):
+    for group, value in compress(zip(of, values, strict=True), guards):
         tally[group].guards[value != 0.0] += 1
     for slot, label in tape.labels:
         tally[of[slot]].labels[label] = None
@@ -135,20 +168,26 @@ def _box(group: Group, sums: _Sums, symbols: Sequence[str]) -> Box:
 
 def _facts(sums: _Sums, symbols: Sequence[str]) -> Iterator[str]:
     """What was done: operations, outcomes of guards; what it is called, what it gave."""
-    total = sums.operations.total()
-    ranked = sorted(sums.operations.items(), key=lambda item: (-item[1], item[0]))
-    names = [f"{number:,} {symbols[code]}" for code, number in ranked]
-    if total == 1:
-        yield symbols[ranked[0][0]]
-    elif total:
-        yield f"{counted(total, 'operation')}: {_listed(names)}"
+    names: Counter[str] = Counter()
+    for code, number in sums.operations.items():
+        names[symbols[code]] += number
+    ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
+    if names.total() == 1:
+        yield ranked[0][0]
+    elif names:
+        each = [f"{number:,} {name}" for name, number in ranked]
+        yield f"{counted(names.total(), 'operation')}: {_listed(each)}"
     if sums.guards:
-        outcomes = (f"{outcome} × {sums.guards[outcome]:,}" for outcome in (True, False))
-        yield f"guard {', '.join(text for text in outcomes if not text.endswith(' 0'))}"
+        outcomes = sorted(sums.guards.items(), reverse=True)
+        yield f"guard {', '.join(f'{outcome}{_times(number)}' for outcome, number in outcomes)}"
     if sums.labels:
         yield f"labels {_listed(list(sums.labels))}"
     if sums.outputs:
         yield f"output {_listed([short(value) for value in sums.outputs])}"
+
+
+def _times(number: int) -> str:
+    return f" × {number:,}" if number > 1 else ""
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -162,8 +201,8 @@ def _numbers(sums: _Sums) -> Iterator[str]:
     broken = _broken(values), _broken(bars)
     finite = [value for value in values if isfinite(value)] if broken[0] else values
     if finite:
-        low, high = short(min(finite)), short(max(finite))
-        yield f"value {low}" if low == high else f"values {low} to {high}"
+        ends = short(min(finite)), short(max(finite))
+        yield f"value {ends[0]}" if ends[0] == ends[1] else f"values {' to '.join(ends)}"
     if broken[0]:
         yield f"{counted(broken[0], 'value')} nan or inf"
     finite = [bar for bar in bars if isfinite(bar)] if broken[1] else bars
@@ -191,9 +230,8 @@ def _arrows(
     for (tail, head), number in sorted(uses.items()):
         once = tail == head and not _is_repeated(groups[head], tally[head])
         if number and nowhere not in {tail, head} and not once:
-            label = f"× {number:,}" if number > 1 else ""
             width = min(1.0 + log10(number) / 2.0, 4.0)
-            yield Arrow(groups[tail].name, groups[head].name, label, width)
+            yield Arrow(groups[tail].name, groups[head].name, _times(number).strip(), width)
 
 
 def _is_repeated(group: Group, sums: _Sums) -> bool:

@@ -86,8 +86,9 @@ class _Recorded:
 
     A replay may select the other arm of a ``where``, and the arm not selected must then contribute
     nothing, which a product with a zero would not do: 0 * inf is nan. So beside each cotangent
-    stands the condition under which it is present (none: always), and a product on such a slot is
-    recorded as ``where(present, product, -0.0)``: -0.0 changes nothing it is added to.
+    stands the condition under which it is present (none: always). Where it is absent its value
+    means nothing, and where it meets one that is present under another condition, or arrives at an
+    input, ``where(present, cotangent, -0.0)`` is recorded: -0.0 changes nothing it is added to.
     """
 
     def __init__(self, columns: Columns, bars: Bars) -> None:
@@ -123,7 +124,7 @@ class _Recorded:
         for index, operand in enumerate(columns.operands(slot)):
             partial = row.partial(index, columns.values[slot], *arguments)
             if partial is not None:
-                self.accumulate(operand, self.product(bar, partial, condition), condition)
+                self.accumulate(operand, self.product(bar, partial), condition)
 
     def reopen(self, slot: int, block: Block) -> None:
         """Sweep the entries that a block stands for, conditions included."""
@@ -139,13 +140,13 @@ class _Recorded:
             if place in inside.conditions:
                 self.conditions[operand] = inside.conditions[place]
 
-    def product(self, bar: Operand, partial: Operand, condition: Operand | None) -> Operand:
-        """A share; one that is the cotangent itself is -0.0 already where it is absent."""
+    def product(self, bar: Operand, partial: Operand) -> Operand:
+        """The share of an operand."""
         if _is(partial, 1.0):
             return bar
         if _is(partial, -1.0):
-            return self.masked(self.neg(bar), condition)
-        return self.masked(partial if _is(bar, 1.0) else self.mul(bar, partial), condition)
+            return self.neg(bar)
+        return partial if _is(bar, 1.0) else self.mul(bar, partial)
 
     def masked(self, share: Operand, condition: Operand | None) -> Operand:
         """The share, or -0.0 where it is absent."""
@@ -159,11 +160,14 @@ class _Recorded:
             if condition is not None:
                 self.conditions[slot] = condition
             return
-        self.bars[slot] = self.add(bar, share)
         present = self.conditions.get(slot)
-        if condition is None:
+        if present is condition:
+            self.bars[slot] = self.add(bar, share)
+            return
+        self.bars[slot] = self.add(self.masked(bar, present), self.masked(share, condition))
+        if present is None or condition is None:
             self.conditions.pop(slot, None)
-        elif present is not None and present is not condition:
+        else:
             self.conditions[slot] = self.either(present, condition)
 
     def select(self, slot: int, bar: Operand) -> None:
@@ -175,7 +179,7 @@ class _Recorded:
             return
         for arm, taken in zip(arms, (chosen, self.negate(chosen)), strict=True):
             present = taken if outer is None else self.both(outer, taken)
-            self.accumulate(arm, self.where(present, bar, -0.0), present)
+            self.accumulate(arm, bar, present)
 
     def arrive(self, slot: int, bar: Operand) -> None:
         """An input that nothing reaches has the derivative 0.0, not -0.0."""

@@ -10,7 +10,7 @@ from heapq import nlargest
 from typing import Final
 
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, primal
+from tapegrad.primitive import primal
 from tapegrad.wires import Wires, chosen, wires
 
 __all__ = ["around", "between", "largest", "passages"]
@@ -84,14 +84,14 @@ _UNRANKED: Final = ("constant", "guard")
 
 
 def largest(
-    columns: Columns, cotangents: Sequence[Operand | None], kept: Sequence[int], count: int
+    columns: Columns, cotangents: Sequence[float | None], kept: Sequence[int], count: int
 ) -> Flags:
     """Of the entries kept the ``count`` with the largest |cotangent x value|; nan is largest."""
     rows = columns.table.codes
     unranked = chosen(columns.codes, (rows[columns.table[name]] for name in _UNRANKED))
 
     def weight(slot: int) -> float:
-        product = primal(cotangents[slot] or 0.0) * primal(columns.values[slot])
+        product = (cotangents[slot] or 0.0) * primal(columns.values[slot])
         return float("inf") if product != product else abs(product)
 
     candidates = (

@@ -81,7 +81,7 @@ def stats(tape: Tape[Any, ..., Any]) -> Stats:
         depth=depth,
         dead=_dead(columns, len(tape.inputs), tape.outputs),
         nonfinite=sum(not isfinite(primal(x)) for x in columns.values),
-        lines=len({(site.file, site.line) for site in tape.sites}),
+        lines=_lines(tape),
         labels=len(tape.labels),
         scopes=len(tape.scopes),
         size=_size(tape),
@@ -91,7 +91,8 @@ def stats(tape: Tape[Any, ..., Any]) -> Stats:
 def _depth(columns: Columns) -> tuple[int, int]:
     """How many operands are read in all, and the longest way."""
     depths, count = [0] * len(columns), 0
-    for count, (slot, operand) in enumerate(columns.reads(), 1):
+    for slot, operand in columns.reads():
+        count += 1
         if depths[slot] <= depths[operand]:
             depths[slot] = depths[operand] + 1
     return count, max(depths, default=0)
@@ -108,6 +109,13 @@ def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
         if needed[slot]:
             needed[operand] = True
     return needed.count(0)
+
+
+def _lines(tape: Tape[Any, ..., Any]) -> int:
+    """How many lines of the program put entries on the tape."""
+    homes = set(memoryview(tape.site_of).cast("i")[len(tape.inputs) :])
+    sites = (tape.sites[home] for home in homes if home >= 0)
+    return len({(site.file, site.line) for site in sites})
 
 
 def _size(tape: Tape[Any, ..., Any]) -> int:

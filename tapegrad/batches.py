@@ -1,0 +1,68 @@
+"""Batched answers: arrays of numbers, and columns that give back the user's own class row by row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast, final
+
+import attrs
+
+from tapegrad.errors import InputError
+from tapegrad.positions import here
+from tapegrad.structure import Structure, build
+
+if TYPE_CHECKING:
+    from tapegrad.arrays import FloatArray
+
+__all__ = ["BatchValueAndGrad", "Columns"]
+
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Columns(Generic[A_co]):
+    """Results of many rows by column: one array for each number of an ``A``, named in ``paths``.
+
+    >>> import numpy
+    >>> from tapegrad import Real, grad, vmap
+    >>> def f(x: tuple[Real, Real]) -> Real:
+    ...     return x[0] * x[1]
+    >>> columns = vmap(grad(f))(numpy.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+    >>> columns.paths, columns.column("0").tolist(), columns.row(2), len(columns)
+    (('0', '1'), [2.0, 4.0, 6.0], (6.0, 5.0), 3)
+    """
+
+    paths: tuple[str, ...]
+    _structure: Structure
+    _arrays: FloatArray
+
+    def column(self, path: str) -> FloatArray:
+        """The numbers of all rows under one path.
+
+        Raises:
+            InputError: when there is no such path.
+        """
+        if path not in self.paths:
+            raise InputError(
+                f"there is no column {path!r} ({here()}): choose among {', '.join(self.paths)}"
+            )
+        return cast("list[FloatArray]", self._arrays)[self.paths.index(path)]
+
+    def row(self, index: int) -> A_co:
+        """One row in the shape that the function returned."""
+        arrays = cast("list[list[float]]", self._arrays)
+        return cast(A_co, build(self._structure, [float(column[index]) for column in arrays]))
+
+    def __len__(self) -> int:
+        return self._arrays.shape[1]
+
+    def __repr__(self) -> str:
+        return f"<Columns {', '.join(self.paths)} of {len(self):,} rows>"
+
+
+class BatchValueAndGrad(NamedTuple, Generic[A]):
+    """The values of many rows, and their gradients by column."""
+
+    value: FloatArray
+    grad: Columns[A]

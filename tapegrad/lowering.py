@@ -1,0 +1,571 @@
+"""Rows spelled in core rows, for code that knows the core rows only.
+
+A function here is the ``lower`` of the row of its name: the row's value on floats, operation by
+operation, so that it has the same bits; where that would cost too much in a rare range, the row
+itself is asked there (``Usually``). One that begins with ``near_`` is within 4 units in the last
+place. The modules ``floats`` and ``special`` say why each value is computed as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import reduce
+from math import inf, nan, pi, tau
+from typing import TypeAlias
+
+from tapegrad import ops
+from tapegrad.primitive import Operand, Usually
+from tapegrad.special import INV_SQRT_2PI, NODES, SPLITTER, SQRT_HALF, STEP, WEIGHTS
+
+__all__ = [
+    "cbrt_slope", "degrees", "detached", "direction", "div2", "div_pos", "dot", "floordiv", "fsum",
+    "gauss", "hypot", "ldexp", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum",
+    "mod",
+    "near_direction", "near_dot", "near_hypot", "near_logaddexp", "near_logsumexp", "near_mean",
+    "near_pow_dx", "near_powc", "near_product", "near_sech2", "near_softmax", "norm_cdf",
+    "norm_pdf", "norm_pdf_slope", "pow_dx", "pow_dy", "powc", "prod", "product", "radians",
+    "recip_re", "relu", "rounddiv", "sech2", "sigmoid", "sign", "softmax", "softplus", "step",
+    "truncdiv", "win",
+]  # fmt: skip
+
+Spelled: TypeAlias = Operand | Usually | None
+
+# fmt: off
+add, sub, mul, div, neg, abs, pow = ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.abs, ops.pow
+lt, le, gt, ge, eq, ne = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
+and_, or_, where, isfinite = ops.and_, ops.or_, ops.where, ops.isfinite
+floor, copysign, fmod, remainder = ops.floor, ops.copysign, ops.fmod, ops.remainder
+exp, expm1, log, log1p, erf = ops.exp, ops.expm1, ops.log, ops.log1p, ops.erf
+sqrt, cbrt = ops.sqrt, ops.cbrt
+# fmt: on
+
+
+# Choices.
+
+
+def maximum(x: Operand, y: Operand) -> Operand:
+    """``floats.maximum``."""
+    return where(or_(ge(x, y), ne(x, x)), x, y)
+
+
+def minimum(x: Operand, y: Operand) -> Operand:
+    """``floats.minimum``."""
+    return where(or_(le(x, y), ne(x, x)), x, y)
+
+
+def win(x: Operand, y: Operand) -> Operand:
+    """``floats.win``."""
+    return where(gt(x, y), 1.0, where(lt(x, y), 0.0, where(eq(x, y), 0.5, nan)))
+
+
+def relu(x: Operand) -> Operand:
+    """``floats.relu``."""
+    return where(le(x, 0.0), 0.0, x)
+
+
+def step(x: Operand) -> Operand:
+    """``floats.step``."""
+    return where(gt(x, 0.0), 1.0, where(le(x, 0.0), 0.0, nan))
+
+
+def sign(x: Operand) -> Operand:
+    """``floats.sign``: where x is neither above nor below 0, x - x is 0.0 or nan."""
+    return where(gt(x, 0.0), 1.0, where(lt(x, 0.0), -1.0, sub(x, x)))
+
+
+def detached(x: Operand) -> Operand:
+    """The operand."""
+    return x
+
+
+# Quotients and remainders.
+
+
+def div_pos(x: Operand, y: Operand) -> Operand:
+    """``floats.div_pos``."""
+    return where(ge(y, 0.0), div(x, abs(y)), nan)
+
+
+def div2(a: Operand, b: Operand) -> Usually:
+    """``special.div2`` where the first quotient is 0 or in the middle of the range."""
+    quotient = div(a, b)
+    return Usually(div(quotient, b), or_(_plain(quotient), eq(quotient, 0.0)))
+
+
+def recip_re(x: Operand, y: Operand) -> Usually:
+    """``special.recip_re`` where the sum of squares is in the middle of the range."""
+    square = add(mul(x, x), mul(y, y))
+    return Usually(div(x, square), _plain_positive(square))
+
+
+def cbrt_slope(x: Operand) -> Operand:
+    """``special.cbrt_slope``."""
+    return where(eq(x, 0.0), inf, div(div(cbrt(x), x), 3.0))
+
+
+def mod(x: Operand, y: Operand) -> Operand:
+    """What Python makes of C's remainder for ``x % y``."""
+    rest = fmod(x, y)
+    moved = where(_differ_in_sign(rest, y), add(rest, y), rest)
+    return where(eq(rest, 0.0), copysign(0.0, y), moved)
+
+
+def floordiv(x: Operand, y: Operand) -> Operand:
+    """What Python makes of C's remainder for ``x // y``."""
+    rest = fmod(x, y)
+    quotient = div(sub(x, rest), y)
+    moved = and_(ne(rest, 0.0), _differ_in_sign(rest, y))
+    quotient = where(moved, sub(quotient, 1.0), quotient)
+    whole = floor(quotient)
+    whole = where(gt(sub(quotient, whole), 0.5), add(whole, 1.0), whole)
+    plain = div(x, y)
+    whole = where(eq(quotient, 0.0), copysign(0.0, plain), whole)
+    return where(eq(y, 0.0), plain, whole)
+
+
+def _differ_in_sign(x: Operand, y: Operand) -> Operand:
+    return ne(copysign(1.0, x), copysign(1.0, y))
+
+
+def truncdiv(x: Operand, y: Operand) -> Operand:
+    """``floats.truncdiv``."""
+    return _quotient(x, y, fmod(x, y))
+
+
+def rounddiv(x: Operand, y: Operand) -> Operand:
+    """``floats.rounddiv``."""
+    return _quotient(x, y, remainder(x, y))
+
+
+def _quotient(x: Operand, y: Operand, rest: Operand) -> Operand:
+    """A number below 2**52 is rounded to an integer by adding 2**52 and taking it away."""
+    scale = where(gt(abs(x), 1e300), 0.25, 1.0)
+    quotient = div(sub(mul(scale, x), mul(scale, rest)), mul(scale, y))
+    grid = copysign(2.0**52, quotient)
+    rounded = sub(add(quotient, grid), grid)
+    return where(lt(abs(quotient), 2.0**52), rounded, quotient)
+
+
+def ldexp(x: Operand, n: float) -> Operand:
+    """Products with powers of two, of which only the last one rounds."""
+    exponent = max(-2148, min(int(n), 3069))
+    while exponent > 1023:
+        x, exponent = mul(x, 2.0**1023), exponent - 1023
+    if exponent < -1074:
+        x, exponent = mul(x, 2.0 ** (exponent + 1074)), -1074
+    return mul(x, 2.0**exponent)
+
+
+def degrees(x: Operand) -> Operand:
+    """``math.degrees``."""
+    return mul(x, 180.0 / pi)
+
+
+def radians(x: Operand) -> Operand:
+    """``math.radians``."""
+    return mul(x, pi / 180.0)
+
+
+# Powers.
+
+
+def powc(x: Operand, n: float) -> Operand:
+    """The row of any exponent."""
+    return pow(x, n)
+
+
+def near_powc(x: Operand, n: float) -> Operand:
+    """Small powers as products and quotients."""
+    if n == 1.0:
+        return x
+    if n in {2.0, 3.0, 4.0}:
+        square = mul(x, x)
+        return square if n == 2.0 else mul(square, x) if n == 3.0 else mul(square, square)
+    if n in {-1.0, -2.0}:
+        reciprocal = div(1.0, x)
+        return reciprocal if n == -1.0 else div(reciprocal, x)
+    return pow(x, n)
+
+
+def pow_dx(x: Operand, n: Operand) -> Spelled:
+    """``special.pow_dx`` in the middle of the range, and for a constant n at 0, too."""
+    if isinstance(n, float) and n in {0.0, 1.0, 2.0}:
+        return mul(2.0, x) if n == 2.0 else n + 0.0
+    c, rest = _two_sum(n, -1.0)
+    power = pow(x, c)
+    slope = mul(n, power)
+    if isinstance(rest, float) and rest == 0.0:
+        return Usually(slope, or_(_plain(power), eq(x, 0.0)))
+    carry = mul(rest, log(x))
+    value = add(slope, mul(slope, carry))
+    inside = _all(gt(x, 0.0), _plain(power), lt(abs(carry), 0.5), ne(n, 0.0))
+    return Usually(value, and_(inside, isfinite(value)))
+
+
+def near_pow_dx(x: Operand, n: Operand) -> Spelled:
+    """Small powers as products and quotients."""
+    if n == 3.0:
+        return mul(mul(3.0, x), x)
+    if n == 4.0:
+        return mul(mul(mul(4.0, x), x), x)
+    if n == -1.0:
+        return div(div(-1.0, x), x)
+    return pow_dx(x, n)
+
+
+def pow_dy(x: Operand, n: Operand) -> Usually:
+    """``special.pow_dy`` in the middle of the range."""
+    power = pow(x, n)
+    return Usually(mul(power, log(x)), _all(gt(x, 0.0), _plain(power)))
+
+
+# The logistic family.
+
+
+def sigmoid(x: Operand) -> Operand:
+    """``special.sigmoid``."""
+    e = exp(neg(abs(x)))
+    return div(where(ge(x, 0.0), 1.0, e), add(1.0, e))
+
+
+def softplus(x: Operand) -> Operand:
+    """``special.softplus``."""
+    rest = log1p(exp(neg(abs(x))))
+    return where(gt(x, 0.0), add(x, rest), rest)
+
+
+def logsigmoid(x: Operand) -> Operand:
+    """``special.logsigmoid``."""
+    return neg(softplus(neg(x)))
+
+
+def sech2(x: Operand) -> Operand:
+    """``special.sech2``."""
+    e, far = _sech2_parts(x)
+    square = pow(add(1.0, e), 2.0)
+    return where(gt(abs(x), 20.0), far, div(mul(4.0, e), square))
+
+
+def near_sech2(x: Operand) -> Operand:
+    """The same with a product for the power."""
+    e, far = _sech2_parts(x)
+    half = add(1.0, e)
+    return where(gt(abs(x), 20.0), far, div(mul(4.0, e), mul(half, half)))
+
+
+def _sech2_parts(x: Operand) -> tuple[Operand, Operand]:
+    """exp(-2 * abs(x)), or its root where that would underflow, and what the root gives."""
+    size = abs(x)
+    e = exp(where(gt(size, 20.0), neg(size), mul(-2.0, size)))
+    far = mul(2.0, e)
+    return e, mul(far, far)
+
+
+def logaddexp(a: Operand, b: Operand) -> Operand:
+    """``special.logaddexp``."""
+    low, high = where(ge(a, b), b, a), where(ge(a, b), a, b)
+    return add(high, log1p(_exp_difference(low, high)))
+
+
+def near_logaddexp(a: Operand, b: Operand) -> Operand:
+    """The same without the rounding of the difference, which the row's slack covers."""
+    high = where(ge(a, b), a, b)
+    apart = where(eq(a, b), 0.0, neg(abs(sub(a, b))))
+    return add(high, log1p(exp(apart)))
+
+
+def logsumexp(*xs: Operand) -> Operand:
+    """``special.logsumexp``."""
+    if not xs:
+        return -inf
+    top, terms = _exps(xs)
+    return add(top, log1p(ops.fsum(-1.0, *terms)))
+
+
+def near_logsumexp(*xs: Operand) -> Spelled:
+    """The same without the roundings of the differences, which the row's slack covers."""
+    if not xs:
+        return -inf
+    ordered = _in_order(xs)
+    top = _largest(ordered)
+    value = add(top, log(_sum([exp(sub(x, top)) for x in ordered])))
+    return Usually(value, isfinite(value))
+
+
+def softmax(x: Operand, *others: Operand) -> Operand:
+    """``special.softmax``."""
+    top, terms = _exps([x, *others])
+    total = add(*terms) if len(terms) == 2 else ops.fsum(*terms)
+    return div(_exp_difference(x, top), total)
+
+
+def near_softmax(x: Operand, *others: Operand) -> Usually:
+    """The same with a plain sum of exponentials."""
+    ordered = _in_order([x, *others])
+    top = _largest(ordered)
+    difference, rest = _two_sum(x, neg(top))
+    own = exp(difference)
+    own = where(lt(difference, -746.0), 0.0, add(own, mul(own, rest)))
+    total = _sum([exp(sub(each, top)) for each in ordered])
+    value = div(own, total)
+    return Usually(value, eq(value, value))
+
+
+def _exps(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
+    """The largest operand, and exp(x - largest) of each."""
+    ordered = _in_order(xs)
+    top = _largest(ordered)
+    return top, [_exp_difference(x, top) for x in ordered]
+
+
+def _in_order(xs: Sequence[Operand]) -> list[Operand]:
+    """One order whichever operand comes first, so that every partial shares the same entries."""
+    return sorted(xs, key=lambda x: (0.0, x) if isinstance(x, float) else (1.0, _place(x)))
+
+
+def _place(x: object) -> int:
+    return getattr(x, "slot", 0)
+
+
+def _largest(xs: Sequence[Operand]) -> Operand:
+    return reduce(lambda top, x: where(gt(x, top), x, top), xs)
+
+
+def _exp_difference(x: Operand, top: Operand) -> Operand:
+    """exp(x - top) for x <= top, the rounding of the difference carried along."""
+    difference, rest = _two_sum(x, neg(top))
+    e = exp(difference)
+    carried = where(lt(difference, -746.0), 0.0, add(e, mul(e, rest)))
+    return where(eq(x, top), 1.0, carried)
+
+
+# The normal distribution.
+
+
+def gauss(x: Operand) -> Operand:
+    """``special.gauss``."""
+    return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 1.0, 1.0))
+
+
+def norm_pdf(x: Operand) -> Operand:
+    """``special.norm_pdf``."""
+    return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 0.5, INV_SQRT_2PI))
+
+
+def norm_pdf_slope(x: Operand) -> Usually:
+    """``special.norm_pdf_slope``, but for the tail in which the square is subnormal."""
+    size, minus = abs(x), neg(x)
+    inside = _gaussian(x, 0.5, mul(minus, INV_SQRT_2PI))
+    value = where(gt(size, 40.0), copysign(0.0, minus), inside)
+    return Usually(value, or_(lt(size, 37.5), gt(size, 40.0)))
+
+
+def _gaussian(x: Operand, factor: float, scale: Operand) -> Operand:
+    """scale * exp(-factor * x * x), the square in two pieces."""
+    square, rest = _two_product(x, x)
+    e = mul(scale, exp(mul(-factor, square)))
+    return sub(e, mul(e, mul(factor, rest)))
+
+
+def norm_cdf(x: Operand) -> Operand:
+    """``special.norm_cdf``; its tail is computed at 1 where it is not asked for."""
+    in_tail = lt(x, -0.67)
+    middle = add(0.5, mul(0.5, erf(mul(x, SQRT_HALF))))
+    return where(in_tail, _norm_tail(where(in_tail, neg(x), 1.0)), middle)
+
+
+def _norm_tail(x: Operand) -> Operand:
+    square, rest = _two_product(x, x)
+    terms = [div(weight, add(square, node)) for weight, node in zip(WEIGHTS, NODES, strict=True)]
+    mills, lost = _two_product(x, ops.fsum(*terms))
+    tail = mul(mills, exp(mul(-0.5, square)))
+    moved = add(0.5, div(1.0, add(square, 1.0)))
+    tail = add(tail, mul(tail, sub(div(lost, mills), mul(rest, moved))))
+    pole = div(1.0, expm1(mul(tau / STEP, x)))
+    tail = where(lt(x, 8.0), sub(tail, pole), tail)
+    return where(gt(x, 40.0), 0.0, tail)
+
+
+# Sums, products and lengths of any number of operands.
+
+
+def fsum(*xs: Operand) -> Usually:
+    """The sum rounded once, where it can be told which way."""
+    return Usually(*_rounded_sum(xs))
+
+
+def mean(*xs: Operand) -> Spelled:
+    """``special.mean`` of an ordinary sum."""
+    if not xs:
+        return nan
+    total, holds = _rounded_sum(xs)
+    return Usually(div(total, float(len(xs))), _all(holds, isfinite(total)))
+
+
+def near_mean(*xs: Operand) -> Spelled:
+    """The same with a plain sum."""
+    if not xs:
+        return nan
+    total = _sum(xs)
+    return Usually(div(total, float(len(xs))), isfinite(total))
+
+
+def dot(*xys: Operand) -> Spelled:
+    """``special.dot`` as it is before Python 3.12, whose own sum of products rounds otherwise."""
+    if sys.version_info >= (3, 12):
+        return None
+    total, holds = _rounded_sum(_products(xys))
+    return Usually(total, _all(holds, isfinite(total)))
+
+
+def near_dot(*xys: Operand) -> Spelled:
+    """The same with a plain sum."""
+    total = _sum(_products(xys))
+    return Usually(total, isfinite(total))
+
+
+def _products(xys: Sequence[Operand]) -> list[Operand]:
+    half = len(xys) // 2
+    return list(map(mul, xys[:half], xys[half:]))
+
+
+def prod(*xs: Operand) -> Operand:
+    """``math.prod``."""
+    return reduce(mul, xs) if xs else 1.0
+
+
+def product(*xs: Operand) -> Spelled:
+    """``special.product`` where nothing leaves the middle of the range on the way."""
+    if len(xs) < 3:
+        return prod(*xs)
+    total, error = _two_product(xs[0], xs[1])
+    inside = [_exact_factor(x) for x in (xs[0], xs[1], total)]
+    for x in xs[2:]:
+        total, rest = _two_product(total, x)
+        error = add(mul(error, x), rest)
+        inside += [_exact_factor(x), _exact_factor(total)]
+    return Usually(add(total, error), _all(*inside))
+
+
+def near_product(*xs: Operand) -> Spelled:
+    """A few plain products."""
+    if not 3 <= len(xs) <= 5:
+        return product(*xs)
+    partial, inside = xs[0], []
+    for x in xs[1:-1]:
+        partial = mul(partial, x)
+        inside.append(_plain(partial))
+    return Usually(mul(partial, xs[-1]), _all(*inside))
+
+
+def hypot(*xs: Operand) -> Spelled:
+    """A lone operand's size; Python's own function has no other spelling."""
+    return abs(*xs) if len(xs) == 1 else None
+
+
+def near_hypot(*xs: Operand) -> Spelled:
+    """The root of the sum of squares in the middle of the range."""
+    if len(xs) == 1:
+        return hypot(*xs)
+    square = _sum([mul(x, x) for x in xs])
+    return Usually(sqrt(square), _plain_positive(square))
+
+
+def direction(x: Operand, *others: Operand) -> Spelled:
+    """A lone x has its own sign."""
+    return None if others else sign(x)
+
+
+def near_direction(x: Operand, *others: Operand) -> Spelled:
+    """The quotient by ``near_hypot``."""
+    if not others:
+        return direction(x)
+    square = _sum([mul(each, each) for each in _in_order([x, *others])])
+    return Usually(div(x, sqrt(square)), _plain_positive(square))
+
+
+# Pieces.
+
+
+def _all(*conditions: Operand) -> Operand:
+    """Whether all of them hold; those that are known to are not asked."""
+    asked = [condition for condition in conditions if condition != 1.0]
+    return reduce(and_, asked) if asked else 1.0
+
+
+def _plain(x: Operand) -> Operand:
+    """Whether x is so far from overflow and underflow that one more step is safe."""
+    return _plain_positive(abs(x))
+
+
+def _plain_positive(x: Operand) -> Operand:
+    return _all(gt(x, 1e-290), lt(x, 1e290))
+
+
+def _exact_factor(x: Operand) -> Operand:
+    """Whether ``_two_product`` is exact for x."""
+    size = abs(x)
+    return _all(gt(size, 1e-140), lt(size, 1e140))
+
+
+def _two_sum(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """``special.two_sum``."""
+    s = add(a, b)
+    t = sub(s, a)
+    return s, add(sub(a, sub(s, t)), sub(b, t))
+
+
+def _two_product(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """``special.two_product``."""
+    p = mul(a, b)
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    rest = add(sub(mul(a_high, b_high), p), mul(a_high, b_low))
+    return p, add(add(rest, mul(a_low, b_high)), mul(a_low, b_low))
+
+
+def _halves(x: Operand) -> tuple[Operand, Operand]:
+    c = mul(SPLITTER, x)
+    high = sub(c, sub(c, x))
+    return high, sub(x, high)
+
+
+def _rounded_sum(xs: Sequence[Operand]) -> tuple[Operand, Operand]:
+    """The sum as ``math.fsum`` rounds it, and whether it is certain to round so.
+
+    What each addition loses is added up beside, with a bound for what that addition loses in turn:
+    where both ends of the bound give the same sum, it is the true one, rounded.
+    """
+    if len(xs) < 3:
+        nothing: Operand = 0.0
+        return reduce(add, xs, nothing), 1.0
+    total, lost = _two_sum(xs[0], xs[1])
+    scale = abs(lost)
+    for x in xs[2:]:
+        total, rest = _two_sum(total, x)
+        lost, scale = add(lost, rest), add(scale, abs(rest))
+    bound = mul(scale, (len(xs) + 4) * sys.float_info.epsilon)
+    low, high = add(total, sub(lost, bound)), add(total, add(lost, bound))
+    return low, eq(low, high)
+
+
+_BLOCK = 8
+
+
+def _sum(xs: Sequence[Operand]) -> Operand:
+    """A sum within 4 eps of its absolute terms: in pairs, and from blocks of eight compensated."""
+    if not xs:
+        return 0.0
+    blocks = [_pairwise(xs[start : start + _BLOCK]) for start in range(0, len(xs), _BLOCK)]
+    total, losses = blocks[0], list[Operand]()
+    for block in blocks[1:]:
+        total, rest = _two_sum(total, block)
+        losses.append(rest)
+    return add(total, _pairwise(losses)) if losses else total
+
+
+def _pairwise(xs: Sequence[Operand]) -> Operand:
+    if len(xs) == 1:
+        return xs[0]
+    middle = (len(xs) + 1) // 2
+    return add(_pairwise(xs[:middle]), _pairwise(xs[middle:]))
