@@ -12,6 +12,7 @@ import platform
 import subprocess
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,9 +20,9 @@ from benchmarks.eager import alternating
 from tapegrad import Real, math, record
 
 
-def walk(x: float, steps: int) -> Real:
+def walk(x: Real, steps: int) -> Real:
     """Four lines, again and again: rows with one operand, two and a static one, and a guard."""
-    y: Real = x
+    y = x
     for _ in range(steps):
         y = math.sin(y) * 0.9 + x
         if y > 1.0:
@@ -33,7 +34,7 @@ def by_line() -> None:
     for steps in (10_000, 100_000):
         tape = record(walk)(0.7, steps)
         sweep, drawn, table = alternating(
-            tape.cotangents, lambda: tape.to_dot(by="line"), lambda: str(tape), rounds=9
+            tape.cotangents, partial(tape.to_dot, by="line"), partial(str, tape), rounds=9
         )
         memory = [peak(run) / len(tape) for run in (tape.cotangents, tape.to_dot)]
         print(f"{len(tape):,} entries, one reverse sweep {sweep * 1e9 / len(tape):.0f} ns an entry")

@@ -16,13 +16,21 @@ class FloatArray(Protocol):
     """An array of float64, as numpy makes it."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """How many numbers there are along each axis."""
+
     @property
-    def ndim(self) -> int: ...
+    def ndim(self) -> int:
+        """How many axes there are."""
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many numbers there are."""
+
     @property
-    def dtype(self) -> object: ...
+    def dtype(self) -> object:
+        """The type of the numbers, float64."""
+
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[float]: ...
     @overload
@@ -39,14 +47,29 @@ class FloatArray(Protocol):
     def __rtruediv__(self, other: float, /) -> FloatArray: ...
     def __neg__(self) -> FloatArray: ...
     def __abs__(self) -> FloatArray: ...
-    def mean(self) -> float: ...
-    def sum(self) -> float: ...
-    def std(self) -> float: ...
-    def min(self) -> float: ...
-    def max(self) -> float: ...
-    def tolist(self) -> list[float]: ...
-    def tobytes(self) -> bytes: ...
-    def copy(self) -> FloatArray: ...
+    def mean(self) -> float:
+        """The arithmetic mean."""
+
+    def sum(self) -> float:
+        """The sum."""
+
+    def std(self) -> float:
+        """The standard deviation."""
+
+    def min(self) -> float:
+        """The smallest number."""
+
+    def max(self) -> float:
+        """The largest number."""
+
+    def tolist(self) -> list[float]:
+        """The numbers as a list of Python floats."""
+
+    def tobytes(self) -> bytes:
+        """The numbers as bytes, one after the other."""
+
+    def copy(self) -> FloatArray:
+        """The same numbers in an array of their own."""
 
     if TYPE_CHECKING:
         # What makes it an ``ArrayLike`` to numpy's types; not looked for in isinstance.

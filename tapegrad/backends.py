@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
-from typing import Literal, TypeAlias, cast, final, get_args
+from typing import Literal, TypeAlias, final, get_args
 
 import attrs
 

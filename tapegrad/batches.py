@@ -1,4 +1,4 @@
-"""Batched answers: arrays of numbers, and columns that give back the user's own class row by row."""
+"""Batched answers: arrays of numbers, and columns that give the user's own class back by row."""
 
 from __future__ import annotations
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, TypeAlias, TypeVar, cast, final
+from typing import (
+    TYPE_CHECKING,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+)
 
 from tapegrad.backends import Backend, Choice, chosen, require
 from tapegrad.calls import gathered
@@ -24,13 +35,14 @@ from tapegrad.structure import (
     Structure,
     build,
     flatten,
-    in_order,
     misfit,
     named,
     paths,
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from tapegrad.arrays import FloatArray
 
 __all__ = ["Compiled", "Flat", "jit"]
@@ -186,6 +198,7 @@ class Flat:
         self.outputs = tuple(path or "value" for path in paths(tape.result))
         self._run = recording.run_flat
         self._size = 8 * len(self.inputs)
+        self._numpy = cast(_Numpy, import_module("numpy"))
 
     def __call__(self, inputs: FloatArray) -> FloatArray:
         """The outputs at these inputs.
@@ -193,15 +206,19 @@ class Flat:
         Raises:
             InputError: when ``inputs`` is not a float64 array with a number for each input.
         """
-        import numpy as np
-
-        given = inputs.tobytes() if inputs.dtype == np.float64 else b""
+        given = inputs.tobytes() if str(inputs.dtype) == "float64" else b""
         if len(given) != self._size:
             raise InputError(
                 f"an array of shape {inputs.shape} and type {inputs.dtype} was given ({here()}) "
                 f"for {len(self.inputs)} inputs: pass one float64 array of that length"
             )
-        return cast("FloatArray", np.frombuffer(self._run(given)))
+        return self._numpy.frombuffer(self._run(given))
+
+
+class _Numpy(Protocol):
+    """What is used of numpy, whose types a user's checker is not made to read."""
+
+    def frombuffer(self, buffer: Buffer, /) -> FloatArray: ...
 
 
 @final
@@ -212,7 +229,8 @@ class _Recording:
         self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Shape
     ) -> None:
         self.f, self.choice, self.max_paths, self.shape = f, choice, max_paths, shape
-        self.unpack = unpacker(shape[0].children, dict(zip(shape[1].keys, shape[1].children)))
+        names = map(str, shape[1].keys)
+        self.unpack = unpacker(shape[0].children, dict(zip(names, shape[1].children, strict=True)))
         self.paths = Paths()
         self.latest: Running | None = None
         self._running: dict[Path, Running] = {}
@@ -236,7 +254,7 @@ class _Recording:
             found = running.kernel(floats)
         return running.pack(found)
 
-    def run_flat(self, inputs: bytes) -> bytes | memoryview:
+    def run_flat(self, inputs: bytes) -> Buffer:
         """The outputs as doubles that stand side by side, given the inputs in the same way."""
         found = cast(Running, self.latest).flat(inputs)
         if not isinstance(found, int):
@@ -270,7 +288,8 @@ class _Recording:
 def _taken_apart(f: Callable[..., object], call: Call) -> tuple[Shape, list[object]]:
     """The structures of a call's arguments, by position and by name, and their numbers."""
     args, kwargs = call
-    first, leaves = (), []
+    first: tuple[Structure, ...] = ()
+    leaves: list[object] = []
     if args:
         structure, found = flatten(args[0], Role.PARAMETERS, lambda keys: named(f, (), keys))
         first, leaves = (structure,), [*found]
@@ -305,8 +324,8 @@ def _left_behind(name: str) -> Callable[..., object]:
 
     def absent(*args: object, **kwargs: object) -> object:
         raise GuardError(
-            f"{name} was compiled elsewhere and travelled without its function, and these arguments "
-            f"({here()}) lead to a path that was not recorded: call it there, and send it again"
+            f"{name} was compiled elsewhere and came without its function, and these arguments "
+            f"({here()}) lead to a path that was not recorded: call it there and send it again"
         )
 
     absent.__name__ = absent.__qualname__ = name

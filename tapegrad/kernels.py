@@ -1,85 +1,67 @@
-"""The code of one path for one call at a time: made when it pays, and made better when that does."""
+"""The code of one path for one call at a time, made when the path is taken a second time."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final
 
 from tapegrad.backends import Choice
 from tapegrad.packing import packer
 from tapegrad.paths import Path
 from tapegrad.reports import PathReport
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 __all__ = ["Kernel", "Running"]
 
 Kernel: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
 """A program that runs: the outputs, or the index of the guard that came out differently."""
 
-_QUICK_LEVEL, _BEST_LEVEL = 0, 2
-_DEARER = 2.0
-"""The best code takes about so many times as long to make as the quick one."""
+Flat: TypeAlias = Callable[[bytes], "Buffer | int"]
+"""The same between doubles that stand side by side."""
 
 
 @final
 class Running:
-    """A path and its code.
-
-    The code is made at the second call. Where it comes from LLVM, it is first what LLVM makes
-    quickly; when the calls have taken as long as making it well would, it is made well.
-    """
+    """A path, its code, and what puts its results together."""
 
     def __init__(self, path: Path, choice: Choice) -> None:
         self.path, self.choice = path, choice
         self.pack = packer(path.tape.result)
         self.kernel: Kernel = self._first
-        self.flat: Callable[[bytes], bytes | memoryview | int] = self._flat
-        self.level: int | None = None
-        self.compiling = self._spent = self._price = 0.0
+        self.flat: Flat = self._first_flat
+        self.compiling = 0.0
 
     def _first(self, floats: Sequence[float]) -> Sequence[float] | int:
-        """Make the code, and run it."""
-        self._make(_QUICK_LEVEL)
+        self._make()
         return self.kernel(floats)
 
-    def _make(self, level: int) -> None:
+    def _first_flat(self, inputs: bytes) -> Buffer | int:
+        self._make()
+        return self.flat(inputs)
+
+    def _make(self) -> None:
+        """Make the code; two threads may both do so, and one of the two is kept."""
         started = perf_counter()
-        if self.choice.name == "python":
-            from tapegrad.interpret.python import compiled
+        if self.choice.name == "llvm":
+            from tapegrad.native import Call
 
-            self.kernel = compiled(self.path.program)
-        else:
-            self._make_native(level)
-        self.compiling += perf_counter() - started
-
-    def _make_native(self, level: int) -> None:
-        from tapegrad.native import Call
-
-        code = Call(self.path.program, level)
-        self.level, self._price = level, _DEARER * code.seconds
-        self._code: Kernel = code
-        if level == _BEST_LEVEL:
+            code = Call(self.path.program)
             self.kernel, self.flat = code, code.flat
         else:
-            self.kernel = self._watched
+            from tapegrad.interpret.python import compiled
 
-    def _watched(self, floats: Sequence[float]) -> Sequence[float] | int:
-        """Run quickly made code, and see whether better code would have paid."""
-        started = perf_counter()
-        found = self._code(floats)
-        self._spent += perf_counter() - started
-        if self._spent > self._price:
-            self._make(_BEST_LEVEL)
-        return found
+            self.kernel, self.flat = compiled(self.path.program), self._flat_by_list
+        self.compiling = perf_counter() - started
 
-    def _flat(self, inputs: bytes) -> bytes | int:
+    def _flat_by_list(self, inputs: bytes) -> bytes | int:
         found = self.kernel(memoryview(inputs).cast("d").tolist())
         return found if isinstance(found, int) else array("d", found).tobytes()
 
     def report(self) -> PathReport:
         """What this path is, and what it took."""
-        runs_on = "recorded only" if self.kernel == self._first else self.choice.name
-        if self.level is not None:
-            runs_on += f" at level {self.level}"
+        runs_on = self.choice.name if self.compiling else "recorded only"
         return self.path.report(runs_on=runs_on, compiling=self.compiling)

@@ -9,7 +9,6 @@ import ctypes
 import struct
 from collections.abc import MutableSequence, Sequence
 from functools import cache
-from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
 import llvmlite.binding as llvm
@@ -62,8 +61,6 @@ def _libm(name: str) -> int:
 _VECTORS: Final = (("+avx512f", "_ZGVeN8", 8), ("+avx2", "_ZGVdN4", 4), ("+sse4.2", "_ZGVbN2", 2))
 """Instructions, and the prefix and the lanes of the functions of glibc's libmvec for them."""
 
-_INACCURATE: Final = frozenset[str]()
-
 
 @cache
 def vector_maths() -> VectorMaths:
@@ -72,9 +69,7 @@ def vector_maths() -> VectorMaths:
     for feature, prefix, width in _VECTORS:
         if library is not None and feature in features().split(","):
             found = [
-                row
-                for row, name in LIBRARY.items()
-                if row not in _INACCURATE and _mangled(library, prefix, name) is not None
+                row for row, name in LIBRARY.items() if _mangled(library, prefix, name) is not None
             ]
             return VectorMaths(prefix, width, frozenset(found))
     return VectorMaths("", 1, frozenset())
@@ -92,12 +87,17 @@ def _external(symbol: str) -> int:
     return _address(_library("libmvec.so.1"), symbol) or 0
 
 
-def _target(level: int) -> llvm.TargetMachine:
+_LEVEL: Final = 0
+"""How hard LLVM tries: in functions of a few hundred entries its quickest code runs as fast as its
+best, scalar or vector, and takes a third of the time to make."""
+
+
+def _target() -> llvm.TargetMachine:
     """The host as LLVM compiles for it; an engine takes it over, so each has its own."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features(), opt=level, jit=True
+        cpu=llvm.get_host_cpu_name(), features=features(), opt=_LEVEL, jit=True
     )
 
 
@@ -105,15 +105,13 @@ def _target(level: int) -> llvm.TargetMachine:
 class _Code:
     """A module as machine code, and what must live as long as it does."""
 
-    def __init__(self, text: str, addresses: dict[str, int], level: int) -> None:
-        started = perf_counter()
-        target = _target(level)
+    def __init__(self, text: str, addresses: dict[str, int]) -> None:
+        target = _target()
         parsed = llvm.parse_assembly(text)
         self.engine = llvm.create_mcjit_compiler(parsed, target)
         for name, address in addresses.items():
             self.engine.add_global_mapping(parsed.get_function(name), address)
         self.engine.finalize_object()
-        self.seconds = perf_counter() - started
 
     def address(self, name: str) -> int:
         return int(self.engine.get_function_address(name))
@@ -121,7 +119,7 @@ class _Code:
 
 @cache
 def _gather() -> _Code:
-    return _Code(_gather_source(), {}, 2)
+    return _Code(_gather_source(), {})
 
 
 _Ask = ctypes.CFUNCTYPE(
@@ -163,13 +161,13 @@ class _Asking:
             raise error
 
 
-def _loaded(made: Module, asking: _Asking, level: int) -> _Code:
+def _loaded(made: Module, asking: _Asking) -> _Code:
     addresses = {name: _external(name) for name in made.symbols if name not in _OURS}
     if "tapegrad_ask" in made.symbols:
         addresses["tapegrad_ask"] = asking.address
     if "tapegrad_gather" in made.symbols:
         addresses["tapegrad_gather"] = _gather().address("gather")
-    return _Code(made.text, addresses, level)
+    return _Code(made.text, addresses)
 
 
 _OURS: Final = {"tapegrad_ask", "tapegrad_gather"}
@@ -179,12 +177,10 @@ _OURS: Final = {"tapegrad_ask", "tapegrad_gather"}
 class Call:
     """A program as scalar code: the inputs in, the outputs out, the bits of the eager call."""
 
-    def __init__(self, program: Program, level: int) -> None:
+    def __init__(self, program: Program) -> None:
         made = module(program)
-        self.level = level
         self._asking = _Asking(made.calls, 1)
-        self._code = _loaded(made, self._asking, level)
-        self.seconds = self._code.seconds
+        self._code = _loaded(made, self._asking)
         arguments = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
         self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(self._code.address("run"))
         self._pack = struct.Struct(f"{program.inputs}d").pack
@@ -212,19 +208,14 @@ class Call:
 class Rows:
     """A program as vector code over the rows of columns."""
 
-    def __init__(
-        self, program: Program, shared: int, *, sums: bool, fast: bool = False, level: int = 2
-    ) -> None:
+    def __init__(self, program: Program, shared: int, *, sums: bool, fast: bool = False) -> None:
         mode = "sums" if sums else "rows"
         made = module(program, mode, shared=shared, maths=vector_maths(), fast=fast)
-        self.level, self.outputs, self.mapped = level, len(program.outputs), program.inputs - shared
+        self._mapped = program.inputs - shared
         self._asking = _Asking(made.calls, LANES)
-        self._code = _loaded(made, self._asking, level)
-        self.seconds = self._code.seconds
+        self._code = _loaded(made, self._asking)
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        arguments = [
-            integer, pointer, pointer, integer, pointer, pointer, pointer, pointer, integer, pointer,
-        ]  # fmt: skip
+        arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
         self._run = ctypes.CFUNCTYPE(None, *arguments)(self._code.address("run"))
         self._spills = made.spills
 
@@ -246,7 +237,7 @@ class Rows:
         described = _described(leaves)
         index = None if isinstance(rows, range) else rows.ctypes.data
         start = rows.start if isinstance(rows, range) else 0
-        buffer = np.empty((self._spills + self.mapped + 2) * LANES)
+        buffer = np.empty((self._spills + self._mapped + 2) * LANES)
         place = -(-buffer.ctypes.data // 64) * 64
         self._run(
             count, described.ctypes.data, index, start, shared.ctypes.data, place,

@@ -28,6 +28,7 @@ def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> 
         work.take(structure, f"args[{index}]")
     for index, (name, structure) in enumerate(named.items()):
         work.take(structure, f"kwargs[{work.value(name, f'k{index}')}]")
+    fits = "set(map(type, floats)) == FLOATS" if work.parts else "True"
     lines = [
         "def unpack(args, kwargs):",
         "  try:",
@@ -35,7 +36,7 @@ def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> 
         *(f"    {line}" for line in work.lines),
         f"    floats = ({''.join(f'{part}, ' for part in work.parts)})",
         "  except (KeyError, AttributeError, TypeError): return None",
-        f"  return floats if {'set(map(type, floats)) == FLOATS' if work.parts else 'True'} else None",
+        f"  return floats if {fits} else None",
     ]
     return cast(Unpacker, _executed("\n".join(lines), work.values)["unpack"])
 

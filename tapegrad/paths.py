@@ -43,9 +43,7 @@ class Path:
         """The outcomes up to a guard that comes out differently here."""
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
 
-    def report(
-        self, *, runs_on: str, compiling: float, rows: int = 0
-    ) -> PathReport:
+    def report(self, *, runs_on: str, compiling: float, rows: int = 0) -> PathReport:
         """What this path is; the rest says what runs it, and what it took."""
         columns, program = self.tape.columns, self.program
         code = columns.table.codes[columns.table["constant"]]
@@ -65,9 +63,7 @@ class Path:
         )
 
 
-def record_path(
-    f: Callable[..., object], x: object, data: Data, *, near: bool = False
-) -> Path:
+def record_path(f: Callable[..., object], x: object, data: Data, *, near: bool = False) -> Path:
     """The path that ``f`` takes on these arguments."""
     started = perf_counter()
     tape = freeze(f, trace(f, x, data, positions=True))

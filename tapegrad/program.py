@@ -111,7 +111,7 @@ def _part(
     new = {slot: place for place, slot in enumerate([*inputs, *entries])}
     inside = set(entries)
     return Program(
-        rows=[*program.rows[:1] * len(inputs), *(program.rows[slot] for slot in entries)],
+        rows=[*[program.rows[0]] * len(inputs), *(program.rows[slot] for slot in entries)],
         operands=[
             *[()] * len(inputs),
             *(tuple([new[operand] for operand in program.operands[slot]]) for slot in entries),
@@ -124,9 +124,7 @@ def _part(
             for guard, slot in zip(program.guards, program.expected, strict=True)
             if slot in new
         ),
-        rarely={
-            new[slot]: new[holds] for slot, holds in program.rarely.items() if slot in inside
-        },
+        rarely={new[slot]: new[holds] for slot, holds in program.rarely.items() if slot in inside},
         inputs=len(inputs),
         outputs=tuple(new[output] for output in outputs),
     )
@@ -155,8 +153,8 @@ class _Place(Traced):
         self.work = work
         self.slot = slot
 
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
-        return self.work.apply(row, operands)
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
+        return cast(Traced, self.work.apply(row, operands))
 
 
 @final
@@ -220,7 +218,7 @@ class _Lowering:
         """The operand that an operation gives back unchanged."""
         for side, operand in enumerate(operands):
             number = NEUTRAL.get((row.name, side))
-            if number is not None and isinstance(operand, float) and _bits(operand) == _bits(number):
+            if number == operand and _bits(number) == _bits(cast(float, operand)):
                 return operands[1 - side]
         if row.name == "neg" and self.rows[self.place(operands[0])].name == "neg":
             return _Place(self, self.operands[self.place(operands[0])][0])
@@ -310,8 +308,6 @@ def _same(value: V) -> V:
     return value
 
 
-def _moved(
-    column: Mapping[int, V], new: Mapping[int, int], move: Callable[[V], V]
-) -> dict[int, V]:
+def _moved(column: Mapping[int, V], new: Mapping[int, int], move: Callable[[V], V]) -> dict[int, V]:
     """What is kept of a column, under the new slots."""
     return {new[slot]: move(value) for slot, value in column.items() if slot in new}

@@ -36,13 +36,9 @@ class PathReport:
 
     def __str__(self) -> str:
         rows = f", {self.rows:,} rows" if self.rows else ""
-        return "\n".join(
-            [
-                f"{self.entries:,} entries on {self.runs_on}{rows}; recorded in "
-                f"{self.recording:.3f} s, compiled in {self.compiling:.3f} s",
-                *self._details(),
-            ]
-        )
+        took = f"recorded in {self.recording:.3f} s, compiled in {self.compiling:.3f} s"
+        title = f"{self.entries:,} entries on {self.runs_on}{rows}; {took}"
+        return "\n".join([title, *self._details()])
 
     def _details(self) -> Iterator[str]:
         if self.guards:

@@ -95,13 +95,23 @@ def expression(row: Primitive, operands: Sequence[str]) -> str:
     >>> expression(ops.sub, ["2", "-3"])
     '2 - (-3)'
     """
-    sign = row.name.rstrip("_") if row.helper else row.symbol or row.name
-    if sign.isidentifier() and not keyword.iskeyword(sign):
+    sign = _sign(row)
+    if _is_function(sign):
         return f"{sign}({', '.join(operands)})"
     terms = [f"({operand})" if operand.startswith("-") else operand for operand in operands]
     if len(terms) == 1:
         return f"{sign} {terms[0]}" if sign.isidentifier() else f"{sign}{terms[0]}"
     return f" {sign} ".join(terms)
+
+
+def _sign(row: Primitive) -> str:
+    """What a row is written as; a helper may share its symbol with the row it helps."""
+    return row.name.rstrip("_") if row.helper else row.symbol or row.name
+
+
+def _is_function(sign: str) -> bool:
+    """Whether it stands before its operands; a user's row may be called ``module.sin``."""
+    return any(map(str.isalnum, sign)) and not keyword.iskeyword(sign)
 
 
 def rule(row: Primitive, index: int, result: str, operands: Sequence[str | Operand]) -> str:
@@ -132,7 +142,7 @@ class _Formula(Traced):
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Formula:
         if row.helper and re.search(r"\bx\b", row.doc):
             return _Formula(_filled(row.doc, operands), is_atom=False)
-        is_call = row.helper or (row.symbol or row.name).isidentifier()
+        is_call = _is_function(_sign(row))
         texts = [*map(_spelled if is_call else _enclosed, operands)]
         return _Formula(expression(row, texts), is_call)
 

@@ -314,27 +314,3 @@ class TestTapes:
         assert refusal(errors.TapeError, lambda: broken(left=bytes(left))) == (
             "entry 1 reads slot -1, which is not one below it"
         )
-
-
-class TestPictures:
-    def test_without_dot_the_error_says_what_mends_it(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Where there is no dot program, one command installs it, and the text needs none."""
-        monkeypatch.setenv("PATH", str(tmp_path))
-        path = tmp_path / "tape.svg"
-        for platform, command in (("linux", "apt-get"), ("darwin", "brew"), ("win32", "winget")):
-            monkeypatch.setattr("sys.platform", platform)
-            assert refusal(errors.DrawingError, lambda: broken().draw(path)) == (
-                f"{path} needs the dot program, which is not installed: run "
-                f"`{command} install graphviz`, or write tape.to_dot() to a file"
-            )
-        assert not path.exists()
-
-    @pytest.mark.parametrize("name", ["tape.xyz", "tape", "tape.", ".svg"])
-    def test_an_unknown_ending_is_refused(self, tmp_path: Path, name: str) -> None:
-        """The ending decides the format, and an unknown one names those that work."""
-        path = tmp_path / name
-        assert refusal(errors.DrawingError, lambda: broken().draw(path)) == (
-            f"{path} has an ending that dot does not know: use .svg, .png, .pdf or .dot"
-        )

@@ -217,6 +217,18 @@ class TestLectures:
             "The tape has 2 outputs, and the reverse sweep starts from one"
         )
 
+    def test_a_rule_that_shares_its_name_is_called_by_its_module(self) -> None:
+        """A user's `sin` is told from the library's, and is a function all the same."""
+
+        @tg.primitive(partials=lambda y, x: math.cos(x), at=[0.5])
+        def sin(x: float) -> float:
+            return math.sin(x)
+
+        tape = tg.record(sin)(2.0)
+        text = lecture(tape, tape.cotangents()).items[1].text
+        assert text.endswith(".sin(%0)")
+        assert text.startswith(__name__)
+
     def test_very_many_operands_are_left_out(self) -> None:
         """A formula of hundreds of operands shows the first and the last."""
         tape = tg.record(math.fsum)([float(n) for n in range(100)])

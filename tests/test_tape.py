@@ -19,7 +19,6 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tapegrad.interpret import dot as picture
 from tests.places import place
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="no dot program here")
@@ -231,7 +230,7 @@ class TestNothingRecurses:
     def test_a_deep_tape_can_be_drawn(self, count: int) -> None:
         """DOT text has one box an entry and one oval an operation, however many there are."""
         tape = tg.record(accumulate)(0.5, count)
-        text = tape.to_dot()
+        text = tape.to_dot(by="node")
         assert len(re.findall(r"^\tn\d+ \[", text, re.MULTILINE)) == len(tape)
 
     def test_wide_tapes_are_read_in_linear_time(self) -> None:
@@ -239,7 +238,7 @@ class TestNothingRecurses:
         width = 10_000
         tape = tg.record(lambda xs: [x * 2.0 for x in xs])([0.5] * width)
         assert len(list(tape)) == len(tape) == 3 * width
-        assert tape.to_dot().count("peripheries=2") == width
+        assert tape.to_dot(by="node").count("peripheries=2") == width
         assert len(tape.value) == len(tape.replay([0.25] * width).value) == width
 
     def test_nested_scopes_are_read_iteratively(self) -> None:
@@ -452,18 +451,6 @@ class TestPictures:
         looks = [look(name) for name in ("n0", "n3", "n3op", "n4", "n6", "n10")]
         assert len(set(looks)) == len(looks)
 
-    def test_dot_text_needs_no_program(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Where there is no dot, the text still comes, and drawing says what mends it."""
-        monkeypatch.setenv("PATH", str(tmp_path))
-        tape = taken()
-        assert tape.to_dot().startswith("digraph")
-        assert tape.draw(tmp_path / "tape.dot").read_text(encoding="utf-8") == tape.to_dot()
-        assert tape.to_graphviz().source == tape.to_dot()
-        with pytest.raises(errors.DrawingError, match="install graphviz"):
-            tape.draw(tmp_path / "tape.svg")
-
     @needs_dot
     @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
     def test_drawing_writes_the_format_of_the_ending(self, ending: str, tmp_path: Path) -> None:
@@ -479,12 +466,6 @@ class TestPictures:
         svg = taken().draw(tmp_path / "tape.svg").read_text(encoding="utf-8")
         assert "<title>n3</title>" in svg
         assert place(model, "scaled") in svg.replace("&#45;", "-")
-
-    def test_the_module_draws_any_tape_it_is_given(self) -> None:
-        """The reading is given the cotangents as a column, and shows none where there is none."""
-        tape = taken()
-        assert "grad" not in picture.dot(tape, [None] * len(tape))
-        assert "grad" in picture.dot(tape, tape.cotangents())
 
 
 def test_a_table_shows_every_column() -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import isfinite, nan
+from pathlib import Path
 from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
@@ -204,7 +205,13 @@ def _page(file: str, found: Sequence[Line]) -> str:
         f"{'  '.join(map(str.rjust, row, widths))}  {source}".rstrip()
         for row, source in zip(zip(*columns, strict=True), sources, strict=True)
     )
-    return "\n".join((visible(file), *lines))
+    return "\n".join((visible(_nearby(file)), *lines))
+
+
+def _nearby(file: str) -> str:
+    """A file as it is called from the current folder, if it is in there."""
+    path, folder = Path(file), Path.cwd()
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
 
 
 def _row(line: Line | None, at: int) -> tuple[str, ...]:

@@ -162,9 +162,8 @@ class _Writer:
         """Where values that outlive their function stand in the buffer, and how long it is."""
         home = {slot: index for index, chunk in enumerate(self.chunks) for slot in chunk}
         last: dict[int, int] = {}
-        for slot, chunk in home.items():
-            for operand in self.program.operands[slot]:
-                last[operand] = chunk
+        for slot, index in home.items():
+            last |= dict.fromkeys(self.program.operands[slot], index)
         last |= dict.fromkeys(self.late, len(self.chunks) - 1)
         places: dict[int, int] = {}
         free: list[int] = []
@@ -485,10 +484,10 @@ class _Function:
         mask = self.new(f"zext {self.mode.truth} {wanted} to {bytes_}")
         self.line(f"store {bytes_} {mask}, ptr %wanted, align 1")
         callee = self.writer.declare("tapegrad_ask", "void @tapegrad_ask(i64, ptr, ptr, ptr)")
-        number = len(self.writer.calls)
+        asked = len(self.writer.calls)
         static = self.program.statics
         self.writer.calls.append(Asked(row, len(numbers), static.get(slot)))
-        self.line(f"call void {callee}(i64 {number}, ptr %given, ptr %answer, ptr %wanted)")
+        self.line(f"call void {callee}(i64 {asked}, ptr %given, ptr %answer, ptr %wanted)")
         return self.new(f"load {kind}, ptr %answer, align 8")
 
     def hand_over(self, slot: int) -> None:
@@ -550,7 +549,7 @@ def _run_rows(writer: _Writer) -> str:
     )
     lanes = ", ".join(f"i64 {lane}" for lane in range(LANES))
     return f"""\
-define void @run(i64 %count, ptr %L, ptr %I, i64 %start, ptr %U, ptr %S, ptr %X, ptr %O, i64 %stride, ptr %F) nounwind {{
+define void @run({_ROWS}) nounwind {{
 entry:
   %empty = icmp sle i64 %count, 0
   br i1 %empty, label %done, label %loop
@@ -578,3 +577,6 @@ done:
 
 
 _GATHER = "ptr, ptr, i64, i64, i64, ptr"
+_ROWS = (
+    "i64 %count, ptr %L, ptr %I, i64 %start, ptr %U, ptr %S, ptr %X, ptr %O, i64 %stride, ptr %F"
+)

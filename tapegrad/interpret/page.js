@@ -16,7 +16,6 @@ const lines = all("#code li:not(.file)");
 const svg = document.querySelector("#canvas svg");
 
 let at = 0; // the scene shown
-let chosen = null; // the item that was clicked on; null for the scene's own
 let timer = null; // runs while playing
 
 function element(tag, text = "", look = "") {
@@ -68,6 +67,7 @@ function showItem(index, arrived, bar) {
   const cell = row.querySelector(".bar");
   cell.textContent = bar?.short ?? "";
   cell.title = bar?.exact ?? "";
+  for (const arrow of arrows.get(index)) arrow.classList.toggle("ahead", !arrived);
   for (const box of drawn.get(index).filter(box => /^n/.test(box.dataset.box))) {
     box.classList.toggle("ahead", !arrived);
     for (const text of box.querySelectorAll(".bar")) text.textContent = bar ? `grad ${bar.short}` : "";
@@ -93,10 +93,8 @@ function reveal(index) {
 
 function show(step) {
   at = Math.max(0, Math.min(step, scenes.length - 1));
-  chosen = null;
   const { phase, item, text, arrivals } = scenes[at];
   const { arrived, bars } = happened();
-  document.body.dataset.phase = phase;
   items.forEach((_, index) => showItem(index, arrived.has(index), bars.get(index)));
   mark("now", item === null ? [] : [item]);
   byId("slider").value = at;
@@ -174,7 +172,6 @@ function inspect(index, isChosen = false) {
   byId("entry").classList.toggle("empty", index === null);
   mark("chosen", isChosen ? [index] : []);
   if (index === null) return;
-  chosen = isChosen ? index : null;
   byId("card").replaceChildren(facts(index));
   links("operands", items[index].operands);
   links("users", items[index].users);

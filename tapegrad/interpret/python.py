@@ -7,12 +7,12 @@ row's own function is called. The source holds no text of the tape: names are ``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import indent
 from typing import Final, TypeAlias, cast
 
 from tapegrad.program import Program
-from tapegrad.straight import Part, needs, numbers, parts
+from tapegrad.straight import Part, numbers, parts
 
 __all__ = ["Run", "compiled", "source"]
 
@@ -140,18 +140,11 @@ class _Writer:
         )
 
     def function(self, name: str, parameters: str, part: Part, end: str) -> str:
-        lines = [*self.arrivals(part), *map(self.line, part.slots)]
+        lines = [f"v{slot} = x[{slot}]" for slot in part.inputs]
+        lines += [f"v{slot} = b[{place}]" for slot, place in part.reads.items()]
+        lines += map(self.line, part.slots)
         lines += [f"b[{place}] = v{slot}" for slot, place in part.writes.items()]
         return f"def {name}({parameters}):\n{indent(chr(10).join([*lines, end]), '    ')}\n"
-
-    def arrivals(self, part: Part) -> Iterator[str]:
-        """The inputs that a function reads, and what others left for it."""
-        program = self.program
-        read = {slot for entry in part.slots for slot in needs(program, entry)}
-        if part is self.parts[-1]:
-            read.update(program.outputs)
-        yield from (f"v{slot} = x[{slot}]" for slot in sorted(read) if slot < program.inputs)
-        yield from (f"v{slot} = b[{place}]" for slot, place in part.reads.items())
 
     def handed_over(self) -> str:
         return f"return [{', '.join(map(self.operand, self.program.outputs))}]"

@@ -95,23 +95,10 @@ def _patterns(highest: int, *columns: Iterable[int]) -> Iterable[tuple[Sequence[
     return [(tuple(word.to_bytes(4, byteorder)), number) for word, number in counts.items()]
 
 
-_TRUTHS: Final = frozenset(
-    (
-        "constant",
-        "guard",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "eq",
-        "ne",
-        "and_",
-        "or_",
-        "not_",
-        "isnan",
-        "isinf",
-    )
-)
+_TRUTHS: Final = frozenset((
+    "constant", "guard", "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan",
+    "isinf",
+))  # fmt: skip
 """Rows whose values are no part of a range: plain numbers of the program, and truth values."""
 
 
@@ -131,9 +118,8 @@ def _collect(
         add_value[group](value)
         if bar is not None:
             add_cotangent[group](bar)
-    guards = chosen(columns.codes, (code for code, name in met.items() if name == "guard"))
-    for group, value in compress(zip(of, values, strict=True), guards):
-        tally[group].guards[value != 0.0] += 1
+    for slot in found(columns.codes, [code for code, name in met.items() if name == "guard"]):
+        tally[of[slot]].guards[values[slot] != 0.0] += 1
     for slot, label in tape.labels:
         tally[of[slot]].labels[label] = None
     for slot in tape.outputs:
