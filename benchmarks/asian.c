@@ -1,6 +1,6 @@
 /* The Asian option of asian.py with its reverse pass written by hand.
  *
- * Eight paths at a time: every inner loop runs over the lanes of one block, which gcc turns into
+ * Sixteen paths at a time: every inner loop runs over the lanes of one block, which gcc turns into
  * vector instructions, calls of exp included where -ffast-math lets it use the vector library.
  */
 
@@ -80,7 +80,7 @@ static void reverse(const Block *b, const double *m, const double total[LANES],
     }
 }
 
-/* The sums, over the paths, of the value and the seven slopes; paths are a multiple of eight. */
+/* The sums, over the paths, of the value and the seven slopes; paths are a multiple of sixteen. */
 void value_and_grad(const double *market, const double *normals, size_t paths, double *sums)
 {
     double lanes[OUTPUTS][LANES] = {{0.0}};

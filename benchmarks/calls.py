@@ -18,17 +18,7 @@ import numpy as np
 
 import tapegrad as tg
 from benchmarks.peers import buffered, jax
-from benchmarks.timing import (
-    Options,
-    Peer,
-    Run,
-    agree,
-    in_turns,
-    machine,
-    options,
-    prepare,
-    table,
-)
+from benchmarks.timing import Peer, Run, compare, machine, options
 from benchmarks.transforms import rosenbrock
 from tapegrad import Real
 
@@ -248,18 +238,12 @@ def of_arrays(problem: Problem) -> list[Peer]:
     ]
 
 
-def compare(problem: Problem, kind: str, peers: Sequence[Peer], choice: Options) -> None:
-    runs = prepare(peers, choice)
-    agree(runs)
-    table(f"{problem.name}, {kind}", in_turns(runs, choice), "tapegrad")
-
-
 def main() -> None:
     choice = options(__doc__)
     print(machine("casadi", "numba", "jax", "numpy"))
     for problem in (ROSENBROCK, LORENZ):
-        compare(problem, "a list in, a list out", of_lists(problem), choice)
-        compare(problem, "an array in, an array out", of_arrays(problem), choice)
+        compare(f"{problem.name}, lists", of_lists(problem), choice, "tapegrad")
+        compare(f"{problem.name}, arrays", of_arrays(problem), choice, "tapegrad")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ is what the first call takes longer than the next ones; recording the program is
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from statistics import median
-from time import perf_counter
 from typing import Generic, NamedTuple
 
 import numpy as np
 
 import tapegrad as tg
-from benchmarks.timing import Options, Run, in_turns, machine, options, spelled
+from benchmarks.timing import Options, Peer, Run, asked, in_turns, machine, options, spelled
 from tapegrad import Real
 
 SIZES = (1_000, 10_000, 100_000)
@@ -64,30 +64,21 @@ def many_rows(steps: int) -> Run:
     return run
 
 
-def first_call(make: Callable[[int], Run], steps: int) -> float:
-    run = make(steps)
-    start = perf_counter()
-    run()
-    return perf_counter() - start
-
-
-def compiling(make: Callable[[int], Run], steps: int, rounds: int) -> float:
-    return median(first_call(make, steps) for _ in range(rounds))
-
-
 def growth(kind: str, make: Callable[[int], Run], rows: int, choice: Options) -> None:
-    rounds = 1 if choice.quick else 3
-    runs = {str(size): make(size // PER_STEP) for size in (0, *SIZES)}
-    times = in_turns(runs, choice)
-    empty = compiling(make, 0, rounds)
-    firsts, laters = [], []
-    for size in SIZES:
-        later = times[str(size)] - times["0"]
-        laters.append(later / size / rows)
-        firsts.append((compiling(make, size // PER_STEP, rounds) - empty - later) / size)
+    sizes = (0, *SIZES)
+    peers = [Peer(str(size), "tapegrad", partial(make, size // PER_STEP)) for size in sizes]
+    times = in_turns({peer.name: asked(peer) for peer in peers}, choice)
+    later = {size: times[str(size)] - times["0"] for size in SIZES}
+    first = {int(peer.name): compiling(peer, 1 if choice.quick else 3) for peer in peers}
     print(f"\n{kind:42}{''.join(f'{size:>14,}' for size in SIZES)}     most / least")
-    print(line("compiling, per operation", firsts))
-    print(line("running, per operation" + (" and row" if rows > 1 else ""), laters))
+    compile_times = [(first[size] - first[0] - later[size]) / size for size in SIZES]
+    print(line("compiling, per operation", compile_times))
+    title = "running, per operation" + (" and row" if rows > 1 else "")
+    print(line(title, [later[size] / size / rows for size in SIZES]))
+
+
+def compiling(peer: Peer, rounds: int) -> float:
+    return median(asked(peer).first for _ in range(rounds))
 
 
 def line(title: str, times: list[float]) -> str:

@@ -2,8 +2,7 @@
 
     python -m pip install -e '.[bench]' && python -m benchmarks.network [--quick]
 
-The network has two hidden layers of sixteen tanh neurons and tells two moons apart. jax on the
-scalar program is asked for its first answer only: what it takes to compile is its figure.
+The network has two hidden layers of sixteen tanh neurons and tells two moons apart.
 """
 
 from __future__ import annotations
@@ -17,19 +16,7 @@ import numpy as np
 import tapegrad as tg
 from benchmarks.eager import flat
 from benchmarks.peers import jax
-from benchmarks.timing import (
-    Options,
-    Peer,
-    Run,
-    agree,
-    first_answers,
-    in_turns,
-    machine,
-    options,
-    prepare,
-    report_first,
-    table,
-)
+from benchmarks.timing import Peer, Run, compare, first_answers, machine, options, report_first
 from examples.moons import Network, moons, network, neuron
 from tapegrad import Real, math
 
@@ -135,25 +122,18 @@ PEERS = [
     Peer("fast", "tapegrad", partial(ours, fast=True)),
     Peer("jax, matrices", "jax", jax_matrices),
     Peer("torch, matrices", "torch", torch_matrices),
+    Peer("jax, this program", "jax", jax_scalar),
 ]
-SCALAR = Peer("jax, this program", "jax", jax_scalar, slow=True)
-
-
-def compare(choice: Options) -> None:
-    runs = prepare(PEERS, choice)
-    agree(runs)
-    table(f"{ROWS:,} rows, value and 337 slopes", in_turns(runs, choice), "tapegrad", "fast")
 
 
 def main() -> None:
     choice = options(__doc__)
-    peers = [*PEERS, SCALAR]
     if choice.first:
-        report_first(peers, choice.first)
+        report_first(PEERS, choice.first)
         return
     print(machine("jax", "torch", "numpy"))
-    compare(choice)
-    first_answers("benchmarks.network", peers, limit=60.0 if choice.quick else 1200.0)
+    compare(f"{ROWS:,} rows, value and 337 slopes", PEERS, choice, "tapegrad", "fast")
+    first_answers("benchmarks.network", PEERS, limit=600.0)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from typing import TypeAlias
 import attrs
 
 __all__ = [
-    "CORES", "Answer", "Options", "Peer", "Run", "agree", "first_answers", "in_turns", "machine",
-    "options", "prepare", "report_first", "spelled", "table",
+    "CORES", "Answer", "Options", "Peer", "Ready", "Run", "asked", "compare", "first_answers",
+    "in_turns", "machine", "options", "refuse_to_differ", "report_first", "spelled",
 ]  # fmt: skip
 
 Answer: TypeAlias = Iterable[float]
@@ -47,6 +47,15 @@ class Peer:
     def installed(self) -> bool:
         """Whether its library can be imported."""
         return find_spec(self.library) is not None
+
+
+@attrs.frozen
+class Ready:
+    """A run that was asked once: what it answered, and how long making and asking it took."""
+
+    run: Run
+    first: float
+    answer: list[float] = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -93,35 +102,47 @@ def processor() -> str:
     return next(names, platform.machine())
 
 
-def prepare(peers: Iterable[Peer], choice: Options) -> dict[str, Run]:
-    """The runs of the peers that are installed; of the others a sentence is printed."""
-    runs = {}
+def ready(peers: Iterable[Peer], choice: Options, tolerance: float = 1e-9) -> dict[str, Ready]:
+    """The runs of the peers that are installed, each made and asked once.
+
+    Refuses to go on where an answer is not that of the first peer.
+    """
+    made: dict[str, Ready] = {}
     for peer in peers:
         if not peer.installed:
             print(f"{peer.name}: left out, {peer.library} is not installed")
         elif not (peer.slow and choice.quick):
-            runs[peer.name] = peer.make()
-    return runs
-
-
-def agree(runs: Mapping[str, Run], tolerance: float = 1e-9) -> None:
-    """Ask all runs once, and refuse to go on where one differs from the first."""
-    (reference, want), *rest = ((name, list(run())) for name, run in runs.items())
+            made[peer.name] = asked(peer)
+    (reference, want), *rest = made.items()
     for name, got in rest:
-        for index, (ours, theirs) in enumerate(zip(want, got, strict=True)):
-            if not math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=tolerance):
-                raise SystemExit(f"{reference} gives {ours!r} at {index}, {name} {theirs!r}")
+        refuse_to_differ(reference, want.answer, name, got.answer, tolerance)
+    return made
 
 
-def in_turns(runs: Mapping[str, Run], choice: Options) -> dict[str, float]:
+def asked(peer: Peer) -> Ready:
+    start = perf_counter()
+    run = peer.make()
+    answer = list(run())
+    return Ready(run, perf_counter() - start, answer)
+
+
+def refuse_to_differ(
+    reference: str, want: Answer, name: str, got: Answer, tolerance: float
+) -> None:
+    for index, (ours, theirs) in enumerate(zip(want, got, strict=True)):
+        if not math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=tolerance):
+            raise SystemExit(f"{reference} gives {ours!r} at {index}, {name} {theirs!r}")
+
+
+def in_turns(sides: Mapping[str, Ready], choice: Options) -> dict[str, float]:
     """The median seconds of each run, the runs taking turns."""
-    counts = {name: settled(run, choice.seconds) for name, run in runs.items()}
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    counts = {name: settled(side.run, choice.seconds) for name, side in sides.items()}
+    times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(choice.rounds):
-        for name, run in runs.items():
+        for name, side in sides.items():
             # Once for the caches, and for threads of the run before that may still spin.
-            run()
-            times[name].append(per_call(run, counts[name]))
+            side.run()
+            times[name].append(per_call(side.run, counts[name]))
     return {name: median(seconds) for name, seconds in times.items()}
 
 
@@ -149,31 +170,34 @@ def spelled(seconds: float) -> str:
     return f"{seconds / 1e-9:7.2f} ns"
 
 
-def table(title: str, times: Mapping[str, float], *beside: str) -> None:
-    """Print the times, and their ratios to the times of those beside."""
-    named = [name for name in beside if name in times]
-    print(f"\n{title}")
-    width = max(map(len, times)) + 2
-    print(" " * (width + 10) + "".join(f"  / {name}" for name in named))
+def compare(
+    title: str, peers: Iterable[Peer], choice: Options, *beside: str, tolerance: float = 1e-9
+) -> None:
+    """Print what each peer's first answer takes and the next ones, and ratios to those beside."""
+    sides = ready(peers, choice, tolerance)
+    times = in_turns(sides, choice)
+    width = max(map(len, sides)) + 2
+    heads = "".join(f"  / {name}" for name in beside)
+    print(f"\n{title}\n{'first':>{width + 9}}{'next':>11}{heads}")
     for name, seconds in times.items():
-        ratios = (f"{seconds / times[one]:{len(one) + 4}.2f}" for one in named)
-        print(f"  {name:{width - 2}}{spelled(seconds)}{''.join(ratios)}")
+        ratios = (f"{seconds / times[one]:{len(one) + 4}.2f}" for one in beside)
+        first = spelled(sides[name].first)
+        print(f"  {name:{width}}{first} {spelled(seconds)}{''.join(ratios)}")
 
 
 def report_first(peers: Iterable[Peer], name: str) -> None:
     """In a fresh process: print the seconds of the import, and of all else up to the answer."""
     (peer,) = (peer for peer in peers if peer.name == name)
-    start = perf_counter()
+    known, start = peer.library in sys.modules, perf_counter()
     importlib.import_module(peer.library)
     imported = perf_counter()
     peer.make()()
-    print(imported - start, perf_counter() - imported)
+    print(0.0 if known else imported - start, perf_counter() - imported)
 
 
-def first_answers(module: str, peers: Iterable[Peer], limit: float) -> dict[str, float]:
+def first_answers(module: str, peers: Iterable[Peer], limit: float) -> None:
     """Print how long each peer takes to its first answer in a fresh process, imports apart."""
-    print("\nfirst answer, in a fresh process        after the import   the import")
-    taken = {}
+    print(f"\nfirst answers, in fresh processes\n{'apart from':>52}   the import")
     for peer in peers:
         command = [sys.executable, "-m", module, "--first", peer.name]
         try:
@@ -182,6 +206,5 @@ def first_answers(module: str, peers: Iterable[Peer], limit: float) -> dict[str,
             print(f"  {peer.name:40} none in {limit:.0f} s")
             continue
         loading, answering = map(float, run.stdout.split()[-2:])
-        taken[peer.name] = answering
-        print(f"  {peer.name:40}{spelled(answering)}     {spelled(loading)}")
-    return taken
+        imported = f"   {spelled(loading)}" if loading else ""
+        print(f"  {peer.name:40}{spelled(answering)}{imported}")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tapegrad.implicit import root
     from tapegrad.mapping import Batched, vmap
     from tapegrad.nodes import Apply, Constant, Guard, Input, Node
+    from tapegrad.objectives import Objective, Residuals, objective, residuals
     from tapegrad.series import taylor
     from tapegrad.sparse import sparse_hessian, sparse_jacobian
 else:
@@ -40,10 +41,11 @@ else:
         "Apply": "nodes", "BatchValueAndGrad": "batches", "Batched": "mapping",
         "Columns": "batches", "Compiled": "compiling", "Constant": "nodes",
         "Coordinates": "coordinates", "FloatArray": "arrays", "GradientCheck": "findings",
-        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Sparsity": "coordinates",
-        "check_grad": "checking", "checkpoint": "checkpointing", "jit": "compiling",
-        "root": "implicit", "sparse_hessian": "sparse", "sparse_jacobian": "sparse",
-        "taylor": "series", "vmap": "mapping",
+        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "objectives",
+        "Residuals": "objectives", "Sparsity": "coordinates", "check_grad": "checking",
+        "checkpoint": "checkpointing", "jit": "compiling", "objective": "objectives",
+        "residuals": "objectives", "root": "implicit", "sparse_hessian": "sparse",
+        "sparse_jacobian": "sparse", "taylor": "series", "vmap": "mapping",
     }  # fmt: skip
 
     def __getattr__(name):
@@ -57,10 +59,12 @@ else:
 
 __all__ = [
     "Apply", "BatchValueAndGrad", "Batched", "Columns", "Compiled", "Condition", "Constant",
-    "Coordinates", "FloatArray", "GradientCheck", "Guard", "Input", "Node", "Real", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
-    "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jit", "jvp", "label", "linearize",
-    "math", "partials", "primitive", "record", "root", "scope", "sparse_hessian",
-    "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad", "vjp", "vmap", "where",
+    "Coordinates", "FloatArray", "GradientCheck", "Guard", "Input", "Node", "Objective", "Real",
+    "Residuals", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
+    "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jit", "jvp", "label",
+    "linearize", "math", "objective", "partials", "primitive", "record", "residuals", "root",
+    "scope", "sparse_hessian", "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad",
+    "vjp", "vmap", "where",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

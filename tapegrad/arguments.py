@@ -99,19 +99,22 @@ def function(target: str) -> Callable[..., object]:
         raise InputError(f"{target} names no function: write file.py:function")
     if not Path(file).is_file():
         raise InputError(f"there is no file {file}: name a file of Python")
-    found: object = _module(Path(file))
+    module = _module(Path(file))
+    found: object = module
     for part in name.split("."):
         if not hasattr(found, part):
-            known = {key: 1 for key, value in vars(found).items() if _is_function(key, value)}
-            raise InputError(f"{file} has no function {name}: {nearest(part, known)}")
+            own = {key: x for key, x in vars(found).items() if _is_own(key, x, module)}
+            raise InputError(f"{file} has no function {name}: {nearest(part, own)}")
         found = getattr(found, part)
     if not callable(found):
         raise InputError(f"{name} in {file} is a {type(found).__name__}: name a function")
     return found
 
 
-def _is_function(name: str, value: object) -> bool:
-    return inspect.isfunction(value) and not name.startswith("_")
+def _is_own(name: str, value: object, module: ModuleType) -> bool:
+    """Whether a name stands for a function of this very file."""
+    own = getattr(value, "__module__", None) == module.__name__
+    return own and callable(value) and not isinstance(value, type) and not name.startswith("_")
 
 
 def _module(path: Path) -> ModuleType:

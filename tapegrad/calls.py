@@ -54,7 +54,7 @@ def like(
             _refuse_keywords(transform, kwargs)
         return inner(args[0], gathered(args[1:], kwargs))
 
-    functools.update_wrapper(transformed, f)
+    functools.update_wrapper(transformed, f, updated=())
     transformed.__name__ = f"{transform}({getattr(f, '__name__', 'f')})"
     return transformed
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from threading import Lock
 from typing import (
@@ -31,12 +32,14 @@ from tapegrad.primitive import Traced
 from tapegrad.reports import Report, ShapeReport, varying
 from tapegrad.structure import (
     Branch,
+    Leaf,
     Role,
     Structure,
     build,
     flatten,
     misfit,
     named,
+    opened,
     paths,
 )
 
@@ -106,7 +109,7 @@ class Compiled(Generic[P, R_co]):
         self._max_paths = max_paths
         self._recordings: list[_Recording] = []
         self._lock = Lock()
-        functools.update_wrapper(self, f)
+        functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """What the function returns."""
@@ -256,13 +259,14 @@ class _Recording:
 
     def run_flat(self, inputs: bytes) -> Buffer:
         """The outputs as doubles that stand side by side, given the inputs in the same way."""
-        found = cast(Running, self.latest).flat(inputs)
+        running = cast(Running, self.latest)
+        found = running.flat(inputs)
         if not isinstance(found, int):
             return found
         floats = memoryview(inputs).cast("d").tolist()
         parts = build(Branch(tuple, (0, 1), self.shape), floats)
-        self.run(floats, cast(Call, parts))
-        return self.run_flat(inputs)
+        result = self.run(floats, cast(Call, parts))
+        return array("d", _numbers(running.path.tape.result, result)).tobytes()
 
     def record(self, call: Call) -> object:
         """The result of a call that is recorded; beyond ``max_paths`` it is only made."""
@@ -283,6 +287,16 @@ class _Recording:
     def report(self) -> ShapeReport:
         """What was recorded and compiled for calls of this structure."""
         return ShapeReport(tuple(self.runner(path).report() for path in self.paths))
+
+
+def _numbers(structure: Structure, value: object) -> Iterator[float]:
+    """The numbers of a value that has this structure."""
+    if isinstance(structure, Leaf):
+        yield cast(float, value)
+    elif isinstance(structure, Branch):
+        _, parts = cast("tuple[object, tuple[object, ...]]", opened(value))
+        for part, child in zip(structure.children, parts, strict=True):
+            yield from _numbers(part, child)
 
 
 def _taken_apart(f: Callable[..., object], call: Call) -> tuple[Shape, list[object]]:

@@ -279,4 +279,5 @@ def draw(
     from tapegrad.interpret.html import page
 
     drawn = _unless_it_fails(lambda: svg(made.dot()))
-    return save(file, page(tape, drawn, cotangents).encode())
+    shown = cotangents if view.get("gradient", True) else (None,) * len(tape)
+    return save(file, page(tape, drawn, shown).encode())

@@ -9,7 +9,7 @@ place. The modules ``floats`` and ``special`` say why each value is computed as 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from math import inf, nan, pi, tau
 from typing import TypeAlias
@@ -23,6 +23,7 @@ __all__ = [
     "gauss", "hypot", "ldexp", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum",
     "mod",
     "near_direction", "near_dot", "near_hypot", "near_logaddexp", "near_logsumexp", "near_mean",
+    "near_norm_cdf",
     "near_pow_dx", "near_powc", "near_product", "near_sech2", "near_softmax", "norm_cdf",
     "norm_pdf", "norm_pdf_slope", "pow_dx", "pow_dy", "powc", "prod", "product", "radians",
     "recip_re", "relu", "rounddiv", "sech2", "sigmoid", "sign", "softmax", "softplus", "step",
@@ -368,17 +369,32 @@ def _gaussian(x: Operand, factor: float, scale: Operand) -> Operand:
     return sub(e, mul(e, mul(factor, rest)))
 
 
-def norm_cdf(x: Operand) -> Operand:
+def norm_cdf(x: Operand) -> Usually:
     """``special.norm_cdf``; its tail is computed at 1 where it is not asked for."""
+    return _norm_cdf(x, lambda terms: _rounded_sum(terms, few=0))
+
+
+def near_norm_cdf(x: Operand) -> Usually:
+    """The same with a plain sum in the tail, from the smallest term to the largest."""
+    return _norm_cdf(x, lambda terms: (reduce(add, reversed(terms)), 1.0))
+
+
+def _norm_cdf(
+    x: Operand, summed: Callable[[Sequence[Operand]], tuple[Operand, Operand]]
+) -> Usually:
     in_tail = lt(x, -0.67)
     middle = add(0.5, mul(0.5, erf(mul(x, SQRT_HALF))))
-    return where(in_tail, _norm_tail(where(in_tail, neg(x), 1.0)), middle)
-
-
-def _norm_tail(x: Operand) -> Operand:
-    square, rest = _two_product(x, x)
+    size = where(in_tail, neg(x), 1.0)
+    square, rest = _two_product(size, size)
     terms = [div(weight, add(square, node)) for weight, node in zip(WEIGHTS, NODES, strict=True)]
-    mills, lost = _two_product(x, ops.fsum(*terms))
+    total, holds = summed(terms)
+    tail = _norm_tail(size, square, rest, total)
+    return Usually(where(in_tail, tail, middle), holds)
+
+
+def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Operand:
+    """The rest of ``special.norm_cdf`` below -0.67, x being its size."""
+    mills, lost = _two_product(x, total)
     tail = mul(mills, exp(mul(-0.5, square)))
     moved = add(0.5, div(1.0, add(square, 1.0)))
     tail = add(tail, mul(tail, sub(div(lost, mills), mul(rest, moved))))
@@ -530,23 +546,44 @@ def _halves(x: Operand) -> tuple[Operand, Operand]:
     return high, sub(x, high)
 
 
-def _rounded_sum(xs: Sequence[Operand]) -> tuple[Operand, Operand]:
+_FEW = 64
+
+
+def _rounded_sum(xs: Sequence[Operand], few: int = _FEW) -> tuple[Operand, Operand]:
     """The sum as ``math.fsum`` rounds it, and whether it is certain to round so.
 
-    What each addition loses is added up beside, with a bound for what that addition loses in turn:
-    where both ends of the bound give the same sum, it is the true one, rounded.
+    What each addition loses is added up beside it, with a bound for what these additions lose in
+    turn: where both ends of the bound give the same sum, it is the true one, rounded. The sum of
+    a few numbers often is a tie (of three one time in three), which only a bound of 0 decides: so
+    what they lose is added in the same way.
     """
     if len(xs) < 3:
         nothing: Operand = 0.0
         return reduce(add, xs, nothing), 1.0
-    total, lost = _two_sum(xs[0], xs[1])
-    scale = abs(lost)
-    for x in xs[2:]:
-        total, rest = _two_sum(total, x)
-        lost, scale = add(lost, rest), add(scale, abs(rest))
-    bound = mul(scale, (len(xs) + 4) * sys.float_info.epsilon)
+    total, losses = _chain(xs)
+    if len(xs) > few:
+        lost = reduce(add, losses)
+        bound = mul(_absolute_sum(losses), (len(xs) + 4) * sys.float_info.epsilon)
+    else:
+        lost, rests = _chain(losses)
+        unknown = mul(2.0, _absolute_sum(rests))
+        wide = add(unknown, mul(abs(lost), 2.0 * sys.float_info.epsilon))
+        bound = where(eq(unknown, 0.0), 0.0, wide)
     low, high = add(total, sub(lost, bound)), add(total, add(lost, bound))
     return low, eq(low, high)
+
+
+def _chain(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
+    """The sum from left to right, and what each addition loses."""
+    total, losses = xs[0], list[Operand]()
+    for x in xs[1:]:
+        total, rest = _two_sum(total, x)
+        losses.append(rest)
+    return total, losses
+
+
+def _absolute_sum(xs: Sequence[Operand]) -> Operand:
+    return reduce(add, map(abs, xs))
 
 
 _BLOCK = 8
@@ -557,10 +594,7 @@ def _sum(xs: Sequence[Operand]) -> Operand:
     if not xs:
         return 0.0
     blocks = [_pairwise(xs[start : start + _BLOCK]) for start in range(0, len(xs), _BLOCK)]
-    total, losses = blocks[0], list[Operand]()
-    for block in blocks[1:]:
-        total, rest = _two_sum(total, block)
-        losses.append(rest)
+    total, losses = _chain(blocks)
     return add(total, _pairwise(losses)) if losses else total
 
 

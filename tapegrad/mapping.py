@@ -143,7 +143,7 @@ class Batched(Generic[B_co]):
         self._choice = chosen(options.backend, rows=True)
         self._recordings: list[_Recording] = []
         self._lock = Lock()
-        functools.update_wrapper(self, f)
+        functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: object, **kwargs: object) -> B_co:
         """The answers of all rows."""

@@ -185,7 +185,7 @@ radians: Row     = row("radians",     f.radians,    (pi / 180.0,),              
 # Special functions.
 erf: Row         = core("erf",         f.erf,        (lambda y, x: mul(TWO_OVER_SQRT_PI, gauss(x)),),         REAL,  "erf",   "The error function.")
 erfc: Row        = core("erfc",        f.erfc,       (lambda y, x: mul(-TWO_OVER_SQRT_PI, gauss(x)),),        REAL,  "erfc",  "1 - erf(x)")
-norm_cdf: Row    = row("norm_cdf",    s.norm_cdf,   (lambda y, x: norm_pdf(x),),                             REAL,  "norm_cdf", "The standard normal distribution.", lower=spelled("norm_cdf"))
+norm_cdf: Row    = row("norm_cdf",    s.norm_cdf,   (lambda y, x: norm_pdf(x),),                             REAL,  "norm_cdf", "The standard normal distribution.", lower=spelled("norm_cdf"), near=spelled("near_norm_cdf"))
 norm_pdf: Row    = row("norm_pdf",    s.norm_pdf,   (lambda y, x: norm_pdf_slope(x),),                       REAL,  "norm_pdf", "The standard normal density.", lower=spelled("norm_pdf"))
 gamma: Row       = row("gamma",       f.gamma,      (lambda y, x: gamma_slope(x),),                          REAL,  "gamma", "The gamma function.", slack=GAMMA)
 lgamma: Row      = row("lgamma",      f.lgamma,     (lambda y, x: digamma(x),),                              REAL,  "lgamma", "log(abs(gamma(x)))", slack=LGAMMA)

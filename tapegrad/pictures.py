@@ -156,7 +156,7 @@ class Picture:
 _DEEPEST: Final = 12
 """Frames inside one another beyond this many are drawn as one: Graphviz descends recursively."""
 
-_GREY: Final = "#767676"
+_GREY: Final = "#808080"
 _GRAPH: Final = (
     f'ordering=in bgcolor=transparent fontname=Helvetica fontsize=11 fontcolor="{_GREY}" '
     "labelloc=b labeljust=l"
@@ -168,7 +168,7 @@ _DEFAULTS: Final = (
 _FRAME: Final = f'style="dashed,rounded" color="{_GREY}" labelloc=t labeljust=l'
 _LOOKS: Final[dict[Kind, str]] = {
     "input": 'shape=box style="rounded,filled" fillcolor="#cfe8f7" color="#0072b2"',
-    "constant": 'shape=box style=filled fillcolor="#ececec" color="#ececec" fontsize=9 height=0.2',
+    "constant": 'shape=plaintext style=filled fillcolor="#ececec" fontsize=9 height=0.2',
     "value": f'shape=box style=filled fillcolor=white color="{_GREY}"',
     "guard": 'shape=diamond style=filled fillcolor="#fbe3b0" color="#e69f00"',
     "operation": f'shape=oval style=filled fillcolor=white color="{_GREY}"',

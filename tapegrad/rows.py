@@ -1,15 +1,20 @@
-"""The mapped arguments of a batch: arrays with the rows first, in the user's containers."""
+"""The mapped arguments of a batch, read piece by piece: arrays, iterators of blocks, Dask arrays.
+
+The rows come first. Only what is asked for is read and turned into float64, so that a file or a
+stream of any length goes through in constant memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast, final
 
 import attrs
 import numpy as np
 
 from tapegrad.errors import InputError
 from tapegrad.positions import here
+from tapegrad.stored import stored
 from tapegrad.structure import Branch, Keys, Leaf, Static, Structure, build, describe, opened
 
 if TYPE_CHECKING:
@@ -17,61 +22,105 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Mapped", "mapped"]
+__all__ = ["Array", "Mapped", "Naming", "is_dask", "mapped", "plain"]
+
+Naming: TypeAlias = Callable[[Keys], str]
+"""Gives the path of what stands under some keys of an argument."""
+
+
+class Array(Protocol):
+    """Numbers with the rows first: numpy's array, or one like it that is read when it is asked."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    def __getitem__(self, rows: slice, /) -> Any: ...
 
 
 @final
 @attrs.frozen(eq=False)
 class Mapped:
-    """An argument whose arrays have the rows first, and one row of it."""
+    """An argument whose arrays have the rows first.
+
+    ``rows`` is None where only reading tells. ``read`` gives some rows of all arrays, or as many as
+    there are; what it gives has one axis or two. ``tails`` are the shapes of a row.
+    """
 
     structure: Structure
     keys: tuple[Keys, ...]
-    arrays: tuple[Floats, ...]
+    tails: tuple[tuple[int, ...], ...]
+    rows: int | None
+    read: Callable[[int, int], Sequence[Array]]
+
+    def row(self, numbers: Sequence[Floats]) -> object:
+        """The argument as the function gets it for one row; a row of an array is a tuple."""
+        parts = zip(numbers, self.tails, strict=True)
+        return build(self.structure, [_tuples(part.reshape(tail).tolist()) for part, tail in parts])
 
     @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return len(self.arrays[0])
-
-    def row(self, index: int) -> object:
-        """The argument as the function gets it for one row; a row of an array is a tuple."""
-        return build(self.structure, (_tuples(array[index].tolist()) for array in self.arrays))
-
-    def flat(self) -> tuple[Floats, ...]:
-        """The arrays with one or two axes."""
-        return tuple(
-            array if array.ndim == 1 else array.reshape(len(array), -1) for array in self.arrays
-        )
+    def width(self) -> int:
+        """How many numbers there are in a row."""
+        return sum(int(np.prod(tail)) for tail in self.tails)
 
 
-def mapped(value: object, name: Callable[[Keys], str]) -> Mapped:
-    """The arrays of a mapped argument; ``name`` gives the path of one.
+def mapped(value: object, name: Naming) -> Mapped:
+    """A mapped argument; ``name`` gives the path of one of its arrays.
 
     Raises:
         InputError: where it holds a number that is the same for all rows, a ragged list, or an
             array of another kind of number.
     """
-    arrays: dict[Keys, Floats] = {}
-    structure = _split(value, (), name, arrays)
-    return Mapped(structure, tuple(arrays), tuple(arrays.values()))
+    if isinstance(value, Iterator):
+        return _Stream(value, name).mapped()
+    structure, arrays = _taken_apart(value, name)
+    counts = {name(keys): array.shape[0] for keys, array in arrays.items()}
+    rows = common(counts)
+
+    def read(start: int, stop: int) -> Sequence[Array]:
+        return [_flat(array[start:stop]) for array in arrays.values()]
+
+    tails = tuple(array.shape[1:] for array in arrays.values())
+    return Mapped(structure, tuple(arrays), tails, rows, read)
 
 
-def _split(
-    value: object,
-    keys: Keys,
-    name: Callable[[Keys], str],
-    arrays: dict[Keys, Floats],
-) -> Structure:
-    if isinstance(value, list | tuple) and type(value) in {list, tuple} and _is_numbers(value):
-        value = _stacked(value, name(keys))
+def common(counts: dict[str, int]) -> int:
+    """The number of rows that all of these have.
+
+    Raises:
+        InputError: where they differ, or there are none.
+    """
+    if not counts:
+        raise InputError(f"the mapped arguments hold no array ({here()}): pass one with the rows")
+    (first, rows), *others = counts.items()
+    for other, count in others:
+        if count != rows:
+            raise InputError(
+                f"{first} has {rows:,} rows and {other} has {count:,} ({here()}): pass arrays of "
+                "equal length"
+            )
+    if not rows:
+        raise InputError(f"{first} has no rows ({here()}): pass one at least")
+    return rows
+
+
+def _taken_apart(value: object, name: Naming) -> tuple[Structure, dict[Keys, Array]]:
+    arrays: dict[Keys, Array] = {}
+    return _split(value, (), name, arrays), arrays
+
+
+def _split(value: object, keys: Keys, name: Naming, arrays: dict[Keys, Array]) -> Structure:
+    if type(value) in {list, tuple} and _is_numbers(cast("Sequence[object]", value)):
+        value = _stacked(cast("Sequence[object]", value), name(keys))
     if hasattr(value, "__array__"):
-        arrays[keys] = _floats(value, name(keys))
+        arrays[keys] = _checked(value, name(keys))
         return Leaf()
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | complex):
         raise InputError(
-            f"{name(keys)} is {describe(value)} in a mapped argument ({here()}): pass an array with "
-            "a number for each row, or map None for the argument"
+            f"{name(keys)} is {describe(value)} in a mapped argument ({here()}): pass an array "
+            "with a number for each row, or map None for the argument"
         )
     parts = opened(value)
     if parts is None:
@@ -85,38 +134,132 @@ def _split(
 def _is_numbers(value: Sequence[object]) -> bool:
     """Whether a list holds numbers, or lists of them, and so stands for an array."""
     first = value[0] if value else 0.0
-    if isinstance(first, list | tuple) and type(first) in {list, tuple}:
-        return _is_numbers(first)
+    if type(first) in {list, tuple}:
+        return _is_numbers(cast("Sequence[object]", first))
     return isinstance(first, int | float)
 
 
-def _stacked(value: Sequence[object], name: str) -> Floats:
+def _stacked(value: Sequence[object], name: str) -> object:
     try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        return np.array(value)
+    except ValueError:
         raise InputError(
-            f"{name} is a list whose rows have different lengths, or not only numbers ({here()}): "
-            "pass an array of float64"
+            f"{name} is a list whose rows have different lengths ({here()}): pass an array, or "
+            "rows of one length"
         ) from None
 
 
-def _floats(value: object, name: str) -> Floats:
-    """An array of float64, its rows one after the other; ints and shorter floats are promoted."""
-    array = np.asanyarray(value)
+def _checked(value: object, name: str) -> Array:
+    """An array of real numbers, as it is."""
+    array = cast(Array, value if is_dask(value) else _in_place(np.asanyarray(value)))
     if array.dtype.kind not in "fiu" or array.ndim == 0 or array.dtype.itemsize > _LONGEST:
-        what = f"an array of {array.dtype}" if array.ndim else "a single number"
+        what = f"an array of {array.dtype}" if array.ndim else f"a single {array.dtype}"
         raise InputError(
-            f"{name} is {what} ({here()}): pass an array of float64 with a row for each answer"
+            f"{name} is {what} ({here()}): pass an array of float64 with the rows first"
         )
-    if array.dtype == np.float64 and array.ndim == 1 and array.strides[0] % 8 == 0:
-        return array
-    return np.ascontiguousarray(array, dtype=np.float64)
+    if array.shape[0] != array.shape[0]:
+        raise InputError(
+            f"{name} has chunks of unknown length ({here()}): call its compute_chunk_sizes() first"
+        )
+    return array
 
 
-_LONGEST = 8
+def _in_place(array: NDArray[Any]) -> object:
+    """The array, or the place of one that is a file."""
+    return stored(array) or array
+
+
+_LONGEST: Final = 8
 """Bytes of a number; a longer one would lose digits."""
+
+
+def is_dask(value: object) -> bool:
+    """Whether it is a Dask array, whose numbers are not here yet."""
+    return hasattr(value, "dask") and hasattr(value, "chunks")
+
+
+def _flat(array: Any) -> Array:
+    """The same rows with one axis or two."""
+    return cast(Array, array if array.ndim < 3 else array.reshape(array.shape[0], -1))
+
+
+def plain(array: Array) -> Floats:
+    """The numbers as compiled code reads them: float64, those of a row side by side."""
+    found = np.asarray(array)
+    side_by_side = found.ndim == 1 or found.strides[1] == 8 or found.shape[1] == 1
+    if found.dtype == np.float64 and side_by_side and found.strides[0] % 8 == 0:
+        return found if found.flags.aligned else found.copy()
+    return np.ascontiguousarray(found, dtype=np.float64)
 
 
 def _tuples(value: object) -> object:
     """Nested lists as nested tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+@final
+class _Stream:
+    """Blocks of any number of rows that come one after the other, regrouped as they are asked."""
+
+    def __init__(self, blocks: Iterator[object], name: Naming) -> None:
+        self.blocks, self.name = blocks, name
+        self.count = 0
+        first = next(blocks, None)
+        if first is None:
+            raise InputError(f"{name(())} has no blocks ({here()}): pass one at least")
+        self.structure, arrays = _taken_apart(first, name)
+        self.keys = tuple(arrays)
+        self.tails = tuple(array.shape[1:] for array in arrays.values())
+        self.held: list[list[Floats]] = []
+        self.rows = 0
+        self.hold(arrays)
+
+    def mapped(self) -> Mapped:
+        return Mapped(self.structure, self.keys, self.tails, None, self.read)
+
+    def hold(self, arrays: dict[Keys, Array]) -> None:
+        """Keep a block until its rows are asked for."""
+        self.count += 1
+        rows = {self.name(keys): array.shape[0] for keys, array in arrays.items()}
+        if not rows or max(rows.values()):
+            self.rows += common(rows)
+            self.held.append([plain(_flat(array)) for array in arrays.values()])
+
+    def next(self) -> bool:
+        """Take the next block in, if there is one."""
+        for block in self.blocks:
+            structure, arrays = _taken_apart(block, self.name)
+            if structure != self.structure:
+                raise InputError(
+                    f"block {self.count} of {self.name(())} ({here()}) is built differently from "
+                    "the first: yield the same containers of arrays"
+                )
+            for keys, array, tail in zip(self.keys, arrays.values(), self.tails, strict=True):
+                self.require(keys, array.shape[1:], tail)
+            self.hold(arrays)
+            return True
+        return False
+
+    def require(self, keys: Keys, given: tuple[int, ...], tail: tuple[int, ...]) -> None:
+        if given != tail:
+            raise InputError(
+                f"block {self.count} of {self.name(keys)} has rows of shape {given} and the first "
+                f"has {tail} ({here()}): yield blocks of one width"
+            )
+
+    def read(self, start: int, stop: int) -> Sequence[Array]:
+        """The next rows, up to so many."""
+        count = stop - start
+        while self.rows < count and self.next():
+            pass
+        taken: list[list[Floats]] = []
+        while self.held and count:
+            block = self.held.pop(0)
+            taken.append([array[:count] for array in block])
+            if len(block[0]) > count:
+                self.held.insert(0, [array[count:] for array in block])
+            count -= len(taken[-1][0])
+        self.rows -= sum(len(block[0]) for block in taken)
+        if not taken:
+            return [np.empty((0, *tail)) for tail in self.tails]
+        return [np.concatenate(parts) for parts in zip(*taken, strict=True)]

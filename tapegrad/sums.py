@@ -9,17 +9,57 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
+import attrs
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
+    Truths: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["BLOCK", "LANES", "Total", "lanes_of", "no_lanes", "of_lanes"]
+__all__ = ["BLOCK", "LANES", "Part", "Total", "no_lanes", "of_lanes", "part_of"]
 
 BLOCK: Final = 4096
 LANES: Final = 8
+
+
+@final
+@attrs.frozen(eq=False)
+class Part:
+    """The outputs of some rows added up: how many rows, and their sums.
+
+    ``spread`` has the sums of the squared distances from the mean, where they were asked for.
+    """
+
+    rows: int
+    sums: Floats
+    spread: Floats | None = None
+
+    @np.errstate(all="ignore")
+    def __add__(self, other: Part) -> Part:
+        spread = None if self.spread is None else self._spread(other)
+        return Part(self.rows + other.rows, self.sums + other.sums, spread)
+
+    def _spread(self, other: Part) -> Floats | None:
+        """Within each, and between their means."""
+        if not (self.rows and other.rows):
+            return self.spread if self.rows else other.spread
+        apart = other.mean() - self.mean()
+        between = apart * apart * (self.rows * other.rows / (self.rows + other.rows))
+        return None if other.spread is None else self.spread + other.spread + between
+
+    def mean(self) -> Floats:
+        """The means; nan of no rows."""
+        return self.sums / self.rows if self.rows else np.full_like(self.sums, np.nan)
+
+    @np.errstate(all="ignore")
+    def stderr(self) -> Floats:
+        """The standard errors of the means; nan of one row."""
+        if self.spread is None or self.rows < 2:
+            return np.full_like(self.sums, np.nan)
+        found: Floats = np.sqrt(self.spread / (self.rows - 1) / self.rows)
+        return found
 
 
 def no_lanes(outputs: int) -> Floats:
@@ -27,14 +67,29 @@ def no_lanes(outputs: int) -> Floats:
     return np.full((outputs, LANES), -0.0)
 
 
-def lanes_of(block: Floats) -> Floats:
-    """The lanes of a block of outputs, a column for each row."""
+@np.errstate(all="ignore")
+def part_of(block: Floats, left_out: Truths | None = None, *, spread: bool = False) -> Part:
+    """The sums of a block of outputs, a column for each row, without those left out."""
+    rows = block.shape[1]
+    if left_out is not None:
+        block = np.where(left_out, -0.0, block)
+        rows -= int(left_out.sum())
+    part = Part(rows, of_lanes(_lanes_of(block)))
+    if not spread:
+        return part
+    apart = block - part.mean()[:, np.newaxis]
+    if left_out is not None:
+        apart = np.where(left_out, 0.0, apart)
+    return attrs.evolve(part, spread=of_lanes(_lanes_of(apart * apart)))
+
+
+def _lanes_of(block: Floats) -> Floats:
+    """The lanes of a block: numpy adds one after the other along an axis that is not the last."""
     outputs, rows = block.shape
-    padded = np.full((outputs, -(-rows // LANES) * LANES), -0.0)
-    padded[:, :rows] = block
-    lanes = no_lanes(outputs)
-    for step in range(0, padded.shape[1], LANES):
-        lanes += padded[:, step : step + LANES]
+    padding = -rows % LANES
+    if padding:
+        block = np.concatenate([block, np.full((outputs, padding), -0.0)], axis=1)
+    lanes: Floats = np.add.reduce(block.reshape(outputs, -1, LANES), axis=1)
     return lanes
 
 
@@ -50,9 +105,9 @@ class Total:
     """The sum of blocks, added pairwise in the order in which they come."""
 
     def __init__(self) -> None:
-        self._pending: list[tuple[int, Floats]] = []
+        self._pending: list[tuple[int, Part]] = []
 
-    def add(self, block: Floats) -> None:
+    def add(self, block: Part) -> None:
         """Take the sums of the next block."""
         level = 0
         while self._pending and self._pending[-1][0] == level:
@@ -60,7 +115,7 @@ class Total:
             level += 1
         self._pending.append((level, block))
 
-    def value(self) -> Floats:
+    def value(self) -> Part:
         """The sums of all blocks so far."""
         *others, (_, total) = self._pending
         for _, block in reversed(others):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
+import attrs
 import numpy as np
 
 from tapegrad.backends import Choice
 from tapegrad.errors import GuardError
 from tapegrad.paths import Path
-from tapegrad.positions import Site, here
 from tapegrad.program import Split, split
 from tapegrad.reports import PathReport
-from tapegrad.sums import BLOCK, LANES, lanes_of, no_lanes, of_lanes
+from tapegrad.sums import BLOCK, LANES, Part, no_lanes, of_lanes, part_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Indices: TypeAlias = NDArray[np.intp]
     Flips: TypeAlias = NDArray[np.int32]
+    Truths: TypeAlias = NDArray[np.bool_]
     Rows: TypeAlias = range | NDArray[np.int64]
+    Numbers: TypeAlias = range | Indices
 
-__all__ = ["Code", "Sweep", "blocks", "padded"]
+__all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 
 def padded(rows: int) -> int:
@@ -83,13 +87,9 @@ class Code:
         """The outcomes up to the row's own guard of this number, which comes out differently."""
         return self.path.flipped(self.parts.row_guards[guard])
 
-    def site(self, guard: int) -> Site | None:
-        """The user's line that the row's own guard of this number stands on."""
-        return self.path.site(self.parts.row_guards[guard])
-
     def report(self) -> PathReport:
         """What this path is, and what it took."""
-        runs_on = self.choice.name if self._kernels else "recorded only"
+        runs_on = self.choice.name if self._kernels or self.rows else "recorded only"
         return self.path.report(runs_on=runs_on, compiling=self.compiling, rows=self.rows)
 
 
@@ -116,126 +116,213 @@ class _OnColumns:
         self._run(shared.tolist(), leaves, where, out[:, :count], flips[:count])
 
 
-class Unknown(Protocol):
-    """What to do with a row whose path is not recorded: it leaves ``code`` at a guard of its own.
+@final
+@attrs.frozen
+class Work:
+    """What is wanted of rows: their outputs, or sums with their spread where that is asked for.
 
-    Gives the code of its path, or the outputs of the row. ``code`` is None where none can be taken.
+    With ``mask`` rows that leave all known paths are left out.
     """
 
-    def __call__(self, row: int, code: Code | None, guard: int, /) -> Code | Floats: ...
+    sums: bool
+    spread: bool = False
+    mask: bool = False
+
+
+@final
+@attrs.frozen(eq=False)
+class Left:
+    """Rows of a block on paths that are not known, which begin with ``prefix``; and their leaves."""
+
+    prefix: bytes
+    rows: Indices
+    leaves: Sequence[Floats]
+
+    def after(self, count: int) -> Left:
+        """All but the first rows."""
+        return Left(self.prefix, self.rows[count:], [leaf[count:] for leaf in self.leaves])
+
+
+@final
+@attrs.frozen(eq=False)
+class Block:
+    """Rows' outputs, a column for each, and the rows that still lack them."""
+
+    outputs: Floats
+    left: Sequence[Left]
+
+    def part(self, *, spread: bool, left_out: Truths | None = None) -> Part:
+        """The outputs added up."""
+        return part_of(self.outputs, left_out, spread=spread)
+
+
+@final
+@attrs.frozen(eq=False)
+class Done:
+    """What became of a piece, block by block, and how many rows took each path."""
+
+    blocks: Sequence[Part | Block]
+    taken: Counter[bytes]
 
 
 @final
 class Sweep:
-    """The rows of one call, through the codes of the paths that they take."""
+    """Rows through the codes of known paths, those first that most rows take."""
 
     def __init__(
-        self, codes: list[Code], inputs: Sequence[float], leaves: Sequence[Floats], unknown: Unknown
+        self, codes: Sequence[Code], inputs: Sequence[float], memo: dict[Code, Floats | None]
     ) -> None:
-        self.codes, self.inputs, self.leaves, self.unknown = codes, inputs, leaves, unknown
-        self._shared: dict[Code, Floats | None] = {}
+        self.codes, self.inputs, self.memo = codes, inputs, memo
+        self.taken: Counter[bytes] = Counter()
+        self._sorted = sorted((code.path.outcomes, index) for index, code in enumerate(codes))
 
     def shared(self, code: Code) -> Floats | None:
         """What is the same for all rows on a path; None where the call cannot take it."""
-        if code not in self._shared:
-            self._shared[code] = code.shared(self.inputs)
-        return self._shared[code]
-
-    def likely(self) -> Code | None:
-        """The path that most rows took before, of those that this call can take."""
-        ready = [code for code in tuple(self.codes) if self.shared(code) is not None]
-        return max(ready, key=lambda code: code.rows, default=None)
+        if code not in self.memo:
+            self.memo[code] = code.shared(self.inputs)
+        return self.memo[code]
 
     def find(self, prefix: bytes) -> Code | None:
         """A path that begins with these outcomes, of those that this call can take."""
-        for code in tuple(self.codes):
-            if code.path.outcomes.startswith(prefix) and self.shared(code) is not None:
-                return code
+        for place in range(bisect_left(self._sorted, (prefix, 0)), len(self._sorted)):
+            outcomes, index = self._sorted[place]
+            if not outcomes.startswith(prefix):
+                break
+            if self.shared(self.codes[index]) is not None:
+                return self.codes[index]
         return None
 
-    def sums(self, start: int, stop: int) -> Floats:
-        """The sums of one block of rows."""
-        code = self.likely() or self._first(start)
-        if code.choice.name == "llvm" and not self._branching():
-            lanes, flips = no_lanes(code.outputs), _flips(stop - start)
-            self._run(code, range(start, stop), lanes, flips, sums=True)
-            if flips[: stop - start].max() < 0:
-                return of_lanes(lanes)
-        return of_lanes(lanes_of(self.rows(start, stop)))
+    def likely(self) -> Code | None:
+        """The path to try first."""
+        return next((code for code in self.codes if self.shared(code) is not None), None)
+
+    @np.errstate(all="ignore")
+    def piece(
+        self, leaves: Sequence[Floats], numbers: Numbers, work: Work, out: Floats | None = None
+    ) -> Done:
+        """What is wanted of the rows of these ``numbers``; ``out`` has room for their outputs."""
+        found: list[Part | Block] = []
+        for start in range(0, len(numbers), BLOCK):
+            some = numbers[start : start + BLOCK]
+            part = [leaf[start : start + BLOCK] for leaf in leaves]
+            room = None if out is None else out[:, start : start + padded(len(some))]
+            try:
+                found.append(self.block(part, len(some), work, room))
+            except Exception as error:
+                self._name_row(error, part, some)
+                raise
+        return Done(found, self.taken)
+
+    def block(
+        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
+    ) -> Part | Block:
+        """What is wanted of one block of rows."""
+        code = self.likely()
+        if code is None:
+            raise GuardError(
+                "a worker takes another path than was recorded for numbers that are the same for all "
+                "rows: two sides of a comparison differ by rounding alone; compare with a margin"
+            )
+        if work.sums and not work.spread:
+            part = self._sums(code, leaves, rows)
+            if part is not None:
+                return part
+        block = self._rows(code, leaves, rows, out)
+        return self._masked(block, work) if work.mask else self._finished(block, work)
+
+    def _finished(self, block: Block, work: Work) -> Part | Block:
+        return block.part(spread=work.spread) if work.sums and not block.left else block
+
+    def _masked(self, block: Block, work: Work) -> Part | Block:
+        """The block without the rows that left all paths."""
+        left_out = np.zeros(block.outputs.shape[1], dtype=np.bool_)
+        for left in block.left:
+            left_out[left.rows] = True
+        if work.sums:
+            return block.part(spread=work.spread, left_out=left_out)
+        block.outputs[:, left_out] = np.nan
+        return Block(block.outputs, ())
+
+    def _sums(self, code: Code, leaves: Sequence[Floats], rows: int) -> Part | None:
+        """Sums that compiled code adds up, where all rows take the one path that is known."""
+        if code.choice.name != "llvm" or self._branching():
+            return None
+        lanes, flips = no_lanes(code.outputs), _flips(rows)
+        self._run(code, leaves, range(rows), lanes, flips, sums=True)
+        if flips[:rows].max() >= 0:
+            return None
+        self.taken[code.path.outcomes] += rows
+        return Part(rows, of_lanes(lanes))
 
     def _branching(self) -> bool:
-        """Whether rows of this call may take more than one path that is known."""
-        return sum(self.shared(code) is not None for code in tuple(self.codes)) > 1
+        """Whether rows may take more than one path that is known."""
+        return sum(self.shared(code) is not None for code in self.codes) > 1
 
-    def rows(self, start: int, stop: int, out: Floats | None = None) -> Floats:
-        """The outputs of some rows, a column for each; ``out`` has room in steps of eight."""
-        count = stop - start
-        code = self.likely() or self._first(start)
+    def _rows(self, code: Code, leaves: Sequence[Floats], rows: int, out: Floats | None) -> Block:
+        """The outputs of rows, those that leave a path run on the next."""
         if out is None:
-            out = np.empty((code.outputs, padded(count)))
-        flips = _flips(count)
-        self._run(code, range(start, stop), out, flips)
-        self._settle(code, np.flatnonzero(flips[:count] >= 0), start, out, flips)
-        return out[:, :count]
-
-    def _settle(
-        self, code: Code, rows: Indices, start: int, out: Floats, flips: Flips
-    ) -> None:
-        """Run the rows that left a path on those that they take."""
-        pending = [(code, rows)]
+            out = np.empty((code.outputs, padded(rows)))
+        flips = _flips(rows)
+        self._run(code, leaves, range(rows), out, flips)
+        self._count(code, flips[:rows])
+        left: dict[bytes, list[Indices]] = {}
+        pending = [(code, np.flatnonzero(flips[:rows] >= 0))]
         while pending:
-            code, rows = pending.pop()
-            for guard in np.unique(flips[rows]).tolist():
-                group = rows[flips[rows] == guard]
-                left = self._follow(code, guard, group, start, out, flips)
-                if left is not None:
-                    pending.append(left)
+            code, gone = pending.pop()
+            for prefix, group in _parted(code, gone, flips):
+                other = self.find(prefix)
+                if other is None:
+                    left.setdefault(prefix, []).append(group)
+                else:
+                    pending.append((other, self._again(other, leaves, group, out, flips)))
+        return Block(out[:, :rows], _lefts(left, leaves))
 
-    def _follow(
-        self, code: Code, guard: int, group: Indices, start: int, out: Floats, flips: Flips
-    ) -> tuple[Code, Indices] | None:
-        """Run rows that left a path at one guard on the next path; those that leave that, too."""
-        while group.size:
-            other = self.find(code.flipped(guard)) or self.unknown(
-                start + int(group[0]), code, guard
-            )
-            if isinstance(other, Code):
-                break
-            out[:, group[0]] = other
-            group = group[1:]
-        else:
-            return None
-        some, marks = np.empty((other.outputs, padded(len(group)))), _flips(len(group))
-        self._run(other, group + start, some, marks)
+    def _again(
+        self, code: Code, leaves: Sequence[Floats], group: Indices, out: Floats, flips: Flips
+    ) -> Indices:
+        """Run rows that left another path; those that leave this one too."""
+        some, marks = np.empty((code.outputs, padded(len(group)))), _flips(len(group))
+        self._run(code, leaves, group, some, marks)
         out[:, group] = some[:, : len(group)]
         flips[group] = marks[: len(group)]
-        return other, group[flips[group] >= 0]
+        self._count(code, flips[group])
+        return group[flips[group] >= 0]
 
-    def _first(self, row: int) -> Code:
-        """The path of a row where no path is known that this call can take."""
-        code = self.unknown(row, None, 0)
-        if not isinstance(code, Code) or self.shared(code) is None:
-            raise GuardError(
-                f"row {row} takes another path when it is recorded than when it is run ({here()}): "
-                "two sides of a comparison differ by rounding alone; compare with a margin"
-            )
-        return code
+    def _count(self, code: Code, flips: Flips) -> None:
+        self.taken[code.path.outcomes] += int(np.count_nonzero(flips < 0))
 
     def _run(
-        self, code: Code, rows: Rows, out: Floats, flips: Flips, *, sums: bool = False
+        self, code: Code, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips,
+        *, sums: bool = False,
+    ) -> None:  # fmt: skip
+        shared = self.memo[code]
+        if shared is not None:
+            code.kernel(sums=sums)(shared, leaves, rows, out, flips)
+
+    def _name_row(
+        self, error: Exception, leaves: Sequence[Floats], numbers: Numbers
     ) -> None:
-        shared = self.shared(code)
-        if shared is None:
-            raise TypeError
-        code.kernel(sums=sums)(shared, self.leaves, rows, out, flips)
-        code.rows += int((flips[: len(rows)] < 0).sum())
+        """Look for the row that a rule of the user's raised at."""
+        for place, number in enumerate(numbers):
+            try:
+                self.block([leaf[place : place + 1] for leaf in leaves], 1, Work(sums=False))
+            except Exception:  # noqa: BLE001  # whatever a rule raises
+                error.add_note(f"raised at row {number:,} of the batch")
+                return
+
+
+def _parted(code: Code, rows: Indices, flips: Flips) -> Iterator[tuple[bytes, Indices]]:
+    """Rows that left a path, by the guard at which they did."""
+    for guard in np.unique(flips[rows]).tolist():
+        yield code.flipped(guard), rows[flips[rows] == guard]
+
+
+def _lefts(left: dict[bytes, list[Indices]], leaves: Sequence[Floats]) -> list[Left]:
+    """The groups in the order of their first rows."""
+    groups = [(prefix, np.sort(np.concatenate(rows))) for prefix, rows in left.items()]
+    groups.sort(key=lambda group: int(group[1][0]))
+    return [Left(prefix, rows, [leaf[rows] for leaf in leaves]) for prefix, rows in groups]
 
 
 def _flips(rows: int) -> Flips:
     return np.empty(padded(rows), dtype=np.int32)
-
-
-def blocks(rows: int) -> Iterator[tuple[int, int]]:
-    """Where the blocks of so many rows begin and end."""
-    for start in range(0, rows, BLOCK):
-        yield start, min(start + BLOCK, rows)

@@ -313,9 +313,7 @@ class Tape(Generic[A, P, R_co]):
 
         return stats(self)
 
-    def explain(
-        self, of: str | int | None = None, *, wrt: str | int, top: int = 5
-    ) -> Explanation:
+    def explain(self, of: str | int | None = None, *, wrt: str | int, top: int = 5) -> Explanation:
         """What one derivative is made of: by the lines that read ``wrt``, by path, by label.
 
         ``of`` is the path of an output, a label, or a slot, and the one output where it is not
@@ -334,8 +332,7 @@ class Tape(Generic[A, P, R_co]):
     def first_nonfinite(
         self, sweep: Literal["forward", "reverse"] | None = None
     ) -> Nonfinite | None:
-        """Where the first nan or infinity arises: a value, or else a cotangent; None if all is
-        finite.
+        """Where the first nan or infinity arises, of a value or else of a cotangent; None if none.
 
         Constants are not looked at: an infinity that the program writes down is no accident. A
         ``sweep`` is looked at alone where it is given; the reverse one starts from every output.

@@ -85,8 +85,8 @@ def spread(*xs: Real) -> Real:
     return xs[0] * xs[1] - xs[-1]
 
 
-def paired(pair: Pair[Real], other: tuple[float, ...] = (0.0,), *, shift: float | None = None) -> Real:
-    return pair.first * pair.second + other[0] + (shift or 0.0)
+def paired(pair: Pair[Real], other: tuple[float, ...] = (), *, shift: float | None = None) -> Real:
+    return pair.first * pair.second + sum(other) + (0.0 if shift is None else shift)
 
 
 def loss(p: Params, x: float) -> Real:

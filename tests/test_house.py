@@ -93,6 +93,24 @@ ARROWS: dict[str, set[str]] = {
     "checkpointing": {
         "checks", "columns", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
+    "lowering": {"ops", "primitive", "special"},
+    "program": {"columns", "primitive", "spelling"},
+    "straight": {"program"},
+    "packing": {"structure"},
+    "backends": {"errors", "positions"},
+    "reports": {"structure", "text"},
+    "paths": {
+        "calls", "positions", "primitive", "program", "recording", "reports", "tape",
+    },
+    "kernels": {"backends", "packing", "paths", "reports"},
+    "sources": {"errors", "positions", "program"},
+    "compiling": {
+        "backends", "calls", "checks", "errors", "kernels", "packing", "paths", "positions",
+        "primitive", "reports", "structure",
+    },
+    "native": {"interpret.llvm", "program"},
+    "arrays": set(),
+    "batches": {"errors", "positions", "structure"},
     "__init__": {
         "calls", "checking", "checkpointing", "choice", "coordinates", "custom", "errors",
         "findings", "implicit", "labels", "linear", "math", "matrices", "nodes", "recording",
@@ -110,11 +128,13 @@ ARROWS: dict[str, set[str]] = {
 
 READINGS = {
     "columns", "coordinates", "errors", "lecture", "names", "nodes", "pictures", "positions",
-    "primitive", "progress", "spelling", "structure", "tape", "text", "wires",
+    "primitive", "program", "progress", "spelling", "straight", "structure", "tape", "text",
+    "wires",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 
 INSIDE = {
+    "ops": {"lowering"},
     "recording": {"ufuncs"},
     "tape": {
         "drawing", "interpret.diff", "interpret.explain", "interpret.lines", "interpret.nonfinite",
@@ -132,6 +152,9 @@ INSIDE = {
     "checking": {"interpret.forward", "interpret.reverse"},
     "sparse": {"interpret.colouring", "interpret.sparsity"},
     "linear": {"interpret.second"},
+    "kernels": {"interpret.python", "native"},
+    "sources": {"interpret.c", "interpret.llvm", "interpret.python"},
+    "compiling": {"sources"},
     "commands": {"checking", "demo", "transforms"},
     "__main__": {"commands", "errors"},
 }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 import tapegrad as tg
 from tapegrad import errors, math
@@ -24,6 +24,8 @@ from tests.strategies import Program, bits
 from tests.test_laws import PROGRAM_AND_POINT, PROGRAM_AND_TWO_POINTS, SMOOTH_AT_A_POINT
 
 Case = tuple[Program, list[float]]
+
+some = settings(max_examples=40)
 
 
 def pricing(market: Any, strike: Any, t: Any) -> Any:
@@ -45,6 +47,12 @@ def priced(**changed: float) -> Any:
 def doubled(x: Any, times: int) -> Any:
     for _ in range(times):
         x = x + x
+    return x
+
+
+def forked(x: Any, times: int) -> Any:
+    for _ in range(times):
+        x = x * 1.0 + x * 0.5
     return x
 
 
@@ -99,6 +107,7 @@ class TestTables:
 
 
 class TestLines:
+    @some
     @given(PROGRAM_AND_POINT)
     def test_every_entry_but_the_inputs_stands_on_one_line(self, case: Case) -> None:
         """The entries of all lines are the entries of the tape."""
@@ -110,6 +119,7 @@ class TestLines:
         places = [(line.site.file, line.site.line) for line in listing.lines if line.site]
         assert len(set(places)) == len(places) == len(listing.lines)
 
+    @some
     @given(PROGRAM_AND_POINT)
     def test_marks_count_what_is_not_finite_and_the_guards(self, case: Case) -> None:
         """Every nan, infinity and guard is marked on some line, and none twice."""
@@ -181,6 +191,30 @@ class TestLines:
         shown = str(tg.record(written("gap", code).f)(2.0).lines())
         assert [line.split()[0] for line in shown.split("\n")[4:]] == ["1", "2", "...", "12"]
 
+    def test_a_result_that_nobody_reads_is_shown(self) -> None:
+        """A line that computes for nothing has its value, and no cotangent."""
+
+        def f(x: Any) -> Any:
+            _ = x * 3.0
+            return x * x
+
+        first, second = tg.record(f)(2.0).lines().lines
+        assert (first.values, first.cotangents) == ((6.0, 6.0), None)
+        assert (second.values, second.cotangents) == ((4.0, 4.0), (1.0, 1.0))
+
+    def test_the_head_of_the_function_is_shown(self) -> None:
+        """Of a lambda or a comprehension it is the head of the function around it; tabs line up."""
+        code = ["def f(x):", "\ty = 2.0", "\treturn (lambda z: z * y)(x)", "g = lambda x: x * x"]
+        module = written("heads", code)
+        shown = str(tg.record(module.f)(2.0).lines()).split("\n")[4:]
+        assert [line.split("  ")[-1].strip() for line in shown] == [
+            "def f(x):",
+            "y = 2.0",
+            "return (lambda z: z * y)(x)",
+        ]
+        (last,) = str(tg.record(module.g)(2.0).lines()).split("\n")[4:]
+        assert last.endswith("  g = lambda x: x * x")
+
     def test_without_the_source_there_are_numbers(self) -> None:
         """A program whose text cannot be read has lines all the same."""
         space: dict[str, Any] = {}
@@ -227,6 +261,7 @@ def written(name: str, code: list[str]) -> ModuleType:
 
 
 class TestStats:
+    @some
     @given(PROGRAM_AND_POINT)
     def test_figures_add_up(self, case: Case) -> None:
         """Inputs, constants, guards and operations are all that is on a tape."""
@@ -240,6 +275,7 @@ class TestStats:
         assert stats.nonfinite == sum(not library.isfinite(primal(x)) for x in tape.columns.values)
         assert stats.lines == len(tape.lines().lines)
 
+    @some
     @given(PROGRAM_AND_POINT)
     def test_depth_and_dead_entries_are_what_they_say(self, case: Case) -> None:
         """An entry is one deeper than its deepest operand; the dead reach no output."""
@@ -286,20 +322,29 @@ def all_paths(tape: Any, start: int, end: int) -> list[float]:
     def walk(slot: int, product: float) -> None:
         if slot == start:
             found.append(product)
-            return
-        columns = tape.columns
-        if slot < start or not columns.operands(slot):
-            return
-        partials = columns.row(slot).every_partial(columns.values[slot], *columns.arguments(slot))
-        for operand, partial in zip(columns.operands(slot), partials, strict=True):
-            if partial:
-                walk(operand, product * partial)
+        elif slot > start:
+            for operand, partial in partials(tape.columns, slot).items():
+                if partial:
+                    walk(operand, product * partial)
 
     walk(end, 1.0)
     return found
 
 
+def partials(columns: Any, slot: int) -> dict[int, float]:
+    """The partials of an entry in the slots it reads, those in one slot added up."""
+    sums: dict[int, float] = {}
+    operands = columns.operands(slot)
+    if operands:
+        row = columns.row(slot)
+        found = row.every_partial(columns.values[slot], *columns.arguments(slot))
+        for operand, partial in zip(operands, found, strict=True):
+            sums[operand] = sums.get(operand, 0.0) + (partial or 0.0)
+    return sums
+
+
 class TestExplain:
+    @some
     @given(PROGRAM_AND_POINT)
     def test_the_derivative_is_the_cotangent(self, case: Case) -> None:
         """What is explained is the gradient's own number, bit by bit."""
@@ -309,6 +354,7 @@ class TestExplain:
             got = tape.explain(wrt=slot).derivative
             assert bits(got) == bits(0.0 if bar is None else bar)
 
+    @some
     @given(SMOOTH_AT_A_POINT)
     def test_lines_add_up_and_so_do_paths(self, case: Case) -> None:
         """The derivative is the sum over lines, and that over paths and the remainder."""
@@ -322,6 +368,7 @@ class TestExplain:
             told = [path.part for path in found.paths]
             assert sum(told) + found.remainder == pytest.approx(found.derivative, abs=scale)
 
+    @some
     @given(SMOOTH_AT_A_POINT)
     def test_the_paths_are_the_largest_of_all(self, case: Case) -> None:
         """Best first gives what listing every path and sorting gives, without listing them."""
@@ -335,8 +382,9 @@ class TestExplain:
         got = [abs(path.part) for path in found.paths]
         assert got == pytest.approx(every[: len(got)], rel=1e-9, abs=0.0)
         assert len(got) + found.others == len(every)
-        assert len({path.slots for path in found.paths}) == len(found.paths) or len(every) > 1
+        assert len({path.slots for path in found.paths}) == len(found.paths)
 
+    @some
     @given(SMOOTH_AT_A_POINT)
     def test_a_path_leads_from_the_input_to_the_output(self, case: Case) -> None:
         """Each slot reads the one before it, with the partial that is told."""
@@ -354,12 +402,18 @@ class TestExplain:
 
     def test_exponentially_many_paths_cost_nothing(self) -> None:
         """Of 2 ** 300 paths the largest are told, and the others counted."""
-        found = tg.record(doubled)(1.0, 300).explain(wrt="x")
-        assert [path.part for path in found.paths] == [1.0] * 5
-        assert len({path.slots for path in found.paths}) == 1
+        found = tg.record(forked)(1.0, 300).explain(wrt="x")
+        parts = [path.part for path in found.paths]
+        assert parts == pytest.approx([1.0, 0.5, 0.5, 0.5, 0.5])
+        assert len({path.slots for path in found.paths}) == 5
         assert found.others == pytest.approx(2.0**300)
-        assert found.remainder == found.derivative - 5.0
+        assert found.remainder == found.derivative - sum(parts)
         assert "about 2e+90 other paths" in str(found)
+
+    def test_an_operand_read_twice_is_one_step(self) -> None:
+        """x * x has one partial in x, and x + x another."""
+        found = tg.record(lambda x: x * x + math.fsum([x, x, x]))(5.0).explain(wrt="x")
+        assert [path.partials for path in found.paths] == [(10.0, 1.0), (3.0, 1.0)]
 
     def test_a_long_path_is_cut_in_its_middle(self) -> None:
         """A path of very many steps tells both ends, and no path is walked by recursion."""
@@ -407,8 +461,8 @@ class TestExplain:
                 f'    3   2.9%  {at_end}  return a * a + 3.0 * p["x"]',
                 "",
                 "by path",
-                f"  50  48.5%  x -> {at_a} a -> {at_end} mul, add",
-                "  53  51.5%  2 other paths",
+                f"  100  97.1%  x -> {at_a} a -> {at_end} mul, add",
+                "    3   2.9%  1 other path",
                 "",
                 "by label on the way: d result / d label * d label / d x",
                 "  100  97.1%  20 * 5  a",
@@ -433,6 +487,18 @@ class TestExplain:
         assert str(found).split("\n")[0] == (
             "d result / d x = nan: ask first_nonfinite() where that begins"
         )
+
+    def test_paths_lead_through_the_arm_that_is_selected(self) -> None:
+        """The other arm of a where contributes nothing, not even a path."""
+
+        def f(x: Any) -> Any:
+            return tg.where(x > 0.0, x * 2.0, x * x)
+
+        for x, slope in ((3.0, 2.0), (-3.0, -6.0)):
+            found = tg.record(f)(x).explain(wrt="x")
+            assert [path.part for path in found.paths] == [slope]
+            assert [share.part for share in found.lines] == [slope]
+            assert found.others == 0.0
 
     def test_outputs_have_names_too(self) -> None:
         """One of several outputs is named by its path, and one input of data by its own."""
@@ -514,12 +580,14 @@ class TestExplain:
 
 
 class TestTheFirstNonfinite:
+    @some
     @given(PROGRAM_AND_POINT)
     def test_there_is_one_where_not_all_is_finite(self, case: Case) -> None:
         """None says that every value and every cotangent is finite."""
         tape = tg.record(case[0])(case[1])
         assert (tape.first_nonfinite() is None) == all(map(library.isfinite, numbers(tape)))
 
+    @some
     @given(PROGRAM_AND_POINT)
     def test_forward_it_is_the_first(self, case: Case) -> None:
         """Before the entry that is named every value is finite."""
@@ -533,6 +601,7 @@ class TestTheFirstNonfinite:
         assert all(finite[:end])
         assert found is None or not finite[end]
 
+    @some
     @given(PROGRAM_AND_POINT)
     def test_in_reverse_a_finite_cotangent_makes_one_that_is_not(self, case: Case) -> None:
         """The entry that is named has a finite cotangent, and its receiver has none any more."""
@@ -615,6 +684,7 @@ class TestTheFirstNonfinite:
 
 
 class TestDifferences:
+    @some
     @given(PROGRAM_AND_TWO_POINTS)
     def test_a_difference_is_what_makes_tapes_unequal(
         self, case: tuple[Program, list[float], list[float]]
@@ -735,4 +805,4 @@ def test_a_million_entries_are_read_in_seconds() -> None:
     for reading in readings:
         start = time.perf_counter()
         assert str(reading())
-        assert time.perf_counter() - start < 30.0 * sweep
+        assert time.perf_counter() - start < 20.0 * sweep

@@ -69,13 +69,13 @@ class Difference:
 
     def __str__(self) -> str:
         if self.same:
-            return f"the same {self.shared:,} entries with the same values"
+            return f"the same {_entries(self.shared)} with the same values"
         return "\n".join((*self._structure(), *self._values(), *self._counts()))
 
     def _structure(self) -> Iterator[str]:
         first, second = self.lengths
         if self.structure is None:
-            yield f"structure  the same {self.shared:,} entries"
+            yield f"structure  the same {_entries(self.shared)}"
         else:
             yield f"structure  {first:,} and {second:,} entries, {self.shared:,} alike, then"
             yield from _sides(self.structure)
@@ -85,7 +85,7 @@ class Difference:
 
     def _values(self) -> Iterator[str]:
         if self.values is None:
-            yield f"values     the same in {self.shared:,} entries"
+            yield f"values     the same in {_entries(self.shared)}"
             if self.structure is None:
                 yield "names      inputs, outputs or containers differ"
             return
@@ -103,6 +103,10 @@ class Difference:
             yield from (f"           {line}" for line in aligned([("", "", ""), *rows])[1:])
         if len(self.lines) > _SHOWN:
             yield f"           ... {len(self.lines) - _SHOWN:,} more lines"
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
 def _sides(pair: Pair) -> Iterator[str]:

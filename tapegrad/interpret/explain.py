@@ -1,8 +1,8 @@
 """What one derivative is made of: the ways from an input to an output, added up.
 
 The derivative of ``of`` in ``wrt`` is the sum over all paths between them of the products of the
-partials on the way. There may be exponentially many, so they are told in three ways that take a
-sweep or little more: by the line that reads ``wrt``, which every path does once; by the paths of
+partials on the way. There may be exponentially many, so they are told in three ways that take the
+time of a few sweeps: by the line that reads ``wrt``, which every path does once; by the paths of
 the largest magnitude, best first, with all others as one remainder; and by label on the way.
 
 The best way on from every entry is found in one sweep from the output, in logarithms, which neither
@@ -46,18 +46,20 @@ _SHOWN: Final = 10
 @final
 @attrs.frozen
 class Share:
-    """What the paths amount to that begin on one line, where ``reads`` operands are ``wrt``."""
+    """What the paths amount to that begin on one line, where ``readers`` entries read ``wrt``."""
 
     site: Site | None
     source: str
     part: float
-    reads: int
+    readers: int
 
 
 @final
 @attrs.frozen
 class Path:
     """One path: its slots from ``wrt`` to ``of``, the partial of each in the one before it.
+
+    An entry that reads a slot twice (``x * x``) has one partial in it, their sum.
 
     ``part`` is the product of the partials, and ``route`` tells the way in words: labels and
     operations, line by line.
@@ -123,7 +125,7 @@ class Explanation:
         if not self.paths and not self.others:
             return
         yield "\nby path"
-        rest = [(*self._cells(self.remainder), f"{_count(self.others)} other paths")]
+        rest = [(*self._cells(self.remainder), _others(self.others))]
         told = [(*self._cells(path.part), path.route) for path in self.paths]
         yield from _table(told + rest * (self.others > 0))
 
@@ -156,8 +158,9 @@ def _table(rows: Iterable[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _count(others: float) -> str:
-    return f"{others:,.0f}" if others < 1e15 else f"about {others:.0e}"
+def _others(count: float) -> str:
+    shown = f"{count:,.0f}" if count < 1e15 else f"about {count:.0e}"
+    return f"{shown} other path{'s' * (count != 1.0)}"
 
 
 def explain(
@@ -216,8 +219,8 @@ def _title(tape: Tape[Any, ..., Any], names: Names, end: int, of: str | int | No
 class _Ways:
     """The partials between the entries that lie between ``start`` and ``end``, and what they say.
 
-    Edge ``e`` leads from the slot ``tails[e]`` to its reader ``heads[e]``; edges are in the order
-    of their heads.
+    Edge ``e`` leads from the slot ``tails[e]`` to its reader ``heads[e]``, however often that reads
+    it; edges are in the order of their heads.
     """
 
     def __init__(self, tape: Tape[Any, ..., Any], bars: Bars, start: int, end: int) -> None:
@@ -398,9 +401,12 @@ _EDGE = """\
 a = dots[i]
 if a is not None:
     {reads}w = {partial}
-    tails.append(i)
-    heads.append(k)
-    partials.append(w)
+    if heads and heads[-1] == k and tails[-1] == i:
+        partials[-1] += w
+    else:
+        tails.append(i)
+        heads.append(k)
+        partials.append(w)
     c = dots[k]
     dots[k] = a * w if c is None else c + a * w
 """
@@ -436,12 +442,12 @@ def _entry(
     if all(dots[operand] is None for operand in operands):
         return
     values = cast("list[float]", [columns.values[slot], *columns.arguments(slot)])
+    sums: dict[int, float] = {}
     for operand, partial in zip(operands, columns.row(slot).every_partial(*values), strict=True):
-        dot = dots[operand]
-        if dot is not None and partial is not None:
-            tails.append(operand)
-            heads.append(slot)
-            partials.append(cast(float, partial))
-            so_far = dots[slot]
-            share = dot * cast(float, partial)
-            dots[slot] = share if so_far is None else so_far + share
+        if dots[operand] is not None and partial is not None:
+            sums[operand] = sums.get(operand, -0.0) + cast(float, partial)
+    if sums:
+        tails += sums
+        heads += [slot] * len(sums)
+        partials += sums.values()
+        dots[slot] = sum(cast(float, dots[operand]) * partial for operand, partial in sums.items())

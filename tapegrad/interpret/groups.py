@@ -6,7 +6,7 @@ There are as many groups as the program has lines or functions, however long the
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from linecache import getline
@@ -125,22 +125,37 @@ _KEY: Final = re.compile(
 def _inputs(tape: AnyTape, *, framed: bool) -> Grouping:
     """The groups of the inputs, which stand first on the tape."""
     places = _input_places(tape)
-    depth = max(map(len, places), default=1)
-    while depth > 1 and len({place[:depth] for place in places}) > _MOST_INPUTS:
-        depth -= 1
-    counts = Counter(place[:depth] for place in places)
-    slots = dict(reversed([(place[:depth], slot) for slot, place in enumerate(places)]))
-    groups = [
-        Group(
-            f"{'n' if count == 1 else 'i'}{slots[place]}",
-            place[-1],
-            where=place[:-1] if framed else (),
-            is_input=True,
-        )
-        for place, count in counts.items()
-    ]
-    numbers = {place: number for number, place in enumerate(counts)}
-    return groups, [numbers[place[:depth]] for place in places]
+    parts = sorted(_parted(places).items(), key=lambda part: part[1][0])
+    groups, of = [], [0] * len(places)
+    for number, (place, slots) in enumerate(parts):
+        name = f"{'n' if len(slots) == 1 else 'i'}{slots[0]}"
+        groups.append(Group(name, place[-1], "", place[:-1] if framed else (), is_input=True))
+        for slot in slots:
+            of[slot] = number
+    return groups, of
+
+
+def _parted(places: Sequence[Names]) -> dict[Names, list[int]]:
+    """The inputs by argument, and then container by container while the boxes are few."""
+    parts = _by_prefix(places, range(len(places)), 1)
+    waiting = deque(parts)
+    while waiting:
+        place = waiting.popleft()
+        finer = _by_prefix(places, parts[place], len(place) + 1)
+        if place not in finer and len(parts) - 1 + len(finer) <= _MOST_INPUTS:
+            del parts[place]
+            parts |= finer
+            waiting += finer
+    return parts
+
+
+def _by_prefix(
+    places: Sequence[Names], slots: Iterable[int], length: int
+) -> dict[Names, list[int]]:
+    parts: dict[Names, list[int]] = {}
+    for slot in slots:
+        parts.setdefault(places[slot][:length], []).append(slot)
+    return parts
 
 
 def _input_places(tape: AnyTape) -> list[Names]:

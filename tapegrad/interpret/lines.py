@@ -59,7 +59,7 @@ class Line:
     def marks(self) -> str:
         """What a reader should not miss: nan, infinity, and how guards came out."""
         counts = (
-            (self.nans, "nan"), (self.infs, "inf"), (self.blown, "nan or inf cotangent"),
+            (self.nans, "nan"), (self.infs, "inf"), (self.blown, "bad cotangents"),
             (self.taken, "true"), (self.declined, "false"),
         )  # fmt: skip
         return ", ".join(f"{count:,} {what}" for count, what in counts if count)
@@ -87,6 +87,8 @@ class Listing:
 
 def lines(tape: Tape[Any, ..., Any], cotangents: Sequence[float | None]) -> Listing:
     """What ``Tape.lines`` promises, of a tape of plain numbers."""
+    for file in {site.file for site in tape.sites}:
+        linecache.checkcache(file)
     columns, start = tape.columns, len(tape.inputs)
     values = cast(Sequence[float], columns.values)
     homes = _homes(tape)
@@ -200,7 +202,7 @@ def _page(file: str, found: Sequence[Line]) -> str:
     table = [_TITLES, *(_row(margins.get(at), at) for at in shown)]
     columns = [column for column in zip(*table, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
-    sources = ["", *(visible(linecache.getline(file, at).rstrip()) if at else "" for at in shown)]
+    sources = ["", *(_source(file, at) if at else "" for at in shown)]
     lines = (
         f"{'  '.join(map(str.rjust, row, widths))}  {source}".rstrip()
         for row, source in zip(zip(*columns, strict=True), sources, strict=True)
@@ -214,10 +216,14 @@ def _nearby(file: str) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
 
 
+def _source(file: str, at: int) -> str:
+    return visible(linecache.getline(file, at).rstrip().expandtabs())
+
+
 def _row(line: Line | None, at: int) -> tuple[str, ...]:
     """The margin of a line; of none where ``at`` is 0."""
     if line is None:
-        return (f"{at:,}" if at else "...", "", "", "", "")
+        return (f"{at}" if at else "...", "", "", "", "")
     entries = f"{line.entries:,}"
     return f"{at}", entries, _span(line.values), _span(line.cotangents), line.marks
 
@@ -232,7 +238,8 @@ def _span(range_: Range | None) -> str:
 
 def _head(site: Site) -> int:
     """The line on which the function of a line begins, if it is near; else the line itself."""
-    name = re.escape(site.function.rpartition(".")[2])
+    names = [name for name in site.function.split(".") if name.isidentifier()]
+    name = names[-1] if names else "<none>"
     begins = re.compile(rf"\s*(async\s+)?def\s+{name}\b")
     for at in range(site.line, max(site.line - _REACH, 0), -1):
         if begins.match(linecache.getline(site.file, at)):

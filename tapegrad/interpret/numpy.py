@@ -197,6 +197,15 @@ def _select(out: Floats, truth: Truths, value: Floats) -> None:
     np.putmask(out, truth, value)
 
 
+def _power(x: Floats, y: Floats, out: Floats) -> None:
+    """A power; for the exponent 0.5 numpy takes the root, which differs at -0.0 and -inf."""
+    below = x == -np.inf
+    np.power(x, y, out=out)
+    if not y.ndim and y == 0.5:
+        out += 0.0
+        out[below] = np.inf
+
+
 def _ask(
     block: _Block,
     function: Callable[..., float],
@@ -380,7 +389,7 @@ class _Plan:
         self.finish(slot)
         self.places[slot] = out = self.floats.take()
         if row.name in _UFUNCS:
-            self.step(_UFUNCS[row.name], *operands, out)
+            self.step(_power if row.name == "pow" else _UFUNCS[row.name], *operands, out)
         elif row.name == "fma":
             self.step(_fma, _Block, row.value, out, *operands)
         else:

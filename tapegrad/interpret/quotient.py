@@ -74,7 +74,8 @@ def _count(tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[
         if code not in given:
             tally[group].operations[code] += number
         for tail in read:
-            uses[tail, group] += number
+            if tail != group or code not in given:  # a guard is no round of a loop
+                uses[tail, group] += number
     for slot, operands in joined.pools.items():
         uses.update((tails[operand], of[slot]) for operand in operands)
     return uses
@@ -158,8 +159,9 @@ def _facts(sums: _Sums, symbols: Sequence[str]) -> Iterator[str]:
     for code, number in sums.operations.items():
         names[symbols[code]] += number
     ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
-    if names.total() == 1:
-        yield ranked[0][0]
+    if len(ranked) == 1:
+        name, number = ranked[0]
+        yield f"{number:,} operations: {name}" if number > 1 else name
     elif names:
         each = [f"{number:,} {name}" for name, number in ranked]
         yield f"{counted(names.total(), 'operation')}: {_listed(each)}"
@@ -214,10 +216,12 @@ def _arrows(
     """Arrows as thick as their use; from a box to itself where its line ran again and again."""
     nowhere = len(groups)
     for (tail, head), number in sorted(uses.items()):
-        once = tail == head and not _is_repeated(groups[head], tally[head])
-        if number and nowhere not in {tail, head} and not once:
-            width = min(1.0 + log10(number) / 2.0, 4.0)
-            yield Arrow(groups[tail].name, groups[head].name, _times(number).strip(), width)
+        if nowhere in {tail, head} or (
+            tail == head and not _is_repeated(groups[head], tally[head])
+        ):
+            continue
+        width = min(1.0 + log10(number) / 2.0, 4.0)
+        yield Arrow(groups[tail].name, groups[head].name, _times(number).strip(), width)
 
 
 def _is_repeated(group: Group, sums: _Sums) -> bool:

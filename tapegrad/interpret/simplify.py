@@ -157,6 +157,7 @@ class _Rewriting:
 
 _SMALL_POWERS = {2.0, 3.0, 4.0}
 
+
 def _bits(number: float) -> bytes:
     return struct.pack("d", number)
 

@@ -1,0 +1,292 @@
+"""Who runs the pieces of a batch: this thread, threads of this process, or an executor's workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, cast, final
+
+import attrs
+
+from tapegrad.errors import BackendError, InputError
+from tapegrad.fingerprints import Fingerprint, difference
+from tapegrad.positions import here
+from tapegrad.rows import Array, is_dask, plain
+from tapegrad.structure import describe
+from tapegrad.sweeping import Code, Done, Sweep, Work
+from tapegrad.working import Answer, Key, Order, Task, key_of, own_version, perform, travelling
+
+if TYPE_CHECKING:
+    from tapegrad.rows import Floats
+    from tapegrad.sweeping import Numbers
+
+__all__ = ["Crew", "Here", "Piece", "Pool", "Ticket", "Workers", "cores"]
+
+Pool: TypeAlias = Executor | Callable[[], Executor]
+"""An executor, or what makes one (again, where one breaks)."""
+
+_WAITING: Final = 2**28
+"""Bytes of rows that wait for workers at most."""
+_MOST: Final = 4096
+"""Pieces that wait for workers at most."""
+_BREAKS: Final = 3
+"""Executors that may break one after the other without a piece done."""
+
+
+@final
+@attrs.frozen(eq=False)
+class Piece:
+    """Some rows: their arrays, the rows' numbers, what is wanted, and where outputs may go."""
+
+    leaves: Sequence[Array]
+    numbers: Numbers
+    work: Work
+    out: Floats | None = None
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the rows take."""
+        return sum(8 * leaf.shape[0] * (leaf.shape[1] if leaf.ndim > 1 else 1) for leaf in self.leaves)
+
+
+Codes: TypeAlias = Callable[[], Sequence[Code]]
+"""The codes that are known by now, those first that most rows take."""
+
+
+class Ticket(Protocol):
+    """A piece under way."""
+
+    def done(self) -> Done:
+        """What became of it, waited for."""
+
+    def cancel(self) -> object:
+        """Do not begin it, if it has not begun."""
+
+
+class Crew(Protocol):
+    """Runs pieces; as many as ``waiting`` may be under way."""
+
+    waiting: int
+
+    def submit(self, piece: Piece) -> Ticket: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+@final
+@attrs.frozen(eq=False)
+class _Running:
+    """A piece that a thread runs."""
+
+    future: Future[Done]
+
+    def done(self) -> Done:
+        return self.future.result()
+
+    def cancel(self) -> object:
+        return self.future.cancel()
+
+
+@final
+@attrs.frozen(eq=False)
+class _Ran:
+    """A piece that is done."""
+
+    found: Done
+
+    def done(self) -> Done:
+        return self.found
+
+    def cancel(self) -> object:
+        return False
+
+
+@final
+class Here:
+    """Threads of this process, or the calling one where one is enough."""
+
+    def __init__(self, codes: Codes, inputs: Sequence[float], threads: int) -> None:
+        self.codes, self.inputs = codes, inputs
+        self.memo: dict[Code, Floats | None] = {}
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.waiting = 2 * threads if threads > 1 else 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def submit(self, piece: Piece) -> Ticket:
+        sweep = Sweep(self.codes(), self.inputs, self.memo)
+        if self.pool is None:
+            return _Ran(_swept(sweep, piece))
+        return _Running(self.pool.submit(_swept, sweep, piece))
+
+
+def _swept(sweep: Sweep, piece: Piece) -> Done:
+    return sweep.piece([plain(leaf) for leaf in piece.leaves], piece.numbers, piece.work, piece.out)
+
+
+@final
+class Workers:
+    """The workers of an executor, which get tapes and rows."""
+
+    def __init__(self, pool: Pool, codes: Codes, order: Order) -> None:
+        self.codes, self.order = codes, order
+        self.waiting = _MOST
+        self.make = None if isinstance(pool, Executor) else cast("Callable[[], Executor]", pool)
+        self.executor = pool if isinstance(pool, Executor) else self._made()
+        self.breaks = 0
+        self.seen: Fingerprint | None = None
+        self.first = ""
+        self.tapes: dict[Code, tuple[Key, bytes]] = {}
+        self.holding: dict[str, set[Key]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.make is not None:
+            self.executor.shutdown(cancel_futures=True)
+
+    def _made(self) -> Executor:
+        made = self.make() if self.make is not None else None
+        if not isinstance(made, Executor):
+            raise InputError(
+                f"executor ({here()}) is {describe(made)}: pass an executor of concurrent.futures, "
+                "or a function that makes one"
+            )
+        return made
+
+    def submit(self, piece: Piece) -> Ticket:
+        self.waiting = max(2, min(_MOST, _WAITING // max(piece.bytes, 1)))
+        if type(self.executor).__module__.startswith("distributed"):
+            leaves = [self._made_there(leaf) for leaf in piece.leaves]
+            piece = attrs.evolve(piece, leaves=leaves)
+        return _Sent(self, piece)
+
+    def _made_there(self, leaf: Array) -> Array:
+        """Rows of a Dask array as Dask's promise of them, which its workers keep among themselves."""
+        if not is_dask(leaf):
+            return leaf
+        import distributed
+
+        self.waiting = 2 * sum(distributed.default_client().nthreads().values())
+        kept = cast("dask.array.Array", leaf).rechunk(leaf.shape).persist()
+        (promise,) = distributed.futures_of(kept)
+        return cast(Array, promise)
+
+    def send(self, piece: Piece, *, everything: bool = False) -> _Posted:
+        """Hand a piece to the executor, with the tapes that some worker may lack."""
+        tapes = dict(self._travelling(code) for code in self.codes())
+        lacked = {
+            key: tape
+            for key, tape in tapes.items()
+            if everything or not self.holding or any(key not in h for h in self.holding.values())
+        }
+        task = Task(self.order, tuple(tapes), lacked, piece.numbers, piece.work)
+        try:
+            sent = self.executor.submit(perform, own_version(), task.packed(), *piece.leaves)
+        except BrokenExecutor:
+            raise
+        except RuntimeError as error:
+            raise BackendError(
+                f"the executor ({here()}) takes no work ({error}): pass one that is running"
+            ) from error
+        return _Posted(self.executor, sent, task.keys)
+
+    def _travelling(self, code: Code) -> tuple[Key, bytes]:
+        if code not in self.tapes:
+            tape = travelling(code.path.tape)
+            self.tapes[code] = key_of(tape), tape
+        return self.tapes[code]
+
+    def arrived(self, answer: Answer, keys: Sequence[Key]) -> None:
+        """Note who answered, and require that all answers may go together."""
+        if self.seen is None:
+            self.seen, self.first = answer.fingerprint, answer.worker
+        if (found := difference(self.seen, answer.fingerprint)) is not None:
+            raise BackendError(
+                f"workers {self.first} and {answer.worker} ({here()}) differ in {found}, so that their "
+                "sums would depend on who did which rows: use workers of one kind"
+            )
+        held = self.holding.setdefault(answer.worker, set())
+        if answer.lacks:
+            held.difference_update(answer.lacks)
+        else:
+            held.update(keys)
+
+    def renew(self, broken: Executor) -> bool:
+        """Put another executor in the place of a broken one, if there can be one."""
+        if self.make is None or self.breaks >= _BREAKS:
+            return False
+        if broken is self.executor:
+            self.breaks += 1
+            self.executor = self._made()
+        return True
+
+
+@final
+@attrs.frozen(eq=False)
+class _Posted:
+    """What was handed to an executor."""
+
+    executor: Executor
+    future: Future[Answer]
+    keys: Sequence[Key]
+
+
+@final
+class _Sent:
+    """A piece that a worker does; sent again where it needs to be."""
+
+    def __init__(self, crew: Workers, piece: Piece) -> None:
+        self.crew, self.piece = crew, piece
+        self.posted = crew.send(piece)
+
+    def cancel(self) -> object:
+        return self.posted.future.cancel()
+
+    def done(self) -> Done:
+        while True:
+            answer = self._answer()
+            if answer is None:
+                self.posted = self.crew.send(self.piece)
+                continue
+            self.crew.arrived(answer, self.posted.keys)
+            if answer.done is not None:
+                self.crew.breaks = 0
+                return answer.done
+            if answer.unread:
+                leaves = [plain(leaf) for leaf in self.piece.leaves]
+                self.piece = attrs.evolve(self.piece, leaves=leaves)
+            self.posted = self.crew.send(self.piece, everything=True)
+
+    def _answer(self) -> Answer | None:
+        """What a worker answered; None where the executor broke and there is another."""
+        try:
+            return self.posted.future.result()
+        except (BrokenExecutor, CancelledError):
+            if not self.crew.renew(self.posted.executor):
+                raise
+            return None
+        except ModuleNotFoundError as error:
+            raise BackendError(
+                f"a worker cannot import {error.name} ({here()}): install there what is installed "
+                "here"
+            ) from error
+
+
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

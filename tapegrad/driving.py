@@ -1,0 +1,254 @@
+"""The loop of a batch: pieces handed out in order, and what comes back taken in the same order.
+
+A row whose path is not known comes back without its outputs. Its path is recorded here, in the
+thread of the call, and the row is run again; so paths are learned in the order of rows, however
+many threads or workers there are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import closing
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
+
+import numpy as np
+
+from tapegrad.crews import Crew, Piece, Ticket
+from tapegrad.errors import BackendError, GuardError, InputError
+from tapegrad.positions import here
+from tapegrad.progress import progress
+from tapegrad.rowcalls import RowCall
+from tapegrad.rows import plain
+from tapegrad.sums import BLOCK, Part, Total
+from tapegrad.sweeping import Block, Done, Left, Work, padded
+
+if TYPE_CHECKING:
+    from tapegrad.rows import Floats
+    from tapegrad.sweeping import Numbers
+
+__all__ = ["Drive", "Learner", "Stop"]
+
+Stop: TypeAlias = Callable[[Part], bool]
+"""Is told the sums so far after each block; where it says True, the batch ends."""
+
+
+class Learner(Protocol):
+    """What a batch asks about the function: its paths, and those that it does not know yet."""
+
+    on_branch: str
+    max_paths: int
+    name: str
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers there are for a row."""
+
+    @property
+    def paths(self) -> int:
+        """How many paths are known."""
+
+    def knows(self, prefix: bytes) -> bool:
+        """Whether rows of this call can run a path that begins with these outcomes."""
+
+    def line(self, prefix: bytes) -> str:
+        """The user's line at which the last of these outcomes was found."""
+
+    def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
+        """Record a row's path, and give its outputs."""
+
+    def call(self, args: tuple[object, ...], number: int) -> Sequence[float]:
+        """A row's outputs by calling the function."""
+
+    def count(self, taken: Counter[bytes]) -> None:
+        """Note how many rows took each path."""
+
+
+@final
+class Drive:
+    """One call over its rows, ``step`` of them in a piece."""
+
+    def __init__(self, call: RowCall, crew: Crew, learner: Learner, step: int) -> None:
+        self.call, self.crew, self.learner, self.step = call, crew, learner, step
+        self.parted: Counter[str] = Counter()
+        self.finished = 0
+        self.waiting: deque[tuple[Piece, Ticket]] = deque()
+        fresh = not learner.knows(b"")
+        self.head = self.call.read(0, BLOCK if fresh else step)
+        if not self.head[0].shape[0]:
+            raise InputError(f"the mapped arguments have no rows ({here()}): pass one at least")
+        if fresh:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Learn the first row's path, where no path is known that this call can take."""
+        self.learner.learn(self._args([plain(leaf[:1]) for leaf in self.head]), 0)
+        if not self.learner.knows(b""):
+            raise GuardError(
+                f"the first row of {self.learner.name} ({here()}) takes another path when it is "
+                "recorded than when it is run: two sides of a comparison differ by rounding alone; "
+                "compare with a margin"
+            )
+
+    def arrays(self) -> Floats:
+        """The outputs of all rows, a column for each."""
+        work = Work(sums=False, mask=self.learner.on_branch == "mask")
+        if self.call.rows is None:
+            with closing(self._blocks(work)) as blocks:
+                return np.concatenate([cast(Block, block).outputs for block in blocks], axis=1)
+        out = np.empty((self.learner.outputs, padded(self.call.rows)))
+        start = 0
+        with closing(self._blocks(work, out)) as blocks:
+            for block in blocks:
+                outputs = cast(Block, block).outputs
+                stop = start + outputs.shape[1]
+                if not np.may_share_memory(outputs, out):
+                    out[:, start:stop] = outputs
+                start = stop
+        return out[:, :start]
+
+    def sums(self, stop: Stop | None, *, spread: bool) -> Part:
+        """The sums of the outputs of all rows."""
+        total = Total()
+        work = Work(sums=True, spread=spread, mask=self.learner.on_branch == "mask")
+        with closing(self._blocks(work)) as blocks:
+            for block in blocks:
+                total.add(block.part(spread=spread) if isinstance(block, Block) else block)
+                if stop is not None and stop(total.value()):
+                    break
+        return total.value()
+
+    # Pieces, out and in.
+
+    def _blocks(self, work: Work, out: Floats | None = None) -> Iterator[Part | Block]:
+        """The blocks in order, no row left."""
+        for numbers, block in self._shown(self._in_order(work, out)):
+            found = self._settled(block, numbers) if isinstance(block, Block) else block
+            self.finished = int(numbers[-1]) + 1
+            yield found
+
+    def _shown(
+        self, blocks: Iterator[tuple[range, Part | Block]]
+    ) -> Iterator[tuple[range, Part | Block]]:
+        """The blocks, with a bar on a terminal."""
+        if self.call.rows is None:
+            return blocks
+        return progress(blocks, -(-self.call.rows // BLOCK), f"{self.learner.name}, blocks of rows")
+
+    def _in_order(
+        self, work: Work, out: Floats | None
+    ) -> Iterator[tuple[range, Part | Block]]:
+        try:
+            for piece in self._pieces(work, out):
+                self.waiting.append((piece, self.crew.submit(piece)))
+                first = piece.numbers[0] == 0 and len(piece.numbers) < self.step
+                while len(self.waiting) >= (1 if first else self.crew.waiting):
+                    yield from self._next()
+            while self.waiting:
+                yield from self._next()
+        finally:
+            for _, ticket in self.waiting:
+                ticket.cancel()
+
+    def _pieces(self, work: Work, out: Floats | None) -> Iterator[Piece]:
+        """All rows in pieces of whole blocks; the first that is recorded is one block."""
+        start, leaves = 0, self.head
+        while rows := leaves[0].shape[0]:
+            room = None if out is None else out[:, start : start + padded(rows)]
+            yield Piece(leaves, range(start, start + rows), work, room)
+            start += rows
+            if start == self.call.rows:
+                return
+            leaves = self.call.read(start, start + self.step)
+
+    def _next(self) -> Iterator[tuple[range, Part | Block]]:
+        """The blocks of the piece that was handed out first."""
+        piece, ticket = self.waiting.popleft()
+        done = self._done(ticket)
+        for index, block in enumerate(done.blocks):
+            yield cast(range, piece.numbers[index * BLOCK : (index + 1) * BLOCK]), block
+
+    def _done(self, ticket: Ticket) -> Done:
+        try:
+            done = ticket.done()
+        except (BrokenExecutor, CancelledError) as error:
+            rows = f"rows 0 to {self.finished - 1:,}" if self.finished else "no rows"
+            raise BackendError(
+                f"the executor broke when {rows} were done ({here()}): pass a function that makes "
+                "executors, and what is left goes to another"
+            ) from error
+        self.learner.count(done.taken)
+        return done
+
+    # Rows whose path is not known.
+
+    def _settled(self, block: Block, numbers: range) -> Block:
+        """The block when its rows have been run on the paths that they take."""
+        if not block.left:
+            return block
+        if not block.outputs.flags.writeable:
+            block = Block(block.outputs.copy(), block.left)
+        left = block.left
+        while left:
+            known = [self._known(one, block, numbers) for one in left]
+            left = self._again([one for one in known if one.rows.size], block, numbers)
+        return block
+
+    def _again(self, known: Sequence[Left], block: Block, numbers: range) -> Sequence[Left]:
+        """Run rows whose next path is known by now; those that leave that one, too."""
+        if not known:
+            return ()
+        rows = np.concatenate([one.rows for one in known])
+        leaves = [np.concatenate(parts) for parts in zip(*(one.leaves for one in known), strict=True)]
+        absolute: Numbers = rows + numbers.start
+        done = self._done(self.crew.submit(Piece(leaves, absolute, Work(sums=False))))
+        again = cast(Block, done.blocks[0])
+        block.outputs[:, rows] = again.outputs
+        return [Left(one.prefix, rows[one.rows], one.leaves) for one in again.left]
+
+    def _known(self, left: Left, block: Block, numbers: range) -> Left:
+        """The rows that can be run on a known path, the first of them recorded where it is new."""
+        if not self.learner.knows(left.prefix):
+            self.parted[self.learner.line(left.prefix)] += left.rows.size
+        while left.rows.size and not self.learner.knows(left.prefix):
+            outputs = self._dealt_with(left, numbers.start + int(left.rows[0]))
+            if not self.learner.knows(left.prefix):
+                block.outputs[:, left.rows[0]] = outputs
+                left = left.after(1)
+        return left
+
+    def _dealt_with(self, left: Left, number: int) -> Sequence[float]:
+        """The outputs of a row that leaves its path where no other path is known."""
+        learner, args = self.learner, self._args(left.leaves)
+        if learner.on_branch == "raise":
+            raise GuardError(
+                f"row {number:,} leaves the recorded path at {learner.line(left.prefix)}, where its "
+                f'comparison is {bool(left.prefix[-1])}: leave on_branch at "rerecord", or spell '
+                "the choice with where"
+            )
+        if learner.on_branch == "eager":
+            return learner.call(args, number)
+        if learner.paths < learner.max_paths:
+            return learner.learn(args, number)
+        raise self._too_many(args, number)
+
+    def _too_many(self, args: tuple[object, ...], number: int) -> GuardError:
+        """What to say where there are more paths than there may be."""
+        started = perf_counter()
+        self.learner.call(args, number)
+        seconds = perf_counter() - started
+        line, rows = self.parted.most_common(1)[0]
+        time = f"{seconds:.2g} s a row"
+        if self.call.rows is not None:
+            time = f"up to {seconds * self.call.rows:,.0f} s for all rows"
+        return GuardError(
+            f"the rows take more than max_paths={self.learner.max_paths} paths; {rows:,} of them "
+            f"part at {line}: spell that choice with where or maximum, or pass "
+            f'on_branch="eager", which would take {time}'
+        )
+
+    def _args(self, leaves: Sequence[Floats]) -> tuple[object, ...]:
+        """The arguments of the first of some rows."""
+        return self.call.row([leaf[0] for leaf in leaves])

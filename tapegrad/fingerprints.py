@@ -1,0 +1,56 @@
+"""What decides the bits of compiled code, so that machines whose answers go together can tell."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import TypeAlias
+
+__all__ = ["Fingerprint", "difference", "fingerprint"]
+
+Fingerprint: TypeAlias = Mapping[str, str]
+
+
+@cache
+def fingerprint(backend: str) -> Fingerprint:
+    """The versions, the maths library and the instructions that a backend's bits depend on."""
+    own = {
+        "tapegrad": version("tapegrad"),
+        "Python": ".".join(map(str, sys.version_info[:2])),
+        "numpy": version("numpy"),
+        "C library": " ".join(platform.libc_ver()).strip() or platform.platform(),
+        "processor": platform.machine(),
+    }
+    if backend == "llvm":
+        from tapegrad.native import features
+
+        return {**own, "llvmlite": version("llvmlite"), "instructions": features()}
+    return {**own, "instructions": _of_numpy()}
+
+
+def _of_numpy() -> str:
+    import numpy as np
+
+    found = np.show_config(mode="dicts") or {}
+    simd = found.get("SIMD Extensions", {})
+    return ",".join([*simd.get("baseline", []), *simd.get("found", [])])
+
+
+def difference(one: Fingerprint, other: Fingerprint) -> str | None:
+    """What differs between two fingerprints, in words; None where nothing does."""
+    for what in {**one, **other}:
+        left, right = one.get(what, "none"), other.get(what, "none")
+        if left != right:
+            return f"{what} {_short(left, right)} against {_short(right, left)}"
+    return None
+
+
+def _short(text: str, other: str) -> str:
+    """What a list has and the other lacks; a single word as it is."""
+    if "," not in text:
+        return text
+    alone = sorted(set(text.split(",")) - set(other.split(",")))
+    return ",".join(alone[:4]) or "none more"

@@ -1,0 +1,151 @@
+"""One call of a function that is mapped over rows: its arguments, mapped ones apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
+
+import attrs
+import numpy as np
+
+from tapegrad.checks import name_of
+from tapegrad.errors import InputError, TracedNumberError
+from tapegrad.positions import here
+from tapegrad.primitive import Traced
+from tapegrad.rows import Array, Mapped, Naming, common, mapped
+from tapegrad.structure import Branch, Keys, Role, Structure, flatten, named
+
+if TYPE_CHECKING:
+    from tapegrad.rows import Floats
+
+__all__ = ["Axes", "RowCall", "row_call"]
+
+Axes: TypeAlias = "Literal[0] | Sequence[Literal[0] | None]"
+
+
+@final
+@attrs.frozen(eq=False)
+class RowCall:
+    """The arguments of one call.
+
+    ``shape`` has the structures of one row's arguments, ``inputs`` the numbers that are the same
+    for all rows, and ``places`` says which inputs of the program the mapped arrays are. ``rows`` is
+    None where only reading tells.
+    """
+
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+    mapped: Mapping[int, Mapped]
+    shape: tuple[Branch, Branch]
+    inputs: tuple[float, ...]
+    places: tuple[int, ...]
+    rows: int | None
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return sum(one.width for one in self.mapped.values())
+
+    def read(self, start: int, stop: int) -> Sequence[Array]:
+        """The mapped arrays of some rows, or of as many as there are."""
+        parts = [one.read(start, stop) for one in self.mapped.values()]
+        if self.rows is None:
+            _require_together([part[0].shape[0] for part in parts], start)
+        return [array for part in parts for array in part]
+
+    def row(self, numbers: Sequence[Floats]) -> tuple[object, ...]:
+        """The arguments by position of one row, given its numbers."""
+        args, rest = list(self.args), list(numbers)
+        for place, one in self.mapped.items():
+            args[place] = one.row(rest[: len(one.tails)])
+            del rest[: len(one.tails)]
+        return tuple(args)
+
+
+def row_call(
+    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object], axes: Axes
+) -> RowCall:
+    """The arguments of a call of ``f``, looked at and checked.
+
+    Raises:
+        InputError: where what is mapped cannot be, or ``axes`` do not fit.
+        TracedNumberError: where an argument holds a number of a recording around this call.
+    """
+    found = {
+        index: mapped(args[index], _naming(f, index)) for index in _mapped_places(axes, len(args))
+    }
+    known = {_naming(f, i)(()): one.rows for i, one in found.items() if one.rows is not None}
+    rows = common(known) if known else None
+    example = list(args)
+    for index, one in found.items():
+        example[index] = one.row([np.zeros(tail) for tail in one.tails])
+    apart = _taken_apart(f, example, kwargs, found)
+    return RowCall(args, kwargs, found, *apart, rows if len(known) == len(found) else None)
+
+
+def _taken_apart(
+    f: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    found: Mapping[int, Mapped],
+) -> tuple[tuple[Branch, Branch], tuple[float, ...], tuple[int, ...]]:
+    """The structures of a row's arguments, the numbers that are not mapped, and where others go."""
+    structures: list[Structure] = []
+    inputs: list[float] = []
+    places: list[int] = []
+    count = 0
+    for key, value in [*enumerate(args), *kwargs.items()]:
+        role = Role.DATA if key else Role.PARAMETERS
+        structure, leaves = flatten(value, role, _naming(f, key))
+        structures.append(structure)
+        if key in found:
+            places += range(count, count + len(leaves))
+        else:
+            inputs += [_number(f, leaf) for leaf in leaves]
+        count += len(leaves)
+    by_position = Branch(tuple, tuple(range(len(args))), tuple(structures[: len(args)]))
+    by_name = Branch(dict, tuple(kwargs), tuple(structures[len(args) :]))
+    return (by_position, by_name), tuple(inputs), tuple(places)
+
+
+def _number(f: Callable[..., object], leaf: object) -> float:
+    if isinstance(leaf, Traced):
+        raise TracedNumberError(
+            f"an argument of vmap({name_of(f)}) ({here()}) is a traced number, and compiled rows "
+            "take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
+        )
+    return cast(float, leaf)
+
+
+def _naming(f: Callable[..., object], key: int | str) -> Naming:
+    """What names the places in an argument."""
+    argument: Keys = (key,) if isinstance(key, str) else (key - 1,) if key else ()
+    return lambda keys: named(f, argument, keys)
+
+
+def _mapped_places(axes: Axes, count: int) -> tuple[int, ...]:
+    """Which arguments by position are mapped."""
+    each = [0] * count if axes == 0 else _listed(axes)
+    wrong = next((axis for axis in each if axis is not None and axis != 0), None)
+    places = tuple(index for index, axis in enumerate(each) if axis == 0)
+    if wrong is not None:
+        problem = f"maps axis {wrong!r}: rows come first, so use 0, or None for an argument as it is"
+    elif len(each) != count:
+        problem = f"has {len(each)} entries for {count} arguments by position: give one for each"
+    elif not places:
+        problem = "maps no argument: use 0 for those whose rows come first"
+    else:
+        return places
+    raise InputError(f"in_axes={axes!r} ({here()}) {problem}")
+
+
+def _listed(axes: object) -> list[object]:
+    return list(axes) if isinstance(axes, list | tuple) else [axes]
+
+
+def _require_together(counts: Sequence[int], start: int) -> None:
+    if len(set(counts)) > 1:
+        rows = " and ".join(f"{start + count:,}" for count in counts)
+        raise InputError(
+            f"the mapped arguments have {rows} rows ({here()}): pass as many of one as of the others"
+        )

@@ -1,0 +1,404 @@
+"""`jit`: the bits of the eager call on every backend, guards that act, and what travels."""
+
+from __future__ import annotations
+
+import math as std
+import pickle
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Literal
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tapegrad as tg
+from tapegrad import Real, errors, math
+from tapegrad.backends import installed
+from tests.places import place, refusal
+from tests.strategies import Program, points, programs, same_bits
+
+Name = Literal["python", "llvm"]
+BACKENDS: tuple[Name, ...] = ("python", "llvm") if installed("llvmlite") else ("python",)
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
+
+
+def halves(x: Real) -> Real:
+    return math.sin(x) if x > 0.0 else x * x
+
+
+def root_of(a: Real) -> Real:
+    x = a
+    while abs(x * x - a) > 1e-12 * a:
+        x = 0.5 * (x + a / x)
+    return x
+
+
+def smooth(xs: list[Real]) -> Real:
+    return math.exp(xs[0] * xs[1]) / (1.0 + xs[1] ** 2) + math.tanh(xs[0])
+
+
+def first_slope(xs: list[Real]) -> Real:
+    return tg.grad(smooth)(xs)[0]
+
+
+@attrs.frozen
+class Market(Generic[Real]):
+    spot: Real
+    vol: Real
+    name: str = "x"
+
+
+def price(market: Market[Real], strike: float, t: float) -> Real:
+    total = market.vol * math.sqrt(t)
+    d = (math.log(market.spot / strike) + 0.5 * total * total) / total
+    return market.spot * math.norm_cdf(d) - strike * math.norm_cdf(d - total)
+
+
+def same(one: tg.ValueAndGrad[Any], other: tg.ValueAndGrad[Any]) -> bool:
+    """Whether two answers with lists for gradients have the same bits."""
+    pairs = zip((one.value, *one.grad), (other.value, *other.grad), strict=True)
+    return all(same_bits(x, y) for x, y in pairs)
+
+
+class TestBits:
+    @each_backend
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data())
+    def test_compiled_gradients_have_the_bits_of_eager_ones(
+        self, backend: Name, data: st.DataObject
+    ) -> None:
+        """On any program with branches and choices, at any points, in any order of calls."""
+        program: Program = data.draw(programs())
+        eager: Callable[..., Any] = tg.value_and_grad(program)
+        fast = tg.jit(eager, backend=backend)
+        for _ in range(4):
+            point = data.draw(points(program.width))
+            assert same(fast(point), eager(point))
+
+    @each_backend
+    def test_plain_functions_compile_as_gradients_do(self, backend: Name) -> None:
+        """What `jit` is given need not be a gradient."""
+        fast = tg.jit(price, backend=backend)
+        for spot in (80.0, 100.0, 120.0):
+            market = Market(spot, 0.2)
+            assert fast(market, 105.0, 1.0) == price(market, 105.0, 1.0)
+
+    @each_backend
+    def test_every_transform_compiles(self, backend: Name) -> None:
+        """Gradients of gradients, tangents and Jacobians have the bits of the eager ones."""
+        for transformed in (
+            tg.grad(first_slope),
+            lambda xs: tg.jvp(smooth, xs, [0.5, -1.0]),
+            lambda xs: tg.linearize(smooth, xs)[1]([2.0, 3.0]),
+            tg.jacobian(tg.grad(smooth)),
+        ):
+            fast = tg.jit(transformed, backend=backend)
+            for point in ([0.3, 0.7], [0.1, -0.2], [0.4, 0.5]):
+                assert fast(point) == transformed(point)
+
+    @each_backend
+    def test_second_derivatives_compile_to_rounding(self, backend: Name) -> None:
+        """On floats `hvp` and `hessian` have a sweep of their own; compiled they have another."""
+        product = tg.jit(lambda xs: tg.hvp(smooth, xs, [1.0, 2.0]), backend=backend)
+        whole = tg.jit(tg.hessian(smooth), backend=backend)
+        for point in ([0.3, 0.7], [0.1, -0.2], [0.4, 0.5]):
+            assert product(point) == pytest.approx(tg.hvp(smooth, point, [1.0, 2.0]), rel=1e-14)
+            for name, row in tg.hessian(smooth)(point).items():
+                assert whole(point)[name] == pytest.approx(row, rel=1e-14)
+
+    def test_a_program_of_many_functions_keeps_its_values(self) -> None:
+        """Values cross from one generated function to the next, and none is lost or mixed up."""
+
+        def long(xs: list[Real]) -> Real:
+            total = xs[0] * 0.0
+            for index in range(700):
+                total = total + math.sin(xs[index % 3] * float(index + 1)) * xs[(index + 1) % 3]
+            return total
+
+        for backend in BACKENDS:
+            fast = tg.jit(tg.value_and_grad(long), backend=backend)
+            for point in ([0.1, 0.2, 0.3], [1.0, -2.0, 0.5], [-0.7, 0.0, 3.0]):
+                assert fast(point) == tg.value_and_grad(long)(point)
+
+
+class TestGuards:
+    @each_backend
+    def test_a_flip_takes_the_path_that_fits(self, backend: Name) -> None:
+        """Never the recorded branch at a point that belongs to another."""
+        fast = tg.jit(tg.value_and_grad(halves), backend=backend)
+        for x in (1.0, 2.0, -1.0, 3.0, -3.0, 0.0, -0.0, std.nan, std.inf, 1.0):
+            assert same_bits(fast(x).value, tg.value_and_grad(halves)(x).value)
+            assert same_bits(fast(x).grad, tg.value_and_grad(halves)(x).grad)
+        assert len(fast.tapes) == 2
+
+    @each_backend
+    def test_a_loop_to_convergence_runs_as_long_as_it_must(self, backend: Name) -> None:
+        """Each number of iterations is a path, recorded once."""
+        fast = tg.jit(tg.value_and_grad(root_of), backend=backend)
+        for a in (2.0, 3.0, 1e6, 2.5, 1e-3, 9.0, 2.0, 1e6):
+            assert fast(a) == tg.value_and_grad(root_of)(a)
+        assert len({len(tape) for tape in fast.tapes}) == len(fast.tapes)
+
+    def test_no_path_is_recorded_twice(self) -> None:
+        """The function is called once for each path, and never again."""
+        calls = []
+
+        def counted(x: Real) -> Real:
+            calls.append(x)
+            return halves(x)
+
+        fast = tg.jit(counted)
+        for x in (1.0, 2.0, -1.0, -2.0, 3.0, -3.0):
+            fast(x)
+        assert len(calls) == len(fast.tapes) == 2
+
+    def test_beyond_the_limit_the_function_is_called(self) -> None:
+        """A program with ever new paths is right, if not quick."""
+        fast = tg.jit(tg.value_and_grad(root_of), max_paths=1)
+        for a in (2.0, 1e6, 1e9, 2.0):
+            assert fast(a) == tg.value_and_grad(root_of)(a)
+        assert len(fast.tapes) == 1
+
+
+class TestArguments:
+    def test_static_values_and_structures_are_recorded_on_their_own(self) -> None:
+        """An int, a name or the length of a list is part of what was recorded; a float is not."""
+
+        def f(xs: list[Real], power: int, scale: float = 1.0, *, tag: str = "a") -> Real:
+            total = xs[0] * scale
+            for x in xs[1:]:
+                total = total + x**power
+            return total if tag == "a" else -total
+
+        fast = tg.jit(f)
+        calls: list[tuple[list[float], int, dict[str, Any]]] = [
+            ([1.0, 2.0], 2, {}), ([1.0, 3.0], 2, {}), ([1.0, 3.0], 3, {}), ([1.0, 2.0, 3.0], 2, {}),
+            ([1.0, 2.0], 2, {"scale": 4.0}), ([1.0, 2.0], 2, {"scale": 5.0}),
+            ([1.0, 2.0], 2, {"tag": "b"}),
+        ]  # fmt: skip
+        for xs, power, rest in calls * 2:
+            assert fast(xs, power, **rest) == f(xs, power, **rest)
+        assert len(fast.tapes) == 5
+
+    def test_containers_come_back_as_they_came(self) -> None:
+        """The result has the classes, keys and static fields that the eager one has."""
+
+        def f(market: Market[Real], more: Mapping[str, float]) -> Any:
+            return {"m": market, "l": [market.spot * more["a"], (market.vol, 3)], "s": "text"}
+
+        fast = tg.jit(f)
+        for _ in range(3):
+            found = fast(Market(2.0, 3.0, "eur"), {"a": 4.0})
+            assert found == f(Market(2.0, 3.0, "eur"), {"a": 4.0})
+
+    def test_ints_are_promoted_where_they_are_differentiated(self) -> None:
+        """As every transform does: the result is a float."""
+        fast = tg.jit(tg.value_and_grad(halves))
+        assert [fast(2), fast(2.0), fast(2)] == [tg.value_and_grad(halves)(2)] * 3
+        assert len(fast.tapes) == 1
+
+    def test_arguments_may_all_go_by_name(self) -> None:
+        """As `partials` is called."""
+
+        def f(a: Real, b: Real) -> Real:
+            return a * b + a
+
+        fast = tg.jit(tg.partials(f))
+        for b in (2.0, 3.0, 4.0):
+            assert fast(a=1.0, b=b) == tg.partials(f)(a=1.0, b=b)
+
+    def test_inside_a_recording_it_is_the_function(self) -> None:
+        """A compiled function may be differentiated; it is then called as it is."""
+        fast = tg.jit(halves)
+        assert tg.grad(fast)(2.0) == tg.grad(halves)(2.0)
+        assert tg.jit(tg.grad(fast))(2.0) == tg.grad(halves)(2.0)
+
+    def test_an_error_of_the_function_is_its_own(self) -> None:
+        """What the function raises comes through, and nothing is recorded."""
+
+        def f(x: Real) -> Real:
+            raise LookupError("mine")
+
+        fast = tg.jit(f)
+        with pytest.raises(LookupError, match="mine"):
+            fast(1.0)
+        assert fast.tapes == ()
+
+    def test_threads_may_call_one_compiled_function(self) -> None:
+        """Each gets the answer to its own arguments."""
+        fast, wrong = tg.jit(tg.value_and_grad(root_of)), []
+
+        def work(start: int) -> None:
+            for index in range(60):
+                a = float(start * 60 + index + 1)
+                if fast(a) != tg.value_and_grad(root_of)(a):
+                    wrong.append(a)
+
+        threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+
+
+class TestFlat:
+    def test_flat_arrays_go_in_and_out(self) -> None:
+        """The numbers of the arguments in order, and the numbers of the result."""
+        numpy = pytest.importorskip("numpy")
+        for backend in BACKENDS:
+            flat = tg.jit(tg.value_and_grad(price), backend=backend).flat(
+                Market(100.0, 0.2), 105.0, 1.0
+            )
+            assert flat.inputs == ("spot", "vol", "strike", "t")
+            assert flat.outputs == ("value", "grad.spot", "grad.vol")
+            for spot in (90.0, 110.0):
+                value, slope = tg.value_and_grad(price)(Market(spot, 0.2), 105.0, 1.0)
+                found = flat(numpy.array([spot, 0.2, 105.0, 1.0]))
+                assert found.tolist() == [value, slope.spot, slope.vol]
+
+    def test_a_flip_is_seen_between_arrays_too(self) -> None:
+        """The path that fits is recorded from the flat numbers."""
+        numpy = pytest.importorskip("numpy")
+        flat = tg.jit(tg.grad(halves)).flat(1.0)
+        for x in (1.0, -1.0, 2.0, -2.0):
+            assert flat(numpy.array([x])).tolist() == [tg.grad(halves)(x)]
+
+    def test_an_array_that_does_not_fit(self) -> None:
+        """The shape and the type of what was given are named."""
+        numpy = pytest.importorskip("numpy")
+        flat = tg.jit(tg.grad(halves)).flat(1.0)
+
+        def wrong() -> object:
+            return flat(numpy.array([1, 2]))
+
+        assert refusal(errors.InputError, wrong) == (
+            "an array of shape (2,) and type int64 was given "
+            f"({place(wrong, 'flat(')}) for 1 inputs: pass one float64 array of that length"
+        )
+
+
+class TestTravelling:
+    def test_a_compiled_function_pickles_without_its_function(self) -> None:
+        """Its tapes travel, and give the same bits where they arrive."""
+        fast = tg.jit(tg.value_and_grad(halves))
+        expected = [fast(x) for x in (1.0, -1.0)]
+        arrived = pickle.loads(pickle.dumps(fast))  # noqa: S301  # our own
+        assert [arrived(x) for x in (1.0, -1.0)] == expected
+        assert arrived.tapes == fast.tapes
+
+    def test_a_path_that_did_not_travel(self) -> None:
+        """Without the function a new path cannot be recorded, and is not guessed."""
+        fast = tg.jit(halves)
+        fast(1.0)
+        arrived = pickle.loads(pickle.dumps(fast))  # noqa: S301  # our own
+
+        def elsewhere() -> object:
+            return arrived(-1.0)
+
+        assert refusal(errors.GuardError, elsewhere) == (
+            "halves was compiled elsewhere and came without its function, and these arguments "
+            f"({place(elsewhere, 'arrived(')}) lead to a path that was not recorded: call it there "
+            "and send it again"
+        )
+
+
+class TestReport:
+    def test_the_report_says_what_runs_and_why(self) -> None:
+        """Backend and reason, paths with their guards' lines, calls back, constants."""
+        fast = tg.jit(
+            tg.value_and_grad(lambda x: math.lgamma(x) if x > 3.0 else x), backend="python"
+        )
+        fast(4.0), fast(5.0), fast(1.0)  # noqa: B018  # one call after another
+        report = fast.report()
+        (shape,) = report.shapes
+        assert report.backend == "python (as asked)"
+        assert [path.outcomes for path in shape.paths] == [(False,), (True,)]
+        assert all("test_jit.py:" in path.guards[0] for path in shape.paths)
+        assert shape.paths[1].called_back == ("digamma", "lgamma")
+        assert shape.paths[1].constants[0][0] == 3.0
+        assert "called back into Python: digamma, lgamma" in str(report)
+        assert shape.paths[0].runs_on == "recorded only"
+
+    def test_eight_recordings_for_one_static_value_earn_a_warning(self) -> None:
+        """Once, and it names the argument."""
+
+        def f(x: Real, strike: int) -> Real:
+            return x * strike
+
+        fast = tg.jit(f)
+        for strike in range(7):
+            fast(1.0, strike)
+        with pytest.warns(UserWarning, match="8 times for arguments that differ in strike"):
+            fast(1.0, 7)
+        assert "recorded anew for each strike" in str(fast.report())
+
+    def test_sources_are_told_in_three_languages(self) -> None:
+        """Python, LLVM's text and C, of the path that was taken last."""
+        fast = tg.jit(tg.grad(halves))
+        fast(1.0)
+        assert "def " in fast.source("python")
+        assert "define" in fast.source("llvm")
+        assert "double" in fast.source("c")
+
+
+class TestRefusals:
+    def test_a_backend_that_is_not_known(self) -> None:
+        """The ones that are known are listed."""
+
+        def unknown() -> object:
+            return tg.jit(halves, backend="fortran")  # type: ignore[arg-type]  # on purpose
+
+        assert refusal(errors.BackendError, unknown) == (
+            f"backend 'fortran' is not known ({place(unknown, 'tg.jit')}): choose among auto, "
+            "python, numpy, llvm"
+        )
+
+    def test_a_backend_for_columns(self) -> None:
+        """The numpy backend does not run one call."""
+
+        def columns() -> object:
+            return tg.jit(halves, backend="numpy")
+
+        assert refusal(errors.BackendError, columns) == (
+            "the numpy backend runs columns of numbers, not one call "
+            f'({place(columns, "tg.jit")}): use vmap, or jit with backend="python" or "llvm"'
+        )
+
+    def test_a_backend_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The one command that installs it is named."""
+        monkeypatch.setattr("tapegrad.backends.installed", lambda package: False)
+
+        def missing() -> object:
+            return tg.jit(halves, backend="llvm")
+
+        assert refusal(errors.BackendError, missing) == (
+            "the llvm backend needs llvmlite, which is not installed "
+            f"({place(missing, 'tg.jit')}): run pip install 'tapegrad[native]'"
+        )
+        assert tg.jit(halves)(2.0) == halves(2.0)
+
+    def test_a_source_before_the_first_call(self) -> None:
+        """There is nothing to tell yet."""
+
+        def early() -> object:
+            return tg.jit(halves).source("python")
+
+        assert refusal(errors.BackendError, early) == (
+            f"nothing has been recorded yet ({place(early, 'tg.jit')}): call the function first"
+        )
+
+    def test_a_language_that_is_not_known(self) -> None:
+        """The ones that are known are listed."""
+        fast = tg.jit(halves)
+        fast(1.0)
+
+        def unknown() -> object:
+            return fast.source("forth")  # type: ignore[arg-type]  # on purpose
+
+        assert refusal(errors.BackendError, unknown) == (
+            f"language 'forth' is not known ({place(unknown, 'fast.source')}): choose among "
+            "python, llvm and c"
+        )
