@@ -13,7 +13,7 @@ from tapegrad.structure import Structure, build
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray
 
-__all__ = ["BatchValueAndGrad", "Columns"]
+__all__ = ["BatchValueAndGrad", "Columns", "Estimate", "Progress"]
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -66,3 +66,21 @@ class BatchValueAndGrad(NamedTuple, Generic[A]):
 
     value: FloatArray
     grad: Columns[A]
+
+
+class Estimate(NamedTuple, Generic[A]):
+    """The mean of many rows' answers, its standard errors in the same shape, and how many rows."""
+
+    mean: A
+    stderr: A
+    rows: int
+
+
+@final
+@attrs.frozen
+class Progress(Generic[A_co]):
+    """How far a batch has come: the rows so far, their sum or mean, and its standard error."""
+
+    rows: int
+    value: A_co
+    stderr: A_co | None

@@ -1,4 +1,4 @@
-"""Who runs the pieces of a batch: this thread, threads of this process, or an executor's workers."""
+"""Who runs the pieces of a batch: this thread, threads of this process, or others' workers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class Piece:
     @property
     def bytes(self) -> int:
         """How many bytes the rows take."""
-        return sum(8 * leaf.shape[0] * (leaf.shape[1] if leaf.ndim > 1 else 1) for leaf in self.leaves)
+        return sum(
+            8 * leaf.shape[0] * (leaf.shape[1] if leaf.ndim > 1 else 1) for leaf in self.leaves
+        )
 
 
 Codes: TypeAlias = Callable[[], Sequence[Code]]
@@ -70,7 +72,9 @@ class Crew(Protocol):
 
     waiting: int
 
-    def submit(self, piece: Piece) -> Ticket: ...
+    def submit(self, piece: Piece) -> Ticket:
+        """Have a piece done, now or later."""
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -113,9 +117,14 @@ class _Ran:
 class Here:
     """Threads of this process, or the calling one where one is enough."""
 
-    def __init__(self, codes: Codes, inputs: Sequence[float], threads: int) -> None:
-        self.codes, self.inputs = codes, inputs
-        self.memo: dict[Code, Floats | None] = {}
+    def __init__(
+        self,
+        codes: Codes,
+        inputs: Sequence[float],
+        memo: dict[Code, Floats | None],
+        threads: int,
+    ) -> None:
+        self.codes, self.inputs, self.memo = codes, inputs, memo
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.waiting = 2 * threads if threads > 1 else 1
 
@@ -127,6 +136,7 @@ class Here:
             self.pool.shutdown(cancel_futures=True)
 
     def submit(self, piece: Piece) -> Ticket:
+        """Have a piece done by a thread, or at once."""
         sweep = Sweep(self.codes(), self.inputs, self.memo)
         if self.pool is None:
             return _Ran(_swept(sweep, piece))
@@ -144,7 +154,7 @@ class Workers:
     def __init__(self, pool: Pool, codes: Codes, order: Order) -> None:
         self.codes, self.order = codes, order
         self.waiting = _MOST
-        self.make = None if isinstance(pool, Executor) else cast("Callable[[], Executor]", pool)
+        self.make = None if isinstance(pool, Executor) else pool
         self.executor = pool if isinstance(pool, Executor) else self._made()
         self.breaks = 0
         self.seen: Fingerprint | None = None
@@ -169,22 +179,15 @@ class Workers:
         return made
 
     def submit(self, piece: Piece) -> Ticket:
+        """Have a piece done by a worker."""
         self.waiting = max(2, min(_MOST, _WAITING // max(piece.bytes, 1)))
         if type(self.executor).__module__.startswith("distributed"):
-            leaves = [self._made_there(leaf) for leaf in piece.leaves]
-            piece = attrs.evolve(piece, leaves=leaves)
+            from tapegrad.promises import promised, threads
+
+            if any(is_dask(leaf) for leaf in piece.leaves):
+                self.waiting = 2 * threads()
+            piece = attrs.evolve(piece, leaves=[promised(leaf) for leaf in piece.leaves])
         return _Sent(self, piece)
-
-    def _made_there(self, leaf: Array) -> Array:
-        """Rows of a Dask array as Dask's promise of them, which its workers keep among themselves."""
-        if not is_dask(leaf):
-            return leaf
-        import distributed
-
-        self.waiting = 2 * sum(distributed.default_client().nthreads().values())
-        kept = cast("dask.array.Array", leaf).rechunk(leaf.shape).persist()
-        (promise,) = distributed.futures_of(kept)
-        return cast(Array, promise)
 
     def send(self, piece: Piece, *, everything: bool = False) -> _Posted:
         """Hand a piece to the executor, with the tapes that some worker may lack."""

@@ -8,7 +8,7 @@ many threads or workers there are.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import closing
 from time import perf_counter
@@ -122,7 +122,7 @@ class Drive:
 
     # Pieces, out and in.
 
-    def _blocks(self, work: Work, out: Floats | None = None) -> Iterator[Part | Block]:
+    def _blocks(self, work: Work, out: Floats | None = None) -> Generator[Part | Block, None, None]:
         """The blocks in order, no row left."""
         for numbers, block in self._shown(self._in_order(work, out)):
             found = self._settled(block, numbers) if isinstance(block, Block) else block
@@ -137,9 +137,7 @@ class Drive:
             return blocks
         return progress(blocks, -(-self.call.rows // BLOCK), f"{self.learner.name}, blocks of rows")
 
-    def _in_order(
-        self, work: Work, out: Floats | None
-    ) -> Iterator[tuple[range, Part | Block]]:
+    def _in_order(self, work: Work, out: Floats | None) -> Iterator[tuple[range, Part | Block]]:
         try:
             for piece in self._pieces(work, out):
                 self.waiting.append((piece, self.crew.submit(piece)))
@@ -201,7 +199,9 @@ class Drive:
         if not known:
             return ()
         rows = np.concatenate([one.rows for one in known])
-        leaves = [np.concatenate(parts) for parts in zip(*(one.leaves for one in known), strict=True)]
+        leaves = [
+            np.concatenate(parts) for parts in zip(*(one.leaves for one in known), strict=True)
+        ]
         absolute: Numbers = rows + numbers.start
         done = self._done(self.crew.submit(Piece(leaves, absolute, Work(sums=False))))
         again = cast(Block, done.blocks[0])

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from math import nan
+from collections.abc import Callable, Sequence
 from threading import Lock
-from time import perf_counter
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar, cast, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Final,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    cast,
+    final,
+    get_args,
+    overload,
+)
 
 import attrs
 
 from tapegrad.backends import Backend, Choice, chosen, require
-from tapegrad.batches import BatchValueAndGrad, Columns
-from tapegrad.calls import ValueAndGrad, gathered
+from tapegrad.batches import BatchValueAndGrad, Columns, Estimate, Progress
+from tapegrad.calls import ValueAndGrad
 from tapegrad.checks import name_of
-from tapegrad.errors import GuardError, InputError, OutputError
-from tapegrad.paths import AnyTape, Paths, record_path
+from tapegrad.errors import InputError
+from tapegrad.paths import AnyTape, left_behind, path_of
 from tapegrad.positions import here
-from tapegrad.reports import Report, ShapeReport, varying
-from tapegrad.structure import (
-    Branch,
-    Keys,
-    Leaf,
-    Role,
-    Structure,
-    build,
-    flatten,
-    join,
-    misfit,
-    named,
-    paths,
-)
+from tapegrad.reports import Report, varying, warn_of_many
+from tapegrad.structure import Branch, Leaf, Structure, build, paths
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from typing import Unpack
+
     from tapegrad.arrays import FloatArray
-    from tapegrad.rows import Floats, Mapped
-    from tapegrad.sweeping import Code, Sweep
+    from tapegrad.crews import Crew, Pool
+    from tapegrad.driving import Drive
+    from tapegrad.learning import Learner, Recorded
+    from tapegrad.rowcalls import Axes, RowCall
+    from tapegrad.rows import Floats
+    from tapegrad.sums import Part
 
 __all__ = ["Batched", "vmap"]
 
@@ -48,77 +49,123 @@ A = TypeVar("A")
 R = TypeVar("R")
 B_co = TypeVar("B_co", covariant=True)
 
-Axes: TypeAlias = "Literal[0] | Sequence[Literal[0] | None]"
 OnBranch: TypeAlias = Literal["rerecord", "raise", "mask", "eager"]
 Reduce: TypeAlias = Literal["mean", "sum"]
 
 
-@attrs.frozen
-class Options:
-    """What ``vmap`` was asked for."""
+class Common(TypedDict, total=False):
+    """What ``vmap`` may be told besides how rows are reduced."""
 
-    axes: Axes
-    reduce: Reduce | None
+    in_axes: Axes
     on_branch: OnBranch
     backend: Backend
     max_paths: int
     fast: bool
     threads: int | None
+    executor: Executor | Callable[[], Executor] | None
+
+
+@attrs.frozen
+class Options:
+    """What ``vmap`` was told."""
+
+    axes: Axes
+    reduce: Reduce | None
+    stderr: bool
+    callback: Callable[..., bool | None] | None
+    on_branch: OnBranch
+    backend: Backend
+    max_paths: int
+    fast: bool
+    threads: int | None
+    executor: Pool | None
+
+    def __attrs_post_init__(self) -> None:
+        self._require_known("on_branch", self.on_branch, get_args(OnBranch))
+        self._require_known("reduce", self.reduce, (None, *get_args(Reduce)))
+        if self.stderr and self.reduce != "mean":
+            raise InputError(
+                f"stderr=True ({here()}) gives the standard error of a mean: pass "
+                'reduce="mean" beside it'
+            )
+        if self.callback is not None and self.reduce is None:
+            raise InputError(
+                f'callback ({here()}) is told running sums: pass reduce="mean" or "sum" beside it'
+            )
+
+    def _require_known(self, name: str, given: object, known: Sequence[object]) -> None:
+        if given not in known:
+            names = ", ".join(map(repr, known))
+            raise InputError(f"{name}={given!r} ({here()}) is not known: choose among {names}")
 
 
 @overload
 def vmap(
-    f: Callable[..., ValueAndGrad[A]], /, *, in_axes: Axes = ..., reduce: None = None,
-    on_branch: OnBranch = ..., backend: Backend = ..., max_paths: int = ..., fast: bool = ...,
-    threads: int | None = ...,
-) -> Batched[BatchValueAndGrad[A]]: ...  # fmt: skip
+    f: Callable[..., R], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[Common],
+) -> Batched[Estimate[R]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[..., float], /, *, in_axes: Axes = ..., reduce: None = None,
-    on_branch: OnBranch = ..., backend: Backend = ..., max_paths: int = ..., fast: bool = ...,
-    threads: int | None = ...,
-) -> Batched[FloatArray]: ...  # fmt: skip
-@overload
-def vmap(
-    f: Callable[..., R], /, *, in_axes: Axes = ..., reduce: None = None,
-    on_branch: OnBranch = ..., backend: Backend = ..., max_paths: int = ..., fast: bool = ...,
-    threads: int | None = ...,
-) -> Batched[Columns[R]]: ...  # fmt: skip
-@overload
-def vmap(
-    f: Callable[..., R], /, *, in_axes: Axes = ..., reduce: Reduce,
-    on_branch: OnBranch = ..., backend: Backend = ..., max_paths: int = ..., fast: bool = ...,
-    threads: int | None = ...,
+    f: Callable[..., R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[R]: ...  # fmt: skip
+@overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[..., ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[BatchValueAndGrad[A]]: ...
+@overload
+def vmap(  # type: ignore[overload-overlap]  # the same
+    f: Callable[..., float], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[FloatArray]: ...
+@overload
 def vmap(
+    f: Callable[..., R], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[Columns[R]]: ...
+def vmap(  # noqa: PLR0913  # each says one thing about the rows
     f: Callable[..., object],
     /,
     *,
     in_axes: Axes = 0,
     reduce: Reduce | None = None,
+    stderr: bool = False,
+    callback: Callable[..., bool | None] | None = None,
     on_branch: OnBranch = "rerecord",
     backend: Backend = "auto",
     max_paths: int = 1024,
     fast: bool = False,
     threads: int | None = None,
+    executor: Pool | None = None,
 ) -> Batched[object]:
     """``f``, a function of one row, as a function of arrays with the rows first.
 
     ``in_axes`` says for each argument by position whether it is mapped (0) or the same for all rows
     (None); arguments by name are not mapped. A row of a mapped array with two axes reaches ``f`` as
-    a tuple of numbers. The answer holds arrays: for ``value_and_grad(f)`` a ``BatchValueAndGrad``,
-    for a function that returns a number an array, for any other ``Columns`` of what it returns.
-    With ``reduce`` the rows' answers are summed or averaged and have the types of ``f``.
+    a tuple of numbers. In the place of arrays a mapped argument may be an iterator of blocks of
+    rows, or a Dask array; it is read as it is used, and so is a ``numpy.memmap``.
+
+    The answer holds arrays: for ``value_and_grad(f)`` a ``BatchValueAndGrad``, for a function that
+    returns a number an array, for any other ``Columns`` of what it returns. With ``reduce`` the
+    rows' answers are summed or averaged and have the types of ``f``; with ``stderr`` beside
+    "mean" they are an ``Estimate``, which has the standard errors too. ``callback`` gets a
+    ``Progress`` after each 4,096 rows, in order; where it returns True, the answer is that of the
+    rows so far.
 
     Rows that leave the recorded path at a comparison are run on the path that they take, which is
     recorded from one of them and kept (``on_branch="rerecord"``), raise a ``GuardError`` ("raise"),
-    come back as nan and are left out of sums ("mask"), or are computed one by one ("eager"). Each
-    operation is within 4 units in the last place; with ``fast`` a product and a sum may be rounded
-    once. Sums have the same bits for any number of ``threads`` (None: one for each core).
+    come back as nan and count neither in sums nor in the number that a mean is divided by ("mask"),
+    or are computed one by one ("eager"). Each operation is within 4 units in the last place; with
+    ``fast`` a product and a sum may be rounded once.
+
+    Rows are run by ``threads`` (None: one for each core), or by the workers of an ``executor`` of
+    ``concurrent.futures`` or of its kind, to which tapes and rows travel and ``f`` does not. Where
+    it may break, pass a function that makes one. Sums have the same bits for any number of
+    threads and workers.
 
     Raises:
-        BackendError: when ``backend`` is not known or not installed; ``numpy`` is always needed.
-        InputError: when arrays have different numbers of rows, or none.
+        BackendError: when ``backend`` is not known or not installed (``numpy`` is always needed);
+            when workers differ in what decides the bits, or an executor is shut or breaks.
+        GuardError: when rows take more than ``max_paths`` paths.
+        InputError: when arrays have different numbers of rows, or none, or options do not fit.
 
     >>> import numpy
     >>> from tapegrad import Real, math, value_and_grad
@@ -130,34 +177,61 @@ def vmap(
     ([10.0, 5.0, 0.0], [1.0, 1.0, 0.0])
     """
     require("numpy")
-    options = Options(in_axes, reduce, on_branch, backend, max_paths, fast, threads)
+    options = Options(
+        in_axes, reduce, stderr, callback, on_branch, backend, max_paths, fast, threads, executor
+    )
     return Batched(f, options)
 
 
 @final
 class Batched(Generic[B_co]):
-    """What ``vmap`` makes of a function of one row."""
+    """What ``vmap`` makes of a function of one row.
+
+    It may be pickled: then its tapes travel, and the code is made again where it arrives. The
+    function itself, an executor and a callback stay behind, so that only paths recorded before can
+    be taken there.
+    """
 
     def __init__(self, f: Callable[..., object], options: Options) -> None:
         self._f, self._options = f, options
-        self._choice = chosen(options.backend, rows=True)
-        self._recordings: list[_Recording] = []
+        self._choice: Choice = chosen(options.backend, rows=True)
+        self._recordings: list[Recorded] = []
         self._lock = Lock()
-        functools.update_wrapper(self, f, updated=())
+        functools.update_wrapper(self, f)
 
     def __call__(self, *args: object, **kwargs: object) -> B_co:
         """The answers of all rows."""
-        call = _Call.of(self._f, args, kwargs, self._options.axes)
-        return cast(B_co, self._recording(call).run(call))
+        from tapegrad.driving import Drive
+        from tapegrad.learning import Learner
+        from tapegrad.rowcalls import row_call
 
-    def _recording(self, call: _Call) -> _Recording:
+        options = self._options
+        call = row_call(self._f, args, kwargs, options.axes)
+        recording = self._recording(call.shape, call.places)
+        learner = Learner(recording, call, options.on_branch, options.max_paths)
+        with _crew(learner, options) as crew:
+            drive = Drive(call, crew, learner, _step(call, options))
+            return cast(B_co, _driven(drive, recording, options))
+
+    def _recording(self, shape: tuple[Branch, Branch], places: tuple[int, ...]) -> Recorded:
+        from tapegrad.learning import Recorded
+
         with self._lock:
             for recording in self._recordings:
-                if recording.fits(call.shape):
+                if recording.fits(shape):
                     return recording
-            recording = _Recording(self._f, self._options, self._choice, call)
+            recording = Recorded(self._f, self._choice, shape, places, fast=self._options.fast)
             self._recordings.insert(0, recording)
-            return recording
+        warn_of_many(self._f, [recording.shape for recording in self._recordings])
+        return recording
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        recorded = [
+            (recording.shape, recording.places, [path.tape for path in recording.paths])
+            for recording in self._recordings
+        ]
+        options = attrs.evolve(self._options, executor=None, callback=None)
+        return _arrived, (name_of(self._f), options, recorded)
 
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
@@ -167,282 +241,104 @@ class Batched(Generic[B_co]):
     def report(self) -> Report:
         """What was recorded and compiled, what runs it and why, and what that took."""
         shapes = tuple(recording.report() for recording in self._recordings)
-        found = varying(self._f, [recording.call.shape for recording in self._recordings])
+        found = varying(self._f, [recording.shape for recording in self._recordings])
         return Report(name_of(self._f), str(self._choice), shapes, found)
 
-
-@final
-@attrs.frozen(eq=False)
-class _Call:
-    """The arguments of one call, mapped ones apart."""
-
-    args: tuple[object, ...]
-    kwargs: Mapping[str, object]
-    mapped: Mapping[int, Mapped]
-    shape: tuple[Branch, Branch]
-    inputs: tuple[float, ...]
-    places: tuple[int, ...]
-    rows: int
-
-    @classmethod
-    def of(
-        cls,
-        f: Callable[..., object],
-        args: tuple[object, ...],
-        kwargs: Mapping[str, object],
-        axes: Axes,
-    ) -> _Call:
-        from tapegrad.rows import mapped
-
-        found = {
-            index: mapped(args[index], lambda keys, index=index: _named(f, index, keys))
-            for index in _mapped_places(axes, len(args))
-        }
-        rows = _common(f, found)
-        example = [found[i].row(0) if i in found else arg for i, arg in enumerate(args)]
-        structures: list[Structure] = []
-        inputs: list[float] = []
-        places: list[int] = []
-        place = 0
-        named_args = [*enumerate(example), *kwargs.items()]
-        for key, value in named_args:
-            role = Role.DATA if key else Role.PARAMETERS
-            structure, leaves = flatten(value, role, lambda keys, key=key: _named(f, key, keys))
-            structures.append(structure)
-            if key in found:
-                places += range(place, place + len(leaves))
-            else:
-                inputs += cast("list[float]", leaves)
-            place += len(leaves)
-        count = len(args)
-        shape = (
-            Branch(tuple, tuple(range(count)), tuple(structures[:count])),
-            Branch(dict, tuple(kwargs), tuple(structures[count:])),
-        )
-        return cls(args, kwargs, found, shape, tuple(inputs), tuple(places), rows)
-
-    @property
-    def leaves(self) -> list[Floats]:
-        """The mapped arrays, in the order of the inputs."""
-        return [array for index in sorted(self.mapped) for array in self.mapped[index].flat()]
-
-    def row(self, index: int) -> tuple[object, ...]:
-        """The arguments by position of one row."""
-        return tuple(
-            self.mapped[place].row(index) if place in self.mapped else arg
-            for place, arg in enumerate(self.args)
-        )
-
-
-def _named(f: Callable[..., object], key: int | str, keys: Keys) -> str:
-    if isinstance(key, str):
-        return named(f, (key,), keys)
-    return named(f, (key - 1,) if key else (), keys)
-
-
-def _mapped_places(axes: Axes, count: int) -> tuple[int, ...]:
-    """Which arguments by position are mapped."""
-    each = [0] * count if axes == 0 else list(cast("Sequence[int | None]", axes))
-    wrong = next((axis for axis in each if axis not in {0, None}), None)
-    places = tuple(index for index, axis in enumerate(each) if axis == 0)
-    if wrong is not None:
-        problem = f"maps axis {wrong}: rows come first, so use 0, or None for an argument as it is"
-    elif len(each) != count:
-        problem = f"has {len(each)} entries for {count} arguments by position: give one for each"
-    elif not places:
-        problem = "maps no argument: use 0 for those whose rows come first"
-    else:
-        return places
-    raise InputError(f"in_axes={axes!r} ({here()}) {problem}")
-
-
-def _common(f: Callable[..., object], found: Mapping[int, Mapped]) -> int:
-    """The number of rows that all mapped arrays have."""
-    counts = {
-        _named(f, index, keys): len(array)
-        for index, one in found.items()
-        for keys, array in zip(one.keys, one.arrays, strict=True)
-    }
-    if not counts:
-        raise InputError(f"the mapped arguments hold no array ({here()}): pass one with the rows")
-    (first, rows), *others = counts.items()
-    for other, count in others:
-        if count != rows:
-            raise InputError(
-                f"{first} has {rows:,} rows and {other} has {count:,} ({here()}): pass arrays of "
-                "equal length"
-            )
-    if not rows:
-        raise InputError(f"{first} has no rows ({here()}): pass one at least")
-    return rows
-
-
-@final
-class _Recording:
-    """The recorded paths of rows of one structure, and the code of each."""
-
-    def __init__(
-        self, f: Callable[..., object], options: Options, choice: Choice, call: _Call
-    ) -> None:
-        self.f, self.options, self.choice, self.call = f, options, choice, call
-        self.paths = Paths()
-        self.codes: list[Code] = []
-        self.lock = Lock()
-
-    def fits(self, shape: tuple[Branch, Branch]) -> bool:
-        """Whether rows of these structures can run what is recorded here."""
-        pairs = zip(self.call.shape, shape, strict=True)
-        return all(misfit(own, other, statics=True) is None for own, other in pairs)
-
-    def run(self, call: _Call) -> object:
-        """The answer of one call."""
-        from tapegrad.sweeping import Sweep
-
-        unknown = _Unknown(self, call)
-        sweep = unknown.sweep = Sweep(self.codes, call.inputs, call.leaves, unknown)
-        if not self.codes:
-            unknown(0, None, 0)
-        if self.options.reduce is not None:
-            sums = self._summed(sweep, call.rows)
-            return build(self.result, sums.tolist())
-        return _answer(self.codes[0].path.tape, self._all(sweep, call.rows))
-
-    @property
-    def result(self) -> Structure:
-        """The structure of what the function returns for a row."""
-        return self.codes[0].path.tape.result
-
-    def learn(self, call: _Call, row: int) -> tuple[Code, Sequence[float]]:
-        """The code of the path that a row takes, recorded if it is new; and the row's outputs."""
-        from tapegrad.sweeping import Code
-
-        args = call.row(row)
-        data = gathered(args[1:], call.kwargs)
-        recorded = record_path(self.f, args[0], data, near=True)
-        values = recorded.tape.columns.values
-        outputs = [cast(float, values[slot]) for slot in recorded.tape.outputs]
-        path = self.paths.add(recorded)
-        known = next((code for code in self.codes if code.path is path), None)
-        if known is not None:
-            return known, outputs
-        if self.codes and misfit(self.result, path.tape.result, statics=True) is not None:
-            raise OutputError(
-                f"row {row} of {name_of(self.f)} ({here()}) returned another structure than the "
-                "rows before it: return the same containers on every path"
-            )
-        self.codes.append(Code(path, call.places, self.choice, fast=self.options.fast))
-        return self.codes[-1], outputs
-
-    def _all(self, sweep: Sweep, rows: int) -> Floats:
-        """The outputs of all rows, a column for each row."""
-        import numpy as np
-
-        from tapegrad.sweeping import padded
-
-        out = np.empty((self.codes[0].outputs, padded(rows)))
-        for _ in self._each(rows, lambda start, stop: sweep.rows(start, stop, out[:, start:])):
-            pass
-        return out[:, :rows]
-
-    def _summed(self, sweep: Sweep, rows: int) -> Floats:
-        """The sums of the outputs over all rows, or their mean."""
-        from tapegrad.sums import Total
-
-        total = Total()
-        for block in self._each(rows, sweep.sums):
-            total.add(block)
-        found = total.value()
-        return found / rows if self.options.reduce == "mean" else found
-
-    def _each(
-        self, rows: int, work: Callable[[int, int], Floats]
-    ) -> Iterator[Floats]:
-        """The work on one block after the other, on several at a time."""
-        from tapegrad.sweeping import blocks
-
-        with _workers(self.options.threads, rows) as each:
-            yield from each(lambda block: work(*block), blocks(rows))
-
-    def report(self) -> ShapeReport:
-        """What was recorded and compiled for rows of this structure."""
-        return ShapeReport(tuple(code.report() for code in self.codes))
-
-
-@contextmanager
-def _workers(
-    threads: int | None, rows: int
-) -> Iterator[Callable[..., Iterator[Floats]]]:
-    """``map``, on so many threads where there is more than one block."""
-    from tapegrad.sums import BLOCK
-
-    count = min(threads or len(os.sched_getaffinity(0)), -(-rows // BLOCK))
-    if count < 2:
-        yield map
-        return
-    with ThreadPoolExecutor(count) as pool:
-        yield pool.map
-
-
-@final
-class _Unknown:
-    """Deals with the rows of one call whose path is not recorded, as ``on_branch`` says."""
-
-    def __init__(self, recording: _Recording, call: _Call) -> None:
-        self.recording, self.call = recording, call
-        self.left_at: Counter[str] = Counter()
-        self.sweep: Sweep | None = None
-
-    def __call__(self, row: int, code: Code | None, guard: int, /) -> Code | Floats:
-        with self.recording.lock:
-            if code is None:
-                return self.recording.learn(self.call, row)[0]
-            found = cast("Sweep", self.sweep).find(code.flipped(guard))
-            return found or self.deal(row, code, guard)
-
-    def deal(self, row: int, code: Code, guard: int) -> Code | Floats:
-        """A row that leaves its path where no other path is known."""
-        options, line = self.recording.options, str(code.site(guard))
-        if options.on_branch == "raise":
-            outcome = bool(code.flipped(guard)[-1])
-            raise GuardError(
-                f"row {row:,} leaves the recorded path at {line}, where its comparison is "
-                f'{outcome}: leave on_branch at "rerecord", or spell the choice with where'
-            )
-        if options.on_branch == "mask":
-            return self.outputs([nan] * code.outputs)
-        self.left_at[line] += 1
-        if options.on_branch == "eager" or len(self.recording.codes) >= options.max_paths:
-            return self.eagerly(row)
-        other, outputs = self.recording.learn(self.call, row)
-        if other.path.outcomes.startswith(code.flipped(guard)):
-            return other
-        return self.outputs(outputs)
-
-    def eagerly(self, row: int) -> Floats:
-        """A row's outputs by calling the function.
+    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+        """The path that most rows took, as source: Python, LLVM's text, or C99.
 
         Raises:
-            GuardError: beyond ``max_paths``, unless ``on_branch`` says to go on like this.
+            BackendError: before the first call, or for C where it lacks an operation.
         """
-        recording, options = self.recording, self.recording.options
-        started = perf_counter()
-        args = self.call.row(row)
-        returned = recording.f(*args, **self.call.kwargs)
-        if options.on_branch != "eager":
-            line, parted = self.left_at.most_common(1)[0]
-            seconds = (perf_counter() - started) * self.call.rows
-            raise GuardError(
-                f"the rows take more than max_paths={options.max_paths} paths; {parted:,} of them "
-                f"part at {line}: spell that choice with where or maximum, or pass "
-                f'on_branch="eager", which would take up to {seconds:,.0f} s for all rows'
-            )
-        _, leaves = flatten(returned, Role.RESULT, join)
-        return self.outputs(cast("list[float]", leaves))
+        from tapegrad.sources import source
 
-    def outputs(self, numbers: Sequence[float]) -> Floats:
-        import numpy as np
+        recorded = [recording.likely()[0] for recording in self._recordings if recording.likely()]
+        return source(recorded[0].path.program if recorded else None, language)
 
-        return np.array(numbers, dtype=np.float64)
+
+def _driven(drive: Drive, recorded: Recorded, options: Options) -> object:
+    """The answer of a call."""
+    if options.reduce is None:
+        return _answer(recorded.tape, drive.arrays())
+    reduced = _Reduced(options, recorded)
+    stop = None if options.callback is None else reduced.stop
+    return reduced.answer(drive.sums(stop, spread=options.stderr))
+
+
+def _crew(learner: Learner, options: Options) -> Crew:
+    """Who runs the rows of a call."""
+    from tapegrad.crews import Here, Workers, cores
+    from tapegrad.sums import BLOCK
+    from tapegrad.working import Order
+
+    call, recorded = learner.given, learner.recorded
+    if options.executor is not None:
+        order = Order(recorded.choice.name, recorded.fast, call.places, call.inputs)
+        return Workers(options.executor, learner.codes, order)
+    threads = options.threads or cores()
+    if call.rows is not None:
+        threads = min(threads, -(-call.rows // BLOCK))
+    return Here(learner.codes, call.inputs, learner.memo, threads)
+
+
+def _step(call: RowCall, options: Options) -> int:
+    """Rows in a piece: whole blocks, so few bytes that pieces are even and so many that they pay."""
+    from tapegrad.sums import BLOCK
+
+    if options.executor is None:
+        return BLOCK
+    blocks = max(1, _PIECE // (8 * BLOCK * max(call.width, 1)))
+    if call.rows is not None:
+        blocks = min(blocks, max(1, call.rows // (_PIECES * BLOCK)))
+    return BLOCK * max(blocks, call.chunk // BLOCK)
+
+
+_PIECE: Final = 2**22
+"""Bytes of the rows in a piece that travels."""
+_PIECES: Final = 32
+"""So many pieces there are at least, where there are so many blocks."""
+
+
+@final
+@attrs.frozen
+class _Reduced:
+    """What becomes of sums over rows."""
+
+    options: Options
+    recorded: Recorded
+
+    def answer(self, part: Part) -> object:
+        """The sums as the user gets them."""
+        reduced = self._built(part.sums if self.options.reduce == "sum" else part.mean())
+        if self.options.stderr:
+            return Estimate(reduced, self._built(part.stderr()), part.rows)
+        return reduced
+
+    def stop(self, part: Part) -> bool:
+        """Tell the callback how far the sums are; whether that is far enough."""
+        callback, answer = self.options.callback, self.answer(part)
+        if callback is None:
+            return False
+        if isinstance(answer, Estimate):
+            return callback(Progress(part.rows, answer.mean, answer.stderr)) is True
+        return callback(Progress(part.rows, answer, None)) is True
+
+    def _built(self, numbers: Floats) -> object:
+        return build(self.recorded.result, numbers.tolist())
+
+
+def _arrived(
+    name: str,
+    options: Options,
+    recorded: Sequence[tuple[tuple[Branch, Branch], tuple[int, ...], Sequence[AnyTape]]],
+) -> Batched[object]:
+    """A batched function that travelled without the function."""
+    batched: Batched[object] = Batched(left_behind(name), options)
+    for shape, places, tapes in recorded:
+        kept = batched._recording(shape, places)
+        for tape in tapes:
+            kept.add(path_of(tape, near=True))
+    return batched
 
 
 def _answer(tape: AnyTape, arrays: Floats) -> object:

@@ -87,17 +87,20 @@ def _external(symbol: str) -> int:
     return _address(_library("libmvec.so.1"), symbol) or 0
 
 
-_LEVEL: Final = 0
+_QUICK: Final = 0
 """How hard LLVM tries: in functions of a few hundred entries its quickest code runs as fast as its
 best, scalar or vector, and takes a third of the time to make."""
 
+_CONTRACTING: Final = 2
+"""The quickest code leaves products and sums apart, where they may be rounded once."""
 
-def _target() -> llvm.TargetMachine:
+
+def _target(level: int) -> llvm.TargetMachine:
     """The host as LLVM compiles for it; an engine takes it over, so each has its own."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features(), opt=_LEVEL, jit=True
+        cpu=llvm.get_host_cpu_name(), features=features(), opt=level, jit=True
     )
 
 
@@ -105,8 +108,8 @@ def _target() -> llvm.TargetMachine:
 class _Code:
     """A module as machine code, and what must live as long as it does."""
 
-    def __init__(self, text: str, addresses: dict[str, int]) -> None:
-        target = _target()
+    def __init__(self, text: str, addresses: dict[str, int], level: int = _QUICK) -> None:
+        target = _target(level)
         parsed = llvm.parse_assembly(text)
         self.engine = llvm.create_mcjit_compiler(parsed, target)
         for name, address in addresses.items():
@@ -161,13 +164,13 @@ class _Asking:
             raise error
 
 
-def _loaded(made: Module, asking: _Asking) -> _Code:
+def _loaded(made: Module, asking: _Asking, level: int = _QUICK) -> _Code:
     addresses = {name: _external(name) for name in made.symbols if name not in _OURS}
     if "tapegrad_ask" in made.symbols:
         addresses["tapegrad_ask"] = asking.address
     if "tapegrad_gather" in made.symbols:
         addresses["tapegrad_gather"] = _gather().address("gather")
-    return _Code(made.text, addresses)
+    return _Code(made.text, addresses, level)
 
 
 _OURS: Final = {"tapegrad_ask", "tapegrad_gather"}
@@ -213,7 +216,7 @@ class Rows:
         made = module(program, mode, shared=shared, maths=vector_maths(), fast=fast)
         self._mapped = program.inputs - shared
         self._asking = _Asking(made.calls, LANES)
-        self._code = _loaded(made, self._asking)
+        self._code = _loaded(made, self._asking, _CONTRACTING if fast else _QUICK)
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
         arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
         self._run = ctypes.CFUNCTYPE(None, *arguments)(self._code.address("run"))

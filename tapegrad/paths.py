@@ -12,14 +12,15 @@ from typing import Any, TypeAlias, final
 import attrs
 
 from tapegrad.calls import Data, freeze
-from tapegrad.positions import Site
+from tapegrad.errors import GuardError
+from tapegrad.positions import Site, here
 from tapegrad.primitive import primal
 from tapegrad.program import Program, lowered
 from tapegrad.recording import trace
 from tapegrad.reports import PathReport
 from tapegrad.tape import Tape
 
-__all__ = ["AnyTape", "Path", "Paths", "path_of", "record_path"]
+__all__ = ["AnyTape", "Path", "Paths", "left_behind", "path_of", "record_path"]
 
 AnyTape: TypeAlias = Tape[Any, ..., Any]
 """A tape of whatever function."""
@@ -75,6 +76,19 @@ def path_of(tape: AnyTape, *, near: bool = False, started: float | None = None) 
     started = perf_counter() if started is None else started
     program = lowered(tape.columns.thawed(), tape.outputs, near=near)
     return Path(tape, program, program.outcomes, perf_counter() - started)
+
+
+def left_behind(name: str) -> Callable[..., object]:
+    """What stands for a function that was compiled elsewhere."""
+
+    def absent(*args: object, **kwargs: object) -> object:
+        raise GuardError(
+            f"{name} was compiled elsewhere and travelled without its function, and these arguments "
+            f"({here()}) lead to a path that was not recorded: call it there, and send it again"
+        )
+
+    absent.__name__ = absent.__qualname__ = name
+    return absent
 
 
 @final

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast, final
 
 import attrs
 
+from tapegrad.checks import name_of
+from tapegrad.positions import here
 from tapegrad.structure import Branch, Keys, Static, Structure, named, same_static
 from tapegrad.text import number
 
-__all__ = ["PathReport", "Report", "ShapeReport", "varying"]
+__all__ = ["PathReport", "Report", "ShapeReport", "varying", "warn_of_many"]
 
 _SHOWN = 6
+_MANY = 8
+"""So many recordings that differ in one static value earn a warning."""
 
 
 @final
@@ -96,6 +101,16 @@ def varying(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch]]) -
     if not found or any(keys != found[0] or len(keys) != 1 for keys in found):
         return None
     return _name(f, found[0][0])
+
+
+def warn_of_many(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch]]) -> None:
+    """Warn once there are eight recordings that differ in one static value."""
+    if len(shapes) == _MANY and (found := varying(f, shapes)) is not None:
+        warnings.warn(
+            f"{name_of(f)} ({here()}) has been recorded {_MANY} times for arguments that differ in "
+            f"{found}, which is static: pass a float there to record once",
+            stacklevel=4,
+        )
 
 
 def _name(f: Callable[..., object], keys: Keys) -> str:

@@ -46,6 +46,11 @@ class RowCall:
         """How many numbers a row has."""
         return sum(one.width for one in self.mapped.values())
 
+    @property
+    def chunk(self) -> int:
+        """How many rows are made together, where they are made elsewhere."""
+        return max(one.chunk for one in self.mapped.values())
+
     def read(self, start: int, stop: int) -> Sequence[Array]:
         """The mapped arrays of some rows, or of as many as there are."""
         parts = [one.read(start, stop) for one in self.mapped.values()]
@@ -94,7 +99,8 @@ def _taken_apart(
     inputs: list[float] = []
     places: list[int] = []
     count = 0
-    for key, value in [*enumerate(args), *kwargs.items()]:
+    named_args: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
+    for key, value in named_args:
         role = Role.DATA if key else Role.PARAMETERS
         structure, leaves = flatten(value, role, _naming(f, key))
         structures.append(structure)
@@ -129,7 +135,9 @@ def _mapped_places(axes: Axes, count: int) -> tuple[int, ...]:
     wrong = next((axis for axis in each if axis is not None and axis != 0), None)
     places = tuple(index for index, axis in enumerate(each) if axis == 0)
     if wrong is not None:
-        problem = f"maps axis {wrong!r}: rows come first, so use 0, or None for an argument as it is"
+        problem = (
+            f"maps axis {wrong!r}: rows come first, so use 0, or None for an argument as it is"
+        )
     elif len(each) != count:
         problem = f"has {len(each)} entries for {count} arguments by position: give one for each"
     elif not places:

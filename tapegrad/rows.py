@@ -46,7 +46,8 @@ class Mapped:
     """An argument whose arrays have the rows first.
 
     ``rows`` is None where only reading tells. ``read`` gives some rows of all arrays, or as many as
-    there are; what it gives has one axis or two. ``tails`` are the shapes of a row.
+    there are; what it gives has one axis or two. ``tails`` are the shapes of a row, and ``chunk``
+    says how many rows a Dask array makes together.
     """
 
     structure: Structure
@@ -54,6 +55,7 @@ class Mapped:
     tails: tuple[tuple[int, ...], ...]
     rows: int | None
     read: Callable[[int, int], Sequence[Array]]
+    chunk: int = 0
 
     def row(self, numbers: Sequence[Floats]) -> object:
         """The argument as the function gets it for one row; a row of an array is a tuple."""
@@ -83,7 +85,8 @@ def mapped(value: object, name: Naming) -> Mapped:
         return [_flat(array[start:stop]) for array in arrays.values()]
 
     tails = tuple(array.shape[1:] for array in arrays.values())
-    return Mapped(structure, tuple(arrays), tails, rows, read)
+    chunk = max((_chunk(array) for array in arrays.values()), default=0)
+    return Mapped(structure, tuple(arrays), tails, rows, read, chunk)
 
 
 def common(counts: dict[str, int]) -> int:
@@ -176,6 +179,11 @@ _LONGEST: Final = 8
 def is_dask(value: object) -> bool:
     """Whether it is a Dask array, whose numbers are not here yet."""
     return hasattr(value, "dask") and hasattr(value, "chunks")
+
+
+def _chunk(array: Array) -> int:
+    chunks = cast("tuple[tuple[int, ...], ...]", getattr(array, "chunks", ()))
+    return max(chunks[0]) if chunks else 0
 
 
 def _flat(array: Any) -> Array:

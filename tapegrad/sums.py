@@ -38,16 +38,17 @@ class Part:
 
     @np.errstate(all="ignore")
     def __add__(self, other: Part) -> Part:
-        spread = None if self.spread is None else self._spread(other)
-        return Part(self.rows + other.rows, self.sums + other.sums, spread)
+        return Part(self.rows + other.rows, self.sums + other.sums, self._spread(other))
 
     def _spread(self, other: Part) -> Floats | None:
         """Within each, and between their means."""
         if not (self.rows and other.rows):
             return self.spread if self.rows else other.spread
+        if self.spread is None or other.spread is None:
+            return None
         apart = other.mean() - self.mean()
         between = apart * apart * (self.rows * other.rows / (self.rows + other.rows))
-        return None if other.spread is None else self.spread + other.spread + between
+        return self.spread + other.spread + between
 
     def mean(self) -> Floats:
         """The means; nan of no rows."""

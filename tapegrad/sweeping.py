@@ -299,9 +299,7 @@ class Sweep:
         if shared is not None:
             code.kernel(sums=sums)(shared, leaves, rows, out, flips)
 
-    def _name_row(
-        self, error: Exception, leaves: Sequence[Floats], numbers: Numbers
-    ) -> None:
+    def _name_row(self, error: Exception, leaves: Sequence[Floats], numbers: Numbers) -> None:
         """Look for the row that a rule of the user's raised at."""
         for place, number in enumerate(numbers):
             try:

@@ -86,7 +86,7 @@ def spread(*xs: Real) -> Real:
 
 
 def paired(pair: Pair[Real], other: tuple[float, ...] = (), *, shift: float | None = None) -> Real:
-    return pair.first * pair.second + sum(other) + (0.0 if shift is None else shift)
+    return pair.first * pair.second + sum(other + ()) + (0.0 if shift is None else shift)
 
 
 def loss(p: Params, x: float) -> Real:

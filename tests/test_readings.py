@@ -519,6 +519,11 @@ class TestExplain:
             "label or slot"
         )
 
+    def test_one_name_may_be_an_output_and_an_input(self) -> None:
+        """What is explained is looked for among the outputs first, what it is explained by not."""
+        tape: Any = tg.record(lambda p: {"a": p["a"] * 2.0})({"a": 3.0})
+        assert tape.explain("a", wrt="a").derivative == 2.0
+
     def test_rows_of_the_users_own_are_explained(self) -> None:
         """A custom rule is a step like another."""
         found = tg.record(lambda x: square(x) + x)(3.0).explain(wrt="x")

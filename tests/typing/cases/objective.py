@@ -1,6 +1,5 @@
 """Objectives and residuals know the class of their unknowns."""
 
-from collections.abc import Sequence
 from typing import Generic, assert_type
 
 import attrs
