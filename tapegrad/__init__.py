@@ -23,7 +23,7 @@ from tapegrad.transforms import grad, partials, record, value_and_grad
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray
-    from tapegrad.batches import BatchValueAndGrad, Columns
+    from tapegrad.batches import BatchValueAndGrad, Columns, Estimate, Progress
     from tapegrad.checking import check_grad
     from tapegrad.checkpointing import checkpoint
     from tapegrad.compiling import Compiled, jit
@@ -40,7 +40,8 @@ else:
     _LATER = {
         "Apply": "nodes", "BatchValueAndGrad": "batches", "Batched": "mapping",
         "Columns": "batches", "Compiled": "compiling", "Constant": "nodes",
-        "Coordinates": "coordinates", "FloatArray": "arrays", "GradientCheck": "findings",
+        "Coordinates": "coordinates", "Estimate": "batches", "FloatArray": "arrays",
+        "GradientCheck": "findings", "Progress": "batches",
         "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "objectives",
         "Residuals": "objectives", "Sparsity": "coordinates", "check_grad": "checking",
         "checkpoint": "checkpointing", "jit": "compiling", "objective": "objectives",
@@ -59,7 +60,8 @@ else:
 
 __all__ = [
     "Apply", "BatchValueAndGrad", "Batched", "Columns", "Compiled", "Condition", "Constant",
-    "Coordinates", "FloatArray", "GradientCheck", "Guard", "Input", "Node", "Objective", "Real",
+    "Coordinates", "Estimate", "FloatArray", "GradientCheck", "Guard", "Input", "Node",
+    "Objective", "Progress", "Real",
     "Residuals", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
     "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jit", "jvp", "label",
     "linearize", "math", "objective", "partials", "primitive", "record", "residuals", "root",

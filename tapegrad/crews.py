@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, final
 
 import attrs
 
@@ -19,8 +19,11 @@ from tapegrad.sweeping import Code, Done, Sweep, Work
 from tapegrad.working import Answer, Key, Order, Task, key_of, own_version, perform, travelling
 
 if TYPE_CHECKING:
-    from tapegrad.rows import Floats
-    from tapegrad.sweeping import Numbers
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Numbers: TypeAlias = range | NDArray[np.intp]
 
 __all__ = ["Crew", "Here", "Piece", "Pool", "Ticket", "Workers", "cores"]
 
@@ -220,7 +223,7 @@ class Workers:
             self.seen, self.first = answer.fingerprint, answer.worker
         if (found := difference(self.seen, answer.fingerprint)) is not None:
             raise BackendError(
-                f"workers {self.first} and {answer.worker} ({here()}) differ in {found}, so that their "
+                f"workers {self.first} and {answer.worker} ({here()}) differ in {found}, so that "
                 "sums would depend on who did which rows: use workers of one kind"
             )
         held = self.holding.setdefault(answer.worker, set())

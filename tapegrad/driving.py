@@ -26,8 +26,10 @@ from tapegrad.sums import BLOCK, Part, Total
 from tapegrad.sweeping import Block, Done, Left, Work, padded
 
 if TYPE_CHECKING:
-    from tapegrad.rows import Floats
-    from tapegrad.sweeping import Numbers
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Numbers: TypeAlias = range | NDArray[np.intp]
 
 __all__ = ["Drive", "Learner", "Stop"]
 
@@ -224,9 +226,9 @@ class Drive:
         learner, args = self.learner, self._args(left.leaves)
         if learner.on_branch == "raise":
             raise GuardError(
-                f"row {number:,} leaves the recorded path at {learner.line(left.prefix)}, where its "
-                f'comparison is {bool(left.prefix[-1])}: leave on_branch at "rerecord", or spell '
-                "the choice with where"
+                f"row {number:,} leaves the recorded path at {learner.line(left.prefix)}, where "
+                f'its comparison is {bool(left.prefix[-1])}: leave on_branch at "rerecord", or '
+                "spell the choice with where"
             )
         if learner.on_branch == "eager":
             return learner.call(args, number)

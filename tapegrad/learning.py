@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 from tapegrad.backends import Choice
 from tapegrad.calls import gathered
@@ -20,7 +20,10 @@ from tapegrad.structure import Branch, Role, Structure, flatten, join, misfit
 from tapegrad.sweeping import Code, Sweep
 
 if TYPE_CHECKING:
-    from tapegrad.rows import Floats
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["Learner", "Recorded"]
 
@@ -61,7 +64,7 @@ class Recorded:
 
     def likely(self) -> Sequence[Code]:
         """The codes, those first that most rows took."""
-        return sorted(tuple(self.codes), key=lambda code: -code.rows)
+        return sorted(self.codes, key=lambda code: -code.rows)
 
     def add(self, path: Path) -> Path:
         """Keep a path, unless it is known; the one that is kept."""
@@ -148,8 +151,8 @@ class Learner:
     def _require_alike(self, result: Structure, number: int) -> None:
         if misfit(self.recorded.result, result, statics=True) is not None:
             raise OutputError(
-                f"row {number:,} of {self.name} ({here()}) returned another structure than the rows "
-                "before it: return the same containers on every path"
+                f"row {number:,} of {self.name} ({here()}) returned another structure than the "
+                "rows before it: return the same containers on every path"
             )
 
     def count(self, taken: Counter[bytes]) -> None:

@@ -35,13 +35,17 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Unpack
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tapegrad.arrays import FloatArray
     from tapegrad.crews import Crew, Pool
     from tapegrad.driving import Drive
     from tapegrad.learning import Learner, Recorded
     from tapegrad.rowcalls import Axes, RowCall
-    from tapegrad.rows import Floats
     from tapegrad.sums import Part
+
+    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["Batched", "vmap"]
 
@@ -282,7 +286,7 @@ def _crew(learner: Learner, options: Options) -> Crew:
 
 
 def _step(call: RowCall, options: Options) -> int:
-    """Rows in a piece: whole blocks, so few bytes that pieces are even and so many that they pay."""
+    """Rows in a piece: whole blocks, few bytes so that pieces are even, and many so that they pay."""
     from tapegrad.sums import BLOCK
 
     if options.executor is None:

@@ -16,7 +16,9 @@ from tapegrad.rows import Array, Mapped, Naming, common, mapped
 from tapegrad.structure import Branch, Keys, Role, Structure, flatten, named
 
 if TYPE_CHECKING:
-    from tapegrad.rows import Floats
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["Axes", "RowCall", "row_call"]
 

@@ -32,11 +32,17 @@ class Array(Protocol):
     """Numbers with the rows first: numpy's array, or one like it that is read when it is asked."""
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """The kind of the numbers."""
+
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, and the shape of one."""
+
     @property
-    def ndim(self) -> int: ...
+    def ndim(self) -> int:
+        """How many axes there are."""
+
     def __getitem__(self, rows: slice, /) -> Any: ...
 
 

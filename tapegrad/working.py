@@ -31,7 +31,10 @@ from tapegrad.structure import Branch, Leaf, Structure
 from tapegrad.sweeping import Code, Done, Sweep, Work
 
 if TYPE_CHECKING:
-    from tapegrad.sweeping import Numbers
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers: TypeAlias = range | NDArray[np.intp]
 
 __all__ = ["Answer", "Key", "Order", "Task", "key_of", "own_version", "perform", "travelling"]
 

@@ -289,6 +289,18 @@ class TestC:
         assert run([1.0, 2.0, 4.5]) == [2.5]
         assert run([1e308, 1e308, 1e308]) == -2
 
+    def test_a_square_is_the_power_that_python_takes(self, tmp_path: Path) -> None:
+        """x ** 2 is the library's power, also where the product is another number."""
+
+        def square(x: Any) -> Any:
+            return x**2
+
+        run = built(program_of(tg.record(square)(1.0)), tmp_path)
+        draw = random.Random(2)
+        apart = [x for x in (draw.uniform(1.0, 2.0) for _ in range(9999)) if x**2 != x * x]
+        assert apart
+        assert [run([x]) for x in apart] == [[x**2] for x in apart]
+
     def test_a_long_program_passes_values_from_part_to_part(self, tmp_path: Path) -> None:
         """Functions of a few hundred entries hand on what lives longer, in C and in Python."""
         point = [0.3, 0.4]
@@ -451,6 +463,17 @@ class TestPrograms:
         out = out[:, :7]
         numpy.compiled(program, 2)([2.0, 3.0], [xs, ys], slice(4, 11), out, flips[:7])
         assert (out[0] == 2.0 * xs[4:11] + 2.0).all()
+
+    def test_the_first_guard_that_flips_is_named(self) -> None:
+        """Of two that come out differently the one that was asked first, on every backend."""
+
+        def model(xs: Sequence[Any]) -> Any:
+            return xs[0] if xs[0] > 0.0 and xs[1] > 0.0 else -xs[0]
+
+        program = program_of(tg.record(model)([1.0, 1.0]))
+        rows = [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]
+        assert on_columns(program, rows)[1].tolist() == [-1, 0, 1, 0]
+        assert [python.compiled(program)(row) for row in rows] == [[1.0], 0, 1, 0]
 
     def test_only_rows_on_the_path_are_called_back(self) -> None:
         """A custom rule never sees a number from which a guard has kept it."""

@@ -98,9 +98,9 @@ ARROWS: dict[str, set[str]] = {
     "straight": {"program"},
     "packing": {"structure"},
     "backends": {"errors", "positions"},
-    "reports": {"structure", "text"},
+    "reports": {"checks", "positions", "structure", "text"},
     "paths": {
-        "calls", "positions", "primitive", "program", "recording", "reports", "tape",
+        "calls", "errors", "positions", "primitive", "program", "recording", "reports", "tape",
     },
     "kernels": {"backends", "packing", "paths", "reports"},
     "sources": {"errors", "positions", "program"},
@@ -111,6 +111,30 @@ ARROWS: dict[str, set[str]] = {
     "native": {"interpret.llvm", "program"},
     "arrays": set(),
     "batches": {"errors", "positions", "structure"},
+    "sums": set(),
+    "stored": set(),
+    "rows": {"errors", "positions", "stored", "structure"},
+    "rowcalls": {"checks", "errors", "positions", "primitive", "rows", "structure"},
+    "sweeping": {"backends", "errors", "paths", "program", "reports", "sums"},
+    "fingerprints": set(),
+    "working": {
+        "backends", "errors", "fingerprints", "paths", "primitive", "rows", "structure", "sweeping",
+    },
+    "promises": {"rows"},
+    "crews": {
+        "errors", "fingerprints", "positions", "rows", "structure", "sweeping", "working",
+    },
+    "learning": {
+        "backends", "calls", "checks", "errors", "paths", "positions", "reports", "rowcalls",
+        "structure", "sweeping",
+    },
+    "driving": {
+        "crews", "errors", "positions", "progress", "rowcalls", "rows", "sums", "sweeping",
+    },
+    "mapping": {
+        "backends", "batches", "calls", "checks", "errors", "paths", "positions", "reports",
+        "structure",
+    },
     "__init__": {
         "calls", "checking", "checkpointing", "choice", "coordinates", "custom", "errors",
         "findings", "implicit", "labels", "linear", "math", "matrices", "nodes", "recording",
@@ -155,6 +179,11 @@ INSIDE = {
     "kernels": {"interpret.python", "native"},
     "sources": {"interpret.c", "interpret.llvm", "interpret.python"},
     "compiling": {"sources"},
+    "sweeping": {"interpret.numpy", "interpret.python", "native"},
+    "fingerprints": {"native"},
+    "working": {"__init__"},
+    "crews": {"promises"},
+    "mapping": {"crews", "driving", "learning", "rowcalls", "sources", "sums", "working"},
     "commands": {"checking", "demo", "transforms"},
     "__main__": {"commands", "errors"},
 }  # fmt: skip
