@@ -11,11 +11,11 @@
 
 enum { INPUTS = 15, OUTPUTS = 2, LANES = 16 };
 
-typedef double In[INPUTS][LANES];
+typedef double In[INPUTS + OUTPUTS][LANES];
 typedef double Out[OUTPUTS][INPUTS][LANES];
 
 /* One observation in lane l, given the sine and the cosine of its angle. */
-static inline void one(int l, const In in, double angle, double s, double c, Out out)
+static inline void one(int l, In in, double angle, double s, double c, Out out)
 {
     const double r[3] = {in[0][l], in[1][l], in[2][l]};
     const double d[3] = {in[11][l] - in[3][l], in[12][l] - in[4][l], in[13][l] - in[5][l]};
@@ -69,5 +69,40 @@ static inline void one(int l, const In in, double angle, double s, double c, Out
         out[o][9][l] = scale * projected[o] * square;
         out[o][10][l] = scale * projected[o] * square * square;
         out[o][14][l] = focal * radial * projected[o] + centre[o] - feature[o];
+    }
+}
+
+static void block(In in, Out out)
+{
+    double angle[LANES], s[LANES], c[LANES];
+    for (int l = 0; l < LANES; l++)
+        angle[l] = sqrt(in[0][l] * in[0][l] + in[1][l] * in[1][l] + in[2][l] * in[2][l]);
+    for (int l = 0; l < LANES; l++) {
+        s[l] = sin(angle[l]);
+        c[l] = cos(angle[l]);
+    }
+    for (int l = 0; l < LANES; l++)
+        one(l, in, angle[l], s[l], c[l], out);
+}
+
+/* Rows of inputs and features in, and a matrix of OUTPUTS by INPUTS for each out. */
+void jacobians(const double *inputs, const double *features, size_t rows, double *matrices)
+{
+    In in;
+    Out out;
+    for (size_t first = 0; first < rows; first += LANES) {
+        const size_t some = rows - first < LANES ? rows - first : LANES;
+        for (size_t l = 0; l < LANES; l++) {
+            const size_t row = first + (l < some ? l : some - 1);
+            for (int i = 0; i < INPUTS; i++)
+                in[i][l] = inputs[row * INPUTS + i];
+            for (int o = 0; o < OUTPUTS; o++)
+                in[INPUTS + o][l] = features[row * OUTPUTS + o];
+        }
+        block(in, out);
+        for (size_t l = 0; l < some; l++)
+            for (int o = 0; o < OUTPUTS; o++)
+                for (int i = 0; i < INPUTS; i++)
+                    matrices[((first + l) * OUTPUTS + o) * INPUTS + i] = out[o][i][l];
     }
 }

@@ -15,7 +15,14 @@ from tapegrad.errors import InputError, OutputError
 from tapegrad.positions import here, resolve
 from tapegrad.primitive import Operand
 from tapegrad.recording import Trace, trace
-from tapegrad.structure import Branch, Leaf, build, describe_structure, parameter_names
+from tapegrad.structure import (
+    Branch,
+    Leaf,
+    build,
+    describe_structure,
+    of_numbers,
+    parameter_names,
+)
 from tapegrad.tape import Tape
 
 __all__ = [
@@ -42,6 +49,9 @@ class ValueAndGrad(NamedTuple, Generic[A]):
 
     value: float
     grad: A
+
+
+of_numbers(ValueAndGrad)
 
 
 def like(

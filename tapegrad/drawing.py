@@ -216,7 +216,7 @@ class Drawing:
         Raises:
             DrawingError: without a layout program.
         """
-        return svg(self.dot)
+        return svg(self.picture)
 
     def __str__(self) -> str:
         return self.picture.tree()
@@ -239,7 +239,7 @@ def bundle(
     """What a notebook shows of a tape, and never an error: a table; of a small one its picture."""
     makers: dict[str, Callable[[], str]] = {"text/plain": tape.__str__}
     if len(tape) <= _READABLE:
-        makers["image/svg+xml"] = lambda: svg(picture(tape, cotangents()).dot())
+        makers["image/svg+xml"] = lambda: svg(picture(tape, cotangents()))
     return _bundle(makers, include, exclude)
 
 
@@ -275,9 +275,9 @@ def draw(
     if ending in {"dot", "gv"}:
         return save(file, made.dot().encode())
     if ending != "html":
-        return save(file, laid_out(made.dot(), ending, str(file)))
+        return save(file, laid_out(made, ending, str(file)))
     from tapegrad.interpret.html import page
 
-    drawn = _unless_it_fails(lambda: svg(made.dot()))
+    drawn = _unless_it_fails(lambda: svg(made))
     shown = cotangents if view.get("gradient", True) else (None,) * len(tape)
     return save(file, page(tape, drawn, shown).encode())

@@ -1,6 +1,7 @@
-"""DOT text laid out: by the ``dot`` program, or by the Graphviz that the extra ``draw`` brings.
+"""Pictures laid out: by the ``dot`` program, or by the Graphviz that the extra ``draw`` brings.
 
-The extra is Graphviz as WebAssembly. It needs no program on the machine, and it writes SVG only.
+The extra is Graphviz as WebAssembly. It needs no program on the machine; it writes SVG only, and
+knows no HTML-like tables.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from threading import Lock
 from typing import Final
 
 from tapegrad.errors import DrawingError
+from tapegrad.pictures import Picture
 from tapegrad.progress import waiting
 
 __all__ = ["laid_out", "require_ending", "save", "svg"]
@@ -38,19 +40,20 @@ def require_ending(path: Path) -> str:
     return ending
 
 
-def svg(text: str) -> str:
-    """DOT text laid out as SVG.
+def svg(picture: Picture) -> str:
+    """A picture laid out as SVG.
 
     Raises:
-        DrawingError: without a layout program, or where the text is too much for it.
+        DrawingError: without a layout program, or where the picture is too much for it.
     """
-    return laid_out(text, "svg", "an SVG picture").decode()
+    return laid_out(picture, "svg", "an SVG picture").decode()
 
 
-def laid_out(text: str, ending: str, what: str) -> bytes:
-    """DOT text laid out in the format of an ending; ``what`` it is, for the errors of ``svg``."""
+def laid_out(picture: Picture, ending: str, what: str) -> bytes:
+    """A picture in the format of an ending; ``what`` it is, for the errors of ``svg``."""
     import graphviz
 
+    text = picture.dot()
     try:
         with waiting("laying out the picture"):
             return graphviz.Source(text).pipe(format=ending)
@@ -63,7 +66,7 @@ def laid_out(text: str, ending: str, what: str) -> bytes:
         raise DrawingError(
             f"{what} needs the dot program, which is not installed: run `{command}`, or draw a .svg"
         )
-    return _by_extra(text, what)
+    return _by_extra(picture.dot(plain=True), what)
 
 
 _ONE_AT_A_TIME: Final = Lock()

@@ -21,13 +21,11 @@ from tapegrad.special import INV_SQRT_2PI, NODES, SPLITTER, SQRT_HALF, STEP, WEI
 __all__ = [
     "cbrt_slope", "degrees", "detached", "direction", "div2", "div_pos", "dot", "floordiv", "fsum",
     "gauss", "hypot", "ldexp", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum",
-    "mod",
-    "near_direction", "near_dot", "near_hypot", "near_logaddexp", "near_logsumexp", "near_mean",
-    "near_norm_cdf",
-    "near_pow_dx", "near_powc", "near_product", "near_sech2", "near_softmax", "norm_cdf",
-    "norm_pdf", "norm_pdf_slope", "pow_dx", "pow_dy", "powc", "prod", "product", "radians",
-    "recip_re", "relu", "rounddiv", "sech2", "sigmoid", "sign", "softmax", "softplus", "step",
-    "truncdiv", "win",
+    "mod", "near_direction", "near_dot", "near_hypot", "near_logaddexp", "near_logsumexp",
+    "near_mean", "near_norm_cdf", "near_pow_dx", "near_powc", "near_product", "near_sech2",
+    "near_softmax", "norm_cdf", "norm_pdf", "norm_pdf_slope", "pow_dx", "pow_dy", "powc", "prod",
+    "product", "radians", "recip_re", "relu", "rounddiv", "sech2", "sigmoid", "sign", "softmax",
+    "softplus", "step", "truncdiv", "win",
 ]  # fmt: skip
 
 Spelled: TypeAlias = Operand | Usually | None

@@ -2,14 +2,13 @@
 
 Kinds of boxes differ in shape, border or words as well as in colour (Okabe and Ito's, which
 colour-blind readers can tell apart). Every box is filled and every line is a middle grey, so that a
-picture can be read on a light and on a dark background. What comes from the user is escaped, in
-HTML-like labels.
+picture can be read on a light and on a dark background. What comes from the user is escaped.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias, TypedDict, final
 
 import attrs
@@ -96,13 +95,14 @@ class Picture:
     caption: str
     rankdir: Rankdir = "LR"
 
-    def dot(self) -> str:
-        """The picture as DOT text."""
-        caption = f"label=<{_escaped(self.caption)}>" if self.caption else ""
+    def dot(self, *, plain: bool = False) -> str:
+        """The picture as DOT text; ``plain`` for a Graphviz that knows no HTML-like tables."""
+        caption = f"label={_quoted(self.caption)}" if self.caption else ""
         head = f"digraph tape {{\n\tgraph [rankdir={self.rankdir} {_GRAPH} {caption}]"
-        return "\n".join((head, _DEFAULTS, *self._framed(), *map(_arrow, self.arrows), "}\n"))
+        boxes = self._framed(_plain if plain else _label)
+        return "\n".join((head, _DEFAULTS, *boxes, *map(_arrow, self.arrows), "}\n"))
 
-    def _framed(self) -> Iterator[str]:
+    def _framed(self, label: Callable[[Box], str]) -> Iterator[str]:
         """The boxes in their frames; DOT lets a frame be opened again and again."""
         frames: dict[tuple[str, ...], list[Box]] = {}
         for box in self.boxes:
@@ -111,8 +111,8 @@ class Picture:
         for where, boxes in frames.items():
             for depth, name in enumerate(where, 1):
                 number = numbers.setdefault(where[:depth], len(numbers))
-                yield f"\tsubgraph cluster_{number} {{ graph [{_FRAME} label=<{_escaped(name)}>]"
-            yield from map(_box, boxes)
+                yield f"\tsubgraph cluster_{number} {{ graph [{_FRAME} label={_quoted(name)}]"
+            yield from (_box(box, label(box)) for box in boxes)
             if where:
                 yield "\t" + "}" * len(where)
 
@@ -175,40 +175,52 @@ _LOOKS: Final[dict[Kind, str]] = {
     "summary": f'shape=box style=filled fillcolor=white color="{_GREY}"',
     "branches": 'shape=octagon style=filled fillcolor="#fbe3b0" color="#e69f00"',
 }
+_STACKED: Final = frozenset(("summary", "branches"))
+"""Kinds whose cells stand below each other."""
 _OUTPUT: Final = 'shape=box style=filled fillcolor="#cdeee2" color="#009e73" peripheries=2'
 _BROKEN: Final = 'color="#d55e00" penwidth=3'
 
 
-def _box(box: Box) -> str:
+def _box(box: Box, label: str) -> str:
     look = _OUTPUT if box.is_output else _LOOKS[box.kind]
     broken = f" {_BROKEN}" if box.is_broken else ""
-    tooltip = f" tooltip={_quoted(box.tooltip)}" if box.tooltip else ""
-    return f'\t{box.name} [id="{box.name}" {look}{broken} label=<{_label(box)}>{tooltip}]'
+    tooltip = f" tooltip={_quoted(*box.tooltip)}" if box.tooltip else ""
+    return f'\t{box.name} [id="{box.name}" {look}{broken} label={label}{tooltip}]'
 
 
 def _label(box: Box) -> str:
+    """Cells side by side with lines between them, or a title above lines of program and facts."""
     if len(box.cells) == 1:
-        return _escaped(box.cells[0])
-    if box.kind not in {"summary", "branches"}:
-        return _table("<TR>" + "<VR/>".join(map(_cell, map(_escaped, box.cells))) + "</TR>")
-    title, *facts = map(_escaped, box.cells)
+        return _quoted(*box.cells)
+    cells = [_escaped(cell) for cell in box.cells]
+    if box.kind not in _STACKED:
+        return _table("<TR>" + "<VR/>".join(map(_cell, cells)) + "</TR>")
     source = [f'<FONT FACE="monospace">{_escaped(box.source)}</FONT>'] if box.source else []
-    rows = (f"<TR>{_cell(text)}</TR>" for text in (f"<B>{title}</B>", *source, *facts))
-    return _table("".join(rows))
+    rows = (f"<B>{cells[0]}</B>", *source, *cells[1:])
+    return _table("".join(f"<TR>{_cell(row)}</TR>" for row in rows))
 
 
 def _table(rows: str) -> str:
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0">{rows}</TABLE>'
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0">{rows}</TABLE>>'
 
 
 def _cell(text: str) -> str:
     return f'<TD ALIGN="LEFT">{text}</TD>'
 
 
+def _plain(box: Box) -> str:
+    """The same cells, one below the other."""
+    if box.kind not in _STACKED:
+        return _quoted(*box.cells)
+    title, *facts = box.cells
+    lines = filter(None, (title, box.source, *facts))
+    return _quoted(*lines, end=r"\l")
+
+
 def _arrow(arrow: Arrow) -> str:
     looks = []
     if arrow.label:
-        looks.append(f"label=<{_escaped(arrow.label)}>")
+        looks.append(f"label={_quoted(arrow.label)}")
     if arrow.width != 1.0:
         looks.append(f"penwidth={arrow.width:.2f}")
     if arrow.is_dashed:
@@ -217,15 +229,15 @@ def _arrow(arrow: Arrow) -> str:
     return f"\t{arrow.tail} -> {arrow.head}{look}"
 
 
+def _quoted(*lines: str, end: str = "") -> str:
+    r"""Lines as a string of DOT, centred, or with ``\l`` at the end of each to the left."""
+    texts = map(_escaped, lines)
+    return '"' + ("".join(text + end for text in texts) if end else r"\n".join(texts)) + '"'
+
+
 def _escaped(text: str) -> str:
-    r"""Text for an HTML-like label, in which dot would put the entry's id for ``\N``."""
+    r"""Text in which dot finds neither markup, nor an entity, nor the entry's id for ``\N``."""
     return html.escape(visible(text)).replace("\\", r"\\")
-
-
-def _quoted(lines: Sequence[str]) -> str:
-    """Lines as one string of DOT, in which neither entities nor backslashes mean anything."""
-    texts = (visible(line).replace("&", "&amp;").replace("\\", r"\\") for line in lines)
-    return '"' + r"\n".join(texts).replace('"', r"\"") + '"'
 
 
 def short(value: float) -> str:

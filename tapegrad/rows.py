@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Array", "Mapped", "Naming", "is_dask", "mapped", "plain"]
+__all__ = ["Array", "Mapped", "Naming", "common", "is_dask", "mapped", "plain"]
 
 Naming: TypeAlias = Callable[[Keys], str]
 """Gives the path of what stands under some keys of an argument."""

@@ -36,8 +36,8 @@ from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "new_instance", "opened",
-    "parameter_names",    "paths", "same_static", "traced_leaves", "under",
+    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "new_instance",
+    "of_numbers", "opened", "parameter_names", "paths", "same_static", "traced_leaves", "under",
 ]  # fmt: skip
 
 
@@ -391,6 +391,12 @@ def _record(kind: type) -> Record | None:
             is_model = any(field is not Field.STATIC for field in fields.values())
             _KNOWN[kind] = Record(fields, is_model)
         return _KNOWN[kind]
+
+
+def of_numbers(kind: type) -> None:
+    """Let all fields of a named tuple hold numbers, or containers of them, however annotated."""
+    fields = dict.fromkeys(cast("tuple[str, ...]", getattr(kind, "_fields", ())), Field.REAL)
+    _KNOWN[kind] = Record(fields, is_model=True)
 
 
 def _annotations(kind: type) -> Mapping[str, object] | None:

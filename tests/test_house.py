@@ -67,7 +67,7 @@ ARROWS: dict[str, set[str]] = {
     "wires": {"columns"},
     "progress": set(),
     "pictures": {"text"},
-    "layout": {"errors", "progress"},
+    "layout": {"errors", "pictures", "progress"},
     "drawing": {
         "errors", "layout", "names", "pictures", "positions", "primitive", "tape", "text",
     },
