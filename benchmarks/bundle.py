@@ -57,7 +57,8 @@ def errors_with(maths: Maths, inputs: Any, feature: Any) -> tuple[Any, Any]:
     r0, r1, r2, c0, c1, c2, focal, u0, v0, k1, k2, p0, p1, p2, weight = inputs
     angle = maths.sqrt(r0 * r0 + r1 * r1 + r2 * r2)
     sine, cosine = maths.sin(angle), maths.cos(angle)
-    a0, a1, a2 = r0 / angle, r1 / angle, r2 / angle
+    inverse = 1.0 / angle
+    a0, a1, a2 = r0 * inverse, r1 * inverse, r2 * inverse
     d0, d1, d2 = p0 - c0, p1 - c1, p2 - c2
     along = (a0 * d0 + a1 * d1 + a2 * d2) * (1.0 - cosine)
     x = d0 * cosine + (a1 * d2 - a2 * d1) * sine + a0 * along

@@ -23,10 +23,10 @@ from typing import (
 from tapegrad.backends import Backend, Choice, chosen, require
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
-from tapegrad.errors import GuardError, InputError
+from tapegrad.errors import InputError
 from tapegrad.kernels import Running
 from tapegrad.packing import unpacker
-from tapegrad.paths import AnyTape, Path, Paths, path_of, record_path
+from tapegrad.paths import AnyTape, Path, Paths, left_behind, path_of, record_path
 from tapegrad.positions import here
 from tapegrad.primitive import Traced
 from tapegrad.reports import Report, ShapeReport, varying
@@ -171,7 +171,7 @@ class Compiled(Generic[P, R_co]):
         from tapegrad.sources import source
 
         recorded = [recording.latest for recording in self._recordings if recording.latest]
-        return source(recorded[0].path.program if recorded else None, language)
+        return source(path_of(recorded[0].path.tape).program if recorded else None, language)
 
     def flat(self, *args: P.args, **kwargs: P.kwargs) -> Flat:
         """The function between flat float64 arrays: its numbers in order, and its results'.
@@ -234,6 +234,7 @@ class _Recording:
         self.f, self.choice, self.max_paths, self.shape = f, choice, max_paths, shape
         names = map(str, shape[1].keys)
         self.unpack = unpacker(shape[0].children, dict(zip(names, shape[1].children, strict=True)))
+        self.whole = choice.name == "python"
         self.paths = Paths()
         self.latest: Running | None = None
         self._running: dict[Path, Running] = {}
@@ -274,9 +275,10 @@ class _Recording:
         if len(self.paths) >= self.max_paths:
             return self.f(*args, **kwargs)
         if args:
-            path = record_path(self.f, args[0], gathered(args[1:], kwargs))
+            f, x, data = self.f, args[0], gathered(args[1:], kwargs)
         else:
-            path = record_path(lambda _, **given: self.f(**given), (), gathered((), kwargs))
+            f, x, data = (lambda _, **given: self.f(**given)), (), gathered((), kwargs)
+        path = record_path(f, x, data, whole=self.whole)
         self.latest = self.runner(self.paths.add(path))
         return path.tape.value
 
@@ -325,22 +327,11 @@ def _arrived(
     name: str, backend: Backend, recorded: Sequence[tuple[Shape, Sequence[AnyTape]]]
 ) -> Compiled[..., object]:
     """A compiled function that travelled without the function."""
-    compiled: Compiled[..., object] = Compiled(_left_behind(name), backend, 0)
+    compiled: Compiled[..., object] = Compiled(left_behind(name), backend, 0)
     for shape, tapes in recorded:
         recording = compiled._recording(shape)
         for tape in tapes:
-            recording.latest = recording.runner(recording.paths.add(path_of(tape)))
+            recording.latest = recording.runner(
+                recording.paths.add(path_of(tape, whole=recording.whole))
+            )
     return compiled
-
-
-def _left_behind(name: str) -> Callable[..., object]:
-    """What stands for a function that was compiled elsewhere."""
-
-    def absent(*args: object, **kwargs: object) -> object:
-        raise GuardError(
-            f"{name} was compiled elsewhere and came without its function, and these arguments "
-            f"({here()}) lead to a path that was not recorded: call it there and send it again"
-        )
-
-    absent.__name__ = absent.__qualname__ = name
-    return absent

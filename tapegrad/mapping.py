@@ -286,7 +286,7 @@ def _crew(learner: Learner, options: Options) -> Crew:
 
 
 def _step(call: RowCall, options: Options) -> int:
-    """Rows in a piece: whole blocks, few bytes so that pieces are even, and many so that they pay."""
+    """Rows in a piece: whole blocks, so few that pieces are even and so many that they pay."""
     from tapegrad.sums import BLOCK
 
     if options.executor is None:

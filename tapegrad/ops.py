@@ -216,7 +216,7 @@ powc_slope: Row  = helper("powc_slope",     s.pow_dx,   (lambda y, x, n: _powc_c
 direction: Row   = helper("direction",      s.direction, _direction_slope, REAL, "direction", "x / hypot(x, ...); 0 at the origin", lower=spelled("direction"), near=spelled("near_direction"))
 recip_re: Row    = helper("recip_re",       s.recip_re, (lambda z, x, y: _recip_re_dx(z, recip_re(y, x)), lambda z, x, y: mul(-2.0, mul(z, recip_re(y, x)))), REAL, "recip_re", "x / (x ** 2 + y ** 2)", lower=spelled("recip_re"))
 cbrt_slope: Row  = helper("cbrt_slope",     s.cbrt_slope, (lambda y, x: mul(-2.0 / 3.0, div(y, x)),), REAL, "cbrt_slope", "1 / (3 * cbrt(x) ** 2)", lower=spelled("cbrt_slope"))
-sech2: Row       = helper("sech2",          s.sech2,    (lambda y, x: mul(-2.0, mul(y, tanh(x))),), REAL, "sech2", "1 / cosh(x) ** 2", lower=spelled("sech2"), near=spelled("near_sech2"))
+sech2: Row       = helper("sech2",          s.sech2,    (lambda y, x: mul(-2.0, mul(y, tanh(x))),), REAL, "sech2", "1 / cosh(x) ** 2", lower=spelled("sech2"))
 gauss: Row       = helper("gauss",          s.gauss,    (lambda y, x: mul(-2.0, mul(x, y)),), REAL, "gauss", "exp(-x ** 2)", lower=spelled("gauss"))
 norm_pdf_slope: Row = helper("norm_pdf_slope", s.norm_pdf_slope, (lambda y, x: mul(sub(mul(x, x), 1.0), norm_pdf(x)),), REAL, "norm_pdf_slope", "-x * norm_pdf(x)", lower=spelled("norm_pdf_slope"))
 gamma_slope: Row = helper("gamma_slope",    g.gamma_slope, (lambda y, x: mul(gamma(x), add(mul(digamma(x), digamma(x)), polygamma(x, 1.0))),), REAL, "gamma_slope", "gamma(x) * digamma(x)")

@@ -64,17 +64,21 @@ class Path:
         )
 
 
-def record_path(f: Callable[..., object], x: object, data: Data, *, near: bool = False) -> Path:
-    """The path that ``f`` takes on these arguments."""
+def record_path(
+    f: Callable[..., object], x: object, data: Data, *, near: bool = False, whole: bool = False
+) -> Path:
+    """The path that ``f`` takes on these arguments; ``near`` and ``whole`` as in ``lowered``."""
     started = perf_counter()
     tape = freeze(f, trace(f, x, data, positions=True))
-    return path_of(tape, near=near, started=started)
+    return path_of(tape, near=near, whole=whole, started=started)
 
 
-def path_of(tape: AnyTape, *, near: bool = False, started: float | None = None) -> Path:
-    """The path that a tape recorded; ``near`` as in ``lowered``."""
+def path_of(
+    tape: AnyTape, *, near: bool = False, whole: bool = False, started: float | None = None
+) -> Path:
+    """The path that a tape recorded; ``near`` and ``whole`` as in ``lowered``."""
     started = perf_counter() if started is None else started
-    program = lowered(tape.columns.thawed(), tape.outputs, near=near)
+    program = lowered(tape.columns.thawed(), tape.outputs, near=near, whole=whole)
     return Path(tape, program, program.outcomes, perf_counter() - started)
 
 
@@ -83,8 +87,9 @@ def left_behind(name: str) -> Callable[..., object]:
 
     def absent(*args: object, **kwargs: object) -> object:
         raise GuardError(
-            f"{name} was compiled elsewhere and travelled without its function, and these arguments "
-            f"({here()}) lead to a path that was not recorded: call it there, and send it again"
+            f"{name} was compiled elsewhere and travelled without its function, and these "
+            f"arguments ({here()}) lead to a path that was not recorded: call it there, and send "
+            "it again"
         )
 
     absent.__name__ = absent.__qualname__ = name

@@ -100,7 +100,8 @@ class Picture:
         caption = f"label={_quoted(self.caption)}" if self.caption else ""
         head = f"digraph tape {{\n\tgraph [rankdir={self.rankdir} {_GRAPH} {caption}]"
         boxes = self._framed(_plain if plain else _label)
-        return "\n".join((head, _DEFAULTS, *boxes, *map(_arrow, self.arrows), "}\n"))
+        defaults = (_DEFAULTS, _EVEN) if plain else (_DEFAULTS,)
+        return "\n".join((head, *defaults, *boxes, *map(_arrow, self.arrows), "}\n"))
 
     def _framed(self, label: Callable[[Box], str]) -> Iterator[str]:
         """The boxes in their frames; DOT lets a frame be opened again and again."""
@@ -165,6 +166,8 @@ _DEFAULTS: Final = (
     '\tnode [fontname=Helvetica fontsize=11 fontcolor="#1a1a1a" margin="0.06,0.03"]\n'
     f'\tedge [fontname=Helvetica fontsize=9 fontcolor="{_GREY}" color="{_GREY}" arrowsize=0.6]'
 )
+_EVEN: Final = "\tnode [fontname=Courier fontsize=10]"
+"""Letters of one width, which a Graphviz that reads no fonts can measure."""
 _FRAME: Final = f'style="dashed,rounded" color="{_GREY}" labelloc=t labeljust=l'
 _LOOKS: Final[dict[Kind, str]] = {
     "input": 'shape=box style="rounded,filled" fillcolor="#cfe8f7" color="#0072b2"',

@@ -1,7 +1,8 @@
 """A line on the terminal that says how far something long has come.
 
 Nothing is written unless the standard error stream is a terminal and a second has passed, and the
-line is wiped when it is over, however it ends.
+line is wiped when it is over, however it ends. Of things inside one another the outer one has the
+line.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -22,6 +23,8 @@ _PATIENCE: Final = 1.0
 _PACE: Final = 0.1
 """The seconds between two looks of the line."""
 _WIDTH: Final = 30
+_LINE: Final = Lock()
+"""Held by what writes the line."""
 _WIPE: Final = "\r\x1b[K"
 
 
@@ -35,6 +38,9 @@ def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
 
 
 def _counted(items: Iterable[T], total: int, title: str) -> Iterator[T]:
+    if not _LINE.acquire(blocking=False):
+        yield from items
+        return
     due, shown = monotonic() + _PATIENCE, False
     try:
         for count, item in enumerate(items):
@@ -45,6 +51,7 @@ def _counted(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     finally:
         if shown:
             _write("")
+        _LINE.release()
 
 
 @contextmanager
@@ -54,7 +61,7 @@ def waiting(title: str) -> Iterator[None]:
     >>> with waiting("laying out"):
     ...     pass
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not _LINE.acquire(blocking=False):
         yield
         return
     over = Event()
@@ -65,6 +72,7 @@ def waiting(title: str) -> Iterator[None]:
     finally:
         over.set()
         clock.join()
+        _LINE.release()
 
 
 def _tick(title: str, over: Event) -> None:

@@ -157,5 +157,6 @@ def _require_together(counts: Sequence[int], start: int) -> None:
     if len(set(counts)) > 1:
         rows = " and ".join(f"{start + count:,}" for count in counts)
         raise InputError(
-            f"the mapped arguments have {rows} rows ({here()}): pass as many of one as of the others"
+            f"the mapped arguments have {rows} rows ({here()}): pass as many of one as of the "
+            "others"
         )

@@ -166,7 +166,8 @@ def sech2(x: float) -> float:
         e = 2.0 * math.exp(-a)
         return e * e
     e = math.exp(-2.0 * a)
-    return 4.0 * e / (1.0 + e) ** 2
+    d = 1.0 + e
+    return 4.0 * e / (d * d)
 
 
 # The normal distribution.

@@ -136,8 +136,8 @@ def perform(version: str, packed: bytes, *leaves: Array) -> Answer:
     """
     if version != own_version():
         raise BackendError(
-            f"worker {worker()} has tapegrad {own_version()} and was sent work by {version}: install "
-            "one version"
+            f"worker {worker()} has tapegrad {own_version()} and was sent work by {version}: "
+            "install one version"
         )
     task: Task = pickle.loads(packed)  # noqa: S301  # it comes from whoever started the worker
     require(task.order.backend)

@@ -193,6 +193,26 @@ class TestCalls:
                 rows(np.empty(0), [np.array([1.0, 6.0])], range(2), np.empty((1, 8)),
                      np.empty(8, dtype=np.int32))  # fmt: skip
 
+    def test_a_rule_of_the_users_sees_only_rows_on_the_path(self) -> None:
+        """A number that the eager call would not hand to it is not handed to it."""
+        seen: list[float] = []
+
+        @tg.primitive(partials=lambda y, x: 1.0, at=[0.5])
+        def watched(x: float) -> float:
+            seen.append(x)
+            return x
+
+        def f(x: Any) -> Any:
+            return watched(x) if x > 0.0 else x
+
+        program = program_of(tg.record(f)(1.0))
+        xs = np.array([1.0, -1.0, 2.0, -2.0, 3.0])
+        seen.clear()
+        native.Rows(program, 0, sums=False)(
+            np.empty(0), [xs], range(5), np.empty((1, 8)), np.empty(8, dtype=np.int32)
+        )
+        assert seen == [1.0, 2.0, 3.0]
+
     def test_contraction_is_only_for_those_who_ask(self) -> None:
         """With `fast` a product and a sum are rounded once; without, each."""
 

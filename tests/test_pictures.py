@@ -518,6 +518,12 @@ class TestText:
         assert "<script" not in svg
 
 
+def written(svg: str) -> set[str]:
+    """The texts that an SVG shows."""
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    return {html.unescape(text).replace("\xa0", " ") for text in texts}
+
+
 class TestFiles:
     @needs_dot
     @pytest.mark.parametrize("ending", ["svg", "png", "pdf", "html", "dot", "gv"])
@@ -571,8 +577,7 @@ class TestThePages:
             "loss": picture(small), "lines": picture(large), "scopes": picture(large, by="scope")
         }[name]  # fmt: skip
         file = Path(__file__).parent.parent / "docs" / f"{name}.svg"
-        texts = re.findall(r"<text[^>]*>([^<]*)</text>", file.read_text(encoding="utf-8"))
-        shown = {html.unescape(text).replace("\xa0", " ") for text in texts}
+        shown = written(file.read_text(encoding="utf-8"))
         cells = {cell for box in drawn.boxes for cell in (*box.cells, box.source)}
         frames = {frame for box in drawn.boxes for frame in box.where}
         labels = {arrow.label for arrow in drawn.arrows}
@@ -590,9 +595,14 @@ class TestWithoutADotProgram:
 
     @needs_extra
     def test_the_extra_lays_out_svg(self, tmp_path: Path) -> None:
-        """An SVG comes all the same, with every box and its id."""
-        path = option().draw(tmp_path / "option.svg")
-        assert path.read_text(encoding="utf-8").count('class="node"') == len(boxes_of(option()))
+        """An SVG comes all the same, with every box, its id and all that it says."""
+        for by in ("node", "line", "scope"):
+            drawn = picture(option(), by=by)
+            path = option().draw(tmp_path / f"{by}.svg", by=by)
+            text = path.read_text(encoding="utf-8")
+            assert text.count('class="node"') == len(drawn.boxes)
+            assert {f'id="{box.name}"' for box in drawn.boxes} <= {*re.findall(r'id="\w+"', text)}
+            assert {cell for box in drawn.boxes for cell in box.cells} <= written(text)
 
     @pytest.mark.usefixtures("_no_extra")
     def test_without_the_extra_one_command_mends_it(self, tmp_path: Path) -> None:
@@ -784,6 +794,16 @@ class TestProgress:
         with pytest.raises(ZeroDivisionError):
             fail()
         assert terminal.text.endswith("\r\x1b[K")
+
+    def test_the_outer_of_two_has_the_line(self, terminal: Terminal) -> None:
+        """What is inside something that shows its progress stays silent."""
+        with waiting("drawing"), waiting("laying out"):
+            assert sum(progress(range(4), 4, "counting")) == 6
+            while "drawing" not in terminal.text:
+                pass
+        assert not re.search("laying|counting", terminal.text)
+        list(progress(range(4), 4, "counting"))
+        assert "counting [" in terminal.text
 
     def test_what_is_quick_says_nothing(
         self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch

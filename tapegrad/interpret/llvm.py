@@ -449,14 +449,15 @@ class _Function:
         self.block = block
 
     def call_back(self, slot: int) -> str:
-        """Ask Python for a row's value; where it is rarely needed, only for lanes that need it."""
+        """Ask Python for a row's value for the rows on the path, or those of them that need it."""
         row, operands, kind = self.program.rows[slot], self.program.operands[slot], self.mode.type
         numbers = [self.number(operand) for operand in operands]
-        wanted, after, asks = self.yes(), f"after{slot}", f"asks{slot}"
-        before = self.block
+        wanted = self.yes() if self.mode is CALL else self.on_path()
+        after, asks, before = f"after{slot}", f"asks{slot}", self.block
         if slot in self.program.rarely:
             usual = self.truth(self.program.rarely[slot])
-            wanted = self.new(f"xor {self.mode.truth} {usual}, {self.yes()}")
+            rare = self.new(f"xor {self.mode.truth} {usual}, {self.yes()}")
+            wanted = self.new(f"and {self.mode.truth} {rare}, {wanted}")
             self.line(f"br i1 {self._any(wanted)}, label %{asks}, label %{after}")
             before = self.block
             self.begin(asks)
