@@ -51,6 +51,11 @@ def chosen(backend: Backend, *, rows: bool) -> Choice:
             f"the numpy backend runs columns of numbers, not one call ({here()}): use vmap, or "
             'jit with backend="python" or "llvm"'
         )
+    if backend == "python" and rows:
+        raise BackendError(
+            f"the python backend runs one call, not columns of numbers ({here()}): use jit, or "
+            'vmap with backend="numpy" or "llvm"'
+        )
     require(backend)
     return Choice(backend, "as asked")
 

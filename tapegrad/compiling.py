@@ -202,6 +202,7 @@ class Flat:
         self._run = recording.run_flat
         self._size = 8 * len(self.inputs)
         self._numpy = cast(_Numpy, import_module("numpy"))
+        self._float64 = self._numpy.dtype("float64")
 
     def __call__(self, inputs: FloatArray) -> FloatArray:
         """The outputs at these inputs.
@@ -209,7 +210,7 @@ class Flat:
         Raises:
             InputError: when ``inputs`` is not a float64 array with a number for each input.
         """
-        given = inputs.tobytes() if str(inputs.dtype) == "float64" else b""
+        given = inputs.tobytes() if inputs.dtype == self._float64 else b""
         if len(given) != self._size:
             raise InputError(
                 f"an array of shape {inputs.shape} and type {inputs.dtype} was given ({here()}) "
@@ -221,6 +222,7 @@ class Flat:
 class _Numpy(Protocol):
     """What is used of numpy, whose types a user's checker is not made to read."""
 
+    def dtype(self, name: str, /) -> object: ...
     def frombuffer(self, buffer: Buffer, /) -> FloatArray: ...
 
 

@@ -159,7 +159,7 @@ def _drawn(
     tape: AnyTape, cotangents: Cotangents, part: _Part, by: By
 ) -> tuple[list[Box], list[Arrow], str]:
     """Boxes and arrows, and how many boxes of what stand for many entries each."""
-    from tapegrad.interpret import groups
+    from tapegrad.interpret.groups import by_line, by_scope
 
     slots = part.slots()
     is_small = len(slots) <= _READABLE
@@ -167,7 +167,7 @@ def _drawn(
         by = "node" if is_small else "line" if tape.site_of else "scope"
     if by == "node":
         return *_entries(tape, cotangents, slots, ()), ""
-    made, of = groups.by_line(tape) if by == "line" else groups.by_scope(tape)
+    made, of = (by_line if by == "line" else by_scope)(tape)
     if by == "scope" and is_small:
         frames = [group.where if group.is_input else (*group.where, group.title) for group in made]
         return *_entries(tape, cotangents, slots, [frames[index] for index in of]), ""

@@ -358,7 +358,8 @@ class Objective(Unknowns[A]):
 
     def fun_and_jac(self, x: Vector, /) -> tuple[float, FloatArray]:
         """The value and the gradient, for ``jac=True``."""
-        return self.fun(x), self.jac(x)
+        found = self._at(x)
+        return float(found[0]), cast("FloatArray", found[1:].copy())
 
     def hessp(self, x: Vector, v: Vector, /) -> FloatArray:
         """The Hessian times a vector, without the Hessian."""

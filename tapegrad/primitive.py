@@ -79,10 +79,14 @@ class Slack:
 @final
 @attrs.frozen
 class Usually:
-    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
+    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked.
+
+    Or ``instead`` of it another row of the same operands, which compiled code knows by name.
+    """
 
     value: Operand
     holds: Operand
+    instead: Primitive | None = None
 
 
 Spelling: TypeAlias = Callable[..., Operand | Usually | None]

@@ -90,7 +90,7 @@ def _lanes_of(block: Floats) -> Floats:
     padding = -rows % LANES
     if padding:
         block = np.concatenate([block, np.full((outputs, padding), -0.0)], axis=1)
-    lanes: Floats = np.add.reduce(block.reshape(outputs, -1, LANES), axis=1)
+    lanes: Floats = np.add.reduce(block.reshape(outputs, -1, LANES), axis=1, initial=-0.0)
     return lanes
 
 

@@ -132,7 +132,7 @@ class Work:
 @final
 @attrs.frozen(eq=False)
 class Left:
-    """Rows of a block on paths that are not known, which begin with ``prefix``; and their leaves."""
+    """Rows of a block on unknown paths, which begin with ``prefix``; and their leaves."""
 
     prefix: bytes
     rows: Indices
@@ -220,8 +220,9 @@ class Sweep:
         code = self.likely()
         if code is None:
             raise GuardError(
-                "a worker takes another path than was recorded for numbers that are the same for all "
-                "rows: two sides of a comparison differ by rounding alone; compare with a margin"
+                "a worker takes another path than was recorded, for numbers that are the same for "
+                "all rows: two sides of a comparison differ by rounding alone; compare with a "
+                "margin"
             )
         if work.sums and not work.spread:
             part = self._sums(code, leaves, rows)

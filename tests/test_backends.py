@@ -86,7 +86,8 @@ def spelled(spelling: Callable[..., Any], xs: Sequence[float]) -> float | None:
     """What a spelling gives on floats; None where it leaves the row to be asked."""
     found = spelling(*xs)
     if isinstance(found, Usually):
-        found = found.value if found.holds else None
+        other = found.instead and found.instead(*xs)
+        found = found.value if found.holds else other
     return found if found is None else float(found)
 
 

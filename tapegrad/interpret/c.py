@@ -216,7 +216,7 @@ class _Writer:
         elif row.name in CONDITIONS:
             kind = "double" if slot in self.numbers else "int"
             yield f"const {kind} v{slot} = {self.expression(slot, row)};"
-        elif slot in self.program.rarely:
+        elif slot in self.program.rarely and not row.core:
             yield from self.rarely(slot, row)
         else:
             yield f"const double v{slot} = {self.expression(slot, row)};"
@@ -247,7 +247,11 @@ class _Writer:
 def _needs(program: Program, slot: int) -> Sequence[int]:
     """The slots that an entry reads in C, where not every rare call has a function."""
     name = program.rows[slot].name
-    if slot in program.rarely and _SAME.get(name, name) not in _HELPERS:
+    if (
+        slot in program.rarely
+        and not program.rows[slot].core
+        and _SAME.get(name, name) not in _HELPERS
+    ):
         return (program.rarely[slot],)
     return needs(program, slot)
 

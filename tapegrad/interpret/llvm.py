@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Final, final
 
@@ -346,17 +347,23 @@ class _Function:
         if row.name == "where":
             chosen, x, y = self.truth(operands[0]), *map(self.number, operands[1:])
             return self.new(f"select {self.mode.truth} {chosen}, {kind} {x}, {kind} {y}")
-        if not row.core:
-            return self.call_back(slot)
         numbers = [self.number(operand) for operand in operands]
-        if row.name in _ARITHMETIC:
-            how = f"{_ARITHMETIC[row.name]}{self.writer.flags}"
+        if slot in self.program.rarely:
+            return self.sometimes(slot, numbers)
+        if not row.core:
+            return self.ask(slot, numbers, self.present())
+        return self.operation(row.name, numbers)
+
+    def operation(self, name: str, numbers: Sequence[str]) -> str:
+        kind = self.mode.type
+        if name in _ARITHMETIC:
+            how = f"{_ARITHMETIC[name]}{self.writer.flags}"
             return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
-        if row.name == "neg":
+        if name == "neg":
             return self.new(f"fneg {kind} {numbers[0]}")
-        if row.name in _INTRINSICS:
-            return self.intrinsic(row.name, numbers)
-        return self.library(row.name, numbers)
+        if name in _INTRINSICS:
+            return self.intrinsic(name, numbers)
+        return self.library(name, numbers)
 
     def intrinsic(self, name: str, numbers: Sequence[str]) -> str:
         kind, suffix = self.mode.type, f"v{self.mode.lanes}f64" if self.mode.lanes > 1 else "f64"
@@ -448,36 +455,37 @@ class _Function:
         self.lines.append(f"{block}:")
         self.block = block
 
-    def call_back(self, slot: int) -> str:
-        """Ask Python for a row's value for the rows on the path, or those of them that need it."""
-        row, operands, kind = self.program.rows[slot], self.program.operands[slot], self.mode.type
-        numbers = [self.number(operand) for operand in operands]
-        wanted = self.yes() if self.mode is CALL else self.on_path()
-        after, asks, before = f"after{slot}", f"asks{slot}", self.block
-        if slot in self.program.rarely:
-            usual = self.truth(self.program.rarely[slot])
-            rare = self.new(f"xor {self.mode.truth} {usual}, {self.yes()}")
-            wanted = self.new(f"and {self.mode.truth} {rare}, {wanted}")
-            self.line(f"br i1 {self._any(wanted)}, label %{asks}, label %{after}")
-            before = self.block
-            self.begin(asks)
-        answer = self._ask(row, slot, numbers, wanted)
-        if slot not in self.program.rarely:
-            return answer
+    def sometimes(self, slot: int, numbers: Sequence[str]) -> str:
+        """An entry that is computed only where some row on the path needs it."""
+        row, kind, truth = self.program.rows[slot], self.mode.type, self.mode.truth
+        usual = self.truth(self.program.rarely[slot])
+        rare = self.new(f"xor {truth} {usual}, {self.yes()}")
+        wanted = self.new(f"and {truth} {rare}, {self.present()}")
+        needed, after = f"needed{slot}", f"after{slot}"
+        self.line(f"br i1 {self.any(wanted)}, label %{needed}, label %{after}")
+        before = self.block
+        self.begin(needed)
+        ask = partial(self.ask, slot, wanted=wanted)
+        found = (partial(self.operation, row.name) if row.core else ask)(numbers)
         self.line(f"br label %{after}")
         self.begin(after)
         nothing = self.constant(0.0)
-        return self.new(f"phi {kind} [ {nothing}, %{before} ], [ {answer}, %{asks} ]")
+        return self.new(f"phi {kind} [ {nothing}, %{before} ], [ {found}, %{needed} ]")
 
-    def _any(self, truth: str) -> str:
+    def present(self) -> str:
+        """Whether there is a row on the path."""
+        return self.yes() if self.mode is CALL else self.on_path()
+
+    def any(self, truth: str) -> str:
         if self.mode.lanes == 1:
             return truth
         name = f"llvm.vector.reduce.or.v{self.mode.lanes}i1"
         callee = self.writer.declare(name, f"i1 @{name}({self.mode.truth})")
         return self.new(f"call i1 {callee}({self.mode.truth} {truth})")
 
-    def _ask(self, row: Primitive, slot: int, numbers: Sequence[str], wanted: str) -> str:
-        kind, lanes = self.mode.type, self.mode.lanes
+    def ask(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
+        """Call back into Python for a row's value, where it is wanted."""
+        row, kind, lanes = self.program.rows[slot], self.mode.type, self.mode.lanes
         self.operands = max(self.operands, len(numbers))
         for index, number in enumerate(numbers):
             self.line(f"store {kind} {number}, ptr {self.at('%given', index)}, align 8")
@@ -486,8 +494,7 @@ class _Function:
         self.line(f"store {bytes_} {mask}, ptr %wanted, align 1")
         callee = self.writer.declare("tapegrad_ask", "void @tapegrad_ask(i64, ptr, ptr, ptr)")
         asked = len(self.writer.calls)
-        static = self.program.statics
-        self.writer.calls.append(Asked(row, len(numbers), static.get(slot)))
+        self.writer.calls.append(Asked(row, len(numbers), self.program.statics.get(slot)))
         self.line(f"call void {callee}(i64 {asked}, ptr %given, ptr %answer, ptr %wanted)")
         return self.new(f"load {kind}, ptr %answer, align 8")
 
