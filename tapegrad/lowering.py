@@ -15,7 +15,7 @@ from math import inf, nan, pi, tau
 from typing import TypeAlias
 
 from tapegrad import ops
-from tapegrad.primitive import Operand, Usually
+from tapegrad.primitive import Operand, Traced, Usually
 from tapegrad.special import INV_SQRT_2PI, NODES, SPLITTER, SQRT_HALF, STEP, WEIGHTS
 
 __all__ = [
@@ -69,8 +69,8 @@ def step(x: Operand) -> Operand:
 
 
 def sign(x: Operand) -> Operand:
-    """``floats.sign``: where x is neither above nor below 0, x - x is 0.0 or nan."""
-    return where(gt(x, 0.0), 1.0, where(lt(x, 0.0), -1.0, sub(x, x)))
+    """``floats.sign``; of 0 and of nan it is x - x."""
+    return where(gt(abs(x), 0.0), copysign(1.0, x), sub(x, x))
 
 
 def detached(x: Operand) -> Operand:
@@ -82,8 +82,11 @@ def detached(x: Operand) -> Operand:
 
 
 def div_pos(x: Operand, y: Operand) -> Operand:
-    """``floats.div_pos``."""
-    return where(ge(y, 0.0), div(x, abs(y)), nan)
+    """``floats.div_pos``; a square root is not negative."""
+    quotient = div(x, abs(y))
+    if isinstance(y, Traced) and y.made_by == "sqrt":
+        return quotient
+    return where(ge(y, 0.0), quotient, nan)
 
 
 def div2(a: Operand, b: Operand) -> Usually:

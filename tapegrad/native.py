@@ -88,11 +88,9 @@ def _external(symbol: str) -> int:
 
 
 _QUICK: Final = 0
-"""How hard LLVM tries: in functions of a few hundred entries its quickest code runs as fast as its
-best, scalar or vector, and takes a third of the time to make."""
-
-_CONTRACTING: Final = 2
-"""The quickest code leaves products and sums apart, where they may be rounded once."""
+_GOOD: Final = 1
+"""How hard LLVM tries. What it makes quickly has the same bits, takes a third of the time to make,
+and runs up to a third slower; it never takes a product and a sum together."""
 
 
 def _target(level: int) -> llvm.TargetMachine:
@@ -211,12 +209,20 @@ class Call:
 class Rows:
     """A program as vector code over the rows of columns."""
 
-    def __init__(self, program: Program, shared: int, *, sums: bool, fast: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        shared: int,
+        *,
+        sums: bool,
+        fast: bool = False,
+        quick: bool = False,
+    ) -> None:
         mode = "sums" if sums else "rows"
         made = module(program, mode, shared=shared, maths=vector_maths(), fast=fast)
         self._mapped = program.inputs - shared
         self._asking = _Asking(made.calls, LANES)
-        self._code = _loaded(made, self._asking, _CONTRACTING if fast else _QUICK)
+        self._code = _loaded(made, self._asking, _QUICK if quick and not fast else _GOOD)
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
         arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
         self._run = ctypes.CFUNCTYPE(None, *arguments)(self._code.address("run"))

@@ -49,6 +49,11 @@ class Traced:
     def _primal(self) -> float:
         raise NotImplementedError
 
+    @property
+    def made_by(self) -> str:
+        """The name of the row that gave this number, where that is known."""
+        return ""
+
 
 Operand: TypeAlias = float | Traced
 """What a row is applied to: numbers, or anything that stands for one."""

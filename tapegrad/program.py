@@ -156,6 +156,11 @@ class _Place(Traced):
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
         return cast(Traced, self.work.apply(row, operands))
 
+    @property
+    def made_by(self) -> str:
+        """The name of the row that gives this number."""
+        return self.work.rows[self.slot].name
+
 
 @final
 class _Lowering:
@@ -207,6 +212,7 @@ class _Lowering:
             return row.value(*operands)
         if (kept := self.neutral(row, operands)) is not None:
             return kept
+        row, operands = self.signed(row, operands)
         count = len(operands) - row.has_static
         slots = tuple(self.place(operand) for operand in operands[:count])
         key = (row, slots, repr(operands[count:]))
@@ -222,6 +228,32 @@ class _Lowering:
                 return operands[1 - side]
         if row.name == "neg" and self.rows[self.place(operands[0])].name == "neg":
             return _Place(self, self.operands[self.place(operands[0])][0])
+        return None
+
+    def signed(
+        self, row: Primitive, operands: tuple[Operand, ...]
+    ) -> tuple[Primitive, tuple[Operand, ...]]:
+        """The same with fewer negations: x + -y is x - y, and -x * 2 is x * -2, to the bit."""
+        if row.name not in _SIGNED:
+            return row, operands
+        (x, y), (minus_x, minus_y) = operands, map(self.negated, operands)
+        table = self.columns.table
+        if row.name in {"mul", "div"}:
+            if minus_x is None or minus_y is None:
+                return row, operands
+            return row, (minus_x, minus_y)
+        if isinstance(y, _Place) and minus_y is not None:
+            return table["sub" if row.name == "add" else "add"], (x, minus_y)
+        if isinstance(x, _Place) and minus_x is not None and row.name == "add":
+            return table["sub"], (y, minus_x)
+        return row, operands
+
+    def negated(self, operand: Operand) -> Operand | None:
+        """What an operand is the negative of; a number is that of another."""
+        if not isinstance(operand, _Place):
+            return -cast(float, operand)
+        if self.rows[operand.slot].name == "neg":
+            return _Place(self, self.operands[operand.slot][0])
         return None
 
     def spelled(
@@ -300,6 +332,9 @@ class _Lowering:
                 for operand in self.operands[slot]:
                     needed[operand] = 1
         return needed
+
+
+_SIGNED = {"add", "sub", "mul", "div"}
 
 
 def _bits(number: float) -> bytes:

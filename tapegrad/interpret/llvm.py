@@ -23,8 +23,9 @@ __all__ = ["LANES", "LIBRARY", "Asked", "Mode", "Module", "VectorMaths", "module
 LANES: Final = 8
 """Rows in one step of vector code."""
 
-_CHUNK: Final = 500
-"""Entries in one function: LLVM's time is flat from 250 to 1,000, and the code best at the end."""
+_CHUNK: Final = {"call": 500, "rows": 1000, "sums": 1000}
+"""Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
+through the buffer."""
 
 _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS: Final = {
@@ -156,8 +157,9 @@ class _Writer:
         """The entries of one function after the other."""
         program = self.program
         slots = [s for s in range(program.inputs, len(program)) if s not in program.constants]
-        for start in range(0, max(len(slots), 1), _CHUNK):
-            yield slots[start : start + _CHUNK]
+        size = _CHUNK[self.mode.name]
+        for start in range(0, max(len(slots), 1), size):
+            yield slots[start : start + size]
 
     def _buffer(self) -> tuple[dict[int, int], int]:
         """Where values that outlive their function stand in the buffer, and how long it is."""
