@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 import llvmlite.binding as llvm
 import numpy as np
 
-from tapegrad.interpret.llvm import LANES, LIBRARY, Asked, Module, VectorMaths, module
+from tapegrad.interpret.llvm import LANES, LIBRARY, TILE, Asked, Module, VectorMaths, module
 from tapegrad.program import Program
 
 if TYPE_CHECKING:
@@ -267,12 +267,12 @@ def _described(leaves: Sequence[Floats]) -> NDArray[np.int64]:
 
 def _shuffles() -> str:
     """Eight rows of eight numbers, turned in three rounds of exchanges."""
-    lines, names = [], [f"%r{lane}" for lane in range(LANES)]
+    lines, names = [], [f"%r{lane}" for lane in range(TILE)]
     for step in (1, 2, 4):
-        low = [lane if not lane & step else lane - step + LANES for lane in range(LANES)]
-        high = [lane + step if not lane & step else lane + LANES for lane in range(LANES)]
+        low = [lane if not lane & step else lane - step + TILE for lane in range(TILE)]
+        high = [lane + step if not lane & step else lane + TILE for lane in range(TILE)]
         turned = list(names)
-        for lane in range(LANES):
+        for lane in range(TILE):
             pair, order = (lane, lane ^ step), low
             if lane & step:
                 pair, order = (lane ^ step, lane), high
@@ -285,7 +285,7 @@ def _shuffles() -> str:
         names = turned
     lines += [
         line
-        for lane in range(LANES)
+        for lane in range(TILE)
         for line in (
             f"  %d{lane} = getelementptr double, ptr %out, i64 {LANES * lane}",
             f"  store <8 x double> {names[lane]}, ptr %d{lane}, align 8",
@@ -296,7 +296,7 @@ def _shuffles() -> str:
 
 def _gather_source() -> str:
     """The function that takes eight rows of all leaves and writes them column by column."""
-    lanes = range(LANES)
+    lanes = range(TILE)
     rows = "\n".join(
         f"""\
   %n{lane} = add i64 %first, {lane}
@@ -371,7 +371,7 @@ next:
   %column = phi i64 [ 0, %leaf ], [ %tiled, %tile ], [ %singled, %single ]
   %offset = mul i64 %column, {LANES}
   %target = getelementptr double, ptr %out, i64 %offset
-  %tiled = add i64 %column, {LANES}
+  %tiled = add i64 %column, {TILE}
   %singled = add i64 %column, 1
   %fits = icmp sle i64 %tiled, %columns
   br i1 %fits, label %tile, label %fewer

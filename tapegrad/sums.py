@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Truths: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["BLOCK", "LANES", "Part", "Total", "no_lanes", "of_lanes", "part_of"]
+__all__ = ["BLOCK", "LANES", "STEP", "Part", "Total", "no_lanes", "of_lanes", "part_of"]
 
 BLOCK: Final = 4096
 LANES: Final = 8
+STEP: Final = 16
 
 
 @final

@@ -17,7 +17,7 @@ from tapegrad.errors import GuardError
 from tapegrad.paths import Path
 from tapegrad.program import Split, split
 from tapegrad.reports import PathReport
-from tapegrad.sums import BLOCK, LANES, Part, no_lanes, of_lanes, part_of
+from tapegrad.sums import BLOCK, STEP, Part, no_lanes, of_lanes, part_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ __all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 def padded(rows: int) -> int:
     """Room for so many rows in steps of eight."""
-    return -(-rows // LANES) * LANES
+    return -(-rows // STEP) * STEP
 
 
 @final

@@ -32,7 +32,7 @@ native = pytest.importorskip("tapegrad.native")
 
 def on_rows(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, Any]:
     """The outputs by row, and the guards that flipped."""
-    room = -(-len(rows) // 8) * 8
+    room = -(-len(rows) // 16) * 16
     out, flips = np.empty((len(program.outputs), room)), np.empty(room, dtype=np.int32)
     leaf = np.array(rows, dtype=float).reshape(len(rows), program.inputs)
     run = native.Rows(program, 0, sums=False)
@@ -127,7 +127,7 @@ class TestShapes:
         program = program_of(tg.record(f)(leaf[0].tolist()))
         order = np.random.default_rng(2).permutation(self.ROWS)[:21].astype(np.int64)
         for rows in (range(3, 30), range(8), range(36, 37), order):
-            out, flips = np.empty((1, 40)), np.empty(40, dtype=np.int32)
+            out, flips = np.empty((1, 48)), np.empty(48, dtype=np.int32)
             native.Rows(program, 0, sums=False)(np.empty(0), [leaf], rows, out, flips)
             assert out[0, : len(rows)].tolist() == [f(leaf[row].tolist()) for row in rows]
 
@@ -143,7 +143,7 @@ class TestShapes:
         assert [row.name for row in parts.shared.rows].count("exp") == 1
         assert "exp" not in [row.name for row in parts.rows.rows]
         (shared,) = native.Call(parts.shared)([0.5])
-        out, flips = np.empty((1, 40)), np.empty(40, dtype=np.int32)
+        out, flips = np.empty((1, 48)), np.empty(48, dtype=np.int32)
         run = native.Rows(parts.rows, 1, sums=False)
         run(np.array([shared]), leaves, range(self.ROWS), out, flips)
         xs, ys = leaves
@@ -190,8 +190,8 @@ class TestCalls:
             with pytest.raises(LookupError, match="too large"):
                 run([6.0])
             with pytest.raises(LookupError, match="too large"):
-                rows(np.empty(0), [np.array([1.0, 6.0])], range(2), np.empty((1, 8)),
-                     np.empty(8, dtype=np.int32))  # fmt: skip
+                rows(np.empty(0), [np.array([1.0, 6.0])], range(2), np.empty((1, 16)),
+                     np.empty(16, dtype=np.int32))  # fmt: skip
 
     def test_a_rule_of_the_users_sees_only_rows_on_the_path(self) -> None:
         """A number that the eager call would not hand to it is not handed to it."""
@@ -209,7 +209,7 @@ class TestCalls:
         xs = np.array([1.0, -1.0, 2.0, -2.0, 3.0])
         seen.clear()
         native.Rows(program, 0, sums=False)(
-            np.empty(0), [xs], range(5), np.empty((1, 8)), np.empty(8, dtype=np.int32)
+            np.empty(0), [xs], range(5), np.empty((1, 16)), np.empty(16, dtype=np.int32)
         )
         assert seen == [1.0, 2.0, 3.0]
 
@@ -221,7 +221,7 @@ class TestCalls:
 
         rows = [[1.0 + 2.0**-30, 1.0 - 2.0**-30, -1.0]]
         program = program_of(tg.record(f)(rows[0]))
-        out, flips = np.empty((1, 8)), np.empty(8, dtype=np.int32)
+        out, flips = np.empty((1, 16)), np.empty(16, dtype=np.int32)
         for fast, expected in ((False, 0.0), (True, -(2.0**-60))):
             run = native.Rows(program, 0, sums=False, fast=fast)
             run(np.empty(0), [np.array(rows)], range(1), out, flips)

@@ -1,4 +1,4 @@
-"""Models beside SciPy: flat vectors, compiled values and derivatives, and back to the user's class."""
+"""Models beside SciPy: flat vectors, compiled derivatives, and back to the user's class."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math as plain
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Generic
 
 import attrs
@@ -51,7 +52,7 @@ def fit(p: Decay[Real], t: float, y: float) -> tuple[Real, Real]:
 
 
 def chain(xs: list[Real]) -> list[Real]:
-    return [x * y - 1.0 for x, y in zip(xs, xs[1:], strict=False)]
+    return [x * y - 1.0 for x, y in pairwise(xs)]
 
 
 START = Decay(0.5, (1.0, 2.0))
@@ -130,7 +131,8 @@ class TestObjectives:
         low, high = np.array(limits).T
         assert np.clip(x - slope, low, high) == pytest.approx(x, abs=2e-3)
         solved = o.unflatten(found.x)
-        assert (solved.name, solved.rates[1]) == ("decay", pytest.approx(0.5, abs=1e-3))
+        assert solved.name == "decay"
+        assert solved.rates[1] == pytest.approx(0.5, abs=1e-3)
 
     @pytest.mark.parametrize(
         ("method", "second"),
@@ -203,8 +205,7 @@ def plain_square(x: Real) -> Real:
 
 
 def rosenbrock(xs: list[Real]) -> Real:
-    pairs = zip(xs, xs[1:], strict=False)
-    return math.sum(100.0 * (y - x * x) ** 2 + (1.0 - x) ** 2 for x, y in pairs)
+    return math.sum(100.0 * (y - x * x) ** 2 + (1.0 - x) ** 2 for x, y in pairwise(xs))
 
 
 def bent(xs: list[Real]) -> Real:
@@ -271,7 +272,7 @@ class TestResiduals:
         """The same entries, without those that cannot be other than zero."""
         for r in (tg.residuals(fit, START, TIMES, VALUES), tg.residuals(chain, [1.0] * 20)):
             sparse = r.jac_sparse(r.x0)
-            assert (sparse.toarray() == np.asarray(r.jac(r.x0))).all()
+            assert sparse.toarray().tolist() == r.jac(r.x0).tolist()
             assert sparse.shape == (r.fun(r.x0).size, len(r.names))
             assert np.unique(np.asarray(r.jac_sparsity.toarray())).tolist() == [0.0, 1.0]
             assert r.jac_sparsity.nnz == sparse.nnz < sparse.shape[0] * sparse.shape[1]
@@ -383,7 +384,8 @@ class TestOwnership:
         flat = tg.jit(tg.value_and_grad(huber), max_paths=2).flat([0.0], data)
         for x in (0.0, 1.0, 2.0, 3.0, -1.0):
             eager = tg.value_and_grad(huber)([x], data)
-            assert flat(np.array([x, *data])).tolist() == [eager.value, *eager.grad]
+            inputs: Any = np.array([x, *data])
+            assert flat(inputs).tolist() == [eager.value, *eager.grad]
 
 
 class TestRefusals:
@@ -480,8 +482,10 @@ class TestRefusals:
         def listed() -> object:
             return tg.objective(smooth, START, [1.0, plain.nan])
 
+        array: Any = np.array([1.0, plain.nan])
+
         def as_array() -> object:
-            return tg.objective(smooth, START, np.array([1.0, plain.nan]))
+            return tg.objective(smooth, START, array)
 
         assert refusal(errors.InputError, listed) == (
             f"xs:1 is nan ({place(listed, 'tg.objective')}): leave it out, or put a number there"

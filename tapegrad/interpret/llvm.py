@@ -17,11 +17,19 @@ import attrs
 
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
+from tapegrad.straight import needs
 
-__all__ = ["LANES", "LIBRARY", "Asked", "Mode", "Module", "VectorMaths", "module"]
+__all__ = ["LANES", "LIBRARY", "TILE", "Asked", "Mode", "Module", "VectorMaths", "module"]
 
-LANES: Final = 8
-"""Rows in one step of vector code."""
+LANES: Final = 16
+"""Rows in one step of vector code: two vectors of the widest hosts, whose operations fill each
+other's waiting times."""
+
+TILE: Final = 8
+"""Rows that are gathered together."""
+
+_SUMS: Final = 8
+"""Lanes in which rows are added up, whatever the host."""
 
 _CHUNK: Final = {"call": 500, "rows": 1000, "sums": 1000}
 """Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
@@ -31,6 +39,10 @@ _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"
 _COMPARISONS: Final = {
     "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une",
 }  # fmt: skip
+_QUICK: Final = {"add", "sub", "mul", "neg", "abs", "and_", "or_", "not_", *_COMPARISONS}
+_EFFORT: Final = 3
+"""What is computed again instead of kept: so many such operations at most."""
+
 _INTRINSICS: Final = {
     "abs": "fabs", "sqrt": "sqrt", "fma": "fma", "floor": "floor", "ceil": "ceil",
     "trunc": "trunc", "copysign": "copysign",
@@ -151,6 +163,7 @@ class _Writer:
             self.outputs.setdefault(slot, []).append(index)
         self.late = self._late()
         self.chunks = list(self._split())
+        self.again = self._cheap()
         self.spill, self.spills = self._buffer()
 
     def _split(self) -> Iterator[Sequence[int]]:
@@ -161,13 +174,47 @@ class _Writer:
         for start in range(0, max(len(slots), 1), size):
             yield slots[start : start + size]
 
+    def _cheap(self) -> dict[int, set[int]]:
+        """The entries that are quicker to compute again than to keep, and the one that they need.
+
+        They are a few operations away from a single value, inputs and constants aside.
+        """
+        program = self.program
+        again: dict[int, set[int]] = {}
+        effort: dict[int, int] = {}
+        for slot in range(program.inputs, len(program)):
+            if program.rows[slot].name not in _QUICK:
+                continue
+            operands = program.operands[slot]
+            kept = [again.get(operand, {operand}) for operand in operands]
+            bases = {base for part in kept for base in part if self.is_kept(base)}
+            effort[slot] = 1 + sum(effort.get(operand, 0) for operand in operands)
+            if len(bases) <= 1 and effort[slot] <= _EFFORT:
+                again[slot] = bases
+            else:
+                del effort[slot]
+        return again
+
+    def is_kept(self, slot: int) -> bool:
+        """Whether a slot is neither an input nor a constant."""
+        return slot >= self.program.inputs and slot not in self.program.constants
+
+    def _last_use(self) -> dict[int, int]:
+        """For each value that is kept, the last function that reads it."""
+        last: dict[int, int] = {}
+        for index, chunk in enumerate(self.chunks):
+            inside = set(chunk)
+            for slot in chunk:
+                for operand in needs(self.program, slot):
+                    kept = {operand} if operand in inside else self.again.get(operand, {operand})
+                    last |= dict.fromkeys(kept, index)
+        for slot in self.late:
+            last |= dict.fromkeys(self.again.get(slot, {slot}), len(self.chunks) - 1)
+        return last
+
     def _buffer(self) -> tuple[dict[int, int], int]:
         """Where values that outlive their function stand in the buffer, and how long it is."""
-        home = {slot: index for index, chunk in enumerate(self.chunks) for slot in chunk}
-        last: dict[int, int] = {}
-        for slot, index in home.items():
-            last |= dict.fromkeys(self.program.operands[slot], index)
-        last |= dict.fromkeys(self.late, len(self.chunks) - 1)
+        last = self._last_use()
         places: dict[int, int] = {}
         free: list[int] = []
         ending: dict[int, list[int]] = {}
@@ -275,6 +322,8 @@ class _Function:
             return self.splat(self.new(f"load double, ptr {place}, align 8"))
         if slot < program.inputs:
             return self.new(f"load {kind}, ptr {self.at('%X', slot - self.writer.shared)}, align 8")
+        if slot in self.writer.again:
+            return self._read(slot) if self.condition(slot) else self.value(slot)
         return self.new(f"load {kind}, ptr {self.at('%S', self.writer.spill[slot])}, align 8")
 
     def splat(self, number: str) -> str:
@@ -291,7 +340,7 @@ class _Function:
 
     def truth(self, slot: int) -> str:
         """The name of a slot's value as a condition."""
-        if slot not in self.truths:
+        if slot not in self.truths and not (slot in self.writer.again and self.condition(slot)):
             self.truths[slot] = self.compare("une", self.number(slot), self.constant(0.0))
         return self.truths[slot]
 
@@ -507,19 +556,30 @@ class _Function:
             if self.mode is ROWS:
                 offset = self.new(f"mul i64 %stride, {index}")
                 place = self.new(f"getelementptr double, ptr %O, i64 {offset}")
-            else:
+            elif self.mode is CALL:
                 place = self.at("%O", index)
-            total = self.add_up(place, value) if self.mode is SUMS else value
-            self.line(f"store {kind} {total}, ptr {place}, align 8")
+            else:
+                place = self.new(f"getelementptr {_TOTAL}, ptr %O, i64 {index}")
+            if self.mode is SUMS:
+                self.line(f"store {_TOTAL} {self.add_up(place, value)}, ptr {place}, align 8")
+            else:
+                self.line(f"store {kind} {value}, ptr {place}, align 8")
 
     def add_up(self, place: str, value: str) -> str:
-        """The sum at a place with the rows on the path added; -0.0 stands for the others."""
-        kind = self.mode.type
-        before = self.new(f"load {kind}, ptr {place}, align 8")
-        after = self.new(f"fadd {kind} {before}, {value}")
-        return self.new(
-            f"select {self.mode.truth} {self.on_path()}, {kind} {after}, {kind} {before}"
-        )
+        """The sums at a place with the rows on the path added, eight after eight."""
+        truth, alive = self.mode.truth, self.on_path()
+        total = self.new(f"load {_TOTAL}, ptr {place}, align 8")
+        for start in range(0, LANES, _SUMS):
+            mask = _mask(range(start, start + _SUMS))
+            rows = self.new(
+                f"shufflevector {self.mode.type} {value}, {self.mode.type} poison, {mask}"
+            )
+            there = self.new(f"shufflevector {truth} {alive}, {truth} poison, {mask}")
+            more = self.new(f"fadd {_TOTAL} {total}, {rows}")
+            total = self.new(
+                f"select <{_SUMS} x i1> {there}, {_TOTAL} {more}, {_TOTAL} {total}"
+            )
+        return total
 
 
 _PARAMETERS = (
@@ -527,6 +587,7 @@ _PARAMETERS = (
 )
 _PURE = "nounwind willreturn memory(none)"
 _FLIPS = f"<{LANES} x i32>"
+_TOTAL = f"<{_SUMS} x double>"
 
 
 def _mask(lanes: range) -> str:
@@ -558,6 +619,13 @@ def _run_rows(writer: _Writer) -> str:
         for index in range(len(writer.chunks))
     )
     lanes = ", ".join(f"i64 {lane}" for lane in range(LANES))
+    gathers = "\n".join(
+        f"""\
+  %from{lane} = add i64 %first, {lane}
+  %to{lane} = getelementptr double, ptr %X, i64 {lane}
+  call void @tapegrad_gather(ptr %L, ptr %I, i64 %start, i64 %from{lane}, i64 %count, ptr %to{lane})"""
+        for lane in range(0, LANES, TILE)
+    )
     return f"""\
 define void @run({_ROWS}) nounwind {{
 entry:
@@ -566,7 +634,7 @@ entry:
 loop:
   %i = phi i64 [ 0, %entry ], [ %next, %loop ]
   %first = mul i64 %i, {LANES}
-  call void @tapegrad_gather(ptr %L, ptr %I, i64 %start, i64 %first, i64 %count, ptr %X)
+{gathers}
   %left = sub i64 %count, %first
   %one = insertelement <{LANES} x i64> poison, i64 %left, i64 0
   %all = shufflevector <{LANES} x i64> %one, <{LANES} x i64> poison, <{LANES} x i32> zeroinitializer
