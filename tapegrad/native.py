@@ -119,8 +119,8 @@ class _Code:
 
 
 @cache
-def _gather() -> _Code:
-    return _Code(_gather_source(), {})
+def _gather(lanes: int) -> _Code:
+    return _Code(_gather_source(lanes), {})
 
 
 _Ask = ctypes.CFUNCTYPE(
@@ -167,7 +167,7 @@ def _loaded(made: Module, asking: _Asking, level: int = _QUICK) -> _Code:
     if "tapegrad_ask" in made.symbols:
         addresses["tapegrad_ask"] = asking.address
     if "tapegrad_gather" in made.symbols:
-        addresses["tapegrad_gather"] = _gather().address("gather")
+        addresses["tapegrad_gather"] = _gather(asking.lanes).address("gather")
     return _Code(made.text, addresses, level)
 
 
@@ -218,11 +218,18 @@ class Rows:
         fast: bool = False,
         quick: bool = False,
     ) -> None:
-        mode = "sums" if sums else "rows"
-        made = module(program, mode, shared=shared, maths=vector_maths(), fast=fast)
+        quick, self._lanes = quick and not fast, TILE if quick else LANES
+        made = module(
+            program,
+            "sums" if sums else "rows",
+            lanes=self._lanes,
+            shared=shared,
+            maths=vector_maths(),
+            fast=fast,
+        )
         self._mapped = program.inputs - shared
-        self._asking = _Asking(made.calls, LANES)
-        self._code = _loaded(made, self._asking, _QUICK if quick and not fast else _GOOD)
+        self._asking = _Asking(made.calls, self._lanes)
+        self._code = _loaded(made, self._asking, _QUICK if quick else _GOOD)
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
         arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
         self._run = ctypes.CFUNCTYPE(None, *arguments)(self._code.address("run"))
@@ -246,11 +253,11 @@ class Rows:
         described = _described(leaves)
         index = None if isinstance(rows, range) else rows.ctypes.data
         start = rows.start if isinstance(rows, range) else 0
-        buffer = np.empty((self._spills + self._mapped + 2) * LANES)
+        buffer = np.empty((self._spills + self._mapped + 2) * self._lanes)
         place = -(-buffer.ctypes.data // 64) * 64
         self._run(
             count, described.ctypes.data, index, start, shared.ctypes.data, place,
-            place + self._spills * LANES * 8, out.ctypes.data, out.strides[0] // 8,
+            place + self._spills * self._lanes * 8, out.ctypes.data, out.strides[0] // 8,
             flips.ctypes.data,
         )  # fmt: skip
         self._asking.settle()
@@ -265,7 +272,7 @@ def _described(leaves: Sequence[Floats]) -> NDArray[np.int64]:
     return np.array(table, dtype=np.int64)
 
 
-def _shuffles() -> str:
+def _shuffles(width: int) -> str:
     """Eight rows of eight numbers, turned in three rounds of exchanges."""
     lines, names = [], [f"%r{lane}" for lane in range(TILE)]
     for step in (1, 2, 4):
@@ -287,14 +294,14 @@ def _shuffles() -> str:
         line
         for lane in range(TILE)
         for line in (
-            f"  %d{lane} = getelementptr double, ptr %out, i64 {LANES * lane}",
+            f"  %d{lane} = getelementptr double, ptr %out, i64 {width * lane}",
             f"  store <8 x double> {names[lane]}, ptr %d{lane}, align 8",
         )
     ]
     return "\n".join(lines)
 
 
-def _gather_source() -> str:
+def _gather_source(width: int) -> str:
     """The function that takes eight rows of all leaves and writes them column by column."""
     lanes = range(TILE)
     rows = "\n".join(
@@ -340,7 +347,7 @@ listed:
 }}
 define internal void @tile({given}, i64 %column, ptr %out) nounwind {{
 {loads}
-{_shuffles()}
+{_shuffles(width)}
   ret void
 }}
 define internal void @single({given}, i64 %column, ptr %out) nounwind {{
@@ -369,7 +376,7 @@ leaf:
   br label %next
 next:
   %column = phi i64 [ 0, %leaf ], [ %tiled, %tile ], [ %singled, %single ]
-  %offset = mul i64 %column, {LANES}
+  %offset = mul i64 %column, {width}
   %target = getelementptr double, ptr %out, i64 %offset
   %tiled = add i64 %column, {TILE}
   %singled = add i64 %column, 1
@@ -385,7 +392,7 @@ single:
   call void @single({given}, i64 %column, ptr %target)
   br label %next
 after:
-  %size = mul i64 %columns, {LANES}
+  %size = mul i64 %columns, {width}
   %rest = getelementptr double, ptr %out, i64 %size
   %nextleaf = add i64 %l, 1
   %more = icmp slt i64 %nextleaf, %leaves

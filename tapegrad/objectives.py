@@ -31,8 +31,13 @@ from tapegrad.structure import Role, build, describe, flatten, in_order, join, m
 from tapegrad.transforms import value_and_grad
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tapegrad.arrays import FloatArray
-    from tapegrad.vectors import Data, Floats, Function, Hessian, Jacobian, Program
+    from tapegrad.vectors import Data, Function, Hessian, Jacobian, Program
+
+    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = [
     "Limits",

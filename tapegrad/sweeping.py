@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
 import attrs
 import numpy as np
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 
+_MANY: Final = 64 * BLOCK
+"""Rows on one path after which better code pays: it takes an operation's time of a million rows."""
+
+
 def padded(rows: int) -> int:
-    """Room for so many rows in steps of eight."""
+    """Room for so many rows in whole steps of the code."""
     return -(-rows // STEP) * STEP
 
 
@@ -46,7 +50,8 @@ class Code:
         self.parts: Split = split(path.program, mapped)
         self.rows = 0
         self.compiling = 0.0
-        self._kernels: dict[bool, Kernel] = {}
+        self._kernels: dict[tuple[bool, bool], Kernel] = {}
+        self._seen = 0
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
         self._lock = Lock()
 
@@ -64,21 +69,27 @@ class Code:
         found = self._shared(inputs)
         return None if isinstance(found, int) else np.array(found, dtype=np.float64)
 
-    def kernel(self, *, sums: bool) -> Kernel:
-        """The code for rows, or for their sums, made when it is first asked for."""
-        with self._lock:
-            if sums not in self._kernels:
-                started = perf_counter()
-                self._kernels[sums] = self._made(sums=sums)
-                self.compiling += perf_counter() - started
-            return self._kernels[sums]
+    def kernel(self, rows: int, *, sums: bool) -> Kernel:
+        """The code for so many more rows, or for their sums.
 
-    def _made(self, *, sums: bool) -> Kernel:
+        What is made quickly serves the first rows; with many it pays to make better code, which has
+        the same bits.
+        """
+        with self._lock:
+            self._seen += rows
+            key = (sums, self._seen < _MANY)
+            if key not in self._kernels:
+                started = perf_counter()
+                self._kernels[key] = self._made(sums=sums, quick=self._seen < _MANY)
+                self.compiling += perf_counter() - started
+            return self._kernels[key]
+
+    def _made(self, *, sums: bool, quick: bool) -> Kernel:
         program, shared = self.parts.rows, len(self.parts.shared.outputs)
         if self.choice.name == "llvm":
             from tapegrad.native import Rows
 
-            return Rows(program, shared, sums=sums, fast=self.fast)
+            return Rows(program, shared, sums=sums, fast=self.fast, quick=quick)
         from tapegrad.interpret.numpy import compiled
 
         return _OnColumns(compiled(program, shared))
@@ -298,7 +309,7 @@ class Sweep:
     ) -> None:  # fmt: skip
         shared = self.memo[code]
         if shared is not None:
-            code.kernel(sums=sums)(shared, leaves, rows, out, flips)
+            code.kernel(len(rows), sums=sums)(shared, leaves, rows, out, flips)
 
     def _name_row(self, error: Exception, leaves: Sequence[Floats], numbers: Numbers) -> None:
         """Look for the row that a rule of the user's raised at."""

@@ -135,6 +135,14 @@ ARROWS: dict[str, set[str]] = {
         "backends", "batches", "calls", "checks", "errors", "paths", "positions", "reports",
         "structure",
     },
+    "vectors": {
+        "batches", "calls", "checks", "compiling", "coordinates", "errors", "mapping", "paths",
+        "positions", "sparse", "structure",
+    },
+    "objectives": {
+        "backends", "checks", "errors", "linear", "names", "positions", "recording", "structure",
+        "transforms",
+    },
     "__init__": {
         "calls", "checking", "checkpointing", "choice", "coordinates", "custom", "errors",
         "findings", "implicit", "labels", "linear", "math", "matrices", "nodes", "recording",
@@ -184,6 +192,8 @@ INSIDE = {
     "working": {"__init__"},
     "crews": {"promises"},
     "mapping": {"crews", "driving", "learning", "rowcalls", "sources", "sums", "working"},
+    "vectors": {"interpret.colouring"},
+    "objectives": {"vectors"},
     "commands": {"checking", "demo", "transforms"},
     "__main__": {"commands", "errors"},
 }  # fmt: skip

@@ -8,10 +8,10 @@ takes eight rows at a time, whatever the host, so that sums have the same bits o
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count
-from typing import Final, final
+from typing import Final, Literal, final
 
 import attrs
 
@@ -23,7 +23,7 @@ __all__ = ["LANES", "LIBRARY", "TILE", "Asked", "Mode", "Module", "VectorMaths",
 
 LANES: Final = 16
 """Rows in one step of vector code: two vectors of the widest hosts, whose operations fill each
-other's waiting times."""
+other's waiting times. Code for eight runs slower, and takes a third of the time to make."""
 
 TILE: Final = 8
 """Rows that are gathered together."""
@@ -68,8 +68,13 @@ class Mode:
     each output. ``sums``: columns of numbers, each output added up over the rows.
     """
 
-    name: str
+    name: Literal["call", "rows", "sums"]
     lanes: int
+
+    @property
+    def flips(self) -> str:
+        """The type of what says which guard flipped."""
+        return f"<{self.lanes} x i32>"
 
     @property
     def type(self) -> str:
@@ -80,12 +85,6 @@ class Mode:
     def truth(self) -> str:
         """The type of a condition."""
         return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
-
-
-CALL: Final = Mode("call", 1)
-ROWS: Final = Mode("rows", LANES)
-SUMS: Final = Mode("sums", LANES)
-MODES: Final[Mapping[str, Mode]] = {mode.name: mode for mode in (CALL, ROWS, SUMS)}
 
 
 @final
@@ -133,17 +132,20 @@ class Module:
 
 def module(
     program: Program,
-    mode: str = "call",
+    mode: Literal["call", "rows", "sums"] = "call",
     *,
+    lanes: int = 1,
     shared: int = 0,
     maths: VectorMaths = NO_VECTORS,
     fast: bool = False,
 ) -> Module:
     """The module of a program whose first ``shared`` inputs are the same for all rows.
 
+    Code for rows takes ``lanes`` of them in a step: a multiple of eight.
+
     With ``fast`` a product and a sum may become one operation, rounded once.
     """
-    return _Writer(program, MODES[mode], shared, maths, " contract" if fast else "").module()
+    return _Writer(program, Mode(mode, lanes), shared, maths, " contract" if fast else "").module()
 
 
 @final
@@ -236,7 +238,7 @@ class _Writer:
 
     def module(self) -> Module:
         functions = [_Function(self, index).text() for index in range(len(self.chunks))]
-        run = _run_once(len(functions)) if self.mode is CALL else _run_rows(self)
+        run = _run_once(len(functions)) if self.mode.name == "call" else _run_rows(self)
         text = "\n".join([*self.declared.values(), *functions, run, ""])
         symbols = tuple(name for name in self.declared if not name.startswith("llvm."))
         return Module(text, symbols, self.spills, tuple(self.calls))
@@ -268,8 +270,8 @@ class _Function:
         if self.index == len(writer.chunks) - 1:
             for slot in sorted(writer.late):
                 self.hand_over(slot)
-        returned = "i32" if self.mode is CALL else "void"
-        end = "  ret i32 -1" if self.mode is CALL else "  ret void"
+        returned = "i32" if self.mode.name == "call" else "void"
+        end = "  ret i32 -1" if self.mode.name == "call" else "  ret void"
         head = [
             f"define internal {returned} @chunk{self.index}({_PARAMETERS}) nounwind {{",
             "entry:",
@@ -476,7 +478,7 @@ class _Function:
         index = self.writer.guards[slot]
         truth = self.truth(self.program.operands[slot][0])
         expected = self.program.expected[slot]
-        if self.mode is CALL:
+        if self.mode.name == "call":
             stay, leave = f"stay{index}", f"leave{index}"
             order = (stay, leave) if expected else (leave, stay)
             self.line(f"br i1 {truth}, label %{order[0]}, label %{order[1]}")
@@ -488,18 +490,17 @@ class _Function:
         if expected:
             other = self.new(f"xor {self.mode.truth} {truth}, {self.yes()}")
         failed = self.new(f"and {self.mode.truth} {other}, {self.on_path()}")
-        flips = self.new(f"load {_FLIPS}, ptr %F, align 4")
-        marked = self.new(
-            f"select {self.mode.truth} {failed}, {_FLIPS} splat (i32 {index}), {_FLIPS} {flips}"
-        )
-        self.line(f"store {_FLIPS} {marked}, ptr %F, align 4")
+        flips = self.new(f"load {self.mode.flips}, ptr %F, align 4")
+        kind, mark = self.mode.flips, f"splat (i32 {index})"
+        marked = self.new(f"select {self.mode.truth} {failed}, {kind} {mark}, {kind} {flips}")
+        self.line(f"store {self.mode.flips} {marked}, ptr %F, align 4")
         self.alive = ""
 
     def on_path(self) -> str:
         """The lanes that hold a row, of which no guard has flipped."""
         if not self.alive:
-            flips = self.new(f"load {_FLIPS}, ptr %F, align 4")
-            self.alive = self.new(f"icmp eq {_FLIPS} {flips}, splat (i32 -1)")
+            flips = self.new(f"load {self.mode.flips}, ptr %F, align 4")
+            self.alive = self.new(f"icmp eq {self.mode.flips} {flips}, splat (i32 -1)")
         return self.alive
 
     def begin(self, block: str) -> None:
@@ -525,7 +526,7 @@ class _Function:
 
     def present(self) -> str:
         """Whether there is a row on the path."""
-        return self.yes() if self.mode is CALL else self.on_path()
+        return self.yes() if self.mode.name == "call" else self.on_path()
 
     def any(self, truth: str) -> str:
         if self.mode.lanes == 1:
@@ -553,14 +554,14 @@ class _Function:
         """Write an output out, or add it to its sum where the row stayed on the path."""
         kind, value = self.mode.type, self.number(slot)
         for index in self.writer.outputs[slot]:
-            if self.mode is ROWS:
+            if self.mode.name == "rows":
                 offset = self.new(f"mul i64 %stride, {index}")
                 place = self.new(f"getelementptr double, ptr %O, i64 {offset}")
-            elif self.mode is CALL:
+            elif self.mode.name == "call":
                 place = self.at("%O", index)
             else:
                 place = self.new(f"getelementptr {_TOTAL}, ptr %O, i64 {index}")
-            if self.mode is SUMS:
+            if self.mode.name == "sums":
                 self.line(f"store {_TOTAL} {self.add_up(place, value)}, ptr {place}, align 8")
             else:
                 self.line(f"store {kind} {value}, ptr {place}, align 8")
@@ -569,16 +570,14 @@ class _Function:
         """The sums at a place with the rows on the path added, eight after eight."""
         truth, alive = self.mode.truth, self.on_path()
         total = self.new(f"load {_TOTAL}, ptr {place}, align 8")
-        for start in range(0, LANES, _SUMS):
+        for start in range(0, self.mode.lanes, _SUMS):
             mask = _mask(range(start, start + _SUMS))
             rows = self.new(
                 f"shufflevector {self.mode.type} {value}, {self.mode.type} poison, {mask}"
             )
             there = self.new(f"shufflevector {truth} {alive}, {truth} poison, {mask}")
             more = self.new(f"fadd {_TOTAL} {total}, {rows}")
-            total = self.new(
-                f"select <{_SUMS} x i1> {there}, {_TOTAL} {more}, {_TOTAL} {total}"
-            )
+            total = self.new(f"select <{_SUMS} x i1> {there}, {_TOTAL} {more}, {_TOTAL} {total}")
         return total
 
 
@@ -586,7 +585,6 @@ _PARAMETERS = (
     "ptr noalias %X, ptr noalias %U, ptr noalias %S, ptr noalias %O, ptr noalias %F, i64 %stride"
 )
 _PURE = "nounwind willreturn memory(none)"
-_FLIPS = f"<{LANES} x i32>"
 _TOTAL = f"<{_SUMS} x double>"
 
 
@@ -613,18 +611,20 @@ def _run_once(chunks: int) -> str:
 def _run_rows(writer: _Writer) -> str:
     """Gather eight rows after eight, and call one function after the other on them."""
     writer.declare("tapegrad_gather", f"void @tapegrad_gather({_GATHER})")
-    step = f"mul i64 %i, {LANES}" if writer.mode is ROWS else "mul i64 %i, 0"
+    width, flips = writer.mode.lanes, writer.mode.flips
+    step = f"mul i64 %i, {width}" if writer.mode.name == "rows" else "mul i64 %i, 0"
     chunks = "\n".join(
         f"  call void @chunk{index}(ptr %X, ptr %U, ptr %S, ptr %here, ptr %flip, i64 %stride)"
         for index in range(len(writer.chunks))
     )
-    lanes = ", ".join(f"i64 {lane}" for lane in range(LANES))
+    lanes = ", ".join(f"i64 {lane}" for lane in range(width))
+    leaves = "ptr %L, ptr %I, i64 %start"
     gathers = "\n".join(
         f"""\
   %from{lane} = add i64 %first, {lane}
   %to{lane} = getelementptr double, ptr %X, i64 {lane}
-  call void @tapegrad_gather(ptr %L, ptr %I, i64 %start, i64 %from{lane}, i64 %count, ptr %to{lane})"""
-        for lane in range(0, LANES, TILE)
+  call void @tapegrad_gather({leaves}, i64 %from{lane}, i64 %count, ptr %to{lane})"""
+        for lane in range(0, width, TILE)
     )
     return f"""\
 define void @run({_ROWS}) nounwind {{
@@ -633,20 +633,20 @@ entry:
   br i1 %empty, label %done, label %loop
 loop:
   %i = phi i64 [ 0, %entry ], [ %next, %loop ]
-  %first = mul i64 %i, {LANES}
+  %first = mul i64 %i, {width}
 {gathers}
   %left = sub i64 %count, %first
-  %one = insertelement <{LANES} x i64> poison, i64 %left, i64 0
-  %all = shufflevector <{LANES} x i64> %one, <{LANES} x i64> poison, <{LANES} x i32> zeroinitializer
-  %there = icmp slt <{LANES} x i64> <{lanes}>, %all
-  %marks = select <{LANES} x i1> %there, {_FLIPS} splat (i32 -1), {_FLIPS} splat (i32 -2)
+  %one = insertelement <{width} x i64> poison, i64 %left, i64 0
+  %all = shufflevector <{width} x i64> %one, <{width} x i64> poison, <{width} x i32> zeroinitializer
+  %there = icmp slt <{width} x i64> <{lanes}>, %all
+  %marks = select <{width} x i1> %there, {flips} splat (i32 -1), {flips} splat (i32 -2)
   %flip = getelementptr i32, ptr %F, i64 %first
-  store {_FLIPS} %marks, ptr %flip, align 4
+  store {flips} %marks, ptr %flip, align 4
   %offset = {step}
   %here = getelementptr double, ptr %O, i64 %offset
 {chunks}
   %next = add i64 %i, 1
-  %reached = mul i64 %next, {LANES}
+  %reached = mul i64 %next, {width}
   %more = icmp slt i64 %reached, %count
   br i1 %more, label %loop, label %done
 done:
