@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from pickle import PicklingError
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, final
 
@@ -173,7 +174,7 @@ class Workers:
             self.executor.shutdown(cancel_futures=True)
 
     def _made(self) -> Executor:
-        made = self.make() if self.make is not None else None
+        made: object = self.make() if callable(self.make) else self.make
         if not isinstance(made, Executor):
             raise InputError(
                 f"executor ({here()}) is {describe(made)}: pass an executor of concurrent.futures, "
@@ -213,7 +214,10 @@ class Workers:
 
     def _travelling(self, code: Code) -> tuple[Key, bytes]:
         if code not in self.tapes:
-            tape = travelling(code.path.tape)
+            try:
+                tape = travelling(code.path.tape)
+            except PicklingError as error:
+                raise BackendError(f"a rule cannot go to workers ({here()}): {error}") from error
             self.tapes[code] = key_of(tape), tape
         return self.tapes[code]
 

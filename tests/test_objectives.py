@@ -134,6 +134,13 @@ class TestObjectives:
         assert solved.name == "decay"
         assert solved.rates[1] == pytest.approx(0.5, abs=1e-3)
 
+    def test_bounds_belong_to_paths(self) -> None:
+        """A container's limits hold for its numbers, but for those with limits of their own."""
+        o = tg.objective(total, {"a": {"x": 1.0, "y": 2.0}, "ab": {"x": 3.0, "y": 4.0}})
+        limits = o.bounds({"a.x": (0.0, None), "a": (1.0, 2.0)})
+        free = (-plain.inf, plain.inf)
+        assert limits == [(0.0, plain.inf), (1.0, 2.0), free, free]
+
     @pytest.mark.parametrize(
         ("method", "second"),
         [("Newton-CG", "hessp"), ("trust-ncg", "hessp"), ("trust-exact", "hess")],
@@ -206,6 +213,10 @@ def plain_square(x: Real) -> Real:
 
 def rosenbrock(xs: list[Real]) -> Real:
     return math.sum(100.0 * (y - x * x) ** 2 + (1.0 - x) ** 2 for x, y in pairwise(xs))
+
+
+def total(p: Mapping[str, Mapping[str, Real]]) -> Real:
+    return math.sum(x for part in p.values() for x in part.values())
 
 
 def bent(xs: list[Real]) -> Real:
@@ -349,6 +360,19 @@ class TestOwnership:
         assert whole.fun(point) == want[0]
         rows.fun([9.0, 9.0])
         assert rows.fun(rows.x0) == want[1]
+
+    def test_what_is_recorded_later_reads_the_copies(self) -> None:
+        """Second derivatives and new branches are recorded late, of the data that were given."""
+
+        def near(p: list[Real], data: Sequence[float]) -> Real:
+            return (p[0] - data[0]) ** 2 * p[0] if p[0] > 0.0 else p[0] * data[1]
+
+        kinds: list[Any] = [[1.0, 2.0], np.array([1.0, 2.0])]
+        for data in kinds:
+            o = tg.objective(near, [-1.0], data)
+            data[0] = data[1] = 100.0
+            assert o.fun([3.0]) == 12.0
+            assert o.hessp([3.0], [1.0]).tolist() == [14.0]
 
     def test_threads_may_share_an_objective(self) -> None:
         """Each thread gets the answers of its own points, on branches met and not yet met."""
