@@ -36,7 +36,7 @@ lt, le, gt, ge, eq, ne = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
 and_, or_, where, isfinite = ops.and_, ops.or_, ops.where, ops.isfinite
 floor, copysign, fmod, remainder = ops.floor, ops.copysign, ops.fmod, ops.remainder
 exp, expm1, log, log1p, erf = ops.exp, ops.expm1, ops.log, ops.log1p, ops.erf
-sqrt, cbrt, fma = ops.sqrt, ops.cbrt, ops.fma
+sqrt, cbrt = ops.sqrt, ops.cbrt
 # fmt: on
 
 
@@ -172,17 +172,9 @@ def radians(x: Operand) -> Operand:
 # Powers.
 
 
-def powc(x: Operand, n: float) -> Spelled:
-    """The row of any exponent; a square as a product where that has the bits of the power.
-
-    A power is off by 0.54 units in the last place at most, so the rounded product can be another
-    number only where it is off by more than 0.46 units itself (glibc's ``pow`` states that bound).
-    """
-    if n != 2.0:
-        return pow(x, n)
-    square = mul(x, x)
-    rest = mul(1.1, fma(x, x, neg(square)))
-    return Usually(square, and_(eq(add(square, rest), square), gt(square, 1e-290)), pow)
+def powc(x: Operand, n: float) -> Operand:
+    """The row of any exponent."""
+    return pow(x, n)
 
 
 def near_powc(x: Operand, n: float) -> Operand:

@@ -10,6 +10,7 @@ from typing import (
     Final,
     Generic,
     Literal,
+    ParamSpec,
     TypeAlias,
     TypedDict,
     TypeVar,
@@ -51,6 +52,7 @@ __all__ = ["Batched", "vmap"]
 
 A = TypeVar("A")
 R = TypeVar("R")
+P = ParamSpec("P")
 B_co = TypeVar("B_co", covariant=True)
 
 OnBranch: TypeAlias = Literal["rerecord", "raise", "mask", "eager"]
@@ -105,25 +107,35 @@ class Options:
 
 @overload
 def vmap(
-    f: Callable[..., R], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    f: Callable[..., float], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
+) -> Batched[Estimate[float]]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, R], /, *, reduce: Literal["mean"], stderr: Literal[True],
     callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[Estimate[R]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[..., R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    f: Callable[..., float], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
+) -> Batched[float]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
     callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[R]: ...  # fmt: skip
 @overload
-def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[..., ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[Common]
-) -> Batched[BatchValueAndGrad[A]]: ...
-@overload
-def vmap(  # type: ignore[overload-overlap]  # the same
+def vmap(
     f: Callable[..., float], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[FloatArray]: ...
 @overload
 def vmap(
-    f: Callable[..., R], /, *, reduce: None = ..., **common: Unpack[Common]
+    f: Callable[P, ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[BatchValueAndGrad[A]]: ...
+@overload
+def vmap(
+    f: Callable[P, R], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[Columns[R]]: ...
 def vmap(  # noqa: PLR0913  # each says one thing about the rows
     f: Callable[..., object],

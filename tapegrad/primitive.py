@@ -84,14 +84,10 @@ class Slack:
 @final
 @attrs.frozen
 class Usually:
-    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked.
-
-    Or ``instead`` of it another row of the same operands, which compiled code knows by name.
-    """
+    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
 
     value: Operand
     holds: Operand
-    instead: Primitive | None = None
 
 
 Spelling: TypeAlias = Callable[..., Operand | Usually | None]

@@ -29,8 +29,8 @@ class Program:
 
     ``constants`` holds the numbers of constant entries, ``expected`` the outcome of each guard by
     its slot, in order, and ``guards`` where they stand on the tape; ``statics`` the static operand
-    of the entries that have one. The result of an entry in ``rarely`` is needed only where another
-    slot is 0.
+    of the entries that have one. An entry in ``rarely`` is a call whose result is needed only where
+    another slot is 0.
     """
 
     rows: Sequence[Primitive]
@@ -271,7 +271,7 @@ class _Lowering:
         if found.holds == 1.0:
             return self.found(found.value)
         holds = self.place(found.holds)
-        call = self.entry(found.instead or row, operands, slots)
+        call = self.entry(row, operands, slots)
         self.rarely[call.slot] = holds
         chosen = self.apply(self.where, (found.holds, found.value, call))
         return self.found(chosen)
@@ -282,8 +282,6 @@ class _Lowering:
     def entry(
         self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
     ) -> _Place:
-        if row.arity is not None and row.arity > len(slots):
-            slots += tuple(self.place(operand) for operand in operands[len(slots) :])
         place = self.write(row, slots)
         if row.has_static:
             self.statics[place.slot] = operands[-1]

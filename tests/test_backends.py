@@ -86,8 +86,7 @@ def spelled(spelling: Callable[..., Any], xs: Sequence[float]) -> float | None:
     """What a spelling gives on floats; None where it leaves the row to be asked."""
     found = spelling(*xs)
     if isinstance(found, Usually):
-        other = found.instead and found.instead(*xs)
-        found = found.value if found.holds else other
+        found = found.value if found.holds else None
     return found if found is None else float(found)
 
 

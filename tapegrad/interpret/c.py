@@ -216,7 +216,7 @@ class _Writer:
         elif row.name in CONDITIONS:
             kind = "double" if slot in self.numbers else "int"
             yield f"const {kind} v{slot} = {self.expression(slot, row)};"
-        elif slot in self.program.rarely and not row.core:
+        elif slot in self.program.rarely:
             yield from self.rarely(slot, row)
         else:
             yield f"const double v{slot} = {self.expression(slot, row)};"
