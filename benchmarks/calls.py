@@ -84,7 +84,7 @@ def ours(problem: Problem) -> Run:
 
 def ours_flat(problem: Problem) -> Run:
     flat = tg.jit(tg.value_and_grad(problem.program)).flat(problem.point)
-    point: Any = np.array(problem.point)
+    point = np.array(problem.point)
     return lambda: flat(point)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, SupportsIndex, overload
 
-__all__ = ["FloatArray"]
+__all__ = ["FloatArray", "Vector"]
 
 
 class FloatArray(Protocol):
@@ -74,3 +74,11 @@ class FloatArray(Protocol):
     if TYPE_CHECKING:
         # What makes it an ``ArrayLike`` to numpy's types; not looked for in isinstance.
         def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class Vector(Protocol):
+    """Numbers one after the other: an array, or a list."""
+
+    # Less than a FloatArray, which mypy finds numpy's arrays to be from Python 3.12 on.
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[float]: ...

@@ -36,6 +36,7 @@ from tapegrad.structure import (
     Role,
     Structure,
     build,
+    describe,
     flatten,
     misfit,
     named,
@@ -46,7 +47,7 @@ from tapegrad.structure import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tapegrad.arrays import FloatArray
+    from tapegrad.arrays import FloatArray, Vector
 
 __all__ = ["Compiled", "Flat", "jit"]
 
@@ -204,17 +205,20 @@ class Flat:
         self._numpy = cast(_Numpy, import_module("numpy"))
         self._float64 = self._numpy.dtype("float64")
 
-    def __call__(self, inputs: FloatArray) -> FloatArray:
+    def __call__(self, inputs: Vector) -> FloatArray:
         """The outputs at these inputs.
 
         Raises:
             InputError: when ``inputs`` is not a float64 array with a number for each input.
         """
-        given = inputs.tobytes() if inputs.dtype == self._float64 else b""
+        array = cast("FloatArray", inputs)
+        is_array = hasattr(inputs, "dtype") and array.dtype == self._float64
+        given = array.tobytes() if is_array else b""
         if len(given) != self._size:
+            what = f"an array of shape {array.shape}" if is_array else describe(inputs)
             raise InputError(
-                f"an array of shape {inputs.shape} and type {inputs.dtype} was given ({here()}) "
-                f"for {len(self.inputs)} inputs: pass one float64 array of that length"
+                f"{what} was given ({here()}) for {len(self.inputs)} inputs: pass one float64 "
+                "array of that length"
             )
         return self._numpy.frombuffer(self._run(given))
 

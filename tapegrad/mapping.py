@@ -29,6 +29,7 @@ from tapegrad.checks import name_of
 from tapegrad.errors import InputError
 from tapegrad.paths import AnyTape, left_behind, path_of
 from tapegrad.positions import here
+from tapegrad.recording import Scalar
 from tapegrad.reports import Report, varying, warn_of_many
 from tapegrad.structure import Branch, Leaf, Structure, build, paths
 
@@ -107,7 +108,7 @@ class Options:
 
 @overload
 def vmap(
-    f: Callable[..., float], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    f: Callable[..., Scalar], /, *, reduce: Literal["mean"], stderr: Literal[True],
     callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[Estimate[float]]: ...  # fmt: skip
 @overload
@@ -117,7 +118,7 @@ def vmap(
 ) -> Batched[Estimate[R]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[..., float], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    f: Callable[..., Scalar], /, *, reduce: Reduce, stderr: Literal[False] = ...,
     callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[float]: ...  # fmt: skip
 @overload
@@ -127,15 +128,20 @@ def vmap(
 ) -> Batched[R]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[..., float], /, *, reduce: None = ..., **common: Unpack[Common]
+    f: Callable[..., R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[Common],
+) -> Batched[R]: ...  # fmt: skip
+@overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[..., Scalar], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[FloatArray]: ...
 @overload
-def vmap(
+def vmap(  # type: ignore[overload-overlap]  # the same
     f: Callable[P, ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[BatchValueAndGrad[A]]: ...
 @overload
 def vmap(
-    f: Callable[P, R], /, *, reduce: None = ..., **common: Unpack[Common]
+    f: Callable[..., R], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[Columns[R]]: ...
 def vmap(  # noqa: PLR0913  # each says one thing about the rows
     f: Callable[..., object],

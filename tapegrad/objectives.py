@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import inf
 from traceback import walk_tb
@@ -12,7 +12,6 @@ from typing import (
     Generic,
     Literal,
     ParamSpec,
-    Protocol,
     TypeAlias,
     TypeVar,
     cast,
@@ -20,8 +19,18 @@ from typing import (
     overload,
 )
 
-from tapegrad.backends import require
 from tapegrad.checks import name_of
+from tapegrad.engine import (
+    Data,
+    Function,
+    Hessian,
+    Jacobian,
+    Program,
+    Reduce,
+    SparseArray,
+    Vector,
+    engine,
+)
 from tapegrad.errors import InputError, OutputError, TapegradError
 from tapegrad.linear import hvp
 from tapegrad.names import nearest
@@ -31,13 +40,7 @@ from tapegrad.structure import Role, build, describe, flatten, in_order, join, m
 from tapegrad.transforms import value_and_grad
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tapegrad.arrays import FloatArray
-    from tapegrad.vectors import Data, Function, Hessian, Jacobian, Program
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = [
     "Limits",
@@ -54,7 +57,6 @@ A = TypeVar("A")
 P = ParamSpec("P")
 
 Axes: TypeAlias = "Sequence[Literal[0] | None]"
-Reduce: TypeAlias = Literal["mean", "sum"]
 
 Limits: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 """The lowest and the highest value by path; None for no limit.
@@ -62,29 +64,6 @@ Limits: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 A path that leads to a container stands for all numbers in it, but for those with limits of their
 own.
 """
-
-
-class Vector(Protocol):
-    """Numbers one after the other: an array, or a list."""
-
-    # Less than a FloatArray, which mypy finds numpy's arrays to be from Python 3.12 on.
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[float]: ...
-
-
-class SparseArray(Protocol):
-    """A sparse array of SciPy's."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The numbers of rows and columns."""
-
-    @property
-    def nnz(self) -> int:
-        """How many entries are held."""
-
-    def toarray(self) -> FloatArray:
-        """All entries, those that are not held as zeros."""
 
 
 @overload
@@ -190,10 +169,7 @@ def _held(
     axes: tuple[Literal[0] | None, ...],
     reduce: Reduce | None,
 ) -> Data:
-    require("numpy")
-    from tapegrad.vectors import Data, held
-
-    return held(f, Data(args, kwargs, axes, reduce))
+    return engine().held(f, Data(args, kwargs, axes, reduce))
 
 
 def _axes(in_axes: Axes | None, count: int) -> tuple[Literal[0] | None, ...]:
@@ -216,20 +192,19 @@ class Unknowns(Generic[A]):
     """Their paths, in order."""
 
     def __init__(self, f: Callable[..., object], start: A) -> None:
-        import numpy as np
-
         self._f = f
         self._structure, leaves = flatten(start, Role.PARAMETERS, lambda keys: named(f, (), keys))
         self.names = tuple(path or named(f, (), ()) for path in paths(self._structure))
         for name, leaf in zip(self.names, leaves, strict=True):
             if leaf != leaf:
                 raise InputError(f"the start is nan at {name} ({here()}): put a number there")
-        self._x0 = np.array(leaves, dtype=np.float64)
+        self._engine = engine()
+        self._x0 = self._engine.vector(cast("list[float]", leaves))
 
     @property
     def x0(self) -> FloatArray:
         """The start."""
-        return cast("FloatArray", self._x0.copy())
+        return self._x0.copy()
 
     def flatten(self, value: A) -> FloatArray:
         """The vector of a value that has the structure of the start.
@@ -237,8 +212,6 @@ class Unknowns(Generic[A]):
         Raises:
             InputError: when it has another; the message names the first path that differs.
         """
-        import numpy as np
-
         value = cast(A, in_order(self._structure, value))
         found, leaves = flatten(value, Role.PARAMETERS, join)
         if (path := misfit(self._structure, found)) is not None:
@@ -246,7 +219,7 @@ class Unknowns(Generic[A]):
                 f"{join(path) or 'the value'} is not built as in the start ({here()}): give "
                 f"a number for each of {_listed(self.names)}"
             )
-        return cast("FloatArray", np.array(leaves, dtype=np.float64))
+        return self._engine.vector(cast("list[float]", leaves))
 
     def unflatten(self, x: Vector, /) -> A:
         """The value that a vector stands for, in the class of the start.
@@ -256,13 +229,11 @@ class Unknowns(Generic[A]):
         """
         return self._built(self._vector(x))
 
-    def _built(self, x: Floats) -> A:
+    def _built(self, x: FloatArray) -> A:
         return cast(A, build(self._structure, x.tolist()))
 
-    def _vector(self, x: Vector) -> Floats:
-        import numpy as np
-
-        vector = np.asarray(x, dtype=np.float64).reshape(-1)
+    def _vector(self, x: Vector) -> FloatArray:
+        vector = self._engine.vector(x)
         if len(vector) == len(self.names):
             return vector
         raise InputError(
@@ -272,11 +243,9 @@ class Unknowns(Generic[A]):
 
     def _function(self, program: Program, data: Data, points: int) -> Function:
         """The program compiled; the first time at the start."""
-        from tapegrad.vectors import function
-
         program.__qualname__ = name_of(self._f)
         try:
-            return function(program, data, self._built, [self._x0] * points)
+            return self._engine.function(program, data, self._built, [self._x0] * points)
         except TapegradError:
             raise
         except (LookupError, AttributeError, TypeError, ValueError) as error:
@@ -347,7 +316,7 @@ class Objective(Unknowns[A]):
         super().__init__(loss, start)
         self._loss, self._data = loss, data
         self._both = self._function(_value_and_gradient(loss), data, 1)
-        self._latest: tuple[bytes, Floats] = (b"", self._x0)
+        self._latest: tuple[bytes, FloatArray] = (b"", self._x0)
 
     def fun(self, x: Vector, /) -> float:
         """The value.
@@ -359,20 +328,20 @@ class Objective(Unknowns[A]):
 
     def jac(self, x: Vector, /) -> FloatArray:
         """The gradient."""
-        return cast("FloatArray", self._at(x)[1:].copy())
+        return self._at(x)[1:].copy()
 
     def fun_and_jac(self, x: Vector, /) -> tuple[float, FloatArray]:
         """The value and the gradient, for ``jac=True``."""
         found = self._at(x)
-        return float(found[0]), cast("FloatArray", found[1:].copy())
+        return float(found[0]), found[1:].copy()
 
     def hessp(self, x: Vector, v: Vector, /) -> FloatArray:
         """The Hessian times a vector, without the Hessian."""
-        return cast("FloatArray", self._product(self._vector(v), self._vector(x)))
+        return self._product(self._vector(v), self._vector(x))
 
     def hess(self, x: Vector, /) -> FloatArray:
         """The Hessian: as many products as its pattern has colours."""
-        return cast("FloatArray", self._hessian(self._vector(x)))
+        return self._hessian(self._vector(x))
 
     def bounds(self, limits: Limits, /) -> list[tuple[float, float]]:
         """What ``minimize`` takes as ``bounds``: a pair for each number, infinite where not given.
@@ -382,7 +351,7 @@ class Objective(Unknowns[A]):
         """
         return self._limits(limits)
 
-    def _at(self, x: Vector) -> Floats:
+    def _at(self, x: Vector) -> FloatArray:
         """The value and the gradient."""
         vector = self._vector(x)
         point, found = self._latest
@@ -397,9 +366,7 @@ class Objective(Unknowns[A]):
 
     @cached_property
     def _hessian(self) -> Hessian:
-        from tapegrad.vectors import Hessian
-
-        return Hessian(self._product)
+        return self._engine.hessian(self._product)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return Objective, (self._loss, self._built(self._x0), self._data)
@@ -446,32 +413,23 @@ class Residuals(Unknowns[A]):
         Raises:
             InputError: when the vector has another length than the start, as do all methods.
         """
-        return cast("FloatArray", self._values(self._vector(x)).reshape(-1))
+        return self._values(self._vector(x))
 
     def jac(self, x: Vector, /) -> FloatArray:
         """Their derivatives: a row for each residual, a column for each unknown."""
-        from tapegrad.vectors import dense
-
-        return cast("FloatArray", dense(*self._jacobian(self._vector(x))))
+        return self._jacobian.dense(self._vector(x))
 
     def jac_sparse(self, x: Vector, /) -> SparseArray:
         """The same as a sparse array of SciPy's, with what the model can reach on its paths.
 
         A path that is met later may bring more entries.
         """
-        from tapegrad.vectors import sparse
-
-        return cast(SparseArray, sparse(*self._jacobian(self._vector(x))))
+        return self._jacobian.sparse(self._vector(x))
 
     @property
     def jac_sparsity(self) -> SparseArray:
         """Ones where a derivative can be other than zero on the paths met so far."""
-        import numpy as np
-
-        from tapegrad.vectors import sparse
-
-        pattern, lines = self._jacobian(self._x0)
-        return cast(SparseArray, sparse(pattern, np.ones_like(lines)))
+        return self._jacobian.places(self._x0)
 
     def bounds(self, limits: Limits, /) -> tuple[FloatArray, FloatArray]:
         """What ``least_squares`` takes as ``bounds``: all lower limits, and all higher ones.
@@ -479,16 +437,12 @@ class Residuals(Unknowns[A]):
         Raises:
             InputError: when there is no such path, or a lower limit above the higher one.
         """
-        import numpy as np
-
-        low, high = np.array(self._limits(limits)).T
-        return cast("tuple[FloatArray, FloatArray]", (low.copy(), high.copy()))
+        low, high = zip(*self._limits(limits), strict=True)
+        return self._engine.vector(low), self._engine.vector(high)
 
     @cached_property
     def _jacobian(self) -> Jacobian:
-        from tapegrad.vectors import Jacobian, sparsity
-
-        return Jacobian(self._model, self._data, self._built, sparsity(self._values.tapes))
+        return self._engine.jacobian(self._model, self._data, self._built, self._values)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return Residuals, (self._model, self._built(self._x0), self._data)

@@ -1,9 +1,12 @@
-"""Programs as functions of flat arrays: vectors of a start's numbers in, what is returned out."""
+"""Programs as functions of flat arrays: vectors of a start's numbers in, what is returned out.
+
+An ``Engine`` of ``tapegrad.engine``, and the one part of objectives that imports numpy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast, final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 
 import attrs
 import numpy as np
@@ -13,6 +16,7 @@ from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.compiling import jit
 from tapegrad.coordinates import Sparsity
+from tapegrad.engine import Data, Function, Program, SparseArray, Unflatten, Vector
 from tapegrad.errors import InputError
 from tapegrad.mapping import vmap
 from tapegrad.paths import AnyTape
@@ -38,30 +42,12 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = [
-    "Data", "Function", "Hessian", "Jacobian", "Program", "Reduce", "dense", "function", "held",
-    "sparse", "sparsity",
-]  # fmt: skip
-
-Reduce: TypeAlias = Literal["mean", "sum"]
-Program: TypeAlias = Callable[..., "tuple[object, ...]"]
-"""A function that returns its numbers in a tuple."""
+__all__ = ["Hessian", "Jacobian", "function", "held", "hessian", "jacobian", "vector"]
 
 
-@final
-@attrs.frozen(eq=False)
-class Data:
-    """The arguments after the first; those by position under ``axes`` 0 have the rows first."""
-
-    args: tuple[object, ...]
-    kwargs: Mapping[str, object]
-    axes: tuple[Literal[0] | None, ...]
-    reduce: Reduce | None
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether any is mapped."""
-        return 0 in self.axes
+def vector(numbers: Vector) -> FloatArray:
+    """The numbers as a flat array of float64."""
+    return cast("FloatArray", np.asarray(numbers, dtype=np.float64).reshape(-1))
 
 
 def held(f: Callable[..., object], given: Data) -> Data:
@@ -149,22 +135,8 @@ def _require_numbers(name: str, array: NDArray[np.generic]) -> None:
     )
 
 
-class Function(Protocol):
-    """A program that takes one value or more in the shape of the start, as a function of vectors.
-
-    Its numbers come back in an array; where there are rows that are not summed, a line for each.
-    """
-
-    @property
-    def tapes(self) -> tuple[AnyTape, ...]:
-        """What was recorded, path by path."""
-
-    def __call__(self, *vectors: Floats) -> Floats:
-        """The numbers that the program returns."""
-
-
 def function(
-    program: Program, data: Data, unflatten: Callable[[Floats], object], points: Sequence[Floats]
+    program: Program, data: Data, unflatten: Unflatten, points: Sequence[FloatArray]
 ) -> Function:
     """The program compiled, and recorded at these points."""
     if data.has_rows:
@@ -188,18 +160,15 @@ class _Whole:
     def tapes(self) -> tuple[AnyTape, ...]:
         return self._compiled.tapes
 
-    def __call__(self, *vectors: Floats) -> Floats:
-        inputs = np.concatenate([*vectors, self._data])
-        return np.asarray(self._flat(cast("FloatArray", inputs)))
+    def __call__(self, *vectors: FloatArray) -> FloatArray:
+        return self._flat(cast("FloatArray", np.concatenate([*vectors, self._data])))
 
 
 @final
 class _OnRows:
     """A program of one row, for all rows."""
 
-    def __init__(
-        self, program: Program, data: Data, unflatten: Callable[[Floats], object], points: int
-    ) -> None:
+    def __init__(self, program: Program, data: Data, unflatten: Unflatten, points: int) -> None:
         self._data, self._unflatten = data, unflatten
         axes = (None,) * points + data.axes
         self._batched = (
@@ -212,12 +181,12 @@ class _OnRows:
     def tapes(self) -> tuple[AnyTape, ...]:
         return self._batched.tapes
 
-    def __call__(self, *vectors: Floats) -> Floats:
+    def __call__(self, *vectors: FloatArray) -> FloatArray:
         points = map(self._unflatten, vectors)
         found = self._batched(*points, *self._data.args, **self._data.kwargs)
         if isinstance(found, Columns):
-            return np.stack([found.column(path) for path in found.paths], axis=1)
-        return np.array(found, dtype=np.float64)
+            found = np.stack([found.column(path) for path in found.paths], axis=1)
+        return vector(found)
 
 
 def sparsity(tapes: Sequence[AnyTape]) -> Sparsity:

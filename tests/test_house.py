@@ -132,8 +132,8 @@ ARROWS: dict[str, set[str]] = {
         "crews", "errors", "positions", "progress", "rowcalls", "rows", "sums", "sweeping",
     },
     "mapping": {
-        "backends", "batches", "calls", "checks", "errors", "paths", "positions", "reports",
-        "structure",
+        "backends", "batches", "calls", "checks", "errors", "paths", "positions", "recording",
+        "reports", "structure",
     },
     "vectors": {
         "batches", "calls", "checks", "compiling", "coordinates", "errors", "mapping", "paths",

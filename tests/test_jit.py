@@ -272,11 +272,18 @@ class TestFlat:
         flat = tg.jit(tg.grad(halves)).flat(1.0)
 
         def wrong() -> object:
-            return flat(numpy.array([1, 2]))
+            return flat(numpy.array([1.0, 2.0]))
+
+        def ints() -> object:
+            return flat([1])
 
         assert refusal(errors.InputError, wrong) == (
-            "an array of shape (2,) and type int64 was given "
-            f"({place(wrong, 'flat(')}) for 1 inputs: pass one float64 array of that length"
+            f"an array of shape (2,) was given ({place(wrong, 'flat(')}) for 1 inputs: pass one "
+            "float64 array of that length"
+        )
+        assert refusal(errors.InputError, ints) == (
+            f"a list ([1]) was given ({place(ints, 'flat(')}) for 1 inputs: pass one float64 "
+            "array of that length"
         )
 
 

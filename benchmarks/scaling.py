@@ -1,0 +1,143 @@
+"""What a batch costs past one machine: what travels, what workers compile, and how they add up.
+
+    python -m pip install -e '.[bench,dask]' && python -m benchmarks.scaling [--quick]
+
+An Asian option (asian.py) over rows in a file, and a system of two equations over rows that are
+sent, by one worker process and by two. All answers are compared bit by bit with that of this
+process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Generic, NamedTuple, TypeAlias
+
+import numpy as np
+
+import tapegrad as tg
+from benchmarks.asian import MARKET, payoff
+from benchmarks.timing import Options, machine, options, spelled
+from tapegrad import Real
+from tapegrad.working import travelling
+
+Run: TypeAlias = Callable[[], Any]
+Work: TypeAlias = Callable[[Executor | None], Run]
+"""Gives the batch that an executor runs."""
+
+WORKERS = (1, 2)
+DAYS = 250
+
+
+def asian(rows: Any) -> Work:
+    """The mean value and its slopes over rows that the workers read from a file."""
+
+    def made(executor: Executor | None) -> Run:
+        gradient = tg.value_and_grad(payoff)
+        batch = tg.vmap(gradient, in_axes=(None, 0), reduce="mean", threads=1, executor=executor)
+        return lambda: batch(MARKET, rows)
+
+    return made
+
+
+class Start(NamedTuple, Generic[Real]):
+    """Hares and lynxes."""
+
+    prey: Real
+    hunters: Real
+
+
+def populations(start: Start[Real], birth: float) -> Real:
+    """Lotka and Volterra's equations over some days, for one rate of births."""
+    prey, hunters = start
+    for _ in range(DAYS):
+        born, eaten = birth - hunters, prey - 1.0
+        prey, hunters = prey + 1e-2 * (born * prey), hunters + 1e-2 * (eaten * hunters)
+    return prey * hunters
+
+
+def sent(rows: int) -> Work:
+    """The same of a system that takes long for the one number of a row, which is sent."""
+    births = np.linspace(0.9, 1.1, rows)
+
+    def made(executor: Executor | None) -> Run:
+        gradient = tg.value_and_grad(populations)
+        batch = tg.vmap(gradient, in_axes=(None, 0), reduce="mean", threads=1, executor=executor)
+        return lambda: batch(Start(1.0, 0.5), births)
+
+    return made
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Executor]:
+    """Fresh processes, which have imported what they need."""
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        list(pool.map(abs, range(4 * count)))
+        yield pool
+
+
+def seconds(work: Work, pool: Executor | None, rounds: int) -> tuple[float, float, Any]:
+    """Of the first call, and the median of those after it; and the answer."""
+    taken, run = [], work(pool)
+    answer = None
+    for _ in range(rounds + 1):
+        start = perf_counter()
+        answer = run()
+        taken.append(perf_counter() - start)
+    return taken[0], median(taken[1:]), answer
+
+
+def travels(choice: Options) -> None:
+    """Print what goes to a worker for each path."""
+    print("\nwhat travels for a path")
+    batch = tg.vmap(tg.value_and_grad(payoff), in_axes=(None, 0), reduce="sum")
+    for steps in (10, 50, 250) if choice.quick else (10, 50, 250, 1000):
+        rows = np.random.default_rng(steps).standard_normal((8, steps))
+        start = perf_counter()
+        batch(MARKET, rows)
+        made = perf_counter() - start
+        size = len(travelling(batch.tapes[0]))
+        entries = batch.report().shapes[0].paths[0].entries
+        print(
+            f"  {steps:5} steps: {entries:7,} entries, {size:9,} bytes, recorded and compiled in "
+            f"{spelled(made)}"
+        )
+
+
+def scale(title: str, work: Work, choice: Options) -> None:
+    """Print the times of one worker and of two, and require the bits of this process."""
+    rounds = 3 if choice.quick else 9
+    first, expected_time, expected = seconds(work, None, rounds)
+    print(f"\n{title}\n  this thread {spelled(expected_time)}, its first call {spelled(first)}")
+    times = {}
+    for count in WORKERS:
+        with workers(count) as pool:
+            first, times[count], answer = seconds(work, pool, rounds)
+        if answer != expected:
+            raise SystemExit(f"{count} workers give {answer}, this process {expected}")
+        print(f"  {count} workers   {spelled(times[count])}, the first call {spelled(first)}")
+    print(f"  two workers are {times[1] / times[2]:.2f} times one; all bits are the same")
+
+
+def main() -> None:
+    choice = options(__doc__)
+    print(machine("numpy", "llvmlite"))
+    travels(choice)
+    blocks = 256 if choice.quick else 1024
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "normals"
+        np.random.default_rng(0).standard_normal((blocks * 4096, 50)).tofile(path)
+        rows = np.memmap(path, np.float64, "r", shape=(blocks * 4096, 50))
+        scale(f"Asian option, {len(rows):,} rows of 50 in a file", asian(rows), choice)
+    rows_sent = (512 if choice.quick else 4096) * 4096
+    scale(f"two equations, {rows_sent:,} rows of 1, sent", sent(rows_sent), choice)
+
+
+if __name__ == "__main__":
+    main()
