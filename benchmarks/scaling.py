@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -125,10 +126,43 @@ def scale(title: str, work: Work, choice: Options) -> None:
     print(f"  two workers are {times[1] / times[2]:.2f} times one; all bits are the same")
 
 
+def draw() -> None:
+    """Print what it takes to make a row."""
+    source, times = np.random.default_rng(0), []
+    for _ in range(9):
+        start = perf_counter()
+        source.standard_normal((20_000, 50))
+        times.append((perf_counter() - start) / 20_000)
+    print(f"\n50 normal numbers are drawn in {spelled(median(times))}")
+
+
+def schedule(choice: Options) -> None:
+    """Print what Dask takes for a piece, beside its arithmetic."""
+    if find_spec("distributed") is None:
+        print("\nDask is left out: it is not installed")
+        return
+    import dask.array as da
+    import distributed
+
+    pieces = 64 if choice.quick else 256
+    rows = da.ones((pieces * 4096,), chunks=4096)
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        batch = tg.vmap(lambda x: 2.0 * x, reduce="sum", executor=client.get_executor())
+        _, taken, answer = seconds(lambda _: lambda: batch(rows), None, 3)
+    if answer != 2.0 * len(rows):
+        raise SystemExit(f"Dask gives {answer}")
+    print(f"\nDask takes {spelled(taken / pieces)} for a piece of its own array")
+
+
 def main() -> None:
     choice = options(__doc__)
     print(machine("numpy", "llvmlite"))
     travels(choice)
+    draw()
+    schedule(choice)
     blocks = 256 if choice.quick else 1024
     with TemporaryDirectory() as folder:
         path = Path(folder) / "normals"

@@ -10,9 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, final
 
 import attrs
+import numpy as np
 
 from tapegrad.errors import BackendError, InputError
 from tapegrad.fingerprints import Fingerprint, difference
+from tapegrad.mapping import Pool
 from tapegrad.positions import here
 from tapegrad.rows import Array, is_dask, plain
 from tapegrad.structure import describe
@@ -20,16 +22,12 @@ from tapegrad.sweeping import Code, Done, Sweep, Work
 from tapegrad.working import Answer, Key, Order, Task, key_of, own_version, perform, travelling
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
     Numbers: TypeAlias = range | NDArray[np.intp]
 
-__all__ = ["Crew", "Here", "Piece", "Pool", "Ticket", "Workers", "cores"]
-
-Pool: TypeAlias = Executor | Callable[[], Executor]
-"""An executor, or what makes one (again, where one breaks)."""
+__all__ = ["Crew", "Here", "Piece", "Ticket", "Workers", "cores"]
 
 _WAITING: Final = 2**28
 """Bytes of rows that wait for workers at most."""
@@ -51,10 +49,8 @@ class Piece:
 
     @property
     def bytes(self) -> int:
-        """How many bytes the rows take."""
-        return sum(
-            8 * leaf.shape[0] * (leaf.shape[1] if leaf.ndim > 1 else 1) for leaf in self.leaves
-        )
+        """How many bytes of rows are held here."""
+        return sum(leaf.nbytes for leaf in self.leaves if isinstance(leaf, np.ndarray))
 
 
 Codes: TypeAlias = Callable[[], Sequence[Code]]
@@ -202,15 +198,20 @@ class Workers:
             if everything or not self.holding or any(key not in h for h in self.holding.values())
         }
         task = Task(self.order, tuple(tapes), lacked, piece.numbers, piece.work)
+        return _Posted(self.executor, self._handed_over(task, piece.leaves), task.keys)
+
+    def _handed_over(self, task: Task, leaves: Sequence[Array]) -> Future[Answer]:
+        """What an executor promises; one that is broken already promises just that."""
         try:
-            sent = self.executor.submit(perform, own_version(), task.packed(), *piece.leaves)
-        except BrokenExecutor:
-            raise
+            return self.executor.submit(perform, own_version(), task.packed(), *leaves)
+        except BrokenExecutor as error:
+            broken: Future[Answer] = Future()
+            broken.set_exception(error)
+            return broken
         except RuntimeError as error:
             raise BackendError(
                 f"the executor ({here()}) takes no work ({error}): pass one that is running"
             ) from error
-        return _Posted(self.executor, sent, task.keys)
 
     def _travelling(self, code: Code) -> tuple[Key, bytes]:
         if code not in self.tapes:

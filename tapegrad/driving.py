@@ -153,7 +153,10 @@ class Drive:
                 ticket.cancel()
 
     def _pieces(self, work: Work, out: Floats | None) -> Iterator[Piece]:
-        """All rows in pieces of whole blocks; the first that is recorded is one block."""
+        """All rows in pieces of whole blocks that end at the same rows in every call.
+
+        The first that is recorded is one block, so that other rows are run on its paths at once.
+        """
         start, leaves = 0, self.head
         while rows := leaves[0].shape[0]:
             room = None if out is None else out[:, start : start + padded(rows)]
@@ -161,7 +164,7 @@ class Drive:
             start += rows
             if start == self.call.rows:
                 return
-            leaves = self.call.read(start, start + self.step)
+            leaves = self.call.read(start, start + self.step - start % self.step)
 
     def _next(self) -> Iterator[tuple[range, Part | Block]]:
         """The blocks of the piece that was handed out first."""

@@ -7,7 +7,7 @@ where the user imports numpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, final
 
@@ -16,12 +16,12 @@ import attrs
 from tapegrad.backends import require
 
 if TYPE_CHECKING:
-    from tapegrad.arrays import FloatArray
+    from tapegrad.arrays import FloatArray, Vector
     from tapegrad.paths import AnyTape
 
 __all__ = [
     "Data", "Engine", "Function", "Hessian", "Jacobian", "Program", "Reduce", "SparseArray",
-    "Unflatten", "Vector", "engine",
+    "Unflatten", "engine",
 ]  # fmt: skip
 
 Reduce: TypeAlias = Literal["mean", "sum"]
@@ -33,14 +33,6 @@ Unflatten: TypeAlias = "Callable[[FloatArray], object]"
 
 Hessian: TypeAlias = "Callable[[FloatArray], FloatArray]"
 """The matrix at a point."""
-
-
-class Vector(Protocol):
-    """Numbers one after the other: an array, or a list."""
-
-    # Less than a FloatArray, which mypy finds numpy's arrays to be from Python 3.12 on.
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[float]: ...
 
 
 class SparseArray(Protocol):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
 from tapegrad.backends import Choice
 from tapegrad.packing import packer
 from tapegrad.paths import Path
+from tapegrad.program import Program
 from tapegrad.reports import PathReport
 
 if TYPE_CHECKING:
@@ -47,9 +49,7 @@ class Running:
         """Make the code; two threads may both do so, and one of the two is kept."""
         started = perf_counter()
         if self.choice.name == "llvm":
-            from tapegrad.native import Call
-
-            code = Call(self.path.program)
+            code = cast(_Native, import_module("tapegrad.native")).Call(self.path.program)
             self.kernel, self.flat = code, code.flat
         else:
             from tapegrad.interpret.python import compiled
@@ -65,3 +65,14 @@ class Running:
         """What this path is, and what it took."""
         runs_on = self.choice.name if self.compiling else "recorded only"
         return self.path.report(runs_on=runs_on, compiling=self.compiling)
+
+
+class _Code(Protocol):
+    def __call__(self, floats: Sequence[float], /) -> Sequence[float] | int: ...
+    def flat(self, inputs: bytes, /) -> Buffer | int: ...
+
+
+class _Native(Protocol):
+    """What is used of ``tapegrad.native``, by way of which a user's checker would read numpy."""
+
+    def Call(self, program: Program, /) -> _Code: ...  # noqa: N802  # a class there

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from threading import Lock
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import (
     TYPE_CHECKING,
-    Final,
     Generic,
     Literal,
     ParamSpec,
+    Protocol,
     TypeAlias,
     TypedDict,
     TypeVar,
@@ -22,40 +22,31 @@ from typing import (
 
 import attrs
 
-from tapegrad.backends import Backend, Choice, chosen, require
-from tapegrad.batches import BatchValueAndGrad, Columns, Estimate, Progress
-from tapegrad.calls import ValueAndGrad
-from tapegrad.checks import name_of
+from tapegrad.backends import Backend, require
 from tapegrad.errors import InputError
-from tapegrad.paths import AnyTape, left_behind, path_of
 from tapegrad.positions import here
 from tapegrad.recording import Scalar
-from tapegrad.reports import Report, varying, warn_of_many
-from tapegrad.structure import Branch, Leaf, Structure, build, paths
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Unpack
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tapegrad.arrays import FloatArray
-    from tapegrad.crews import Crew, Pool
-    from tapegrad.driving import Drive
-    from tapegrad.learning import Learner, Recorded
-    from tapegrad.rowcalls import Axes, RowCall
-    from tapegrad.sums import Part
+    from tapegrad.batches import BatchValueAndGrad, Columns, Estimate, Progress
+    from tapegrad.calls import ValueAndGrad
+    from tapegrad.paths import AnyTape
+    from tapegrad.reports import Report
 
-    Floats: TypeAlias = NDArray[np.float64]
-
-__all__ = ["Batched", "vmap"]
+__all__ = ["Axes", "Batched", "Engine", "Options", "Pool", "Reduce", "vmap"]
 
 A = TypeVar("A")
 R = TypeVar("R")
 P = ParamSpec("P")
 B_co = TypeVar("B_co", covariant=True)
 
+Axes: TypeAlias = "Literal[0] | Sequence[Literal[0] | None]"
+Pool: TypeAlias = "Executor | Callable[[], Executor]"
+"""An executor, or what makes one (again, where one breaks)."""
 OnBranch: TypeAlias = Literal["rerecord", "raise", "mask", "eager"]
 Reduce: TypeAlias = Literal["mean", "sum"]
 
@@ -69,7 +60,7 @@ class Common(TypedDict, total=False):
     max_paths: int
     fast: bool
     threads: int | None
-    executor: Executor | Callable[[], Executor] | None
+    executor: Pool | None
 
 
 @attrs.frozen
@@ -202,7 +193,44 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     options = Options(
         in_axes, reduce, stderr, callback, on_branch, backend, max_paths, fast, threads, executor
     )
-    return Batched(f, options)
+    batched: Batched[object] = Batched(_batching().Batching(f, options))
+    functools.update_wrapper(batched, f, updated=())
+    return batched
+
+
+class Engine(Protocol):
+    """What runs rows.
+
+    It stands in ``tapegrad.batching``, which is loaded by its name: a checker follows every import
+    that it can see, and numpy's types are read only where the user imports numpy.
+    """
+
+    def run(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> object:
+        """The answer of one call."""
+
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The recorded tapes."""
+
+    def report(self) -> Report:
+        """What is told of it."""
+
+    def source(self, language: Literal["python", "llvm", "c"], /) -> str:
+        """The path that most rows took, as source."""
+
+    def luggage(self) -> tuple[object, ...]:
+        """What travels, for ``arrived``."""
+
+
+class _Batching(Protocol):
+    """The module that runs rows."""
+
+    def Batching(self, f: Callable[..., object], options: Options, /) -> Engine: ...  # noqa: N802  # a class there
+
+    def arrived(self, *luggage: object) -> Engine: ...
+
+
+def _batching() -> _Batching:
+    return cast(_Batching, import_module("tapegrad.batching"))
 
 
 @final
@@ -214,57 +242,24 @@ class Batched(Generic[B_co]):
     be taken there.
     """
 
-    def __init__(self, f: Callable[..., object], options: Options) -> None:
-        self._f, self._options = f, options
-        self._choice: Choice = chosen(options.backend, rows=True)
-        self._recordings: list[Recorded] = []
-        self._lock = Lock()
-        functools.update_wrapper(self, f)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def __call__(self, *args: object, **kwargs: object) -> B_co:
         """The answers of all rows."""
-        from tapegrad.driving import Drive
-        from tapegrad.learning import Learner
-        from tapegrad.rowcalls import row_call
-
-        options = self._options
-        call = row_call(self._f, args, kwargs, options.axes)
-        recording = self._recording(call.shape, call.places)
-        learner = Learner(recording, call, options.on_branch, options.max_paths)
-        with _crew(learner, options) as crew:
-            drive = Drive(call, crew, learner, _step(call, options))
-            return cast(B_co, _driven(drive, recording, options))
-
-    def _recording(self, shape: tuple[Branch, Branch], places: tuple[int, ...]) -> Recorded:
-        from tapegrad.learning import Recorded
-
-        with self._lock:
-            for recording in self._recordings:
-                if recording.fits(shape):
-                    return recording
-            recording = Recorded(self._f, self._choice, shape, places, fast=self._options.fast)
-            self._recordings.insert(0, recording)
-        warn_of_many(self._f, [recording.shape for recording in self._recordings])
-        return recording
+        return cast(B_co, self._engine.run(args, kwargs))
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        recorded = [
-            (recording.shape, recording.places, [path.tape for path in recording.paths])
-            for recording in self._recordings
-        ]
-        options = attrs.evolve(self._options, executor=None, callback=None)
-        return _arrived, (name_of(self._f), options, recorded)
+        return _arrived, self._engine.luggage()
 
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
         """The recorded tapes of a row, one for each path and each structure of arguments."""
-        return tuple(path.tape for recording in self._recordings for path in recording.paths)
+        return self._engine.tapes()
 
     def report(self) -> Report:
         """What was recorded and compiled, what runs it and why, and what that took."""
-        shapes = tuple(recording.report() for recording in self._recordings)
-        found = varying(self._f, [recording.shape for recording in self._recordings])
-        return Report(name_of(self._f), str(self._choice), shapes, found)
+        return self._engine.report()
 
     def source(self, language: Literal["python", "llvm", "c"]) -> str:
         """The path that most rows took, as source: Python, LLVM's text, or C99.
@@ -272,108 +267,9 @@ class Batched(Generic[B_co]):
         Raises:
             BackendError: before the first call, or for C where it lacks an operation.
         """
-        from tapegrad.sources import source
-
-        recorded = [recording.likely()[0] for recording in self._recordings if recording.likely()]
-        return source(recorded[0].path.program if recorded else None, language)
+        return self._engine.source(language)
 
 
-def _driven(drive: Drive, recorded: Recorded, options: Options) -> object:
-    """The answer of a call."""
-    if options.reduce is None:
-        return _answer(recorded.tape, drive.arrays())
-    reduced = _Reduced(options, recorded)
-    stop = None if options.callback is None else reduced.stop
-    return reduced.answer(drive.sums(stop, spread=options.stderr))
-
-
-def _crew(learner: Learner, options: Options) -> Crew:
-    """Who runs the rows of a call."""
-    from tapegrad.crews import Here, Workers, cores
-    from tapegrad.sums import BLOCK
-    from tapegrad.working import Order
-
-    call, recorded = learner.given, learner.recorded
-    if options.executor is not None:
-        order = Order(recorded.choice.name, recorded.fast, call.places, call.inputs)
-        return Workers(options.executor, learner.codes, order)
-    threads = options.threads or cores()
-    if call.rows is not None:
-        threads = min(threads, -(-call.rows // BLOCK))
-    return Here(learner.codes, call.inputs, learner.memo, threads)
-
-
-def _step(call: RowCall, options: Options) -> int:
-    """Rows in a piece: whole blocks, so few that pieces are even and so many that they pay."""
-    from tapegrad.sums import BLOCK
-
-    if options.executor is None:
-        return BLOCK
-    blocks = max(1, _PIECE // (8 * BLOCK * max(call.width, 1)))
-    if call.rows is not None:
-        blocks = min(blocks, max(1, call.rows // (_PIECES * BLOCK)))
-    return BLOCK * max(blocks, call.chunk // BLOCK)
-
-
-_PIECE: Final = 2**22
-"""Bytes of the rows in a piece that travels."""
-_PIECES: Final = 32
-"""So many pieces there are at least, where there are so many blocks."""
-
-
-@final
-@attrs.frozen
-class _Reduced:
-    """What becomes of sums over rows."""
-
-    options: Options
-    recorded: Recorded
-
-    def answer(self, part: Part) -> object:
-        """The sums as the user gets them."""
-        reduced = self._built(part.sums if self.options.reduce == "sum" else part.mean())
-        if self.options.stderr:
-            return Estimate(reduced, self._built(part.stderr()), part.rows)
-        return reduced
-
-    def stop(self, part: Part) -> bool:
-        """Tell the callback how far the sums are; whether that is far enough."""
-        callback, answer = self.options.callback, self.answer(part)
-        if callback is None:
-            return False
-        if isinstance(answer, Estimate):
-            return callback(Progress(part.rows, answer.mean, answer.stderr)) is True
-        return callback(Progress(part.rows, answer, None)) is True
-
-    def _built(self, numbers: Floats) -> object:
-        return build(self.recorded.result, numbers.tolist())
-
-
-def _arrived(
-    name: str,
-    options: Options,
-    recorded: Sequence[tuple[tuple[Branch, Branch], tuple[int, ...], Sequence[AnyTape]]],
-) -> Batched[object]:
+def _arrived(*luggage: object) -> Batched[object]:
     """A batched function that travelled without the function."""
-    batched: Batched[object] = Batched(left_behind(name), options)
-    for shape, places, tapes in recorded:
-        kept = batched._recording(shape, places)
-        for tape in tapes:
-            kept.add(path_of(tape, near=True))
-    return batched
-
-
-def _answer(tape: AnyTape, arrays: Floats) -> object:
-    """Columns of outputs as the user gets them."""
-    result = tape.result
-    if isinstance(result, Leaf):
-        return arrays[0]
-    if isinstance(result, Branch) and result.kind is ValueAndGrad:
-        value = cast("FloatArray", arrays[0])
-        return BatchValueAndGrad(value, _columns(tape, result.children[1], arrays[1:]))
-    return _columns(tape, result, arrays)
-
-
-def _columns(tape: AnyTape, structure: Structure, arrays: Floats) -> Columns[object]:
-    names = tuple(path or tape.names[0] for path in paths(structure))
-    return Columns(names, structure, cast("FloatArray", arrays))
+    return Batched(_batching().arrived(*luggage))

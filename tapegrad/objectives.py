@@ -20,17 +20,7 @@ from typing import (
 )
 
 from tapegrad.checks import name_of
-from tapegrad.engine import (
-    Data,
-    Function,
-    Hessian,
-    Jacobian,
-    Program,
-    Reduce,
-    SparseArray,
-    Vector,
-    engine,
-)
+from tapegrad.engine import Data, Function, Hessian, Jacobian, Program, Reduce, SparseArray, engine
 from tapegrad.errors import InputError, OutputError, TapegradError
 from tapegrad.linear import hvp
 from tapegrad.names import nearest
@@ -40,7 +30,7 @@ from tapegrad.structure import Role, build, describe, flatten, in_order, join, m
 from tapegrad.transforms import value_and_grad
 
 if TYPE_CHECKING:
-    from tapegrad.arrays import FloatArray
+    from tapegrad.arrays import FloatArray, Vector
 
 __all__ = [
     "Limits",
@@ -48,7 +38,6 @@ __all__ = [
     "Residuals",
     "SparseArray",
     "Unknowns",
-    "Vector",
     "objective",
     "residuals",
 ]
@@ -437,8 +426,8 @@ class Residuals(Unknowns[A]):
         Raises:
             InputError: when there is no such path, or a lower limit above the higher one.
         """
-        low, high = zip(*self._limits(limits), strict=True)
-        return self._engine.vector(low), self._engine.vector(high)
+        pairs, vector = self._limits(limits), self._engine.vector
+        return vector([low for low, _ in pairs]), vector([high for _, high in pairs])
 
     @cached_property
     def _jacobian(self) -> Jacobian:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 import attrs
 import numpy as np
 
 from tapegrad.checks import name_of
 from tapegrad.errors import InputError, TracedNumberError
+from tapegrad.mapping import Axes
 from tapegrad.positions import here
 from tapegrad.primitive import Traced
 from tapegrad.rows import Array, Mapped, Naming, common, mapped
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Axes", "RowCall", "row_call"]
-
-Axes: TypeAlias = "Literal[0] | Sequence[Literal[0] | None]"
+__all__ = ["RowCall", "row_call"]
 
 
 @final
@@ -52,6 +51,11 @@ class RowCall:
     def chunk(self) -> int:
         """How many rows are made together, where they are made elsewhere."""
         return max(one.chunk for one in self.mapped.values())
+
+    @property
+    def sent(self) -> bool:
+        """Whether rows travel to workers, and not only the name of their file."""
+        return any(one.sent for one in self.mapped.values())
 
     def read(self, start: int, stop: int) -> Sequence[Array]:
         """The mapped arrays of some rows, or of as many as there are."""

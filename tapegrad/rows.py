@@ -14,7 +14,7 @@ import numpy as np
 
 from tapegrad.errors import InputError
 from tapegrad.positions import here
-from tapegrad.stored import stored
+from tapegrad.stored import Stored, stored
 from tapegrad.structure import Branch, Keys, Leaf, Static, Structure, build, describe, opened
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Mapped:
 
     ``rows`` is None where only reading tells. ``read`` gives some rows of all arrays, or as many as
     there are; what it gives has one axis or two. ``tails`` are the shapes of a row, and ``chunk``
-    says how many rows a Dask array makes together.
+    says how many rows a Dask array makes together. Rows of files are not ``sent`` to workers.
     """
 
     structure: Structure
@@ -62,6 +62,7 @@ class Mapped:
     rows: int | None
     read: Callable[[int, int], Sequence[Array]]
     chunk: int = 0
+    sent: bool = True
 
     def row(self, numbers: Sequence[Floats]) -> object:
         """The argument as the function gets it for one row; a row of an array is a tuple."""
@@ -92,7 +93,8 @@ def mapped(value: object, name: Naming) -> Mapped:
 
     tails = tuple(array.shape[1:] for array in arrays.values())
     chunk = max((_chunk(array) for array in arrays.values()), default=0)
-    return Mapped(structure, tuple(arrays), tails, rows, read, chunk)
+    sent = not all(isinstance(array, Stored) for array in arrays.values())
+    return Mapped(structure, tuple(arrays), tails, rows, read, chunk, sent)
 
 
 def common(counts: dict[str, int]) -> int:

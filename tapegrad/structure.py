@@ -13,6 +13,7 @@ import re
 import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from types import NoneType
 from typing import (
@@ -544,8 +545,23 @@ def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
     return tuple(names)
 
 
+_PARAMETERS: WeakKeyDictionary[Callable[..., object], tuple[inspect.Parameter, ...]] = (
+    WeakKeyDictionary()
+)
+
+
 def _parameters(f: Callable[..., object]) -> Iterable[inspect.Parameter]:
     try:
-        return inspect.signature(f).parameters.values()
+        return _PARAMETERS[f]
+    except (KeyError, TypeError):
+        found = _read_parameters(f)
+    with suppress(TypeError):
+        _PARAMETERS[f] = found
+    return found
+
+
+def _read_parameters(f: Callable[..., object]) -> tuple[inspect.Parameter, ...]:
+    try:
+        return tuple(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         return ()

@@ -212,22 +212,43 @@ class Sweep:
         self, leaves: Sequence[Floats], numbers: Numbers, work: Work, out: Floats | None = None
     ) -> Done:
         """What is wanted of the rows of these ``numbers``; ``out`` has room for their outputs."""
+        size = len(numbers) if self._branching() else BLOCK
         found: list[Part | Block] = []
-        for start in range(0, len(numbers), BLOCK):
-            some = numbers[start : start + BLOCK]
-            part = [leaf[start : start + BLOCK] for leaf in leaves]
+        for start in range(0, len(numbers), size):
+            some = numbers[start : start + size]
+            part = [leaf[start : start + size] for leaf in leaves]
             room = None if out is None else out[:, start : start + padded(len(some))]
             try:
-                found.append(self.block(part, len(some), work, room))
+                found += self.blocks(part, len(some), work, room)
             except Exception as error:
                 self._name_row(error, part, some)
                 raise
         return Done(found, self.taken)
 
+    def blocks(
+        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
+    ) -> Iterator[Part | Block]:
+        """What is wanted of some blocks of rows; those that take several paths are run together."""
+        if rows <= BLOCK:
+            yield self.block(leaves, rows, work, out)
+            return
+        for block in _apart(self._rows(self._first(), leaves, rows, out)):
+            yield self._masked(block, work) if work.mask else self._finished(block, work)
+
     def block(
         self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
     ) -> Part | Block:
         """What is wanted of one block of rows."""
+        code = self._first()
+        if work.sums and not work.spread:
+            part = self._sums(code, leaves, rows)
+            if part is not None:
+                return part
+        block = self._rows(code, leaves, rows, out)
+        return self._masked(block, work) if work.mask else self._finished(block, work)
+
+    def _first(self) -> Code:
+        """The path that rows try first."""
         code = self.likely()
         if code is None:
             raise GuardError(
@@ -235,12 +256,7 @@ class Sweep:
                 "all rows: two sides of a comparison differ by rounding alone; compare with a "
                 "margin"
             )
-        if work.sums and not work.spread:
-            part = self._sums(code, leaves, rows)
-            if part is not None:
-                return part
-        block = self._rows(code, leaves, rows, out)
-        return self._masked(block, work) if work.mask else self._finished(block, work)
+        return code
 
     def _finished(self, block: Block, work: Work) -> Part | Block:
         return block.part(spread=work.spread) if work.sums and not block.left else block
@@ -332,6 +348,18 @@ def _lefts(left: dict[bytes, list[Indices]], leaves: Sequence[Floats]) -> list[L
     groups = [(prefix, np.sort(np.concatenate(rows))) for prefix, rows in left.items()]
     groups.sort(key=lambda group: int(group[1][0]))
     return [Left(prefix, rows, [leaf[rows] for leaf in leaves]) for prefix, rows in groups]
+
+
+def _apart(block: Block) -> Iterator[Block]:
+    """A long block in blocks of 4,096 rows."""
+    for start in range(0, block.outputs.shape[1], BLOCK):
+        left: list[Left] = []
+        for one in block.left:
+            inside = (one.rows >= start) & (one.rows < start + BLOCK)
+            if inside.any():
+                leaves = [leaf[inside] for leaf in one.leaves]
+                left.append(Left(one.prefix, one.rows[inside] - start, leaves))
+        yield Block(block.outputs[:, start : start + BLOCK], left)
 
 
 def _flips(rows: int) -> Flips:

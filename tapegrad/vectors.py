@@ -16,7 +16,7 @@ from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.compiling import jit
 from tapegrad.coordinates import Sparsity
-from tapegrad.engine import Data, Function, Program, SparseArray, Unflatten, Vector
+from tapegrad.engine import Data, Function, Hessian, Jacobian, Program, SparseArray, Unflatten
 from tapegrad.errors import InputError
 from tapegrad.mapping import vmap
 from tapegrad.paths import AnyTape
@@ -38,11 +38,11 @@ from tapegrad.structure import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tapegrad.arrays import FloatArray
+    from tapegrad.arrays import FloatArray, Vector
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Hessian", "Jacobian", "function", "held", "hessian", "jacobian", "vector"]
+__all__ = ["function", "held", "hessian", "jacobian", "vector"]
 
 
 def vector(numbers: Vector) -> FloatArray:
@@ -185,11 +185,23 @@ class _OnRows:
         points = map(self._unflatten, vectors)
         found = self._batched(*points, *self._data.args, **self._data.kwargs)
         if isinstance(found, Columns):
-            found = np.stack([found.column(path) for path in found.paths], axis=1)
-        return vector(found)
+            return vector(np.stack([found.column(path) for path in found.paths], axis=1))
+        return vector(cast("tuple[float, ...]", found))
 
 
-def sparsity(tapes: Sequence[AnyTape]) -> Sparsity:
+def hessian(product: Function) -> Hessian:
+    """The matrix whose product with a first vector, at a second, is ``product``."""
+    return _Hessian(product)
+
+
+def jacobian(
+    model: Callable[..., object], data: Data, unflatten: Unflatten, values: Function
+) -> Jacobian:
+    """The derivatives of a model whose numbers are ``values``."""
+    return _Jacobian(model, data, unflatten, _sparsity(values.tapes))
+
+
+def _sparsity(tapes: Sequence[AnyTape]) -> Sparsity:
     """The places that can be other than zero on one of these tapes, of one shape."""
     found = [tape.jacobian_sparsity() for tape in tapes]
     places = sorted({place for one in found for place in zip(one.rows, one.columns, strict=True)})
@@ -198,14 +210,14 @@ def sparsity(tapes: Sequence[AnyTape]) -> Sparsity:
 
 
 @final
-class Hessian:
-    """The matrix whose product with a first vector, at a second, is ``product``."""
+class _Hessian:
+    """A matrix, by its products with vectors."""
 
     def __init__(self, product: Function) -> None:
         self._product = product
         self._plan = _Plan(0, Sparsity((), (), (0, 0)), np.array([], dtype=np.intp))
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: FloatArray) -> FloatArray:
         """The matrix at ``x``; columns that share no row are asked for together.
 
         The pattern is that of all paths seen. Where ``x`` leads to a new one, all is asked again.
@@ -219,7 +231,7 @@ class Hessian:
                 rows, columns = list(plan.pattern.rows), list(plan.pattern.columns)
                 matrix = np.zeros(plan.pattern.shape)
                 matrix[rows, columns] = products[plan.colours[columns], rows]
-                return matrix
+                return cast("FloatArray", matrix)
 
 
 @final
@@ -232,16 +244,16 @@ class _Plan:
     colours: NDArray[np.intp]
 
     @property
-    def seeds(self) -> list[Floats]:
+    def seeds(self) -> list[FloatArray]:
         """For each colour the sum of its columns' unit vectors; one vector at least."""
         count = max(1, 1 + int(self.colours.max(initial=-1)))
-        return [np.equal(self.colours, colour).astype(np.float64) for colour in range(count)]
+        return [vector(np.equal(self.colours, colour)) for colour in range(count)]
 
 
 def _plan(tapes: Sequence[AnyTape]) -> _Plan:
     from tapegrad.interpret.colouring import distance_one
 
-    pattern = sparsity(tapes)
+    pattern = _sparsity(tapes)
     colours = distance_one(pattern.by_column(), pattern.shape[0])
     return _Plan(len(tapes), pattern, np.array(colours, dtype=np.intp))
 
@@ -250,14 +262,14 @@ Places: TypeAlias = tuple[tuple[int, int], ...]
 
 
 @final
-class Jacobian:
+class _Jacobian:
     """The derivatives of what a model returns, for each row those that can be other than zero."""
 
     def __init__(
         self,
         model: Callable[..., object],
         data: Data,
-        unflatten: Callable[[Floats], object],
+        unflatten: Unflatten,
         pattern: Sparsity,
     ) -> None:
         self._model, self._data, self._unflatten = model, data, unflatten
@@ -265,7 +277,17 @@ class Jacobian:
         self._seen = set(zip(pattern.rows, pattern.columns, strict=True))
         self._entries: tuple[Places, Function] | None = None
 
-    def __call__(self, x: Floats) -> tuple[Sparsity, Floats]:
+    def dense(self, x: FloatArray) -> FloatArray:
+        return cast("FloatArray", _dense(*self._lines(x)))
+
+    def sparse(self, x: FloatArray) -> SparseArray:
+        return _sparse(*self._lines(x))
+
+    def places(self, x: FloatArray) -> SparseArray:
+        pattern, lines = self._lines(x)
+        return _sparse(pattern, np.ones_like(lines))
+
+    def _lines(self, x: FloatArray) -> tuple[Sparsity, Floats]:
         """The pattern of one row, and the derivatives: a line for each row.
 
         Where ``x`` leads to a path with places that are not in the pattern, all is asked again.
@@ -276,10 +298,10 @@ class Jacobian:
             places, entries = self._recorded(x)
             found = entries(x)
         rows, columns = zip(*places, strict=True) if places else ((), ())
-        lines = found.reshape(-1, max(1, len(places)))[:, : len(places)]
+        lines = np.asarray(found).reshape(-1, max(1, len(places)))[:, : len(places)]
         return Sparsity(rows, columns, self._shape), lines
 
-    def _recorded(self, x: Floats) -> tuple[Places, Function]:
+    def _recorded(self, x: FloatArray) -> tuple[Places, Function]:
         places = tuple(sorted(self._seen))
         entries = function(self._program(places), self._data, self._unflatten, [x])
         self._entries = places, entries
@@ -299,7 +321,7 @@ class Jacobian:
         return entries
 
 
-def dense(pattern: Sparsity, lines: Floats) -> Floats:
+def _dense(pattern: Sparsity, lines: Floats) -> Floats:
     """A matrix whose rows, so many at a time, have that pattern and those entries."""
     height, width = pattern.shape
     matrix = np.zeros((len(lines), height, width))
@@ -307,7 +329,7 @@ def dense(pattern: Sparsity, lines: Floats) -> Floats:
     return matrix.reshape(-1, width)
 
 
-def sparse(pattern: Sparsity, lines: Floats) -> object:
+def _sparse(pattern: Sparsity, lines: Floats) -> SparseArray:
     """The same as SciPy's ``csr_array``."""
     from scipy.sparse import csr_array
 
@@ -315,4 +337,5 @@ def sparse(pattern: Sparsity, lines: Floats) -> object:
     counts = np.bincount(np.array(pattern.rows, dtype=np.intp), minlength=height)
     ends = np.concatenate([[0], np.tile(counts, len(lines)).cumsum()])
     columns = np.tile(np.array(pattern.columns, dtype=np.intp), len(lines))
-    return csr_array((lines.ravel(), columns, ends), (height * len(lines), width))
+    shape = height * len(lines), width
+    return cast(SparseArray, csr_array((lines.ravel(), columns, ends), shape))

@@ -102,7 +102,7 @@ ARROWS: dict[str, set[str]] = {
     "paths": {
         "calls", "errors", "positions", "primitive", "program", "recording", "reports", "tape",
     },
-    "kernels": {"backends", "packing", "paths", "reports"},
+    "kernels": {"backends", "packing", "paths", "program", "reports"},  # it loads native by name
     "sources": {"errors", "positions", "program"},
     "compiling": {
         "backends", "calls", "checks", "errors", "kernels", "packing", "paths", "positions",
@@ -114,7 +114,7 @@ ARROWS: dict[str, set[str]] = {
     "sums": set(),
     "stored": set(),
     "rows": {"errors", "positions", "stored", "structure"},
-    "rowcalls": {"checks", "errors", "positions", "primitive", "rows", "structure"},
+    "rowcalls": {"checks", "errors", "mapping", "positions", "primitive", "rows", "structure"},
     "sweeping": {"backends", "errors", "paths", "program", "reports", "sums"},
     "fingerprints": set(),
     "working": {
@@ -122,7 +122,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "promises": {"rows"},
     "crews": {
-        "errors", "fingerprints", "positions", "rows", "structure", "sweeping", "working",
+        "errors", "fingerprints", "mapping", "positions", "rows", "structure", "sweeping",
+        "working",
     },
     "learning": {
         "backends", "calls", "checks", "errors", "paths", "positions", "reports", "rowcalls",
@@ -131,16 +132,18 @@ ARROWS: dict[str, set[str]] = {
     "driving": {
         "crews", "errors", "positions", "progress", "rowcalls", "rows", "sums", "sweeping",
     },
-    "mapping": {
-        "backends", "batches", "calls", "checks", "errors", "paths", "positions", "recording",
-        "reports", "structure",
+    "mapping": {"backends", "errors", "positions", "recording"},  # it loads batching by name
+    "batching": {
+        "backends", "batches", "calls", "checks", "crews", "driving", "learning", "mapping",
+        "paths", "reports", "rowcalls", "structure", "sums", "working",
     },
+    "engine": {"backends"},  # it loads vectors by name
     "vectors": {
-        "batches", "calls", "checks", "compiling", "coordinates", "errors", "mapping", "paths",
-        "positions", "sparse", "structure",
+        "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors", "mapping",
+        "paths", "positions", "sparse", "structure",
     },
     "objectives": {
-        "backends", "checks", "errors", "linear", "names", "positions", "recording", "structure",
+        "checks", "engine", "errors", "linear", "names", "positions", "recording", "structure",
         "transforms",
     },
     "__init__": {
@@ -184,16 +187,15 @@ INSIDE = {
     "checking": {"interpret.forward", "interpret.reverse"},
     "sparse": {"interpret.colouring", "interpret.sparsity"},
     "linear": {"interpret.second"},
-    "kernels": {"interpret.python", "native"},
+    "kernels": {"interpret.python"},
     "sources": {"interpret.c", "interpret.llvm", "interpret.python"},
     "compiling": {"sources"},
     "sweeping": {"interpret.numpy", "interpret.python", "native"},
     "fingerprints": {"native"},
     "working": {"__init__"},
     "crews": {"promises"},
-    "mapping": {"crews", "driving", "learning", "rowcalls", "sources", "sums", "working"},
+    "batching": {"sources"},
     "vectors": {"interpret.colouring"},
-    "objectives": {"vectors"},
     "commands": {"checking", "demo", "transforms"},
     "__main__": {"commands", "errors"},
 }  # fmt: skip

@@ -211,6 +211,33 @@ def test_a_corrected_program_runs(path: Path) -> None:
             function()
 
 
+WITHOUT_ARRAYS: Final = """\
+import tapegrad as tg
+from tapegrad import Real
+
+
+def square(x: Real) -> Real:
+    return x * x
+
+
+print(tg.grad(square)(3.0), tg.jit(square)(3.0), tg.objective(square, 3.0).names)
+"""
+
+
+def test_checking_a_program_that_uses_no_numpy_does_not_read_its_types(tmp_path: Path) -> None:
+    """No module that such a program leads a checker to is seen to import numpy."""
+    program, cache = tmp_path / "program.py", tmp_path / "cache"
+    program.write_text(WITHOUT_ARRAYS)
+    paths = f"[mypy]\nstrict = True\nmypy_path = {ROOT}:{ROOT / 'stubs'}\n"
+    (tmp_path / "mypy.ini").write_text(paths)
+    options = [f"--config-file={tmp_path / 'mypy.ini'}", f"--cache-dir={cache}"]
+    out, _, status = api.run([*options, "--no-sqlite-cache", str(program)])
+    assert not status, out
+    read = {entry.name for entry in cache.glob("3.*/*")}
+    assert "tapegrad" in read
+    assert not read & {"llvmlite", "numpy", "scipy"}
+
+
 def test_the_guide_has_the_counts_of_the_corpus() -> None:
     """The table in the guide shows the counts asserted here."""
     text = GUIDE.read_text()
