@@ -127,7 +127,8 @@ def _step(call: RowCall, options: Options, threads: int) -> int:
     if options.executor is None:
         blocks = 1 if call.rows is None else -(-call.rows // (4 * threads * BLOCK))
         return BLOCK * min(_TOGETHER, max(1, blocks))
-    blocks = max(1, _PIECE // (8 * BLOCK * max(call.width, 1)))
+    limit = _PIECE if call.sent else _PIECE_OF_FILE
+    blocks = max(1, limit // (8 * BLOCK * max(call.width, 1)))
     if call.rows is not None:
         blocks = min(blocks, max(1, call.rows // (_PIECES * BLOCK)))
     return BLOCK * max(blocks, call.chunk // BLOCK)
@@ -143,7 +144,7 @@ _PIECE: Final = 2**22
 """Bytes of the rows in a piece that travels."""
 _PIECE_OF_FILE: Final = 2**26
 """Bytes of the rows in a piece that workers read."""
-_PIECES: Final = 32
+_PIECES: Final = 64
 """So many pieces there are at least, where there are so many blocks."""
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import Real, errors, math, working
+from tapegrad.fingerprints import difference
 from tests.places import place, refusal
 
 Floats = NDArray[np.float64]
@@ -220,6 +221,24 @@ class TestWhatTravels:
 
 
 class TestRefusals:
+    def test_fingerprints_differ_in_words(self) -> None:
+        """What differs is named, of a list what each has alone."""
+        own = {"numpy": "2.0", "instructions": "avx,avx2,fma"}
+        assert difference(own, own) is None
+        assert difference(own, {**own, "numpy": "1.0"}) == "numpy 2.0 against 1.0"
+        other = {**own, "instructions": "avx,sse"}
+        assert difference(own, other) == "instructions avx2,fma against sse"
+
+    def test_workers_on_another_path(self) -> None:
+        """A worker on which no path can be taken says so, rather than guess."""
+        from tapegrad.sweeping import Sweep, Work
+
+        text = refusal(errors.GuardError, lambda: Sweep((), (), {}).block((), 1, Work(sums=False)))
+        assert text == (
+            "a worker takes another path than was recorded, for numbers that are the same for all "
+            "rows: two sides of a comparison differ by rounding alone; compare with a margin"
+        )
+
     def test_workers_of_another_kind(self) -> None:
         """Workers whose bits may differ are named with what they differ in."""
 
@@ -396,6 +415,26 @@ class TestBroken:
         text = refusal(errors.BackendError, lambda: sums(make))
         assert text.startswith("the executor broke when no rows were done")
         assert len(made) == 4
+
+    def test_a_pool_that_breaks_before_it_is_asked(self) -> None:
+        """A pool that is broken already is like one that breaks later."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        class Broken(Inline):
+            def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+                if self.count == 3:
+                    raise BrokenProcessPool("before")
+                return super().submit(fn, *args, **kwargs)
+
+        def double(executor: Any) -> float:
+            x = np.arange(50_000.0)
+            batch = tg.vmap(tg.grad(lambda y: y * y), reduce="sum", executor=executor)
+            return batch(x)
+
+        assert double(Broken) == double(None)
+        assert refusal(errors.BackendError, lambda: double(Broken())).startswith(
+            "the executor broke when rows 0 to "
+        )
 
     def test_an_interrupt_cancels_what_waits(self) -> None:
         """Ctrl-C leaves nothing behind in the executor."""

@@ -306,9 +306,9 @@ class TestTravelling:
             return arrived(-1.0)
 
         assert refusal(errors.GuardError, elsewhere) == (
-            "halves was compiled elsewhere and travelled without its function, and these arguments "
-            f"({place(elsewhere, 'arrived(')}) lead to a path that was not recorded: call it there, "
-            "and send it again"
+            "halves was compiled elsewhere and travelled without its function, and these "
+            f"arguments ({place(elsewhere, 'arrived(')}) lead to a path that was not recorded: call "
+            "it there, and send it again"
         )
 
 

@@ -806,6 +806,37 @@ class TestRefusals:
 
         assert refusal(error, call) == text.format(place(call, "tg.vmap"))
 
+    def test_of_rows_of_unknown_number(self) -> None:
+        """A Dask array that does not know its length is asked to find out."""
+
+        class Lazy:
+            dask = chunks = ()
+            dtype, ndim, shape = np.dtype(float), 1, (nan,)
+
+            def __array__(self) -> Floats:
+                raise AssertionError("read")
+
+        def call() -> object:
+            return tg.vmap(self.f, in_axes=(0, None))(Lazy(), 1.0)
+
+        assert refusal(errors.InputError, call) == (
+            f"p has chunks of unknown length ({place(call, 'Lazy()')}): call its "
+            "compute_chunk_sizes() first"
+        )
+
+    def test_of_a_path_that_recording_does_not_find(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where a comparison of shared numbers is decided by rounding alone, it is an error."""
+        monkeypatch.setattr("tapegrad.sweeping.Code.shared", lambda code, inputs: None)
+
+        def call() -> object:
+            return tg.vmap(lambda w, x: w * x, in_axes=(None, 0))(1.0, np.ones(3))
+
+        assert refusal(errors.GuardError, call) == (
+            f"the first row of <lambda> ({place(call, 'tg.vmap')}) takes another path when it is "
+            "recorded than when it is run: two sides of a comparison differ by rounding alone; "
+            "compare with a margin"
+        )
+
     def test_of_traced_numbers(self) -> None:
         """Compiled rows take plain numbers; the gradient goes inside."""
         batch: Any = tg.vmap(lambda w, x: w * x, in_axes=(None, 0), reduce="sum")

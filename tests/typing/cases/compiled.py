@@ -47,4 +47,3 @@ assert flat.outputs == ("0",)
 
 def both(inputs: FloatArray) -> FloatArray:
     return flat(inputs) + flat(inputs)
-
