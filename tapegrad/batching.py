@@ -142,7 +142,7 @@ _TOGETHER: Final = 16
 """Blocks that a thread takes at a time, at most."""
 _PIECE: Final = 2**22
 """Bytes of the rows in a piece that travels."""
-_PIECE_OF_FILE: Final = 2**26
+_PIECE_OF_FILE: Final = 2**24
 """Bytes of the rows in a piece that workers read."""
 _PIECES: Final = 64
 """So many pieces there are at least, where there are so many blocks."""
