@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -29,7 +28,7 @@ from tapegrad.packing import unpacker
 from tapegrad.paths import AnyTape, Path, Paths, left_behind, path_of, record_path
 from tapegrad.positions import here
 from tapegrad.primitive import Traced
-from tapegrad.reports import Report, ShapeReport, varying
+from tapegrad.reports import Report, ShapeReport, varying, warn_of_many
 from tapegrad.structure import (
     Branch,
     Leaf,
@@ -63,9 +62,6 @@ Shape: TypeAlias = tuple[Branch, Branch]
 
 _QUICK = 4
 """So many structures of arguments are tried before arguments are looked at one by one."""
-
-_MANY = 8
-"""So many recordings that differ in one static value earn a warning."""
 
 
 def jit(
@@ -135,12 +131,7 @@ class Compiled(Generic[P, R_co]):
                     return recording
             recording = _Recording(self._f, self._choice, self._max_paths, shape)
             self._recordings.insert(0, recording)
-        if len(self._recordings) == _MANY and (found := self._varying()) is not None:
-            warnings.warn(
-                f"{name_of(self._f)} ({here()}) has been recorded {_MANY} times for arguments that "
-                f"differ in {found}, which is static: pass a float there to record once",
-                stacklevel=4,
-            )
+        warn_of_many(self._f, [recording.shape for recording in self._recordings])
         return recording
 
     def _varying(self) -> str | None:
