@@ -246,19 +246,19 @@ class _Recording:
         running = self.latest
         if running is None:
             return self.record(call)
-        found = running.kernel(floats)
+        found = (running.kernel or running.make()[0])(floats)
         while isinstance(found, int):
             path = self.paths.find(running.path.flipped(found))
             if path is None:
                 return self.record(call)
             running = self.latest = self.runner(path)
-            found = running.kernel(floats)
+            found = (running.kernel or running.make()[0])(floats)
         return running.pack(found)
 
     def run_flat(self, inputs: bytes) -> Buffer:
         """The outputs as doubles that stand side by side, given the inputs in the same way."""
         running = cast(Running, self.latest)
-        found = running.flat(inputs)
+        found = (running.flat or running.make()[1])(inputs)
         if not isinstance(found, int):
             return found
         floats = memoryview(inputs).cast("d").tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
@@ -33,19 +34,11 @@ class Running:
     def __init__(self, path: Path, choice: Choice) -> None:
         self.path, self.choice = path, choice
         self.pack = packer(path.tape.result)
-        self.kernel: Kernel = self._first
-        self.flat: Flat = self._first_flat
+        self.kernel: Kernel | None = None
+        self.flat: Flat | None = None
         self.compiling = 0.0
 
-    def _first(self, floats: Sequence[float]) -> Sequence[float] | int:
-        self._make()
-        return self.kernel(floats)
-
-    def _first_flat(self, inputs: bytes) -> Buffer | int:
-        self._make()
-        return self.flat(inputs)
-
-    def _make(self) -> None:
+    def make(self) -> tuple[Kernel, Flat]:
         """Make the code; two threads may both do so, and one of the two is kept."""
         started = perf_counter()
         if self.choice.name == "llvm":
@@ -54,17 +47,20 @@ class Running:
         else:
             from tapegrad.interpret.python import compiled
 
-            self.kernel, self.flat = compiled(self.path.program), self._flat_by_list
+            self.kernel = compiled(self.path.program)
+            self.flat = partial(_by_list, self.kernel)
         self.compiling = perf_counter() - started
-
-    def _flat_by_list(self, inputs: bytes) -> bytes | int:
-        found = self.kernel(memoryview(inputs).cast("d").tolist())
-        return found if isinstance(found, int) else array("d", found).tobytes()
+        return self.kernel, self.flat
 
     def report(self) -> PathReport:
         """What this path is, and what it took."""
         runs_on = self.choice.name if self.compiling else "recorded only"
         return self.path.report(runs_on=runs_on, compiling=self.compiling)
+
+
+def _by_list(kernel: Kernel, inputs: bytes) -> bytes | int:
+    found = kernel(memoryview(inputs).cast("d").tolist())
+    return found if isinstance(found, int) else array("d", found).tobytes()
 
 
 class _Code(Protocol):

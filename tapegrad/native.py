@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import MutableSequence, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, final
 
 import llvmlite.binding as llvm
@@ -133,26 +133,11 @@ class _Asking:
     """Answers the calls that code makes back into Python, and keeps the error that one raised."""
 
     def __init__(self, calls: Sequence[Asked], lanes: int) -> None:
-        self.calls, self.lanes = calls, lanes
+        self.lanes = lanes
         self.errors: list[BaseException] = []
-        self.pointer = _Ask(self._ask)
+        # Not a method: what the code holds must not hold the code.
+        self.pointer = _Ask(partial(_answer, calls, lanes, self.errors))
         self.address = ctypes.cast(self.pointer, ctypes.c_void_p).value or 0
-
-    def _ask(
-        self,
-        number: int,
-        given: Sequence[float],
-        answer: MutableSequence[float],
-        wanted: Sequence[int],
-    ) -> None:
-        asked, lanes = self.calls[number], self.lanes
-        size = asked.operands * lanes
-        try:
-            for lane in range(lanes):
-                if wanted[lane]:
-                    answer[lane] = asked(*(given[at] for at in range(lane, size, lanes)))
-        except BaseException as error:  # noqa: BLE001  # it cannot pass through machine code
-            self.errors.append(error)
 
     def settle(self) -> None:
         """Raise what was raised on the way."""
@@ -160,6 +145,26 @@ class _Asking:
             error = self.errors[0]
             self.errors.clear()
             raise error
+
+
+def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands over
+    calls: Sequence[Asked],
+    lanes: int,
+    errors: list[BaseException],
+    number: int,
+    given: Sequence[float],
+    answer: MutableSequence[float],
+    wanted: Sequence[int],
+) -> None:
+    """One call back, for the lanes that want it."""
+    asked = calls[number]
+    size = asked.operands * lanes
+    try:
+        for lane in range(lanes):
+            if wanted[lane]:
+                answer[lane] = asked(*(given[at] for at in range(lane, size, lanes)))
+    except BaseException as error:  # noqa: BLE001  # it cannot pass through machine code
+        errors.append(error)
 
 
 def _loaded(made: Module, asking: _Asking, level: int = _QUICK) -> _Code:

@@ -38,7 +38,7 @@ def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> 
         "  except (KeyError, AttributeError, TypeError): return None",
         f"  return floats if {fits} else None",
     ]
-    return cast(Unpacker, _executed("\n".join(lines), work.values)["unpack"])
+    return cast(Unpacker, _executed("\n".join(lines), work.values, "unpack"))
 
 
 def packer(result: Structure) -> Packer:
@@ -46,16 +46,19 @@ def packer(result: Structure) -> Packer:
     values: dict[str, object] = {}
     places = _Counter()
     source = f"def pack(o):\n  return {_put(result, values, places)}"
-    return cast(Packer, _executed(source, values)["pack"])
+    return cast(Packer, _executed(source, values, "pack"))
 
 
-def _executed(source: str, values: Mapping[str, object]) -> dict[str, object]:
-    """The names that the source defines; it holds no text of the user's, only names of values."""
+def _executed(source: str, values: Mapping[str, object], name: str) -> object:
+    """What the source defines by that name; it holds no text of the user's, only names of values.
+
+    The function is taken out of its own names, so that it goes with its last reference.
+    """
     namespace: dict[str, object] = {
         "FLOATS": _FLOATS, "new": new_instance, "same": same_static, **values,
     }  # fmt: skip
     exec(compile(source, "<spelled by tapegrad>", "exec"), namespace)  # noqa: S102  # as it says
-    return namespace
+    return namespace.pop(name)
 
 
 class _Unpacking:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math as std
 import pickle
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal
 
@@ -307,9 +309,27 @@ class TestTravelling:
 
         assert refusal(errors.GuardError, elsewhere) == (
             "halves was compiled elsewhere and travelled without its function, and these "
-            f"arguments ({place(elsewhere, 'arrived(')}) lead to a path that was not recorded: call "
-            "it there, and send it again"
+            f"arguments ({place(elsewhere, 'arrived(')}) lead to a path that was not recorded: "
+            "call it there, and send it again"
         )
+
+
+class TestNothingIsLeftBehind:
+    @each_backend
+    def test_a_compiled_function_goes_with_its_last_reference(self, backend: Name) -> None:
+        """Without the garbage collector, called never, once or often."""
+        gc.disable()
+        try:
+            for calls in range(4):
+                fast = tg.jit(tg.value_and_grad(halves), backend=backend)
+                for call in range(calls):
+                    fast(float(call))
+                gone: list[Callable[[], object]] = [weakref.ref(fast)]
+                gone += [weakref.ref(recording) for recording in fast._recordings]
+                del fast
+                assert [ref() for ref in gone] == [None] * len(gone)
+        finally:
+            gc.enable()
 
 
 class TestReport:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -238,3 +240,19 @@ class TestCalls:
         found, _ = on_rows(program_of(tg.record(f)([1.0, 2.0])), rows)
         assert np.isnan(found[:2]).all()
         assert found[2].tolist() == [1.0, 0.0]
+
+
+class TestNothingIsLeftBehind:
+    def test_code_is_freed_with_its_last_reference(self) -> None:
+        """Without the garbage collector, calls back or not; engines do not share what they free."""
+        program = program_of(tg.record(lambda x: tg.math.lgamma(x) * tg.math.sin(x))(1.0))
+        gc.disable()
+        try:
+            for make in (native.Call, lambda p: native.Rows(p, 0, sums=False)):
+                for _ in range(20):
+                    code = make(program)
+                    gone = weakref.ref(code._code)
+                    del code
+                    assert gone() is None
+        finally:
+            gc.enable()
