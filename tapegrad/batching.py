@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
 
@@ -43,6 +45,7 @@ class Batching:
         self._choice: Choice = chosen(options.backend, rows=True)
         self._recordings: list[Recorded] = []
         self._lock = Lock()
+        self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
 
     def run(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> object:
         """The answer of one call."""
@@ -51,9 +54,25 @@ class Batching:
         recording = self.recording(call.shape, call.places)
         learner = Learner(recording, call, options.on_branch, options.max_paths)
         threads = _threads(recording, call.rows, options)
-        with _crew(learner, options) as crew:
+        with self._crew(learner, threads) as crew:
             drive = Drive(call, crew, learner, _step(call, options, threads))
             return _driven(drive, recording, options)
+
+    def _crew(self, learner: Learner, threads: int) -> Crew:
+        """Who runs the rows of a call."""
+        options, call, recorded = self._options, learner.given, learner.recorded
+        if options.executor is not None:
+            order = Order(recorded.choice.name, recorded.fast, call.places, call.inputs)
+            return Workers(options.executor, learner.codes, order)
+        pool = self._pool(threads) if threads > 1 else None
+        return Here(learner.codes, call.inputs, learner.memo, pool, threads)
+
+    def _pool(self, threads: int) -> ThreadPoolExecutor:
+        """Threads that stay from call to call; a forked process has none of its parent's."""
+        key = threads, os.getpid()
+        if self._threads is None or self._threads[0] != key:
+            self._threads = key, ThreadPoolExecutor(threads)
+        return self._threads[1]
 
     def recording(self, shape: tuple[Branch, Branch], places: tuple[int, ...]) -> Recorded:
         """What is recorded for rows of these structures."""
@@ -102,15 +121,6 @@ def _driven(drive: Drive, recorded: Recorded, options: Options) -> object:
     return reduced.answer(drive.sums(stop, spread=options.stderr))
 
 
-def _crew(learner: Learner, options: Options) -> Crew:
-    """Who runs the rows of a call."""
-    call, recorded = learner.given, learner.recorded
-    if options.executor is not None:
-        order = Order(recorded.choice.name, recorded.fast, call.places, call.inputs)
-        return Workers(options.executor, learner.codes, order)
-    return Here(learner.codes, call.inputs, learner.memo, _threads(recorded, call.rows, options))
-
-
 def _threads(recorded: Recorded, rows: int | None, options: Options) -> int:
     """As many as were asked for, or as there are cores, where there is work for more than one."""
     threads = options.threads or cores()
@@ -136,8 +146,8 @@ def _step(call: RowCall, options: Options, threads: int) -> int:
 
 _UNKNOWN: Final = 100
 """Entries of a program that is not recorded yet."""
-_WORTH: Final = 2e7
-"""Entries times rows that take as long as starting threads does, ten times over."""
+_WORTH: Final = 1e7
+"""Entries times rows that take a millisecond."""
 _TOGETHER: Final = 16
 """Blocks that a thread takes at a time, at most."""
 _PIECE: Final = 2**22

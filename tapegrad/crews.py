@@ -115,25 +115,24 @@ class _Ran:
 
 @final
 class Here:
-    """Threads of this process, or the calling one where one is enough."""
+    """Threads of this process, or the calling one where there is no pool of them."""
 
     def __init__(
         self,
         codes: Codes,
         inputs: Sequence[float],
         memo: dict[Code, Floats | None],
+        pool: ThreadPoolExecutor | None,
         threads: int,
     ) -> None:
-        self.codes, self.inputs, self.memo = codes, inputs, memo
-        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self.waiting = 2 * threads if threads > 1 else 1
+        self.codes, self.inputs, self.memo, self.pool = codes, inputs, memo, pool
+        self.waiting = 2 * threads if pool is not None else 1
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
+        """Leave the threads to the next call."""
 
     def submit(self, piece: Piece) -> Ticket:
         """Have a piece done by a thread, or at once."""
