@@ -119,11 +119,16 @@ def _add_readings(add: Add) -> None:
     draw = add("draw", "the tape as a picture")
     draw.add_argument("-o", "--output", required=True, help=".svg, .png, .pdf, .dot or .html")
     draw.add_argument("--by", choices=("auto", "node", "line", "scope"), help="what a box is")
-    draw.add_argument("--around", metavar="name", help="only what is near this input or label")
+    draw.add_argument(
+        "--around", metavar="name", help="only what is near this input, label or %%slot"
+    )
     draw.add_argument("--depth", type=int, metavar="n", help="so many steps from it")
     draw.add_argument("--between", nargs=2, metavar=("from", "to"), help="only the paths between")
     draw.add_argument("--top", type=int, metavar="n", help="only so many entries, the weightiest")
     draw.add_argument("--rankdir", choices=("LR", "TB"), help="to the right, or down")
+    draw.add_argument(
+        "--no-gradient", dest="gradient", action="store_false", default=None, help="values only"
+    )
 
 
 if __name__ == "__main__":

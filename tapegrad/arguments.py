@@ -19,8 +19,9 @@ import attrs
 from tapegrad.errors import InputError, TapegradError
 from tapegrad.names import nearest
 from tapegrad.progress import waiting
+from tapegrad.text import visible
 
-__all__ = ["Call", "call", "function", "point"]
+__all__ = ["Call", "call", "function", "point", "run_file"]
 
 T = TypeVar("T")
 Hints = Mapping[str, object]
@@ -78,7 +79,7 @@ def _told(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:  # the user's program may raise anything
         frames = [x for x in traceback.extract_tb(error.__traceback__) if _is_users(x.filename)]
         at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        text = visible(f"{type(error).__name__}: {error}".removesuffix(": "))
         raise InputError(f"{what} raised {text}{at}") from error
 
 
@@ -88,8 +89,26 @@ def _is_users(file: str) -> bool:
     return not file.startswith("<") and others.isdisjoint(Path(file).parents)
 
 
-def function(target: str) -> Callable[..., object]:
-    """The function that ``file.py:name`` names; the file is run.
+def run_file(path: Path) -> ModuleType:
+    """The file as a module, run under its own name and beside the files next to it.
+
+    Raises:
+        InputError: when it is no file of Python, or raises.
+    """
+    name = path.stem if path.stem not in sys.modules else f"{path.stem} of the command line"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is no file of Python: name one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    with _told(str(path)):
+        spec.loader.exec_module(module)
+    return module
+
+
+def function(target: str, run: Callable[[Path], ModuleType] = run_file) -> Callable[..., object]:
+    """The function that ``file.py:name`` names; ``run`` runs the file.
 
     Raises:
         InputError: when there is no such file or function, or the file raises.
@@ -99,11 +118,12 @@ def function(target: str) -> Callable[..., object]:
         raise InputError(f"{target} names no function: write file.py:function")
     if not Path(file).is_file():
         raise InputError(f"there is no file {file}: name a file of Python")
-    module = _module(Path(file))
+    module = run(Path(file))
     found: object = module
     for part in name.split("."):
         if not hasattr(found, part):
-            own = {key: x for key, x in vars(found).items() if _is_own(key, x, module)}
+            members = getattr(found, "__dict__", {})
+            own = {key: x for key, x in members.items() if _is_own(key, x, module)}
             raise InputError(f"{file} has no function {name}: {nearest(part, own)}")
         found = getattr(found, part)
     if not callable(found):
@@ -115,20 +135,6 @@ def _is_own(name: str, value: object, module: ModuleType) -> bool:
     """Whether a name stands for a function of this very file."""
     own = getattr(value, "__module__", None) == module.__name__
     return own and callable(value) and not isinstance(value, type) and not name.startswith("_")
-
-
-def _module(path: Path) -> ModuleType:
-    """The file, run under its own name, and beside the files next to it."""
-    name = path.stem if path.stem not in sys.modules else f"{path.stem} of the command line"
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no file of Python: name one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
-    with _told(str(path)):
-        spec.loader.exec_module(module)
-    return module
 
 
 def point(items: Sequence[str]) -> dict[str, object]:

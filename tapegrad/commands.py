@@ -6,12 +6,13 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
+from functools import cache
 from io import StringIO
 from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.arguments import Call, call, function, point
+from tapegrad.arguments import Call, call, function, point, run_file
 from tapegrad.errors import InputError
 from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.positions import Site
@@ -88,12 +89,13 @@ def _show(options: Namespace) -> Answer:
 def _entries(tape: AnyTape) -> Iterator[Mapping[str, object]]:
     """The rows of the table, all of them."""
     bars = tape.cotangents() if len(tape.outputs) == 1 else (None,) * len(tape)
+    outputs = frozenset(tape.outputs)
     for slot, (node, bar) in enumerate(zip(tape, bars, strict=True)):
         yield {
             "slot": slot,
             **_operation(node),
             "cotangent": bar,
-            "output": slot in tape.outputs,
+            "output": slot in outputs,
             "scope": tape.scope(slot),
             "site": tape.site(slot),
         }
@@ -159,14 +161,15 @@ def _draw(options: Namespace) -> Answer:
     return Answer(f"wrote {path}", {"path": str(path)})
 
 
-_VIEW: Final = ("by", "around", "depth", "between", "top", "rankdir")
+_VIEW: Final = ("by", "around", "depth", "between", "top", "rankdir", "gradient")
 
 
 def _diff(options: Namespace) -> Answer:
     from tapegrad.transforms import record
 
-    first = _named(options)
-    other = function(options.against) if options.against else function(options.function)
+    run_once = cache(run_file)  # a file run twice has every class twice, and those differ
+    first = call(function(options.function, run_once), point(options.at))
+    other = function(options.against or options.function, run_once)
     second = call(other, point([*options.at, *options.to]))
     tape, changed = first.through(record), second.through(record)
     with waiting("comparing"):

@@ -12,9 +12,9 @@ import attrs
 
 from tapegrad.errors import DrawingError, InputError
 from tapegrad.layout import laid_out, require_ending, save, svg
-from tapegrad.names import nearest
+from tapegrad.names import Names, nearest
 from tapegrad.pictures import Arrow, Box, By, Picture, Rankdir, View, counted
-from tapegrad.positions import here
+from tapegrad.positions import here, reread
 from tapegrad.tape import Tape
 from tapegrad.text import visible
 
@@ -34,9 +34,9 @@ def picture(  # noqa: PLR0913  # what `View` lists
     *,
     by: By = "auto",
     rankdir: Rankdir = "LR",
-    around: str | None = None,
+    around: str | int | None = None,
     depth: int = 2,
-    between: tuple[str, str] | None = None,
+    between: tuple[str | int, str | int] | None = None,
     top: int | None = None,
     gradient: bool = True,
 ) -> Picture:
@@ -47,6 +47,7 @@ def picture(  # noqa: PLR0913  # what `View` lists
         InputError: for a name that is not on the tape.
     """
     _require(by, rankdir, depth, top)
+    reread(tape.sites)
     part = _Part(tape, cotangents)
     if around is not None:
         part.stay_around(around, depth)
@@ -85,14 +86,14 @@ class _Part:
         self.flags: Sequence[int] | None = None
         self.words: list[str] = []
 
-    def stay_around(self, name: str, depth: int) -> None:
+    def stay_around(self, name: str | int, depth: int) -> None:
         """Leave out what is more than ``depth`` steps from the entries of a name."""
         from tapegrad.interpret.slices import around
 
         self._take(around(self.tape.columns, _called(self.tape, name), depth))
-        self.words.append(f"within {counted(depth, 'step')} of {name}")
+        self.words.append(f"within {counted(depth, 'step')} of {_told(name)}")
 
-    def stay_between(self, first: str, second: str) -> None:
+    def stay_between(self, first: str | int, second: str | int) -> None:
         """Leave out what is on no path between two names, whichever stands first on the tape."""
         from tapegrad.interpret.slices import between
 
@@ -106,7 +107,7 @@ class _Part:
                 "computed from the other"
             )
         self._take(found)
-        self.words.append(f"between {first} and {second}")
+        self.words.append(f"between {_told(first)} and {_told(second)}")
 
     def keep(self, count: int) -> None:
         """Leave out all but the entries with the largest products of cotangent and value."""
@@ -143,8 +144,14 @@ class _Part:
         return ", ".join([*words, *([f"shown as {grouped}"] if grouped else [])])
 
 
-def _called(tape: AnyTape, name: str) -> list[int]:
-    """The entries of a name: those it labels, else the input of that path."""
+def _told(name: str | int) -> str:
+    return f"%{name}" if isinstance(name, int) else name
+
+
+def _called(tape: AnyTape, name: str | int) -> list[int]:
+    """The entries of a name: those it labels, else the input of that path; or the one slot."""
+    if isinstance(name, int):
+        return [Names(tape).slot(name, inputs_first=True)]
     found = [slot for slot, label in tape.labels if label == name]
     found = found or [slot for slot, path in enumerate(tape.paths) if path == name]
     if not found:

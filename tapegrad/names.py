@@ -9,11 +9,12 @@ from typing import Any, Final, final
 
 from tapegrad.errors import InputError
 from tapegrad.positions import here
+from tapegrad.primitive import Primitive
 from tapegrad.structure import paths
 from tapegrad.tape import Tape
 from tapegrad.text import visible
 
-__all__ = ["Names", "nearest"]
+__all__ = ["Names", "nearest", "sign"]
 
 _SHOWN: Final = 6
 """So many operands, or names to choose from, are told one by one."""
@@ -88,6 +89,16 @@ class Names:
     def _unknown(self, name: str) -> str:
         known = dict.fromkeys((*self.labels.values(), *self._outputs, *self._inputs))
         return f"nothing on this tape is called {name!r} ({here()}): {nearest(name, known)}"
+
+
+def sign(row: Primitive) -> str:
+    """What a row is written as; a helper may share its symbol with the row it helps.
+
+    >>> from tapegrad import ops
+    >>> sign(ops.div), sign(ops.div2), sign(ops.tanh)
+    ('/', 'div2', 'tanh')
+    """
+    return row.name.rstrip("_") if row.helper else row.symbol or row.name
 
 
 def nearest(name: str, known: Mapping[str, object]) -> str:

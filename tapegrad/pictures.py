@@ -33,9 +33,9 @@ class View(TypedDict, total=False):
 
     by: By
     rankdir: Rankdir
-    around: str | None
+    around: str | int | None
     depth: int
-    between: tuple[str, str] | None
+    between: tuple[str | int, str | int] | None
     top: int | None
     gradient: bool
 
@@ -128,7 +128,7 @@ class Picture:
             while stack:
                 name, depth = stack.pop()
                 again = name in seen and name in reads
-                lines.append(f"{'  ' * depth}{texts[name]}{' (above)' * again}")
+                lines.append(f"{_indent(depth)}{visible(texts[name])}{' (above)' * again}")
                 if name not in seen:
                     stack += [(tail, depth + 1) for tail in reversed(reads.get(name, ()))]
                 seen.add(name)
@@ -241,6 +241,15 @@ def _quoted(*lines: str, end: str = "") -> str:
 def _escaped(text: str) -> str:
     r"""Text in which dot finds neither markup, nor an entity, nor the entry's id for ``\N``."""
     return html.escape(visible(text)).replace("\\", r"\\")
+
+
+_STEEPEST: Final = 40
+"""Lines of a tree are indented so often at most, or a long chain would be mostly blanks."""
+
+
+def _indent(depth: int) -> str:
+    """The room before a line of a tree; far from the result the depth in figures, too."""
+    return "  " * min(depth, _STEEPEST) + f"({depth:,}) " * (depth > _STEEPEST)
 
 
 def short(value: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from types import CodeType, FrameType
@@ -10,7 +12,10 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-__all__ = ["Mark", "Site", "here", "mark", "resolve", "site", "user_frame"]
+__all__ = ["Mark", "Site", "head", "here", "mark", "reread", "resolve", "site", "user_frame"]
+
+_REACH: Final = 200
+"""So many lines above a line the head of its function is looked for."""
 
 _ENTRANCES: Final = frozenset(("tapegrad.__main__", "tapegrad.demo"))
 """The modules of the package that call it as a user does."""
@@ -81,3 +86,22 @@ def resolve(marks: Iterable[Mark | None]) -> tuple[tuple[Site, ...], Sequence[in
             seen[key] = sites.setdefault(site(code, offset), len(sites))
         indices.append(seen[key])
     return tuple(sites), indices
+
+
+def head(place: Site) -> int | None:
+    """The line on which the function around a line begins, if it is near; of a lambda none.
+
+    A lambda or comprehension inside a function has the head of that function.
+    """
+    names = [name for name in place.function.split(".") if name.isidentifier()]
+    if not names:
+        return None
+    begins = re.compile(rf"\s*(async\s+)?def\s+{names[-1]}\b")
+    above = range(place.line, max(place.line - _REACH, 0), -1)
+    return next((at for at in above if begins.match(linecache.getline(place.file, at))), None)
+
+
+def reread(places: Iterable[Site]) -> None:
+    """Take the text of files that have changed from the files, and not from memory."""
+    for file in {place.file for place in places}:
+        linecache.checkcache(file)

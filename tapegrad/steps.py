@@ -14,6 +14,7 @@ from typing import Final, cast, final
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.names import sign
 from tapegrad.primitive import Operand, Primitive, Traced, primal
 
 __all__ = ["Share", "Step", "expression", "reverse_steps", "rule"]
@@ -95,23 +96,18 @@ def expression(row: Primitive, operands: Sequence[str]) -> str:
     >>> expression(ops.sub, ["2", "-3"])
     '2 - (-3)'
     """
-    sign = _sign(row)
-    if _is_function(sign):
-        return f"{sign}({', '.join(operands)})"
+    written = sign(row)
+    if _is_function(written):
+        return f"{written}({', '.join(operands)})"
     terms = [f"({operand})" if operand.startswith("-") else operand for operand in operands]
     if len(terms) == 1:
-        return f"{sign} {terms[0]}" if sign.isidentifier() else f"{sign}{terms[0]}"
-    return f" {sign} ".join(terms)
+        return f"{written} {terms[0]}" if written.isidentifier() else f"{written}{terms[0]}"
+    return f" {written} ".join(terms)
 
 
-def _sign(row: Primitive) -> str:
-    """What a row is written as; a helper may share its symbol with the row it helps."""
-    return row.name.rstrip("_") if row.helper else row.symbol or row.name
-
-
-def _is_function(sign: str) -> bool:
+def _is_function(written: str) -> bool:
     """Whether it stands before its operands; a user's row may be called ``module.sin``."""
-    return any(map(str.isalnum, sign)) and not keyword.iskeyword(sign)
+    return any(map(str.isalnum, written)) and not keyword.iskeyword(written)
 
 
 def rule(row: Primitive, index: int, result: str, operands: Sequence[str | Operand]) -> str:
@@ -142,7 +138,7 @@ class _Formula(Traced):
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Formula:
         if row.helper and re.search(r"\bx\b", row.doc):
             return _Formula(_filled(row.doc, operands), is_atom=False)
-        is_call = _is_function(_sign(row))
+        is_call = _is_function(sign(row))
         texts = [*map(_spelled if is_call else _enclosed, operands)]
         return _Formula(expression(row, texts), is_call)
 

@@ -33,7 +33,9 @@ __all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 
 _MANY: Final = 64 * BLOCK
-"""Rows on one path after which better code pays: it takes an operation's time of a million rows."""
+"""Rows on one path after which it pays to make other code."""
+_TRIAL: Final = 16 * BLOCK
+"""Rows after which its time is known."""
 
 
 def padded(rows: int) -> int:
@@ -50,7 +52,7 @@ class Code:
         self.parts: Split = split(path.program, mapped)
         self.rows = 0
         self.compiling = 0.0
-        self._kernels: dict[tuple[bool, bool], Kernel] = {}
+        self._kernels: dict[bool, list[Rated]] = {}
         self._seen = 0
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
         self._lock = Lock()
@@ -69,20 +71,21 @@ class Code:
         found = self._shared(inputs)
         return None if isinstance(found, int) else np.array(found, dtype=np.float64)
 
-    def kernel(self, rows: int, *, sums: bool) -> Kernel:
+    def kernel(self, rows: int, *, sums: bool) -> Rated:
         """The code for so many more rows, or for their sums.
 
-        What is made quickly serves the first rows; with many it pays to make better code, which has
-        the same bits.
+        What is made quickly serves the first rows. With many it pays to make code for more rows at
+        a time, and to keep what turns out to be quicker; the bits are the same.
         """
         with self._lock:
             self._seen += rows
-            key = (sums, self._seen < _MANY)
-            if key not in self._kernels:
+            made = self._kernels.setdefault(sums, [])
+            has_other = self.choice.name == "llvm" and not self.fast
+            if not made or (len(made) == 1 and has_other and self._seen >= _MANY):
                 started = perf_counter()
-                self._kernels[key] = self._made(sums=sums, quick=self._seen < _MANY)
+                made.append(Rated(self._made(sums=sums, quick=not made)))
                 self.compiling += perf_counter() - started
-            return self._kernels[key]
+            return min(made, key=Rated.rate) if made[-1].rows >= _TRIAL else made[-1]
 
     def _made(self, *, sums: bool, quick: bool) -> Kernel:
         program, shared = self.parts.rows, len(self.parts.shared.outputs)
@@ -110,6 +113,28 @@ class Kernel(Protocol):
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
     ) -> None: ...
+
+
+@final
+class Rated:
+    """A kernel, and how long it has taken for how many rows."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.seconds, self.rows = 0.0, 0
+
+    def rate(self) -> float:
+        """Seconds a row."""
+        return self.seconds / self.rows
+
+    def __call__(
+        self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
+    ) -> None:
+        """Run the rows, and take the time."""
+        started = perf_counter()
+        self.kernel(shared, leaves, rows, out, flips)
+        self.seconds += perf_counter() - started
+        self.rows += len(rows)
 
 
 @final

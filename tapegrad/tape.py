@@ -405,8 +405,8 @@ class Tape(Generic[A, P, R_co]):
         ``by="node"`` draws a box for each entry, ``"line"`` one for each source line and
         ``"scope"`` frames for scopes and functions; ``"auto"``, the default, goes by node up to 150
         entries and by line beyond. ``around="vol"`` keeps the entries within ``depth=2`` steps of
-        the label or input ``vol``, ``between=("spot", "price")`` those on paths from one to the
-        other, and ``top=40`` those with the largest |cotangent * value|; the caption says what
+        the label, input or slot ``vol``, ``between=("spot", "price")`` those on paths from one to
+        the other, and ``top=40`` those with the largest |cotangent * value|; the caption says what
         was left out. ``rankdir`` is "LR" or "TB", and ``gradient=False`` shows values only.
 
         Raises:

@@ -113,6 +113,10 @@ def raises(x: Real) -> Real:
     return {"a": x}["b"]
 
 
+def wordy(x: Real) -> Real:
+    raise ValueError("two" + chr(10) + "lines")
+
+
 def leaves(x: Real) -> Real:
     sys.exit("enough")
 
@@ -321,6 +325,13 @@ class TestReadings:
         assert "abs(x) = 2.0" in other
         assert "sqrt(x)" in other
 
+    def test_a_call_does_not_differ_from_itself(self, run: Runner) -> None:
+        """Classes that the file defines are the same on both sides."""
+        at = "model.py:forward --at market.spot=100 market.vol=0.5 strike=2"
+        same = "the same 10 entries with the same values\n"
+        assert run(f"diff {at}") == same
+        assert run(f"diff {at} --against model.py:forward") == same
+
     def test_draw_writes_the_picture(self, run: Runner, model: Path) -> None:
         """The options of a picture are those of Tape.draw."""
         at = "model.py:forward --at market.spot=100 market.vol=0.5 strike=2"
@@ -330,6 +341,9 @@ class TestReadings:
         assert run.json(f"draw {at} -o b.dot {options}") == {"path": "b.dot"}
         assert "rankdir=TB" in (model / "b.dot").read_text()
         assert run(f"draw {at} -o c.dot --between market.spot forward") == "wrote c.dot\n"
+        assert run(f"draw {at} -o e.dot --around %0 --no-gradient") == "wrote e.dot\n"
+        assert "within 2 steps of %0" in (model / "e.dot").read_text()
+        assert "grad" not in (model / "e.dot").read_text()
         assert run.refusal(f"draw {at} -o d.dot --around market.spt").endswith("did you mean spot?")
 
     def test_demo_is_the_demo(self, run: Runner, model: Path) -> None:
@@ -363,6 +377,10 @@ class TestRefusals:
             (
                 "grad model.py:POINT",
                 "POINT in model.py is a dict: name a function",
+            ),
+            (
+                "grad model.py:POINT.a.b",
+                "model.py has no function POINT.a.b: there is none",
             ),
             (
                 "grad model.py:product --at 4",
@@ -415,6 +433,10 @@ class TestRefusals:
             (
                 "grad model.py:raises --at x=1",
                 "raises raised KeyError: 'b' (model.py:<return {>)",
+            ),
+            (
+                "grad model.py:wordy --at x=1",
+                r"wordy raised ValueError: two\nlines (model.py:<two>)",
             ),
             (
                 "grad model.py:leaves --at x=1",

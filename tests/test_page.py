@@ -388,6 +388,15 @@ class TestPages:
             (str(own + 6), ""),
         ]
 
+    def test_a_comprehension_has_the_head_of_its_function(self) -> None:
+        """What has no `def` of its own is shown under the one around it."""
+
+        def squares(xs: Any) -> Any:
+            return math.fsum([x * x for x in xs])
+
+        tape = tg.record(squares)([1.0, 2.0])
+        assert "def squares(xs: Any)" in page(tape, None, tape.cotangents())
+
     def test_a_program_that_is_not_at_hand_is_said_to_be(self) -> None:
         """Lines of a file that cannot be read have their numbers only."""
         space: dict[str, Any] = {}

@@ -216,6 +216,24 @@ class TestByLine:
         assert box.is_broken
         assert "penwidth=3" in drawn.dot()
 
+    def test_one_number_that_is_not_finite_is_shown(self) -> None:
+        """A box that stands for one entry has its value and cotangent, whatever they are."""
+        found = boxes(tg.record(math.log)(-1.0), by="line")
+        assert found["x"].cells == ("x", "value -1", "grad nan")
+        (box,) = (box for name, box in found.items() if name != "x")
+        assert box.cells[1:] == ("log", "output nan", "value nan", "grad 1")
+        assert box.is_broken
+
+    def test_changed_files_are_read_again(self, tmp_path: Path) -> None:
+        """The source in a picture is that of the file as it is."""
+        file = tmp_path / "edited.py"
+        for text in ("return x * 3.0", "return x * 5.0 + x"):
+            file.write_text(f"def f(x):\n    {text}\n", encoding="utf-8")
+            space: dict[str, Any] = {}
+            exec(compile(file.read_text(), str(file), "exec"), space)  # noqa: S102  # our own text
+            drawn = picture(tg.record(space["f"])(2.0), by="line")
+            assert drawn.boxes[-1].source == text
+
     def test_labels_and_outputs_are_named(self) -> None:
         """A box names what is labelled in its line, and the outputs."""
         tape, model = option(), inspect.unwrap(call)
@@ -378,6 +396,14 @@ class TestParts:
         )
         assert both
 
+    def test_entries_without_a_name_go_by_their_slots(self) -> None:
+        """A slot stands wherever a name may."""
+        assert boxes_of(option(), around=11) == boxes_of(option(), around="d1")
+        spot = option().paths.index("spot")
+        drawn = picture(option(), between=(spot, 11))
+        assert drawn.boxes == picture(option(), between=("spot", "d1")).boxes
+        assert drawn.caption.endswith(f"between %{spot} and %11")
+
     def test_between_has_no_direction(self) -> None:
         """The two names may stand in either order."""
         tape = option()
@@ -424,6 +450,13 @@ class TestByNode:
             ("n0", "n2op"): "-5", ("n1", "n2op"): "2", ("n3", "n4op"): "", ("n0", "n4op"): "3",
             ("n2", "n5op"): "", ("n4", "n5op"): "", ("n5", "n6op"): "", ("n1", "n6op"): "-1",
         }  # fmt: skip
+
+    @pytest.mark.parametrize("by", ["node", "line"])
+    def test_a_helper_is_told_from_the_row_whose_symbol_it_shares(self, by: Any) -> None:
+        """In a recorded gradient x / y / y is no x / y."""
+        tape = tg.record(tg.grad(lambda p: p[0] / p[1]))([1.0, 2.0])
+        words = {word for box in picture(tape, by=by).boxes for word in box.text.split()}
+        assert {"/", "div2"} <= words
 
     def test_without_the_gradient_there_are_values_only(self) -> None:
         """No cotangent and no partial is drawn then, nor of a tape that has none."""
@@ -487,6 +520,17 @@ class TestText:
         text = str(loop(1_000).draw())
         assert text.count("x = math.sin(x)") == 1
         assert text.endswith("2,000 operations shown as 2 lines")
+
+    def test_a_tree_is_as_long_as_its_boxes(self) -> None:
+        """The room before the lines of a long chain does not grow with the chain."""
+        text = str(loop(1_000).draw(by="node"))
+        assert len(text) < 150 * 3_000
+        assert f"{'  ' * 40}(1,000) %1500 = *" in text
+
+    def test_what_does_not_print_is_spelled_out_in_a_tree(self) -> None:
+        """A label cannot begin a line, nor colour a terminal."""
+        tape = tg.record(lambda x: tg.label(x * x, "two\nlines \x1b[31m"))(2.0)
+        assert str(tape.draw()).split("\n")[0] == r"two\nlines \x1b[31m = *  value 4  grad 1"
 
     def test_every_box_is_in_the_tree(self) -> None:
         """Also what no output depends on."""
@@ -711,6 +755,30 @@ class TestRefusals:
             "vol, t, strike"
         )
 
+    def test_a_slot_that_is_not_on_the_tape(self) -> None:
+        """The slots that are there are told."""
+        tape = loop(1)
+
+        def beyond() -> object:
+            return tape.draw(around=99)
+
+        assert refusal(errors.InputError, beyond) == (
+            f"99 ({place(beyond, 'draw')}) is not a slot of a tape of 4 entries: give one of 0 to "
+            "3, or a name"
+        )
+
+    @needs_dot
+    def test_what_dot_cannot_write(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """What dot says of it is part of the error, and nowhere else."""
+        path = tmp_path / "tape.psd"
+        told = refusal(errors.DrawingError, lambda: loop(1).draw(path))
+        assert re.fullmatch(
+            rf"{path} could not be laid out from [\d,]+ letters of DOT text \(dot ended with 1: "
+            r'Format: "psd" not recognized.*\): draw less of the tape .*',
+            told,
+        )
+        assert capfd.readouterr().err == ""
+
     def test_names_that_no_path_joins(self) -> None:
         """Neither end is computed from the other."""
 
@@ -744,6 +812,10 @@ class TestRefusals:
         assert refusal(errors.DrawingError, lambda: option().draw(path)) == (
             f"{path} cannot be written (No such file or directory): name a file in a folder that "
             "is there"
+        )
+        assert refusal(errors.DrawingError, lambda: option().draw("a\0.dot")) == (
+            r"a\x00.dot cannot be written (embedded null byte): name a file in a folder that is "
+            "there"
         )
 
 

@@ -409,6 +409,8 @@ class TestExplain:
         assert found.others == pytest.approx(2.0**300)
         assert found.remainder == found.derivative - sum(parts)
         assert "about 2e+90 other paths" in str(found)
+        most = tg.record(forked)(1.0, 1_100).explain(wrt="x")
+        assert "100.0%  more other paths than a float holds" in str(most)
 
     def test_an_operand_read_twice_is_one_step(self) -> None:
         """x * x has one partial in x, and x + x another."""

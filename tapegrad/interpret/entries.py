@@ -12,6 +12,7 @@ from linecache import getline
 from math import isfinite
 from typing import Any, TypeAlias, cast
 
+from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Kind, short
 from tapegrad.primitive import Operand, Primitive, primal
 from tapegrad.progress import progress
@@ -74,7 +75,7 @@ class _Drawing:
 
     def _operation(self, slot: int, row: Primitive) -> str:
         static = "".join(f" {value}" for value in self.columns.static(slot))
-        return (row.symbol or row.name) + static
+        return sign(row) + static
 
     def _box(
         self, slot: int, kind: Kind, operation: str, tooltip: tuple[str, ...], where: Frames

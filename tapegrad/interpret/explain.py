@@ -26,7 +26,7 @@ import attrs
 from tapegrad.columns import Columns
 from tapegrad.errors import InputError
 from tapegrad.names import Names
-from tapegrad.positions import Site, here
+from tapegrad.positions import Site, here, reread
 from tapegrad.primitive import Primitive, Symbol, Table
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
 from tapegrad.tape import Tape
@@ -159,6 +159,8 @@ def _table(rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def _others(count: float) -> str:
+    if count == inf:
+        return "more other paths than a float holds"
     shown = f"{count:,.0f}" if count < 1e15 else f"about {count:.0e}"
     return f"{shown} other path{'s' * (count != 1.0)}"
 
@@ -173,6 +175,7 @@ def explain(
     """What ``Tape.explain`` promises, of a tape of plain numbers; ``bars`` sweeps from slots."""
     if isinstance(top, bool) or top < 0:
         raise InputError(f"top={top!r} ({here()}) is no number of paths: use 0 or more")
+    reread(tape.sites)
     names = Names(tape)
     end, start = _output(names, of), names.slot(wrt, inputs_first=True)
     ways = _Ways(tape, bars((end,)), start, end)

@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 import attrs
 
 from tapegrad.lecture import Item, Lecture, Shown, lecture
-from tapegrad.positions import Site
+from tapegrad.positions import Site, head
 from tapegrad.primitive import Operand, primal
 from tapegrad.tape import Tape
 from tapegrad.text import visible
@@ -114,25 +114,13 @@ def _number(kind: str, number: Shown) -> str:
 
 # The program.
 
-_REACH: Final = 200
-"""So many lines above its first entry the head of a function is looked for."""
-
 
 def _shown_lines(sites: Iterable[Site]) -> list[Line | None]:
     """The lines to show, file by file; None stands for lines left out."""
     wanted: dict[str, set[int]] = {}
     for site in sites:
-        wanted.setdefault(site.file, set()).update((site.line, *_head(site)))
+        wanted.setdefault(site.file, set()).update((site.line, head(site) or site.line))
     return [line for file, numbers in wanted.items() for line in _filled(file, sorted(numbers))]
-
-
-def _head(site: Site) -> Iterator[int]:
-    """The line with the ``def`` of the function, where there is one."""
-    head = re.compile(rf"\s*(async\s+)?def\s+{re.escape(site.function.rpartition('.')[2])}\b")
-    for number in range(site.line, max(0, site.line - _REACH), -1):
-        if head.match(getline(site.file, number)):
-            yield number
-            return
 
 
 def _filled(file: str, numbers: Sequence[int]) -> Iterator[Line | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast, final
 import attrs
 
 from tapegrad.columns import Columns
-from tapegrad.positions import Site
+from tapegrad.positions import Site, head, reread
 from tapegrad.tape import Tape
 from tapegrad.text import number, visible
 
@@ -25,9 +24,6 @@ Range: TypeAlias = tuple[float, float]
 
 _GAP: Final = 3
 """So many lines that put nothing on the tape are shown between two that did."""
-
-_REACH: Final = 200
-"""So many lines above its first entry the head of a function is looked for."""
 
 _TITLES: Final = ("line", "entries", "value", "cotangent", "")
 
@@ -87,8 +83,7 @@ class Listing:
 
 def lines(tape: Tape[Any, ..., Any], cotangents: Sequence[float | None]) -> Listing:
     """What ``Tape.lines`` promises, of a tape of plain numbers."""
-    for file in {site.file for site in tape.sites}:
-        linecache.checkcache(file)
+    reread(tape.sites)
     columns, start = tape.columns, len(tape.inputs)
     values = cast(Sequence[float], columns.values)
     homes = _homes(tape)
@@ -197,7 +192,7 @@ def _not_finite(numbers: Sequence[float | None], start: int) -> Iterator[int]:
 def _page(file: str, found: Sequence[Line]) -> str:
     """One file: the lines that put entries on the tape, and a few around them."""
     margins = {line.site.line: line for line in found if line.site}
-    heads = {_head(line.site) for line in found if line.site}
+    heads = {head(line.site) or line.site.line for line in found if line.site}
     shown = list(_with_gaps(sorted(heads | margins.keys())))
     table = [_TITLES, *(_row(margins.get(at), at) for at in shown)]
     columns = [column for column in zip(*table, strict=True) if any(column[1:])]
@@ -234,17 +229,6 @@ def _span(range_: Range | None) -> str:
         return ""
     low, high = range_
     return number(high) if low == high or low != low else f"{low:.4g} .. {high:.4g}"
-
-
-def _head(site: Site) -> int:
-    """The line on which the function of a line begins, if it is near; else the line itself."""
-    names = [name for name in site.function.split(".") if name.isidentifier()]
-    name = names[-1] if names else "<none>"
-    begins = re.compile(rf"\s*(async\s+)?def\s+{name}\b")
-    for at in range(site.line, max(site.line - _REACH, 0), -1):
-        if begins.match(linecache.getline(site.file, at)):
-            return at
-    return site.line
 
 
 def _with_gaps(numbers: Sequence[int]) -> Iterator[int]:

@@ -13,6 +13,7 @@ from math import isfinite, log10
 from sys import byteorder
 from typing import Any, Final, TypeAlias, cast
 
+from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Group, counted, short
 from tapegrad.primitive import primal
 from tapegrad.tape import Tape
@@ -35,9 +36,9 @@ def quotient(
     tally = [_Sums() for _ in range(len(groups) + 1)]
     uses = _count(tape, of, tally)
     _collect(tape, of, tally, cotangents)
-    symbols = [row.symbol or row.name for row in tape.table.rows]
+    signs = list(map(sign, tape.table.rows))
     met = [(group, sums) for group, sums in zip(groups, tally, strict=False) if sums.entries]
-    boxes = [_box(group, sums, symbols) for group, sums in met]
+    boxes = [_box(group, sums, signs) for group, sums in met]
     return boxes, list(_arrows(groups, tally, uses))
 
 
@@ -133,8 +134,8 @@ _MOST: Final = 4
 """So many operations, labels and outputs are named in a box."""
 
 
-def _box(group: Group, sums: _Sums, symbols: Sequence[str]) -> Box:
-    facts = [*_facts(sums, symbols), *_numbers(sums)]
+def _box(group: Group, sums: _Sums, signs: Sequence[str]) -> Box:
+    facts = [*_facts(sums, signs), *_numbers(sums)]
     source = visible(group.source)
     source = source if len(source) <= _WIDEST else f"{source[: _WIDEST - 3]}..."
     if group.is_input and sums.entries > 1:
@@ -153,11 +154,11 @@ def _box(group: Group, sums: _Sums, symbols: Sequence[str]) -> Box:
     )
 
 
-def _facts(sums: _Sums, symbols: Sequence[str]) -> Iterator[str]:
+def _facts(sums: _Sums, signs: Sequence[str]) -> Iterator[str]:
     """What was done: operations, outcomes of guards; what it is called, what it gave."""
     names: Counter[str] = Counter()
     for code, number in sums.operations.items():
-        names[symbols[code]] += number
+        names[signs[code]] += number
     ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
     if len(ranked) == 1:
         name, number = ranked[0]
@@ -184,9 +185,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _numbers(sums: _Sums) -> Iterator[str]:
-    """The range of the values, the largest cotangent, and how many are not finite."""
+    """The range of the values, the largest cotangent, and how many are not finite, if of many."""
     values, bars = sums.values, sums.cotangents
-    broken = _broken(values), _broken(bars)
+    broken = [_broken(numbers) if len(numbers) > 1 else 0 for numbers in (values, bars)]
     finite = [value for value in values if isfinite(value)] if broken[0] else values
     if finite:
         ends = short(min(finite)), short(max(finite))
@@ -196,7 +197,8 @@ def _numbers(sums: _Sums) -> Iterator[str]:
     finite = [bar for bar in bars if isfinite(bar)] if broken[1] else bars
     if finite:
         low, high = min(finite), max(finite)
-        yield f"grad {short(low)}" if low == high else f"|grad| up to {short(max(-low, high))}"
+        is_one = len(bars) == 1 or low == high
+        yield f"grad {short(low)}" if is_one else f"|grad| up to {short(max(-low, high))}"
     if broken[1]:
         yield f"{counted(broken[1], 'cotangent')} nan or inf"
 
