@@ -56,7 +56,7 @@ def chosen(backend: Backend, *, rows: bool) -> Choice:
             f"the python backend runs one call, not columns of numbers ({here()}): use jit, or "
             'vmap with backend="numpy" or "llvm"'
         )
-    require(backend)
+    require(*_NEEDS[backend])
     return Choice(backend, "as asked")
 
 
@@ -66,17 +66,23 @@ def _quickest(*, rows: bool) -> Choice:
     if rows:
         require("numpy")
         return Choice("numpy", "llvmlite is not installed")
-    return Choice("python", "llvmlite is not installed")
+    lacked = "numpy" if installed("llvmlite") else "llvmlite"
+    return Choice("python", f"{lacked} is not installed")
 
 
-_NEEDS = {"numpy": ("numpy", "numpy"), "llvm": ("llvmlite", "native"), "python": ("attrs", "")}
+_EXTRAS = {"numpy": "numpy", "llvmlite": "native", "scipy": "scipy"}
+_NEEDS = {"numpy": ("numpy",), "llvm": ("llvmlite", "numpy"), "python": ()}
 
 
-def require(backend: str) -> None:
-    """Let a backend through that is installed."""
-    package, extra = _NEEDS[backend]
-    if not installed(package):
-        raise BackendError(
-            f"the {backend} backend needs {package}, which is not installed ({here()}): run "
-            f"pip install 'tapegrad[{extra}]'"
-        )
+def require(*packages: str) -> None:
+    """Let through what needs packages that are installed.
+
+    Raises:
+        BackendError: for the first that is not; it names the command that installs it.
+    """
+    for package in packages:
+        if not installed(package):
+            raise BackendError(
+                f"this needs {package}, which is not installed ({here()}): run "
+                f"pip install 'tapegrad[{_EXTRAS[package]}]'"
+            )

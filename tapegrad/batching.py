@@ -179,8 +179,8 @@ class _Reduced:
         if callback is None:
             return False
         if isinstance(answer, Estimate):
-            return callback(Progress(part.rows, answer.mean, answer.stderr)) is True
-        return callback(Progress(part.rows, answer, None)) is True
+            return bool(callback(Progress(part.rows, answer.mean, answer.stderr)))
+        return bool(callback(Progress(part.rows, answer, None)))
 
     def _built(self, numbers: Floats) -> object:
         return build(self.recorded.result, numbers.tolist())

@@ -11,7 +11,13 @@ from weakref import WeakKeyDictionary
 from tapegrad.errors import InputError
 from tapegrad.positions import here
 
-__all__ = ["bind", "name_of", "require_keys", "require_signature"]
+__all__ = ["bind", "name_of", "require_keys", "require_positive", "require_signature"]
+
+
+def require_positive(name: str, number: int) -> None:
+    """Let a count through that is 1 or more."""
+    if number < 1:
+        raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
 
 
 def name_of(f: Callable[..., object]) -> str:

@@ -21,8 +21,8 @@ from typing import (
 
 from tapegrad.backends import Backend, Choice, chosen, require
 from tapegrad.calls import gathered
-from tapegrad.checks import name_of
-from tapegrad.errors import InputError
+from tapegrad.checks import name_of, require_positive
+from tapegrad.errors import InputError, OutputError
 from tapegrad.kernels import Running
 from tapegrad.packing import unpacker
 from tapegrad.paths import AnyTape, Path, Paths, left_behind, path_of, record_path
@@ -37,6 +37,7 @@ from tapegrad.structure import (
     build,
     describe,
     flatten,
+    kept,
     misfit,
     named,
     opened,
@@ -74,8 +75,11 @@ def jit(
     others, and taken from then on. What ``f`` reads from outside its arguments stays as it was when
     it was recorded; ``report()`` lists such constants. Beyond ``max_paths`` paths ``f`` is called.
 
+    Ints among the numbers of the first argument and of the result are floats here.
+
     Raises:
         BackendError: when ``backend`` is not known or not installed.
+        InputError: when ``max_paths`` is below 1.
 
     >>> from tapegrad import Real, math, value_and_grad
     >>> def f(x: Real) -> Real:
@@ -88,6 +92,7 @@ def jit(
     >>> len(fast.tapes)
     2
     """
+    require_positive("max_paths", max_paths)
     return Compiled(f, backend, max_paths)
 
 
@@ -144,6 +149,15 @@ class Compiled(Generic[P, R_co]):
         ]
         return _arrived, (name_of(self._f), self._backend, recorded)
 
+    def __copy__(self) -> Compiled[P, R_co]:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Compiled[P, R_co]:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<jit of {name_of(self._f)}, {len(self.tapes)} recorded>"
+
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
         """The recorded tapes, one for each path and each structure of arguments."""
@@ -191,7 +205,7 @@ class Flat:
         tape = cast(Running, recording.latest).path.tape
         self.inputs = tape.paths
         self.outputs = tuple(path or "value" for path in paths(tape.result))
-        self._run = recording.run_flat
+        self._recording, self._tape = recording, tape
         self._size = 8 * len(self.inputs)
         self._numpy = cast(_Numpy, import_module("numpy"))
         self._float64 = self._numpy.dtype("float64")
@@ -211,7 +225,20 @@ class Flat:
                 f"{what} was given ({here()}) for {len(self.inputs)} inputs: pass one float64 "
                 "array of that length"
             )
-        return self._numpy.frombuffer(self._run(given))
+        found = self._recording.run_flat(given)
+        tape = cast(Running, self._recording.latest).path.tape
+        if tape is not self._tape:
+            self._require_alike(tape)
+        return self._numpy.frombuffer(found)
+
+    def _require_alike(self, tape: AnyTape) -> None:
+        """Let another path through that returns what the first one did."""
+        if misfit(self._tape.result, tape.result, statics=True) is not None:
+            raise OutputError(
+                f"a path at these inputs ({here()}) returns another structure than the first one: "
+                "return the same containers on every path"
+            )
+        self._tape = tape
 
 
 class _Numpy(Protocol):
@@ -228,7 +255,8 @@ class _Recording:
     def __init__(
         self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Shape
     ) -> None:
-        self.f, self.choice, self.max_paths, self.shape = f, choice, max_paths, shape
+        self.f, self.choice, self.max_paths = f, choice, max_paths
+        self.shape = shape = cast(Shape, tuple(map(kept, shape)))
         names = map(str, shape[1].keys)
         self.unpack = unpacker(shape[0].children, dict(zip(names, shape[1].children, strict=True)))
         self.whole = choice.name == "python"

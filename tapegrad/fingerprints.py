@@ -25,9 +25,15 @@ def fingerprint(backend: str) -> Fingerprint:
         "processor": platform.machine(),
     }
     if backend == "llvm":
-        from tapegrad.native import features
+        from tapegrad.native import features, vector_maths
 
-        return {**own, "llvmlite": version("llvmlite"), "instructions": features()}
+        maths = vector_maths()
+        return {
+            **own,
+            "llvmlite": version("llvmlite"),
+            "instructions": features(),
+            "vector maths": ",".join(sorted(maths.prefix + name for name in maths.names)),
+        }
     return {**own, "instructions": _of_numpy()}
 
 

@@ -16,7 +16,7 @@ from tapegrad.paths import AnyTape, Path, Paths, record_path
 from tapegrad.positions import here
 from tapegrad.reports import ShapeReport
 from tapegrad.rowcalls import RowCall
-from tapegrad.structure import Branch, Role, Structure, flatten, join, misfit
+from tapegrad.structure import Branch, Role, Structure, flatten, join, kept, misfit
 from tapegrad.sweeping import Code, Sweep
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Recorded:
         *,
         fast: bool,
     ) -> None:
-        self.f, self.choice, self.shape, self.places = f, choice, shape, places
+        self.f, self.choice, self.places = f, choice, places
+        self.shape = cast("tuple[Branch, Branch]", tuple(map(kept, shape)))
         self.fast = fast
         self.paths = Paths()
         self.codes: list[Code] = []

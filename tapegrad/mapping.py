@@ -23,6 +23,7 @@ from typing import (
 import attrs
 
 from tapegrad.backends import Backend, require
+from tapegrad.checks import require_positive
 from tapegrad.errors import InputError
 from tapegrad.positions import here
 from tapegrad.recording import Scalar
@@ -81,6 +82,9 @@ class Options:
     def __attrs_post_init__(self) -> None:
         self._require_known("on_branch", self.on_branch, get_args(OnBranch))
         self._require_known("reduce", self.reduce, (None, *get_args(Reduce)))
+        require_positive("max_paths", self.max_paths)
+        if self.threads is not None:
+            require_positive("threads", self.threads)
         if self.stderr and self.reduce != "mean":
             raise InputError(
                 f"stderr=True ({here()}) gives the standard error of a mean: pass "
@@ -248,6 +252,15 @@ class Batched(Generic[B_co]):
     def __call__(self, *args: object, **kwargs: object) -> B_co:
         """The answers of all rows."""
         return cast(B_co, self._engine.run(args, kwargs))
+
+    def __copy__(self) -> Batched[B_co]:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Batched[B_co]:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<vmap of {getattr(self, '__name__', 'a function')}, {len(self.tapes)} recorded>"
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _arrived, self._engine.luggage()

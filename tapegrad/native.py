@@ -9,6 +9,7 @@ import ctypes
 import struct
 from collections.abc import MutableSequence, Sequence
 from functools import cache, partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, final
 
 import llvmlite.binding as llvm
@@ -134,29 +135,29 @@ class _Asking:
 
     def __init__(self, calls: Sequence[Asked], lanes: int) -> None:
         self.lanes = lanes
-        self.errors: list[BaseException] = []
+        self.errors: dict[int, BaseException] = {}
         # Not a method: what the code holds must not hold the code.
         self.pointer = _Ask(partial(_answer, calls, lanes, self.errors))
         self.address = ctypes.cast(self.pointer, ctypes.c_void_p).value or 0
 
     def settle(self) -> None:
-        """Raise what was raised on the way."""
-        if self.errors:
-            error = self.errors[0]
-            self.errors.clear()
+        """Raise what was raised on the way, in this thread."""
+        if self.errors and (error := self.errors.pop(get_ident(), None)) is not None:
             raise error
 
 
 def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands over
     calls: Sequence[Asked],
     lanes: int,
-    errors: list[BaseException],
+    errors: dict[int, BaseException],
     number: int,
     given: Sequence[float],
     answer: MutableSequence[float],
     wanted: Sequence[int],
 ) -> None:
-    """One call back, for the lanes that want it."""
+    """One call back, for the lanes that want it; none after one has raised."""
+    if get_ident() in errors:
+        return
     asked = calls[number]
     size = asked.operands * lanes
     try:
@@ -164,7 +165,7 @@ def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands 
             if wanted[lane]:
                 answer[lane] = asked(*(given[at] for at in range(lane, size, lanes)))
     except BaseException as error:  # noqa: BLE001  # it cannot pass through machine code
-        errors.append(error)
+        errors[get_ident()] = error
 
 
 def _loaded(made: Module, asking: _Asking, level: int = _QUICK) -> _Code:
@@ -202,12 +203,18 @@ class Call:
     def flat(self, inputs: bytes) -> ctypes.Array[ctypes.c_double] | int:
         """The same on doubles that stand side by side."""
         outputs = self._outputs()
-        buffer = self._buffers.pop() if self._buffers else self._buffer()
+        buffer = self._free()
         flip: int = self._run(inputs, outputs, buffer)
         self._buffers.append(buffer)
-        if self._asking.errors:
-            self._asking.settle()
+        self._asking.settle()
         return outputs if flip < 0 else flip
+
+    def _free(self) -> ctypes.Array[ctypes.c_double]:
+        """A buffer that no other thread is using."""
+        try:
+            return self._buffers.pop()
+        except IndexError:
+            return self._buffer()
 
 
 @final
@@ -251,8 +258,8 @@ class Rows:
     ) -> None:
         """Each of these rows of the leaves: its outputs in a column of ``out``, or their sums.
 
-        ``out`` has a row for each output, with room for a multiple of eight; for sums, eight lanes
-        that are added to. ``flips`` has such room too: -1, or the index of the guard that flipped.
+        ``out`` has a row for each output, with room for whole steps of ``LANES`` rows; for sums,
+        eight lanes that are added to. ``flips`` has such room too: -1, or the guard that flipped.
         """
         count = len(rows)
         described = _described(leaves)

@@ -184,6 +184,8 @@ class Unknowns(Generic[A]):
         self._f = f
         self._structure, leaves = flatten(start, Role.PARAMETERS, lambda keys: named(f, (), keys))
         self.names = tuple(path or named(f, (), ()) for path in paths(self._structure))
+        if not leaves:
+            raise InputError(f"the start holds no number ({here()}): put one there to be found")
         for name, leaf in zip(self.names, leaves, strict=True):
             if leaf != leaf:
                 raise InputError(f"the start is nan at {name} ({here()}): put a number there")

@@ -7,9 +7,10 @@ few lines of straight Python; arguments that do not fit it exactly are left to `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeAlias, cast
 
-from tapegrad.structure import Branch, Leaf, Static, Structure, new_instance, same_static
+from tapegrad.structure import Branch, Leaf, Static, Structure, build, new_instance, same_static
 
 __all__ = ["Packer", "Unpacker", "packer", "unpacker"]
 
@@ -46,7 +47,10 @@ def packer(result: Structure) -> Packer:
     values: dict[str, object] = {}
     places = _Counter()
     source = f"def pack(o):\n  return {_put(result, values, places)}"
-    return cast(Packer, _executed(source, values, "pack"))
+    try:
+        return cast(Packer, _executed(source, values, "pack"))
+    except (SyntaxError, RecursionError, MemoryError):
+        return partial(build, result)  # nested too deeply for Python's parser
 
 
 def _executed(source: str, values: Mapping[str, object], name: str) -> object:

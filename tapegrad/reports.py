@@ -109,7 +109,7 @@ def warn_of_many(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch
         warnings.warn(
             f"{name_of(f)} ({here()}) has been recorded {_MANY} times for arguments that differ in "
             f"{found}, which is static: pass a float there to record once",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

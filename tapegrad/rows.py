@@ -162,6 +162,10 @@ def _stacked(value: Sequence[object], name: str) -> object:
 
 def _checked(value: object, name: str) -> Array:
     """An array of real numbers, as it is."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array ({here()}): pass its rows that are not masked, or filled()"
+        )
     array = cast(Array, value if is_dask(value) else _in_place(np.asanyarray(value)))
     if array.dtype.kind not in "fiu" or array.ndim == 0 or array.dtype.itemsize > _LONGEST:
         what = f"an array of {array.dtype}" if array.ndim else f"a single {array.dtype}"
@@ -239,7 +243,7 @@ class _Stream:
         rows = {self.name(keys): array.shape[0] for keys, array in arrays.items()}
         if not rows or max(rows.values()):
             self.rows += common(rows)
-            self.held.append([plain(_flat(array)) for array in arrays.values()])
+            self.held.append([plain(_flat(array)).copy() for array in arrays.values()])
 
     def next(self) -> bool:
         """Take the next block in, if there is one."""

@@ -8,6 +8,7 @@ static: they come back as they are.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import sys
@@ -31,13 +32,13 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from tapegrad.errors import InputError, InputRangeError
+from tapegrad.errors import InputError, InputRangeError, OutputError
 from tapegrad.positions import here
 from tapegrad.primitive import Operand, Traced
 
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
-    "describe_structure", "flatten", "in_order", "join", "misfit", "named", "new_instance",
+    "describe_structure", "flatten", "in_order", "join", "kept", "misfit", "named", "new_instance",
     "of_numbers", "opened", "parameter_names", "paths", "same_static", "traced_leaves", "under",
 ]  # fmt: skip
 
@@ -85,7 +86,7 @@ class Role(Enum):
 class _RejectedError(Exception):
     """Collects the keys on the way out of the containers."""
 
-    def __init__(self, error: type[InputError], what: str) -> None:
+    def __init__(self, error: type[InputError | OutputError], what: str) -> None:
         self.error = error
         self.what = what
         self.keys: list[object] = []
@@ -105,7 +106,7 @@ def flatten(
     except _RejectedError as rejected:
         keys = tuple(reversed(rejected.keys))
         path = name(keys[:_SHOWN]) + "..." * (len(keys) > _SHOWN)
-        raise rejected.error(f"{path} {rejected.what} ({here()})") from None
+        raise rejected.error(f"{path.rstrip()} {rejected.what} ({here()})") from None
 
 
 def build(structure: Structure, leaves: Iterable[object]) -> object:
@@ -195,8 +196,20 @@ def _differ(expected: Structure, given: Structure) -> bool:
     return not same_static(expected.value, given.value)
 
 
+def kept(structure: Structure) -> Structure:
+    """The structure with copies of the static values that may change: those that have no hash."""
+    if isinstance(structure, Branch):
+        return Branch(structure.kind, structure.keys, tuple(map(kept, structure.children)))
+    if isinstance(structure, Static):
+        try:
+            hash(structure.value)
+        except TypeError:
+            return Static(copy.deepcopy(structure.value))
+    return structure
+
+
 def same_static(recorded: object, given: object) -> bool:
-    """Whether two static values are of one type and equal; those that cannot tell (arrays) are not.
+    """Whether two static values are of one type and equal; arrays to the bit.
 
     True is not 1 here, and 2 is not 2.0: a program may do another thing with each.
     """
@@ -205,7 +218,16 @@ def same_static(recorded: object, given: object) -> bool:
     try:
         return type(recorded) is type(given) and bool(recorded == given)
     except ValueError:
-        return False
+        return _outside(recorded) == _outside(given)
+
+
+def _outside(array: object) -> tuple[object, ...]:
+    """What two arrays have in common that are equal."""
+    names = ("dtype", "shape")
+    return (
+        *(getattr(array, name, array) for name in names),
+        getattr(array, "tobytes", lambda: id(array))(),
+    )
 
 
 def _split(value: object, role: Role, leaves: list[Operand]) -> Structure:
@@ -249,6 +271,10 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     if number is not None:
         leaves.append(number)
         return _LEAF
+    if role is Role.RESULT and _holds_traced(value):
+        raise _RejectedError(
+            OutputError, "is an array of traced numbers, and takes a tuple or a list of them"
+        )
     if role is not Role.PARAMETERS:
         return Static(value)
     base = next((base for base in (dict, list, tuple) if isinstance(value, base)), None)
@@ -262,6 +288,14 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
         f"is {describe(value)}, not a number or a container of numbers: pass a float there, "
         "or pass it as data after the first argument",
     )
+
+
+def _holds_traced(value: object) -> bool:
+    """Whether it is an array of numpy's with traced numbers in it."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray) or value.dtype != object:
+        return False
+    return any(isinstance(part, Traced) for part in value.flat)
 
 
 def _instance(value: object, record: Record, role: Role, leaves: list[Operand]) -> Structure:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 import attrs
 import numpy as np
 
+from tapegrad.interpret.llvm import LANES as LANES_OF_CODE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,7 +24,8 @@ __all__ = ["BLOCK", "LANES", "STEP", "Part", "Total", "no_lanes", "of_lanes", "p
 
 BLOCK: Final = 4096
 LANES: Final = 8
-STEP: Final = 16
+STEP: Final = LANES_OF_CODE
+"""Rows that compiled code takes at a time: arrays that it writes have room for whole steps."""
 
 
 @final

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 import attrs
 import numpy as np
 
+from tapegrad.backends import require
 from tapegrad.batches import Columns
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
@@ -331,6 +332,7 @@ def _dense(pattern: Sparsity, lines: Floats) -> Floats:
 
 def _sparse(pattern: Sparsity, lines: Floats) -> SparseArray:
     """The same as SciPy's ``csr_array``."""
+    require("scipy")
     from scipy.sparse import csr_array
 
     height, width = pattern.shape

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.backends import Backend, chosen, require
+from tapegrad.backends import Backend, chosen
 from tapegrad.errors import BackendError
 from tapegrad.fingerprints import Fingerprint, fingerprint
 from tapegrad.paths import AnyTape, path_of
@@ -140,16 +140,17 @@ def perform(version: str, packed: bytes, *leaves: Array) -> Answer:
             "install one version"
         )
     task: Task = pickle.loads(packed)  # noqa: S301  # it comes from whoever started the worker
-    require(task.order.backend)
+    chosen(task.order.backend, rows=True)
     answer = Answer(worker(), fingerprint(task.order.backend))
-    lacks = tuple(key for key in task.keys if not _CODES.take(task, key))
+    taken = {key: _CODES.take(task, key) for key in task.keys}
+    lacks = tuple(key for key, code in taken.items() if code is None)
     if lacks:
         return attrs.evolve(answer, lacks=lacks)
     try:
         rows = [plain(leaf) for leaf in leaves]
     except FileNotFoundError as error:
         return attrs.evolve(answer, unread=str(error))
-    codes = [cast(Code, _CODES.take(task, key)) for key in task.keys]
+    codes = [cast(Code, taken[key]) for key in task.keys]
     done = Sweep(codes, task.order.inputs, {}).piece(rows, task.numbers, task.work)
     return attrs.evolve(answer, done=done)
 

@@ -111,7 +111,7 @@ ARROWS: dict[str, set[str]] = {
     "native": {"interpret.llvm", "program"},
     "arrays": set(),
     "batches": {"errors", "positions", "structure"},
-    "sums": set(),
+    "sums": {"interpret.llvm"},
     "stored": set(),
     "rows": {"errors", "positions", "stored", "structure"},
     "rowcalls": {"checks", "errors", "mapping", "positions", "primitive", "rows", "structure"},
@@ -132,14 +132,14 @@ ARROWS: dict[str, set[str]] = {
     "driving": {
         "crews", "errors", "positions", "progress", "rowcalls", "rows", "sums", "sweeping",
     },
-    "mapping": {"backends", "errors", "positions", "recording"},  # it loads batching by name
+    "mapping": {"backends", "checks", "errors", "positions", "recording"},  # it loads batching by name
     "batching": {
         "backends", "batches", "calls", "checks", "crews", "driving", "learning", "mapping",
         "paths", "reports", "rowcalls", "structure", "sums", "working",
     },
     "engine": {"backends"},  # it loads vectors by name
     "vectors": {
-        "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors", "mapping",
+        "backends", "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors", "mapping",
         "paths", "positions", "sparse", "structure",
     },
     "objectives": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math as std
 import pickle
@@ -184,6 +185,42 @@ class TestArguments:
             assert fast(xs, power, **rest) == f(xs, power, **rest)
         assert len(fast.tapes) == 5
 
+    def test_static_values_that_change_are_seen(self) -> None:
+        """A static value without a hash is kept as it was, and one that is equal is the same."""
+        numpy = pytest.importorskip("numpy")
+        weights, names = numpy.array([1.0, 2.0]), {"a"}
+
+        def f(x: Real, weights: Any, names: set[str]) -> Real:
+            return x * float(weights.sum()) * float(len(names))
+
+        fast = tg.jit(f)
+        for _ in range(3):
+            assert fast(2.0, weights, names) == 6.0
+            assert fast(2.0, weights.copy(), {"a"}) == 6.0
+        assert len(fast.tapes) == 1
+        weights[0] = 10.0
+        assert fast(2.0, weights, names) == 24.0
+        names.add("b")
+        assert fast(2.0, weights, names) == 48.0
+
+    def test_a_copy_is_the_function_itself(self) -> None:
+        """A model that holds a compiled function may be copied."""
+        fast = tg.jit(halves)
+        assert copy.copy(fast) is copy.deepcopy(fast) is fast
+        assert repr(fast) == "<jit of halves, 0 recorded>"
+
+    def test_containers_nested_deeply_come_back(self) -> None:
+        """Deeper than Python reads parentheses."""
+
+        def f(x: Real) -> object:
+            nested: object = x
+            for _ in range(150):
+                nested = [nested, "s"]
+            return nested
+
+        fast = tg.jit(f)
+        assert fast(1.0) == fast(1.0) == f(1.0)
+
     def test_containers_come_back_as_they_came(self) -> None:
         """The result has the classes, keys and static fields that the eager one has."""
 
@@ -227,6 +264,35 @@ class TestArguments:
         with pytest.raises(LookupError, match="mine"):
             fast(1.0)
         assert fast.tapes == ()
+
+    @each_backend
+    def test_errors_come_to_the_thread_that_made_them(self, backend: Name) -> None:
+        """A rule that raises in one thread spoils no answer of another."""
+
+        @tg.primitive(partials=lambda y, x: 1.0, at=[0.5])
+        def picky(x: float) -> float:
+            if x < 0.0:
+                raise LookupError("negative")
+            return x
+
+        fast, wrong = tg.jit(lambda x: picky(x) * 2.0, backend=backend), []
+
+        def work(sign: float) -> None:
+            for index in range(1, 200):
+                try:
+                    fine = fast(sign * index) == 2.0 * index and sign > 0.0
+                except LookupError:
+                    fine = sign < 0.0
+                if not fine:
+                    wrong.append(index)
+
+        threads = [threading.Thread(target=work, args=(sign,)) for sign in (1.0, -1.0, 1.0)]
+        fast(1.0)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
 
     def test_threads_may_call_one_compiled_function(self) -> None:
         """Each gets the answer to its own arguments."""
@@ -286,6 +352,23 @@ class TestFlat:
         assert refusal(errors.InputError, ints) == (
             f"a list ([1]) was given ({place(ints, 'flat(')}) for 1 inputs: pass one float64 "
             "array of that length"
+        )
+
+    def test_paths_that_return_other_structures(self) -> None:
+        """Numbers never stand under the names of another path's."""
+        numpy = pytest.importorskip("numpy")
+
+        def f(x: Real) -> dict[str, Real]:
+            return {"a": x, "b": 2.0 * x} if x > 0.0 else {"b": 2.0 * x, "a": x}
+
+        flat = tg.jit(f).flat(1.0)
+
+        def other() -> object:
+            return flat(numpy.array([-1.0]))
+
+        assert refusal(errors.OutputError, other) == (
+            f"a path at these inputs ({place(other, 'flat(')}) returns another structure than the "
+            "first one: return the same containers on every path"
         )
 
 
@@ -375,6 +458,31 @@ class TestReport:
 
 
 class TestRefusals:
+    def test_counts_below_one(self) -> None:
+        """At least one path there must be."""
+
+        def none() -> object:
+            return tg.jit(halves, max_paths=0)
+
+        assert refusal(errors.InputError, none) == (
+            f"max_paths is 0 ({place(none, 'tg.jit')}): pass 1 or more"
+        )
+
+    def test_an_array_of_traced_numbers(self) -> None:
+        """numpy would hand dead numbers out; a tuple hands out floats."""
+        numpy = pytest.importorskip("numpy")
+
+        def f(x: Real) -> object:
+            return x * numpy.array([1.0, 2.0])
+
+        def wrong() -> object:
+            return tg.jit(f)(1.0)
+
+        assert refusal(errors.OutputError, wrong) == (
+            "the result is an array of traced numbers, and takes a tuple or a list of them "
+            f"({place(wrong, 'tg.jit')})"
+        )
+
     def test_a_backend_that_is_not_known(self) -> None:
         """The ones that are known are listed."""
 
@@ -405,8 +513,8 @@ class TestRefusals:
             return tg.jit(halves, backend="llvm")
 
         assert refusal(errors.BackendError, missing) == (
-            "the llvm backend needs llvmlite, which is not installed "
-            f"({place(missing, 'tg.jit')}): run pip install 'tapegrad[native]'"
+            f"this needs llvmlite, which is not installed ({place(missing, 'tg.jit')}): run "
+            "pip install 'tapegrad[native]'"
         )
         assert tg.jit(halves)(2.0) == halves(2.0)
 

@@ -657,6 +657,17 @@ class TestRowsThatDoNotFit:
             tracemalloc.stop()
         assert peaks[1] < 2.0 * peaks[0]
 
+    def test_a_stream_may_use_its_buffer_again(self) -> None:
+        """Blocks are copied as they come."""
+        buffer = np.empty(1000)
+
+        def stream() -> Iterator[Floats]:
+            for number in range(10):
+                buffer[:] = number
+                yield buffer
+
+        assert tg.vmap(lambda x: x * x, reduce="sum")(stream()) == 285_000.0
+
     def test_blocks_of_one_width_and_kind(self) -> None:
         """A block of another width, or of other containers, is named by its number."""
         batch = tg.vmap(lambda xs: xs[0], reduce="sum")
@@ -850,6 +861,30 @@ class TestRefusals:
             "compiled rows take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
         )
 
+    @pytest.mark.parametrize("what", ["threads", "max_paths"])
+    def test_of_counts_below_one(self, what: str) -> None:
+        """Neither no thread nor no path."""
+        options: dict[str, Any] = {what: 0}
+
+        def call() -> object:
+            return tg.vmap(self.f, **options)
+
+        assert refusal(errors.InputError, call) == (
+            f"{what} is 0 ({place(call, 'tg.vmap')}): pass 1 or more"
+        )
+
+    def test_of_masked_arrays(self) -> None:
+        """A mask would be lost."""
+        masked: Any = np.ma.masked_invalid([1.0, np.nan])
+
+        def call() -> object:
+            return tg.vmap(lambda x: x * x)(masked)
+
+        assert refusal(errors.InputError, call) == (
+            f"x is a masked array ({place(call, 'tg.vmap')}): pass its rows that are not masked, "
+            "or filled()"
+        )
+
     def test_without_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """vmap needs numpy, and says how to get it."""
         monkeypatch.setattr("tapegrad.backends.installed", lambda package: package != "numpy")
@@ -858,8 +893,8 @@ class TestRefusals:
             return tg.vmap(self.f)
 
         assert refusal(errors.BackendError, call) == (
-            f"the numpy backend needs numpy, which is not installed ({place(call, 'tg.vmap')}): "
-            "run pip install 'tapegrad[numpy]'"
+            f"this needs numpy, which is not installed ({place(call, 'tg.vmap')}): run "
+            "pip install 'tapegrad[numpy]'"
         )
 
 

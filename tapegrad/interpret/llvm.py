@@ -1,8 +1,8 @@
 """LLVM's text of a program: scalar code for one call, vector code for columns of numbers.
 
 A program becomes functions of a few hundred entries each, because LLVM's time grows faster than the
-length of one function; what lives longer than one of them passes through a buffer. Vector code
-takes eight rows at a time, whatever the host, so that sums have the same bits on all.
+length of one function; what lives longer than one of them passes through a buffer, or is computed
+again. Sums go to eight lanes, however many rows the code takes at a time.
 """
 
 from __future__ import annotations
@@ -643,7 +643,7 @@ def _run_once(chunks: int) -> str:
 
 
 def _run_rows(writer: _Writer) -> str:
-    """Gather eight rows after eight, and call one function after the other on them."""
+    """Gather the rows of a step after another, and call one function after the other on them."""
     writer.declare("tapegrad_gather", f"void @tapegrad_gather({_GATHER})")
     width, flips = writer.mode.lanes, writer.mode.flips
     step = f"mul i64 %i, {width}" if writer.mode.name == "rows" else "mul i64 %i, 0"
