@@ -103,7 +103,12 @@ class Options:
 
 @overload
 def vmap(
-    f: Callable[..., Scalar], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    f: Callable[P, float], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
+) -> Batched[Estimate[float]]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, Scalar], /, *, reduce: Literal["mean"], stderr: Literal[True],
     callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[Estimate[float]]: ...  # fmt: skip
 @overload
@@ -113,7 +118,12 @@ def vmap(
 ) -> Batched[Estimate[R]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[..., Scalar], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    f: Callable[P, float], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
+) -> Batched[float]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, Scalar], /, *, reduce: Reduce, stderr: Literal[False] = ...,
     callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[Common],
 ) -> Batched[float]: ...  # fmt: skip
 @overload
@@ -128,14 +138,22 @@ def vmap(
 ) -> Batched[R]: ...  # fmt: skip
 @overload
 def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[..., Scalar], /, *, reduce: None = ..., **common: Unpack[Common]
-) -> Batched[FloatArray]: ...
-@overload
-def vmap(  # type: ignore[overload-overlap]  # the same
     f: Callable[P, ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[BatchValueAndGrad[A]]: ...
 @overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[P, float], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[FloatArray]: ...
+@overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[P, Scalar], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[FloatArray]: ...
+@overload
 def vmap(
+    f: Callable[P, R], /, *, reduce: None = ..., **common: Unpack[Common]
+) -> Batched[Columns[R]]: ...
+@overload
+def vmap(  # type: ignore[overload-cannot-match]  # generic functions of containers do
     f: Callable[..., R], /, *, reduce: None = ..., **common: Unpack[Common]
 ) -> Batched[Columns[R]]: ...
 def vmap(  # noqa: PLR0913  # each says one thing about the rows

@@ -132,15 +132,17 @@ ARROWS: dict[str, set[str]] = {
     "driving": {
         "crews", "errors", "positions", "progress", "rowcalls", "rows", "sums", "sweeping",
     },
-    "mapping": {"backends", "checks", "errors", "positions", "recording"},  # it loads batching by name
+    "mapping": {  # it loads batching by name
+        "backends", "checks", "errors", "positions", "recording",
+    },
     "batching": {
         "backends", "batches", "calls", "checks", "crews", "driving", "learning", "mapping",
         "paths", "reports", "rowcalls", "structure", "sums", "working",
     },
     "engine": {"backends"},  # it loads vectors by name
     "vectors": {
-        "backends", "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors", "mapping",
-        "paths", "positions", "sparse", "structure",
+        "backends", "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors",
+        "mapping", "paths", "positions", "sparse", "structure",
     },
     "objectives": {
         "checks", "engine", "errors", "linear", "names", "positions", "recording", "structure",
