@@ -24,7 +24,7 @@ from tapegrad.calls import gathered
 from tapegrad.checks import name_of, require_positive
 from tapegrad.errors import InputError, OutputError
 from tapegrad.kernels import Running
-from tapegrad.packing import unpacker
+from tapegrad.packing import Unpacker, unpacker
 from tapegrad.paths import AnyTape, Path, Paths, left_behind, path_of, record_path
 from tapegrad.positions import here
 from tapegrad.primitive import Traced
@@ -251,6 +251,14 @@ class _Numpy(Protocol):
 @final
 class _Recording:
     """The recorded paths of calls whose arguments have one structure, and the code of each."""
+
+    f: Callable[..., object]
+    choice: Choice
+    max_paths: int
+    shape: Shape
+    unpack: Unpacker
+    whole: bool
+    paths: Paths
 
     def __init__(
         self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Shape

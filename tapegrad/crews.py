@@ -117,6 +117,12 @@ class _Ran:
 class Here:
     """Threads of this process, or the calling one where there is no pool of them."""
 
+    codes: Codes
+    inputs: Sequence[float]
+    memo: dict[Code, Floats | None]
+    pool: ThreadPoolExecutor | None
+    waiting: int
+
     def __init__(
         self,
         codes: Codes,
@@ -149,6 +155,14 @@ def _swept(sweep: Sweep, piece: Piece) -> Done:
 @final
 class Workers:
     """The workers of an executor, which get tapes and rows."""
+
+    codes: Codes
+    order: Order
+    waiting: int
+    make: Callable[[], Executor] | None
+    executor: Executor
+    breaks: int
+    first: str
 
     def __init__(self, pool: Pool, codes: Codes, order: Order) -> None:
         self.codes, self.order = codes, order

@@ -21,7 +21,7 @@ from tapegrad.errors import BackendError, GuardError, InputError
 from tapegrad.positions import here
 from tapegrad.progress import progress
 from tapegrad.rowcalls import RowCall
-from tapegrad.rows import plain
+from tapegrad.rows import Array, plain
 from tapegrad.sums import BLOCK, Part, Total
 from tapegrad.sweeping import Block, Done, Left, Work, padded
 
@@ -71,6 +71,13 @@ class Learner(Protocol):
 @final
 class Drive:
     """One call over its rows, ``step`` of them in a piece."""
+
+    call: RowCall
+    crew: Crew
+    learner: Learner
+    step: int
+    finished: int
+    head: Sequence[Array]
 
     def __init__(self, call: RowCall, crew: Crew, learner: Learner, step: int) -> None:
         self.call, self.crew, self.learner, self.step = call, crew, learner, step

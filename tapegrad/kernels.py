@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
 from tapegrad.backends import Choice
-from tapegrad.packing import packer
+from tapegrad.packing import Packer, packer
 from tapegrad.paths import Path
 from tapegrad.program import Program
 from tapegrad.reports import PathReport
@@ -30,6 +30,11 @@ Flat: TypeAlias = Callable[[bytes], "Buffer | int"]
 @final
 class Running:
     """A path, its code, and what puts its results together."""
+
+    path: Path
+    choice: Choice
+    pack: Packer
+    compiling: float
 
     def __init__(self, path: Path, choice: Choice) -> None:
         self.path, self.choice = path, choice

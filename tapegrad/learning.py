@@ -32,6 +32,13 @@ __all__ = ["Learner", "Recorded"]
 class Recorded:
     """The recorded paths of rows of one structure, and the code of each; calls share it."""
 
+    f: Callable[..., object]
+    choice: Choice
+    places: tuple[int, ...]
+    shape: tuple[Branch, Branch]
+    fast: bool
+    paths: Paths
+
     def __init__(
         self,
         f: Callable[..., object],
@@ -46,7 +53,7 @@ class Recorded:
         self.fast = fast
         self.paths = Paths()
         self.codes: list[Code] = []
-        self.lock = Lock()
+        self._lock = Lock()
 
     def fits(self, shape: tuple[Branch, Branch]) -> bool:
         """Whether rows of these structures can run what is recorded here."""
@@ -69,7 +76,7 @@ class Recorded:
 
     def add(self, path: Path) -> Path:
         """Keep a path, unless it is known; the one that is kept."""
-        with self.lock:
+        with self._lock:
             kept = self.paths.add(path)
             if kept is path:
                 self.codes.append(Code(path, self.places, self.choice, fast=self.fast))
@@ -77,7 +84,7 @@ class Recorded:
 
     def count(self, taken: Counter[bytes]) -> None:
         """Note how many rows took each path."""
-        with self.lock:
+        with self._lock:
             for code in self.codes:
                 code.rows += taken[code.path.outcomes]
 
@@ -89,6 +96,12 @@ class Recorded:
 @final
 class Learner:
     """What one call knows of the function's paths, and how it learns more."""
+
+    recorded: Recorded
+    given: RowCall
+    on_branch: str
+    max_paths: int
+    name: str
 
     def __init__(self, recorded: Recorded, call: RowCall, on_branch: str, max_paths: int) -> None:
         self.recorded, self.given = recorded, call

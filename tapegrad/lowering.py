@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
 from math import inf, nan, pi, tau
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tapegrad import ops
 from tapegrad.primitive import Operand, Traced, Usually
@@ -31,12 +31,34 @@ __all__ = [
 Spelled: TypeAlias = Operand | Usually | None
 
 # fmt: off
-add, sub, mul, div, neg, abs, pow = ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.abs, ops.pow
-lt, le, gt, ge, eq, ne = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
-and_, or_, where, isfinite = ops.and_, ops.or_, ops.where, ops.isfinite
-floor, copysign, fmod, remainder = ops.floor, ops.copysign, ops.fmod, ops.remainder
-exp, expm1, log, log1p, erf = ops.exp, ops.expm1, ops.log, ops.log1p, ops.erf
-sqrt, cbrt = ops.sqrt, ops.cbrt
+add: Final = ops.add
+sub: Final = ops.sub
+mul: Final = ops.mul
+div: Final = ops.div
+neg: Final = ops.neg
+abs: Final = ops.abs
+pow: Final = ops.pow
+lt: Final = ops.lt
+le: Final = ops.le
+gt: Final = ops.gt
+ge: Final = ops.ge
+eq: Final = ops.eq
+ne: Final = ops.ne
+and_: Final = ops.and_
+or_: Final = ops.or_
+where: Final = ops.where
+isfinite: Final = ops.isfinite
+floor: Final = ops.floor
+copysign: Final = ops.copysign
+fmod: Final = ops.fmod
+remainder: Final = ops.remainder
+exp: Final = ops.exp
+expm1: Final = ops.expm1
+log: Final = ops.log
+log1p: Final = ops.log1p
+erf: Final = ops.erf
+sqrt: Final = ops.sqrt
+cbrt: Final = ops.cbrt
 # fmt: on
 
 

@@ -24,6 +24,9 @@ _SHOWN: Final = 6
 class Names:
     """The names on one tape, looked up in both directions."""
 
+    paths: tuple[str, ...]
+    labels: dict[int, str]
+
     def __init__(self, tape: Tape[Any, ..., Any]) -> None:
         self.tape = tape
         self.paths = tape.paths

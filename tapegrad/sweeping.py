@@ -47,6 +47,11 @@ def padded(rows: int) -> int:
 class Code:
     """One path's code for rows: what is the same for all of them apart, computed once a call."""
 
+    path: Path
+    choice: Choice
+    fast: bool
+    compiling: float
+
     def __init__(self, path: Path, mapped: Sequence[int], choice: Choice, *, fast: bool) -> None:
         self.path, self.choice, self.fast = path, choice, fast
         self.parts: Split = split(path.program, mapped)
@@ -118,6 +123,10 @@ class Kernel(Protocol):
 @final
 class Rated:
     """A kernel, and how long it has taken for how many rows."""
+
+    kernel: Kernel
+    seconds: float
+    rows: int
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -204,6 +213,10 @@ class Done:
 @final
 class Sweep:
     """Rows through the codes of known paths, those first that most rows take."""
+
+    codes: Sequence[Code]
+    inputs: Sequence[float]
+    memo: dict[Code, Floats | None]
 
     def __init__(
         self, codes: Sequence[Code], inputs: Sequence[float], memo: dict[Code, Floats | None]

@@ -17,6 +17,7 @@ from tapegrad import (
     Progress,
     Real,
     ValueAndGrad,
+    grad,
     math,
     value_and_grad,
     vmap,
@@ -81,6 +82,11 @@ by_name: Batched[BatchValueAndGrad[Mapping[str, float]]] = vmap(
 assert by_name({"a": 2.0, "b": 1.0}, x).grad.paths == ("a", "b")
 
 assert_type(vmap(square), Batched[FloatArray])
+assert_type(vmap(grad(square)), Batched[FloatArray])
+by_key: Batched[Columns[Mapping[str, float]]] = vmap(grad(weights), in_axes=(None, 0))
+assert by_key({"a": 2.0, "b": 1.0}, x).paths == ("a", "b")
+total: Batched[Mapping[str, float]] = vmap(grad(weights), in_axes=(None, 0), reduce="sum")
+assert set(total({"a": 2.0, "b": 1.0}, x)) == {"a", "b"}
 assert vmap(square)(x)[3] == vmap(pair)(x).column("1")[3] == 9.0
 
 
