@@ -254,7 +254,7 @@ class Drive:
         line, rows = self.parted.most_common(1)[0]
         time = f"{seconds:.2g} s a row"
         if self.call.rows is not None:
-            time = f"up to {seconds * self.call.rows:,.0f} s for all rows"
+            time = f"up to {seconds * self.call.rows:,.2g} s for all rows"
         return GuardError(
             f"the rows take more than max_paths={self.learner.max_paths} paths; {rows:,} of them "
             f"part at {line}: spell that choice with where or maximum, or pass "

@@ -90,7 +90,7 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.name}: backend {self.backend}"]
         lines += [str(shape) for shape in self.shapes] or ["nothing recorded yet"]
-        if self.varying:
+        if self.varying and len(self.shapes) >= _MANY:
             lines.append(f"recorded anew for each {self.varying}: pass a float to record once")
         return "\n".join(lines)
 
@@ -108,7 +108,7 @@ def warn_of_many(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch
     if len(shapes) == _MANY and (found := varying(f, shapes)) is not None:
         warnings.warn(
             f"{name_of(f)} ({here()}) has been recorded {_MANY} times for arguments that differ in "
-            f"{found}, which is static: pass a float there to record once",
+            f"{found}, which is static: pass a float, or containers of one shape, to record once",
             stacklevel=5,
         )
 
