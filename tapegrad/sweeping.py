@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
@@ -34,7 +35,7 @@ __all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 _MANY: Final = 64 * BLOCK
 """Rows on one path after which it pays to make other code."""
-_TRIAL: Final = 16 * BLOCK
+_TRIAL: Final = 32 * BLOCK
 """Rows after which its time is known."""
 
 
@@ -130,11 +131,11 @@ class Rated:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.seconds, self.rows = 0.0, 0
+        self.seconds, self.rows = inf, 0
 
     def rate(self) -> float:
-        """Seconds a row."""
-        return self.seconds / self.rows
+        """Seconds a row, at best: what else the machine did meanwhile does not count."""
+        return self.seconds
 
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
@@ -142,7 +143,7 @@ class Rated:
         """Run the rows, and take the time."""
         started = perf_counter()
         self.kernel(shared, leaves, rows, out, flips)
-        self.seconds += perf_counter() - started
+        self.seconds = min(self.seconds, (perf_counter() - started) / len(rows))
         self.rows += len(rows)
 
 
