@@ -146,8 +146,8 @@ def _step(call: RowCall, options: Options, threads: int) -> int:
 
 _UNKNOWN: Final = 100
 """Entries of a program that is not recorded yet."""
-_WORTH: Final = 1e7
-"""Entries times rows that take a millisecond."""
+_WORTH: Final = 3e7
+"""Entries times rows that take some milliseconds, of which threads save less than they cost."""
 _TOGETHER: Final = 16
 """Blocks that a thread takes at a time, at most."""
 _PIECE: Final = 2**22
