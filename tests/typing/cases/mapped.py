@@ -82,6 +82,10 @@ by_name: Batched[BatchValueAndGrad[Mapping[str, float]]] = vmap(
 assert by_name({"a": 2.0, "b": 1.0}, x).grad.paths == ("a", "b")
 
 assert_type(vmap(square), Batched[FloatArray])
+squares = vmap(square)(x)
+assert_type(squares * x - 1.0, FloatArray)
+assert_type(squares[squares > 2.0] ** 2, FloatArray)
+assert_type((squares >= x).sum(), int)
 assert_type(vmap(grad(square)), Batched[FloatArray])
 by_key: Batched[Columns[Mapping[str, float]]] = vmap(grad(weights), in_axes=(None, 0))
 assert by_key({"a": 2.0, "b": 1.0}, x).paths == ("a", "b")
