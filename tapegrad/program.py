@@ -72,13 +72,12 @@ class Program:
 class Split:
     """A program in two: what is the same for all rows, and what is done for each.
 
-    The first inputs of ``rows`` are the outputs of ``shared``, the others the mapped ones. Guards
-    count on in each part; ``shared_guards`` and ``row_guards`` say which of the whole they are.
+    The first inputs of ``rows`` are the outputs of ``shared``, the others the mapped ones. The
+    guards of ``rows`` count from 0; ``row_guards`` says which of the whole they are.
     """
 
     shared: Program
     rows: Program
-    shared_guards: tuple[int, ...]
     row_guards: tuple[int, ...]
 
 
@@ -99,7 +98,6 @@ def split(program: Program, mapped: Collection[int]) -> Split:
     return Split(
         _part(program, unmapped, per_call, crossing),
         _part(program, [*crossing, *mapped], [*constants, *per_row], program.outputs),
-        tuple(index for index, slot in enumerate(guards) if not reached[slot]),
         tuple(index for index, slot in enumerate(guards) if reached[slot]),
     )
 

@@ -579,6 +579,28 @@ class TestEstimates:
         assert seen == [tg.Progress(4096, 8192.0, None), tg.Progress(5000, 10_000.0, None)]
 
 
+class TestNewPathsInLongPieces:
+    def test_rows_on_a_new_path_are_found_in_every_block(self) -> None:
+        """Where rows on known paths are run together, each block still gets its own back."""
+
+        def f(x: Real) -> Real:
+            if x > 2.0:
+                return math.sqrt(x)
+            return x * x if x > 1.0 else -x
+
+        expected = np.vectorize(f)
+        for reduce in (None, "sum"):
+            batch: Any = tg.vmap(f, threads=1, reduce=reduce)
+            batch(np.array([0.5, 1.5]))
+            xs = np.resize([0.5, 1.5], 40 * BLOCK)
+            xs[[3, BLOCK + 7, 5 * BLOCK, 39 * BLOCK + 1]] = 9.0
+            found = batch(xs)
+            if reduce is None:
+                assert (found == expected(xs)).all()
+            else:
+                assert found == pytest.approx(expected(xs).sum(), rel=1e-12)
+
+
 class TestRowsThatDoNotFit:
     """Files and streams are read as they are used."""
 
