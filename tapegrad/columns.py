@@ -76,6 +76,21 @@ class Columns:
         values = tuple(self.values[operand] for operand in self.operands(slot))
         return values + cast(tuple[Operand, ...], self.static(slot))
 
+    def partials(
+        self, slot: int, reached: Sequence[object] | None = None
+    ) -> Iterator[tuple[int, Operand]]:
+        """The operands of entry ``slot``, each with the partial derivative in it.
+
+        Operands that the row is flat in are left out, and those for which ``reached`` has None.
+        """
+        row, arguments = self.row(slot), (self.values[slot], *self.arguments(slot))
+        every = row.at_once(*arguments) if row.at_once is not None and not self.traced else None
+        for index, operand in enumerate(self.operands(slot)):
+            if reached is None or reached[operand] is not None:
+                partial = row.partial(index, *arguments) if every is None else every[index]
+                if partial is not None:
+                    yield operand, partial
+
     def reads(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
         """Each entry with each slot that it reads, from the first entry on or from the last."""
         kinds = [3 if row.is_pooled else row.arity or 0 for row in self.table.rows]

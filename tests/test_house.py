@@ -31,7 +31,8 @@ ARROWS: dict[str, set[str]] = {
     "special": {"floats"},
     "gammas": {"floats", "special"},
     "primitive": {"errors"},
-    "spelling": {"primitive"},
+    "spelling": set(),
+    "sweep_codegen": {"columns", "primitive"},
     "structure": {"errors", "positions", "primitive"},
     "ops": {"floats", "gammas", "primitive", "special"},
     "nodes": {"columns", "positions", "primitive"},
@@ -165,8 +166,8 @@ ARROWS: dict[str, set[str]] = {
 
 READINGS = {
     "columns", "coordinates", "errors", "lecture", "names", "nodes", "pictures", "positions",
-    "primitive", "program", "progress", "spelling", "straight", "structure", "tape", "text",
-    "wires",
+    "primitive", "program", "progress", "spelling", "straight", "structure", "sweep_codegen",
+    "tape", "text", "wires",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 

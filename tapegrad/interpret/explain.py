@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from heapq import heappop, heappush, nlargest
 from itertools import count, groupby
 from math import inf, isfinite, isnan, log
@@ -27,17 +26,14 @@ from tapegrad.columns import Columns
 from tapegrad.errors import InputError
 from tapegrad.names import Names
 from tapegrad.positions import Site, here, reread
-from tapegrad.primitive import Primitive, Symbol, Table
-from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
+from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, reads
 from tapegrad.tape import Tape
 from tapegrad.text import number, visible
 
 __all__ = ["Explanation", "Passage", "Path", "Share", "explain"]
 
 Bars: TypeAlias = Sequence[float | None]
-Sweep: TypeAlias = Callable[
-    [Columns, Bars, list[float | None], int, int, list[int], list[int], list[float]], None
-]
+Dots: TypeAlias = list[float | None]
 
 _SHOWN: Final = 10
 """So many labels are told, those that most passes."""
@@ -234,9 +230,9 @@ class _Ways:
         self.tails: list[int] = []
         self.heads: list[int] = []
         self.partials: list[float] = []
+        between = [slot for slot in range(start + 1, end + 1) if bars[slot] is not None]
         columns = tape.columns.thawed()
-        sweep = _compiled(columns.table.base or columns.table)
-        sweep(columns, bars, self.dots, start + 1, end + 1, self.tails, self.heads, self.partials)
+        _SWEEP(columns, between, self.dots, self.tails, self.heads, self.partials)
         self.best = [-inf] * (end + 1)
         self.ways = [0.0] * (end + 1)
         self.lead, self.first = [-1] * (end + 1), [-1] * (end + 1)
@@ -382,75 +378,44 @@ def _word(names: Names, slot: int) -> str:
     return visible(names.labels.get(slot, row.name.rstrip("_")))
 
 
-@cache
-def _compiled(table: Table) -> Sweep:
-    source = _HEAD + indent(dispatch(table, _branch, _GENERIC), " " * 8)
-    return cast(Sweep, executed(source, table, entry=_entry)["sweep"])
-
-
-_GENERIC = "entry(columns, k, dots, tails, heads, partials)\n"
-
-_HEAD = """\
-def sweep(columns, bars, dots, start, stop, tails, heads, partials):
-    codes, left, right = columns.codes, columns.left, columns.right
-    values, pool, statics = columns.values, columns.pool, columns.statics
-    for k in range(start, stop):
-        if bars[k] is None:
-            continue
-        code = codes[k]
-"""
-
-_EDGE = """\
+_EDGE: Final = """\
 a = dots[i]
 if a is not None:
-    {reads}w = {partial}
+{reads}    w = {partial}
     if heads and heads[-1] == k and tails[-1] == i:
         partials[-1] += w
     else:
         tails.append(i)
         heads.append(k)
         partials.append(w)
-    c = dots[k]
-    dots[k] = a * w if c is None else c + a * w
-"""
+{add}"""
 
 
-def _branch(row: Primitive) -> str:
-    """The edges into one row's entry, and its tangent."""
-    if row.name == "where":
-        chosen = "c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n"
-        return chosen + _EDGE.format(reads="", partial="1.0")
-    if row.is_pooled:
-        return _GENERIC
-    lines = ""
-    for side, partial in zip(SIDES, partials_of(row), strict=False):
-        if partial is not None:
-            text = partial.text if isinstance(partial, Symbol) else repr(partial)
-            needed = indent(reads(text), " " * 4).lstrip()
-            needed += " " * 4 * bool(needed)
-            lines += f"i = {side}[k]\n{_EDGE.format(reads=needed, partial=text)}"
-    return lines or "pass\n"
+def _edge(operand: SymbolicOperand) -> str:
+    """Source that adds the edge from an operand to its reader, and to the reader's tangent."""
+    fetch, add = (
+        indent(part, "    ") for part in (reads(operand.partial), accumulate("dots[k]", "a * w"))
+    )
+    return _EDGE.format(reads=fetch, partial=operand.partial, add=add)
 
 
-def _entry(
+def _edges_into(
     columns: Columns,
     slot: int,
-    dots: list[float | None],
+    dots: Dots,
     tails: list[int],
     heads: list[int],
     partials: list[float],
 ) -> None:
-    """The edges into an entry of any row, and its tangent."""
-    operands = columns.operands(slot)
-    if all(dots[operand] is None for operand in operands):
-        return
-    values = cast("list[float]", [columns.values[slot], *columns.arguments(slot)])
+    """Add the edges into one entry, and its tangent."""
     sums: dict[int, float] = {}
-    for operand, partial in zip(operands, columns.row(slot).every_partial(*values), strict=True):
-        if dots[operand] is not None and partial is not None:
-            sums[operand] = sums.get(operand, -0.0) + cast(float, partial)
+    for operand, partial in columns.partials(slot, dots):
+        sums[operand] = sums.get(operand, -0.0) + cast(float, partial)
     if sums:
         tails += sums
         heads += [slot] * len(sums)
         partials += sums.values()
         dots[slot] = sum(cast(float, dots[operand]) * partial for operand, partial in sums.items())
+
+
+_SWEEP: Final = Sweep(state="dots, tails, heads, partials", operand=_edge, any_entry=_edges_into)

@@ -7,18 +7,16 @@ function, as the reverse one is; on traced numbers the partials are called, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from textwrap import indent
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, Primitive, Symbol, Table, primal
-from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
+from tapegrad.primitive import Operand, primal
+from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads
 
 __all__ = ["tangents"]
 
 Dots: TypeAlias = list[Operand | None]
-Sweep: TypeAlias = Callable[[Columns, Dots, int], None]
 
 
 def tangents(
@@ -36,24 +34,28 @@ def tangents(
     if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
         _Recorded(columns, dots).sweep(start, visit)
     else:
-        _compiled(columns.table.base or columns.table)(columns, dots, start)
+        _SWEEP(columns, range(start, len(columns)), dots)
     return dots
 
 
-def _entry(columns: Columns, slot: int, dots: list[float | None]) -> None:
-    """The tangent of an entry of any row, on floats."""
-    operands = columns.operands(slot)
-    if all(dots[operand] is None for operand in operands):
-        return
-    values = cast("list[float]", [columns.values[slot], *columns.arguments(slot)])
+def _combine(operand: SymbolicOperand) -> str:
+    """Source that adds what an operand's tangent ``a`` gives the entry."""
+    term = product("a", operand.partial)
+    add = f"dots[k] = {term}\n" if operand.is_first else accumulate("dots[k]", term)
+    return f"a = dots[i]\nif a is not None:\n{indent(reads(term) + add, '    ')}"
+
+
+def _combine_all(columns: Columns, slot: int, dots: Dots) -> None:
+    """Add what the tangents of all operands give one entry, on floats."""
     total: float | None = None
-    for operand, partial in zip(operands, columns.row(slot).every_partial(*values), strict=True):
-        dot = dots[operand]
-        if dot is not None and partial is not None:
-            product = dot * cast(float, partial)
-            total = product if total is None else total + product
+    for operand, partial in columns.partials(slot, dots):
+        term = cast(float, dots[operand]) * cast(float, partial)
+        total = term if total is None else total + term
     if total is not None:
         dots[slot] = total
+
+
+_SWEEP: Final = Sweep(state="dots", operand=_combine, any_entry=_combine_all)
 
 
 class _Recorded:
@@ -76,16 +78,10 @@ class _Recorded:
 
     def combine(self, slot: int) -> None:
         """Add the products of the operands' tangents and the partials."""
-        columns = self.columns
-        row, arguments = columns.row(slot), columns.arguments(slot)
-        for index, operand in enumerate(columns.operands(slot)):
-            dot = self.dots[operand]
-            if dot is None:
-                continue
-            partial = row.partial(index, columns.values[slot], *arguments)
-            if partial is not None:
-                product, total = self.product(dot, partial), self.dots[slot]
-                self.dots[slot] = product if total is None else self.add(total, product)
+        dots = self.dots
+        for operand, partial in self.columns.partials(slot, dots):
+            term, total = self.product(cast(Operand, dots[operand]), partial), dots[slot]
+            dots[slot] = term if total is None else self.add(total, term)
 
     def product(self, dot: Operand, partial: Operand) -> Operand:
         """A tangent times a partial, spared where either is one."""
@@ -106,47 +102,3 @@ class _Recorded:
 
 
 _ARITHMETIC = ("add", "mul", "neg", "where")
-
-
-@cache
-def _compiled(table: Table) -> Sweep:
-    source = _HEAD + indent(dispatch(table, _branch, _GENERIC), " " * 8)
-    return cast(Sweep, executed(source, table, entry=_entry)["sweep"])
-
-
-_GENERIC = "entry(columns, k, dots)\n"
-
-_HEAD = """\
-def sweep(columns, dots, start):
-    codes, left, right = columns.codes, columns.left, columns.right
-    values, pool, statics = columns.values, columns.pool, columns.statics
-    for k in range(start, len(codes)):
-        code = codes[k]
-"""
-
-
-def _branch(row: Primitive) -> str:
-    """The tangent of one row's entry."""
-    if row.name == "where":
-        return "c = pool[left[k]]\ndots[k] = dots[pool[left[k] + (1 if values[c] else 2)]]\n"
-    if row.is_pooled:
-        return _GENERIC
-    terms = [(side, p) for side, p in zip(SIDES, partials_of(row), strict=False) if p is not None]
-    if not terms:
-        return "pass\n"
-    lines = ""
-    for number, (side, partial) in enumerate(terms):
-        share = _share(partial)
-        lines += f"a = dots[{side}[k]]\nif a is not None:\n"
-        lines += indent(f"{reads(share)}{_ACCUMULATE[number].format(share)}", "    ")
-    return lines
-
-
-_ACCUMULATE = ("dots[k] = {}\n", "p = {}\nc = dots[k]\ndots[k] = p if c is None else c + p\n")
-
-
-def _share(partial: Operand) -> str:
-    """The tangent ``a`` times a partial."""
-    if isinstance(partial, Symbol):
-        return f"a * {partial.text}"
-    return {1.0: "a", -1.0: "-a"}.get(cast(float, partial), f"a * {partial!r}")

@@ -11,19 +11,16 @@ derivative is stated twice. On traced numbers the same partials are called, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import count
-from textwrap import indent
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from tapegrad.columns import Block, Columns
-from tapegrad.primitive import Operand, Primitive, Symbol, Table
-from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
+from tapegrad.primitive import Operand
+from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads
 
-__all__ = ["cotangents", "sweep_source"]
+__all__ = ["cotangents"]
 
 Bars: TypeAlias = list[Operand | None]
-Sweep: TypeAlias = Callable[[Columns, Bars, int], None]
 
 
 def cotangents(
@@ -41,25 +38,43 @@ def cotangents(
     if columns.traced:
         _Recorded(columns, bars).sweep(start, visit)
     else:
-        _compiled(columns.table.base or columns.table)(columns, bars, start)
+        _SWEEP(columns, range(start, -1, -1), bars)
     return bars
 
 
-def _contribute(columns: Columns, slot: int, bar: float, bars: list[float | None]) -> None:
-    """What the entry of any row hands to its operands, on floats."""
-    row, arguments = columns.row(slot), columns.arguments(slot)
-    if row.has_static and isinstance(arguments[-1], Block):
-        inside, places = _reopened(columns, slot, arguments[-1])
-        inner = _column(len(inside), places, bars)
-        _compiled(inside.table.base or inside.table)(inside, inner, len(inside) - 1)
-        for place, operand in enumerate(columns.operands(slot)):
-            bars[operand] = cast("float | None", inner[place])
+def _contribute(operand: SymbolicOperand) -> str:
+    """Source that adds an operand's share of the cotangent ``b``."""
+    share = product("b", operand.partial)
+    return reads(share) + accumulate("bars[i]", share)
+
+
+def _contribute_all(columns: Columns, slot: int, bars: Bars) -> None:
+    """Add the shares of all operands of one entry, on floats."""
+    static = columns.static(slot)
+    if static and isinstance(static[0], Block):
+        _reopen(columns, slot, static[0], bars)
         return
-    partials = row.every_partial(*cast("list[float]", [columns.values[slot], *arguments]))
-    for operand, partial in zip(columns.operands(slot), partials, strict=True):
-        if partial is not None:
-            share, sum_ = bar * cast(float, partial), bars[operand]
-            bars[operand] = share if sum_ is None else sum_ + share
+    bar = cast(float, bars[slot])
+    for operand, partial in columns.partials(slot):
+        share, total = bar * cast(float, partial), bars[operand]
+        bars[operand] = share if total is None else cast(float, total) + share
+
+
+def _reopen(columns: Columns, slot: int, block: Block, bars: Bars) -> None:
+    """Sweep the entries that a block stands for, on floats."""
+    inside, places = _reopened(columns, slot, block)
+    inner = _column(len(inside), places, bars)
+    _SWEEP(inside, range(len(inside) - 1, -1, -1), inner)
+    for place, operand in enumerate(columns.operands(slot)):
+        bars[operand] = inner[place]
+
+
+_SWEEP: Final = Sweep(
+    state="bars",
+    arrive="b = bars[k]\nif b is None:\n    continue\n",
+    operand=_contribute,
+    any_entry=_contribute_all,
+)
 
 
 def _reopened(columns: Columns, slot: int, block: Block) -> tuple[Columns, dict[int, int]]:
@@ -116,15 +131,13 @@ class _Recorded:
 
     def contribute(self, slot: int, bar: Operand) -> None:
         """Hand the products of a cotangent and the partials to the operands."""
-        columns, condition = self.columns, self.conditions.get(slot)
-        row, arguments = columns.row(slot), columns.arguments(slot)
-        if row.has_static and isinstance(arguments[-1], Block):
-            self.reopen(slot, arguments[-1])
+        static = self.columns.static(slot)
+        if static and isinstance(static[0], Block):
+            self.reopen(slot, static[0])
             return
-        for index, operand in enumerate(columns.operands(slot)):
-            partial = row.partial(index, columns.values[slot], *arguments)
-            if partial is not None:
-                self.accumulate(operand, self.product(bar, partial), condition)
+        condition = self.conditions.get(slot)
+        for operand, partial in self.columns.partials(slot):
+            self.accumulate(operand, self.product(bar, partial), condition)
 
     def reopen(self, slot: int, block: Block) -> None:
         """Sweep the entries that a block stands for, conditions included."""
@@ -193,52 +206,3 @@ _ARITHMETIC = ("add", "mul", "neg", "where")
 
 def _is(operand: Operand, number: float) -> bool:
     return isinstance(operand, float) and operand == number
-
-
-@cache
-def _compiled(table: Table) -> Sweep:
-    return cast(Sweep, executed(sweep_source(table), table, contribute=_contribute)["sweep"])
-
-
-def sweep_source(table: Table) -> str:
-    """The Python source of the reverse sweep on floats over the rows of ``table``."""
-    return _HEAD + indent(dispatch(table, _branch, _GENERIC), " " * 8)
-
-
-_GENERIC = "contribute(columns, k, b, bars)\n"
-
-_HEAD = """\
-def sweep(columns, bars, start):
-    codes, left, right = columns.codes, columns.left, columns.right
-    values, pool, statics = columns.values, columns.pool, columns.statics
-    for k in range(start, -1, -1):
-        b = bars[k]
-        if b is None:
-            continue
-        code = codes[k]
-"""
-
-
-def _branch(row: Primitive) -> str:
-    """What one row hands to its operands."""
-    if row.name == "where":
-        return f"c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n{_accumulate('b')}"
-    if row.is_pooled:
-        return _GENERIC
-    lines = ""
-    for side, partial in zip(SIDES, partials_of(row), strict=False):
-        if partial is not None:
-            share = _share(partial)
-            lines += f"i = {side}[k]\n{reads(share)}{_accumulate(share)}"
-    return lines or "pass\n"
-
-
-def _share(partial: Operand) -> str:
-    """The cotangent ``b`` times a partial."""
-    if isinstance(partial, Symbol):
-        return f"b * {partial.text}"
-    return {1.0: "b", -1.0: "-b"}.get(cast(float, partial), f"b * {partial!r}")
-
-
-def _accumulate(share: str) -> str:
-    return f"p = {share}\nc = bars[i]\nbars[i] = p if c is None else c + p\n"

@@ -7,21 +7,19 @@ same symbols that spell p spell its derivatives, so no second derivative is stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from textwrap import indent
-from typing import TypeAlias, cast, final
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, Primitive, Symbol, Table, Traced
-from tapegrad.spelling import SIDES, dispatch, executed, operand_symbols, reads
+from tapegrad.primitive import Operand, Primitive, Symbol, Traced
+from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads, source_of
 
 __all__ = ["second_order"]
 
 Floats: TypeAlias = list[float | None]
-Sweep: TypeAlias = Callable[[Columns, Floats, Floats, Floats, int], None]
 
 
 def second_order(
@@ -36,8 +34,7 @@ def second_order(
     for slot, seed in seeds.items():
         bars[slot] = seed
     bar_dots: Floats = [None] * len(columns)
-    sweep = _compiled(columns.table.base or columns.table)
-    sweep(columns, dots, bars, bar_dots, max(seeds, default=-1))
+    _SWEEP(columns, range(max(seeds, default=-1), -1, -1), dots, bars, bar_dots)
     return bars, bar_dots
 
 
@@ -64,22 +61,19 @@ class _Dual(Traced):
         return self.value
 
 
-def _entry(columns: Columns, slot: int, dots: Floats, bars: list[float], bar_dots: Floats) -> None:
-    """What an entry of any row hands to its operands."""
-    row, bar, bar_dot = columns.row(slot), bars[slot], bar_dots[slot]
-    operands = columns.operands(slot)
-    duals = [_dual(columns, dots, operand) for operand in operands]
+def _contribute_all(
+    columns: Columns, slot: int, dots: Floats, bars: Floats, bar_dots: Floats
+) -> None:
+    """Add the shares of all operands of one entry, and their tangents."""
+    row, bar, bar_dot = columns.row(slot), cast(float, bars[slot]), bar_dots[slot]
+    operands, static = columns.operands(slot), cast("tuple[float, ...]", columns.static(slot))
+    result, *duals = (_dual(columns, dots, place) for place in (slot, *operands))
     for index, operand in enumerate(operands):
-        partial = row.partial(
-            index,
-            _dual(columns, dots, slot),
-            *duals,
-            *cast("tuple[float, ...]", columns.static(slot)),
-        )
+        partial = row.partial(index, result, *duals, *static)
         if partial is None:
             continue
         value, dot = (partial.value, partial.dot) if isinstance(partial, _Dual) else (partial, 0.0)
-        _add(cast(Floats, bars), operand, bar * cast(float, value))
+        _add(bars, operand, bar * cast(float, value))
         if dot != 0.0 or bar_dot is not None:
             _add(bar_dots, operand, bar * dot + (bar_dot or 0.0) * cast(float, value))
 
@@ -93,69 +87,25 @@ def _add(column: Floats, slot: int, share: float) -> None:
     column[slot] = share if total is None else total + share
 
 
-@cache
-def _compiled(table: Table) -> Sweep:
-    source = _HEAD + indent(dispatch(table, _branch, _GENERIC), " " * 8)
-    return cast(Sweep, executed(source, table, entry=_entry)["sweep"])
-
-
-_GENERIC = "entry(columns, k, dots, bars, bar_dots)\n"
-
-_HEAD = """\
-def sweep(columns, dots, bars, bar_dots, start):
-    codes, left, right = columns.codes, columns.left, columns.right
-    values, pool, statics = columns.values, columns.pool, columns.statics
-    for k in range(start, -1, -1):
-        b = bars[k]
-        if b is None:
-            continue
-        e = bar_dots[k]
-        code = codes[k]
-"""
-
-
-def _branch(row: Primitive) -> str:
-    """What one row hands to its operands."""
-    if row.name == "where":
-        arm = "c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n"
-        return f"{arm}{_accumulate('bars', 'b')}s = e\n{_ADD_TANGENT}"
-    if row.is_pooled:
-        return _GENERIC
-    lines = "".join(_share(row, index) for index in range(row.arity or 0))
-    return lines or "pass\n"
-
-
-def _share(row: Primitive, index: int) -> str:
-    """What one operand receives: the share and its tangent."""
-    partial = _text(row.partial(index, Symbol("y"), *operand_symbols(row)))
-    if partial is None:
-        return ""
-    slopes = _slopes(row, index)
-    lines = f"i = {SIDES[index]}[k]\n{reads(partial, *slopes.values())}q = {partial}\n"
-    lines += f"{_accumulate('bars', 'b * q')}s = None if e is None else e * q\n"
+def _contribute(operand: SymbolicOperand) -> str:
+    """Source that adds an operand's share of the cotangent ``b``, and the tangent of the share."""
+    slopes = _slopes(operand.row, operand.index)
+    lines = f"{reads(operand.partial, *slopes.values())}q = {operand.partial}\n"
+    lines += f"{accumulate('bars[i]', 'b * q')}s = None if e is None else e * q\n"
     for variable, slope in slopes.items():
         lines += f"t = {_TANGENTS[variable]}\nif t is not None:\n"
-        lines += f"    u = {_times('b', slope)} * t\n    s = u if s is None else s + u\n"
-    return lines + _ADD_TANGENT
+        lines += f"    u = {product('b', slope)} * t\n    s = u if s is None else s + u\n"
+    return f"{lines}if s is not None:\n{indent(accumulate('bar_dots[i]', 's'), '    ')}"
 
 
-_TANGENTS = {"y": "dots[k]", "x0": "dots[left[k]]", "x1": "dots[right[k]]"}
+_TANGENTS: Final = {"y": "dots[k]", "x0": "dots[left[k]]", "x1": "dots[right[k]]"}
 
-_ADD_TANGENT = """\
-if s is not None:
-    c = bar_dots[i]
-    bar_dots[i] = s if c is None else c + s
-"""
-
-
-def _accumulate(column: str, share: str) -> str:
-    return f"p = {share}\nc = {column}[i]\n{column}[i] = p if c is None else c + p\n"
-
-
-def _text(operand: Operand | None) -> str | None:
-    return (
-        operand.text if isinstance(operand, Symbol) else None if operand is None else repr(operand)
-    )
+_SWEEP: Final = Sweep(
+    state="dots, bars, bar_dots",
+    arrive="b = bars[k]\nif b is None:\n    continue\ne = bar_dots[k]\n",
+    operand=_contribute,
+    any_entry=_contribute_all,
+)
 
 
 def _slopes(row: Primitive, index: int) -> dict[str, str]:
@@ -189,19 +139,19 @@ def _slope(
     row: Primitive, result: Symbol, symbols: Sequence[Operand], operands: Sequence[Operand]
 ) -> str | None:
     """The chain rule through one row, or None where nothing moves."""
+    slopes = [x.slope if isinstance(x, _Moving) else None for x in operands]
     if row.name == "where":
-        slopes = [x.slope if isinstance(x, _Moving) else None for x in operands[1:]]
-        if slopes == [None, None]:
-            return None
-        return f"({slopes[0] or 0.0} if {_text(symbols[0])} else {slopes[1] or 0.0})"
+        return _slope_of_arms(source_of(symbols[0]), *slopes[1:])
     terms = []
-    for index, operand in enumerate(operands[: len(operands) - row.has_static]):
-        if isinstance(operand, _Moving) and operand.slope is not None:
-            partial = _text(row.partial(index, result, *symbols))
-            if partial is not None:
-                terms.append(_times(partial, operand.slope))
+    for index, slope in enumerate(slopes):
+        partial = None if slope is None else row.partial(index, result, *symbols)
+        if slope is not None and partial is not None:
+            terms.append(product(source_of(partial), slope))
     return f"({' + '.join(terms)})" if terms else None
 
 
-def _times(x: str, y: str) -> str:
-    return y if x == "1.0" else x if y == "1.0" else f"{x} * {y}"
+def _slope_of_arms(condition: str, x: str | None, y: str | None) -> str | None:
+    """The slope of the arm that a ``where`` selects, or None where neither moves."""
+    if x is None and y is None:
+        return None
+    return f"({x or 0.0} if {condition} else {y or 0.0})"
