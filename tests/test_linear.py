@@ -87,6 +87,22 @@ def test_forward_over_reverse_is_reverse_over_reverse(program: Program, data: An
         assert all(close(road, roads[0], scale) for road in roads[1:])
 
 
+def test_a_selected_arm_curves_as_it_does_alone() -> None:
+    """A product of the Hessian and a direction knows nothing of conditions and other arms."""
+
+    def choosing(p: Sequence[Real]) -> Real:
+        x, y = p
+        for _ in range(5):
+            x = tg.where(math.sin(x * y) > 0.0, x * y + y, x / y)
+            y = tg.where(x > y, math.exp(-x), y * y)
+        return x * y
+
+    for point in ((0.7, 1.3), (-0.7, 1.3), (2.0, -0.4)):
+        for v in ((1.0, 0.0), (0.5, -2.0)):
+            direct, nested = tg.hvp(choosing, point, v), tg.jvp(tg.grad(choosing), point, v)[1]
+            assert all(close(a, b, 10.0) for a, b in zip(direct, nested, strict=True))
+
+
 @given(smooth(4), st.data())
 def test_a_hessian_is_symmetric(program: Program, data: Any) -> None:
     """Order does not matter to smooth programs."""
