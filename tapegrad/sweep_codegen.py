@@ -1,38 +1,39 @@
 """Generates sweeps: loops over the entries of a tape with a branch for each row of the table.
 
 A sweep says what happens at one operand of one row, as Python source that mentions the row's
-partial derivative in it. That derivative is spelled by running the row's partial on symbols, so
-the table stays the one place that states derivatives. What is left to generate is here: the loop,
-the choice of the branch, and the call for entries that have none.
+partial derivative in it. The derivative is spelled by running the row's partial on symbols, so the
+table stays the one place that states derivatives. The rest is generated here: the loop, the choice
+of the branch, and the call of a function for entries whose row has no branch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from textwrap import indent
-from typing import Concatenate, Final, Generic, ParamSpec, TypeAlias, cast, final
+from typing import Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Symbol, Table
 
-__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product", "reads", "source_of"]
+__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product", "reads", "seeded", "source_of"]
 
 P = ParamSpec("P")
+T = TypeVar("T")
 Branch: TypeAlias = Callable[[Primitive], str]
 
 
 @final
 @attrs.frozen
 class SymbolicOperand:
-    """An operand of a row, and the row's partial derivative in it, as Python source.
+    """One operand of a row, and the row's partial derivative in it, as Python source.
 
-    ``slot`` and ``partial`` are expressions at entry ``k``; ``partial`` may mention the result
-    ``y``, the operands ``x0`` and ``x1`` and the static operand ``n``. ``is_first`` holds for the
-    first operand of the row that has a partial.
+    ``slot`` is an expression for its slot at entry ``k``. ``partial`` may mention the result ``y``,
+    the operands ``x0`` and ``x1`` and the static operand ``n``, whose values ``reads`` fetches.
+    ``is_first`` holds for the first operand of the row that has a partial.
     """
 
     row: Primitive
@@ -48,9 +49,9 @@ class Sweep(Generic[P]):
     """A loop over entries of a tape of plain floats, compiled once for each table.
 
     ``state`` names the arguments that the loop takes beside the tape, separated by commas.
-    ``arrive`` is source that runs at each entry ``k``, and may ``continue``. ``operand`` gives the
-    source that runs for each operand with a partial, whose slot is ``i`` there. ``any_entry`` is
-    called for an entry with its operands in the pool, or of a row that the user has added.
+    ``arrive`` is source that runs at each entry ``k``; it may ``continue`` with the next one.
+    ``operand`` gives the source that runs for each operand with a partial; its slot is ``i`` there.
+    ``any_entry`` is called for an entry whose row has its operands in the pool or is the user's.
     """
 
     state: str
@@ -114,6 +115,14 @@ def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
             yield SymbolicOperand(row, index, slot, source_of(partial), is_first)
 
 
+def seeded(length: int, seeds: Mapping[int, T]) -> list[T | None]:
+    """A column with the seeds at their slots, and None everywhere else."""
+    column: list[T | None] = [None] * length
+    for slot, seed in seeds.items():
+        column[slot] = seed
+    return column
+
+
 def source_of(operand: Operand) -> str:
     """A symbol's expression, or a number as Python writes it."""
     return operand.text if isinstance(operand, Symbol) else repr(operand)
@@ -129,7 +138,9 @@ def product(x: str, y: str) -> str:
 
 def accumulate(total: str, share: str) -> str:
     """Statements that add ``share`` to ``total``, which is None as long as nothing was added."""
-    return f"p = {share}\nc = {total}\n{total} = p if c is None else c + p\n"
+    if not share.isidentifier():
+        return f"p = {share}\n{accumulate(total, 'p')}"
+    return f"c = {total}\n{total} = {share} if c is None else c + {share}\n"
 
 
 def reads(*expressions: str) -> str:
@@ -150,9 +161,9 @@ _HOT: Final = 6
 
 
 def _dispatch(table: Table, branch: Branch, otherwise: str) -> str:
-    """A choice by ``code``: arithmetic first, then a binary search; ``otherwise`` beyond the table.
+    """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
 
-    Stands in a loop, which it may ``continue``.
+    Arithmetic is asked for first, the rest by binary search. Some branches end in ``continue``.
     """
     codes = range(len(table.rows))
     hot = [code for code in codes if table.rows[code].python][:_HOT]
@@ -162,12 +173,12 @@ def _dispatch(table: Table, branch: Branch, otherwise: str) -> str:
 
 
 def _case(condition: str, body: str) -> str:
-    """A branch that ends the turn of the loop."""
+    """A branch after which the loop goes on with the next entry."""
     return f"if {condition}:\n{indent(body, '    ')}    continue\n"
 
 
 def _search(table: Table, branch: Branch, codes: Sequence[int]) -> str:
-    """A binary search for the code, with the rows' branches at its ends."""
+    """A binary search for the code, with a row's branch at each end."""
     if len(codes) == 1:
         return branch(table.rows[codes[0]])
     middle = len(codes) // 2

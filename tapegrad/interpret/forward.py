@@ -1,7 +1,8 @@
-"""The forward sweep: from the tangents of some slots to those of every slot above them.
+"""Sweeps a tape forward: from the tangents of some slots to those of all slots above them.
 
-A slot that no tangent reaches has None, never a zero. On floats the sweep is one generated
-function, as the reverse one is; on traced numbers the partials are called, and record.
+A slot that no tangent reaches has None, never a zero.
+
+On floats the sweep is generated code. On traced numbers the rows' partials are called, and record.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final, TypeAlias, cast
 
 from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, primal
-from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads
+from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads, seeded
 
 __all__ = ["tangents"]
 
@@ -22,14 +23,11 @@ Dots: TypeAlias = list[Operand | None]
 def tangents(
     columns: Columns, seeds: Mapping[int, Operand], visit: Callable[[int], None] | None = None
 ) -> Dots:
-    """The tangent of every slot, given those of the slots in ``seeds``.
+    """Compute the tangent of every slot from those of the slots in ``seeds``.
 
-    ``visit`` is called with each slot before its tangent is computed, where there is anything
-    traced.
+    Where anything is traced, ``visit`` is called with each slot before its tangent is computed.
     """
-    dots: Dots = [None] * len(columns)
-    for slot, seed in seeds.items():
-        dots[slot] = seed
+    dots = seeded(len(columns), seeds)
     start = min(seeds, default=len(columns))
     if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
         _Recorded(columns, dots).sweep(start, visit)
@@ -59,7 +57,7 @@ _SWEEP: Final = Sweep(state="dots", operand=_combine, any_entry=_combine_all)
 
 
 class _Recorded:
-    """A forward sweep on traced numbers, which takes down the tangents as it goes."""
+    """A forward sweep on traced numbers, which records the tangents as it goes."""
 
     def __init__(self, columns: Columns, dots: Dots) -> None:
         table = columns.table.base or columns.table
@@ -68,6 +66,7 @@ class _Recorded:
         self.dots = dots
 
     def sweep(self, start: int, visit: Callable[[int], None] | None) -> None:
+        """Visit the entries from ``start`` on."""
         for slot in range(start, len(self.columns)):
             if visit is not None:
                 visit(slot)
@@ -77,21 +76,21 @@ class _Recorded:
                 self.combine(slot)
 
     def combine(self, slot: int) -> None:
-        """Add the products of the operands' tangents and the partials."""
+        """Add up the products of the operands' tangents and the partials."""
         dots = self.dots
         for operand, partial in self.columns.partials(slot, dots):
             term, total = self.product(cast(Operand, dots[operand]), partial), dots[slot]
             dots[slot] = term if total is None else self.add(total, term)
 
     def product(self, dot: Operand, partial: Operand) -> Operand:
-        """A tangent times a partial, spared where either is one."""
+        """Multiply a tangent by a partial, without a factor that is 1 or -1."""
         for one, other in ((partial, dot), (dot, partial)):
             if isinstance(one, float) and abs(one) == 1.0:
                 return other if one == 1.0 else self.neg(other)
         return self.mul(dot, partial)
 
     def select(self, slot: int) -> None:
-        """The tangent of the arm that a ``where`` selects, in a replay too."""
+        """Take the tangent of the arm that a ``where`` selects, in a replay too."""
         condition, *arms = self.columns.operands(slot)
         chosen, dots = self.columns.values[condition], [self.dots[arm] for arm in arms]
         if isinstance(chosen, float):

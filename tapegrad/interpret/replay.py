@@ -1,8 +1,10 @@
-"""The forward sweep: the same program at other inputs."""
+"""Runs the same program again at other inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+
+import attrs
 
 from tapegrad.columns import Columns
 from tapegrad.errors import GuardError
@@ -15,7 +17,7 @@ __all__ = ["replay"]
 def replay(
     columns: Columns, inputs: Sequence[Operand], where: Callable[[int], str]
 ) -> list[Operand]:
-    """The value of every slot, given those of the inputs, which are the first slots.
+    """Compute the value of every slot from those of the inputs, which are the first slots.
 
     ``where`` names the line of an entry, for an error.
 
@@ -23,11 +25,8 @@ def replay(
         GuardError: where a guard comes out differently than recorded.
     """
     rows, recorded = columns.table.rows, columns.values
-    values: list[Operand] = list(inputs)
-    now = Columns(
-        columns.table, columns.codes, columns.left, columns.right, values, columns.pool,
-        columns.statics, columns.traced,
-    )  # fmt: skip
+    values = list(inputs)
+    now = attrs.evolve(columns, values=values)
     for slot in range(len(inputs), len(columns)):
         row = rows[columns.codes[slot]]
         if row.name == "constant":
@@ -42,6 +41,7 @@ def replay(
 def _check_guard(
     columns: Columns, slot: int, recorded: Sequence[Operand], where: Callable[[int], str]
 ) -> None:
+    """Raise a GuardError where a condition comes out differently than recorded."""
     outcome = primal(recorded[slot]) != 0.0
     if (primal(columns.values[slot]) != 0.0) == outcome:
         return
@@ -53,7 +53,7 @@ def _check_guard(
 
 
 def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
-    """The comparisons in a condition whose truth is another than recorded, as numbers."""
+    """Yield the comparisons of a condition that come out differently, with the numbers compared."""
     row, operands = columns.row(slot), columns.operands(slot)
     if row.name in {"and_", "or_", "not_"}:
         for operand in operands:

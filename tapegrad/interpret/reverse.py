@@ -1,22 +1,20 @@
-"""The reverse sweep: from the cotangents of some slots to those of every slot below them.
+"""Sweeps a tape in reverse: from the cotangents of some slots to those of all slots below them.
 
 Cotangents that meet in a slot are added one by one in the order the sweep meets them: highest
 entry first, operands left to right. A slot that none reaches has None, never a zero.
 
-On floats the sweep is one generated function with a branch for each row of the table: the row's
-partials are run once on symbols and spelled out, so the library compiles its own table and no
-derivative is stated twice. On traced numbers the same partials are called, and record.
+On floats the sweep is generated code. On traced numbers the rows' partials are called, and record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final, TypeAlias, cast
 
 from tapegrad.columns import Block, Columns
 from tapegrad.primitive import Operand
-from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads
+from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads, seeded
 
 __all__ = ["cotangents"]
 
@@ -26,14 +24,12 @@ Bars: TypeAlias = list[Operand | None]
 def cotangents(
     columns: Columns, seeds: Mapping[int, Operand], visit: Callable[[int], None] | None = None
 ) -> Bars:
-    """The cotangent of every slot, given those of the slots in ``seeds``.
+    """Compute the cotangent of every slot from those of the slots in ``seeds``.
 
-    ``visit`` is called with each slot before its operands receive anything, where the values are
-    traced.
+    Where the values are traced, ``visit`` is called with each slot before its operands receive
+    anything.
     """
-    bars: Bars = [None] * len(columns)
-    for slot, seed in seeds.items():
-        bars[slot] = seed
+    bars = seeded(len(columns), seeds)
     start = max(seeds, default=-1)
     if columns.traced:
         _Recorded(columns, bars).sweep(start, visit)
@@ -63,7 +59,7 @@ def _contribute_all(columns: Columns, slot: int, bars: Bars) -> None:
 def _reopen(columns: Columns, slot: int, block: Block, bars: Bars) -> None:
     """Sweep the entries that a block stands for, on floats."""
     inside, places = _reopened(columns, slot, block)
-    inner = _column(len(inside), places, bars)
+    inner = _arrived(len(inside), places, bars)
     _SWEEP(inside, range(len(inside) - 1, -1, -1), inner)
     for place, operand in enumerate(columns.operands(slot)):
         bars[operand] = inner[place]
@@ -78,32 +74,29 @@ _SWEEP: Final = Sweep(
 
 
 def _reopened(columns: Columns, slot: int, block: Block) -> tuple[Columns, dict[int, int]]:
-    """The entries that a block stands for, and where its operands and results stand outside.
+    """Record the entries of a block again, and map its operands and results to slots outside.
 
-    The operands' cotangents are added to inside, and not after it: so all additions are those of
-    the program without the block, in the same order.
+    The operands' cotangents are continued inside, not added afterwards: so the additions are those
+    of the program without the block, in the same order.
     """
     operands = columns.operands(slot)
     inside, results = block.again([cast(float, columns.values[operand]) for operand in operands])
     return inside, {**dict(enumerate(operands)), **dict(zip(results, count(slot + 1)))}
 
 
-def _column(length: int, places: Mapping[int, int], bars: Sequence[Operand | None]) -> Bars:
-    """The cotangents inside a block that have arrived from outside."""
-    inner: Bars = [None] * length
-    for place, other in places.items():
-        inner[place] = bars[other]
-    return inner
+def _arrived(length: int, places: Mapping[int, int], bars: Bars) -> Bars:
+    """The cotangents inside a block as far as they have arrived from outside."""
+    return seeded(length, {place: bars[other] for place, other in places.items()})
 
 
 class _Recorded:
-    """A reverse sweep on traced numbers, which takes down the gradient as it goes.
+    """A reverse sweep on traced numbers, which records the gradient as it goes.
 
     A replay may select the other arm of a ``where``, and the arm not selected must then contribute
-    nothing, which a product with a zero would not do: 0 * inf is nan. So beside each cotangent
-    stands the condition under which it is present (none: always). Where it is absent its value
-    means nothing, and where it meets one that is present under another condition, or arrives at an
-    input, ``where(present, cotangent, -0.0)`` is recorded: -0.0 changes nothing it is added to.
+    nothing. A product with a zero would not do: 0 * inf is nan. So each cotangent is kept with the
+    condition under which it is present (none: always); where it is absent its value means nothing.
+    Where it meets one that is present under another condition, or arrives at an input,
+    ``where(present, cotangent, -0.0)`` is recorded: -0.0 changes nothing it is added to.
     """
 
     def __init__(self, columns: Columns, bars: Bars) -> None:
@@ -115,6 +108,7 @@ class _Recorded:
         self.conditions: dict[int, Operand] = {}
 
     def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
+        """Visit the entries from ``start`` down to ``stop``."""
         for slot in range(start, stop - 1, -1):
             bar = self.bars[slot]
             if bar is None:
@@ -130,7 +124,7 @@ class _Recorded:
                 self.contribute(slot, bar)
 
     def contribute(self, slot: int, bar: Operand) -> None:
-        """Hand the products of a cotangent and the partials to the operands."""
+        """Add the product of a cotangent and each partial to the operand's cotangent."""
         static = self.columns.static(slot)
         if static and isinstance(static[0], Block):
             self.reopen(slot, static[0])
@@ -142,7 +136,7 @@ class _Recorded:
     def reopen(self, slot: int, block: Block) -> None:
         """Sweep the entries that a block stands for, conditions included."""
         columns, places = _reopened(self.columns, slot, block)
-        inside = _Recorded(columns, _column(len(columns), places, self.bars))
+        inside = _Recorded(columns, _arrived(len(columns), places, self.bars))
         for place, other in places.items():
             if other in self.conditions:
                 inside.conditions[place] = self.conditions.pop(other)
@@ -154,7 +148,7 @@ class _Recorded:
                 self.conditions[operand] = inside.conditions[place]
 
     def product(self, bar: Operand, partial: Operand) -> Operand:
-        """The share of an operand."""
+        """Multiply a cotangent by a partial, without a factor that is 1 or -1."""
         if _is(partial, 1.0):
             return bar
         if _is(partial, -1.0):
@@ -162,29 +156,28 @@ class _Recorded:
         return partial if _is(bar, 1.0) else self.mul(bar, partial)
 
     def masked(self, share: Operand, condition: Operand | None) -> Operand:
-        """The share, or -0.0 where it is absent."""
+        """Replace a share by -0.0 where it is absent."""
         return share if condition is None else self.where(condition, share, -0.0)
+
+    def one_of(self, one: Operand | None, other: Operand | None) -> Operand | None:
+        """The condition under which one of two shares is present."""
+        return None if one is None or other is None else self.either(one, other)
 
     def accumulate(self, slot: int, share: Operand, condition: Operand | None) -> None:
         """Add a share that is present under ``condition``."""
-        bar = self.bars[slot]
+        bar, present = self.bars[slot], self.conditions.pop(slot, None)
         if bar is None:
-            self.bars[slot] = share
-            if condition is not None:
-                self.conditions[slot] = condition
-            return
-        present = self.conditions.get(slot)
-        if present is condition:
+            self.bars[slot], present = share, condition
+        elif present is condition:
             self.bars[slot] = self.add(bar, share)
-            return
-        self.bars[slot] = self.add(self.masked(bar, present), self.masked(share, condition))
-        if present is None or condition is None:
-            self.conditions.pop(slot, None)
         else:
-            self.conditions[slot] = self.either(present, condition)
+            self.bars[slot] = self.add(self.masked(bar, present), self.masked(share, condition))
+            present = self.one_of(present, condition)
+        if present is not None:
+            self.conditions[slot] = present
 
     def select(self, slot: int, bar: Operand) -> None:
-        """Hand the cotangent of a ``where`` to the arm that it selects."""
+        """Add the cotangent of a ``where`` to that of the arm it selects."""
         condition, *arms = self.columns.operands(slot)
         chosen, outer = self.columns.values[condition], self.conditions.get(slot)
         if isinstance(chosen, float):
@@ -195,7 +188,7 @@ class _Recorded:
             self.accumulate(arm, bar, present)
 
     def arrive(self, slot: int, bar: Operand) -> None:
-        """An input that nothing reaches has the derivative 0.0, not -0.0."""
+        """Give an input 0.0, not -0.0, where its cotangent is absent."""
         condition = self.conditions.get(slot)
         if condition is not None:
             self.bars[slot] = self.where(condition, bar, 0.0)
@@ -205,4 +198,5 @@ _ARITHMETIC = ("add", "mul", "neg", "where")
 
 
 def _is(operand: Operand, number: float) -> bool:
+    """Whether an operand is this number and not traced."""
     return isinstance(operand, float) and operand == number

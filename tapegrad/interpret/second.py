@@ -1,8 +1,8 @@
-"""The reverse sweep with tangents: cotangents, and how they change along one direction.
+"""Sweeps a tape in reverse with tangents: cotangents, and how they change along one direction.
 
-Forward over reverse on floats in one go. Where a row hands ``b * p`` to an operand, the tangent of
-that share is ``b' * p + b * p'``, and p' follows from the partials of the rows that spell p: the
-same symbols that spell p spell its derivatives, so no second derivative is stated anywhere.
+This is forward over reverse mode, on floats, in one sweep. Where an operand receives the share
+``b * p`` of a cotangent b, the tangent of the share is ``b' * p + b * p'``. The partial p is made
+of rows, so p' follows from their partials, and no second derivative is stated anywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import attrs
 
 from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Symbol, Traced
-from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads, source_of
+from tapegrad.sweep_codegen import (
+    Sweep,
+    SymbolicOperand,
+    accumulate,
+    product,
+    reads,
+    seeded,
+    source_of,
+)
 
 __all__ = ["second_order"]
 
@@ -25,15 +33,12 @@ Floats: TypeAlias = list[float | None]
 def second_order(
     columns: Columns, dots: Floats, seeds: Mapping[int, float]
 ) -> tuple[Floats, Floats]:
-    """The cotangents of every slot and their tangents, given the slots' tangents ``dots``.
+    """Compute the cotangents of all slots and their tangents from the slots' tangents ``dots``.
 
     For one output seeded with 1.0 the tangents of the inputs' cotangents are the Hessian times the
-    direction. Only on floats.
+    direction. Works on floats only.
     """
-    bars: Floats = [None] * len(columns)
-    for slot, seed in seeds.items():
-        bars[slot] = seed
-    bar_dots: Floats = [None] * len(columns)
+    bars, bar_dots = seeded(len(columns), seeds), seeded(len(columns), dict[int, float]())
     _SWEEP(columns, range(max(seeds, default=-1), -1, -1), dots, bars, bar_dots)
     return bars, bar_dots
 
@@ -41,7 +46,7 @@ def second_order(
 @final
 @attrs.frozen
 class _Dual(Traced):
-    """A number and its tangent: rows applied to them compute both."""
+    """A number with its tangent; a row applied to such pairs computes both."""
 
     value: float
     dot: float
@@ -79,10 +84,12 @@ def _contribute_all(
 
 
 def _dual(columns: Columns, dots: Floats, slot: int) -> _Dual:
+    """The value of a slot with its tangent."""
     return _Dual(cast(float, columns.values[slot]), dots[slot] or 0.0)
 
 
 def _add(column: Floats, slot: int, share: float) -> None:
+    """Add a share to a slot, which holds None as long as nothing was added."""
     total = column[slot]
     column[slot] = share if total is None else total + share
 
@@ -109,7 +116,7 @@ _SWEEP: Final = Sweep(
 
 
 def _slopes(row: Primitive, index: int) -> dict[str, str]:
-    """How a partial changes with the result and each operand, where it does."""
+    """The slopes of a partial in the result and in each operand; those that are 0 are left out."""
     slopes = {}
     names = ["y", *(f"x{number}" for number in range(row.arity or 0))]
     for name in names:
@@ -124,7 +131,7 @@ def _slopes(row: Primitive, index: int) -> dict[str, str]:
 @final
 @attrs.frozen
 class _Moving(Traced):
-    """An expression, and its derivative in one variable spelled out."""
+    """An expression with its derivative in one variable; None stands for 0."""
 
     text: str
     slope: str | None
@@ -138,7 +145,7 @@ class _Moving(Traced):
 def _slope(
     row: Primitive, result: Symbol, symbols: Sequence[Operand], operands: Sequence[Operand]
 ) -> str | None:
-    """The chain rule through one row, or None where nothing moves."""
+    """Apply the chain rule to one row; None where no operand has a slope."""
     slopes = [x.slope if isinstance(x, _Moving) else None for x in operands]
     if row.name == "where":
         return _slope_of_arms(source_of(symbols[0]), *slopes[1:])
@@ -151,7 +158,7 @@ def _slope(
 
 
 def _slope_of_arms(condition: str, x: str | None, y: str | None) -> str | None:
-    """The slope of the arm that a ``where`` selects, or None where neither moves."""
+    """The slope of the arm that a ``where`` selects; None where neither has one."""
     if x is None and y is None:
         return None
     return f"({x or 0.0} if {condition} else {y or 0.0})"
