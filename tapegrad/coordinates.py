@@ -1,4 +1,4 @@
-"""Matrices by the places of their entries."""
+"""Sparse matrices: the places of their entries, and the entries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Sparsity:
 @final
 @attrs.frozen
 class Coordinates:
-    """A matrix by the entries that can be other than zero, row by row.
+    """A sparse matrix: the entries that can be other than zero, row by row.
 
     Entry ``values[i]`` stands in row ``rows[i]`` and column ``columns[i]``, each place once:
     ``scipy.sparse.coo_array((m.values, (m.rows, m.columns)), m.shape)``.

@@ -1,9 +1,9 @@
-"""Groups of columns that one sweep can compute together, so that each entry can be read off.
+"""Groups columns that one sweep can compute together, so that each entry can be read off.
 
-Colours are handed out greedily to one vertex after the other, those with most neighbours first.
-The colours around a vertex are the bits of an int, so a vertex costs as many operations on ints as
-it has neighbours. No choice depends on anything but the pattern: the same one has the same colours
-in every process.
+A group is a colour. Colours are given greedily to one vertex after the other, those with most
+neighbours first. The colours around a vertex are kept as the bits of an int, so a vertex takes as
+many operations on ints as it has neighbours. Choices depend on the pattern alone: the same pattern
+has the same colours in every process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["distance_one", "star"]
 
 
 def distance_one(lines: Sequence[Sequence[int]], crossings: int) -> list[int]:
-    """Colours for the lines (columns, say), different ones for any two that share a crossing (row).
+    """Colour lines so that two that share a crossing differ: columns that share a row, say.
 
-    ``lines`` holds the crossings of each line, numbers below ``crossings``. A line without any has
+    ``lines`` has the crossings of each line, numbers below ``crossings``. A line without any has
     the colour -1. This is the column intersection graph of A. Curtis, M. Powell and J. Reid, On the
     estimation of sparse Jacobian matrices (1974), coloured as by T. Coleman and J. Moré (1983).
 
@@ -39,13 +39,13 @@ def distance_one(lines: Sequence[Sequence[int]], crossings: int) -> list[int]:
 
 
 def star(neighbours: Sequence[Sequence[int]]) -> list[int]:
-    """Colours for the vertices of a graph, such that every path of four has three or more.
+    """Colour a graph so that neighbours differ and every path of four vertices has three colours.
 
-    Neighbours differ, and in the groups of a symmetric matrix each entry is alone in a row of its
-    own group or of that of its transposed entry: T. Coleman and J. Moré, Estimation of sparse
-    Hessian matrices and graph coloring problems (1984). The greedy rule is that of A. Gebremedhin,
-    F. Manne and A. Pothen, What color is your Jacobian? (2005), with colours seen at a distance of
-    two kept in the vertices between. ``neighbours`` is symmetric, and no vertex is its own.
+    Then each entry of a symmetric matrix stands alone in its row among the columns of its group, or
+    its transposed entry does: T. Coleman and J. Moré, Estimation of sparse Hessian matrices and
+    graph coloring problems (1984). The greedy rule is that of A. Gebremedhin, F. Manne and
+    A. Pothen, What color is your Jacobian? (2005), with colours seen at a distance of two kept in
+    the vertices between. ``neighbours`` is symmetric, and no vertex is its own neighbour.
 
     >>> star([[1], [0, 2], [1, 3], [2]])
     [1, 0, 1, 2]
@@ -59,8 +59,9 @@ def star(neighbours: Sequence[Sequence[int]]) -> list[int]:
 class _Stars:
     """A graph that is being coloured.
 
-    ``near`` holds the colours of a vertex's neighbours, and ``often`` those of two or more of them;
-    ``hubs`` holds the colours of those neighbours that have another neighbour of its own colour.
+    For each vertex ``near`` has the colours of its neighbours, ``often`` those that two or more of
+    them have, and ``hubs`` those of neighbours with another neighbour of this vertex's colour.
+    ``first`` has for each colour in ``near`` the first neighbour that got it.
     """
 
     def __init__(self, neighbours: Sequence[Sequence[int]]) -> None:
@@ -71,7 +72,7 @@ class _Stars:
         self.first: list[dict[int, int]] = [{} for _ in range(count)]
 
     def colour(self, vertex: int) -> None:
-        """Give a vertex the lowest colour with which no path of four has but two."""
+        """Give a vertex the lowest colour that leaves no path of four vertices with two colours."""
         coloured = [other for other in self.neighbours[vertex] if self.colours[other] >= 0]
         middle = (self.near[other] for other in coloured if self._is_often(vertex, other))
         ends = (self.hubs[other] for other in coloured)
@@ -84,10 +85,11 @@ class _Stars:
             self._show(vertex, other, bit)
 
     def _is_often(self, vertex: int, other: int) -> bool:
+        """Whether two neighbours of ``vertex`` have the colour of ``other``."""
         return bool(self.often[vertex] >> self.colours[other] & 1)
 
     def _show(self, vertex: int, other: int, bit: int) -> None:
-        """Let ``other`` see the colour of its neighbour ``vertex``."""
+        """Tell ``other`` the colour that its neighbour ``vertex`` got."""
         if not self.near[other] & bit:
             self.near[other] |= bit
             self.first[other][bit] = vertex
@@ -100,13 +102,13 @@ class _Stars:
 
 
 def _free(taken: Iterable[int]) -> int:
-    """The lowest bit that none has."""
+    """The lowest bit that is set in none of these."""
     bits = reduce(or_, taken, 0)
     return ~bits & (bits + 1)
 
 
 def _largest_first(weights: Sequence[int]) -> list[int]:
-    """The indices by falling weight, those without any left out."""
+    """The indices by falling weight, without those of weight 0."""
     return sorted(
         (index for index, weight in enumerate(weights) if weight), key=lambda index: -weights[index]
     )

@@ -1,11 +1,11 @@
-"""Which derivatives a tape can have: the patterns of its Jacobian and of its Hessian.
+"""Finds which derivatives of a tape can be other than zero: patterns of Jacobians and Hessians.
 
-Nothing is computed with values. The set of inputs that an entry depends on is the union of its
-operands' sets; a row passes nothing on where it is flat. Two inputs interact in a Hessian where a
-partial of one operand reads another one: the nonlinear domains of A. Walther, Computing sparse
-Hessians with automatic differentiation (2008), here one pair of sets at a time, and only at
-entries that the output depends on. Whether a partial reads an operand is seen by running it on
-symbols that carry what they were made of, so sums, steps, ``abs`` and ``maximum`` make none.
+Values are not read. The set of inputs that an entry depends on is the union of its operands' sets,
+those of operands that the row is flat in left out. Two inputs interact in a Hessian where a partial
+in one operand reads another operand: the nonlinear domains of A. Walther, Computing sparse Hessians
+with automatic differentiation (2008), here one pair of sets at a time, and only at entries that the
+output depends on. A partial is run on symbols that remember what they were made of, which shows the
+operands that it reads; so sums, steps, ``abs`` and ``maximum`` make no inputs interact.
 
 A pattern belongs to a tape, not to a point: it holds for every replay, whichever arm a ``where``
 selects.
@@ -38,29 +38,25 @@ _ROWS: Final = 512
 
 
 def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> Sparsity:
-    """The pattern of the derivative of ``outputs`` in the first ``width`` slots.
+    """Find the pattern of the derivative of ``outputs`` in the first ``width`` slots.
 
-    One pass; an entry costs one union, of as many bits as its inputs are apart.
+    This takes one pass, and for each entry a union of as many bits as its inputs are apart.
     """
     sets = _dependencies(columns, width)
     return _sparsity([list(_members(sets[slot])) for slot in outputs], width)
 
 
 def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
-    """The pattern of the second derivative of ``output`` in the first ``width`` slots, symmetric.
+    """Find the pattern of the second derivative of ``output`` in the first ``width`` slots.
 
-    A pass up for the dependencies and one down, over what the output depends on; a pair of sets
-    costs as many unions as the smaller one has members.
+    It is symmetric. This takes a pass up for the dependencies and one down, over the entries that
+    the output depends on; a pair of sets takes as many unions as the smaller one has members.
     """
-    sets = _dependencies(columns, width)
     interacting = [_NONE] * width
-    seen = set()
-    for pair in _interactions(columns, sets, output):
-        if pair not in seen:
-            seen.add(pair)
-            few, many = sorted(pair, key=lambda members: members[1].bit_count())
-            for member in _members(few):
-                interacting[member] = _union(interacting[member], many)
+    for pair in set(_interactions(columns, _dependencies(columns, width), output)):
+        few, many = sorted(pair, key=lambda members: members[1].bit_count())
+        for member in _members(few):
+            interacting[member] = _union(interacting[member], many)
     half = [list(_members(members)) for members in interacting]
     other_half = transposed(half, width)
     lines = [sorted({*one, *other}) for one, other in zip(half, other_half, strict=True)]
@@ -68,13 +64,13 @@ def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
 
 
 def _sparsity(lines: Sequence[Sequence[int]], width: int) -> Sparsity:
-    """The pattern with these columns in each row."""
+    """The pattern that has the columns ``lines[i]`` in row i."""
     rows = chain.from_iterable(repeat(row, len(line)) for row, line in enumerate(lines))
     return Sparsity(tuple(rows), tuple(chain.from_iterable(lines)), (len(lines), width))
 
 
 def _dependencies(columns: Columns, width: int) -> list[Inputs]:
-    """For every slot the inputs whose derivatives reach it."""
+    """Find for every slot the inputs that its derivative is not flat in."""
     sets = [(slot, 1) for slot in range(width)] + [_NONE] * (len(columns) - width)
     for slot in range(width, len(columns)):
         operands = columns.operands(slot)
@@ -88,7 +84,7 @@ def _dependencies(columns: Columns, width: int) -> list[Inputs]:
 def _interactions(
     columns: Columns, sets: Sequence[Inputs], output: int
 ) -> Iterator[tuple[Inputs, Inputs]]:
-    """Pairs of sets, each member of one of which interacts with each of the other."""
+    """Yield pairs of sets; every member of one interacts with every member of the other."""
     own = (columns.table.base or columns.table).codes
     live = bytearray(len(columns))
     live[output] = True
@@ -104,12 +100,12 @@ def _interactions(
                 for places in (indices, read)
             )
             if one[1] and other[1]:
-                yield (one, other) if one <= other else (other, one)
+                yield min(one, other), max(one, other)
 
 
 @lru_cache(_ROWS)
 def _passing(row: Primitive, count: int) -> Places:
-    """The operands that the row is not flat in."""
+    """The indices of the operands that the row is not flat in."""
     if not isinstance(row.partials, tuple):
         return tuple(range(count))
     return tuple(index for index, partial in enumerate(row.partials) if partial is not None)
@@ -117,7 +113,7 @@ def _passing(row: Primitive, count: int) -> Places:
 
 @lru_cache(_ROWS)
 def _reading(row: Primitive, count: int, *, is_own: bool) -> tuple[tuple[Places, Places], ...]:
-    """Operands whose partials read operands, together where they read the same ones.
+    """Pairs of operands and the operands that the partials in them read.
 
     A partial of a user's row may branch on the numbers it is given, so it counts as reading all.
     """
@@ -134,7 +130,7 @@ def _reading(row: Primitive, count: int, *, is_own: bool) -> tuple[tuple[Places,
 
 
 def _unknown(row: Primitive, index: int, result: _Made) -> Operand | None:
-    """What a partial reads at most."""
+    """The result, which depends on every operand, unless the partial is a number or None."""
     partial = row.partials[index] if isinstance(row.partials, tuple) else row.partials
     return result if callable(partial) else partial
 
@@ -142,7 +138,7 @@ def _unknown(row: Primitive, index: int, result: _Made) -> Operand | None:
 @final
 @attrs.frozen
 class _Made(Traced):
-    """Stands for a number by the operands that it varies with, as bits."""
+    """A symbol for a number; ``read`` has a bit for each operand that the number varies with."""
 
     read: int
 
@@ -152,11 +148,12 @@ class _Made(Traced):
 
 
 def _read(operand: Operand | None) -> int:
+    """The operands that a partial varies with, as bits."""
     return operand.read if isinstance(operand, _Made) else 0
 
 
 def _union(one: Inputs, other: Inputs) -> Inputs:
-    """The union; one of the two sets itself where it holds the other."""
+    """The union of two sets; no new set where one contains the other."""
     (low, bits), (start, more) = one, other
     if not more or one is other:
         return one
