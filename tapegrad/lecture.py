@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf, isfinite
-from typing import Any, Final, Literal, TypeAlias, cast, final
+from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad.entries import Entries
 from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.pictures import counted, short
 from tapegrad.positions import Site
 from tapegrad.primitive import Operand, primal
 from tapegrad.steps import Step, expression, reverse_steps, rule
-from tapegrad.tape import Tape
 from tapegrad.text import visible
 
 __all__ = ["Arrival", "Item", "Lecture", "Scene", "Shown", "lecture", "shown"]
@@ -29,7 +29,6 @@ _MOST: Final = 2_000
 _WRITTEN: Final = 8
 """So many operands are written out in a formula."""
 
-Recorded: TypeAlias = Tape[Any, ..., Any]
 Cotangents: TypeAlias = Sequence[float | None]
 
 
@@ -102,7 +101,7 @@ class Lecture:
     scenes: tuple[Scene, ...]
 
 
-def lecture(tape: Recorded, cotangents: Cotangents) -> Lecture:
+def lecture(tape: Entries, cotangents: Cotangents) -> Lecture:
     """The lecture on a tape, given the cotangents of its one output, or None for each."""
     return (_by_line if len(tape) > _MOST else _by_entry)(tape, cotangents)
 
@@ -128,7 +127,7 @@ _START: Final = Scene(
 # Entry by entry.
 
 
-def _by_entry(tape: Recorded, cotangents: Cotangents) -> Lecture:
+def _by_entry(tape: Entries, cotangents: Cotangents) -> Lecture:
     nodes = tuple(tape)
     names, values = tuple(map(_name, nodes)), tuple(_value(node).short for node in nodes)
     forward = (
@@ -144,7 +143,7 @@ def _by_entry(tape: Recorded, cotangents: Cotangents) -> Lecture:
     )
 
 
-def _entries(tape: Recorded, nodes: Sequence[Node], cotangents: Cotangents) -> Iterator[Item]:
+def _entries(tape: Entries, nodes: Sequence[Node], cotangents: Cotangents) -> Iterator[Item]:
     slots = tuple(f"%{slot}" for slot in range(len(nodes)))
     operands = tuple(map(tape.columns.operands, range(len(nodes))))
     users = _turned(operands)
@@ -239,7 +238,7 @@ def _computed(
 
 
 def _reverse(
-    tape: Recorded, nodes: Sequence[Node], names: Sequence[str], cotangents: Cotangents
+    tape: Entries, nodes: Sequence[Node], names: Sequence[str], cotangents: Cotangents
 ) -> Iterator[Scene]:
     if _is_bare(cotangents):
         return
@@ -274,7 +273,7 @@ def _arrivals(node: Apply, step: Step, names: Sequence[str]) -> Iterator[Arrival
         )
 
 
-def _end(tape: Recorded, names: Sequence[str], cotangents: Cotangents) -> Scene:
+def _end(tape: Entries, names: Sequence[str], cotangents: Cotangents) -> Scene:
     if _is_bare(cotangents):
         return _end_of_forward(tape)
     bars = (cotangents[slot] for slot in tape.inputs)
@@ -283,7 +282,7 @@ def _end(tape: Recorded, names: Sequence[str], cotangents: Cotangents) -> Scene:
     return Scene("end", None, text, tuple(gradient))
 
 
-def _end_of_forward(tape: Recorded) -> Scene:
+def _end_of_forward(tape: Entries) -> Scene:
     outputs = counted(len(tape.outputs), "output")
     return Scene("end", None, f"The tape has {outputs}, and the reverse sweep starts from one")
 
@@ -320,7 +319,7 @@ class _Tally:
         )
 
 
-def _by_line(tape: Recorded, cotangents: Cotangents) -> Lecture:
+def _by_line(tape: Entries, cotangents: Cotangents) -> Lecture:
     of, sites = _lines(tape)
     tallies = [_Tally() for _ in sites]
     values = map(primal, tape.columns.values)
@@ -341,7 +340,7 @@ def _by_line(tape: Recorded, cotangents: Cotangents) -> Lecture:
 _END: Final = Scene("end", None, "Every cotangent has arrived")
 
 
-def _lines(tape: Recorded) -> tuple[list[int], list[Site | None]]:
+def _lines(tape: Entries) -> tuple[list[int], list[Site | None]]:
     """For each entry the line that recorded it, as an index into the lines."""
     numbers: dict[tuple[str, int] | None, int] = {}
     sites: list[Site | None] = []
@@ -358,7 +357,7 @@ def _lines(tape: Recorded) -> tuple[list[int], list[Site | None]]:
 
 
 def _items(
-    tape: Recorded, of: Sequence[int], sites: Sequence[Site | None], tallies: Sequence[_Tally]
+    tape: Entries, of: Sequence[int], sites: Sequence[Site | None], tallies: Sequence[_Tally]
 ) -> Iterator[Item]:
     boxes = _boxes_of_lines(tape.sites)
     operands = _read(tape, of, len(sites))
@@ -379,7 +378,7 @@ def _items(
         )
 
 
-def _read(tape: Recorded, of: Sequence[int], count: int) -> list[set[int]]:
+def _read(tape: Entries, of: Sequence[int], count: int) -> list[set[int]]:
     """For each line those whose entries it reads."""
     columns, read = tape.columns, [set[int]() for _ in range(count)]
     for slot, line in enumerate(of):
@@ -389,7 +388,7 @@ def _read(tape: Recorded, of: Sequence[int], count: int) -> list[set[int]]:
 
 
 def _lines_reversed(
-    tape: Recorded, of: Sequence[int], items: Sequence[Item], cotangents: Cotangents
+    tape: Entries, of: Sequence[int], items: Sequence[Item], cotangents: Cotangents
 ) -> Iterator[Scene]:
     if _is_bare(cotangents):
         return

@@ -10,23 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from linecache import getline
 from math import isfinite
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
+from tapegrad.entries import Entries
 from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Kind, short
 from tapegrad.primitive import Operand, Primitive, primal
 from tapegrad.progress import progress
-from tapegrad.tape import Tape
 
 __all__ = ["entries"]
 
-AnyTape: TypeAlias = Tape[Any, ..., Any]
 Cotangents: TypeAlias = Sequence[float | None]
 Frames: TypeAlias = tuple[str, ...]
 
 
 def entries(
-    tape: AnyTape, cotangents: Cotangents, slots: Sequence[int], where: Sequence[Frames] = ()
+    tape: Entries, cotangents: Cotangents, slots: Sequence[int], where: Sequence[Frames] = ()
 ) -> tuple[list[Box], list[Arrow]]:
     """The boxes, ovals and arrows of some entries: entry 17 is ``n17``, its oval ``n17op``.
 
@@ -41,7 +40,7 @@ def entries(
 class _Drawing:
     """Boxes and arrows so far, and what each new one needs of the tape."""
 
-    def __init__(self, tape: AnyTape, cotangents: Cotangents, slots: Sequence[int]) -> None:
+    def __init__(self, tape: Entries, cotangents: Cotangents, slots: Sequence[int]) -> None:
         self.columns = tape.columns
         self.cotangents = cotangents
         self.shown = frozenset(slots)

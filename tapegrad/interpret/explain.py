@@ -19,17 +19,17 @@ from heapq import heappop, heappush, nlargest
 from itertools import count, groupby
 from math import inf, isfinite, isnan, log
 from textwrap import indent
-from typing import Any, Final, TypeAlias, cast, final
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.names import Names
 from tapegrad.positions import Site, here, reread
 from tapegrad.primitive import Primitive, Symbol, Table
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
-from tapegrad.tape import Tape
 from tapegrad.text import number, visible
 
 __all__ = ["Explanation", "Passage", "Path", "Share", "explain"]
@@ -166,7 +166,7 @@ def _others(count: float) -> str:
 
 
 def explain(
-    tape: Tape[Any, ..., Any],
+    tape: Entries,
     bars: Callable[[Iterable[int]], Bars],
     of: str | int | None,
     wrt: str | int,
@@ -211,7 +211,7 @@ def _output(names: Names, of: str | int | None) -> int:
     )
 
 
-def _title(tape: Tape[Any, ..., Any], names: Names, end: int, of: str | int | None) -> str:
+def _title(tape: Entries, names: Names, end: int, of: str | int | None) -> str:
     """What to call the output: as it was asked for, or by its label, or the result."""
     if isinstance(of, str):
         return visible(of)
@@ -226,7 +226,7 @@ class _Ways:
     it; edges are in the order of their heads.
     """
 
-    def __init__(self, tape: Tape[Any, ..., Any], bars: Bars, start: int, end: int) -> None:
+    def __init__(self, tape: Entries, bars: Bars, start: int, end: int) -> None:
         self.tape, self.bars, self.start, self.end = tape, bars, start, end
         self.derivative = bars[start]
         self.dots: list[float | None] = [None] * len(tape)

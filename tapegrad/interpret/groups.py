@@ -11,23 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from linecache import getline
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from tapegrad.columns import Scope
+from tapegrad.entries import Entries
 from tapegrad.pictures import Group
 from tapegrad.structure import paths
-from tapegrad.tape import Tape
 
 __all__ = ["by_line", "by_scope", "frames"]
 
-AnyTape: TypeAlias = Tape[Any, ..., Any]
 Grouping: TypeAlias = tuple[list[Group], list[int]]
 """Groups in the order of their boxes, and for each entry the index of its own."""
 
 Names: TypeAlias = tuple[str, ...]
 
 
-def by_line(tape: AnyTape) -> Grouping:
+def by_line(tape: Entries) -> Grouping:
     """One group for each line of the program, and some for the inputs."""
     groups, of_input = _inputs(tape, framed=False)
     numbers: dict[tuple[str, int], int] = {}
@@ -46,7 +45,7 @@ def by_line(tape: AnyTape) -> Grouping:
     return groups, of
 
 
-def by_scope(tape: AnyTape) -> Grouping:
+def by_scope(tape: Entries) -> Grouping:
     """One group for each function in each scope, framed by the scopes, and some for the inputs."""
     groups, of_input = _inputs(tape, framed=True)
     functions = [*((site.file, site.function) for site in tape.sites), ("", "no function kept")]
@@ -73,7 +72,7 @@ def _function(name: str) -> str:
     return name.replace(".<locals>", "")
 
 
-def _site_of(tape: AnyTape) -> Sequence[int]:
+def _site_of(tape: Entries) -> Sequence[int]:
     """For each entry the index of its line, -1 for none."""
     return memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
 
@@ -82,7 +81,7 @@ _DEEPEST: Final = 8
 """Scopes inside one another beyond this many are taken as one."""
 
 
-def _stretches(tape: AnyTape) -> Iterator[tuple[Names, int, int]]:
+def _stretches(tape: Entries) -> Iterator[tuple[Names, int, int]]:
     """The tape cut where scopes begin and end: the names of those around, from where, to where."""
     position, around = 0, list[tuple[Names, int]]()
     for where, start, stop in (*_named(tape.scopes), ((), len(tape), len(tape))):
@@ -104,7 +103,7 @@ def _named(scopes: Iterable[Scope]) -> Iterator[tuple[Names, int, int]]:
         yield names[-1], scope.start, scope.stop
 
 
-def frames(tape: AnyTape) -> dict[Names, Names]:
+def frames(tape: Entries) -> dict[Names, Names]:
     """For the scopes around an entry what stands on their frames: a name, and how often it ran."""
     counts = Counter(where for where, _, _ in _named(tape.scopes))
     texts = {where: where[-1] + f" × {count:,}" * (count > 1) for where, count in counts.items()}
@@ -122,7 +121,7 @@ _KEY: Final = re.compile(
 """One key of a path, with the sign before it."""
 
 
-def _inputs(tape: AnyTape, *, framed: bool) -> Grouping:
+def _inputs(tape: Entries, *, framed: bool) -> Grouping:
     """The groups of the inputs, which stand first on the tape."""
     places = _input_places(tape)
     parts = sorted(_parted(places).items(), key=lambda part: part[1][0])
@@ -158,7 +157,7 @@ def _by_prefix(
     return parts
 
 
-def _input_places(tape: AnyTape) -> list[Names]:
+def _input_places(tape: Entries) -> list[Names]:
     """For each input its argument and the paths of the containers that lead to it, then its own."""
     width, names = len(paths(tape.parameters)), tape.paths
     places = []

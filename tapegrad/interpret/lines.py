@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast, final
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.positions import Site, head, reread
-from tapegrad.tape import Tape
 from tapegrad.text import number, visible
 
 __all__ = ["Line", "Listing", "lines"]
@@ -81,7 +81,7 @@ class Listing:
         return "\n\n".join((head, *(_page(file, found) for file, found in files.items())))
 
 
-def lines(tape: Tape[Any, ..., Any], cotangents: Sequence[float | None]) -> Listing:
+def lines(tape: Entries, cotangents: Sequence[float | None]) -> Listing:
     """What ``Tape.lines`` promises, of a tape of plain numbers."""
     reread(tape.sites)
     columns, start = tape.columns, len(tape.inputs)
@@ -110,7 +110,7 @@ def _by_file(found: Sequence[Line]) -> Iterator[Line]:
         yield from sorted(group, key=lambda line: line.site.line if line.site else 0)
 
 
-def _homes(tape: Tape[Any, ..., Any]) -> Sequence[int]:
+def _homes(tape: Entries) -> Sequence[int]:
     """For each entry the first site of its line (a comprehension has one of its own); else -1."""
     if not tape.site_of:
         return (-1,) * len(tape)
