@@ -18,6 +18,7 @@ from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.pictures import counted, short
 from tapegrad.positions import Site
 from tapegrad.primitive import Operand, primal
+from tapegrad.source_lines import lines_of_entries, lines_of_sites
 from tapegrad.steps import Step, expression, reverse_steps, rule
 from tapegrad.text import visible
 
@@ -147,30 +148,22 @@ def _entries(tape: Entries, nodes: Sequence[Node], cotangents: Cotangents) -> It
     slots = tuple(f"%{slot}" for slot in range(len(nodes)))
     operands = tuple(map(tape.columns.operands, range(len(nodes))))
     users = _turned(operands)
-    lines = _boxes_of_lines(tape.sites)
+    lines = lines_of_entries(tape)
     for slot, node in enumerate(nodes):
-        site = tape.site(slot)
+        line = lines[slot]
         yield Item(
             slots[slot],
             _formula(node, slots),
             _value(node),
             _known(cotangents[slot]),
-            site,
-            (f"n{slot}", f"n{slot}op", *([lines[site.file, site.line]] if site else [])),
+            tape.site(slot),
+            (f"n{slot}", f"n{slot}op", *([f"s{line}"] if line >= 0 else [])),
             _label(node),
             node.primitive.doc if isinstance(node, Apply) else "",
             "/".join(map(visible, tape.scope(slot))),
             tuple(dict.fromkeys(operands[slot])),
             users[slot],
         )
-
-
-def _boxes_of_lines(sites: Sequence[Site]) -> dict[tuple[str, int], str]:
-    """The box of each line in a picture by line."""
-    boxes: dict[tuple[str, int], str] = {}
-    for index, site in enumerate(sites):
-        boxes.setdefault((site.file, site.line), f"s{index}")
-    return boxes
 
 
 def _turned(operands: Sequence[Iterable[int]]) -> list[tuple[int, ...]]:
@@ -320,12 +313,11 @@ class _Tally:
 
 
 def _by_line(tape: Entries, cotangents: Cotangents) -> Lecture:
-    of, sites = _lines(tape)
-    tallies = [_Tally() for _ in sites]
-    values = map(primal, tape.columns.values)
-    for line, value, bar in zip(of, values, cotangents, strict=True):
+    of, lines = _lines(tape)
+    tallies = [_Tally() for _ in lines]
+    for line, value, bar in zip(of, tape.numbers, cotangents, strict=True):
         tallies[line].add(value, bar)
-    items = tuple(_items(tape, of, sites, tallies))
+    items = tuple(_items(tape, of, lines, tallies))
     forward = (
         Scene("forward", line, f"{items[line].name}: {items[line].text}; {items[line].value.short}")
         for line in dict.fromkeys(of)
@@ -340,41 +332,33 @@ def _by_line(tape: Entries, cotangents: Cotangents) -> Lecture:
 _END: Final = Scene("end", None, "Every cotangent has arrived")
 
 
-def _lines(tape: Entries) -> tuple[list[int], list[Site | None]]:
-    """For each entry the line that recorded it, as an index into the lines."""
-    numbers: dict[tuple[str, int] | None, int] = {}
-    sites: list[Site | None] = []
-    of_site = []
-    for site in (*tape.sites, None):
-        key = (site.file, site.line) if site else None
-        if key not in numbers:
-            numbers[key] = len(sites)
-            sites.append(site)
-        of_site.append(numbers[key])
-    found = memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
-    of = [of_site[index] for index in found]
-    return of, sites if numbers[None] in of else sites[:-1]
+def _lines(tape: Entries) -> tuple[list[int], list[int]]:
+    """For each entry the number of its line, and the lines; -1 is that of entries without one."""
+    found = lines_of_entries(tape)
+    lines = [*dict.fromkeys(lines_of_sites(tape.sites)), *([-1] if -1 in found else [])]
+    numbers = {line: number for number, line in enumerate(lines)}
+    return [numbers[line] for line in found], lines
 
 
 def _items(
-    tape: Entries, of: Sequence[int], sites: Sequence[Site | None], tallies: Sequence[_Tally]
+    tape: Entries, of: Sequence[int], lines: Sequence[int], tallies: Sequence[_Tally]
 ) -> Iterator[Item]:
-    boxes = _boxes_of_lines(tape.sites)
-    operands = _read(tape, of, len(sites))
+    operands = _read(tape, of, len(lines))
     users = _turned(operands)
-    rows: list[Counter[str]] = [Counter() for _ in sites]
+    rows: list[Counter[str]] = [Counter() for _ in lines]
     for (line, code), count in Counter(zip(of, tape.codes, strict=True)).items():
         rows[line][tape.table.rows[code].name.rstrip("_")] += count
-    for line, (site, tally) in enumerate(zip(sites, tallies, strict=True)):
+    for number, (line, tally) in enumerate(zip(lines, tallies, strict=True)):
+        site = tape.sites[line] if line >= 0 else None
         yield Item(
             str(site) if site else "no line kept",
-            ", ".join(f"{count:,} {name}" for name, count in rows[line].most_common(4)),
+            ", ".join(f"{count:,} {name}" for name, count in rows[number].most_common(4)),
             tally.values,
             _known(tally.largest),
             site,
-            (boxes[site.file, site.line] if site else "s",),
-            operands=tuple(sorted(operands[line])),
-            users=users[line],
+            (f"s{line}" if site else "s",),
+            operands=tuple(sorted(operands[number])),
+            users=users[number],
         )
 
 

@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "nodes": {"columns", "positions", "primitive"},
     "columns": {"errors", "primitive"},
     "entries": {"columns", "nodes", "positions", "primitive", "structure"},
+    "source_lines": {"entries", "positions"},
     "replay_arguments": {"entries", "errors", "positions", "primitive", "structure"},
     "tape": {"columns", "entries", "errors", "structure"},
     "checks": {"errors", "positions"},
@@ -62,7 +63,7 @@ ARROWS: dict[str, set[str]] = {
         "transforms",
     },
     "series": {
-        "calls", "checks", "errors", "positions", "primitive", "recording", "structure", "tape",
+        "calls", "checks", "errors", "positions", "primitive", "recording", "structure",
     },
     "coordinates": set(),
     "wires": {"columns"},
@@ -80,19 +81,21 @@ ARROWS: dict[str, set[str]] = {
         "structure",
     },
     "steps": {"columns", "names", "primitive"},
-    "lecture": {"entries", "nodes", "pictures", "positions", "primitive", "steps", "text"},
+    "lecture": {
+        "entries", "nodes", "pictures", "positions", "primitive", "source_lines", "steps", "text",
+    },
     "course": {"columns", "entries", "floats", "nodes", "primitive", "text"},
     "findings": {"errors", "positions", "text"},
     "checking": {
         "calls", "checks", "columns", "course", "differences", "errors", "findings", "linear",
-        "positions", "primitive", "recording", "structure", "tape",
+        "positions", "primitive", "recording", "structure",
     },
     "implicit": {
         "calls", "checks", "custom", "errors", "ops", "positions", "primitive", "recording",
         "structure",
     },
     "checkpointing": {
-        "checks", "columns", "errors", "positions", "primitive", "recording", "structure", "tape",
+        "checks", "columns", "errors", "positions", "primitive", "recording", "structure",
     },
     "lowering": {"ops", "primitive", "special"},
     "program": {"columns", "primitive", "spelling"},
@@ -166,8 +169,8 @@ ARROWS: dict[str, set[str]] = {
 
 READINGS = {
     "columns", "coordinates", "entries", "errors", "lecture", "names", "nodes", "pictures",
-    "positions", "primitive", "program", "progress", "spelling", "straight", "structure", "text",
-    "wires",
+    "positions", "primitive", "program", "progress", "source_lines", "spelling", "straight",
+    "structure", "text", "wires",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 

@@ -15,6 +15,7 @@ from tapegrad.columns import Columns
 from tapegrad.entries import Entries
 from tapegrad.names import Names
 from tapegrad.positions import Site
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import aligned
 
 __all__ = ["Difference", "Entry", "Pair", "diff"]
@@ -115,7 +116,7 @@ def _sides(pair: Pair) -> Iterator[str]:
 
 
 def diff(tape: Entries, other: Entries) -> Difference:
-    """What ``Tape.diff`` promises, of tapes of plain numbers."""
+    """Compare two tapes of plain numbers, entry by entry and line by line."""
     shared = _same_entries(tape, other)
     ends = len(tape) == len(other) == shared
     first, second = (memoryview(_bytes(x)).cast("q")[:shared] for x in (tape, other))
@@ -219,9 +220,7 @@ def _other_counts(tape: Entries, other: Entries) -> Iterator[tuple[Site, int, in
 
 
 def _by_line(tape: Entries) -> Counter[tuple[str, int]]:
-    counts: Counter[tuple[str, int]] = Counter()
-    homes = memoryview(tape.site_of).cast("i")
-    for home, entries in Counter(homes[len(tape.inputs) :]).items():
-        if home >= 0:
-            counts[tape.sites[home].file, tape.sites[home].line] += entries
-    return counts
+    """How many entries each line put on the tape; inputs are on none."""
+    counts = Counter(lines_of_entries(tape)[len(tape.inputs) :])
+    sites = {line: tape.sites[line] for line in counts if line >= 0}
+    return Counter({(site.file, site.line): counts[line] for line, site in sites.items()})

@@ -47,7 +47,8 @@ class _Drawing:
         self.outputs = frozenset(tape.outputs)
         self.names = dict(enumerate(tape.paths))
         self.names |= {slot: label for slot, label in tape.labels if label}
-        self.site_of = memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
+        self.values = tape.numbers
+        self.site_indices = tape.site_indices
         self.lines = [
             (f"{site} in {site.function}", getline(site.file, site.line).strip())
             for site in tape.sites
@@ -57,7 +58,7 @@ class _Drawing:
 
     def add(self, slot: int, where: Frames) -> None:
         """Draw an entry: its box, its oval if it is an operation, and the arrows into them."""
-        row, site = self.columns.row(slot), self.site_of[slot]
+        row, site = self.columns.row(slot), self.site_indices[slot]
         kind = _kind(row)
         lines = self.lines[site] if site >= 0 else (f"%{slot}",)
         tooltip = tuple(filter(None, lines))
@@ -79,7 +80,7 @@ class _Drawing:
     def _box(
         self, slot: int, kind: Kind, operation: str, tooltip: tuple[str, ...], where: Frames
     ) -> Box:
-        value, name = primal(self.columns.values[slot]), self.names.get(slot, "")
+        value, name = self.values[slot], self.names.get(slot, "")
         bar = None if kind == "constant" else self.cotangents[slot]
         cells = _cells(kind, name, value, bar)
         return Box(
@@ -100,7 +101,7 @@ class _Drawing:
         partials: Iterable[Operand | None] = repeat(None)
         if self.cotangents[slot] is not None:
             arguments = map(primal, self.columns.arguments(slot))
-            partials = row.every_partial(primal(self.columns.values[slot]), *arguments)
+            partials = row.every_partial(self.values[slot], *arguments)
         for operand, partial in zip(operands, partials, strict=False):
             if operand in self.shown:
                 yield Arrow(f"n{operand}", f"n{slot}op", self._partial(operand, partial))

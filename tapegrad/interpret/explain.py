@@ -29,6 +29,7 @@ from tapegrad.errors import InputError
 from tapegrad.names import Names
 from tapegrad.positions import Site, here, reread
 from tapegrad.primitive import Primitive, Symbol, Table
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
 from tapegrad.text import number, visible
 
@@ -172,7 +173,7 @@ def explain(
     wrt: str | int,
     top: int,
 ) -> Explanation:
-    """What ``Tape.explain`` promises, of a tape of plain numbers; ``bars`` sweeps from slots."""
+    """Take one derivative on a tape of plain numbers apart; ``bars`` sweeps from slots."""
     if isinstance(top, bool) or top < 0:
         raise InputError(f"top={top!r} ({here()}) is no number of paths: use 0 or more")
     reread(tape.sites)
@@ -326,20 +327,21 @@ class _Ways:
 
     def lines(self) -> Iterator[Share]:
         """What begins on each line, the largest first."""
-        parts: dict[tuple[str, int], list[float]] = {}
-        sites: dict[tuple[str, int], Site | None] = {}
+        parts: dict[int, list[float]] = {}
+        sites: dict[int, Site | None] = {}
+        lines = lines_of_entries(self.tape)
         for edge in reversed(range(len(self.tails))):
             if self.tails[edge] == self.start:
-                site = self.tape.site(self.heads[edge])
-                place = (site.file, site.line) if site else ("", 0)
-                bar = cast(float, self.bars[self.heads[edge]])
-                parts.setdefault(place, []).append(bar * self.partials[edge])
-                sites.setdefault(place, site)
+                head = self.heads[edge]
+                bar = cast(float, self.bars[head])
+                parts.setdefault(lines[head], []).append(bar * self.partials[edge])
+                sites.setdefault(lines[head], self.tape.site(head))
         if self.start == self.end:
-            parts, sites = {("", 0): [1.0]}, {("", 0): None}
-        for place, shares in sorted(parts.items(), key=lambda item: _size(sum(item[1]))):
-            source = linecache.getline(*place).strip()
-            yield Share(sites[place], source, sum(shares), len(shares))
+            parts, sites = {-1: [1.0]}, {-1: None}
+        for line, shares in sorted(parts.items(), key=lambda item: _size(sum(item[1]))):
+            site = sites[line]
+            source = linecache.getline(site.file, site.line).strip() if site else ""
+            yield Share(site, source, sum(shares), len(shares))
 
     def labels(self, names: Names) -> Iterator[Passage]:
         """What passes each labelled entry between the two ends."""

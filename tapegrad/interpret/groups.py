@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from tapegrad.columns import Scope
 from tapegrad.entries import Entries
 from tapegrad.pictures import Group
-from tapegrad.structure import paths
+from tapegrad.source_lines import lines_of_entries, lines_of_sites
 
 __all__ = ["by_line", "by_scope", "frames"]
 
@@ -29,18 +29,15 @@ Names: TypeAlias = tuple[str, ...]
 def by_line(tape: Entries) -> Grouping:
     """One group for each line of the program, and some for the inputs."""
     groups, of_input = _inputs(tape, framed=False)
-    numbers: dict[tuple[str, int], int] = {}
-    of_site = []
-    for index, site in enumerate(tape.sites):
-        place = (site.file, site.line)
-        if place not in numbers:
-            numbers[place] = len(groups)
-            source = getline(*place).strip()
-            groups.append(Group(f"s{index}", f"{site} {_function(site.function)}", source))
-        of_site.append(numbers[place])
-    of_site.append(len(groups))  # an entry without a line has the index -1
+    numbers: dict[int, int] = {}
+    for line in dict.fromkeys(lines_of_sites(tape.sites)):
+        numbers[line] = len(groups)
+        site = tape.sites[line]
+        source = getline(site.file, site.line).strip()
+        groups.append(Group(f"s{line}", f"{site} {_function(site.function)}", source))
+    numbers[-1] = len(groups)
     groups.append(Group("s", "no line kept"))
-    of = list(map(of_site.__getitem__, _site_of(tape)))
+    of = list(map(numbers.__getitem__, lines_of_entries(tape)))
     of[: len(of_input)] = of_input
     return groups, of
 
@@ -51,7 +48,7 @@ def by_scope(tape: Entries) -> Grouping:
     functions = [*((site.file, site.function) for site in tape.sites), ("", "no function kept")]
     numbers: dict[tuple[Names, tuple[str, str]], int] = {}
     of: list[int] = []
-    sites = _site_of(tape)
+    sites = tape.site_indices
     for where, start, stop in _stretches(tape):
         part = sites[start:stop]
         keys = {site: (where, functions[site]) for site in dict.fromkeys(part)}
@@ -70,11 +67,6 @@ def by_scope(tape: Entries) -> Grouping:
 def _function(name: str) -> str:
     """The name of a function inside others, on which Python hangs ``<locals>``."""
     return name.replace(".<locals>", "")
-
-
-def _site_of(tape: Entries) -> Sequence[int]:
-    """For each entry the index of its line, -1 for none."""
-    return memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
 
 
 _DEEPEST: Final = 8
@@ -159,7 +151,7 @@ def _by_prefix(
 
 def _input_places(tape: Entries) -> list[Names]:
     """For each input its argument and the paths of the containers that lead to it, then its own."""
-    width, names = len(paths(tape.parameters)), tape.paths
+    width, names = tape.width, tape.paths
     places = []
     for slot, path in enumerate(names):
         outer = tuple(accumulate(_KEY.findall(path)))[:-1]

@@ -74,7 +74,7 @@ class Nonfinite:
 def first_nonfinite(
     tape: Entries, bars: Callable[[Iterable[int]], Bars], sweep: Sweep | None
 ) -> Nonfinite | None:
-    """Find it as ``Tape.first_nonfinite`` says, in plain numbers; ``bars`` sweeps from slots."""
+    """Find the first nan or infinity among plain numbers; ``bars`` sweeps from slots."""
     if sweep not in {None, "forward", "reverse"}:
         raise InputError(f"sweep={sweep!r} ({here()}) is unknown: use 'forward' or 'reverse'")
     found = None if sweep == "reverse" else _forward(tape)

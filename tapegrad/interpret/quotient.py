@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from math import isfinite, log10
 from sys import byteorder
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from tapegrad.entries import Entries
 from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Group, counted, short
-from tapegrad.primitive import primal
 from tapegrad.text import visible
 from tapegrad.wires import chosen, found, wires
 
@@ -108,9 +107,7 @@ def _collect(
 ) -> None:
     """Take values, cotangents, outcomes of guards, labels and outputs into the tally."""
     columns = tape.columns
-    values = cast(Sequence[float], columns.values)
-    if columns.traced:
-        values = list(map(primal, columns.values))
+    values = tape.numbers
     met = {code: columns.table.rows[code].name for code in sorted(set(columns.codes))}
     ranged = chosen(columns.codes, (code for code, name in met.items() if name not in _TRUTHS))
     add_value = [sums.values.append for sums in tally]

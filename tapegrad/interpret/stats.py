@@ -11,7 +11,7 @@ import attrs
 
 from tapegrad.columns import Columns
 from tapegrad.entries import Entries
-from tapegrad.primitive import primal
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import aligned
 
 __all__ = ["Stats", "stats"]
@@ -65,7 +65,7 @@ _FIGURES: Final = ("outputs", "reads", "depth", "dead", "nonfinite", "lines", "l
 
 
 def stats(tape: Entries) -> Stats:
-    """What ``Tape.stats`` promises."""
+    """Count what is on a tape."""
     columns = tape.columns
     names = {code: row.name for code, row in enumerate(columns.table.rows)}
     counts = Counter({names[code]: count for code, count in Counter(tape.codes).items()})
@@ -80,8 +80,8 @@ def stats(tape: Entries) -> Stats:
         reads=reads,
         depth=depth,
         dead=_dead(columns, len(tape.inputs), tape.outputs),
-        nonfinite=sum(not isfinite(primal(x)) for x in columns.values),
-        lines=_lines(tape),
+        nonfinite=sum(not isfinite(x) for x in tape.numbers),
+        lines=len({*lines_of_entries(tape)[len(tape.inputs) :]} - {-1}),
         labels=len(tape.labels),
         scopes=len(tape.scopes),
         size=_size(tape),
@@ -109,13 +109,6 @@ def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
         if needed[slot]:
             needed[operand] = True
     return needed.count(0)
-
-
-def _lines(tape: Entries) -> int:
-    """How many lines of the program put entries on the tape."""
-    homes = set(memoryview(tape.site_of).cast("i")[len(tape.inputs) :])
-    sites = (tape.sites[home] for home in homes if home >= 0)
-    return len({(site.file, site.line) for site in sites})
 
 
 def _size(tape: Entries) -> int:
