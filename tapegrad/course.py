@@ -14,9 +14,9 @@ from typing import Final, TypeAlias
 
 from tapegrad import floats as f
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.nodes import Apply
 from tapegrad.primitive import Primitive
-from tapegrad.tape import Tape
 from tapegrad.text import number
 
 __all__ = ["change", "change_at", "piece_of", "watched"]
@@ -144,7 +144,7 @@ def _is_finite(columns: Columns, slot: int) -> bool:
     return math.isfinite(columns.values[slot])  # type: ignore[arg-type]  # plain numbers
 
 
-def change_at(tape: Tape[object, ..., object], slot: int) -> str:
+def change_at(tape: Entries, slot: int) -> str:
     """What changes at the entry that ``change`` found, and on which line."""
     node = tape[slot]
     if not isinstance(node, Apply) or node.primitive.name in _CONDITIONS:

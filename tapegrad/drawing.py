@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, TypeAlias, Unpack, final, get_args
+from typing import Final, TypeAlias, Unpack, final, get_args
 
 import attrs
 
+from tapegrad.entries import Entries
 from tapegrad.errors import DrawingError, InputError
 from tapegrad.layout import laid_out, require_ending, save, svg
 from tapegrad.names import Names, nearest
 from tapegrad.pictures import Arrow, Box, By, Picture, Rankdir, View, counted
 from tapegrad.positions import here, reread
-from tapegrad.tape import Tape
 from tapegrad.text import visible
 
 __all__ = ["Drawing", "bundle", "draw", "picture"]
 
-AnyTape: TypeAlias = Tape[Any, ..., Any]
 Cotangents: TypeAlias = Sequence[float | None]
 Drawn: TypeAlias = tuple[list[Box], list[Arrow]]
 
@@ -29,7 +28,7 @@ _READABLE: Final = 150
 
 
 def picture(  # noqa: PLR0913  # what `View` lists
-    tape: AnyTape,
+    tape: Entries,
     cotangents: Cotangents,
     *,
     by: By = "auto",
@@ -80,7 +79,7 @@ def _either(words: Sequence[str]) -> str:
 class _Part:
     """What is drawn of a tape: flags for its entries (None for all), and that in words."""
 
-    def __init__(self, tape: AnyTape, cotangents: Cotangents) -> None:
+    def __init__(self, tape: Entries, cotangents: Cotangents) -> None:
         self.tape = tape
         self.cotangents = cotangents
         self.flags: Sequence[int] | None = None
@@ -148,7 +147,7 @@ def _told(name: str | int) -> str:
     return f"%{name}" if isinstance(name, int) else name
 
 
-def _called(tape: AnyTape, name: str | int) -> list[int]:
+def _called(tape: Entries, name: str | int) -> list[int]:
     """The entries of a name: those it labels, else the input of that path; or the one slot."""
     if isinstance(name, int):
         return [Names(tape).slot(name, inputs_first=True)]
@@ -163,7 +162,7 @@ def _called(tape: AnyTape, name: str | int) -> list[int]:
 
 
 def _drawn(
-    tape: AnyTape, cotangents: Cotangents, part: _Part, by: By
+    tape: Entries, cotangents: Cotangents, part: _Part, by: By
 ) -> tuple[list[Box], list[Arrow], str]:
     """Boxes and arrows, and how many boxes of what stand for many entries each."""
     from tapegrad.interpret.groups import by_line, by_scope
@@ -188,7 +187,7 @@ def _drawn(
 
 
 def _entries(
-    tape: AnyTape, cotangents: Cotangents, slots: Sequence[int], where: Sequence[tuple[str, ...]]
+    tape: Entries, cotangents: Cotangents, slots: Sequence[int], where: Sequence[tuple[str, ...]]
 ) -> Drawn:
     """Every entry by itself, and dashed arrows through what was left out."""
     from tapegrad.interpret.entries import entries
@@ -238,13 +237,15 @@ class Drawing:
 
 
 def bundle(
-    tape: AnyTape,
+    tape: Entries,
     cotangents: Callable[[], Cotangents],
     include: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None,
 ) -> dict[str, str]:
     """What a notebook shows of a tape, and never an error: a table; of a small one its picture."""
-    makers: dict[str, Callable[[], str]] = {"text/plain": tape.__str__}
+    from tapegrad.interpret.table import table
+
+    makers: dict[str, Callable[[], str]] = {"text/plain": lambda: table(tape, cotangents())}
     if len(tape) <= _READABLE:
         makers["image/svg+xml"] = lambda: svg(picture(tape, cotangents()))
     return _bundle(makers, include, exclude)
@@ -268,7 +269,7 @@ def _unless_it_fails(make: Callable[[], str]) -> str | None:
 
 
 def draw(
-    tape: AnyTape,
+    tape: Entries,
     cotangents: Cotangents,
     path: str | PathLike[str] | None,
     **view: Unpack[View],

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf, isfinite
-from typing import Any, Final, Literal, TypeAlias, cast, final
+from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad.entries import Entries
 from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.pictures import counted, short
 from tapegrad.positions import Site
 from tapegrad.primitive import Operand, primal
+from tapegrad.source_lines import lines_of_entries, lines_of_sites
 from tapegrad.steps import Step, expression, reverse_steps, rule
-from tapegrad.tape import Tape
 from tapegrad.text import visible
 
 __all__ = ["Arrival", "Item", "Lecture", "Scene", "Shown", "lecture", "shown"]
@@ -29,7 +30,6 @@ _MOST: Final = 2_000
 _WRITTEN: Final = 8
 """So many operands are written out in a formula."""
 
-Recorded: TypeAlias = Tape[Any, ..., Any]
 Cotangents: TypeAlias = Sequence[float | None]
 
 
@@ -102,7 +102,7 @@ class Lecture:
     scenes: tuple[Scene, ...]
 
 
-def lecture(tape: Recorded, cotangents: Cotangents) -> Lecture:
+def lecture(tape: Entries, cotangents: Cotangents) -> Lecture:
     """The lecture on a tape, given the cotangents of its one output, or None for each."""
     return (_by_line if len(tape) > _MOST else _by_entry)(tape, cotangents)
 
@@ -128,7 +128,7 @@ _START: Final = Scene(
 # Entry by entry.
 
 
-def _by_entry(tape: Recorded, cotangents: Cotangents) -> Lecture:
+def _by_entry(tape: Entries, cotangents: Cotangents) -> Lecture:
     nodes = tuple(tape)
     names, values = tuple(map(_name, nodes)), tuple(_value(node).short for node in nodes)
     forward = (
@@ -144,34 +144,26 @@ def _by_entry(tape: Recorded, cotangents: Cotangents) -> Lecture:
     )
 
 
-def _entries(tape: Recorded, nodes: Sequence[Node], cotangents: Cotangents) -> Iterator[Item]:
+def _entries(tape: Entries, nodes: Sequence[Node], cotangents: Cotangents) -> Iterator[Item]:
     slots = tuple(f"%{slot}" for slot in range(len(nodes)))
     operands = tuple(map(tape.columns.operands, range(len(nodes))))
     users = _turned(operands)
-    lines = _boxes_of_lines(tape.sites)
+    lines = lines_of_entries(tape)
     for slot, node in enumerate(nodes):
-        site = tape.site(slot)
+        line = lines[slot]
         yield Item(
             slots[slot],
             _formula(node, slots),
             _value(node),
             _known(cotangents[slot]),
-            site,
-            (f"n{slot}", f"n{slot}op", *([lines[site.file, site.line]] if site else [])),
+            tape.site(slot),
+            (f"n{slot}", f"n{slot}op", *([f"s{line}"] if line >= 0 else [])),
             _label(node),
             node.primitive.doc if isinstance(node, Apply) else "",
             "/".join(map(visible, tape.scope(slot))),
             tuple(dict.fromkeys(operands[slot])),
             users[slot],
         )
-
-
-def _boxes_of_lines(sites: Sequence[Site]) -> dict[tuple[str, int], str]:
-    """The box of each line in a picture by line."""
-    boxes: dict[tuple[str, int], str] = {}
-    for index, site in enumerate(sites):
-        boxes.setdefault((site.file, site.line), f"s{index}")
-    return boxes
 
 
 def _turned(operands: Sequence[Iterable[int]]) -> list[tuple[int, ...]]:
@@ -239,7 +231,7 @@ def _computed(
 
 
 def _reverse(
-    tape: Recorded, nodes: Sequence[Node], names: Sequence[str], cotangents: Cotangents
+    tape: Entries, nodes: Sequence[Node], names: Sequence[str], cotangents: Cotangents
 ) -> Iterator[Scene]:
     if _is_bare(cotangents):
         return
@@ -274,7 +266,7 @@ def _arrivals(node: Apply, step: Step, names: Sequence[str]) -> Iterator[Arrival
         )
 
 
-def _end(tape: Recorded, names: Sequence[str], cotangents: Cotangents) -> Scene:
+def _end(tape: Entries, names: Sequence[str], cotangents: Cotangents) -> Scene:
     if _is_bare(cotangents):
         return _end_of_forward(tape)
     bars = (cotangents[slot] for slot in tape.inputs)
@@ -283,7 +275,7 @@ def _end(tape: Recorded, names: Sequence[str], cotangents: Cotangents) -> Scene:
     return Scene("end", None, text, tuple(gradient))
 
 
-def _end_of_forward(tape: Recorded) -> Scene:
+def _end_of_forward(tape: Entries) -> Scene:
     outputs = counted(len(tape.outputs), "output")
     return Scene("end", None, f"The tape has {outputs}, and the reverse sweep starts from one")
 
@@ -320,13 +312,12 @@ class _Tally:
         )
 
 
-def _by_line(tape: Recorded, cotangents: Cotangents) -> Lecture:
-    of, sites = _lines(tape)
-    tallies = [_Tally() for _ in sites]
-    values = map(primal, tape.columns.values)
-    for line, value, bar in zip(of, values, cotangents, strict=True):
+def _by_line(tape: Entries, cotangents: Cotangents) -> Lecture:
+    of, lines = _lines(tape)
+    tallies = [_Tally() for _ in lines]
+    for line, value, bar in zip(of, tape.numbers, cotangents, strict=True):
         tallies[line].add(value, bar)
-    items = tuple(_items(tape, of, sites, tallies))
+    items = tuple(_items(tape, of, lines, tallies))
     forward = (
         Scene("forward", line, f"{items[line].name}: {items[line].text}; {items[line].value.short}")
         for line in dict.fromkeys(of)
@@ -341,45 +332,37 @@ def _by_line(tape: Recorded, cotangents: Cotangents) -> Lecture:
 _END: Final = Scene("end", None, "Every cotangent has arrived")
 
 
-def _lines(tape: Recorded) -> tuple[list[int], list[Site | None]]:
-    """For each entry the line that recorded it, as an index into the lines."""
-    numbers: dict[tuple[str, int] | None, int] = {}
-    sites: list[Site | None] = []
-    of_site = []
-    for site in (*tape.sites, None):
-        key = (site.file, site.line) if site else None
-        if key not in numbers:
-            numbers[key] = len(sites)
-            sites.append(site)
-        of_site.append(numbers[key])
-    found = memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
-    of = [of_site[index] for index in found]
-    return of, sites if numbers[None] in of else sites[:-1]
+def _lines(tape: Entries) -> tuple[list[int], list[int]]:
+    """For each entry the number of its line, and the lines; -1 is that of entries without one."""
+    found = lines_of_entries(tape)
+    lines = [*dict.fromkeys(lines_of_sites(tape.sites)), *([-1] if -1 in found else [])]
+    numbers = {line: number for number, line in enumerate(lines)}
+    return [numbers[line] for line in found], lines
 
 
 def _items(
-    tape: Recorded, of: Sequence[int], sites: Sequence[Site | None], tallies: Sequence[_Tally]
+    tape: Entries, of: Sequence[int], lines: Sequence[int], tallies: Sequence[_Tally]
 ) -> Iterator[Item]:
-    boxes = _boxes_of_lines(tape.sites)
-    operands = _read(tape, of, len(sites))
+    operands = _read(tape, of, len(lines))
     users = _turned(operands)
-    rows: list[Counter[str]] = [Counter() for _ in sites]
+    rows: list[Counter[str]] = [Counter() for _ in lines]
     for (line, code), count in Counter(zip(of, tape.codes, strict=True)).items():
         rows[line][tape.table.rows[code].name.rstrip("_")] += count
-    for line, (site, tally) in enumerate(zip(sites, tallies, strict=True)):
+    for number, (line, tally) in enumerate(zip(lines, tallies, strict=True)):
+        site = tape.sites[line] if line >= 0 else None
         yield Item(
             str(site) if site else "no line kept",
-            ", ".join(f"{count:,} {name}" for name, count in rows[line].most_common(4)),
+            ", ".join(f"{count:,} {name}" for name, count in rows[number].most_common(4)),
             tally.values,
             _known(tally.largest),
             site,
-            (boxes[site.file, site.line] if site else "s",),
-            operands=tuple(sorted(operands[line])),
-            users=users[line],
+            (f"s{line}" if site else "s",),
+            operands=tuple(sorted(operands[number])),
+            users=users[number],
         )
 
 
-def _read(tape: Recorded, of: Sequence[int], count: int) -> list[set[int]]:
+def _read(tape: Entries, of: Sequence[int], count: int) -> list[set[int]]:
     """For each line those whose entries it reads."""
     columns, read = tape.columns, [set[int]() for _ in range(count)]
     for slot, line in enumerate(of):
@@ -389,7 +372,7 @@ def _read(tape: Recorded, of: Sequence[int], count: int) -> list[set[int]]:
 
 
 def _lines_reversed(
-    tape: Recorded, of: Sequence[int], items: Sequence[Item], cotangents: Cotangents
+    tape: Entries, of: Sequence[int], items: Sequence[Item], cotangents: Cotangents
 ) -> Iterator[Scene]:
     if _is_bare(cotangents):
         return

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any, Final, final
+from typing import Final, final
 
+from tapegrad.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.positions import here
 from tapegrad.primitive import Primitive
 from tapegrad.structure import paths
-from tapegrad.tape import Tape
 from tapegrad.text import visible
 
 __all__ = ["Names", "nearest", "sign"]
@@ -27,7 +27,7 @@ class Names:
     paths: tuple[str, ...]
     labels: dict[int, str]
 
-    def __init__(self, tape: Tape[Any, ..., Any]) -> None:
+    def __init__(self, tape: Entries) -> None:
         self.tape = tape
         self.paths = tape.paths
         self.labels = dict(tape.labels)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -265,12 +266,7 @@ class TestByLine:
 
     def test_a_tape_without_positions_is_drawn_all_the_same(self) -> None:
         """Entries without a line share a box."""
-        tape = loop(200)
-        bare = type(tape)(**{
-            name: getattr(tape, name)
-            for name in type(tape).__slots__
-            if name not in {"sites", "site_of", "__weakref__"}
-        }, sites=(), site_of=b"")  # fmt: skip
+        bare = attrs.evolve(loop(200), sites=(), site_of=b"")
         assert [box.cells[0] for box in picture(bare, by="line").boxes] == ["x", "no line kept"]
         assert [box.cells[0] for box in picture(bare).boxes] == ["x", "no function kept"]
 

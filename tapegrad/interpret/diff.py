@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from itertools import compress, count
 from math import inf, isfinite
 from operator import ne
-from typing import Any, Final, TypeAlias, cast, final
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.names import Names
 from tapegrad.positions import Site
-from tapegrad.tape import Tape
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import aligned
 
 __all__ = ["Difference", "Entry", "Pair", "diff"]
@@ -114,8 +115,8 @@ def _sides(pair: Pair) -> Iterator[str]:
         yield f"           {'(the end)' if entry is None else entry}"
 
 
-def diff(tape: Tape[Any, ..., Any], other: Tape[Any, ..., Any]) -> Difference:
-    """What ``Tape.diff`` promises, of tapes of plain numbers."""
+def diff(tape: Entries, other: Entries) -> Difference:
+    """Compare two tapes of plain numbers, entry by entry and line by line."""
     shared = _same_entries(tape, other)
     ends = len(tape) == len(other) == shared
     first, second = (memoryview(_bytes(x)).cast("q")[:shared] for x in (tape, other))
@@ -138,7 +139,7 @@ def diff(tape: Tape[Any, ..., Any], other: Tape[Any, ..., Any]) -> Difference:
     )
 
 
-def _entry(tape: Tape[Any, ..., Any], slot: int) -> Entry | None:
+def _entry(tape: Entries, slot: int) -> Entry | None:
     if slot >= len(tape):
         return None
     names = Names(tape)
@@ -149,11 +150,11 @@ def _entry(tape: Tape[Any, ..., Any], slot: int) -> Entry | None:
     return Entry(slot, text, value, tape.site(slot))
 
 
-def _bytes(tape: Tape[Any, ..., Any]) -> bytes:
+def _bytes(tape: Entries) -> bytes:
     return cast(bytes, tape.stored)
 
 
-def _same_entries(tape: Tape[Any, ..., Any], other: Tape[Any, ..., Any]) -> int:
+def _same_entries(tape: Entries, other: Entries) -> int:
     """How many entries from the first on apply the same rows to the same slots and statics."""
     alike = [_prefix(tape.left, other.left) // _WIDTH, _prefix(tape.right, other.right) // _WIDTH]
     if tape.table.rows == other.table.rows:
@@ -209,9 +210,7 @@ def _furthest(one: Columns, two: Columns, slots: Sequence[int]) -> int | None:
     return max((slot for slot in slots if smooth[one.codes[slot]]), key=apart, default=None)
 
 
-def _other_counts(
-    tape: Tape[Any, ..., Any], other: Tape[Any, ..., Any]
-) -> Iterator[tuple[Site, int, int]]:
+def _other_counts(tape: Entries, other: Entries) -> Iterator[tuple[Site, int, int]]:
     """The lines with another number of entries on the two tapes."""
     one, two = _by_line(tape), _by_line(other)
     sites = {(site.file, site.line): site for site in (*other.sites, *tape.sites)}
@@ -220,10 +219,8 @@ def _other_counts(
             yield sites[place], one[place], two[place]
 
 
-def _by_line(tape: Tape[Any, ..., Any]) -> Counter[tuple[str, int]]:
-    counts: Counter[tuple[str, int]] = Counter()
-    homes = memoryview(tape.site_of).cast("i")
-    for home, entries in Counter(homes[len(tape.inputs) :]).items():
-        if home >= 0:
-            counts[tape.sites[home].file, tape.sites[home].line] += entries
-    return counts
+def _by_line(tape: Entries) -> Counter[tuple[str, int]]:
+    """How many entries each line put on the tape; inputs are on none."""
+    counts = Counter(lines_of_entries(tape)[len(tape.inputs) :])
+    sites = {line: tape.sites[line] for line in counts if line >= 0}
+    return Counter({(site.file, site.line): counts[line] for line, site in sites.items()})

@@ -10,23 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from linecache import getline
 from math import isfinite
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
+from tapegrad.entries import Entries
 from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Kind, short
 from tapegrad.primitive import Operand, Primitive, primal
 from tapegrad.progress import progress
-from tapegrad.tape import Tape
 
 __all__ = ["entries"]
 
-AnyTape: TypeAlias = Tape[Any, ..., Any]
 Cotangents: TypeAlias = Sequence[float | None]
 Frames: TypeAlias = tuple[str, ...]
 
 
 def entries(
-    tape: AnyTape, cotangents: Cotangents, slots: Sequence[int], where: Sequence[Frames] = ()
+    tape: Entries, cotangents: Cotangents, slots: Sequence[int], where: Sequence[Frames] = ()
 ) -> tuple[list[Box], list[Arrow]]:
     """The boxes, ovals and arrows of some entries: entry 17 is ``n17``, its oval ``n17op``.
 
@@ -41,14 +40,15 @@ def entries(
 class _Drawing:
     """Boxes and arrows so far, and what each new one needs of the tape."""
 
-    def __init__(self, tape: AnyTape, cotangents: Cotangents, slots: Sequence[int]) -> None:
+    def __init__(self, tape: Entries, cotangents: Cotangents, slots: Sequence[int]) -> None:
         self.columns = tape.columns
         self.cotangents = cotangents
         self.shown = frozenset(slots)
         self.outputs = frozenset(tape.outputs)
         self.names = dict(enumerate(tape.paths))
         self.names |= {slot: label for slot, label in tape.labels if label}
-        self.site_of = memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
+        self.values = tape.numbers
+        self.site_indices = tape.site_indices
         self.lines = [
             (f"{site} in {site.function}", getline(site.file, site.line).strip())
             for site in tape.sites
@@ -58,7 +58,7 @@ class _Drawing:
 
     def add(self, slot: int, where: Frames) -> None:
         """Draw an entry: its box, its oval if it is an operation, and the arrows into them."""
-        row, site = self.columns.row(slot), self.site_of[slot]
+        row, site = self.columns.row(slot), self.site_indices[slot]
         kind = _kind(row)
         lines = self.lines[site] if site >= 0 else (f"%{slot}",)
         tooltip = tuple(filter(None, lines))
@@ -80,7 +80,7 @@ class _Drawing:
     def _box(
         self, slot: int, kind: Kind, operation: str, tooltip: tuple[str, ...], where: Frames
     ) -> Box:
-        value, name = primal(self.columns.values[slot]), self.names.get(slot, "")
+        value, name = self.values[slot], self.names.get(slot, "")
         bar = None if kind == "constant" else self.cotangents[slot]
         cells = _cells(kind, name, value, bar)
         return Box(
@@ -101,7 +101,7 @@ class _Drawing:
         partials: Iterable[Operand | None] = repeat(None)
         if self.cotangents[slot] is not None:
             arguments = map(primal, self.columns.arguments(slot))
-            partials = row.every_partial(primal(self.columns.values[slot]), *arguments)
+            partials = row.every_partial(self.values[slot], *arguments)
         for operand, partial in zip(operands, partials, strict=False):
             if operand in self.shown:
                 yield Arrow(f"n{operand}", f"n{slot}op", self._partial(operand, partial))

@@ -18,16 +18,17 @@ from heapq import heappop, heappush, nlargest
 from itertools import count, groupby
 from math import inf, isfinite, isnan, log
 from textwrap import indent
-from typing import Any, Final, TypeAlias, cast, final
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.names import Names
 from tapegrad.positions import Site, here, reread
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, reads
-from tapegrad.tape import Tape
 from tapegrad.text import number, visible
 
 __all__ = ["Explanation", "Passage", "Path", "Share", "explain"]
@@ -162,13 +163,13 @@ def _others(count: float) -> str:
 
 
 def explain(
-    tape: Tape[Any, ..., Any],
+    tape: Entries,
     bars: Callable[[Iterable[int]], Bars],
     of: str | int | None,
     wrt: str | int,
     top: int,
 ) -> Explanation:
-    """What ``Tape.explain`` promises, of a tape of plain numbers; ``bars`` sweeps from slots."""
+    """Take one derivative on a tape of plain numbers apart; ``bars`` sweeps from slots."""
     if isinstance(top, bool) or top < 0:
         raise InputError(f"top={top!r} ({here()}) is no number of paths: use 0 or more")
     reread(tape.sites)
@@ -207,7 +208,7 @@ def _output(names: Names, of: str | int | None) -> int:
     )
 
 
-def _title(tape: Tape[Any, ..., Any], names: Names, end: int, of: str | int | None) -> str:
+def _title(tape: Entries, names: Names, end: int, of: str | int | None) -> str:
     """What to call the output: as it was asked for, or by its label, or the result."""
     if isinstance(of, str):
         return visible(of)
@@ -222,7 +223,7 @@ class _Ways:
     it; edges are in the order of their heads.
     """
 
-    def __init__(self, tape: Tape[Any, ..., Any], bars: Bars, start: int, end: int) -> None:
+    def __init__(self, tape: Entries, bars: Bars, start: int, end: int) -> None:
         self.tape, self.bars, self.start, self.end = tape, bars, start, end
         self.derivative = bars[start]
         self.dots: list[float | None] = [None] * len(tape)
@@ -322,20 +323,21 @@ class _Ways:
 
     def lines(self) -> Iterator[Share]:
         """What begins on each line, the largest first."""
-        parts: dict[tuple[str, int], list[float]] = {}
-        sites: dict[tuple[str, int], Site | None] = {}
+        parts: dict[int, list[float]] = {}
+        sites: dict[int, Site | None] = {}
+        lines = lines_of_entries(self.tape)
         for edge in reversed(range(len(self.tails))):
             if self.tails[edge] == self.start:
-                site = self.tape.site(self.heads[edge])
-                place = (site.file, site.line) if site else ("", 0)
-                bar = cast(float, self.bars[self.heads[edge]])
-                parts.setdefault(place, []).append(bar * self.partials[edge])
-                sites.setdefault(place, site)
+                head = self.heads[edge]
+                bar = cast(float, self.bars[head])
+                parts.setdefault(lines[head], []).append(bar * self.partials[edge])
+                sites.setdefault(lines[head], self.tape.site(head))
         if self.start == self.end:
-            parts, sites = {("", 0): [1.0]}, {("", 0): None}
-        for place, shares in sorted(parts.items(), key=lambda item: _size(sum(item[1]))):
-            source = linecache.getline(*place).strip()
-            yield Share(sites[place], source, sum(shares), len(shares))
+            parts, sites = {-1: [1.0]}, {-1: None}
+        for line, shares in sorted(parts.items(), key=lambda item: _size(sum(item[1]))):
+            site = sites[line]
+            source = linecache.getline(site.file, site.line).strip() if site else ""
+            yield Share(site, source, sum(shares), len(shares))
 
     def labels(self, names: Names) -> Iterator[Passage]:
         """What passes each labelled entry between the two ends."""

@@ -11,48 +11,44 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from linecache import getline
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from tapegrad.columns import Scope
+from tapegrad.entries import Entries
 from tapegrad.pictures import Group
-from tapegrad.structure import paths
-from tapegrad.tape import Tape
+from tapegrad.source_lines import lines_of_entries, lines_of_sites
 
 __all__ = ["by_line", "by_scope", "frames"]
 
-AnyTape: TypeAlias = Tape[Any, ..., Any]
 Grouping: TypeAlias = tuple[list[Group], list[int]]
 """Groups in the order of their boxes, and for each entry the index of its own."""
 
 Names: TypeAlias = tuple[str, ...]
 
 
-def by_line(tape: AnyTape) -> Grouping:
+def by_line(tape: Entries) -> Grouping:
     """One group for each line of the program, and some for the inputs."""
     groups, of_input = _inputs(tape, framed=False)
-    numbers: dict[tuple[str, int], int] = {}
-    of_site = []
-    for index, site in enumerate(tape.sites):
-        place = (site.file, site.line)
-        if place not in numbers:
-            numbers[place] = len(groups)
-            source = getline(*place).strip()
-            groups.append(Group(f"s{index}", f"{site} {_function(site.function)}", source))
-        of_site.append(numbers[place])
-    of_site.append(len(groups))  # an entry without a line has the index -1
+    numbers: dict[int, int] = {}
+    for line in dict.fromkeys(lines_of_sites(tape.sites)):
+        numbers[line] = len(groups)
+        site = tape.sites[line]
+        source = getline(site.file, site.line).strip()
+        groups.append(Group(f"s{line}", f"{site} {_function(site.function)}", source))
+    numbers[-1] = len(groups)
     groups.append(Group("s", "no line kept"))
-    of = list(map(of_site.__getitem__, _site_of(tape)))
+    of = list(map(numbers.__getitem__, lines_of_entries(tape)))
     of[: len(of_input)] = of_input
     return groups, of
 
 
-def by_scope(tape: AnyTape) -> Grouping:
+def by_scope(tape: Entries) -> Grouping:
     """One group for each function in each scope, framed by the scopes, and some for the inputs."""
     groups, of_input = _inputs(tape, framed=True)
     functions = [*((site.file, site.function) for site in tape.sites), ("", "no function kept")]
     numbers: dict[tuple[Names, tuple[str, str]], int] = {}
     of: list[int] = []
-    sites = _site_of(tape)
+    sites = tape.site_indices
     for where, start, stop in _stretches(tape):
         part = sites[start:stop]
         keys = {site: (where, functions[site]) for site in dict.fromkeys(part)}
@@ -73,16 +69,11 @@ def _function(name: str) -> str:
     return name.replace(".<locals>", "")
 
 
-def _site_of(tape: AnyTape) -> Sequence[int]:
-    """For each entry the index of its line, -1 for none."""
-    return memoryview(tape.site_of).cast("i") if tape.site_of else [-1] * len(tape)
-
-
 _DEEPEST: Final = 8
 """Scopes inside one another beyond this many are taken as one."""
 
 
-def _stretches(tape: AnyTape) -> Iterator[tuple[Names, int, int]]:
+def _stretches(tape: Entries) -> Iterator[tuple[Names, int, int]]:
     """The tape cut where scopes begin and end: the names of those around, from where, to where."""
     position, around = 0, list[tuple[Names, int]]()
     for where, start, stop in (*_named(tape.scopes), ((), len(tape), len(tape))):
@@ -104,7 +95,7 @@ def _named(scopes: Iterable[Scope]) -> Iterator[tuple[Names, int, int]]:
         yield names[-1], scope.start, scope.stop
 
 
-def frames(tape: AnyTape) -> dict[Names, Names]:
+def frames(tape: Entries) -> dict[Names, Names]:
     """For the scopes around an entry what stands on their frames: a name, and how often it ran."""
     counts = Counter(where for where, _, _ in _named(tape.scopes))
     texts = {where: where[-1] + f" × {count:,}" * (count > 1) for where, count in counts.items()}
@@ -122,7 +113,7 @@ _KEY: Final = re.compile(
 """One key of a path, with the sign before it."""
 
 
-def _inputs(tape: AnyTape, *, framed: bool) -> Grouping:
+def _inputs(tape: Entries, *, framed: bool) -> Grouping:
     """The groups of the inputs, which stand first on the tape."""
     places = _input_places(tape)
     parts = sorted(_parted(places).items(), key=lambda part: part[1][0])
@@ -158,9 +149,9 @@ def _by_prefix(
     return parts
 
 
-def _input_places(tape: AnyTape) -> list[Names]:
+def _input_places(tape: Entries) -> list[Names]:
     """For each input its argument and the paths of the containers that lead to it, then its own."""
-    width, names = len(paths(tape.parameters)), tape.paths
+    width, names = tape.width, tape.paths
     places = []
     for slot, path in enumerate(names):
         outer = tuple(accumulate(_KEY.findall(path)))[:-1]

@@ -17,15 +17,15 @@ from importlib.resources import files
 from linecache import getline
 from pathlib import Path
 from string import Template
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 from xml.etree import ElementTree
 
 import attrs
 
+from tapegrad.entries import Entries
 from tapegrad.lecture import Item, Lecture, Shown, lecture
 from tapegrad.positions import Site, head
 from tapegrad.primitive import Operand, primal
-from tapegrad.tape import Tape
 from tapegrad.text import visible
 
 __all__ = ["page"]
@@ -35,7 +35,7 @@ Line: TypeAlias = tuple[str, int]
 
 
 def page(
-    tape: Tape[Any, ..., Any],
+    tape: Entries,
     svg: str | None,
     cotangents: Sequence[Operand | None],
     title: str = "A tape, step by step",

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast, final
+from typing import Final, TypeAlias, final
 
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.positions import Site, head, reread
-from tapegrad.tape import Tape
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import number, visible
 
 __all__ = ["Line", "Listing", "lines"]
@@ -81,12 +82,11 @@ class Listing:
         return "\n\n".join((head, *(_page(file, found) for file, found in files.items())))
 
 
-def lines(tape: Tape[Any, ..., Any], cotangents: Sequence[float | None]) -> Listing:
-    """What ``Tape.lines`` promises, of a tape of plain numbers."""
+def lines(tape: Entries, cotangents: Sequence[float | None]) -> Listing:
+    """List the source lines of a tape of plain numbers, with what each put on it."""
     reread(tape.sites)
-    columns, start = tape.columns, len(tape.inputs)
-    values = cast(Sequence[float], columns.values)
-    homes = _homes(tape)
+    columns, values, start = tape.columns, tape.numbers, len(tape.inputs)
+    homes = lines_of_entries(tape)
     margins = {home: _Margin(count) for home, count in Counter(homes[start:]).items()}
     for slot in _results(columns, homes, start, tape.outputs):
         margins[homes[slot]].add(values[slot], cotangents[slot])
@@ -108,16 +108,6 @@ def _by_file(found: Sequence[Line]) -> Iterator[Line]:
         files.setdefault(line.site.file if line.site else "", []).append(line)
     for group in files.values():
         yield from sorted(group, key=lambda line: line.site.line if line.site else 0)
-
-
-def _homes(tape: Tape[Any, ..., Any]) -> Sequence[int]:
-    """For each entry the first site of its line (a comprehension has one of its own); else -1."""
-    if not tape.site_of:
-        return (-1,) * len(tape)
-    first: dict[tuple[str, int], int] = {}
-    places = [first.setdefault((x.file, x.line), at) for at, x in enumerate(tape.sites)]
-    places.append(-1)
-    return [places[at] for at in memoryview(tape.site_of).cast("i")]
 
 
 @final

@@ -5,18 +5,18 @@ Both sweeps are read from the tape as it is: nothing runs again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite
-from typing import Any, Final, Literal, TypeAlias, cast, final
+from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns
+from tapegrad.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.names import Names
 from tapegrad.positions import Site, here
-from tapegrad.tape import Tape
 
 __all__ = ["Nonfinite", "first_nonfinite"]
 
@@ -72,16 +72,16 @@ class Nonfinite:
 
 
 def first_nonfinite(
-    tape: Tape[Any, ..., Any], bars: Callable[[], Bars], sweep: Sweep | None
+    tape: Entries, bars: Callable[[Iterable[int]], Bars], sweep: Sweep | None
 ) -> Nonfinite | None:
-    """What ``Tape.first_nonfinite`` promises, of a tape of plain numbers."""
+    """Find the first nan or infinity among plain numbers; ``bars`` sweeps from slots."""
     if sweep not in {None, "forward", "reverse"}:
         raise InputError(f"sweep={sweep!r} ({here()}) is unknown: use 'forward' or 'reverse'")
     found = None if sweep == "reverse" else _forward(tape)
-    return found or (None if sweep == "forward" else _reverse(tape, bars()))
+    return found or (None if sweep == "forward" else _reverse(tape, bars(tape.outputs)))
 
 
-def _forward(tape: Tape[Any, ..., Any]) -> Nonfinite | None:
+def _forward(tape: Entries) -> Nonfinite | None:
     columns = tape.columns
     constant = columns.table.codes[columns.table["constant"]]
     values = cast(Sequence[float], columns.values)
@@ -90,7 +90,7 @@ def _forward(tape: Tape[Any, ..., Any]) -> Nonfinite | None:
     return None if slot is None else _described(tape, slot, "forward")
 
 
-def _reverse(tape: Tape[Any, ..., Any], bars: Bars) -> Nonfinite | None:
+def _reverse(tape: Entries, bars: Bars) -> Nonfinite | None:
     """The sweep's additions once more, for the slots in which the sum is not finite."""
     sums = {slot: -0.0 for slot, bar in enumerate(bars) if bar is not None and not isfinite(bar)}
     for slot in _readers(tape.columns, sums) if sums else ():
@@ -122,7 +122,7 @@ def _partials(columns: Columns, slot: int) -> Iterator[tuple[int, float]]:
             yield operand, cast(float, partial)
 
 
-def _described(tape: Tape[Any, ..., Any], slot: int, sweep: Sweep) -> Nonfinite:
+def _described(tape: Entries, slot: int, sweep: Sweep) -> Nonfinite:
     columns, names = tape.columns, Names(tape)
     values = cast(Sequence[float], columns.values)
     operands = tuple((at, names[at], values[at]) for at in columns.operands(slot))

@@ -11,23 +11,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from math import isfinite, log10
 from sys import byteorder
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
+from tapegrad.entries import Entries
 from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Group, counted, short
-from tapegrad.primitive import primal
-from tapegrad.tape import Tape
 from tapegrad.text import visible
 from tapegrad.wires import chosen, found, wires
 
 __all__ = ["quotient"]
 
-AnyTape: TypeAlias = Tape[Any, ..., Any]
 Cotangents: TypeAlias = Sequence[float | None]
 
 
 def quotient(
-    tape: AnyTape, cotangents: Cotangents, groups: Sequence[Group], of: Sequence[int]
+    tape: Entries, cotangents: Cotangents, groups: Sequence[Group], of: Sequence[int]
 ) -> tuple[list[Box], list[Arrow]]:
     """A box for each group that has an entry, and arrows with the number of uses.
 
@@ -61,7 +59,7 @@ _GIVEN: Final = ("input", "constant", "guard")
 """Rows that are no operations."""
 
 
-def _count(tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[tuple[int, int]]:
+def _count(tape: Entries, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[tuple[int, int]]:
     """Count entries and operations into the tally; how often which group reads which."""
     columns, joined, nowhere = tape.columns, wires(tape.columns), len(tally) - 1
     given = [tape.table.codes[tape.table[name]] for name in _GIVEN]
@@ -105,13 +103,11 @@ _TRUTHS: Final = frozenset((
 
 
 def _collect(
-    tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums], cotangents: Cotangents
+    tape: Entries, of: Sequence[int], tally: Sequence[_Sums], cotangents: Cotangents
 ) -> None:
     """Take values, cotangents, outcomes of guards, labels and outputs into the tally."""
     columns = tape.columns
-    values = cast(Sequence[float], columns.values)
-    if columns.traced:
-        values = list(map(primal, columns.values))
+    values = tape.numbers
     met = {code: columns.table.rows[code].name for code in sorted(set(columns.codes))}
     ranged = chosen(columns.codes, (code for code, name in met.items() if name not in _TRUTHS))
     add_value = [sums.values.append for sums in tally]

@@ -10,24 +10,22 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
-from typing import ParamSpec, TypeVar, cast, final
+from typing import TypeVar, cast, final
 
 import attrs
 
 from tapegrad.columns import Columns, freeze_values
+from tapegrad.entries import Entries
 from tapegrad.primitive import Operand, Primitive
 from tapegrad.spelling import NEUTRAL
-from tapegrad.tape import Simplified, Tape
 
 __all__ = ["simplify"]
 
-A = TypeVar("A")
-P = ParamSpec("P")
-R = TypeVar("R")
+E = TypeVar("E", bound=Entries)
 
 
-def simplify(tape: Tape[A, P, R], *, fast: bool) -> Simplified[A, P, R]:
-    """What ``Tape.simplify`` promises."""
+def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
+    """The simplified entries, and how many were dead, folded, shared and dropped."""
     work = _Rewriting(tape.columns.thawed(), share=fast or tape.holds_gradient, fast=fast)
     for slot in range(len(tape)):
         work.rewrite(slot)
@@ -36,7 +34,7 @@ def simplify(tape: Tape[A, P, R], *, fast: bool) -> Simplified[A, P, R]:
     slots = {old: new for new, old in enumerate(kept)}
     smaller = _with(tape, _compacted(work.new, kept, slots), work, kept, slots)
     gone = len(tape) - len(smaller) - work.shared - work.dropped
-    return Simplified(smaller, gone, work.folded, work.shared, work.dropped)
+    return smaller, gone, work.folded, work.shared, work.dropped
 
 
 @final
@@ -199,13 +197,13 @@ def _compacted(columns: Columns, kept: Sequence[int], slots: dict[int, int]) -> 
 
 
 def _with(
-    tape: Tape[A, P, R],
+    tape: E,
     columns: Columns,
     work: _Rewriting,
     kept: Sequence[int],
     slots: dict[int, int],
-) -> Tape[A, P, R]:
-    """The tape with other entries; labels, scopes and positions follow them."""
+) -> E:
+    """The recording with other entries; labels, scopes and positions follow them."""
     origins = [work.origins[slot] for slot in kept]
     labels = {
         slots[work.places[old]]: name for old, name in tape.labels if work.places[old] in slots
@@ -216,7 +214,7 @@ def _with(
         )
         for scope in tape.scopes
     )
-    sites = memoryview(tape.site_of).cast("i") if tape.site_of else ()
+    sites = tape.site_indices
     return attrs.evolve(
         tape,
         codes=bytes(columns.codes),
@@ -227,5 +225,5 @@ def _with(
         outputs=tuple(slots[work.places[output]] for output in tape.outputs),
         labels=tuple(sorted(labels.items())),
         scopes=tuple(scopes),
-        site_of=array("i", [sites[origin] for origin in origins] if sites else []).tobytes(),
+        site_of=array("i", [sites[origin] for origin in origins]).tobytes(),
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Final, final
+from typing import Final, final
 
 import attrs
 
 from tapegrad.columns import Columns
-from tapegrad.primitive import primal
-from tapegrad.tape import Tape
+from tapegrad.entries import Entries
+from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import aligned
 
 __all__ = ["Stats", "stats"]
@@ -64,8 +64,8 @@ class Stats:
 _FIGURES: Final = ("outputs", "reads", "depth", "dead", "nonfinite", "lines", "labels", "scopes")
 
 
-def stats(tape: Tape[Any, ..., Any]) -> Stats:
-    """What ``Tape.stats`` promises."""
+def stats(tape: Entries) -> Stats:
+    """Count what is on a tape."""
     columns = tape.columns
     names = {code: row.name for code, row in enumerate(columns.table.rows)}
     counts = Counter({names[code]: count for code, count in Counter(tape.codes).items()})
@@ -80,8 +80,8 @@ def stats(tape: Tape[Any, ..., Any]) -> Stats:
         reads=reads,
         depth=depth,
         dead=_dead(columns, len(tape.inputs), tape.outputs),
-        nonfinite=sum(not isfinite(primal(x)) for x in columns.values),
-        lines=_lines(tape),
+        nonfinite=sum(not isfinite(x) for x in tape.numbers),
+        lines=len({*lines_of_entries(tape)[len(tape.inputs) :]} - {-1}),
         labels=len(tape.labels),
         scopes=len(tape.scopes),
         size=_size(tape),
@@ -111,13 +111,6 @@ def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
     return needed.count(0)
 
 
-def _lines(tape: Tape[Any, ..., Any]) -> int:
-    """How many lines of the program put entries on the tape."""
-    homes = set(memoryview(tape.site_of).cast("i")[len(tape.inputs) :])
-    sites = (tape.sites[home] for home in homes if home >= 0)
-    return len({(site.file, site.line) for site in sites})
-
-
-def _size(tape: Tape[Any, ..., Any]) -> int:
+def _size(tape: Entries) -> int:
     columns = (tape.codes, tape.left, tape.right, tape.stored, tape.pool, tape.site_of)
     return sum(len(column) for column in columns if isinstance(column, bytes))

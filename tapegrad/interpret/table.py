@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from tapegrad.entries import Entries
 from tapegrad.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.primitive import Operand, primal
-from tapegrad.tape import Tape
 from tapegrad.text import aligned, number, visible
 
 __all__ = ["table"]
@@ -17,7 +16,7 @@ _OPERANDS = 8
 _TITLES = ("slot", "operation", "operands", "value", "cotangent", "label", "scope", "line")
 
 
-def table(tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None]) -> str:
+def table(tape: Entries, cotangents: Sequence[Operand | None]) -> str:
     """Slot, operation, operands, value, cotangent, label, scope and line of each entry.
 
     The middle of a long tape is left out, and said to be; a column with nothing in it is, too.
@@ -34,7 +33,7 @@ def table(tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None]) -> st
 
 
 def _rows(
-    tape: Tape[Any, ..., Any], cotangents: Sequence[Operand | None], slots: range
+    tape: Entries, cotangents: Sequence[Operand | None], slots: range
 ) -> Iterator[tuple[str, ...]]:
     outputs = frozenset(slot for slot in tape.outputs if slot in slots)
     for slot, node in zip(slots, tape[slots.start : slots.stop], strict=True):
