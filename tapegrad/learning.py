@@ -12,10 +12,10 @@ from tapegrad.backends import Choice
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.errors import OutputError
+from tapegrad.inputs import BatchInputs
 from tapegrad.paths import AnyTape, Path, Paths, record_path
 from tapegrad.positions import here
 from tapegrad.reports import ShapeReport
-from tapegrad.rowcalls import RowCall
 from tapegrad.structure import Branch, Role, Structure, flatten, join, kept, misfit
 from tapegrad.sweeping import Code, Sweep
 
@@ -98,12 +98,14 @@ class Learner:
     """What one call knows of the function's paths, and how it learns more."""
 
     recorded: Recorded
-    given: RowCall
+    given: BatchInputs
     on_branch: str
     max_paths: int
     name: str
 
-    def __init__(self, recorded: Recorded, call: RowCall, on_branch: str, max_paths: int) -> None:
+    def __init__(
+        self, recorded: Recorded, call: BatchInputs, on_branch: str, max_paths: int
+    ) -> None:
         self.recorded, self.given = recorded, call
         self.on_branch, self.max_paths = on_branch, max_paths
         self.name = name_of(recorded.f)
