@@ -29,7 +29,7 @@ __all__ = ["BatchInputs", "batch_inputs"]
 class BatchInputs:
     """The arguments of one call.
 
-    ``shape`` has the structures of one row's arguments, ``inputs`` the numbers that are the same
+    ``shape`` has the structures of one row's arguments, ``shared`` the numbers that are the same
     for all rows, and ``places`` says which inputs of the program the mapped arrays are. ``rows`` is
     None where their number is known only at the end.
     """
@@ -38,7 +38,7 @@ class BatchInputs:
     kwargs: Mapping[str, object]
     mapped: Mapping[int, MappedArgument]
     shape: tuple[Branch, Branch]
-    inputs: tuple[float, ...]
+    shared: tuple[float, ...]
     places: tuple[int, ...]
     rows: int | None
 
@@ -86,13 +86,18 @@ def batch_inputs(
         index: mapped_argument(args[index], _namer(f, index))
         for index in _mapped_places(axes, len(args))
     }
-    known = {_namer(f, i)(()): one.rows for i, one in found.items() if one.rows is not None}
-    rows = common_rows(known) if known else None
+    known = [(index, one.rows) for index, one in found.items() if one.rows is not None]
+    rows = _common_rows(f, known) if known else None
     example = list(args)
     for index, one in found.items():
         example[index] = one.row([np.zeros(tail) for tail in one.tails])
     apart = _taken_apart(f, example, kwargs, found)
     return BatchInputs(args, kwargs, found, *apart, rows if len(known) == len(found) else None)
+
+
+def _common_rows(f: Callable[..., object], known: Sequence[tuple[int, int]]) -> int:
+    """The number of rows of all arguments of known length, given by position."""
+    return common_rows([rows for _, rows in known], lambda index: _namer(f, known[index][0])(()))
 
 
 def _taken_apart(

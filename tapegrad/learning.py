@@ -110,7 +110,7 @@ class Learner:
         self.on_branch, self.max_paths = on_branch, max_paths
         self.name = name_of(recorded.f)
         self.memo: dict[Code, Floats | None] = {}
-        self._sweep = Sweep((), call.inputs, self.memo)
+        self._sweep = Sweep((), call.shared, self.memo)
 
     @property
     def outputs(self) -> int:
@@ -129,7 +129,7 @@ class Learner:
     def knows(self, prefix: bytes) -> bool:
         """Whether rows of this call can run a path that begins with these outcomes."""
         if len(self._sweep.codes) != self.paths:
-            self._sweep = Sweep(tuple(self.recorded.codes), self.given.inputs, self.memo)
+            self._sweep = Sweep(tuple(self.recorded.codes), self.given.shared, self.memo)
         return self._sweep.find(prefix) is not None
 
     def line(self, prefix: bytes) -> str:

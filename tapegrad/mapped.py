@@ -88,8 +88,8 @@ def mapped_argument(value: object, name: Namer) -> MappedArgument:
     if isinstance(value, Iterator):
         return _Stream(value, name).argument()
     structure, arrays = _taken_apart(value, name)
-    counts = {name(keys): array.shape[0] for keys, array in arrays.items()}
-    rows = common_rows(counts)
+    keys = tuple(arrays)
+    rows = common_rows([array.shape[0] for array in arrays.values()], lambda i: name(keys[i]))
 
     def read(start: int, stop: int) -> Sequence[Array]:
         return [_flat(array[start:stop]) for array in arrays.values()]
@@ -97,26 +97,26 @@ def mapped_argument(value: object, name: Namer) -> MappedArgument:
     tails = tuple(array.shape[1:] for array in arrays.values())
     chunk = max((_chunk(array) for array in arrays.values()), default=0)
     sent = not all(isinstance(array, FileArray) for array in arrays.values())
-    return MappedArgument(structure, tuple(arrays), tails, rows, read, chunk, sent)
+    return MappedArgument(structure, keys, tails, rows, read, chunk, sent)
 
 
-def common_rows(counts: dict[str, int]) -> int:
-    """The number of rows that all of these have.
+def common_rows(counts: Sequence[int], name: Callable[[int], str]) -> int:
+    """The number of rows that all arrays have, whose names are ``name(0)`` and so on.
 
     Raises:
         InputError: where they differ, or there are none.
     """
     if not counts:
         raise InputError(f"the mapped arguments hold no array ({here()}): pass one with the rows")
-    (first, rows), *others = counts.items()
-    for other, count in others:
+    rows = counts[0]
+    for index, count in enumerate(counts):
         if count != rows:
             raise InputError(
-                f"{first} has {rows:,} rows and {other} has {count:,} ({here()}): pass arrays of "
-                "equal length"
+                f"{name(0)} has {rows:,} rows and {name(index)} has {count:,} ({here()}): pass "
+                "arrays of equal length"
             )
     if not rows:
-        raise InputError(f"{first} has no rows ({here()}): pass one at least")
+        raise InputError(f"{name(0)} has no rows ({here()}): pass one at least")
     return rows
 
 
@@ -129,7 +129,7 @@ def _split(value: object, keys: Keys, name: Namer, arrays: dict[Keys, Array]) ->
     if type(value) in {list, tuple} and _is_numbers(cast("Sequence[object]", value)):
         value = _stacked(cast("Sequence[object]", value), name(keys))
     if hasattr(value, "__array__"):
-        arrays[keys] = _checked(value, name(keys))
+        arrays[keys] = _checked(value, keys, name)
         return Leaf()
     if isinstance(value, int | float | complex):
         raise InputError(
@@ -163,21 +163,23 @@ def _stacked(value: Sequence[object], name: str) -> object:
         ) from None
 
 
-def _checked(value: object, name: str) -> Array:
+def _checked(value: object, keys: Keys, name: Namer) -> Array:
     """An array of real numbers, as it is."""
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(
-            f"{name} is a masked array ({here()}): pass its rows that are not masked, or filled()"
+            f"{name(keys)} is a masked array ({here()}): pass its rows that are not masked, or "
+            "filled()"
         )
     array = cast(Array, value if is_dask(value) else _in_place(np.asanyarray(value)))
     if array.dtype.kind not in "fiu" or array.ndim == 0 or array.dtype.itemsize > _LONGEST:
         what = f"an array of {array.dtype}" if array.ndim else f"a single {array.dtype}"
         raise InputError(
-            f"{name} is {what} ({here()}): pass an array of float64 with the rows first"
+            f"{name(keys)} is {what} ({here()}): pass an array of float64 with the rows first"
         )
     if array.shape[0] != array.shape[0]:
         raise InputError(
-            f"{name} has chunks of unknown length ({here()}): call its compute_chunk_sizes() first"
+            f"{name(keys)} has chunks of unknown length ({here()}): call its "
+            "compute_chunk_sizes() first"
         )
     return array
 
@@ -243,9 +245,9 @@ class _Stream:
     def hold(self, arrays: dict[Keys, Array]) -> None:
         """Keeps a block until its rows are read."""
         self.count += 1
-        rows = {self.name(keys): array.shape[0] for keys, array in arrays.items()}
-        if not rows or max(rows.values()):
-            self.rows += common_rows(rows)
+        counts = [array.shape[0] for array in arrays.values()]
+        if not counts or max(counts):
+            self.rows += common_rows(counts, lambda index: self.name(self.keys[index]))
             self.held.append([as_float64(_flat(array)).copy() for array in arrays.values()])
 
     def next(self) -> bool:

@@ -65,7 +65,7 @@ class Runner(Batched[object]):
         rows = piece_rows(inputs, self._options, threads)
         if self._options.executor is None:
             return self._answer(Drive(inputs, self._local(learner, threads), learner, rows))
-        job = Job(self._choice.name, self._options.fast, inputs.places, inputs.inputs)
+        job = Job(self._choice.name, self._options.fast, inputs.places, inputs.shared)
         with ExecutorDispatcher(self._options.executor, learner.codes, job) as dispatcher:
             return self._answer(Drive(inputs, dispatcher, learner, rows))
 
@@ -98,7 +98,7 @@ class Runner(Batched[object]):
         """Runs pieces in this process."""
 
         def sweep() -> Sweep:
-            return Sweep(learner.codes(), learner.given.inputs, learner.memo)
+            return Sweep(learner.codes(), learner.given.shared, learner.memo)
 
         return LocalDispatcher(sweep, self._pool(threads) if threads > 1 else None, threads)
 
