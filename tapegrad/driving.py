@@ -20,9 +20,9 @@ from tapegrad.errors import BackendError, GuardError, InputError
 from tapegrad.inputs import BatchInputs
 from tapegrad.learning import Learner
 from tapegrad.mapped import Array, as_float64
-from tapegrad.pieces import Dispatcher, Piece
 from tapegrad.positions import here
 from tapegrad.progress import progress
+from tapegrad.row_pieces import Dispatcher, Piece
 from tapegrad.sums import BLOCK, Part, Total
 from tapegrad.sweeping import Block, Done, Left, Work, padded
 

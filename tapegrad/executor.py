@@ -15,8 +15,8 @@ from tapegrad.fingerprint import Fingerprint, difference, own_version
 from tapegrad.mapped import as_float64, is_dask
 from tapegrad.messages import Job, Key, Reply, Task, key_of, serialised
 from tapegrad.options import ExecutorOrFactory
-from tapegrad.pieces import Piece
 from tapegrad.positions import here
+from tapegrad.row_pieces import Piece
 from tapegrad.structure import describe
 from tapegrad.sweeping import Code, Done
 from tapegrad.worker import run_task

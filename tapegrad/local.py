@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, final
 
 from tapegrad.mapped import as_float64
-from tapegrad.pieces import Piece
+from tapegrad.row_pieces import Piece
 from tapegrad.sweeping import Done, Sweep
 
 __all__ = ["LocalDispatcher"]

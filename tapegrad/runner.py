@@ -21,9 +21,9 @@ from tapegrad.local import LocalDispatcher
 from tapegrad.messages import Job
 from tapegrad.options import Options
 from tapegrad.paths import AnyTape, missing_function, path_of
-from tapegrad.pieces import piece_rows, thread_count
 from tapegrad.reports import Report, varying, warn_of_many
 from tapegrad.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
+from tapegrad.row_pieces import piece_rows, thread_count
 from tapegrad.sources import source
 from tapegrad.structure import Branch, Leaf, Structure, build, paths
 from tapegrad.sums import Part
