@@ -26,7 +26,7 @@ import tapegrad as tg
 from benchmarks.asian import MARKET, payoff
 from benchmarks.timing import Options, machine, options, spelled
 from tapegrad import Real
-from tapegrad.working import travelling
+from tapegrad.messages import serialised
 
 Run: TypeAlias = Callable[[], Any]
 Work: TypeAlias = Callable[[Executor | None], Run]
@@ -103,7 +103,7 @@ def travels(choice: Options) -> None:
         start = perf_counter()
         batch(MARKET, rows)
         made = perf_counter() - start
-        size = len(travelling(batch.tapes[0]))
+        size = len(serialised(batch.tapes[0]))
         entries = batch.report().shapes[0].paths[0].entries
         print(
             f"  {steps:5} steps: {entries:7,} entries, {size:9,} bytes, recorded and compiled in "

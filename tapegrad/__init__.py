@@ -23,25 +23,25 @@ from tapegrad.transforms import grad, partials, record, value_and_grad
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray
-    from tapegrad.batches import BatchValueAndGrad, Columns, Estimate, Progress
     from tapegrad.checking import check_grad
     from tapegrad.checkpointing import checkpoint
     from tapegrad.compiling import Compiled, jit
     from tapegrad.coordinates import Coordinates, Sparsity
     from tapegrad.findings import GradientCheck
     from tapegrad.implicit import root
-    from tapegrad.mapping import Batched, vmap
+    from tapegrad.mapping import vmap
     from tapegrad.nodes import Apply, Constant, Guard, Input, Node
     from tapegrad.objectives import Objective, Residuals, objective, residuals
+    from tapegrad.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
     from tapegrad.series import taylor
     from tapegrad.sparse import sparse_hessian, sparse_jacobian
 else:
     # What few programs use is loaded when it is: importing the package stays quick.
     _LATER = {
-        "Apply": "nodes", "BatchValueAndGrad": "batches", "Batched": "mapping",
-        "Columns": "batches", "Compiled": "compiling", "Constant": "nodes",
-        "Coordinates": "coordinates", "Estimate": "batches", "FloatArray": "arrays",
-        "GradientCheck": "findings", "Progress": "batches",
+        "Apply": "nodes", "BatchValueAndGrad": "results", "Batched": "results",
+        "Columns": "results", "Compiled": "compiling", "Constant": "nodes",
+        "Coordinates": "coordinates", "Estimate": "results", "FloatArray": "arrays",
+        "GradientCheck": "findings", "Progress": "results",
         "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "objectives",
         "Residuals": "objectives", "Sparsity": "coordinates", "check_grad": "checking",
         "checkpoint": "checkpointing", "jit": "compiling", "objective": "objectives",

@@ -25,7 +25,7 @@ from tapegrad.checks import name_of, require_positive
 from tapegrad.errors import InputError, OutputError
 from tapegrad.kernels import Running
 from tapegrad.packing import Unpacker, unpacker
-from tapegrad.paths import AnyTape, Path, Paths, left_behind, path_of, record_path
+from tapegrad.paths import AnyTape, Path, Paths, missing_function, path_of, record_path
 from tapegrad.positions import here
 from tapegrad.primitive import Traced
 from tapegrad.reports import Report, ShapeReport, varying, warn_of_many
@@ -360,7 +360,7 @@ def _arrived(
     name: str, backend: Backend, recorded: Sequence[tuple[Shape, Sequence[AnyTape]]]
 ) -> Compiled[..., object]:
     """A compiled function that travelled without the function."""
-    compiled: Compiled[..., object] = Compiled(left_behind(name), backend, 0)
+    compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0)
     for shape, tapes in recorded:
         recording = compiled._recording(shape)
         for tape in tapes:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import closing
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast, final
 
 import numpy as np
 
-from tapegrad.crews import Crew, Piece, Ticket
 from tapegrad.errors import BackendError, GuardError, InputError
+from tapegrad.inputs import BatchInputs
+from tapegrad.learning import Learner
+from tapegrad.mapped import Array, as_float64
 from tapegrad.positions import here
 from tapegrad.progress import progress
-from tapegrad.rowcalls import RowCall
-from tapegrad.rows import Array, plain
+from tapegrad.row_pieces import Dispatcher, Piece
 from tapegrad.sums import BLOCK, Part, Total
 from tapegrad.sweeping import Block, Done, Left, Work, padded
 
@@ -31,59 +32,32 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Numbers: TypeAlias = range | NDArray[np.intp]
 
-__all__ = ["Drive", "Learner", "Stop"]
+__all__ = ["Drive", "Stop"]
+
+T = TypeVar("T")
 
 Stop: TypeAlias = Callable[[Part], bool]
 """Is told the sums so far after each block; where it says True, the batch ends."""
 
 
-class Learner(Protocol):
-    """What a batch asks about the function: its paths, and those that it does not know yet."""
-
-    on_branch: str
-    max_paths: int
-    name: str
-
-    @property
-    def outputs(self) -> int:
-        """How many numbers there are for a row."""
-
-    @property
-    def paths(self) -> int:
-        """How many paths are known."""
-
-    def knows(self, prefix: bytes) -> bool:
-        """Whether rows of this call can run a path that begins with these outcomes."""
-
-    def line(self, prefix: bytes) -> str:
-        """The user's line at which the last of these outcomes was found."""
-
-    def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
-        """Record a row's path, and give its outputs."""
-
-    def call(self, args: tuple[object, ...], number: int) -> Sequence[float]:
-        """A row's outputs by calling the function."""
-
-    def count(self, taken: Counter[bytes]) -> None:
-        """Note how many rows took each path."""
-
-
 @final
-class Drive:
+class Drive(Generic[T]):
     """One call over its rows, ``step`` of them in a piece."""
 
-    call: RowCall
-    crew: Crew
+    call: BatchInputs
+    dispatcher: Dispatcher[T]
     learner: Learner
     step: int
     finished: int
     head: Sequence[Array]
 
-    def __init__(self, call: RowCall, crew: Crew, learner: Learner, step: int) -> None:
-        self.call, self.crew, self.learner, self.step = call, crew, learner, step
+    def __init__(
+        self, call: BatchInputs, dispatcher: Dispatcher[T], learner: Learner, step: int
+    ) -> None:
+        self.call, self.dispatcher, self.learner, self.step = call, dispatcher, learner, step
         self.parted: Counter[str] = Counter()
         self.finished = 0
-        self.waiting: deque[tuple[Piece, Ticket]] = deque()
+        self.waiting: deque[tuple[Piece, Future[T]]] = deque()
         fresh = not learner.knows(b"")
         self.head = self.call.read(0, BLOCK if fresh else step)
         if not self.head[0].shape[0]:
@@ -93,7 +67,7 @@ class Drive:
 
     def _begin(self) -> None:
         """Learn the first row's path, where no path is known that this call can take."""
-        self.learner.learn(self._args([plain(leaf[:1]) for leaf in self.head]), 0)
+        self.learner.learn(self._args([as_float64(leaf[:1]) for leaf in self.head]), 0)
         if not self.learner.knows(b""):
             raise GuardError(
                 f"the first row of {self.learner.name} ({here()}) takes another path when it is "
@@ -149,15 +123,15 @@ class Drive:
     def _in_order(self, work: Work, out: Floats | None) -> Iterator[tuple[range, Part | Block]]:
         try:
             for piece in self._pieces(work, out):
-                self.waiting.append((piece, self.crew.submit(piece)))
+                self.waiting.append((piece, self.dispatcher.submit(piece)))
                 first = piece.numbers[0] == 0 and len(piece.numbers) < self.step
-                while len(self.waiting) >= (1 if first else self.crew.waiting):
+                while len(self.waiting) >= (1 if first else self.dispatcher.max_in_flight):
                     yield from self._next()
             while self.waiting:
                 yield from self._next()
         finally:
-            for _, ticket in self.waiting:
-                ticket.cancel()
+            for _, future in self.waiting:
+                future.cancel()
 
     def _pieces(self, work: Work, out: Floats | None) -> Iterator[Piece]:
         """All rows in pieces of whole blocks that end at the same rows in every call.
@@ -175,14 +149,14 @@ class Drive:
 
     def _next(self) -> Iterator[tuple[range, Part | Block]]:
         """The blocks of the piece that was handed out first."""
-        piece, ticket = self.waiting.popleft()
-        done = self._done(ticket)
+        piece, future = self.waiting.popleft()
+        done = self._done(future)
         for index, block in enumerate(done.blocks):
             yield cast(range, piece.numbers[index * BLOCK : (index + 1) * BLOCK]), block
 
-    def _done(self, ticket: Ticket) -> Done:
+    def _done(self, future: Future[T]) -> Done:
         try:
-            done = ticket.done()
+            done = self.dispatcher.result(future)
         except (BrokenExecutor, CancelledError) as error:
             rows = f"rows 0 to {self.finished - 1:,}" if self.finished else "no rows"
             raise BackendError(
@@ -215,7 +189,7 @@ class Drive:
             np.concatenate(parts) for parts in zip(*(one.leaves for one in known), strict=True)
         ]
         absolute: Numbers = rows + numbers.start
-        done = self._done(self.crew.submit(Piece(leaves, absolute, Work(sums=False))))
+        done = self._done(self.dispatcher.submit(Piece(leaves, absolute, Work(sums=False))))
         again = cast(Block, done.blocks[0])
         block.outputs[:, rows] = again.outputs
         return [Left(one.prefix, rows[one.rows], one.leaves) for one in again.left]

@@ -12,10 +12,10 @@ from tapegrad.backends import Choice
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.errors import OutputError
+from tapegrad.inputs import BatchInputs
 from tapegrad.paths import AnyTape, Path, Paths, record_path
 from tapegrad.positions import here
 from tapegrad.reports import ShapeReport
-from tapegrad.rowcalls import RowCall
 from tapegrad.structure import Branch, Role, Structure, flatten, join, kept, misfit
 from tapegrad.sweeping import Code, Sweep
 
@@ -98,17 +98,19 @@ class Learner:
     """What one call knows of the function's paths, and how it learns more."""
 
     recorded: Recorded
-    given: RowCall
+    given: BatchInputs
     on_branch: str
     max_paths: int
     name: str
 
-    def __init__(self, recorded: Recorded, call: RowCall, on_branch: str, max_paths: int) -> None:
+    def __init__(
+        self, recorded: Recorded, call: BatchInputs, on_branch: str, max_paths: int
+    ) -> None:
         self.recorded, self.given = recorded, call
         self.on_branch, self.max_paths = on_branch, max_paths
         self.name = name_of(recorded.f)
         self.memo: dict[Code, Floats | None] = {}
-        self._sweep = Sweep((), call.inputs, self.memo)
+        self._sweep = Sweep((), call.shared, self.memo)
 
     @property
     def outputs(self) -> int:
@@ -127,7 +129,7 @@ class Learner:
     def knows(self, prefix: bytes) -> bool:
         """Whether rows of this call can run a path that begins with these outcomes."""
         if len(self._sweep.codes) != self.paths:
-            self._sweep = Sweep(tuple(self.recorded.codes), self.given.inputs, self.memo)
+            self._sweep = Sweep(tuple(self.recorded.codes), self.given.shared, self.memo)
         return self._sweep.find(prefix) is not None
 
     def line(self, prefix: bytes) -> str:

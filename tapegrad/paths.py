@@ -20,7 +20,7 @@ from tapegrad.recording import trace
 from tapegrad.reports import PathReport
 from tapegrad.tape import Tape
 
-__all__ = ["AnyTape", "Path", "Paths", "left_behind", "path_of", "record_path"]
+__all__ = ["AnyTape", "Path", "Paths", "missing_function", "path_of", "record_path"]
 
 AnyTape: TypeAlias = Tape[Any, ..., Any]
 """A tape of whatever function."""
@@ -82,8 +82,8 @@ def path_of(
     return Path(tape, program, program.outcomes, perf_counter() - started)
 
 
-def left_behind(name: str) -> Callable[..., object]:
-    """What stands for a function that was compiled elsewhere."""
+def missing_function(name: str) -> Callable[..., object]:
+    """A function that raises, in the place of one that was compiled elsewhere."""
 
     def absent(*args: object, **kwargs: object) -> object:
         raise GuardError(

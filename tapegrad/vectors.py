@@ -12,7 +12,6 @@ import attrs
 import numpy as np
 
 from tapegrad.backends import require
-from tapegrad.batches import Columns
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.compiling import jit
@@ -22,6 +21,7 @@ from tapegrad.errors import InputError
 from tapegrad.mapping import vmap
 from tapegrad.paths import AnyTape
 from tapegrad.positions import here
+from tapegrad.results import Columns
 from tapegrad.sparse import sparse_jacobian
 from tapegrad.structure import (
     Branch,

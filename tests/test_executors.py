@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 import tapegrad as tg
-from tapegrad import Real, errors, math, working
-from tapegrad.fingerprints import difference
+from tapegrad import Real, errors, math, messages, worker
+from tapegrad.fingerprint import difference
 from tests.places import place, refusal
 
 Floats = NDArray[np.float64]
@@ -169,7 +169,7 @@ class TestWhatTravels:
 
         def forget(answer: Any, number: int) -> Any:
             if number % 3 == 0:
-                monkeypatch.setattr(working, "_CODES", working._Codes())
+                monkeypatch.setattr(worker, "_CODES", worker._CodeCache())
             return answer
 
         assert sums(Inline(forget)) == sums(None)
@@ -177,8 +177,8 @@ class TestWhatTravels:
     def test_a_tape_is_known_by_what_it_computes(self) -> None:
         """The same program recorded from another row has the same key."""
         tapes = [tg.record(tg.value_and_grad(barrier))(MARKET, row) for row in ((0.1,), (0.2,))]
-        travelling = [working.travelling(tape) for tape in tapes]
-        assert travelling[0] == travelling[1]
+        sent = [messages.serialised(tape) for tape in tapes]
+        assert sent[0] == sent[1]
         assert tapes[0] != tapes[1]
 
     def test_a_file_goes_by_its_name(self, tmp_path: Any, processes: Executor) -> None:
@@ -197,22 +197,22 @@ class TestWhatTravels:
 
         moved = Inline(missing)
 
-        def plain(leaf: Any) -> Any:
+        def as_float64(leaf: Any) -> Any:
             if hasattr(leaf, "path"):
                 raise FileNotFoundError("not here")
             return leaf
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tapegrad.working.plain", plain)
+            patch.setattr("tapegrad.worker.as_float64", as_float64)
             assert sums(moved, mapped) == expected
 
     def test_a_changed_file_is_not_taken_for_the_same(self, tmp_path: Any) -> None:
         """A place in a file names its size and time too."""
-        from tapegrad.stored import stored
+        from tapegrad.file_arrays import file_array
 
         path = tmp_path / "rows"
         ROWS.tofile(path)
-        place_of = stored(np.memmap(path, np.float64, "r", shape=ROWS.shape))
+        place_of = file_array(np.memmap(path, np.float64, "r", shape=ROWS.shape))
         assert place_of is not None
         assert np.array_equal(np.asarray(place_of[5:9]), ROWS[5:9])
         os.utime(path, (0, 0))
@@ -256,9 +256,9 @@ class TestRefusals:
         text = refusal(errors.BackendError, call)
         version = np.__version__
         assert text == (
-            f"workers {working.worker()} and far:1 ({place(sums, 'batch(MARKET')}) differ in numpy "
-            f"{version} against 1.0, so that sums would depend on who did which rows: use workers "
-            "of one kind"
+            f"workers {worker.worker_name()} and far:1 ({place(sums, 'batch(MARKET')}) differ in "
+            f"numpy {version} against 1.0, so that sums would depend on who did which rows: use "
+            "workers of one kind"
         )
 
     def test_workers_of_another_version(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,8 +269,8 @@ class TestRefusals:
                 return super().submit(fn, "0.0.1", *args[1:])
 
         assert refusal(errors.BackendError, lambda: sums(Older())) == (
-            f"worker {working.worker()} has tapegrad {tg.__version__} and was sent work by 0.0.1: "
-            "install one version"
+            f"worker {worker.worker_name()} has tapegrad {tg.__version__} and was sent work by "
+            "0.0.1: install one version"
         )
 
     def test_workers_without_the_package(self) -> None:

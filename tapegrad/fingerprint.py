@@ -1,4 +1,4 @@
-"""What decides the bits of compiled code, so that machines whose answers go together can tell."""
+"""Names what decides the bits of compiled code, so that unlike machines do not add up sums."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from functools import cache
 from importlib.metadata import version
 from typing import TypeAlias
 
-__all__ = ["Fingerprint", "difference", "fingerprint"]
+import numpy as np
+
+__all__ = ["Fingerprint", "difference", "fingerprint", "own_version"]
 
 Fingerprint: TypeAlias = Mapping[str, str]
+
+
+@cache
+def own_version() -> str:
+    """The version of tapegrad that is installed here."""
+    return version("tapegrad")
 
 
 @cache
 def fingerprint(backend: str) -> Fingerprint:
     """The versions, the maths library and the instructions that a backend's bits depend on."""
     own = {
-        "tapegrad": version("tapegrad"),
+        "tapegrad": own_version(),
         "Python": ".".join(map(str, sys.version_info[:2])),
         "numpy": version("numpy"),
         "C library": " ".join(platform.libc_ver()).strip() or platform.platform(),
@@ -38,15 +46,13 @@ def fingerprint(backend: str) -> Fingerprint:
 
 
 def _of_numpy() -> str:
-    import numpy as np
-
     found = np.show_config(mode="dicts") or {}
     simd = found.get("SIMD Extensions", {})
     return ",".join([*simd.get("baseline", []), *simd.get("found", [])])
 
 
 def difference(one: Fingerprint, other: Fingerprint) -> str | None:
-    """What differs between two fingerprints, in words; None where nothing does."""
+    """The first difference between two fingerprints, in words; None where they are the same."""
     for what in {**one, **other}:
         left, right = one.get(what, "none"), other.get(what, "none")
         if left != right:
@@ -55,7 +61,7 @@ def difference(one: Fingerprint, other: Fingerprint) -> str | None:
 
 
 def _short(text: str, other: str) -> str:
-    """What a list has and the other lacks; a single word as it is."""
+    """The entries of a list that the other lacks; a single word as it is."""
     if "," not in text:
         return text
     alone = sorted(set(text.split(",")) - set(other.split(",")))

@@ -1,7 +1,7 @@
-"""The mapped arguments of a batch, read piece by piece: arrays, iterators of blocks, Dask arrays.
+"""Reads a mapped argument piece by piece: arrays, iterators of blocks of rows, Dask arrays.
 
-The rows come first. Only what is asked for is read and turned into float64, so that a file or a
-stream of any length goes through in constant memory.
+The rows come first. No more is read and turned into float64 than is asked for, so that a file or
+a stream of any length goes through in constant memory.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 
 from tapegrad.errors import InputError
+from tapegrad.file_arrays import FileArray, file_array
 from tapegrad.positions import here
-from tapegrad.stored import Stored, stored
 from tapegrad.structure import Branch, Keys, Leaf, Static, Structure, build, describe, opened
 
 if TYPE_CHECKING:
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Array", "Mapped", "Naming", "common", "is_dask", "mapped", "plain"]
+__all__ = [
+    "Array", "MappedArgument", "Namer", "as_float64", "common_rows", "is_dask", "mapped_argument",
+]  # fmt: skip
 
-Naming: TypeAlias = Callable[[Keys], str]
+Namer: TypeAlias = Callable[[Keys], str]
 """Gives the path of what stands under some keys of an argument."""
 
 
 class Array(Protocol):
-    """Numbers with the rows first: numpy's array, or one like it that is read when it is asked."""
+    """Numbers with the rows first: numpy's array, or one like it that is read when needed."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -41,19 +43,20 @@ class Array(Protocol):
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
 
     def __getitem__(self, rows: slice, /) -> Any: ...
 
 
 @final
 @attrs.frozen(eq=False)
-class Mapped:
+class MappedArgument:
     """An argument whose arrays have the rows first.
 
-    ``rows`` is None where only reading tells. ``read`` gives some rows of all arrays, or as many as
-    there are; what it gives has one axis or two. ``tails`` are the shapes of a row, and ``chunk``
-    says how many rows a Dask array makes together. Rows of files are not ``sent`` to workers.
+    ``rows`` is None where their number is known only at the end. ``read`` gives the rows from a
+    start to a stop, or to the last, of all arrays, with one axis or two. ``tails`` are the shapes
+    of a row, and ``chunk`` is the number of rows that a Dask array computes together. Rows of files
+    are not ``sent`` to workers.
     """
 
     structure: Structure
@@ -71,62 +74,62 @@ class Mapped:
 
     @property
     def width(self) -> int:
-        """How many numbers there are in a row."""
+        """The count of numbers in a row."""
         return sum(int(np.prod(tail)) for tail in self.tails)
 
 
-def mapped(value: object, name: Naming) -> Mapped:
-    """A mapped argument; ``name`` gives the path of one of its arrays.
+def mapped_argument(value: object, name: Namer) -> MappedArgument:
+    """An argument taken apart into its arrays; ``name`` gives the path of one of its arrays.
 
     Raises:
         InputError: where it holds a number that is the same for all rows, a ragged list, or an
             array of another kind of number.
     """
     if isinstance(value, Iterator):
-        return _Stream(value, name).mapped()
+        return _Stream(value, name).argument()
     structure, arrays = _taken_apart(value, name)
-    counts = {name(keys): array.shape[0] for keys, array in arrays.items()}
-    rows = common(counts)
+    keys = tuple(arrays)
+    rows = common_rows([array.shape[0] for array in arrays.values()], lambda i: name(keys[i]))
 
     def read(start: int, stop: int) -> Sequence[Array]:
         return [_flat(array[start:stop]) for array in arrays.values()]
 
     tails = tuple(array.shape[1:] for array in arrays.values())
     chunk = max((_chunk(array) for array in arrays.values()), default=0)
-    sent = not all(isinstance(array, Stored) for array in arrays.values())
-    return Mapped(structure, tuple(arrays), tails, rows, read, chunk, sent)
+    sent = not all(isinstance(array, FileArray) for array in arrays.values())
+    return MappedArgument(structure, keys, tails, rows, read, chunk, sent)
 
 
-def common(counts: dict[str, int]) -> int:
-    """The number of rows that all of these have.
+def common_rows(counts: Sequence[int], name: Callable[[int], str]) -> int:
+    """The number of rows that all arrays have, whose names are ``name(0)`` and so on.
 
     Raises:
         InputError: where they differ, or there are none.
     """
     if not counts:
         raise InputError(f"the mapped arguments hold no array ({here()}): pass one with the rows")
-    (first, rows), *others = counts.items()
-    for other, count in others:
+    rows = counts[0]
+    for index, count in enumerate(counts):
         if count != rows:
             raise InputError(
-                f"{first} has {rows:,} rows and {other} has {count:,} ({here()}): pass arrays of "
-                "equal length"
+                f"{name(0)} has {rows:,} rows and {name(index)} has {count:,} ({here()}): pass "
+                "arrays of equal length"
             )
     if not rows:
-        raise InputError(f"{first} has no rows ({here()}): pass one at least")
+        raise InputError(f"{name(0)} has no rows ({here()}): pass one at least")
     return rows
 
 
-def _taken_apart(value: object, name: Naming) -> tuple[Structure, dict[Keys, Array]]:
+def _taken_apart(value: object, name: Namer) -> tuple[Structure, dict[Keys, Array]]:
     arrays: dict[Keys, Array] = {}
     return _split(value, (), name, arrays), arrays
 
 
-def _split(value: object, keys: Keys, name: Naming, arrays: dict[Keys, Array]) -> Structure:
+def _split(value: object, keys: Keys, name: Namer, arrays: dict[Keys, Array]) -> Structure:
     if type(value) in {list, tuple} and _is_numbers(cast("Sequence[object]", value)):
         value = _stacked(cast("Sequence[object]", value), name(keys))
     if hasattr(value, "__array__"):
-        arrays[keys] = _checked(value, name(keys))
+        arrays[keys] = _checked(value, keys, name)
         return Leaf()
     if isinstance(value, int | float | complex):
         raise InputError(
@@ -160,28 +163,30 @@ def _stacked(value: Sequence[object], name: str) -> object:
         ) from None
 
 
-def _checked(value: object, name: str) -> Array:
+def _checked(value: object, keys: Keys, name: Namer) -> Array:
     """An array of real numbers, as it is."""
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(
-            f"{name} is a masked array ({here()}): pass its rows that are not masked, or filled()"
+            f"{name(keys)} is a masked array ({here()}): pass its rows that are not masked, or "
+            "filled()"
         )
     array = cast(Array, value if is_dask(value) else _in_place(np.asanyarray(value)))
     if array.dtype.kind not in "fiu" or array.ndim == 0 or array.dtype.itemsize > _LONGEST:
         what = f"an array of {array.dtype}" if array.ndim else f"a single {array.dtype}"
         raise InputError(
-            f"{name} is {what} ({here()}): pass an array of float64 with the rows first"
+            f"{name(keys)} is {what} ({here()}): pass an array of float64 with the rows first"
         )
     if array.shape[0] != array.shape[0]:
         raise InputError(
-            f"{name} has chunks of unknown length ({here()}): call its compute_chunk_sizes() first"
+            f"{name(keys)} has chunks of unknown length ({here()}): call its "
+            "compute_chunk_sizes() first"
         )
     return array
 
 
 def _in_place(array: NDArray[Any]) -> object:
-    """The array, or the place of one that is a file."""
-    return stored(array) or array
+    """The array, or its place where it is a file."""
+    return file_array(array) or array
 
 
 _LONGEST: Final = 8
@@ -203,7 +208,7 @@ def _flat(array: Any) -> Array:
     return cast(Array, array if array.ndim < 3 else array.reshape(array.shape[0], -1))
 
 
-def plain(array: Array) -> Floats:
+def as_float64(array: Array) -> Floats:
     """The numbers as compiled code reads them: float64, those of a row side by side."""
     found = np.asarray(array)
     side_by_side = found.ndim == 1 or found.strides[1] == 8 or found.shape[1] == 1
@@ -219,9 +224,9 @@ def _tuples(value: object) -> object:
 
 @final
 class _Stream:
-    """Blocks of any number of rows that come one after the other, regrouped as they are asked."""
+    """An iterator of blocks of any number of rows, regrouped as they are read."""
 
-    def __init__(self, blocks: Iterator[object], name: Naming) -> None:
+    def __init__(self, blocks: Iterator[object], name: Namer) -> None:
         self.blocks, self.name = blocks, name
         self.count = 0
         first = next(blocks, None)
@@ -234,19 +239,19 @@ class _Stream:
         self.rows = 0
         self.hold(arrays)
 
-    def mapped(self) -> Mapped:
-        return Mapped(self.structure, self.keys, self.tails, None, self.read)
+    def argument(self) -> MappedArgument:
+        return MappedArgument(self.structure, self.keys, self.tails, None, self.read)
 
     def hold(self, arrays: dict[Keys, Array]) -> None:
-        """Keep a block until its rows are asked for."""
+        """Keeps a block until its rows are read."""
         self.count += 1
-        rows = {self.name(keys): array.shape[0] for keys, array in arrays.items()}
-        if not rows or max(rows.values()):
-            self.rows += common(rows)
-            self.held.append([plain(_flat(array)).copy() for array in arrays.values()])
+        counts = [array.shape[0] for array in arrays.values()]
+        if not counts or max(counts):
+            self.rows += common_rows(counts, lambda index: self.name(self.keys[index]))
+            self.held.append([as_float64(_flat(array)).copy() for array in arrays.values()])
 
     def next(self) -> bool:
-        """Take the next block in, if there is one."""
+        """Takes the next block; whether there is one."""
         for block in self.blocks:
             structure, arrays = _taken_apart(block, self.name)
             if structure != self.structure:

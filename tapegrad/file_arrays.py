@@ -1,4 +1,4 @@
-"""Arrays in files: they travel as the place where they stand, and are read where they arrive."""
+"""Arrays in files: workers get the place in the file, and read their rows themselves."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     Numbers: TypeAlias = NDArray[Any]
 
-__all__ = ["Stored", "stored"]
+__all__ = ["FileArray", "file_array"]
 
 
 @final
 @attrs.frozen(eq=False)
-class Stored:
-    """Some rows of an array in a file, which is opened when they are read.
+class FileArray:
+    """Rows of an array in a file, which is opened when they are read.
 
-    ``size`` and ``changed`` are the file's, so that another one of its name is not taken for it.
+    ``size`` and ``changed`` are the file's, so that another file of its name is not read for it.
     """
 
     path: str
@@ -35,10 +35,10 @@ class Stored:
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
         return len(self.shape)
 
-    def __getitem__(self, rows: slice) -> Stored:
+    def __getitem__(self, rows: slice) -> FileArray:
         start, stop, _ = rows.indices(self.shape[0])
         bytes_a_row = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         shape = (stop - start, *self.shape[1:])
@@ -50,19 +50,19 @@ class Stored:
         found = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
         return np.asarray(found, dtype)
 
-    def reshape(self, rows: int, _: int) -> Stored:
+    def reshape(self, rows: int, _: int) -> FileArray:
         """The same rows with two axes."""
         return attrs.evolve(self, shape=(rows, int(np.prod(self.shape[1:]))))
 
 
-def stored(array: Numbers) -> Stored | None:
-    """The array's place, where it is a file opened for reading, and not a part of one."""
+def file_array(array: Numbers) -> FileArray | None:
+    """A whole file mapped into memory for reading as its place; None for another array."""
     if not isinstance(array, np.memmap) or not isinstance(array.base, mmap):
         return None
     if array.mode != "r" or array.filename is None or not array.flags.c_contiguous:
         return None
     path = str(Path(cast("str | os.PathLike[str]", array.filename)).absolute())
-    return Stored(path, array.dtype, array.offset, array.shape, *_stat(path))
+    return FileArray(path, array.dtype, array.offset, array.shape, *_stat(path))
 
 
 def _stat(path: str) -> tuple[int, int]:

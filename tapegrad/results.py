@@ -1,8 +1,10 @@
-"""Batched answers: arrays of numbers, and columns that give the user's own class back by row."""
+"""What ``vmap`` returns: a batched function, and the types of its answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast, final
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Self, TypeVar, cast, final
 
 import attrs
 
@@ -12,11 +14,55 @@ from tapegrad.structure import Structure, build
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray
+    from tapegrad.paths import AnyTape
+    from tapegrad.reports import Report
 
-__all__ = ["BatchValueAndGrad", "Columns", "Estimate", "Progress"]
+__all__ = ["BatchValueAndGrad", "Batched", "Columns", "Estimate", "Progress"]
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
+
+
+class Batched(ABC, Generic[A_co]):
+    """A function of one row that runs over arrays of rows, made by ``vmap``.
+
+    It may be pickled: then its tapes travel, and the code is made again where it arrives. The
+    function itself, an executor and a callback stay behind, so that only paths recorded before can
+    be taken there.
+    """
+
+    # Without the rest of what runs rows: a checker follows the imports of this file, and is to
+    # read numpy's types only where the user imports numpy.
+
+    @abstractmethod
+    def __call__(self, *args: object, **kwargs: object) -> A_co:
+        """The answers of all rows."""
+
+    @property
+    @abstractmethod
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The recorded tapes of a row, one for each path and each structure of arguments."""
+
+    @abstractmethod
+    def report(self) -> Report:
+        """What was recorded and compiled, what runs it and why, and what that took."""
+
+    @abstractmethod
+    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+        """The path that most rows took, as source: Python, LLVM's text, or C99.
+
+        Raises:
+            BackendError: before the first call, or for C where it lacks an operation.
+        """
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<vmap of {getattr(self, '__name__', 'a function')}, {len(self.tapes)} recorded>"
 
 
 @final

@@ -1,4 +1,4 @@
-"""One call of a function that is mapped over rows: its arguments, mapped ones apart."""
+"""Checks the arguments of one call of a batched function, and sets the mapped ones apart."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from tapegrad.checks import name_of
 from tapegrad.errors import InputError, TracedNumberError
-from tapegrad.mapping import Axes
+from tapegrad.mapped import Array, MappedArgument, Namer, common_rows, mapped_argument
+from tapegrad.options import Axes
 from tapegrad.positions import here
 from tapegrad.primitive import Traced
-from tapegrad.rows import Array, Mapped, Naming, common, mapped
 from tapegrad.structure import Branch, Keys, Role, Structure, flatten, named
 
 if TYPE_CHECKING:
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["RowCall", "row_call"]
+__all__ = ["BatchInputs", "batch_inputs"]
 
 
 @final
 @attrs.frozen(eq=False)
-class RowCall:
+class BatchInputs:
     """The arguments of one call.
 
-    ``shape`` has the structures of one row's arguments, ``inputs`` the numbers that are the same
+    ``shape`` has the structures of one row's arguments, ``shared`` the numbers that are the same
     for all rows, and ``places`` says which inputs of the program the mapped arrays are. ``rows`` is
-    None where only reading tells.
+    None where their number is known only at the end.
     """
 
     args: tuple[object, ...]
     kwargs: Mapping[str, object]
-    mapped: Mapping[int, Mapped]
+    mapped: Mapping[int, MappedArgument]
     shape: tuple[Branch, Branch]
-    inputs: tuple[float, ...]
+    shared: tuple[float, ...]
     places: tuple[int, ...]
     rows: int | None
 
     @property
     def width(self) -> int:
-        """How many numbers a row has."""
+        """The count of numbers in a row."""
         return sum(one.width for one in self.mapped.values())
 
     @property
     def chunk(self) -> int:
-        """How many rows are made together, where they are made elsewhere."""
+        """The rows that a Dask array computes together, or 0."""
         return max(one.chunk for one in self.mapped.values())
 
     @property
     def sent(self) -> bool:
-        """Whether rows travel to workers, and not only the name of their file."""
+        """Whether rows are sent to workers, and not only the place of a file."""
         return any(one.sent for one in self.mapped.values())
 
     def read(self, start: int, stop: int) -> Sequence[Array]:
-        """The mapped arrays of some rows, or of as many as there are."""
+        """The mapped arrays from one row to another, or to the last."""
         parts = [one.read(start, stop) for one in self.mapped.values()]
         if self.rows is None:
             _require_together([part[0].shape[0] for part in parts], start)
@@ -73,32 +73,38 @@ class RowCall:
         return tuple(args)
 
 
-def row_call(
+def batch_inputs(
     f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object], axes: Axes
-) -> RowCall:
-    """The arguments of a call of ``f``, looked at and checked.
+) -> BatchInputs:
+    """The arguments of a call of ``f``, checked.
 
     Raises:
         InputError: where what is mapped cannot be, or ``axes`` do not fit.
         TracedNumberError: where an argument holds a number of a recording around this call.
     """
     found = {
-        index: mapped(args[index], _naming(f, index)) for index in _mapped_places(axes, len(args))
+        index: mapped_argument(args[index], _namer(f, index))
+        for index in _mapped_places(axes, len(args))
     }
-    known = {_naming(f, i)(()): one.rows for i, one in found.items() if one.rows is not None}
-    rows = common(known) if known else None
+    known = [(index, one.rows) for index, one in found.items() if one.rows is not None]
+    rows = _common_rows(f, known) if known else None
     example = list(args)
     for index, one in found.items():
         example[index] = one.row([np.zeros(tail) for tail in one.tails])
     apart = _taken_apart(f, example, kwargs, found)
-    return RowCall(args, kwargs, found, *apart, rows if len(known) == len(found) else None)
+    return BatchInputs(args, kwargs, found, *apart, rows if len(known) == len(found) else None)
+
+
+def _common_rows(f: Callable[..., object], known: Sequence[tuple[int, int]]) -> int:
+    """The number of rows of all arguments of known length, given by position."""
+    return common_rows([rows for _, rows in known], lambda index: _namer(f, known[index][0])(()))
 
 
 def _taken_apart(
     f: Callable[..., object],
     args: Sequence[object],
     kwargs: Mapping[str, object],
-    found: Mapping[int, Mapped],
+    found: Mapping[int, MappedArgument],
 ) -> tuple[tuple[Branch, Branch], tuple[float, ...], tuple[int, ...]]:
     """The structures of a row's arguments, the numbers that are not mapped, and where others go."""
     structures: list[Structure] = []
@@ -108,7 +114,7 @@ def _taken_apart(
     named_args: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
     for key, value in named_args:
         role = Role.DATA if key else Role.PARAMETERS
-        structure, leaves = flatten(value, role, _naming(f, key))
+        structure, leaves = flatten(value, role, _namer(f, key))
         structures.append(structure)
         if key in found:
             places += range(count, count + len(leaves))
@@ -129,14 +135,14 @@ def _number(f: Callable[..., object], leaf: object) -> float:
     return cast(float, leaf)
 
 
-def _naming(f: Callable[..., object], key: int | str) -> Naming:
-    """What names the places in an argument."""
+def _namer(f: Callable[..., object], key: int | str) -> Namer:
+    """A function that names the places in an argument."""
     argument: Keys = (key,) if isinstance(key, str) else (key - 1,) if key else ()
     return lambda keys: named(f, argument, keys)
 
 
 def _mapped_places(axes: Axes, count: int) -> tuple[int, ...]:
-    """Which arguments by position are mapped."""
+    """The positions of the mapped arguments."""
     each = [0] * count if axes == 0 else _listed(axes)
     wrong = next((axis for axis in each if axis is not None and axis != 0), None)
     places = tuple(index for index, axis in enumerate(each) if axis == 0)
