@@ -13,16 +13,10 @@ from typing import Final
 
 from tapegrad.primitive import Operand, Primitive, Symbol, Table
 
-__all__ = ["NEUTRAL", "SIDES", "dispatch", "executed", "operand_symbols", "partials_of", "reads"]
+__all__ = ["SIDES", "dispatch", "executed", "operand_symbols", "partials_of", "reads"]
 
 SIDES: Final = ("left", "right")
 """The columns that hold the first and the second operand."""
-
-NEUTRAL: Final[Mapping[tuple[str, int], float]] = {
-    ("mul", 0): 1.0, ("mul", 1): 1.0, ("div", 1): 1.0, ("sub", 1): 0.0, ("add", 0): -0.0,
-    ("add", 1): -0.0,
-}  # fmt: skip
-"""The constant at a side that leaves the other operand as it is, to the bit."""
 
 _HOT = 6
 """So many rows of arithmetic, the first of the table, are asked for one by one."""

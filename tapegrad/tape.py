@@ -23,6 +23,7 @@ from typing import (
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns, Scope, check, freeze_values
 from tapegrad.errors import InputError, OutputError
 from tapegrad.positions import Site, here
@@ -122,7 +123,7 @@ class Tape(Generic[A, P, R_co]):
     @property
     def inputs(self) -> range:
         """The slots of the inputs, those of the differentiated argument first."""
-        code = bytes((self.table.codes[self.table["input"]],))
+        code = bytes((self.table.codes[ops.input],))
         return range(len(self.codes) - len(self.codes.lstrip(code)))
 
     @property

@@ -417,7 +417,7 @@ if a is not None:
 
 def _branch(row: Primitive) -> str:
     """The edges into one row's entry, and its tangent."""
-    if row.name == "where":
+    if row.kind == "choice":
         chosen = "c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n"
         return chosen + _EDGE.format(reads="", partial="1.0")
     if row.is_pooled:

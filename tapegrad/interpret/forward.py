@@ -12,6 +12,7 @@ from textwrap import indent
 from typing import TypeAlias, cast
 
 from tapegrad.columns import Columns
+from tapegrad.ops import add, mul, neg, where
 from tapegrad.primitive import Operand, Primitive, Symbol, Table, primal
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
 
@@ -60,8 +61,6 @@ class _Recorded:
     """A forward sweep on traced numbers, which takes down the tangents as it goes."""
 
     def __init__(self, columns: Columns, dots: Dots) -> None:
-        table = columns.table.base or columns.table
-        self.add, self.mul, self.neg, self.where = map(table.__getitem__, _ARITHMETIC)
         self.columns = columns
         self.dots = dots
 
@@ -69,7 +68,7 @@ class _Recorded:
         for slot in range(start, len(self.columns)):
             if visit is not None:
                 visit(slot)
-            if self.columns.row(slot).name == "where":
+            if self.columns.row(slot).kind == "choice":
                 self.select(slot)
             else:
                 self.combine(slot)
@@ -85,14 +84,14 @@ class _Recorded:
             partial = row.partial(index, columns.values[slot], *arguments)
             if partial is not None:
                 product, total = self.product(dot, partial), self.dots[slot]
-                self.dots[slot] = product if total is None else self.add(total, product)
+                self.dots[slot] = product if total is None else add(total, product)
 
     def product(self, dot: Operand, partial: Operand) -> Operand:
         """A tangent times a partial, spared where either is one."""
         for one, other in ((partial, dot), (dot, partial)):
             if isinstance(one, float) and abs(one) == 1.0:
-                return other if one == 1.0 else self.neg(other)
-        return self.mul(dot, partial)
+                return other if one == 1.0 else neg(other)
+        return mul(dot, partial)
 
     def select(self, slot: int) -> None:
         """The tangent of the arm that a ``where`` selects, in a replay too."""
@@ -102,10 +101,7 @@ class _Recorded:
             self.dots[slot] = dots[0 if primal(chosen) else 1]
         elif any(dot is not None for dot in dots):
             first, second = (0.0 if dot is None else dot for dot in dots)
-            self.dots[slot] = self.where(chosen, first, second)
-
-
-_ARITHMETIC = ("add", "mul", "neg", "where")
+            self.dots[slot] = where(chosen, first, second)
 
 
 @cache
@@ -127,7 +123,7 @@ def sweep(columns, dots, start):
 
 def _branch(row: Primitive) -> str:
     """The tangent of one row's entry."""
-    if row.name == "where":
+    if row.kind == "choice":
         return "c = pool[left[k]]\ndots[k] = dots[pool[left[k] + (1 if values[c] else 2)]]\n"
     if row.is_pooled:
         return _GENERIC

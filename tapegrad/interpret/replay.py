@@ -30,11 +30,11 @@ def replay(
     )  # fmt: skip
     for slot in range(len(inputs), len(columns)):
         row = rows[columns.codes[slot]]
-        if row.name == "constant":
+        if row.kind == "constant":
             values.append(recorded[slot])
         else:
             values.append(row(*now.arguments(slot)))
-            if row.name == "guard":
+            if row.kind == "guard":
                 _check_guard(now, slot, recorded, where)
     return values
 
@@ -55,7 +55,7 @@ def _check_guard(
 def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
     """The comparisons in a condition whose truth is another than recorded, as numbers."""
     row, operands = columns.row(slot), columns.operands(slot)
-    if row.name in {"and_", "or_", "not_"}:
+    if row.kind == "connective":
         for operand in operands:
             yield from _changed(columns, operand, recorded)
     elif primal(columns.values[slot]) != primal(recorded[slot]):

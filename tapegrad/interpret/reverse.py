@@ -17,6 +17,7 @@ from textwrap import indent
 from typing import TypeAlias, cast
 
 from tapegrad.columns import Block, Columns
+from tapegrad.ops import add, and_, mul, neg, not_, or_, where
 from tapegrad.primitive import Operand, Primitive, Symbol, Table
 from tapegrad.spelling import SIDES, dispatch, executed, partials_of, reads
 
@@ -92,9 +93,6 @@ class _Recorded:
     """
 
     def __init__(self, columns: Columns, bars: Bars) -> None:
-        table = columns.table.base or columns.table
-        self.add, self.mul, self.neg, self.where = map(table.__getitem__, _ARITHMETIC)
-        self.both, self.either, self.negate = map(table.__getitem__, ("and_", "or_", "not_"))
         self.columns = columns
         self.bars = bars
         self.conditions: dict[int, Operand] = {}
@@ -106,10 +104,10 @@ class _Recorded:
                 continue
             if visit is not None:
                 visit(slot)
-            name = self.columns.row(slot).name
-            if name == "where":
+            kind = self.columns.row(slot).kind
+            if kind == "choice":
                 self.select(slot, bar)
-            elif name == "input":
+            elif kind == "input":
                 self.arrive(slot, bar)
             else:
                 self.contribute(slot, bar)
@@ -145,12 +143,12 @@ class _Recorded:
         if _is(partial, 1.0):
             return bar
         if _is(partial, -1.0):
-            return self.neg(bar)
-        return partial if _is(bar, 1.0) else self.mul(bar, partial)
+            return neg(bar)
+        return partial if _is(bar, 1.0) else mul(bar, partial)
 
     def masked(self, share: Operand, condition: Operand | None) -> Operand:
         """The share, or -0.0 where it is absent."""
-        return share if condition is None else self.where(condition, share, -0.0)
+        return share if condition is None else where(condition, share, -0.0)
 
     def accumulate(self, slot: int, share: Operand, condition: Operand | None) -> None:
         """Add a share that is present under ``condition``."""
@@ -162,13 +160,13 @@ class _Recorded:
             return
         present = self.conditions.get(slot)
         if present is condition:
-            self.bars[slot] = self.add(bar, share)
+            self.bars[slot] = add(bar, share)
             return
-        self.bars[slot] = self.add(self.masked(bar, present), self.masked(share, condition))
+        self.bars[slot] = add(self.masked(bar, present), self.masked(share, condition))
         if present is None or condition is None:
             self.conditions.pop(slot, None)
         else:
-            self.conditions[slot] = self.either(present, condition)
+            self.conditions[slot] = or_(present, condition)
 
     def select(self, slot: int, bar: Operand) -> None:
         """Hand the cotangent of a ``where`` to the arm that it selects."""
@@ -177,18 +175,15 @@ class _Recorded:
         if isinstance(chosen, float):
             self.accumulate(arms[0 if chosen else 1], bar, outer)
             return
-        for arm, taken in zip(arms, (chosen, self.negate(chosen)), strict=True):
-            present = taken if outer is None else self.both(outer, taken)
+        for arm, taken in zip(arms, (chosen, not_(chosen)), strict=True):
+            present = taken if outer is None else and_(outer, taken)
             self.accumulate(arm, bar, present)
 
     def arrive(self, slot: int, bar: Operand) -> None:
         """An input that nothing reaches has the derivative 0.0, not -0.0."""
         condition = self.conditions.get(slot)
         if condition is not None:
-            self.bars[slot] = self.where(condition, bar, 0.0)
-
-
-_ARITHMETIC = ("add", "mul", "neg", "where")
+            self.bars[slot] = where(condition, bar, 0.0)
 
 
 def _is(operand: Operand, number: float) -> bool:
@@ -221,7 +216,7 @@ def sweep(columns, bars, start):
 
 def _branch(row: Primitive) -> str:
     """What one row hands to its operands."""
-    if row.name == "where":
+    if row.kind == "choice":
         return f"c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n{_accumulate('b')}"
     if row.is_pooled:
         return _GENERIC

@@ -116,7 +116,7 @@ def sweep(columns, dots, bars, bar_dots, start):
 
 def _branch(row: Primitive) -> str:
     """What one row hands to its operands."""
-    if row.name == "where":
+    if row.kind == "choice":
         arm = "c = pool[left[k]]\ni = pool[left[k] + (1 if values[c] else 2)]\n"
         return f"{arm}{_accumulate('bars', 'b')}s = e\n{_ADD_TANGENT}"
     if row.is_pooled:
@@ -189,7 +189,7 @@ def _slope(
     row: Primitive, result: Symbol, symbols: Sequence[Operand], operands: Sequence[Operand]
 ) -> str | None:
     """The chain rule through one row, or None where nothing moves."""
-    if row.name == "where":
+    if row.kind == "choice":
         slopes = [x.slope if isinstance(x, _Moving) else None for x in operands[1:]]
         if slopes == [None, None]:
             return None
