@@ -8,13 +8,15 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
 import tapegrad
+from tapegrad import ops
 from tapegrad.primitive import Primitive
 
 ROOT = Path(__file__).parent.parent
@@ -33,10 +35,11 @@ ARROWS: dict[str, set[str]] = {
     "primitive": {"errors"},
     "spelling": {"primitive"},
     "structure": {"errors", "positions", "primitive"},
-    "ops": {"floats", "gammas", "primitive", "special"},
+    "pieces": {"floats", "primitive"},
+    "ops": {"floats", "gammas", "pieces", "primitive", "special"},
     "nodes": {"columns", "positions", "primitive"},
     "columns": {"errors", "primitive"},
-    "tape": {"columns", "errors", "nodes", "positions", "primitive", "structure"},
+    "tape": {"columns", "errors", "nodes", "ops", "positions", "primitive", "structure"},
     "checks": {"errors", "positions"},
     "recording": {
         "checks", "columns", "errors", "nodes", "ops", "positions", "primitive", "structure",
@@ -78,13 +81,13 @@ ARROWS: dict[str, set[str]] = {
         "checks", "differences", "errors", "ops", "positions", "primitive", "recording",
         "structure",
     },
-    "steps": {"columns", "names", "primitive"},
+    "steps": {"columns", "names", "ops", "primitive"},
     "lecture": {"nodes", "pictures", "positions", "primitive", "steps", "tape", "text"},
-    "course": {"columns", "floats", "nodes", "primitive", "tape", "text"},
+    "course": {"columns", "nodes", "primitive", "tape", "text"},
     "findings": {"errors", "positions", "text"},
     "checking": {
         "calls", "checks", "columns", "course", "differences", "errors", "findings", "linear",
-        "positions", "primitive", "recording", "structure", "tape",
+        "ops", "positions", "primitive", "recording", "structure", "tape",
     },
     "implicit": {
         "calls", "checks", "custom", "errors", "ops", "positions", "primitive", "recording",
@@ -94,13 +97,14 @@ ARROWS: dict[str, set[str]] = {
         "checks", "columns", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
     "lowering": {"ops", "primitive", "special"},
-    "program": {"columns", "primitive", "spelling"},
+    "program": {"columns", "lowering", "ops", "primitive"},
     "straight": {"program"},
     "packing": {"structure"},
     "backends": {"errors", "positions"},
     "reports": {"checks", "positions", "structure", "text"},
     "paths": {
-        "calls", "errors", "positions", "primitive", "program", "recording", "reports", "tape",
+        "calls", "errors", "ops", "positions", "primitive", "program", "recording", "reports",
+        "tape",
     },
     "kernels": {"backends", "packing", "paths", "program", "reports"},  # it loads native by name
     "sources": {"errors", "positions", "program"},
@@ -108,7 +112,7 @@ ARROWS: dict[str, set[str]] = {
         "backends", "calls", "checks", "errors", "kernels", "packing", "paths", "positions",
         "primitive", "reports", "structure",
     },
-    "native": {"interpret.llvm", "program"},
+    "native": {"interpret.llvm", "ops", "primitive", "program"},
     "arrays": set(),
     "batches": {"errors", "positions", "structure"},
     "sums": {"interpret.llvm"},
@@ -118,7 +122,8 @@ ARROWS: dict[str, set[str]] = {
     "sweeping": {"backends", "errors", "paths", "program", "reports", "sums"},
     "fingerprints": set(),
     "working": {
-        "backends", "errors", "fingerprints", "paths", "primitive", "rows", "structure", "sweeping",
+        "backends", "errors", "fingerprints", "ops", "paths", "primitive", "rows", "structure",
+        "sweeping",
     },
     "promises": {"rows"},
     "crews": {
@@ -164,14 +169,13 @@ ARROWS: dict[str, set[str]] = {
 """What each file may import of ours as it is loaded; what is not listed it may not."""
 
 READINGS = {
-    "columns", "coordinates", "errors", "lecture", "names", "nodes", "pictures", "positions",
+    "columns", "coordinates", "errors", "lecture", "names", "nodes", "ops", "pictures", "positions",
     "primitive", "program", "progress", "spelling", "straight", "structure", "tape", "text",
     "wires",
 }  # fmt: skip
-"""What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
+"""What a file of `interpret` may import: never another one, nor recording or transforms."""
 
 INSIDE = {
-    "ops": {"lowering"},
     "recording": {"ufuncs"},
     "tape": {
         "drawing", "interpret.diff", "interpret.explain", "interpret.lines", "interpret.nonfinite",
@@ -207,8 +211,8 @@ The reading methods of `Tape` are the one exception to the arrows; the others pu
 `import tapegrad` can do without.
 """
 
-NUMBERS = {"floats", "gammas", "special"}
-"""Functions on plain floats for the table, which takes them by module."""
+BY_MODULE = {"floats", "gammas", "ops", "pieces", "special"}
+"""The table, and what it takes: all names in there are offered, and written with the module's."""
 
 
 def name_of(file: Path) -> str:
@@ -307,6 +311,125 @@ class TestLayers:
         assert run.stdout.strip() == "[]"
 
 
+ROWS = {row.name: row.kind for row in ops.TABLE.rows}
+
+SPELLINGS = {"interpret.c", "interpret.llvm", "interpret.python"}
+"""Backends, whose dictionaries say how each of them writes a row."""
+
+
+def asked_by_name(tree: ast.AST) -> list[str]:
+    """Where a source asks for rows by their names, instead of for a column of the table."""
+    aside = {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
+    aside |= {id(node.value) for node in ast.walk(tree) if is_export(node)}
+    return [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if id(node) not in aside
+        and (is_comparison(node) or is_collection(node) or is_lookup(node) or is_case(node))
+    ]
+
+
+def is_export(node: ast.AST) -> TypeGuard[ast.Assign]:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+
+
+def is_comparison(node: ast.AST) -> bool:
+    """`row.name == x` for any x, and a name compared with that of a row."""
+    if not isinstance(node, ast.Compare):
+        return False
+    sides = [node.left, *node.comparators]
+    names = [ast.unparse(side) for side in sides if re.search(r"\bname$", ast.unparse(side))]
+    return any(re.search(r"(\brow|primitive|[\])])\.name$", name) for name in names) or (
+        bool(names) and any(text(part) in ROWS for side in sides for part in ast.walk(side))
+    )
+
+
+def is_collection(node: ast.AST) -> bool:
+    """A dictionary with two keys or more that name operations, or a set, list or tuple of such."""
+    if not isinstance(node, ast.Dict | ast.Set | ast.List | ast.Tuple):
+        return False
+    members = node.keys if isinstance(node, ast.Dict) else node.elts
+    keys = [key.elts[0] if isinstance(key, ast.Tuple) and key.elts else key for key in members]
+    operations = ROWS.keys() - {"input", "constant", "guard"}  # these words are kinds, too
+    return len({text(key) for key in keys} & operations) > 1
+
+
+def is_lookup(node: ast.AST) -> bool:
+    """`table["add"]`."""
+    return (
+        isinstance(node, ast.Subscript)
+        and text(node.slice) in ROWS
+        and ast.unparse(node.value).lower().endswith("table")
+    )
+
+
+def is_case(node: ast.AST) -> bool:
+    """`case "add":`, but for the kinds."""
+    return isinstance(node, ast.MatchValue) and text(node.value) in ROWS.keys() - ROWS.values()
+
+
+def text(node: ast.AST | None) -> str | None:
+    """The text of a constant."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else None
+
+
+class TestRows:
+    @pytest.mark.parametrize("file", FILES, ids=name_of)
+    def test_no_file_asks_for_rows_by_name(self, file: Path) -> None:
+        """What is known of a row stands in the table, where a new one cannot miss it."""
+        if name_of(file) not in SPELLINGS | {"primitive"}:
+            assert asked_by_name(ast.parse(file.read_text(encoding="utf-8"))) == []
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            'row.name == "where"',
+            'name in {"and_", "x"}',
+            "columns.row(slot).name in CONDITIONS",
+            "program.rows[slot].name not in QUICK",
+            'NEUTRAL = {("mul", 0): 1.0, ("add", 1): -0.0}',
+            'STEPS = frozenset(("floor", "ceil"))',
+            'UFUNCS = {"add": np.add, "sub": np.subtract}',
+            'self.new.table["constant"]',
+            'match row.name:\n    case "powc": pass',
+        ],
+    )
+    def test_the_test_of_names_can_fail(self, line: str) -> None:
+        """A question for a row's name is seen, however it is asked."""
+        assert asked_by_name(ast.parse(line))
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            'row.kind == "guard"',
+            "row is ops.powc",
+            'choice.name == "llvm"',
+            '__all__ = ["exp", "log"]',
+            'Kind = Literal["input", "where", "add"]',
+        ],
+    )
+    def test_what_is_no_question_for_a_name_passes(self, line: str) -> None:
+        """Kinds, particular rows and other things' names may be asked for."""
+        assert not asked_by_name(ast.parse(line))
+
+    def test_the_table_reads_aloud(self) -> None:
+        """No line is longer than a screen is wide, and columns of a paragraph are not shifted."""
+        source = (PACKAGE / "ops.py").read_text(encoding="utf-8")
+        assert max(map(len, source.splitlines())) <= 120
+        rows = [node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign)]
+        assert len(rows) == len(ops.TABLE.rows)
+        for above, below in pairwise(rows):
+            if below.lineno == (above.end_lineno or 0) + 1:
+                assert columns(above) == columns(below), ast.unparse(below.target)
+
+
+def columns(row: ast.AnnAssign) -> list[int]:
+    """Where value, partials and description of a row of the table start."""
+    assert isinstance(row.value, ast.Call)
+    return [argument.col_offset for argument in row.value.args[1:4]]
+
+
 def public(module: ModuleType) -> dict[str, object]:
     return {name: getattr(module, name) for name in getattr(module, "__all__", ())}
 
@@ -316,7 +439,7 @@ class TestExports:
     def test_a_module_lists_what_it_offers(self, file: Path) -> None:
         """`__all__` is there, without doubles, and every name in it exists."""
         module = module_of(file)
-        if name_of(file) in NUMBERS | {"interpret.__init__"}:
+        if name_of(file) in BY_MODULE | {"interpret.__init__"}:
             return
         assert len(set(module.__all__)) == len(module.__all__)
         for name in module.__all__:
