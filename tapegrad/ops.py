@@ -319,27 +319,27 @@ neg: Row  = core("neg", operator.neg, (-1.0,),                                "-
 div: Row  = core("div", f.div,        (lambda z, x, y: div(1.0, y), _div_dy), "x / y",                   "/",
                  neutral=(None, 1.0), piece=p.DIVISOR, ufuncs=("divide", "true_divide"))
 powc: Row = row("powc", s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),),    "x ** n for a constant n", "**",
-                has_static=True, piece=p.POWER)
+                 has_static=True, piece=p.POWER)
 pow: Row  = core("pow", s.ieee_pow,   (_pow_dx, _pow_dy),                     "x ** y",                  "**",
                  domain=BASE, piece=p.SIGN, libm="pow", ufuncs=("power", "float_power"))
 abs: Row  = core("abs", operator.abs, (lambda y, x: sign(x),),                "The absolute value; slope 0 at 0.",
                  piece=p.SIGN, libm="fabs", ufuncs=("absolute", "fabs"), quick=True)
 
 mod: Row      = row("mod",      f.mod,      (_one, _mod_dy),         "x % y, with the sign of y", "%",
-                    piece=p.FLOOR, ufuncs=("remainder",))
+                     piece=p.FLOOR, ufuncs=("remainder",))
 floordiv: Row = row("floordiv", f.floordiv, FLAT2,                   "x // y",                    "//",
-                    piece=p.RESULT, ufuncs=("floor_divide",))
+                     piece=p.RESULT, ufuncs=("floor_divide",))
 fma: Row      = libm("fma",     s.fma,      (_fma_dx, _fma_dy, 1.0), "x * y + z, rounded once")
 
 # Choices. The cotangent of ``where`` goes to the arm that was selected and to no other.
 where: Row   = core("where",  f.where,   (None, _where_dx, _where_dy), "x where c, else y",
                     python="({1} if {0} else {2})", kind="choice", piece=p.ARM)
 maximum: Row = row("maximum", f.maximum, (_first, _second),            "The larger; half of the slope each at a tie.",
-                   symbol="max", piece=p.WINNER, ufuncs=("maximum",))
+                    symbol="max", piece=p.WINNER, ufuncs=("maximum",))
 minimum: Row = row("minimum", f.minimum, (_second, _first),            "The smaller; half of the slope each at a tie.",
-                   symbol="min", piece=p.WINNER, ufuncs=("minimum",))
+                    symbol="min", piece=p.WINNER, ufuncs=("minimum",))
 relu: Row    = row("relu",    f.relu,    (lambda y, x: step(x),),      "x above 0, else 0; slope 0 at 0.",
-                   piece=p.SIGN)
+                    piece=p.SIGN)
 
 # Truth values: comparisons, connectives and tests.
 lt: Row = compare("lt", f.lt, FLAT2, "1 if x < y, else 0",  "<",  ufuncs=("less",))

@@ -39,7 +39,7 @@ _COMPARISONS: Final = {
     "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une",
 }  # fmt: skip
 _EFFORT: Final = 3
-"""What is computed again instead of kept: so many such operations at most."""
+"""What is computed again instead of kept: so many quick operations at most."""
 
 _INTRINSICS: Final = {
     "abs": "fabs", "sqrt": "sqrt", "fma": "fma", "floor": "floor", "ceil": "ceil",
