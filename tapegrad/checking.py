@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.calls import Data, freeze, gathered
 from tapegrad.checks import name_of
 from tapegrad.columns import Columns
@@ -279,7 +280,7 @@ class _Local:
     def accusation(self) -> str:
         """What is wrong with the partial."""
         row, index, partial = self.edge.row, self.edge.index, self.edge.partial
-        if row.name == "detached":
+        if row is ops.detached:
             return "stop_gradient lets no derivative pass"
         operand = f" in operand {index}" if row.arity != 1 else ""
         right = "" if math.isnan(self.found.value) else f", not {exact(self.found.value)}"

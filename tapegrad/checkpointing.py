@@ -12,7 +12,7 @@ from tapegrad.checks import name_of
 from tapegrad.columns import Block, Columns
 from tapegrad.errors import RecordingError
 from tapegrad.positions import here
-from tapegrad.primitive import REALS, Operand, Primitive
+from tapegrad.primitive import Operand, Primitive
 from tapegrad.recording import Recorder, Trace, Var, recorder_among, trace
 from tapegrad.structure import Role, Structure, build, flatten, join
 
@@ -133,11 +133,7 @@ def _entered(call: _Call, traced: Trace, operands: tuple[Var, ...]) -> object:
 
 def _results(traced: Trace) -> list[int]:
     """The slots of the numbers that were computed inside, and neither given nor constant."""
-    computed = (
-        slot
-        for slot in traced.outputs
-        if traced.columns.row(slot).name not in {"input", "constant"}
-    )
+    computed = (slot for slot in traced.outputs if traced.columns.row(slot).is_operation)
     return sorted(set(computed))
 
 
@@ -146,10 +142,10 @@ def _no_partial(*_: object) -> Operand:
 
 
 BLOCK: Final = Primitive(
-    "checkpoint", lambda *_: 0.0, _no_partial, (REALS,), "checkpoint", "A part computed again.",
+    "checkpoint", lambda *_: 0.0, _no_partial, "A part computed again.",
     has_static=True, module="tapegrad.checkpointing", reference="BLOCK",
 )  # fmt: skip
 RESULT: Final = Primitive(
-    "result", lambda _, value: value, (1.0,), (REALS,), "result", "A result of such a part.",
+    "result", lambda _, value: value, (1.0,), "A result of such a part.",
     has_static=True, module="tapegrad.checkpointing", reference="RESULT",
 )  # fmt: skip

@@ -8,11 +8,9 @@ such calls alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import Final, TypeAlias
 
-from tapegrad import floats as f
 from tapegrad.columns import Columns
 from tapegrad.entries import Entries
 from tapegrad.nodes import Apply
@@ -21,85 +19,15 @@ from tapegrad.text import number
 
 __all__ = ["change", "change_at", "piece_of", "watched"]
 
-Piece: TypeAlias = Callable[..., float]
-"""Which piece of an operation a call was on, as a number, from ``(y, *xs)``."""
-
-
-def _result(y: float, *xs: float) -> float:
-    return y
-
-
-def _sign(y: float, x: float, *xs: float) -> float:
-    return f.sign(x)
-
-
-def _sign_unless_polynomial(y: float, x: float, n: float) -> float:
-    return 0.0 if n >= 0.0 and n == f.floor(n) else f.sign(x)
-
-
-def _sign_of_divisor(z: float, x: float, y: float) -> float:
-    return f.sign(y)
-
-
-def _winner(z: float, x: float, y: float) -> float:
-    return f.win(x, y)
-
-
-def _arm(z: float, condition: float, x: float, y: float) -> float:
-    return f.truth(condition)
-
-
-def _is_origin(z: float, *xs: float) -> float:
-    return float(not any(xs))
-
-
-def _between_poles(y: float, x: float, *n: float) -> float:
-    return f.floor(x) if x <= 0.0 else 1.0
-
-
-def _two_signs(z: float, x: float, y: float) -> float:
-    return 3.0 * f.sign(x) + math.copysign(1.0, y)
-
-
-def _side_of_cut(z: float, y: float, x: float) -> float:
-    return math.copysign(1.0, y) if x < 0.0 else 0.0
-
-
-_CONDITIONS: Final = frozenset(
-    ("lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf", "isfinite")
-)
-_STEPS: Final = frozenset(
-    ("floor", "ceil", "trunc", "floordiv", "truncdiv", "rounddiv", "step", "win", "sign")
-)
-
-_PIECES: Final[Mapping[str, Piece]] = {
-    **dict.fromkeys((*_CONDITIONS, *_STEPS, "guard"), _result),
-    **dict.fromkeys(("abs", "relu", "cbrt", "cbrt_slope"), _sign),
-    **dict.fromkeys(("pow", "pow_dx", "pow_dy"), _sign),
-    **dict.fromkeys(("powc", "powc_slope"), _sign_unless_polynomial),
-    **dict.fromkeys(("div", "div_pos", "div2"), _sign_of_divisor),
-    **dict.fromkeys(("maximum", "minimum"), _winner),
-    **dict.fromkeys(("hypot", "direction"), _is_origin),
-    **dict.fromkeys(("gamma", "gamma_slope", "lgamma", "digamma", "polygamma"), _between_poles),
-    "where": _arm,
-    "mod": lambda z, x, y: f.floordiv(x, y),
-    "fmod": lambda z, x, y: f.truncdiv(x, y),
-    "remainder": lambda z, x, y: f.rounddiv(x, y),
-    "tan": lambda y, x: f.floor(x / math.pi + 0.5),
-    "copysign": _two_signs,
-    "atan2": _side_of_cut,
-}  # fmt: skip
-
 
 def piece_of(row: Primitive, y: float, *xs: float) -> float:
     """The piece of ``row`` that a call was on; of a row that is smooth always the same."""
-    piece = _PIECES.get(row.name)
-    return 0.0 if piece is None else piece(y, *xs)
+    return 0.0 if row.piece is None else row.piece.of(y, *xs)
 
 
 def watched(columns: Columns) -> tuple[int, ...]:
     """The entries that have several pieces."""
-    codes = {code for code, row in enumerate(columns.table.rows) if row.name in _PIECES}
+    codes = {code for code, row in enumerate(columns.table.rows) if row.piece}
     return tuple(slot for slot, code in enumerate(columns.codes) if code in codes)
 
 
@@ -147,7 +75,7 @@ def _is_finite(columns: Columns, slot: int) -> bool:
 def change_at(tape: Entries, slot: int) -> str:
     """What changes at the entry that ``change`` found, and on which line."""
     node = tape[slot]
-    if not isinstance(node, Apply) or node.primitive.name in _CONDITIONS:
+    if not isinstance(node, Apply) or node.primitive.is_truth:
         guard = next(_guards_after(tape.columns, slot), None)
         if guard is not None:
             return f"branch at {tape.site(guard)} changes here"
@@ -159,22 +87,22 @@ def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
     """The guards that read a condition, as it is or combined with others."""
     reached = {slot}
     for later in range(slot, len(columns)):
-        name = columns.row(later).name
+        row = columns.row(later)
         if later == slot or not reached.isdisjoint(columns.operands(later)):
-            if name == "guard":
+            if row.kind == "guard":
                 yield later
-            elif name in _CONDITIONS:
+            elif row.is_truth:
                 reached.add(later)
 
 
 def _how(node: Apply, xs: tuple[float, ...]) -> str:
-    name = node.primitive.name
-    if name in {"maximum", "minimum"}:
+    name, piece = node.primitive.name, node.primitive.piece
+    if piece and piece.border == "tie":
         return f"tie in {name}" if xs[0] == xs[1] else f"{name} changes sides here"
-    if name in _STEPS or name in {"mod", "fmod", "remainder"}:
+    if piece and piece.border == "jump":
         return f"{name} jumps at {number(xs[0])}"
     if not any(xs[: len(node.operands)]):
         return f"{name} at 0"
-    if name in _PIECES:
+    if piece:
         return f"{name} changes sides here"
     return f"{name} leaves its domain here"

@@ -14,7 +14,7 @@ from tapegrad import ops
 from tapegrad.checks import bind, name_of
 from tapegrad.errors import InputError, OutputError, PrimitiveError
 from tapegrad.positions import here
-from tapegrad.primitive import REALS, Operand, Partial, Primitive, Traced, primal
+from tapegrad.primitive import Operand, Partial, Primitive, Traced, primal
 from tapegrad.recording import Real, Var, promote, trace
 from tapegrad.structure import as_number, describe
 
@@ -190,13 +190,12 @@ class Rule:
     def _row(self, slopes: tuple[Slope, ...]) -> Primitive:
         """The row, under a name that no row of the library has."""
         name = self.__name__
-        if any(name == row.name for row in ops.TABLE.rows):
+        if name in ops.TABLE:
             name = f"{self.__module__}.{self.__qualname__}"
         doc = (self.__doc__ or name).partition("\n")[0]
         partials = tuple(map(self._partial, self._indices, slopes))
-        domain = (REALS,) * len(slopes)
         return Primitive(
-            name, self._value, partials, domain, name, doc,
+            name, self._value, partials, doc,
             module=self.__module__, reference=self.__qualname__,
         )  # fmt: skip
 

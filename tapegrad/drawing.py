@@ -134,7 +134,7 @@ class _Part:
     def caption(self, grouped: str) -> str:
         """What was left out, and ``grouped``: what the rest was put together as."""
         table, codes = self.tape.table, self.tape.codes
-        given = bytes(table.codes[table[name]] for name in ("input", "constant", "guard"))
+        given = bytes(code for code, row in enumerate(table.rows) if not row.is_operation)
         total = len(codes.translate(None, given))
         if self.flags is None:
             return f"{counted(total, 'operation')} shown as {grouped}" if grouped else ""

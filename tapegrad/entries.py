@@ -13,6 +13,7 @@ from typing import Self, final, overload
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns, Scope, check, freeze_values
 from tapegrad.nodes import Node, view
 from tapegrad.positions import Site
@@ -91,7 +92,7 @@ class Entries:
     @property
     def inputs(self) -> range:
         """The slots of the inputs, those of the differentiated argument first."""
-        code = bytes((self.table.codes[self.table["input"]],))
+        code = bytes((self.table.codes[ops.input],))
         return range(len(self.codes) - len(self.codes.lstrip(code)))
 
     @property

@@ -14,7 +14,7 @@ from tapegrad.checks import name_of
 from tapegrad.custom import lifted
 from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
 from tapegrad.positions import here
-from tapegrad.primitive import REALS, Operand, Primitive
+from tapegrad.primitive import Operand, Primitive
 from tapegrad.recording import Real, Var, promote, trace
 from tapegrad.structure import describe
 
@@ -127,7 +127,7 @@ def _partial(index: int, x: Operand, *operands: object) -> Operand | None:
 
 
 ROOT: Final = Primitive(
-    "root", _value, _partial, (REALS,), "root", "A solution of f(x, *args) == 0.",
+    "root", _value, _partial, "A solution of f(x, *args) == 0.",
     has_static=True, module="tapegrad.implicit", reference="ROOT",
 )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Rows spelled in core rows, for code that knows the core rows only.
 
-A function here is the ``lower`` of the row of its name: the row's value on floats, operation by
-operation, so that it has the same bits; where that would cost too much in a rare range, the row
-itself is asked there (``Usually``). One that begins with ``near_`` is within 4 units in the last
-place. The modules ``floats`` and ``special`` say why each value is computed as it is.
+``LOWER`` has the spellings that are a row's value on floats operation by operation, and so have
+the same bits; where that would cost too much in a rare range, the row itself is asked there
+(``Usually``). ``NEAR`` has those that are within 4 units in the last place. A row in neither is
+called back. The modules ``floats`` and ``special`` say why each value is computed as it is.
 """
 
 from __future__ import annotations
@@ -12,89 +12,127 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
 from math import inf, nan, pi, tau
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar, final
+
+import attrs
 
 from tapegrad import ops
-from tapegrad.primitive import Operand, Traced, Usually
+from tapegrad.ops import (
+    abs,
+    add,
+    and_,
+    cbrt,
+    copysign,
+    div,
+    eq,
+    erf,
+    exp,
+    expm1,
+    floor,
+    fmod,
+    ge,
+    gt,
+    isfinite,
+    le,
+    log,
+    log1p,
+    lt,
+    mul,
+    ne,
+    neg,
+    or_,
+    pow,
+    remainder,
+    sqrt,
+    sub,
+    where,
+)
+from tapegrad.primitive import Operand, Primitive, Traced
 from tapegrad.special import INV_SQRT_2PI, NODES, SPLITTER, SQRT_HALF, STEP, WEIGHTS
 
-__all__ = [
-    "cbrt_slope", "degrees", "detached", "direction", "div2", "div_pos", "dot", "floordiv", "fsum",
-    "gauss", "hypot", "ldexp", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum",
-    "mod", "near_direction", "near_dot", "near_hypot", "near_logaddexp", "near_logsumexp",
-    "near_mean", "near_norm_cdf", "near_pow_dx", "near_powc", "near_product",
-    "near_softmax", "norm_cdf", "norm_pdf", "norm_pdf_slope", "pow_dx", "pow_dy", "powc", "prod",
-    "product", "radians", "recip_re", "relu", "rounddiv", "sech2", "sigmoid", "sign", "softmax",
-    "softplus", "step", "truncdiv", "win",
-]  # fmt: skip
+__all__ = ["LOWER", "NEAR", "Spelling", "Usually"]
+
+
+@final
+@attrs.frozen
+class Usually:
+    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
+
+    value: Operand
+    holds: Operand
+
 
 Spelled: TypeAlias = Operand | Usually | None
 
-# fmt: off
-add: Final = ops.add
-sub: Final = ops.sub
-mul: Final = ops.mul
-div: Final = ops.div
-neg: Final = ops.neg
-abs: Final = ops.abs
-pow: Final = ops.pow
-lt: Final = ops.lt
-le: Final = ops.le
-gt: Final = ops.gt
-ge: Final = ops.ge
-eq: Final = ops.eq
-ne: Final = ops.ne
-and_: Final = ops.and_
-or_: Final = ops.or_
-where: Final = ops.where
-isfinite: Final = ops.isfinite
-floor: Final = ops.floor
-copysign: Final = ops.copysign
-fmod: Final = ops.fmod
-remainder: Final = ops.remainder
-exp: Final = ops.exp
-expm1: Final = ops.expm1
-log: Final = ops.log
-log1p: Final = ops.log1p
-erf: Final = ops.erf
-sqrt: Final = ops.sqrt
-cbrt: Final = ops.cbrt
-# fmt: on
+Spelling: TypeAlias = Callable[..., Spelled]
+"""How a row is said in core rows, given its operands; None where it cannot be."""
+
+S = TypeVar("S", bound=Spelling)
+
+LOWER: Final[dict[Primitive, Spelling]] = {}
+NEAR: Final[dict[Primitive, Spelling]] = {}
+
+
+def _lower(*rows: Primitive) -> Callable[[S], S]:
+    """Make a function the spelling of these rows that has their bits."""
+
+    def register(spelling: S) -> S:
+        LOWER.update(dict.fromkeys(rows, spelling))
+        return spelling
+
+    return register
+
+
+def _near(row: Primitive) -> Callable[[S], S]:
+    """Make a function the spelling of this row that is within 4 units in the last place."""
+
+    def register(spelling: S) -> S:
+        NEAR[row] = spelling
+        return spelling
+
+    return register
 
 
 # Choices.
 
 
+@_lower(ops.maximum)
 def maximum(x: Operand, y: Operand) -> Operand:
     """``floats.maximum``."""
     return where(or_(ge(x, y), ne(x, x)), x, y)
 
 
+@_lower(ops.minimum)
 def minimum(x: Operand, y: Operand) -> Operand:
     """``floats.minimum``."""
     return where(or_(le(x, y), ne(x, x)), x, y)
 
 
+@_lower(ops.win)
 def win(x: Operand, y: Operand) -> Operand:
     """``floats.win``."""
     return where(gt(x, y), 1.0, where(lt(x, y), 0.0, where(eq(x, y), 0.5, nan)))
 
 
+@_lower(ops.relu)
 def relu(x: Operand) -> Operand:
     """``floats.relu``."""
     return where(le(x, 0.0), 0.0, x)
 
 
+@_lower(ops.step)
 def step(x: Operand) -> Operand:
     """``floats.step``."""
     return where(gt(x, 0.0), 1.0, where(le(x, 0.0), 0.0, nan))
 
 
+@_lower(ops.sign)
 def sign(x: Operand) -> Operand:
     """``floats.sign``; of 0 and of nan it is x - x."""
     return where(gt(abs(x), 0.0), copysign(1.0, x), sub(x, x))
 
 
+@_lower(ops.detached)
 def detached(x: Operand) -> Operand:
     """The operand."""
     return x
@@ -103,31 +141,36 @@ def detached(x: Operand) -> Operand:
 # Quotients and remainders.
 
 
+@_lower(ops.div_pos)
 def div_pos(x: Operand, y: Operand) -> Operand:
     """``floats.div_pos``; a square root is not negative."""
     quotient = div(x, abs(y))
-    if isinstance(y, Traced) and y.made_by == "sqrt":
+    if isinstance(y, Traced) and y.made_by is sqrt:
         return quotient
     return where(ge(y, 0.0), quotient, nan)
 
 
+@_lower(ops.div2)
 def div2(a: Operand, b: Operand) -> Usually:
     """``special.div2`` where the first quotient is 0 or in the middle of the range."""
     quotient = div(a, b)
     return Usually(div(quotient, b), or_(_plain(quotient), eq(quotient, 0.0)))
 
 
+@_lower(ops.recip_re)
 def recip_re(x: Operand, y: Operand) -> Usually:
     """``special.recip_re`` where the sum of squares is in the middle of the range."""
     square = add(mul(x, x), mul(y, y))
     return Usually(div(x, square), _plain_positive(square))
 
 
+@_lower(ops.cbrt_slope)
 def cbrt_slope(x: Operand) -> Operand:
     """``special.cbrt_slope``."""
     return where(eq(x, 0.0), inf, div(div(cbrt(x), x), 3.0))
 
 
+@_lower(ops.mod)
 def mod(x: Operand, y: Operand) -> Operand:
     """What Python makes of C's remainder for ``x % y``."""
     rest = fmod(x, y)
@@ -135,6 +178,7 @@ def mod(x: Operand, y: Operand) -> Operand:
     return where(eq(rest, 0.0), copysign(0.0, y), moved)
 
 
+@_lower(ops.floordiv)
 def floordiv(x: Operand, y: Operand) -> Operand:
     """What Python makes of C's remainder for ``x // y``."""
     rest = fmod(x, y)
@@ -152,11 +196,13 @@ def _differ_in_sign(x: Operand, y: Operand) -> Operand:
     return ne(copysign(1.0, x), copysign(1.0, y))
 
 
+@_lower(ops.truncdiv)
 def truncdiv(x: Operand, y: Operand) -> Operand:
     """``floats.truncdiv``."""
     return _quotient(x, y, fmod(x, y))
 
 
+@_lower(ops.rounddiv)
 def rounddiv(x: Operand, y: Operand) -> Operand:
     """``floats.rounddiv``."""
     return _quotient(x, y, remainder(x, y))
@@ -171,6 +217,7 @@ def _quotient(x: Operand, y: Operand, rest: Operand) -> Operand:
     return where(lt(abs(quotient), 2.0**52), rounded, quotient)
 
 
+@_lower(ops.ldexp)
 def ldexp(x: Operand, n: float) -> Operand:
     """Products with powers of two, of which only the last one rounds."""
     exponent = max(-2148, min(int(n), 3069))
@@ -181,11 +228,13 @@ def ldexp(x: Operand, n: float) -> Operand:
     return mul(x, 2.0**exponent)
 
 
+@_lower(ops.degrees)
 def degrees(x: Operand) -> Operand:
     """``math.degrees``."""
     return mul(x, 180.0 / pi)
 
 
+@_lower(ops.radians)
 def radians(x: Operand) -> Operand:
     """``math.radians``."""
     return mul(x, pi / 180.0)
@@ -194,11 +243,13 @@ def radians(x: Operand) -> Operand:
 # Powers.
 
 
+@_lower(ops.powc)
 def powc(x: Operand, n: float) -> Operand:
     """The row of any exponent."""
     return pow(x, n)
 
 
+@_near(ops.powc)
 def near_powc(x: Operand, n: float) -> Operand:
     """Small powers as products and quotients."""
     if n == 1.0:
@@ -212,6 +263,7 @@ def near_powc(x: Operand, n: float) -> Operand:
     return pow(x, n)
 
 
+@_lower(ops.pow_dx, ops.powc_slope)
 def pow_dx(x: Operand, n: Operand) -> Spelled:
     """``special.pow_dx`` in the middle of the range, and for a constant n at 0, too."""
     if isinstance(n, float) and n in {0.0, 1.0, 2.0}:
@@ -227,6 +279,7 @@ def pow_dx(x: Operand, n: Operand) -> Spelled:
     return Usually(value, and_(inside, isfinite(value)))
 
 
+@_near(ops.powc_slope)
 def near_pow_dx(x: Operand, n: Operand) -> Spelled:
     """Small powers as products and quotients."""
     if n == 3.0:
@@ -238,6 +291,7 @@ def near_pow_dx(x: Operand, n: Operand) -> Spelled:
     return pow_dx(x, n)
 
 
+@_lower(ops.pow_dy)
 def pow_dy(x: Operand, n: Operand) -> Usually:
     """``special.pow_dy`` in the middle of the range."""
     power = pow(x, n)
@@ -247,23 +301,27 @@ def pow_dy(x: Operand, n: Operand) -> Usually:
 # The logistic family.
 
 
+@_lower(ops.sigmoid)
 def sigmoid(x: Operand) -> Operand:
     """``special.sigmoid``."""
     e = exp(neg(abs(x)))
     return div(where(ge(x, 0.0), 1.0, e), add(1.0, e))
 
 
+@_lower(ops.softplus)
 def softplus(x: Operand) -> Operand:
     """``special.softplus``."""
     rest = log1p(exp(neg(abs(x))))
     return where(gt(x, 0.0), add(x, rest), rest)
 
 
+@_lower(ops.logsigmoid)
 def logsigmoid(x: Operand) -> Operand:
     """``special.logsigmoid``."""
     return neg(softplus(neg(x)))
 
 
+@_lower(ops.sech2)
 def sech2(x: Operand) -> Operand:
     """``special.sech2``; beyond 20 the square of the root, which does not underflow so soon."""
     size = abs(x)
@@ -272,12 +330,14 @@ def sech2(x: Operand) -> Operand:
     return where(gt(size, 20.0), mul(root, root), div(mul(4.0, e), mul(d, d)))
 
 
+@_lower(ops.logaddexp)
 def logaddexp(a: Operand, b: Operand) -> Operand:
     """``special.logaddexp``."""
     low, high = where(ge(a, b), b, a), where(ge(a, b), a, b)
     return add(high, log1p(_exp_difference(low, high)))
 
 
+@_near(ops.logaddexp)
 def near_logaddexp(a: Operand, b: Operand) -> Operand:
     """The same without the rounding of the difference, which the row's slack covers."""
     high = where(ge(a, b), a, b)
@@ -285,6 +345,7 @@ def near_logaddexp(a: Operand, b: Operand) -> Operand:
     return add(high, log1p(exp(apart)))
 
 
+@_lower(ops.logsumexp)
 def logsumexp(*xs: Operand) -> Operand:
     """``special.logsumexp``."""
     if not xs:
@@ -293,6 +354,7 @@ def logsumexp(*xs: Operand) -> Operand:
     return add(top, log1p(ops.fsum(-1.0, *terms)))
 
 
+@_near(ops.logsumexp)
 def near_logsumexp(*xs: Operand) -> Spelled:
     """The same without the roundings of the differences, which the row's slack covers."""
     if not xs:
@@ -303,6 +365,7 @@ def near_logsumexp(*xs: Operand) -> Spelled:
     return Usually(value, isfinite(value))
 
 
+@_lower(ops.softmax)
 def softmax(x: Operand, *others: Operand) -> Operand:
     """``special.softmax``."""
     top, terms = _exps([x, *others])
@@ -310,6 +373,7 @@ def softmax(x: Operand, *others: Operand) -> Operand:
     return div(_exp_difference(x, top), total)
 
 
+@_near(ops.softmax)
 def near_softmax(x: Operand, *others: Operand) -> Usually:
     """The same with a plain sum of exponentials."""
     ordered = _in_order([x, *others])
@@ -353,16 +417,19 @@ def _exp_difference(x: Operand, top: Operand) -> Operand:
 # The normal distribution.
 
 
+@_lower(ops.gauss)
 def gauss(x: Operand) -> Operand:
     """``special.gauss``."""
     return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 1.0, 1.0))
 
 
+@_lower(ops.norm_pdf)
 def norm_pdf(x: Operand) -> Operand:
     """``special.norm_pdf``."""
     return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 0.5, INV_SQRT_2PI))
 
 
+@_lower(ops.norm_pdf_slope)
 def norm_pdf_slope(x: Operand) -> Usually:
     """``special.norm_pdf_slope``, but for the tail in which the square is subnormal."""
     size, minus = abs(x), neg(x)
@@ -378,11 +445,13 @@ def _gaussian(x: Operand, factor: float, scale: Operand) -> Operand:
     return sub(e, mul(e, mul(factor, rest)))
 
 
+@_lower(ops.norm_cdf)
 def norm_cdf(x: Operand) -> Usually:
     """``special.norm_cdf``; its tail is computed at 1 where it is not asked for."""
     return _norm_cdf(x, lambda terms: _rounded_sum(terms, few=0))
 
 
+@_near(ops.norm_cdf)
 def near_norm_cdf(x: Operand) -> Usually:
     """The same with a plain sum in the tail, from the smallest term to the largest."""
     return _norm_cdf(x, lambda terms: (reduce(add, reversed(terms)), 1.0))
@@ -415,11 +484,13 @@ def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Op
 # Sums, products and lengths of any number of operands.
 
 
+@_lower(ops.fsum)
 def fsum(*xs: Operand) -> Usually:
     """The sum rounded once, where it can be told which way."""
     return Usually(*_rounded_sum(xs))
 
 
+@_lower(ops.mean)
 def mean(*xs: Operand) -> Spelled:
     """``special.mean`` of an ordinary sum."""
     if not xs:
@@ -428,6 +499,7 @@ def mean(*xs: Operand) -> Spelled:
     return Usually(div(total, float(len(xs))), _all(holds, isfinite(total)))
 
 
+@_near(ops.mean)
 def near_mean(*xs: Operand) -> Spelled:
     """The same with a plain sum."""
     if not xs:
@@ -436,6 +508,7 @@ def near_mean(*xs: Operand) -> Spelled:
     return Usually(div(total, float(len(xs))), isfinite(total))
 
 
+@_lower(ops.dot)
 def dot(*xys: Operand) -> Spelled:
     """``special.dot`` as it is before Python 3.12, whose own sum of products rounds otherwise."""
     if sys.version_info >= (3, 12):
@@ -444,6 +517,7 @@ def dot(*xys: Operand) -> Spelled:
     return Usually(total, _all(holds, isfinite(total)))
 
 
+@_near(ops.dot)
 def near_dot(*xys: Operand) -> Spelled:
     """The same with a plain sum."""
     total = _sum(_products(xys))
@@ -455,11 +529,13 @@ def _products(xys: Sequence[Operand]) -> list[Operand]:
     return list(map(mul, xys[:half], xys[half:]))
 
 
+@_lower(ops.prod)
 def prod(*xs: Operand) -> Operand:
     """``math.prod``."""
     return reduce(mul, xs) if xs else 1.0
 
 
+@_lower(ops.product)
 def product(*xs: Operand) -> Spelled:
     """``special.product`` where nothing leaves the middle of the range on the way."""
     if len(xs) < 3:
@@ -473,6 +549,7 @@ def product(*xs: Operand) -> Spelled:
     return Usually(add(total, error), _all(*inside))
 
 
+@_near(ops.product)
 def near_product(*xs: Operand) -> Spelled:
     """A few plain products."""
     if not 3 <= len(xs) <= 5:
@@ -484,11 +561,13 @@ def near_product(*xs: Operand) -> Spelled:
     return Usually(mul(partial, xs[-1]), _all(*inside))
 
 
+@_lower(ops.hypot)
 def hypot(*xs: Operand) -> Spelled:
     """A lone operand's size; Python's own function has no other spelling."""
     return abs(*xs) if len(xs) == 1 else None
 
 
+@_near(ops.hypot)
 def near_hypot(*xs: Operand) -> Spelled:
     """The root of the sum of squares in the middle of the range."""
     if len(xs) == 1:
@@ -497,11 +576,13 @@ def near_hypot(*xs: Operand) -> Spelled:
     return Usually(sqrt(square), _plain_positive(square))
 
 
+@_lower(ops.direction)
 def direction(x: Operand, *others: Operand) -> Spelled:
     """A lone x has its own sign."""
     return None if others else sign(x)
 
 
+@_near(ops.direction)
 def near_direction(x: Operand, *others: Operand) -> Spelled:
     """The quotient by ``near_hypot``."""
     if not others:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.backends import Backend
 from tapegrad.fingerprint import Fingerprint
 from tapegrad.paths import AnyTape
@@ -69,7 +70,7 @@ def _flat(count: int) -> Structure:
 def _needed_values(tape: AnyTape) -> bytes:
     """The values, with 0.0 for those that a program computes by itself."""
     columns = tape.columns
-    kept = {columns.table.codes[columns.table[name]] for name in ("constant", "guard")}
+    kept = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
     pairs = zip(columns.codes, columns.values, strict=True)
     return array("d", [primal(value) if code in kept else 0.0 for code, value in pairs]).tobytes()
 

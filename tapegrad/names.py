@@ -101,7 +101,7 @@ def sign(row: Primitive) -> str:
     >>> sign(ops.div), sign(ops.div2), sign(ops.tanh)
     ('/', 'div2', 'tanh')
     """
-    return row.name.rstrip("_") if row.helper else row.symbol or row.name
+    return row.name.rstrip("_") if row.helper else row.symbol
 
 
 def nearest(name: str, known: Mapping[str, object]) -> str:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final, final
 import llvmlite.binding as llvm
 import numpy as np
 
-from tapegrad.interpret.llvm import LANES, LIBRARY, TILE, Asked, Module, VectorMaths, module
+from tapegrad import ops
+from tapegrad.interpret.llvm import LANES, TILE, Asked, Module, VectorMaths, module
+from tapegrad.primitive import Primitive
 from tapegrad.program import Program
 
 if TYPE_CHECKING:
@@ -69,16 +71,14 @@ def vector_maths() -> VectorMaths:
     library = _library("libmvec.so.1")
     for feature, prefix, width in _VECTORS:
         if library is not None and feature in features().split(","):
-            found = [
-                row for row, name in LIBRARY.items() if _mangled(library, prefix, name) is not None
-            ]
+            rows = (row for row in ops.TABLE.rows if row.libm)
+            found = (row.libm for row in rows if _mangled(library, prefix, row) is not None)
             return VectorMaths(prefix, width, frozenset(found))
     return VectorMaths("", 1, frozenset())
 
 
-def _mangled(library: ctypes.CDLL, prefix: str, name: str) -> int | None:
-    operands = "vv" if name in {"pow", "atan2", "fmod", "remainder"} else "v"
-    return _address(library, f"{prefix}{operands}_{name}")
+def _mangled(library: ctypes.CDLL, prefix: str, row: Primitive) -> int | None:
+    return _address(library, f"{prefix}{'v' * (row.arity or 0)}_{row.libm}")
 
 
 def _external(symbol: str) -> int:

@@ -78,11 +78,11 @@ def view(
 ) -> Node:
     """The view of one entry; ``names`` are those of the inputs."""
     row, value = columns.row(slot), cast(float, columns.values[slot])
-    if row.name == "input":
+    if row.kind == "input":
         return Input(slot, value, names[slot], label)
-    if row.name == "constant":
+    if row.kind == "constant":
         return Constant(slot, value, label, scope, site)
-    if row.name == "guard":
+    if row.kind == "guard":
         return Guard(slot, columns.left[slot], value != 0.0, scope, site)
     operands, static = columns.operands(slot), columns.static(slot)
     return Apply(slot, row, operands, static, value, label, scope, site)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.calls import Data, freeze
 from tapegrad.errors import GuardError
 from tapegrad.positions import Site, here
@@ -47,7 +48,7 @@ class Path:
     def report(self, *, runs_on: str, compiling: float, rows: int = 0) -> PathReport:
         """What this path is; the rest says what runs it, and what it took."""
         columns, program = self.tape.columns, self.program
-        code = columns.table.codes[columns.table["constant"]]
+        code = columns.table.codes[ops.constant]
         constants = [slot for slot, entry in enumerate(columns.codes) if entry == code]
         return PathReport(
             guards=tuple(str(self.site(index)) for index in range(len(self.outcomes))),

@@ -20,15 +20,15 @@ import attrs
 __all__ = [
     "REALS",
     "Interval",
+    "Kind",
     "Operand",
     "Partial",
+    "Piece",
     "Primitive",
     "Slack",
-    "Spelling",
     "Symbol",
     "Table",
     "Traced",
-    "Usually",
     "primal",
 ]
 
@@ -50,9 +50,9 @@ class Traced:
         raise NotImplementedError
 
     @property
-    def made_by(self) -> str:
-        """The name of the row that gave this number, where that is known."""
-        return ""
+    def made_by(self) -> Primitive | None:
+        """The row that gave this number, where that is known."""
+        return None
 
 
 Operand: TypeAlias = float | Traced
@@ -82,59 +82,90 @@ class Slack:
 
 
 @final
-@attrs.frozen
-class Usually:
-    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
+@attrs.frozen(eq=False, repr=False)
+class Piece:
+    """Tells the smooth pieces of a row apart.
 
-    value: Operand
-    holds: Operand
+    ``of`` is a function of the result and the operands, on floats: where it gives the same number
+    at two points, the row is on the same smooth piece of itself. At the ``border`` of two pieces
+    the value jumps, two operands tie, or an operand changes sides.
+    """
+
+    of: Callable[..., float]
+    border: Literal["jump", "tie", "side"] = "side"
 
 
-Spelling: TypeAlias = Callable[..., Operand | Usually | None]
-"""How a row is said in core rows, given its operands; None where it cannot be."""
+Kind: TypeAlias = Literal["input", "constant", "guard", "choice", "connective", "operation"]
+"""Input, constant and guard are entries of a tape that compute nothing; a choice has the value of
+one of two operands; a connective combines truth values; any other row is an operation."""
 
 
 @final
 @attrs.frozen(eq=False, repr=False)
 class Primitive:
-    """One row of the table: an operation, stated once.
+    """One row of the table: an operation, stated once, with all that is known of it.
 
     ``value`` takes floats and never raises: outside ``domain`` it gives nan, beyond the double
     range it gives inf. ``partials`` has one entry per operand; a variadic row (``arity`` is None)
     has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
-    (a constant exponent, the order of a polygamma) and is kept on the tape as it is.
+    (a constant exponent, the order of a polygamma) and is kept on the tape as it is. ``symbol`` is
+    what people write for it, ``python`` a Python expression, where that is not a call of its name.
+    ``helper`` marks rows that exist to spell other rows' partials, and ``is_truth`` those whose
+    result is 1 or 0.
 
-    ``slack`` states the exceptions of a row whose value or first partials are not accurate to 4
-    units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
+    What rewriting may rely on, to the bit: ``neutral`` has for each side the constant there that
+    leaves the other operand as it is, or None; operands from ``commutes_from`` on may change places
+    (stated where partials permute them); an involution applied twice gives its operand.
+
+    ``piece`` tells the smooth pieces of the row apart; a row without one is smooth inside its
+    domain. ``slack`` states the exceptions of a row whose value or first partials are not accurate
+    to 4 units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
     floats, to the same bits, where one after the other they would repeat what they share.
-    ``helper`` marks rows that exist to spell other rows' partials.
 
-    Compiled code knows the rows marked ``core`` by name. Any other it says as ``lower`` spells it,
-    which gives the same bits as ``value``, or, for columns of numbers, as ``near`` does, within 4
-    units in the last place; a row with neither is called back.
+    Compiled code knows the rows marked ``core``; any other is spelled in them, or called back.
+    ``libm`` names the row's function in C's maths library, and ``ufuncs`` numpy's; the first of
+    these computes a core row. A row is ``quick`` where computing it again beats keeping the result.
+
+    ``reference`` finds the row in ``module`` when it is unpickled; by itself, it is the name.
     """
 
     name: str
     value: Callable[..., float]
     partials: tuple[Partial, ...] | Callable[..., Operand | None]
-    domain: tuple[Interval, ...]
-    symbol: str
     doc: str
+    symbol: str = attrs.field()
     python: str = ""
+    domain: tuple[Interval, ...] = (REALS,)
+    kind: Kind = "operation"
     has_static: bool = False
     helper: bool = False
+    is_truth: bool = False
+    neutral: tuple[float | None, ...] = ()
+    commutes_from: int | None = None
+    is_involution: bool = False
+    piece: Piece | None = None
     slack: tuple[Slack, ...] = ()
     at_once: Callable[..., Sequence[float]] | None = None
     core: bool = False
-    lower: Spelling | None = None
-    near: Spelling | None = None
+    libm: str = ""
+    ufuncs: tuple[str, ...] = ()
+    quick: bool = False
     module: str = "tapegrad.ops"
     reference: str = ""
+
+    @symbol.default
+    def _own_name(self) -> str:
+        return self.name
 
     @property
     def arity(self) -> int | None:
         """How many operands are differentiated; None when any number is."""
         return len(self.partials) if isinstance(self.partials, tuple) else None
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether the row computes; inputs, constants and guards do not."""
+        return self.kind not in {"input", "constant", "guard"}
 
     @property
     def is_pooled(self) -> bool:
@@ -207,9 +238,9 @@ class Table:
     def _index(self) -> Mapping[Primitive, int]:
         return MappingProxyType({row: code for code, row in enumerate(self.rows)})
 
-    def __getitem__(self, name: str) -> Primitive:
-        """The row of that name."""
-        return next(row for row in self.rows if row.name == name)
+    def __contains__(self, name: str) -> bool:
+        """Whether a row goes by that name."""
+        return any(row.name == name for row in self.rows)
 
     def extend(self, *rows: Primitive) -> Table:
         """This table and then the given rows."""

@@ -1,7 +1,7 @@
 """A tape in core rows: what every backend compiles.
 
-The rows that compiled code knows by name are *core*. Any other is spelled in them (``lower``,
-``near``) or stays as a call back into Python. Entries that equal another are shared: no cotangent
+The rows that compiled code knows are *core*. Any other is spelled in them (``lowering``) or stays
+as a call back into Python. Entries that equal another are shared: no cotangent
 is summed after this, so every output keeps its bits.
 """
 
@@ -13,9 +13,10 @@ from typing import TypeVar, cast, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, Primitive, Traced, Usually, primal
-from tapegrad.spelling import NEUTRAL
+from tapegrad.lowering import LOWER, NEAR, Usually
+from tapegrad.primitive import Operand, Primitive, Traced, primal
 
 __all__ = ["Program", "Split", "lowered", "split"]
 
@@ -155,9 +156,9 @@ class _Place(Traced):
         return cast(Traced, self.work.apply(row, operands))
 
     @property
-    def made_by(self) -> str:
-        """The name of the row that gives this number."""
-        return self.work.rows[self.slot].name
+    def made_by(self) -> Primitive:
+        """The row that gives this number."""
+        return self.work.rows[self.slot]
 
 
 @final
@@ -166,9 +167,6 @@ class _Lowering:
 
     def __init__(self, columns: Columns, *, near: bool, whole: bool) -> None:
         self.columns, self.near, self.whole = columns, near, whole
-        self.constant_row = columns.table["constant"]
-        self.guard_row = columns.table["guard"]
-        self.where = columns.table["where"]
         self.rows: list[Primitive] = []
         self.operands: list[tuple[int, ...]] = []
         self.constants: dict[int, float] = {}
@@ -184,12 +182,12 @@ class _Lowering:
         """Write one entry of the tape."""
         columns = self.columns
         row = columns.row(slot)
-        if row.name == "input":
+        if row.kind == "input":
             self.inputs += 1
             self.places.append(self.write(row, ()))
-        elif row.name == "constant":
+        elif row.kind == "constant":
             self.places.append(cast(float, columns.values[slot]))
-        elif row.name == "guard":
+        elif row.kind == "guard":
             self.guard(slot, self.places[columns.left[slot]], primal(columns.values[slot]) != 0.0)
             self.places.append(0.0)
         else:
@@ -200,7 +198,7 @@ class _Lowering:
     def guard(self, slot: int, condition: Operand, outcome: bool) -> None:
         """Let the program check what Python asked for; what is constant needs no check."""
         if isinstance(condition, _Place):
-            place = self.write(self.guard_row, (condition.slot,))
+            place = self.write(ops.guard, (condition.slot,))
             self.expected[place.slot] = outcome
             self.guards.append(slot)
 
@@ -220,11 +218,11 @@ class _Lowering:
 
     def neutral(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
         """The operand that an operation gives back unchanged."""
-        for side, operand in enumerate(operands):
-            number = NEUTRAL.get((row.name, side))
+        for side, number in enumerate(row.neutral):
+            operand = operands[side]
             if number == operand and _bits(number) == _bits(operand):
                 return operands[1 - side]
-        if row.name == "neg" and self.rows[self.place(operands[0])].name == "neg":
+        if row.is_involution and self.rows[self.place(operands[0])] is row:
             return _Place(self, self.operands[self.place(operands[0])][0])
         return None
 
@@ -232,25 +230,24 @@ class _Lowering:
         self, row: Primitive, operands: tuple[Operand, ...]
     ) -> tuple[Primitive, tuple[Operand, ...]]:
         """The same with fewer negations: x + -y is x - y, and -x * 2 is x * -2, to the bit."""
-        if row.name not in _SIGNED:
+        if row not in _SIGNED:
             return row, operands
         (x, y), (minus_x, minus_y) = operands, map(self.negated, operands)
-        table = self.columns.table
-        if row.name in {"mul", "div"}:
+        if row is ops.mul or row is ops.div:
             if minus_x is None or minus_y is None:
                 return row, operands
             return row, (minus_x, minus_y)
         if isinstance(y, _Place) and minus_y is not None:
-            return table["sub" if row.name == "add" else "add"], (x, minus_y)
-        if isinstance(x, _Place) and minus_x is not None and row.name == "add":
-            return table["sub"], (y, minus_x)
+            return ops.sub if row is ops.add else ops.add, (x, minus_y)
+        if isinstance(x, _Place) and minus_x is not None and row is ops.add:
+            return ops.sub, (y, minus_x)
         return row, operands
 
     def negated(self, operand: Operand) -> Operand | None:
         """What an operand is the negative of; a number is that of another."""
         if not isinstance(operand, _Place):
             return -cast(float, operand)
-        if self.rows[operand.slot].name == "neg":
+        if self.rows[operand.slot] is ops.neg:
             return _Place(self, self.operands[operand.slot][0])
         return None
 
@@ -258,7 +255,7 @@ class _Lowering:
         self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
     ) -> _Place:
         """A row in core rows, as far as it can be."""
-        spelling = (self.near and row.near) or row.lower
+        spelling = (NEAR.get(row) if self.near else None) or LOWER.get(row)
         if self.whole or row.core or spelling is None:
             return self.entry(row, operands, slots)
         found = spelling(*operands)
@@ -271,7 +268,7 @@ class _Lowering:
         holds = self.place(found.holds)
         call = self.entry(row, operands, slots)
         self.rarely[call.slot] = holds
-        chosen = self.apply(self.where, (found.holds, found.value, call))
+        chosen = self.apply(ops.where, (found.holds, found.value, call))
         return self.found(chosen)
 
     def found(self, operand: Operand) -> _Place:
@@ -292,7 +289,7 @@ class _Lowering:
         number = cast(float, operand)
         key = _bits(number)
         if key not in self.known:
-            self.known[key] = self.write(self.constant_row, ())
+            self.known[key] = self.write(ops.constant, ())
             self.constants[self.known[key].slot] = number
         return self.known[key].slot
 
@@ -330,7 +327,7 @@ class _Lowering:
         return needed
 
 
-_SIGNED = {"add", "sub", "mul", "div"}
+_SIGNED = {ops.add, ops.sub, ops.mul, ops.div}
 
 
 def _bits(number: float) -> bytes:

@@ -13,6 +13,7 @@ from typing import Final, cast, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns
 from tapegrad.names import sign
 from tapegrad.primitive import Operand, Primitive, Traced, primal
@@ -81,7 +82,7 @@ def _partials(columns: Columns, slot: int) -> Sequence[float | None]:
     """The partials of an entry; those of a choice are none but the 1 of the arm it selected."""
     row = columns.row(slot)
     arguments = cast("tuple[float, ...]", columns.arguments(slot))
-    if row.name == "where":
+    if row.kind == "choice":
         return (None, 1.0, None) if arguments[0] else (None, None, 1.0)
     y = cast(float, columns.values[slot])
     return cast("Sequence[float | None]", tuple(row.every_partial(y, *arguments)))
@@ -119,9 +120,9 @@ def rule(row: Primitive, index: int, result: str, operands: Sequence[str | Opera
     >>> rule(ops.mul, 0, "z", ["w", "x"]), rule(ops.tanh, 0, "y", ["x"])
     ('x', '1 / cosh(x) ** 2')
     """
-    if row.name == "where":
+    if row.kind == "choice":
         return "selected"
-    if row.module != "tapegrad.ops" or len(operands) > _SPELLED:
+    if row not in ops.TABLE.codes or len(operands) > _SPELLED:
         return ""
     names = (_Formula(name) if isinstance(name, str) else name for name in operands)
     return _spelled(row.partial(index, _Formula(result), *names))

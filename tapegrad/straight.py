@@ -7,20 +7,13 @@ that computes it passes through a buffer, in which a place is used again once it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias, final
+from typing import TypeAlias, final
 
 import attrs
 
 from tapegrad.program import Program
 
-__all__ = ["CONDITIONS", "Part", "needs", "numbers", "parts"]
-
-CONDITIONS: Final = frozenset(
-    {"lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf", "isfinite"}
-)
-"""The rows that give a truth value."""
-
-_TRUTHS: Final = frozenset({"and_", "or_", "not_", "guard"})
+__all__ = ["Part", "needs", "numbers", "parts"]
 
 
 @final
@@ -97,7 +90,7 @@ def numbers(program: Program) -> frozenset[int]:
     """The conditions that are read as the numbers 1 and 0, and not only asked for their truth."""
     read = set(program.outputs)
     for slot in range(program.inputs, len(program)):
-        name, operands = program.rows[slot].name, program.operands[slot]
-        if name not in _TRUTHS:
-            read.update(operands[1:] if name == "where" else operands)
-    return frozenset(slot for slot in read if program.rows[slot].name in CONDITIONS)
+        kind, operands = program.rows[slot].kind, program.operands[slot]
+        if kind not in {"connective", "guard"}:
+            read.update(operands[1:] if kind == "choice" else operands)
+    return frozenset(slot for slot in read if program.rows[slot].is_truth)

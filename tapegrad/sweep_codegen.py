@@ -73,7 +73,7 @@ class Sweep(Generic[P]):
 
     def _branch(self, row: Primitive, call: str) -> str:
         """Source for the entries of one row; ``call`` serves those without a branch."""
-        if row.is_pooled and row.name != "where":
+        if row.is_pooled and row.kind != "choice":
             return call
         parts = (f"i = {x.slot}\n{self.operand(x)}" for x in _symbolic_operands(row))
         return "".join(parts) or "pass\n"
@@ -103,7 +103,7 @@ _SELECTED: Final = "pool[left[k] + (1 if values[pool[left[k]]] else 2)]"
 
 def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
     """The operands that a row has a partial in; of a ``where`` only the arm that it selects."""
-    if row.name == "where":
+    if row.kind == "choice":
         yield SymbolicOperand(row, 1, _SELECTED, "1.0", is_first=True)
         return
     symbols = [Symbol(f"x{index}") for index in range(row.arity or 0)]

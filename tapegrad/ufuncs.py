@@ -16,22 +16,15 @@ from tapegrad.recording import Var, condition, promote
 
 __all__ = ["apply"]
 
-_UFUNCS: Final[Mapping[str, Primitive]] = {
-    "add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": ops.div,
-    "true_divide": ops.div, "negative": ops.neg, "power": ops.pow, "float_power": ops.pow,
-    "absolute": ops.abs, "fabs": ops.abs, "floor_divide": ops.floordiv, "remainder": ops.mod,
-    "fmod": ops.fmod, "maximum": ops.maximum, "minimum": ops.minimum, "sign": ops.sign,
-    "floor": ops.floor, "ceil": ops.ceil, "trunc": ops.trunc, "copysign": ops.copysign,
-    "exp": ops.exp, "exp2": ops.exp2, "expm1": ops.expm1, "log": ops.log, "log2": ops.log2,
-    "log10": ops.log10, "log1p": ops.log1p, "sqrt": ops.sqrt, "cbrt": ops.cbrt,
-    "hypot": ops.hypot, "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "arcsin": ops.asin,
-    "arccos": ops.acos, "arctan": ops.atan, "arctan2": ops.atan2, "sinh": ops.sinh,
-    "cosh": ops.cosh, "tanh": ops.tanh, "arcsinh": ops.asinh, "arccosh": ops.acosh,
-    "arctanh": ops.atanh, "degrees": ops.degrees, "rad2deg": ops.degrees,
-    "radians": ops.radians, "deg2rad": ops.radians, "logaddexp": ops.logaddexp,
-    "less": ops.lt, "less_equal": ops.le, "greater": ops.gt, "greater_equal": ops.ge,
-    "equal": ops.eq, "not_equal": ops.ne,
-}  # fmt: skip
+
+def _is_recorded(row: Primitive) -> bool:
+    """Whether numpy's function records: connectives and tests of a number are functions of ours."""
+    return row.kind == "operation" and not (row.is_truth and row.arity == 1)
+
+
+_ROWS: Final[Mapping[str, Primitive]] = {
+    name: row for row in ops.TABLE.rows if _is_recorded(row) for name in row.ufuncs
+}
 
 
 def apply(
@@ -42,7 +35,7 @@ def apply(
 ) -> object:
     """What numpy's function of that name is on traced numbers; arrays go element by element."""
     np = _numpy()
-    row = _UFUNCS.get(ufunc.__name__)
+    row = _ROWS.get(ufunc.__name__)
     if row is None or method != "__call__" or kwargs:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         raise TracedNumberError(
@@ -77,7 +70,4 @@ def _element(row: Primitive, *values: object) -> object:
         return row(*operands)
     if row is ops.pow and not isinstance(operands[1], Var):
         row = ops.powc
-    return condition(row, *operands) if row in _COMPARISONS else row(*operands)
-
-
-_COMPARISONS: Final = frozenset((ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne))
+    return condition(row, *operands) if row.is_truth else row(*operands)

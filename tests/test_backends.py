@@ -22,7 +22,8 @@ from mpmath import mp
 import tapegrad as tg
 from tapegrad import errors, ops
 from tapegrad.interpret import c, python
-from tapegrad.primitive import Primitive, Usually
+from tapegrad.lowering import LOWER, NEAR, Usually
+from tapegrad.primitive import Primitive
 from tapegrad.program import Program, lowered
 from tests import strategies
 from tests.oracle import ORACLE, truth, ulps
@@ -48,8 +49,6 @@ STATICS: dict[str, tuple[float, ...]] = {
 }
 WIDTHS = {"dot": (2, 4, 12)}
 
-SPELLED = [row for row in ops.TABLE.rows if row.lower is not None]
-NEAR = [row for row in ops.TABLE.rows if row.near is not None]
 CALLED_BACK = {"gamma", "lgamma", "digamma", "polygamma", "gamma_slope"}
 """What no core row can say."""
 
@@ -93,19 +92,19 @@ def spelled(spelling: Callable[..., Any], xs: Sequence[float]) -> float | None:
 class TestSpellings:
     def test_every_row_is_known_or_spelled(self) -> None:
         """A row is core or has a spelling, or is on the list of those that are called back."""
-        without = {row.name for row in ops.TABLE.rows if not row.core and row.lower is None}
+        without = {row.name for row in ops.TABLE.rows if not row.core and row not in LOWER}
         assert without == CALLED_BACK
-        assert not [row.name for row in ops.TABLE.rows if row.core and (row.lower or row.near)]
+        assert not [row.name for row in (*LOWER, *NEAR) if row.core]
+        assert NEAR.keys() <= LOWER.keys() <= ops.TABLE.codes.keys()
 
-    @pytest.mark.parametrize("row", SPELLED, ids=by_name)
+    @pytest.mark.parametrize("row", LOWER, ids=by_name)
     def test_a_spelling_has_the_bits_of_the_row(self, row: Primitive) -> None:
         """Where a spelling gives a number, it is the row's value, to the bit."""
-        assert row.lower is not None
         for xs in drawn(row, 450):
-            got = spelled(row.lower, xs)
+            got = spelled(LOWER[row], xs)
             assert got is None or same_bits(got, float(row.value(*xs))), xs
 
-    @pytest.mark.parametrize("row", SPELLED, ids=by_name)
+    @pytest.mark.parametrize("row", LOWER, ids=by_name)
     def test_a_spelling_holds_at_ordinary_points(self, row: Primitive) -> None:
         """Numbers of everyday size are never asked back."""
         draw = random.Random(row.name)
@@ -114,8 +113,7 @@ class TestSpellings:
             for _ in range(20):
                 xs = [draw.uniform(0.1, 9.0) for _ in range(width)]
                 given = xs if static is None else [*xs, static]
-                assert row.lower is not None
-                assert spelled(row.lower, given) is not None or row.name in PARTLY
+                assert spelled(LOWER[row], given) is not None or row.name in PARTLY
 
     @pytest.mark.parametrize("row", NEAR, ids=by_name)
     def test_a_near_spelling_is_accurate(self, row: Primitive) -> None:
@@ -124,8 +122,7 @@ class TestSpellings:
         @settings(max_examples=40)
         @given(operands(row))
         def holds(xs: tuple[float, ...]) -> None:
-            assert row.near is not None
-            got = spelled(row.near, xs)
+            got = spelled(NEAR[row], xs)
             if got is not None and not same_bits(got, float(row.value(*xs))):
                 assert is_close(row, "value", got, truth(row.name, None, *xs), xs)
 

@@ -169,7 +169,7 @@ def test_a_first_partial_is_accurate_where_textbook_forms_lose_it(
     name: str, xs: tuple[float, ...]
 ) -> None:
     """Subnormal quotients, rounded differences, and tails, each to 4 units in the last place."""
-    row = ops.TABLE[name]
+    row: Primitive = getattr(ops, name)
     for index, got in partials(row, xs):
         assert is_close(row, "partials", got, truth(name, index, *xs), xs), (index, got)
 

@@ -121,7 +121,7 @@ def diff(tape: Entries, other: Entries) -> Difference:
     ends = len(tape) == len(other) == shared
     first, second = (memoryview(_bytes(x)).cast("q")[:shared] for x in (tape, other))
     changed = list(compress(count(), map(ne, first, second)))
-    guards = (at for at in changed if tape.columns.row(at).name == "guard")
+    guards = (at for at in changed if tape.columns.row(at).kind == "guard")
 
     def pair(slot: int | None) -> Pair | None:
         return None if slot is None else (_entry(tape, slot), _entry(other, slot))

@@ -108,13 +108,13 @@ class _Drawing:
 
     def _partial(self, operand: int, partial: Operand | None) -> str:
         """The partial in an operand as text, where it says something: constants have none."""
-        if partial is None or partial == 1.0 or self.columns.row(operand).name == "constant":
+        if partial is None or partial == 1.0 or self.columns.row(operand).kind == "constant":
             return ""
         return short(primal(partial))
 
 
 def _kind(row: Primitive) -> Kind:
-    return cast(Kind, row.name) if row.name in {"input", "constant", "guard"} else "value"
+    return "value" if row.is_operation else cast(Kind, row.kind)
 
 
 def _text(slot: int, kind: Kind, operation: str, name: str, cells: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from textwrap import indent
 from typing import Final, TypeAlias, cast
 
 from tapegrad.columns import Columns
+from tapegrad.ops import add, mul, neg, where
 from tapegrad.primitive import Operand, primal
 from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads, seeded
 
@@ -60,8 +61,6 @@ class _Recorded:
     """A forward sweep on traced numbers, which records the tangents as it goes."""
 
     def __init__(self, columns: Columns, dots: Dots) -> None:
-        table = columns.table.base or columns.table
-        self.add, self.mul, self.neg, self.where = map(table.__getitem__, _ARITHMETIC)
         self.columns = columns
         self.dots = dots
 
@@ -70,7 +69,7 @@ class _Recorded:
         for slot in range(start, len(self.columns)):
             if visit is not None:
                 visit(slot)
-            if self.columns.row(slot).name == "where":
+            if self.columns.row(slot).kind == "choice":
                 self.select(slot)
             else:
                 self.combine(slot)
@@ -80,14 +79,14 @@ class _Recorded:
         dots = self.dots
         for operand, partial in self.columns.partials(slot, dots):
             term, total = self.product(cast(Operand, dots[operand]), partial), dots[slot]
-            dots[slot] = term if total is None else self.add(total, term)
+            dots[slot] = term if total is None else add(total, term)
 
     def product(self, dot: Operand, partial: Operand) -> Operand:
         """Multiply a tangent by a partial, without a factor that is 1 or -1."""
         for one, other in ((partial, dot), (dot, partial)):
             if isinstance(one, float) and abs(one) == 1.0:
-                return other if one == 1.0 else self.neg(other)
-        return self.mul(dot, partial)
+                return other if one == 1.0 else neg(other)
+        return mul(dot, partial)
 
     def select(self, slot: int) -> None:
         """Take the tangent of the arm that a ``where`` selects, in a replay too."""
@@ -97,7 +96,4 @@ class _Recorded:
             self.dots[slot] = dots[0 if primal(chosen) else 1]
         elif any(dot is not None for dot in dots):
             first, second = (0.0 if dot is None else dot for dot in dots)
-            self.dots[slot] = self.where(chosen, first, second)
-
-
-_ARITHMETIC = ("add", "mul", "neg", "where")
+            self.dots[slot] = where(chosen, first, second)

@@ -12,9 +12,11 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns
 from tapegrad.entries import Entries
 from tapegrad.positions import Site, head, reread
+from tapegrad.primitive import Primitive
 from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import number, visible
 
@@ -90,7 +92,7 @@ def lines(tape: Entries, cotangents: Sequence[float | None]) -> Listing:
     margins = {home: _Margin(count) for home, count in Counter(homes[start:]).items()}
     for slot in _results(columns, homes, start, tape.outputs):
         margins[homes[slot]].add(values[slot], cotangents[slot])
-    for slot in _slots_of(columns, "guard"):
+    for slot in _slots_of(columns, ops.guard):
         margins[homes[slot]].guards[values[slot] != 0.0] += 1
     for slot in _not_finite(values, start):
         margins[homes[slot]].bad[values[slot] != values[slot]] += 1
@@ -159,14 +161,14 @@ def _results(
         inner[operand] = 1
         if homes[operand] != homes[reader]:
             outer[operand] = 1
-    dull = {columns.table.codes[columns.table[name]] for name in ("constant", "guard")}
+    dull = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
     for slot in range(start, len(columns)):
         if (outer[slot] or not inner[slot]) and columns.codes[slot] not in dull:
             yield slot
 
 
-def _slots_of(columns: Columns, name: str) -> Iterator[int]:
-    code = columns.table.codes[columns.table[name]]
+def _slots_of(columns: Columns, row: Primitive) -> Iterator[int]:
+    code = columns.table.codes[row]
     return (slot for slot, found in enumerate(columns.codes) if found == code)
 
 

@@ -18,7 +18,7 @@ from tapegrad.primitive import Primitive
 from tapegrad.program import Program
 from tapegrad.straight import needs
 
-__all__ = ["LANES", "LIBRARY", "TILE", "Asked", "Mode", "Module", "VectorMaths", "module"]
+__all__ = ["LANES", "TILE", "Asked", "Mode", "Module", "VectorMaths", "module"]
 
 LANES: Final = 16
 """Rows in one step of vector code: two vectors of the widest hosts, whose operations fill each
@@ -38,24 +38,13 @@ _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"
 _COMPARISONS: Final = {
     "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une",
 }  # fmt: skip
-_QUICK: Final = {"add", "sub", "mul", "neg", "abs", "and_", "or_", "not_", *_COMPARISONS}
 _EFFORT: Final = 3
-"""What is computed again instead of kept: so many such operations at most."""
+"""What is computed again instead of kept: so many quick operations at most."""
 
 _INTRINSICS: Final = {
     "abs": "fabs", "sqrt": "sqrt", "fma": "fma", "floor": "floor", "ceil": "ceil",
     "trunc": "trunc", "copysign": "copysign",
 }  # fmt: skip
-
-LIBRARY: Final = {
-    name: name
-    for name in (
-        "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf",
-        "erfc", "exp", "exp2", "expm1", "fmod", "log", "log10", "log1p", "log2", "pow",
-        "remainder", "sin", "sinh", "tan", "tanh",
-    )
-}  # fmt: skip
-"""The rows that are functions of C's maths library, and their names there."""
 
 
 @final
@@ -184,7 +173,7 @@ class _Writer:
         again: dict[int, set[int]] = {}
         effort: dict[int, int] = {}
         for slot in range(program.inputs, len(program)):
-            if program.rows[slot].name not in _QUICK:
+            if not program.rows[slot].quick:
                 continue
             operands = program.operands[slot]
             kept = [again.get(operand, {operand}) for operand in operands]
@@ -397,7 +386,7 @@ class _Function:
         """The name of what an entry computes."""
         row, kind = self.program.rows[slot], self.mode.type
         operands = self.program.operands[slot]
-        if row.name == "where":
+        if row.kind == "choice":
             chosen, x, y = self.truth(operands[0]), *map(self.number, operands[1:])
             return self.new(f"select {self.mode.truth} {chosen}, {kind} {x}, {kind} {y}")
         numbers = [self.number(operand) for operand in operands]
@@ -407,10 +396,10 @@ class _Function:
             return self.ask(slot, numbers, self.present())
         if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
             return self.square(numbers[0])
-        return self.operation(row.name, numbers)
+        return self.operation(row, numbers)
 
-    def operation(self, name: str, numbers: Sequence[str]) -> str:
-        kind = self.mode.type
+    def operation(self, row: Primitive, numbers: Sequence[str]) -> str:
+        name, kind = row.name, self.mode.type
         if name in _ARITHMETIC:
             how = f"{_ARITHMETIC[name]}{self.writer.flags}"
             return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
@@ -418,7 +407,7 @@ class _Function:
             return self.new(f"fneg {kind} {numbers[0]}")
         if name in _INTRINSICS:
             return self.intrinsic(name, numbers)
-        return self.library(name, numbers)
+        return self.library(row.libm, numbers)
 
     def square(self, number: str) -> str:
         """A product; for one call, where every bit counts, only where it is the power."""
@@ -446,9 +435,9 @@ class _Function:
         """A function of the maths library, of as many lanes at a time as there is one for."""
         maths, lanes = self.writer.maths, self.mode.lanes
         if lanes == 1 or name not in maths.names:
-            width, symbol = 1, f"tapegrad_{LIBRARY[name]}"
+            width, symbol = 1, f"tapegrad_{name}"
         else:
-            width, symbol = maths.width, f"{maths.prefix}{'v' * len(numbers)}_{LIBRARY[name]}"
+            width, symbol = maths.width, f"{maths.prefix}{'v' * len(numbers)}_{name}"
         kind = "double" if width == 1 else f"<{width} x double>"
         kinds = ", ".join([kind] * len(numbers))
         callee = self.writer.declare(symbol, f"{kind} @{symbol}({kinds}) {_PURE}")

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns
 from tapegrad.entries import Entries
 from tapegrad.errors import InputError
@@ -83,7 +84,7 @@ def first_nonfinite(
 
 def _forward(tape: Entries) -> Nonfinite | None:
     columns = tape.columns
-    constant = columns.table.codes[columns.table["constant"]]
+    constant = columns.table.codes[ops.constant]
     values = cast(Sequence[float], columns.values)
     entries = enumerate(zip(tape.codes, map(isfinite, values), strict=True))
     slot = next((slot for slot, (code, fine) in entries if not fine and code != constant), None)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 import attrs
 import numpy as np
 
+from tapegrad import ops
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
-from tapegrad.straight import CONDITIONS, needs, numbers
+from tapegrad.straight import needs, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,20 +31,6 @@ __all__ = ["BLOCK", "Columns", "compiled"]
 
 BLOCK: Final = 4096
 """Rows at a time: 32 KiB a buffer."""
-
-_UFUNCS: Final[dict[str, np.ufunc]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
-    "abs": np.absolute, "pow": np.power, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-    "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and_": np.logical_and,
-    "or_": np.logical_or, "not_": np.logical_not, "isnan": np.isnan, "isinf": np.isinf,
-    "isfinite": np.isfinite, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc,
-    "copysign": np.copysign, "fmod": np.fmod, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1,
-    "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "sqrt": np.sqrt,
-    "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin,
-    "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh,
-    "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
-}  # fmt: skip
-"""The core rows that numpy has; the others are asked row by row."""
 
 
 @final
@@ -351,20 +338,20 @@ class _Plan:
             self.step(_check, _Block, self.guards[slot], expected, truth)
             self.finish(slot)
             return
-        if row.name in CONDITIONS:
+        if row.is_truth:
             self.condition(slot, row)
-        elif row.name == "where":
+        elif row.kind == "choice":
             self.choice(slot)
         else:
             self.value(slot, row)
         self.hand_over(slot)
 
     def condition(self, slot: int, row: Primitive) -> None:
-        read = self.truth if row.name in {"and_", "or_", "not_"} else self.number
+        read = self.truth if row.kind == "connective" else self.number
         operands = [read(operand) for operand in self.program.operands[slot]]
         self.finish(slot)
         self.conditions[slot] = self.truths.take()
-        self.step(_UFUNCS[row.name], *operands, self.conditions[slot])
+        self.step(getattr(np, row.ufuncs[0]), *operands, self.conditions[slot])
         if slot in self.read_as_numbers:
             self.places[slot] = self.floats.take()
             self.step(np.copyto, self.places[slot], self.conditions[slot])
@@ -388,9 +375,10 @@ class _Plan:
         holds = self.truth(program.rarely[slot]) if slot in program.rarely else None
         self.finish(slot)
         self.places[slot] = out = self.floats.take()
-        if row.name in _UFUNCS:
-            self.step(_power if row.name == "pow" else _UFUNCS[row.name], *operands, out)
-        elif row.name == "fma":
+        if row.core and row.ufuncs:
+            ufunc = _power if row is ops.pow else getattr(np, row.ufuncs[0])
+            self.step(ufunc, *operands, out)
+        elif row is ops.fma:
             self.step(_fma, _Block, row.value, out, *operands)
         else:
             statics = (program.statics[slot],) if slot in program.statics else ()

@@ -13,9 +13,11 @@ from math import isfinite, log10
 from sys import byteorder
 from typing import Final, TypeAlias
 
+from tapegrad import ops
 from tapegrad.entries import Entries
 from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Group, counted, short
+from tapegrad.primitive import Primitive
 from tapegrad.text import visible
 from tapegrad.wires import chosen, found, wires
 
@@ -55,16 +57,12 @@ class _Sums:
         self.outputs: list[float] = []
 
 
-_GIVEN: Final = ("input", "constant", "guard")
-"""Rows that are no operations."""
-
-
 def _count(tape: Entries, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[tuple[int, int]]:
     """Count entries and operations into the tally; how often which group reads which."""
     columns, joined, nowhere = tape.columns, wires(tape.columns), len(tally) - 1
-    given = [tape.table.codes[tape.table[name]] for name in _GIVEN]
+    given = [code for code, row in enumerate(tape.table.rows) if not row.is_operation]
     tails = [*of, nowhere]  # what reads nothing reads slot -1
-    for slot in found(columns.codes, given[1:2]):
+    for slot in found(columns.codes, [tape.table.codes[ops.constant]]):
         tails[slot] = nowhere  # a constant is part of the line that it stands in
     left, right = (map(tails.__getitem__, side) for side in joined.sides)
     uses: Counter[tuple[int, int]] = Counter()
@@ -95,33 +93,33 @@ def _patterns(highest: int, *columns: Iterable[int]) -> Iterable[tuple[Sequence[
     return [(tuple(word.to_bytes(4, byteorder)), number) for word, number in counts.items()]
 
 
-_TRUTHS: Final = frozenset((
-    "constant", "guard", "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan",
-    "isinf",
-))  # fmt: skip
-"""Rows whose values are no part of a range: plain numbers of the program, and truth values."""
-
-
 def _collect(
     tape: Entries, of: Sequence[int], tally: Sequence[_Sums], cotangents: Cotangents
 ) -> None:
-    """Take values, cotangents, outcomes of guards, labels and outputs into the tally."""
+    """Take values, cotangents, outcomes of guards, labels and outputs into the tally.
+
+    Plain numbers of the program and truth values are no part of a range.
+    """
     columns = tape.columns
     values = tape.numbers
-    met = {code: columns.table.rows[code].name for code in sorted(set(columns.codes))}
-    ranged = chosen(columns.codes, (code for code, name in met.items() if name not in _TRUTHS))
+    met = {code: columns.table.rows[code] for code in sorted(set(columns.codes))}
+    ranged = chosen(columns.codes, (code for code, row in met.items() if _is_ranged(row)))
     add_value = [sums.values.append for sums in tally]
     add_cotangent = [sums.cotangents.append for sums in tally]
     for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
         add_value[group](value)
         if bar is not None:
             add_cotangent[group](bar)
-    for slot in found(columns.codes, [code for code, name in met.items() if name == "guard"]):
+    for slot in found(columns.codes, [code for code, row in met.items() if row.kind == "guard"]):
         tally[of[slot]].guards[values[slot] != 0.0] += 1
     for slot, label in tape.labels:
         tally[of[slot]].labels[label] = None
     for slot in tape.outputs:
         tally[of[slot]].outputs.append(values[slot])
+
+
+def _is_ranged(row: Primitive) -> bool:
+    return not row.is_truth and row.kind != "constant"
 
 
 _WIDEST: Final = 72

@@ -29,11 +29,11 @@ def replay(
     now = attrs.evolve(columns, values=values)
     for slot in range(len(inputs), len(columns)):
         row = rows[columns.codes[slot]]
-        if row.name == "constant":
+        if row.kind == "constant":
             values.append(recorded[slot])
         else:
             values.append(row(*now.arguments(slot)))
-            if row.name == "guard":
+            if row.kind == "guard":
                 _check_guard(now, slot, recorded, where)
     return values
 
@@ -55,7 +55,7 @@ def _check_guard(
 def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
     """Yield the comparisons of a condition that come out differently, with the numbers compared."""
     row, operands = columns.row(slot), columns.operands(slot)
-    if row.name in {"and_", "or_", "not_"}:
+    if row.kind == "connective":
         for operand in operands:
             yield from _changed(columns, operand, recorded)
     elif primal(columns.values[slot]) != primal(recorded[slot]):

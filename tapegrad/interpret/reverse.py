@@ -13,6 +13,7 @@ from itertools import count
 from typing import Final, TypeAlias, cast
 
 from tapegrad.columns import Block, Columns
+from tapegrad.ops import add, and_, mul, neg, not_, or_, where
 from tapegrad.primitive import Operand
 from tapegrad.sweep_codegen import Sweep, SymbolicOperand, accumulate, product, reads, seeded
 
@@ -100,9 +101,6 @@ class _Recorded:
     """
 
     def __init__(self, columns: Columns, bars: Bars) -> None:
-        table = columns.table.base or columns.table
-        self.add, self.mul, self.neg, self.where = map(table.__getitem__, _ARITHMETIC)
-        self.both, self.either, self.negate = map(table.__getitem__, ("and_", "or_", "not_"))
         self.columns = columns
         self.bars = bars
         self.conditions: dict[int, Operand] = {}
@@ -115,10 +113,10 @@ class _Recorded:
                 continue
             if visit is not None:
                 visit(slot)
-            name = self.columns.row(slot).name
-            if name == "where":
+            kind = self.columns.row(slot).kind
+            if kind == "choice":
                 self.select(slot, bar)
-            elif name == "input":
+            elif kind == "input":
                 self.arrive(slot, bar)
             else:
                 self.contribute(slot, bar)
@@ -152,16 +150,16 @@ class _Recorded:
         if _is(partial, 1.0):
             return bar
         if _is(partial, -1.0):
-            return self.neg(bar)
-        return partial if _is(bar, 1.0) else self.mul(bar, partial)
+            return neg(bar)
+        return partial if _is(bar, 1.0) else mul(bar, partial)
 
     def masked(self, share: Operand, condition: Operand | None) -> Operand:
         """Replace a share by -0.0 where it is absent."""
-        return share if condition is None else self.where(condition, share, -0.0)
+        return share if condition is None else where(condition, share, -0.0)
 
     def one_of(self, one: Operand | None, other: Operand | None) -> Operand | None:
         """The condition under which one of two shares is present."""
-        return None if one is None or other is None else self.either(one, other)
+        return None if one is None or other is None else or_(one, other)
 
     def accumulate(self, slot: int, share: Operand, condition: Operand | None) -> None:
         """Add a share that is present under ``condition``."""
@@ -169,9 +167,9 @@ class _Recorded:
         if bar is None:
             self.bars[slot], present = share, condition
         elif present is condition:
-            self.bars[slot] = self.add(bar, share)
+            self.bars[slot] = add(bar, share)
         else:
-            self.bars[slot] = self.add(self.masked(bar, present), self.masked(share, condition))
+            self.bars[slot] = add(self.masked(bar, present), self.masked(share, condition))
             present = self.one_of(present, condition)
         if present is not None:
             self.conditions[slot] = present
@@ -183,18 +181,15 @@ class _Recorded:
         if isinstance(chosen, float):
             self.accumulate(arms[0 if chosen else 1], bar, outer)
             return
-        for arm, taken in zip(arms, (chosen, self.negate(chosen)), strict=True):
-            present = taken if outer is None else self.both(outer, taken)
+        for arm, taken in zip(arms, (chosen, not_(chosen)), strict=True):
+            present = taken if outer is None else and_(outer, taken)
             self.accumulate(arm, bar, present)
 
     def arrive(self, slot: int, bar: Operand) -> None:
         """Give an input 0.0, not -0.0, where its cotangent is absent."""
         condition = self.conditions.get(slot)
         if condition is not None:
-            self.bars[slot] = self.where(condition, bar, 0.0)
-
-
-_ARITHMETIC = ("add", "mul", "neg", "where")
+            self.bars[slot] = where(condition, bar, 0.0)
 
 
 def _is(operand: Operand, number: float) -> bool:

@@ -147,7 +147,7 @@ def _slope(
 ) -> str | None:
     """Apply the chain rule to one row; None where no operand has a slope."""
     slopes = [x.slope if isinstance(x, _Moving) else None for x in operands]
-    if row.name == "where":
+    if row.kind == "choice":
         return _slope_of_arms(source_of(symbols[0]), *slopes[1:])
     terms = []
     for index, slope in enumerate(slopes):

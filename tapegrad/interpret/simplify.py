@@ -14,10 +14,10 @@ from typing import TypeVar, cast, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns, freeze_values
 from tapegrad.entries import Entries
 from tapegrad.primitive import Operand, Primitive
-from tapegrad.spelling import NEUTRAL
 
 __all__ = ["simplify"]
 
@@ -55,10 +55,10 @@ class _Rewriting:
         row = self.old.row(slot)
         operands = tuple(self.places[operand] for operand in self.old.operands(slot))
         static = self.old.static(slot)
-        if row.name in {"input", "constant"}:
+        if row.kind in {"input", "constant"}:
             place = self.leaf(slot, row)
         elif all(self.is_constant(operand) for operand in operands):
-            self.folded += row.name != "guard"
+            self.folded += row.kind != "guard"
             place = self.constant(self.old.values[slot])
         elif self.share and (neutral := self.neutral(row, operands)) is not None:
             self.dropped += 1
@@ -70,14 +70,14 @@ class _Rewriting:
 
     def leaf(self, slot: int, row: Primitive) -> int:
         value = self.old.values[slot]
-        return self.write(row, -1, -1, value) if row.name == "input" else self.constant(value)
+        return self.write(row, -1, -1, value) if row.kind == "input" else self.constant(value)
 
     def constant(self, value: Operand) -> int:
         """The slot of a constant, shared by its bits."""
         key = ("constant", struct.pack("d", value) if isinstance(value, float) else id(value))
         if (known := self.find(key)) is not None:
             return known
-        self.known[key] = self.write(self.new.table["constant"], -1, -1, value)
+        self.known[key] = self.write(ops.constant, -1, -1, value)
         return self.known[key]
 
     def find(self, key: Hashable) -> int | None:
@@ -87,7 +87,7 @@ class _Rewriting:
         return found
 
     def is_constant(self, slot: int) -> bool:
-        return self.new.row(slot).name == "constant"
+        return self.new.row(slot).kind == "constant"
 
     def holds(self, slot: int, number: float) -> bool:
         """Whether an entry is this constant, to the bit."""
@@ -96,17 +96,17 @@ class _Rewriting:
 
     def neutral(self, row: Primitive, operands: Sequence[int]) -> int | None:
         """The operand that an operation gives back unchanged."""
-        for (name, side), number in NEUTRAL.items():
-            if row.name == name and self.holds(operands[side], number):
+        for side, number in enumerate(row.neutral):
+            if number is not None and self.holds(operands[side], number):
                 return operands[1 - side]
-        if row.name == "neg" and self.new.row(operands[0]).name == "neg":
+        if row.is_involution and self.new.row(operands[0]) is row:
             return self.new.operands(operands[0])[0]
         return None
 
     def apply(
         self, slot: int, row: Primitive, operands: tuple[int, ...], static: tuple[object, ...]
     ) -> int:
-        if self.fast and row.name == "powc" and static[0] in _SMALL_POWERS:
+        if self.fast and row is ops.powc and static[0] in _SMALL_POWERS:
             return self.product(operands[0], int(static[0]))
         left, right = self.old.left[slot], self.old.right[slot]
         if row.is_pooled:
@@ -120,7 +120,7 @@ class _Rewriting:
         total = factor
         for _ in range(count - 1):
             operands = (total, factor)
-            total = self.entry(self.new.table["mul"], operands, (), *operands)
+            total = self.entry(ops.mul, operands, (), *operands)
         return total
 
     def entry(
@@ -133,7 +133,7 @@ class _Rewriting:
     ) -> int:
         """An entry that applies a row, or the equal one that is there already."""
         key = (row, operands, repr(static))
-        if row.name != "guard" and (known := self.find(key)) is not None:
+        if row.kind != "guard" and (known := self.find(key)) is not None:
             return known
         if row.is_pooled:
             pooled = (*operands, left) if static else operands
@@ -166,7 +166,7 @@ def _mutable(columns: Columns) -> tuple[Sequence[object], ...]:
 
 def _needed(columns: Columns, outputs: Sequence[int], inputs: int) -> list[int]:
     """The slots of the inputs, and what outputs and guards need, in order."""
-    needed = [slot < inputs or columns.row(slot).name == "guard" for slot in range(len(columns))]
+    needed = [slot < inputs or columns.row(slot).kind == "guard" for slot in range(len(columns))]
     for output in outputs:
         needed[output] = True
     for slot in range(len(columns) - 1, -1, -1):

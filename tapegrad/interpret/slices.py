@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
-from typing import Final
 
+from tapegrad import ops
 from tapegrad.columns import Columns
 from tapegrad.primitive import primal
 from tapegrad.wires import Wires, chosen, wires
@@ -80,15 +80,12 @@ def between(columns: Columns, starts: Iterable[int], ends: Iterable[int]) -> Fla
     return Flags(a and b for a, b in zip(after[:-1], before, strict=False))
 
 
-_UNRANKED: Final = ("constant", "guard")
-
-
 def largest(
     columns: Columns, cotangents: Sequence[float | None], kept: Sequence[int], count: int
 ) -> Flags:
     """Of the entries kept the ``count`` with the largest |cotangent x value|; nan is largest."""
     rows = columns.table.codes
-    unranked = chosen(columns.codes, (rows[columns.table[name]] for name in _UNRANKED))
+    unranked = chosen(columns.codes, (rows[ops.constant], rows[ops.guard]))
 
     def weight(slot: int) -> float:
         product = (cotangents[slot] or 0.0) * primal(columns.values[slot])

@@ -9,14 +9,13 @@ from typing import Final, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns
 from tapegrad.entries import Entries
 from tapegrad.source_lines import lines_of_entries
 from tapegrad.text import aligned
 
 __all__ = ["Stats", "stats"]
-
-_NO_OPERATION: Final = frozenset(("input", "constant", "guard"))
 
 
 @final
@@ -67,16 +66,18 @@ _FIGURES: Final = ("outputs", "reads", "depth", "dead", "nonfinite", "lines", "l
 def stats(tape: Entries) -> Stats:
     """Count what is on a tape."""
     columns = tape.columns
-    names = {code: row.name for code, row in enumerate(columns.table.rows)}
-    counts = Counter({names[code]: count for code, count in Counter(tape.codes).items()})
+    rows = columns.table.rows
+    counts = Counter({rows[code]: count for code, count in Counter(tape.codes).items()})
     reads, depth = _depth(columns)
     return Stats(
         entries=len(tape),
         inputs=len(tape.inputs),
-        constants=counts["constant"],
-        guards=counts["guard"],
+        constants=counts[ops.constant],
+        guards=counts[ops.guard],
         outputs=len(tape.outputs),
-        operations=tuple(pair for pair in counts.most_common() if pair[0] not in _NO_OPERATION),
+        operations=tuple(
+            (row.name, count) for row, count in counts.most_common() if row.is_operation
+        ),
         reads=reads,
         depth=depth,
         dead=_dead(columns, len(tape.inputs), tape.outputs),
@@ -100,7 +101,7 @@ def _depth(columns: Columns) -> tuple[int, int]:
 
 def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
     """How many entries neither an output nor a guard needs; inputs are what they are."""
-    guard = columns.table.codes[columns.table["guard"]]
+    guard = columns.table.codes[ops.guard]
     needed = bytearray(code == guard for code in columns.codes)
     needed[:inputs] = b"\x01" * inputs
     for output in outputs:

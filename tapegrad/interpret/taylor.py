@@ -21,6 +21,7 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad import ops
 from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Traced, primal
 
@@ -81,12 +82,10 @@ class _Slot(Traced):
         return primal(self.extension.values[self.slot])
 
 
-_SYMMETRIC_FROM: Final[Mapping[str, int]] = {
-    "add": 0, "mul": 0, "hypot": 0, "logsumexp": 0, "softmax": 1, "direction": 1,
+_RECIPROCALS: Final[Mapping[Primitive, Primitive]] = {
+    ops.div: ops.div, ops.div2: ops.div, ops.div_pos: ops.div_pos,
 }  # fmt: skip
-"""Rows whose operands from this one on may change places: partials permute them."""
-
-_RECIPROCALS: Final[Mapping[str, str]] = {"div": "div", "div2": "div", "div_pos": "div_pos"}
+"""What a quotient takes the reciprocal of its divisor with."""
 
 
 @final
@@ -94,9 +93,6 @@ class _Extension:
     """The entries of a tape, and those that the partials of its entries record, each once."""
 
     def __init__(self, columns: Columns, visit: Visit) -> None:
-        table = columns.table.base or columns.table
-        self.neg, self.mul, self.constant = map(table.__getitem__, ("neg", "mul", "constant"))
-        self.table = table
         self.traced = columns.traced
         self.visit = visit
         self.rows: list[Primitive] = []
@@ -110,7 +106,7 @@ class _Extension:
             operands, static = columns.operands(slot), columns.static(slot)
             self._define(columns.row(slot), operands, static, columns.values[slot], slot)
         self.origin = 0
-        self.zero = self._define(self.constant, (), (), 0.0, 0)
+        self.zero = self._define(ops.constant, (), (), 0.0, 0)
 
     def _define(
         self,
@@ -135,7 +131,7 @@ class _Extension:
     def _live(self, slot: int) -> Iterable[int]:
         """The operands, by index, that a derivative passes through."""
         row, operands = self.rows[slot], self.operands[slot]
-        if row.name == "where":
+        if row.kind == "choice":
             chosen = self.values[operands[0]]
             return (1, 2) if isinstance(chosen, Traced) else (1 if chosen else 2,)
         if not isinstance(row.partials, tuple):
@@ -146,11 +142,11 @@ class _Extension:
         self, row: Primitive, operands: tuple[int, ...], static: tuple[object, ...], value: Operand
     ) -> Key:
         """What equal entries have in common; two zeros differ, and numbers traced outside."""
-        if row.name == "constant":
+        if row.kind == "constant":
             return row, repr(value) if isinstance(value, float) else id(value)
-        if row.name == "input":
+        if row.kind == "input":
             return row, len(self.rows)
-        start = _SYMMETRIC_FROM.get(row.name, len(operands))
+        start = len(operands) if row.commutes_from is None else row.commutes_from
         ordered = (*operands[:start], *sorted(operands[start:]))
         return row, ordered, *((type(part), repr(part)) for part in static)
 
@@ -158,9 +154,9 @@ class _Extension:
         """An operand as a slot: that of the number, for one that a partial mentions."""
         if isinstance(operand, _Slot):
             return operand
-        slot = self.shared.get(self._key(self.constant, (), (), operand))
+        slot = self.shared.get(self._key(ops.constant, (), (), operand))
         if slot is None:
-            slot = self._define(self.constant, (), (), operand, self.origin)
+            slot = self._define(ops.constant, (), (), operand, self.origin)
         return _Slot(self, slot)
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Slot:
@@ -181,21 +177,21 @@ class _Extension:
         factors at a time. A zero that a rule mentions (the slope of x ** 0) is exact, so that its
         product with a pole is zero.
         """
-        if row.name == "neg":
+        if row is ops.neg:
             return self._negated(operands[0])
-        if row.name == "mul":
+        if row is ops.mul:
             return self._multiplied(*operands)
-        if row.name == "product":
-            return self._slot(reduce(self.mul, operands))
-        if row.name not in _RECIPROCALS or (row.name != "div2" and _is(operands[0], 1.0)):
+        if row is ops.product:
+            return self._slot(reduce(ops.mul, operands))
+        if row not in _RECIPROCALS or (row is not ops.div2 and _is(operands[0], 1.0)):
             return None
-        reciprocal = self.table[_RECIPROCALS[row.name]](1.0, operands[1])
-        quotient = self.mul(operands[0], reciprocal)
-        return self._slot(self.mul(quotient, reciprocal) if row.name == "div2" else quotient)
+        reciprocal = _RECIPROCALS[row](1.0, operands[1])
+        quotient = ops.mul(operands[0], reciprocal)
+        return self._slot(ops.mul(quotient, reciprocal) if row is ops.div2 else quotient)
 
     def _negated(self, operand: Operand) -> Traced | None:
         known = self._slot(operand)
-        if self.rows[known.slot] is self.neg:
+        if self.rows[known.slot] is ops.neg:
             return _Slot(self, self.operands[known.slot][0])
         return known if known.slot == self.zero else None
 
@@ -227,7 +223,7 @@ class _Extension:
         self.arrive(slot)
         row, operands = self.rows[slot], self.operands[slot]
         live = [index for index in self._live(slot) if self.moving[operands[index]]]
-        if row.name == "where":
+        if row.kind == "choice":
             condition, *arms = operands
             if isinstance(self.values[condition], Traced):
                 return _Equation(reach, choice=(self.values[condition], arms[0], arms[1]))
@@ -261,7 +257,7 @@ class _Solution:
     """The coefficients of all slots, one after the other."""
 
     def __init__(self, extension: _Extension) -> None:
-        rows = [extension.table[name] for name in ("add", "mul", "div", "where")]
+        rows = (ops.add, ops.mul, ops.div, ops.where)
         functions: list[Callable[..., Operand]]
         functions = [row if extension.traced else row.value for row in rows]
         self.add, self.mul, self.div, self.where = functions
