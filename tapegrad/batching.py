@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.backends import Choice, chosen
+from tapegrad.backends import Choice, Language, chosen
 from tapegrad.batches import BatchValueAndGrad, Columns, Estimate, Progress
 from tapegrad.calls import ValueAndGrad
 from tapegrad.checks import name_of
@@ -104,7 +104,7 @@ class Batching:
         found = varying(self._f, [recording.shape for recording in self._recordings])
         return Report(name_of(self._f), str(self._choice), shapes, found)
 
-    def source(self, language: Literal["python", "llvm", "c"], /) -> str:
+    def source(self, language: Language, /) -> str:
         """The path that most rows took, as source."""
         from tapegrad.sources import source
 

@@ -22,9 +22,10 @@ from typing import (
 
 import attrs
 
-from tapegrad.backends import Backend, require
+from tapegrad.backends import BackendName, Language
 from tapegrad.checks import require_positive
 from tapegrad.errors import InputError
+from tapegrad.optional_packages import require
 from tapegrad.positions import here
 from tapegrad.recording import Scalar
 
@@ -57,7 +58,7 @@ class Common(TypedDict, total=False):
 
     in_axes: Axes
     on_branch: OnBranch
-    backend: Backend
+    backend: BackendName
     max_paths: int
     fast: bool
     threads: int | None
@@ -73,7 +74,7 @@ class Options:
     stderr: bool
     callback: Callable[..., bool | None] | None
     on_branch: OnBranch
-    backend: Backend
+    backend: BackendName
     max_paths: int
     fast: bool
     threads: int | None
@@ -165,7 +166,7 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     stderr: bool = False,
     callback: Callable[..., bool | None] | None = None,
     on_branch: OnBranch = "rerecord",
-    backend: Backend = "auto",
+    backend: BackendName = "auto",
     max_paths: int = 1024,
     fast: bool = False,
     threads: int | None = None,
@@ -236,7 +237,7 @@ class Engine(Protocol):
     def report(self) -> Report:
         """What is told of it."""
 
-    def source(self, language: Literal["python", "llvm", "c"], /) -> str:
+    def source(self, language: Language, /) -> str:
         """The path that most rows took, as source."""
 
     def luggage(self) -> tuple[object, ...]:
@@ -292,7 +293,7 @@ class Batched(Generic[B_co]):
         """What was recorded and compiled, what runs it and why, and what that took."""
         return self._engine.report()
 
-    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+    def source(self, language: Language) -> str:
         """The path that most rows took, as source: Python, LLVM's text, or C99.
 
         Raises:

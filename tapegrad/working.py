@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.backends import Backend, chosen
+from tapegrad.backends import chosen
 from tapegrad.errors import BackendError
 from tapegrad.fingerprints import Fingerprint, fingerprint
 from tapegrad.paths import AnyTape, path_of
@@ -80,7 +80,7 @@ def _needed(tape: AnyTape) -> bytes:
 class Order:
     """What is the same for all pieces of a call."""
 
-    backend: Backend
+    backend: str
     fast: bool
     places: tuple[int, ...]
     inputs: tuple[float, ...]

@@ -96,27 +96,46 @@ ARROWS: dict[str, set[str]] = {
     "lowering": {"ops", "primitive", "special"},
     "program": {"columns", "primitive", "spelling"},
     "straight": {"program"},
+    "partition": {"program"},
     "packing": {"structure"},
-    "backends": {"errors", "positions"},
+    "optional_packages": {"errors", "positions"},
+    "backend_interface": {"program"},
+    "row_code": set(),
+    "host_calls": {"primitive"},
+    "llvm_text": set(),
+    "llvm_rows": {"llvm_text"},
+    "llvm_backend": {"backend_interface", "program"},
+    "numpy_backend": {"backend_interface"},
+    "backends": {
+        "backend_interface", "errors", "interpret.c", "interpret.python", "llvm_backend",
+        "numpy_backend", "optional_packages", "positions", "program",
+    },
     "reports": {"checks", "positions", "structure", "text"},
     "paths": {
         "calls", "errors", "positions", "primitive", "program", "recording", "reports", "tape",
     },
-    "kernels": {"backends", "packing", "paths", "program", "reports"},  # it loads native by name
-    "sources": {"errors", "positions", "program"},
+    "kernels": {"backend_interface", "backends", "packing", "paths", "reports"},
+    "sources": {"backends", "errors", "positions", "program"},
     "compiling": {
-        "backends", "calls", "checks", "errors", "kernels", "packing", "paths", "positions",
-        "primitive", "reports", "structure",
+        "backends", "calls", "checks", "errors", "kernels", "optional_packages", "packing",
+        "paths", "positions", "primitive", "reports", "structure",
     },
-    "native": {"interpret.llvm", "program"},
+    "native_symbols": {"interpret.llvm"},
+    "native": {
+        "backend_interface", "host_calls", "interpret.llvm", "llvm_rows", "llvm_text",
+        "native_symbols", "program", "row_code",
+    },
     "arrays": set(),
     "batches": {"errors", "positions", "structure"},
-    "sums": {"interpret.llvm"},
+    "sums": {"llvm_text"},
     "stored": set(),
     "rows": {"errors", "positions", "stored", "structure"},
     "rowcalls": {"checks", "errors", "mapping", "positions", "primitive", "rows", "structure"},
-    "sweeping": {"backends", "errors", "paths", "program", "reports", "sums"},
-    "fingerprints": set(),
+    "sweeping": {
+        "backend_interface", "backends", "errors", "paths", "program", "reports", "row_code",
+        "sums",
+    },
+    "fingerprints": {"backends"},
     "working": {
         "backends", "errors", "fingerprints", "paths", "primitive", "rows", "structure", "sweeping",
     },
@@ -133,16 +152,16 @@ ARROWS: dict[str, set[str]] = {
         "crews", "errors", "positions", "progress", "rowcalls", "rows", "sums", "sweeping",
     },
     "mapping": {  # it loads batching by name
-        "backends", "checks", "errors", "positions", "recording",
+        "backends", "checks", "errors", "optional_packages", "positions", "recording",
     },
     "batching": {
         "backends", "batches", "calls", "checks", "crews", "driving", "learning", "mapping",
         "paths", "reports", "rowcalls", "structure", "sums", "working",
     },
-    "engine": {"backends"},  # it loads vectors by name
+    "engine": {"optional_packages"},  # it loads vectors by name
     "vectors": {
-        "backends", "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors",
-        "mapping", "paths", "positions", "sparse", "structure",
+        "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors", "mapping",
+        "optional_packages", "paths", "positions", "sparse", "structure",
     },
     "objectives": {
         "checks", "engine", "errors", "linear", "names", "positions", "recording", "structure",
@@ -164,9 +183,9 @@ ARROWS: dict[str, set[str]] = {
 """What each file may import of ours as it is loaded; what is not listed it may not."""
 
 READINGS = {
-    "columns", "coordinates", "errors", "lecture", "names", "nodes", "pictures", "positions",
-    "primitive", "program", "progress", "spelling", "straight", "structure", "tape", "text",
-    "wires",
+    "backend_interface", "columns", "coordinates", "errors", "host_calls", "lecture", "llvm_rows",
+    "llvm_text", "names", "nodes", "partition", "pictures", "positions", "primitive", "program",
+    "progress", "row_code", "spelling", "straight", "structure", "tape", "text", "wires",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 
@@ -189,11 +208,10 @@ INSIDE = {
     "checking": {"interpret.forward", "interpret.reverse"},
     "sparse": {"interpret.colouring", "interpret.sparsity"},
     "linear": {"interpret.second"},
-    "kernels": {"interpret.python"},
-    "sources": {"interpret.c", "interpret.llvm", "interpret.python"},
+    "llvm_backend": {"interpret.llvm", "native"},
+    "numpy_backend": {"interpret.numpy"},
     "compiling": {"sources"},
-    "sweeping": {"interpret.numpy", "interpret.python", "native"},
-    "fingerprints": {"native"},
+    "sweeping": {"interpret.python"},
     "working": {"__init__"},
     "crews": {"promises"},
     "batching": {"sources"},
@@ -241,7 +259,11 @@ def imports(file: Path) -> tuple[set[str], set[str]]:
     """What a file imports of ours as it is loaded, and what later; types alone do not count."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     at_load = imported(iter(tree.body))
-    tree.body = [node for node in tree.body if not for_checkers(node)]
+    tree.body = [
+        part
+        for node in tree.body
+        for part in (node.orelse if isinstance(node, ast.If) and for_checkers(node) else [node])
+    ]
     return at_load, imported(ast.walk(tree)) - at_load
 
 

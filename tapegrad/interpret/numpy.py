@@ -6,7 +6,7 @@ that are the same for all rows stand in arrays without axes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 import attrs
 import numpy as np
 
+from tapegrad.backend_interface import RowOptions
+from tapegrad.partition import slots_read
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
-from tapegrad.straight import CONDITIONS, needs, numbers
+from tapegrad.row_code import RowCode
+from tapegrad.straight import CONDITIONS, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     Flips: TypeAlias = NDArray[np.int32]
     Rows: TypeAlias = slice | NDArray[np.intp]
 
-__all__ = ["BLOCK", "Columns", "compiled"]
+__all__ = ["BLOCK", "ColumnCode", "compiled", "fingerprint", "rows"]
 
 BLOCK: Final = 4096
 """Rows at a time: 32 KiB a buffer."""
@@ -48,7 +51,7 @@ _UFUNCS: Final[dict[str, np.ufunc]] = {
 
 @final
 @attrs.frozen
-class _Same:
+class _Uniform:
     """A number that is the same for all rows: a constant, or one of those given."""
 
     index: int
@@ -67,14 +70,39 @@ _Step: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
 """A function and its arguments; places among them become arrays when the step is bound."""
 
 
-def compiled(program: Program, uniform: int) -> Columns:
-    """The program over rows; its first ``uniform`` inputs are the same for all of them."""
-    return Columns(program, uniform)
+def rows(program: Program, options: RowOptions) -> RowCode:
+    """Compile a program for rows; only ``shared`` of the options changes anything here."""
+    code = compiled(program, options.shared)
+
+    def run(
+        shared: Floats,
+        leaves: Sequence[Floats],
+        rows: range | NDArray[np.int64],
+        out: Floats,
+        flips: Flips,
+    ) -> None:
+        count = len(rows)
+        found = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
+        code(shared.tolist(), leaves, found, out[:, :count], flips[:count])
+
+    return run
+
+
+def fingerprint() -> Mapping[str, str]:
+    """Tell the instructions that numpy's loops are compiled for and that it found here."""
+    found = np.show_config(mode="dicts") or {}
+    simd = found.get("SIMD Extensions", {})
+    return {"instructions": ",".join([*simd.get("baseline", []), *simd.get("found", [])])}
+
+
+def compiled(program: Program, uniform: int) -> ColumnCode:
+    """Compile a program whose first ``uniform`` inputs are the same for all rows."""
+    return ColumnCode(program, uniform)
 
 
 @final
-class Columns:
-    """A program over rows, which several threads may run at a time."""
+class ColumnCode:
+    """Runs a program over rows, in several threads at a time."""
 
     def __init__(self, program: Program, uniform: int) -> None:
         plan = _Plan(program, uniform)
@@ -117,21 +145,21 @@ class Columns:
             self._ready.append(bound)
 
     def _free(self, width: int) -> _Bound:
-        """Steps that no other thread is running."""
+        """Take steps that no other thread is running."""
         if width == BLOCK:
             with suppress(IndexError):
                 return self._ready.pop()
         return self._bound(width)
 
     def _bound(self, width: int) -> _Bound:
-        """The steps on buffers of their own."""
+        """Bind the steps to buffers of their own."""
         floats = np.empty((self._sizes[0], width), np.float64)
         truths = np.empty((self._sizes[1], width), np.bool_)
         same = np.array([*[0.0] * self._uniform, *self._constants])
         block = _Block()
 
         def place(argument: object) -> object:
-            if isinstance(argument, _Same):
+            if isinstance(argument, _Uniform):
                 return same[argument.index : argument.index + 1].reshape(())
             if isinstance(argument, _Buffer):
                 return (truths if argument.truths else floats)[argument.index]
@@ -181,7 +209,7 @@ def _load(block: _Block, index: int, out: Floats) -> None:
     out[:] = block.columns[index]
 
 
-def _hand_over(block: _Block, index: int, value: Floats) -> None:
+def _write_output(block: _Block, index: int, value: Floats) -> None:
     block.out[index] = value
 
 
@@ -206,7 +234,7 @@ def _power(x: Floats, y: Floats, out: Floats) -> None:
         out[below] = np.inf
 
 
-def _ask(
+def _call_host(
     block: _Block,
     function: Callable[..., float],
     out: Floats,
@@ -236,7 +264,7 @@ def _fma(
     rest += (product - (total - back)) + (z - back)
     inside = _in_range(x, 1e-140, 1e140) & _in_range(y, 1e-140, 1e140) & (abs(z) < 1e300)
     np.add(total, rest, out=out)
-    _ask(block, function, out, np.broadcast_to(inside, out.shape), (), x, y, z)
+    _call_host(block, function, out, np.broadcast_to(inside, out.shape), (), x, y, z)
 
 
 def _halves(x: Floats) -> tuple[Floats, Floats]:
@@ -254,7 +282,7 @@ def _in_range(x: Floats, low: float, high: float) -> Truths:
 
 
 @final
-class _Room:
+class _Pool:
     """Buffers of one kind: how many there are, and which are free."""
 
     def __init__(self, *, truths: bool) -> None:
@@ -279,9 +307,9 @@ class _Plan:
 
     def __init__(self, program: Program, uniform: int) -> None:
         self.program, self.uniform = program, uniform
-        self.floats, self.truths = _Room(truths=False), _Room(truths=True)
+        self.floats, self.truths = _Pool(truths=False), _Pool(truths=True)
         self.steps: list[_Step] = []
-        self.places: dict[int, _Same | _Buffer] = {}
+        self.places: dict[int, _Uniform | _Buffer] = {}
         self.conditions: dict[int, _Buffer] = {}
         self.read_as_numbers = numbers(program)
         self.guards = {slot: index for index, slot in enumerate(program.expected)}
@@ -289,11 +317,11 @@ class _Plan:
         for index, slot in enumerate(program.outputs):
             self.outputs.setdefault(slot, []).append(index)
         same = [*range(uniform), *program.constants]
-        self.places |= {slot: _Same(index) for index, slot in enumerate(same)}
+        self.places |= {slot: _Uniform(index) for index, slot in enumerate(same)}
         self.last = {
             operand: slot
             for slot in range(program.inputs, len(program))
-            for operand in needs(program, slot)
+            for operand in slots_read(program, slot)
         }
         self.write()
 
@@ -301,7 +329,7 @@ class _Plan:
         program = self.program
         for slot in self.outputs:
             if slot < program.inputs or slot in program.constants:
-                self.hand_over(slot)
+                self.write_output(slot)
         for slot in range(program.inputs, len(program)):
             if slot not in program.constants:
                 self.entry(slot)
@@ -309,7 +337,7 @@ class _Plan:
     def step(self, function: Callable[..., object], *arguments: object) -> None:
         self.steps.append((function, arguments))
 
-    def number(self, slot: int) -> _Same | _Buffer:
+    def number(self, slot: int) -> _Uniform | _Buffer:
         """Where a slot's numbers stand; an input is loaded when it is first read."""
         if slot not in self.places:
             self.places[slot] = self.floats.take()
@@ -324,10 +352,10 @@ class _Plan:
             self.step(np.not_equal, number, 0.0, self.conditions[slot])
         return self.conditions[slot]
 
-    def hand_over(self, slot: int) -> None:
+    def write_output(self, slot: int) -> None:
         """Write an output out as soon as it is there."""
         for index in self.outputs.get(slot, ()):
-            self.step(_hand_over, _Block, index, self.number(slot))
+            self.step(_write_output, _Block, index, self.number(slot))
         if slot not in self.last:
             self.release(slot)
 
@@ -338,7 +366,7 @@ class _Plan:
 
     def finish(self, slot: int) -> None:
         """Release what this entry was the last to read."""
-        for operand in set(needs(self.program, slot)):
+        for operand in set(slots_read(self.program, slot)):
             if self.last[operand] == slot:
                 self.release(operand)
 
@@ -357,7 +385,7 @@ class _Plan:
             self.choice(slot)
         else:
             self.value(slot, row)
-        self.hand_over(slot)
+        self.write_output(slot)
 
     def condition(self, slot: int, row: Primitive) -> None:
         read = self.truth if row.name in {"and_", "or_", "not_"} else self.number
@@ -394,4 +422,4 @@ class _Plan:
             self.step(_fma, _Block, row.value, out, *operands)
         else:
             statics = (program.statics[slot],) if slot in program.statics else ()
-            self.step(_ask, _Block, row.value, out, holds, statics, *operands)
+            self.step(_call_host, _Block, row.value, out, holds, statics, *operands)
