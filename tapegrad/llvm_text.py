@@ -43,7 +43,7 @@ class Mode:
 
     @property
     def flips(self) -> str:
-        """The type of what says which guard flipped."""
+        """The type of the numbers of the guards that flipped."""
         return f"<{self.lanes} x i32>"
 
     @property

@@ -138,7 +138,7 @@ _HELPERS: Final[Mapping[str, str]] = {
         }
         """,
 }
-"""What rows that are rarely called back do there."""
+"""The functions, in C, of rows that are called in a rare range."""
 
 _ALIASES: Final[Mapping[str, str]] = {"powc_slope": "pow_dx"}
 """Rows that share another's function."""
@@ -214,7 +214,7 @@ class _Writer:
         return f"static int {self.name}{index}({parameters})\n{{\n{body}\n}}\n"
 
     def lines(self, slot: int) -> Iterator[str]:
-        """What one entry becomes."""
+        """Write one entry."""
         row, operands = self.program.rows[slot], self.program.operands[slot]
         if slot in self.guards:
             kept = "!" if self.program.expected[slot] else ""
@@ -228,7 +228,7 @@ class _Writer:
             yield f"const double v{slot} = {self.expression(slot, row)};"
 
     def rarely(self, slot: int, row: Primitive) -> Iterator[str]:
-        """A row that is asked in a rare range: its C function, or the way out."""
+        """Write a row that is called in a rare range: its C function, or the way out."""
         holds, name = self.operand(self.program.rarely[slot]), _ALIASES.get(row.name, row.name)
         if name not in _HELPERS:
             yield f"if (!{holds})\n    return -2;"
@@ -263,7 +263,7 @@ def _slots_read(program: Program, slot: int) -> Sequence[int]:
 
 
 def _literal(value: object) -> str:
-    """A number as C writes it, to the bit."""
+    """Write a number in C, to the bit."""
     number = cast(float, value)
     if isnan(number):
         return "NAN"

@@ -46,7 +46,7 @@ _UFUNCS: Final[dict[str, np.ufunc]] = {
     "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh,
     "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
 }  # fmt: skip
-"""The core rows that numpy has; the others are asked row by row."""
+"""The core rows that numpy has; the others are called for one row at a time."""
 
 
 @final
@@ -119,11 +119,7 @@ class ColumnCode:
         out: Floats,
         flips: Flips,
     ) -> None:
-        """The outputs of these rows of the leaves, one in each row of ``out``.
-
-        A leaf has one or two axes, the rows first. ``flips`` gets -1, or the index of the first
-        guard that came out differently, for a row whose outputs then mean nothing.
-        """
+        """Run these rows of the leaves, as described at ``RowCode``."""
         count = out.shape[1]
         with np.errstate(all="ignore"):
             for start in range(0, count, BLOCK):
@@ -189,7 +185,7 @@ class _Bound:
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:
-    """The rows from one to another of those asked for."""
+    """Return the rows from one to another of those asked for."""
     if isinstance(rows, slice):
         first = rows.start or 0
         return slice(first + start, first + stop)
@@ -197,12 +193,12 @@ def _part(rows: Rows, start: int, stop: int) -> Rows:
 
 
 def _columns(leaves: Sequence[Floats], rows: Rows) -> Iterator[Floats]:
-    """The columns of the leaves, one for each input that differs between rows."""
+    """Yield the columns of the leaves, one for each input that differs between rows."""
     for leaf in leaves:
         yield from leaf[rows].T if leaf.ndim > 1 else [leaf[rows]]
 
 
-# What a step may do besides calling a ufunc.
+# The functions that a step calls, besides ufuncs.
 
 
 def _load(block: _Block, index: int, out: Floats) -> None:
@@ -226,7 +222,7 @@ def _select(out: Floats, truth: Truths, value: Floats) -> None:
 
 
 def _power(x: Floats, y: Floats, out: Floats) -> None:
-    """A power; for the exponent 0.5 numpy takes the root, which differs at -0.0 and -inf."""
+    """Compute a power; for 0.5 numpy takes the root, which differs at -0.0 and -inf."""
     below = x == -np.inf
     np.power(x, y, out=out)
     if not y.ndim and y == 0.5:
@@ -255,7 +251,7 @@ def _call_host(
 def _fma(
     block: _Block, function: Callable[..., float], out: Floats, x: Floats, y: Floats, z: Floats
 ) -> None:
-    """x * y + z with the product in two pieces, and the row's function out of their range."""
+    """Compute x * y + z from a product in two pieces; out of range, by the row."""
     product = x * y
     (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
     rest = ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
@@ -338,14 +334,14 @@ class _Plan:
         self.steps.append((function, arguments))
 
     def number(self, slot: int) -> _Uniform | _Buffer:
-        """Where a slot's numbers stand; an input is loaded when it is first read."""
+        """Return where a slot's numbers stand; an input is loaded when it is first read."""
         if slot not in self.places:
             self.places[slot] = self.floats.take()
             self.step(_load, _Block, slot - self.uniform, self.places[slot])
         return self.places[slot]
 
     def truth(self, slot: int) -> _Buffer:
-        """Where a slot's truth values stand."""
+        """Return where a slot's truth values stand."""
         if slot not in self.conditions:
             number = self.number(slot)
             self.conditions[slot] = self.truths.take()
@@ -360,18 +356,18 @@ class _Plan:
             self.release(slot)
 
     def release(self, slot: int) -> None:
-        """The buffers of a slot that nothing reads any more."""
+        """Free the buffers of a slot that nothing reads any more."""
         self.floats.give(self.places.pop(slot, None))
         self.truths.give(self.conditions.pop(slot, None))
 
     def finish(self, slot: int) -> None:
-        """Release what this entry was the last to read."""
+        """Free the buffers that this entry was the last to read."""
         for operand in set(slots_read(self.program, slot)):
             if self.last[operand] == slot:
                 self.release(operand)
 
     def entry(self, slot: int) -> None:
-        """The steps of one entry."""
+        """Write the steps of one entry."""
         row = self.program.rows[slot]
         operands = self.program.operands[slot]
         if slot in self.guards:

@@ -51,7 +51,7 @@ _IN_RANGE: Final[Mapping[str, str]] = {
     "mod": "{0} % {1} if {1} else",
     "floordiv": "{0} // {1} if {1} else",
 }
-"""Where Python's own operator or function gives what the row does; elsewhere the row's own function is called."""
+"""Where Python's own operator or function gives what the row does; elsewhere the row is called."""
 
 _EVERYWHERE: Final[Mapping[str, str]] = {
     "add": "{0} + {1}",
@@ -190,7 +190,7 @@ class _Writer:
         return call
 
     def power(self, slot: int, name: str) -> str:
-        """Powers by small constants, which raise for large numbers only."""
+        """Write the range in which a power by a small constant does not raise; else nothing."""
         program = self.program
         exponent = program.statics.get(slot)
         if name == "pow":
@@ -200,13 +200,13 @@ class _Writer:
         return f"pow({{0}}, {exponent!r}) if -1e75 < {{0}} < 1e75 else"
 
     def call(self, slot: int, operands: Sequence[str]) -> str:
-        """A call of the row's own function on floats."""
+        """Write a call of the row's own function on floats."""
         row, statics = self.program.rows[slot], self.program.statics
         static = [self.named(statics[slot], "s")] if slot in statics else []
         return f"{self.named(row.value, 'f')}({', '.join([*operands, *static])})"
 
     def named(self, value: object, kind: str) -> str:
-        """The name under which the text knows a function or a static operand."""
+        """Name a function or a static operand; the same one has the same name."""
         key = (type(value), value if kind == "f" else repr(value))
         if key not in self.names:
             self.names[key] = f"{kind}{len(self.names)}"
