@@ -1,4 +1,4 @@
-"""Fingerprints of what decides the bits of compiled code, to compare machines by."""
+"""What decides the bits of compiled code, so that machines whose answers go together can tell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Fingerprint: TypeAlias = Mapping[str, str]
 
 @cache
 def fingerprint(backend: str) -> Fingerprint:
-    """Collect the versions, the maths library and the instructions that decide a backend's bits."""
+    """The versions, the maths library and the instructions that a backend's bits depend on."""
     own: Fingerprint = {
         "tapegrad": version("tapegrad"),
         "Python": ".".join(map(str, sys.version_info[:2])),
@@ -30,7 +30,7 @@ def fingerprint(backend: str) -> Fingerprint:
 
 
 def difference(one: Fingerprint, other: Fingerprint) -> str | None:
-    """Describe the first difference between two fingerprints; None where there is none."""
+    """What differs between two fingerprints, in words; None where nothing does."""
     for what in {**one, **other}:
         left, right = one.get(what, "none"), other.get(what, "none")
         if left != right:
@@ -39,7 +39,7 @@ def difference(one: Fingerprint, other: Fingerprint) -> str | None:
 
 
 def _short(text: str, other: str) -> str:
-    """Shorten a list to what the other lacks; a single word stays as it is."""
+    """What a list has and the other lacks; a single word as it is."""
     if "," not in text:
         return text
     alone = sorted(set(text.split(",")) - set(other.split(",")))
