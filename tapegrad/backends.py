@@ -1,88 +1,107 @@
-"""Which backend runs a compiled function, and why."""
+"""The registry of backends, and the choice among them."""
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.util import find_spec
-from typing import Literal, TypeAlias, final, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final, get_args
 
 import attrs
 
+from tapegrad.backend_interface import (
+    Backend,
+    CompileRows,
+    CompileScalar,
+    RowOptions,
+    ScalarCode,
+)
 from tapegrad.errors import BackendError
+from tapegrad.interpret.c import C
+from tapegrad.interpret.python import PYTHON
+from tapegrad.llvm_backend import LLVM
+from tapegrad.numpy_backend import NUMPY
+from tapegrad.optional_packages import missing, require
 from tapegrad.positions import here
+from tapegrad.program import Program
 
-__all__ = ["Backend", "Choice", "chosen", "installed", "require"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Backend: TypeAlias = Literal["auto", "python", "numpy", "llvm"]
-"""``auto`` takes the quickest that is installed."""
+__all__ = ["BACKENDS", "BackendName", "Choice", "Language", "chosen"]
+
+BACKENDS: Final[Mapping[str, Backend]] = {
+    backend.name: backend
+    for backend in (
+        PYTHON,
+        NUMPY,
+        LLVM,
+        C,
+    )
+}
+"""Every backend by its name; of two that can do the same, the quicker comes later."""
+
+BackendName: TypeAlias = Literal["auto", "python", "numpy", "llvm"]
+"""The backends that run programs; ``auto`` takes the quickest that is installed."""
+
+Language: TypeAlias = Literal["python", "llvm", "c"]
+"""The backends that write programs as source."""
 
 
 @final
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Choice:
     """The backend that runs, and why it is that one."""
 
-    name: Literal["python", "numpy", "llvm"]
+    backend: Backend
     why: str
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return self.backend.name
+
+    def scalar(self, program: Program) -> ScalarCode:
+        """Compile a program for one call; the backend was chosen for that."""
+        return cast(CompileScalar, self.backend.scalar)(program)
+
+    def rows(self, program: Program, options: RowOptions) -> Callable[..., None]:
+        """Compile a program for rows, as a ``RowCode``; the backend was chosen for that."""
+        return cast(CompileRows, self.backend.rows)(program, options)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.why})"
 
 
-@cache
-def installed(package: str) -> bool:
-    """Whether a package can be imported."""
-    return find_spec(package) is not None
-
-
-def chosen(backend: Backend, *, rows: bool) -> Choice:
-    """The backend for one call, or with ``rows`` for columns of numbers.
+def chosen(name: str, *, rows: bool) -> Choice:
+    """Choose the backend for one call, or with ``rows`` for columns of numbers.
 
     Raises:
         BackendError: when it is not known, not installed, or cannot do this.
     """
-    if backend == "auto":
-        return _quickest(rows=rows)
-    if backend not in get_args(Backend):
-        names = ", ".join(get_args(Backend))
-        raise BackendError(f"backend {backend!r} is not known ({here()}): choose among {names}")
-    if backend == "numpy" and not rows:
+    able = [b for b in BACKENDS.values() if (b.rows if rows else b.scalar) is not None]
+    if name == "auto":
+        return _quickest(able)
+    if name not in get_args(BackendName):
+        names = ", ".join(get_args(BackendName))
+        raise BackendError(f"backend {name!r} is not known ({here()}): choose among {names}")
+    backend = BACKENDS[name]
+    if backend not in able:
+        does, lacks = ("one call", "columns of numbers")[:: 1 if rows else -1]
+        use, other = ("jit", "vmap")[:: 1 if rows else -1]
+        names = " or ".join(f'"{backend.name}"' for backend in able)
         raise BackendError(
-            f"the numpy backend runs columns of numbers, not one call ({here()}): use vmap, or "
-            'jit with backend="python" or "llvm"'
+            f"the {name} backend runs {does}, not {lacks} ({here()}): use {use}, or {other} with "
+            f"backend={names}"
         )
-    if backend == "python" and rows:
-        raise BackendError(
-            f"the python backend runs one call, not columns of numbers ({here()}): use jit, or "
-            'vmap with backend="numpy" or "llvm"'
-        )
-    require(*_NEEDS[backend])
+    require(*backend.needs)
     return Choice(backend, "as asked")
 
 
-def _quickest(*, rows: bool) -> Choice:
-    if installed("llvmlite") and installed("numpy"):
-        return Choice("llvm", "numpy and llvmlite are installed")
-    if rows:
-        require("numpy")
-        return Choice("numpy", "llvmlite is not installed")
-    lacked = "numpy" if installed("llvmlite") else "llvmlite"
-    return Choice("python", f"{lacked} is not installed")
-
-
-_EXTRAS = {"numpy": "numpy", "llvmlite": "native", "scipy": "scipy"}
-_NEEDS = {"numpy": ("numpy",), "llvm": ("llvmlite", "numpy"), "python": ()}
-
-
-def require(*packages: str) -> None:
-    """Let through what needs packages that are installed.
-
-    Raises:
-        BackendError: for the first that is not; it names the command that installs it.
-    """
-    for package in packages:
-        if not installed(package):
-            raise BackendError(
-                f"this needs {package}, which is not installed ({here()}): run "
-                f"pip install 'tapegrad[{_EXTRAS[package]}]'"
-            )
+def _quickest(able: Sequence[Backend]) -> Choice:
+    """Choose the quickest backend whose packages are installed."""
+    lacking = [missing(backend.needs) for backend in able]
+    ready = [backend for backend, package in zip(able, lacking, strict=True) if package is None]
+    backend = (ready or able[:1])[-1]
+    require(*backend.needs)
+    if lacking[-1] is not None:
+        return Choice(backend, f"{lacking[-1]} is not installed")
+    return Choice(backend, f"{' and '.join(reversed(backend.needs))} are installed")

@@ -10,7 +10,6 @@ from threading import Lock
 from typing import (
     TYPE_CHECKING,
     Generic,
-    Literal,
     ParamSpec,
     Protocol,
     TypeAlias,
@@ -19,11 +18,12 @@ from typing import (
     final,
 )
 
-from tapegrad.backends import Backend, Choice, chosen, require
+from tapegrad.backends import BackendName, Choice, Language, chosen
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of, require_positive
 from tapegrad.errors import InputError, OutputError
 from tapegrad.kernels import Running
+from tapegrad.optional_packages import require
 from tapegrad.packing import Unpacker, unpacker
 from tapegrad.paths import AnyTape, Path, Paths, missing_function, path_of, record_path
 from tapegrad.positions import here
@@ -66,7 +66,7 @@ _QUICK = 4
 
 
 def jit(
-    f: Callable[P, R], /, *, backend: Backend = "auto", max_paths: int = 1024
+    f: Callable[P, R], /, *, backend: BackendName = "auto", max_paths: int = 1024
 ) -> Compiled[P, R]:
     """``f``, recorded at its first call and replayed by compiled code from then on.
 
@@ -104,9 +104,9 @@ class Compiled(Generic[P, R_co]):
     function itself stays behind, so that only paths recorded before can be taken there.
     """
 
-    def __init__(self, f: Callable[P, R_co], backend: Backend, max_paths: int) -> None:
+    def __init__(self, f: Callable[P, R_co], backend: BackendName, max_paths: int) -> None:
         self._f = f
-        self._backend: Backend = backend
+        self._backend: BackendName = backend
         self._choice = chosen(backend, rows=False)
         self._max_paths = max_paths
         self._recordings: list[_Recording] = []
@@ -168,7 +168,7 @@ class Compiled(Generic[P, R_co]):
         shapes = tuple(recording.report() for recording in self._recordings)
         return Report(name_of(self._f), str(self._choice), shapes, self._varying())
 
-    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+    def source(self, language: Language) -> str:
         """The path that the latest call took, as source: Python, LLVM's text, or C99.
 
         Raises:
@@ -267,7 +267,7 @@ class _Recording:
         self.shape = shape = cast(Shape, tuple(map(kept, shape)))
         names = map(str, shape[1].keys)
         self.unpack = unpacker(shape[0].children, dict(zip(names, shape[1].children, strict=True)))
-        self.whole = choice.name == "python"
+        self.whole = choice.backend.calls_any_row
         self.paths = Paths()
         self.latest: Running | None = None
         self._running: dict[Path, Running] = {}
@@ -357,7 +357,7 @@ def _taken_apart(f: Callable[..., object], call: Call) -> tuple[Shape, list[obje
 
 
 def _arrived(
-    name: str, backend: Backend, recorded: Sequence[tuple[Shape, Sequence[AnyTape]]]
+    name: str, backend: BackendName, recorded: Sequence[tuple[Shape, Sequence[AnyTape]]]
 ) -> Compiled[..., object]:
     """A compiled function that travelled without the function."""
     compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.backends import require
+from tapegrad.optional_packages import require
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray, Vector

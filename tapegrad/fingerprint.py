@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TypeAlias
 
-import numpy as np
+from tapegrad.backends import BACKENDS
 
 __all__ = ["Fingerprint", "difference", "fingerprint", "own_version"]
 
@@ -25,30 +25,14 @@ def own_version() -> str:
 @cache
 def fingerprint(backend: str) -> Fingerprint:
     """The versions, the maths library and the instructions that a backend's bits depend on."""
-    own = {
+    own: Fingerprint = {
         "tapegrad": own_version(),
         "Python": ".".join(map(str, sys.version_info[:2])),
         "numpy": version("numpy"),
         "C library": " ".join(platform.libc_ver()).strip() or platform.platform(),
         "processor": platform.machine(),
     }
-    if backend == "llvm":
-        from tapegrad.native import features, vector_maths
-
-        maths = vector_maths()
-        return {
-            **own,
-            "llvmlite": version("llvmlite"),
-            "instructions": features(),
-            "vector maths": ",".join(sorted(maths.prefix + name for name in maths.names)),
-        }
-    return {**own, "instructions": _of_numpy()}
-
-
-def _of_numpy() -> str:
-    found = np.show_config(mode="dicts") or {}
-    simd = found.get("SIMD Extensions", {})
-    return ",".join([*simd.get("baseline", []), *simd.get("found", [])])
+    return {**own, **BACKENDS[backend].fingerprint()}
 
 
 def difference(one: Fingerprint, other: Fingerprint) -> str | None:

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, overload
 
-from tapegrad.backends import Backend, require
+from tapegrad.backends import BackendName
+from tapegrad.optional_packages import require
 from tapegrad.options import Axes, ExecutorOrFactory, OnBranch, Options, Reduce, RunOptions
 from tapegrad.recording import Scalar
 from tapegrad.results import Batched
@@ -89,7 +90,7 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     stderr: bool = False,
     callback: Callable[..., bool | None] | None = None,
     on_branch: OnBranch = "rerecord",
-    backend: Backend = "auto",
+    backend: BackendName = "auto",
     max_paths: int = 1024,
     fast: bool = False,
     threads: int | None = None,

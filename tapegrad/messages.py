@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeAlias, cast, final
 import attrs
 
 from tapegrad import ops
-from tapegrad.backends import Backend
 from tapegrad.fingerprint import Fingerprint
 from tapegrad.paths import AnyTape
 from tapegrad.primitive import primal
@@ -83,7 +82,7 @@ class Job:
     ``places`` says which inputs of the program the mapped arrays are.
     """
 
-    backend: Backend
+    backend: str
     fast: bool
     places: tuple[int, ...]
     inputs: tuple[float, ...]

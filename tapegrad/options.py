@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, final, get_args
 
 import attrs
 
-from tapegrad.backends import Backend
+from tapegrad.backends import BackendName
 from tapegrad.checks import require_positive
 from tapegrad.errors import InputError
 from tapegrad.positions import here
@@ -29,7 +29,7 @@ class RunOptions(TypedDict, total=False):
 
     in_axes: Axes
     on_branch: OnBranch
-    backend: Backend
+    backend: BackendName
     max_paths: int
     fast: bool
     threads: int | None
@@ -46,7 +46,7 @@ class Options:
     stderr: bool
     callback: Callable[..., bool | None] | None
     on_branch: OnBranch
-    backend: Backend
+    backend: BackendName
     max_paths: int
     fast: bool
     threads: int | None

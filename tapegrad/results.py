@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Self, TypeVar, cast, final
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar, cast, final
 
 import attrs
 
@@ -14,6 +14,7 @@ from tapegrad.structure import Structure, build
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray
+    from tapegrad.backends import Language
     from tapegrad.paths import AnyTape
     from tapegrad.reports import Report
 
@@ -48,7 +49,7 @@ class Batched(ABC, Generic[A_co]):
         """What was recorded and compiled, what runs it and why, and what that took."""
 
     @abstractmethod
-    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+    def source(self, language: Language) -> str:
         """The path that most rows took, as source: Python, LLVM's text, or C99.
 
         Raises:

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast, final
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, final
 
 import attrs
 
-from tapegrad.backends import Choice, chosen
+from tapegrad.backends import Choice, Language, chosen
 from tapegrad.calls import ValueAndGrad
 from tapegrad.checks import name_of
 from tapegrad.driving import Drive
@@ -128,7 +128,7 @@ class Runner(Batched[object]):
         found = varying(self._f, [recorded.shape for recorded in self._recordings])
         return Report(name_of(self._f), str(self._choice), shapes, found)
 
-    def source(self, language: Literal["python", "llvm", "c"]) -> str:
+    def source(self, language: Language) -> str:
         """The path that most rows took, as source: Python, LLVM's text, or C99.
 
         Raises:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 import attrs
 import numpy as np
 
-from tapegrad.interpret.llvm import LANES as LANES_OF_CODE
+from tapegrad.llvm_text import LANES as LANES_OF_CODE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -92,6 +92,7 @@ def _compiled(sweep: Sweep[...], table: Table) -> Callable[..., None]:
     """The loop as a function, which calls the rows that have no operator by name."""
     namespace: dict[str, object] = {row.name: row.value for row in table.rows}
     namespace |= {"inf": math.inf, "nan": math.nan, "any_entry": sweep.any_entry}
+    namespace["__name__"] = __name__  # a line of the user's is looked for outside the package
     code = compile(sweep.source(table), "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from the table alone
     return cast(Callable[..., None], namespace["sweep"])

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import attrs
 import numpy as np
 
+from tapegrad.backend_interface import RowOptions
 from tapegrad.backends import Choice
 from tapegrad.errors import GuardError
 from tapegrad.paths import Path
 from tapegrad.program import Split, split
 from tapegrad.reports import PathReport
+from tapegrad.row_code import RowCode
 from tapegrad.sums import BLOCK, STEP, Part, no_lanes, of_lanes, part_of
 
 if TYPE_CHECKING:
@@ -86,22 +88,16 @@ class Code:
         with self._lock:
             self._seen += rows
             made = self._kernels.setdefault(sums, [])
-            has_other = self.choice.name == "llvm" and not self.fast
+            has_other = self.choice.backend.has_levels and not self.fast
             if not made or (len(made) == 1 and has_other and self._seen >= _MANY):
                 started = perf_counter()
                 made.append(Rated(self._made(sums=sums, quick=not made)))
                 self.compiling += perf_counter() - started
             return min(made, key=Rated.rate) if made[-1].rows >= _TRIAL else made[-1]
 
-    def _made(self, *, sums: bool, quick: bool) -> Kernel:
-        program, shared = self.parts.rows, len(self.parts.shared.outputs)
-        if self.choice.name == "llvm":
-            from tapegrad.native import Rows
-
-            return Rows(program, shared, sums=sums, fast=self.fast, quick=quick)
-        from tapegrad.interpret.numpy import compiled
-
-        return _OnColumns(compiled(program, shared))
+    def _made(self, *, sums: bool, quick: bool) -> RowCode:
+        shared = len(self.parts.shared.outputs)
+        return self.choice.rows(self.parts.rows, RowOptions(shared, sums, self.fast, quick))
 
     def flipped(self, guard: int) -> bytes:
         """The outcomes up to the row's own guard of this number, which comes out differently."""
@@ -113,23 +109,15 @@ class Code:
         return self.path.report(runs_on=runs_on, compiling=self.compiling, rows=self.rows)
 
 
-class Kernel(Protocol):
-    """Runs rows: their outputs, or sums in lanes, and the guard that flipped for each."""
-
-    def __call__(
-        self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
-    ) -> None: ...
-
-
 @final
 class Rated:
     """A kernel, and how long it has taken for how many rows."""
 
-    kernel: Kernel
+    kernel: RowCode
     seconds: float
     rows: int
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: RowCode) -> None:
         self.kernel = kernel
         self.seconds, self.rows = inf, 0
 
@@ -145,21 +133,6 @@ class Rated:
         self.kernel(shared, leaves, rows, out, flips)
         self.seconds = min(self.seconds, (perf_counter() - started) / len(rows))
         self.rows += len(rows)
-
-
-@final
-class _OnColumns:
-    """The numpy backend as a kernel."""
-
-    def __init__(self, run: Callable[..., None]) -> None:
-        self._run = run
-
-    def __call__(
-        self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
-    ) -> None:
-        count = len(rows)
-        where = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
-        self._run(shared.tolist(), leaves, where, out[:, :count], flips[:count])
 
 
 @final
@@ -312,7 +285,7 @@ class Sweep:
 
     def _sums(self, code: Code, leaves: Sequence[Floats], rows: int) -> Part | None:
         """Sums that compiled code adds up, where all rows take the one path that is known."""
-        if code.choice.name != "llvm" or self._branching():
+        if not code.choice.backend.adds_rows or self._branching():
             return None
         lanes, flips = no_lanes(code.outputs), _flips(rows)
         self._run(code, leaves, range(rows), lanes, flips, sums=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 import attrs
 import numpy as np
 
-from tapegrad.backends import require
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.compiling import jit
@@ -19,6 +18,7 @@ from tapegrad.coordinates import Sparsity
 from tapegrad.engine import Data, Function, Hessian, Jacobian, Program, SparseArray, Unflatten
 from tapegrad.errors import InputError
 from tapegrad.mapping import vmap
+from tapegrad.optional_packages import require
 from tapegrad.paths import AnyTape
 from tapegrad.positions import here
 from tapegrad.results import Columns

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,7 @@ from mpmath import mp
 
 import tapegrad as tg
 from tapegrad import errors, ops
+from tapegrad.backends import BACKENDS, BackendName, Language
 from tapegrad.interpret import c, python
 from tapegrad.lowering import LOWER, NEAR, Usually
 from tapegrad.primitive import Primitive
@@ -233,6 +234,14 @@ def agrees(
         return is_close(row, "value", got, truth(row.name, None, *given), given)
     excused = sum(slack.magnitude(*given) for slack in row.slack if slack.of == "value")
     return abs(got - want) <= 4.0 * sys.float_info.epsilon * excused
+
+
+class TestRegistry:
+    def test_the_types_that_users_see_name_the_backends(self) -> None:
+        """`backend` takes those that run programs, `source` those that write them as text."""
+        runs = [name for name, b in BACKENDS.items() if b.scalar or b.rows]
+        assert get_args(BackendName) == ("auto", *runs)
+        assert set(get_args(Language)) == {name for name, b in BACKENDS.items() if b.source}
 
 
 # C.

@@ -909,7 +909,9 @@ class TestRefusals:
 
     def test_without_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """vmap needs numpy, and says how to get it."""
-        monkeypatch.setattr("tapegrad.backends.installed", lambda package: package != "numpy")
+        monkeypatch.setattr(
+            "tapegrad.optional_packages.installed", lambda package: package != "numpy"
+        )
 
         def call() -> object:
             return tg.vmap(self.f)

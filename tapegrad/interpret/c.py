@@ -12,15 +12,17 @@ from math import copysign, isinf, isnan
 from textwrap import dedent, indent
 from typing import Final, cast, final
 
+from tapegrad.backend_interface import Backend
 from tapegrad.errors import BackendError
+from tapegrad.partition import Part, partition, slots_read
 from tapegrad.positions import here
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
-from tapegrad.straight import Part, needs, numbers, parts
+from tapegrad.straight import numbers
 
-__all__ = ["source"]
+__all__ = ["C", "source"]
 
-_PART: Final = 500
+_ENTRIES: Final = 500
 """Entries in one function."""
 
 _OPERATORS: Final[Mapping[str, str]] = {
@@ -136,14 +138,14 @@ _HELPERS: Final[Mapping[str, str]] = {
         }
         """,
 }
-"""What rows that are rarely called back do there."""
+"""The functions, in C, of rows that are called in a rare range."""
 
-_SAME: Final[Mapping[str, str]] = {"powc_slope": "pow_dx"}
+_ALIASES: Final[Mapping[str, str]] = {"powc_slope": "pow_dx"}
 """Rows that share another's function."""
 
 
 def source(program: Program, name: str = "run") -> str:
-    """The C source of ``int run(const double *in, double *out)``.
+    """Write the C source of ``int run(const double *in, double *out)``.
 
     It compiles with ``-std=c99 -Wall -Wextra -ffp-contract=off`` and needs the maths library.
 
@@ -152,6 +154,9 @@ def source(program: Program, name: str = "run") -> str:
     """
     _require_c(program)
     return _Writer(program, name).text()
+
+
+C: Final = Backend("c", source=source)
 
 
 def _require_c(program: Program) -> None:
@@ -169,11 +174,12 @@ def _require_c(program: Program) -> None:
 
 @final
 class _Writer:
-    """The text of a program."""
+    """Writes a program."""
 
     def __init__(self, program: Program, name: str) -> None:
         self.program, self.name = program, name
-        self.parts, self.places = parts(program, _PART, _needs)
+        partitioned = partition(program, _ENTRIES, reads=_slots_read)
+        self.parts, self.places = partitioned.parts, partitioned.places
         self.numbers = numbers(program)
         self.guards = {slot: index for index, slot in enumerate(program.expected)}
         self.helpers: dict[str, None] = {}
@@ -208,7 +214,7 @@ class _Writer:
         return f"static int {self.name}{index}({parameters})\n{{\n{body}\n}}\n"
 
     def lines(self, slot: int) -> Iterator[str]:
-        """What one entry becomes."""
+        """Write one entry."""
         row, operands = self.program.rows[slot], self.program.operands[slot]
         if slot in self.guards:
             kept = "!" if self.program.expected[slot] else ""
@@ -222,8 +228,8 @@ class _Writer:
             yield f"const double v{slot} = {self.expression(slot, row)};"
 
     def rarely(self, slot: int, row: Primitive) -> Iterator[str]:
-        """A row that is asked in a rare range: its C function, or the way out."""
-        holds, name = self.operand(self.program.rarely[slot]), _SAME.get(row.name, row.name)
+        """Write a row that is called in a rare range: its C function, or the way out."""
+        holds, name = self.operand(self.program.rarely[slot]), _ALIASES.get(row.name, row.name)
         if name not in _HELPERS:
             yield f"if (!{holds})\n    return -2;"
             yield f"const double v{slot} = 0.0;"
@@ -244,20 +250,20 @@ class _Writer:
         return _literal(constants[slot]) if slot in constants else f"v{slot}"
 
 
-def _needs(program: Program, slot: int) -> Sequence[int]:
-    """The slots that an entry reads in C, where not every rare call has a function."""
+def _slots_read(program: Program, slot: int) -> Sequence[int]:
+    """Return the slots that an entry reads in C, where not every rare call has a function."""
     name = program.rows[slot].name
     if (
         slot in program.rarely
         and not program.rows[slot].core
-        and _SAME.get(name, name) not in _HELPERS
+        and _ALIASES.get(name, name) not in _HELPERS
     ):
         return (program.rarely[slot],)
-    return needs(program, slot)
+    return slots_read(program, slot)
 
 
 def _literal(value: object) -> str:
-    """A number as C writes it, to the bit."""
+    """Write a number in C, to the bit."""
     number = cast(float, value)
     if isnan(number):
         return "NAN"

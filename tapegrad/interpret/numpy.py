@@ -6,7 +6,7 @@ that are the same for all rows stand in arrays without axes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
@@ -15,9 +15,12 @@ import attrs
 import numpy as np
 
 from tapegrad import ops
+from tapegrad.backend_interface import RowOptions
+from tapegrad.partition import slots_read
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
-from tapegrad.straight import needs, numbers
+from tapegrad.row_code import RowCode
+from tapegrad.straight import numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     Flips: TypeAlias = NDArray[np.int32]
     Rows: TypeAlias = slice | NDArray[np.intp]
 
-__all__ = ["BLOCK", "Columns", "compiled"]
+__all__ = ["BLOCK", "ColumnCode", "compiled", "fingerprint", "rows"]
 
 BLOCK: Final = 4096
 """Rows at a time: 32 KiB a buffer."""
@@ -35,7 +38,7 @@ BLOCK: Final = 4096
 
 @final
 @attrs.frozen
-class _Same:
+class _Uniform:
     """A number that is the same for all rows: a constant, or one of those given."""
 
     index: int
@@ -54,14 +57,39 @@ _Step: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
 """A function and its arguments; places among them become arrays when the step is bound."""
 
 
-def compiled(program: Program, uniform: int) -> Columns:
-    """The program over rows; its first ``uniform`` inputs are the same for all of them."""
-    return Columns(program, uniform)
+def rows(program: Program, options: RowOptions) -> RowCode:
+    """Compile a program for rows; only ``shared`` of the options changes anything here."""
+    code = compiled(program, options.shared)
+
+    def run(
+        shared: Floats,
+        leaves: Sequence[Floats],
+        rows: range | NDArray[np.int64],
+        out: Floats,
+        flips: Flips,
+    ) -> None:
+        count = len(rows)
+        found = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
+        code(shared.tolist(), leaves, found, out[:, :count], flips[:count])
+
+    return run
+
+
+def fingerprint() -> Mapping[str, str]:
+    """Tell the instructions that numpy's loops are compiled for and that it found here."""
+    found = np.show_config(mode="dicts") or {}
+    simd = found.get("SIMD Extensions", {})
+    return {"instructions": ",".join([*simd.get("baseline", []), *simd.get("found", [])])}
+
+
+def compiled(program: Program, uniform: int) -> ColumnCode:
+    """Compile a program whose first ``uniform`` inputs are the same for all rows."""
+    return ColumnCode(program, uniform)
 
 
 @final
-class Columns:
-    """A program over rows, which several threads may run at a time."""
+class ColumnCode:
+    """Runs a program over rows, in several threads at a time."""
 
     def __init__(self, program: Program, uniform: int) -> None:
         plan = _Plan(program, uniform)
@@ -78,11 +106,7 @@ class Columns:
         out: Floats,
         flips: Flips,
     ) -> None:
-        """The outputs of these rows of the leaves, one in each row of ``out``.
-
-        A leaf has one or two axes, the rows first. ``flips`` gets -1, or the index of the first
-        guard that came out differently, for a row whose outputs then mean nothing.
-        """
+        """Run these rows of the leaves, as described at ``RowCode``."""
         count = out.shape[1]
         with np.errstate(all="ignore"):
             for start in range(0, count, BLOCK):
@@ -104,21 +128,21 @@ class Columns:
             self._ready.append(bound)
 
     def _free(self, width: int) -> _Bound:
-        """Steps that no other thread is running."""
+        """Take steps that no other thread is running."""
         if width == BLOCK:
             with suppress(IndexError):
                 return self._ready.pop()
         return self._bound(width)
 
     def _bound(self, width: int) -> _Bound:
-        """The steps on buffers of their own."""
+        """Bind the steps to buffers of their own."""
         floats = np.empty((self._sizes[0], width), np.float64)
         truths = np.empty((self._sizes[1], width), np.bool_)
         same = np.array([*[0.0] * self._uniform, *self._constants])
         block = _Block()
 
         def place(argument: object) -> object:
-            if isinstance(argument, _Same):
+            if isinstance(argument, _Uniform):
                 return same[argument.index : argument.index + 1].reshape(())
             if isinstance(argument, _Buffer):
                 return (truths if argument.truths else floats)[argument.index]
@@ -148,7 +172,7 @@ class _Bound:
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:
-    """The rows from one to another of those asked for."""
+    """Return the rows from one to another of those asked for."""
     if isinstance(rows, slice):
         first = rows.start or 0
         return slice(first + start, first + stop)
@@ -156,19 +180,19 @@ def _part(rows: Rows, start: int, stop: int) -> Rows:
 
 
 def _columns(leaves: Sequence[Floats], rows: Rows) -> Iterator[Floats]:
-    """The columns of the leaves, one for each input that differs between rows."""
+    """Yield the columns of the leaves, one for each input that differs between rows."""
     for leaf in leaves:
         yield from leaf[rows].T if leaf.ndim > 1 else [leaf[rows]]
 
 
-# What a step may do besides calling a ufunc.
+# The functions that a step calls, besides ufuncs.
 
 
 def _load(block: _Block, index: int, out: Floats) -> None:
     out[:] = block.columns[index]
 
 
-def _hand_over(block: _Block, index: int, value: Floats) -> None:
+def _write_output(block: _Block, index: int, value: Floats) -> None:
     block.out[index] = value
 
 
@@ -185,7 +209,7 @@ def _select(out: Floats, truth: Truths, value: Floats) -> None:
 
 
 def _power(x: Floats, y: Floats, out: Floats) -> None:
-    """A power; for the exponent 0.5 numpy takes the root, which differs at -0.0 and -inf."""
+    """Compute a power; for 0.5 numpy takes the root, which differs at -0.0 and -inf."""
     below = x == -np.inf
     np.power(x, y, out=out)
     if not y.ndim and y == 0.5:
@@ -193,7 +217,7 @@ def _power(x: Floats, y: Floats, out: Floats) -> None:
         out[below] = np.inf
 
 
-def _ask(
+def _call_host(
     block: _Block,
     function: Callable[..., float],
     out: Floats,
@@ -214,7 +238,7 @@ def _ask(
 def _fma(
     block: _Block, function: Callable[..., float], out: Floats, x: Floats, y: Floats, z: Floats
 ) -> None:
-    """x * y + z with the product in two pieces, and the row's function out of their range."""
+    """Compute x * y + z from a product in two pieces; out of range, by the row."""
     product = x * y
     (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
     rest = ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
@@ -223,7 +247,7 @@ def _fma(
     rest += (product - (total - back)) + (z - back)
     inside = _in_range(x, 1e-140, 1e140) & _in_range(y, 1e-140, 1e140) & (abs(z) < 1e300)
     np.add(total, rest, out=out)
-    _ask(block, function, out, np.broadcast_to(inside, out.shape), (), x, y, z)
+    _call_host(block, function, out, np.broadcast_to(inside, out.shape), (), x, y, z)
 
 
 def _halves(x: Floats) -> tuple[Floats, Floats]:
@@ -241,7 +265,7 @@ def _in_range(x: Floats, low: float, high: float) -> Truths:
 
 
 @final
-class _Room:
+class _Pool:
     """Buffers of one kind: how many there are, and which are free."""
 
     def __init__(self, *, truths: bool) -> None:
@@ -266,9 +290,9 @@ class _Plan:
 
     def __init__(self, program: Program, uniform: int) -> None:
         self.program, self.uniform = program, uniform
-        self.floats, self.truths = _Room(truths=False), _Room(truths=True)
+        self.floats, self.truths = _Pool(truths=False), _Pool(truths=True)
         self.steps: list[_Step] = []
-        self.places: dict[int, _Same | _Buffer] = {}
+        self.places: dict[int, _Uniform | _Buffer] = {}
         self.conditions: dict[int, _Buffer] = {}
         self.read_as_numbers = numbers(program)
         self.guards = {slot: index for index, slot in enumerate(program.expected)}
@@ -276,11 +300,11 @@ class _Plan:
         for index, slot in enumerate(program.outputs):
             self.outputs.setdefault(slot, []).append(index)
         same = [*range(uniform), *program.constants]
-        self.places |= {slot: _Same(index) for index, slot in enumerate(same)}
+        self.places |= {slot: _Uniform(index) for index, slot in enumerate(same)}
         self.last = {
             operand: slot
             for slot in range(program.inputs, len(program))
-            for operand in needs(program, slot)
+            for operand in slots_read(program, slot)
         }
         self.write()
 
@@ -288,7 +312,7 @@ class _Plan:
         program = self.program
         for slot in self.outputs:
             if slot < program.inputs or slot in program.constants:
-                self.hand_over(slot)
+                self.write_output(slot)
         for slot in range(program.inputs, len(program)):
             if slot not in program.constants:
                 self.entry(slot)
@@ -296,41 +320,41 @@ class _Plan:
     def step(self, function: Callable[..., object], *arguments: object) -> None:
         self.steps.append((function, arguments))
 
-    def number(self, slot: int) -> _Same | _Buffer:
-        """Where a slot's numbers stand; an input is loaded when it is first read."""
+    def number(self, slot: int) -> _Uniform | _Buffer:
+        """Return where a slot's numbers stand; an input is loaded when it is first read."""
         if slot not in self.places:
             self.places[slot] = self.floats.take()
             self.step(_load, _Block, slot - self.uniform, self.places[slot])
         return self.places[slot]
 
     def truth(self, slot: int) -> _Buffer:
-        """Where a slot's truth values stand."""
+        """Return where a slot's truth values stand."""
         if slot not in self.conditions:
             number = self.number(slot)
             self.conditions[slot] = self.truths.take()
             self.step(np.not_equal, number, 0.0, self.conditions[slot])
         return self.conditions[slot]
 
-    def hand_over(self, slot: int) -> None:
+    def write_output(self, slot: int) -> None:
         """Write an output out as soon as it is there."""
         for index in self.outputs.get(slot, ()):
-            self.step(_hand_over, _Block, index, self.number(slot))
+            self.step(_write_output, _Block, index, self.number(slot))
         if slot not in self.last:
             self.release(slot)
 
     def release(self, slot: int) -> None:
-        """The buffers of a slot that nothing reads any more."""
+        """Free the buffers of a slot that nothing reads any more."""
         self.floats.give(self.places.pop(slot, None))
         self.truths.give(self.conditions.pop(slot, None))
 
     def finish(self, slot: int) -> None:
-        """Release what this entry was the last to read."""
-        for operand in set(needs(self.program, slot)):
+        """Free the buffers that this entry was the last to read."""
+        for operand in set(slots_read(self.program, slot)):
             if self.last[operand] == slot:
                 self.release(operand)
 
     def entry(self, slot: int) -> None:
-        """The steps of one entry."""
+        """Write the steps of one entry."""
         row = self.program.rows[slot]
         operands = self.program.operands[slot]
         if slot in self.guards:
@@ -344,7 +368,7 @@ class _Plan:
             self.choice(slot)
         else:
             self.value(slot, row)
-        self.hand_over(slot)
+        self.write_output(slot)
 
     def condition(self, slot: int, row: Primitive) -> None:
         read = self.truth if row.kind == "connective" else self.number
@@ -382,4 +406,4 @@ class _Plan:
             self.step(_fma, _Block, row.value, out, *operands)
         else:
             statics = (program.statics[slot],) if slot in program.statics else ()
-            self.step(_ask, _Block, row.value, out, holds, statics, *operands)
+            self.step(_call_host, _Block, row.value, out, holds, statics, *operands)

@@ -7,22 +7,26 @@ row's own function is called. The source holds no text of the tape: names are ``
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from textwrap import indent
 from typing import Final, TypeAlias, cast
 
+from tapegrad.backend_interface import Backend, ScalarCode
+from tapegrad.partition import Part, partition
 from tapegrad.program import Program
-from tapegrad.straight import Part, numbers, parts
+from tapegrad.straight import numbers
 
-__all__ = ["Run", "compiled", "source"]
+__all__ = ["PYTHON", "Run", "compiled", "source"]
 
 Run: TypeAlias = Callable[[Sequence[float]], "list[float] | int"]
 """The inputs in; the outputs out, or the index of the guard that came out differently."""
 
-_PART: Final = 500
+_ENTRIES: Final = 500
 """Entries in one function."""
 
-_TOTAL: Final[Mapping[str, str]] = {
+_IN_RANGE: Final[Mapping[str, str]] = {
     "div": "{0} / {1} if {1} else",
     "sqrt": "sqrt({0}) if {0} >= 0.0 else",
     "exp": "exp({0}) if {0} < 709.0 else",
@@ -47,9 +51,9 @@ _TOTAL: Final[Mapping[str, str]] = {
     "mod": "{0} % {1} if {1} else",
     "floordiv": "{0} // {1} if {1} else",
 }
-"""Where Python's own operator or function gives what the row does; elsewhere the row is asked."""
+"""Where Python's own operator or function gives what the row does; elsewhere the row is called."""
 
-_PLAIN: Final[Mapping[str, str]] = {
+_EVERYWHERE: Final[Mapping[str, str]] = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
@@ -88,7 +92,7 @@ _SMALL: Final = (1.0, 2.0, 3.0, 4.0)
 
 
 def compiled(program: Program) -> Run:
-    """The program as a function of Python."""
+    """Compile a program into a function of Python."""
     writer = _Writer(program, "run")
     code = compile(writer.text(), "<spelled by tapegrad>", "exec")
     namespace = {**_NAMES, **writer.called}
@@ -97,8 +101,21 @@ def compiled(program: Program) -> Run:
 
 
 def source(program: Program, name: str = "run") -> str:
-    """The Python source, in which ``f0``, ``f1``, ... stand for rows' functions on floats."""
+    """Write the Python source, in which ``f0``, ``f1``, ... stand for rows' functions on floats."""
     return _Writer(program, name).text()
+
+
+def _scalar(program: Program) -> ScalarCode:
+    run = compiled(program)
+    return ScalarCode(run, partial(_run_bytes, run))
+
+
+def _run_bytes(run: Run, inputs: bytes) -> bytes | int:
+    found = run(memoryview(inputs).cast("d").tolist())
+    return found if isinstance(found, int) else array("d", found).tobytes()
+
+
+PYTHON: Final = Backend("python", scalar=_scalar, source=source, calls_any_row=True)
 
 
 _NAMES: Final[Mapping[str, object]] = {
@@ -108,11 +125,12 @@ _NAMES: Final[Mapping[str, object]] = {
 
 
 class _Writer:
-    """The text of a program, and what its names stand for."""
+    """Writes a program, and knows what the names in it stand for."""
 
     def __init__(self, program: Program, name: str) -> None:
         self.program, self.name = program, name
-        self.parts, self.places = parts(program, _PART)
+        partitioned = partition(program, _ENTRIES)
+        self.parts, self.places = partitioned.parts, partitioned.places
         self.numbers = numbers(program)
         self.guards = {slot: index for index, slot in enumerate(program.expected)}
         self.called: dict[str, object] = {}
@@ -120,12 +138,12 @@ class _Writer:
 
     def text(self) -> str:
         if len(self.parts) == 1:
-            return self.function(self.name, "x", self.parts[0], self.handed_over())
+            return self.function(self.name, "x", self.parts[0], self.return_outputs())
         functions = [
             self.function(f"{self.name}{index}", "x, b", part, "return None")
             for index, part in enumerate(self.parts[:-1])
         ]
-        last = self.function(f"{self.name}_end", "x, b", self.parts[-1], self.handed_over())
+        last = self.function(f"{self.name}_end", "x, b", self.parts[-1], self.return_outputs())
         return "\n\n".join([*functions, last, self.entry_point()])
 
     def entry_point(self) -> str:
@@ -146,7 +164,7 @@ class _Writer:
         lines += [f"b[{place}] = v{slot}" for slot, place in part.writes.items()]
         return f"def {name}({parameters}):\n{indent(chr(10).join([*lines, end]), '    ')}\n"
 
-    def handed_over(self) -> str:
+    def return_outputs(self) -> str:
         return f"return [{', '.join(map(self.operand, self.program.outputs))}]"
 
     def line(self, slot: int) -> str:
@@ -159,20 +177,20 @@ class _Writer:
     def expression(self, slot: int) -> str:
         program = self.program
         name, operands = program.rows[slot].name, [*map(self.operand, program.operands[slot])]
-        if name in _PLAIN:
-            plain = _PLAIN[name].format(*operands)
+        if name in _EVERYWHERE:
+            plain = _EVERYWHERE[name].format(*operands)
             return f"1.0 if {plain} else 0.0" if slot in self.numbers else plain
         if name == "powc_slope" and program.statics[slot] == 2.0:
             return f"2.0 * {operands[0]}"
         call = self.call(slot, operands)
-        if usual := _TOTAL.get(name) or self.power(slot, name):
+        if usual := _IN_RANGE.get(name) or self.power(slot, name):
             return f"{usual.format(*operands)} {call}"
         if slot in program.rarely:
             return f"0.0 if {self.operand(program.rarely[slot])} else {call}"
         return call
 
     def power(self, slot: int, name: str) -> str:
-        """Powers by small constants, which raise for large numbers only."""
+        """Write the range in which a power by a small constant does not raise; else nothing."""
         program = self.program
         exponent = program.statics.get(slot)
         if name == "pow":
@@ -182,13 +200,13 @@ class _Writer:
         return f"pow({{0}}, {exponent!r}) if -1e75 < {{0}} < 1e75 else"
 
     def call(self, slot: int, operands: Sequence[str]) -> str:
-        """A call of the row's own function on floats."""
+        """Write a call of the row's own function on floats."""
         row, statics = self.program.rows[slot], self.program.statics
         static = [self.named(statics[slot], "s")] if slot in statics else []
         return f"{self.named(row.value, 'f')}({', '.join([*operands, *static])})"
 
     def named(self, value: object, kind: str) -> str:
-        """The name under which the text knows a function or a static operand."""
+        """Name a function or a static operand; the same one has the same name."""
         key = (type(value), value if kind == "f" else repr(value))
         if key not in self.names:
             self.names[key] = f"{kind}{len(self.names)}"
