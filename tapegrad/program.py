@@ -7,15 +7,14 @@ is summed after this, so every output keeps its bits.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar, cast, final
 
 import attrs
 
+from tapegrad.builder import Builder, Written
 from tapegrad.columns import Columns
 from tapegrad.primitive import Operand, Primitive, Traced, Usually, primal
-from tapegrad.spelling import NEUTRAL
 
 __all__ = ["Program", "Split", "lowered", "split"]
 
@@ -114,9 +113,9 @@ def _part(
             *[()] * len(inputs),
             *(tuple([new[operand] for operand in program.operands[slot]]) for slot in entries),
         ],
-        constants=_moved(program.constants, new, _same),
-        statics=_moved(program.statics, new, _same),
-        expected=_moved(program.expected, new, _same),
+        constants=_renumbered(program.constants, new),
+        statics=_renumbered(program.statics, new),
+        expected=_renumbered(program.expected, new),
         guards=tuple(
             guard
             for guard, slot in zip(program.guards, program.expected, strict=True)
@@ -131,216 +130,124 @@ def _part(
 def lowered(
     columns: Columns, outputs: Sequence[int], *, near: bool = False, whole: bool = False
 ) -> Program:
-    """The program of a tape's entries; with ``near`` within 4 ulps an operation, else bit for bit.
+    """Write a tape's entries in core rows, and keep what its outputs and guards need.
 
+    Results have the tape's bits; with ``near`` each operation is within 4 units in the last place.
     With ``whole`` no row is spelled in others, for a backend that calls any of them cheaply.
     """
-    work = _Lowering(columns, near=near, whole=whole)
+    lowering = _Lowering(columns, near=near, whole=whole)
     for slot in range(len(columns)):
-        work.lower(slot)
-    return work.program([work.place(work.places[output]) for output in outputs])
+        lowering.lower(slot)
+    return lowering.program([lowering.slot(lowering.places[output]) for output in outputs])
 
 
 @final
-class _Place(Traced):
-    """A slot of the program being written."""
+class _Lowering(Builder):
+    """Writes the entries of a tape in core rows.
 
-    __slots__ = ("slot", "work")
-
-    def __init__(self, work: _Lowering, slot: int) -> None:
-        self.work = work
-        self.slot = slot
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
-        return cast(Traced, self.work.apply(row, operands))
-
-    @property
-    def made_by(self) -> str:
-        """The name of the row that gives this number."""
-        return self.work.rows[self.slot].name
-
-
-@final
-class _Lowering:
-    """Writes the entries of a tape in core rows."""
+    ``places`` says what each entry of the tape became: an entry of the program, or a number.
+    """
 
     def __init__(self, columns: Columns, *, near: bool, whole: bool) -> None:
+        super().__init__(columns.table)
         self.columns, self.near, self.whole = columns, near, whole
-        self.constant_row = columns.table["constant"]
-        self.guard_row = columns.table["guard"]
-        self.where = columns.table["where"]
-        self.rows: list[Primitive] = []
-        self.operands: list[tuple[int, ...]] = []
-        self.constants: dict[int, float] = {}
-        self.statics: dict[int, object] = {}
+        self.add, self.sub, self.guard_row, self.where = map(
+            columns.table.__getitem__, ("add", "sub", "guard", "where")
+        )
         self.expected: dict[int, bool] = {}
         self.guards: list[int] = []
         self.rarely: dict[int, int] = {}
-        self.known: dict[Hashable, _Place] = {}
         self.places: list[Operand] = []
         self.inputs = 0
 
     def lower(self, slot: int) -> None:
         """Write one entry of the tape."""
-        columns = self.columns
+        columns, places = self.columns, self.places
         row = columns.row(slot)
         if row.name == "input":
             self.inputs += 1
-            self.places.append(self.write(row, ()))
+            places.append(self.write(row, ()))
         elif row.name == "constant":
-            self.places.append(cast(float, columns.values[slot]))
+            places.append(columns.values[slot])
         elif row.name == "guard":
-            self.guard(slot, self.places[columns.left[slot]], primal(columns.values[slot]) != 0.0)
-            self.places.append(0.0)
+            self.guard(slot, places[columns.left[slot]], primal(columns.values[slot]) != 0.0)
+            places.append(0.0)
         else:
-            operands = [self.places[operand] for operand in columns.operands(slot)]
+            operands = [places[operand] for operand in columns.operands(slot)]
             static = cast("tuple[Operand, ...]", columns.static(slot))
-            self.places.append(self.apply(row, (*operands, *static)))
+            places.append(row(*operands, *static))
 
     def guard(self, slot: int, condition: Operand, outcome: bool) -> None:
-        """Let the program check what Python asked for; what is constant needs no check."""
-        if isinstance(condition, _Place):
-            place = self.write(self.guard_row, (condition.slot,))
-            self.expected[place.slot] = outcome
+        """Write a guard of the tape; a condition that is constant needs none."""
+        if isinstance(condition, Written):
+            self.expected[self.write(self.guard_row, (condition.slot,)).slot] = outcome
             self.guards.append(slot)
 
-    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
-        """What stands for a row applied to operands; one that is there already is shared."""
-        if not any(isinstance(operand, _Place) for operand in operands):
-            return row.value(*operands)
-        if (kept := self.neutral(row, operands)) is not None:
+    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
+        kept = self.neutral(row, operands)
+        if kept is not None:
             return kept
-        row, operands = self.signed(row, operands)
-        count = len(operands) - row.has_static
-        slots = tuple(self.place(operand) for operand in operands[:count])
-        key = (row, slots, repr(operands[count:]))
-        if key not in self.known:
-            self.known[key] = self.spelled(row, operands, slots)
-        return self.known[key]
+        signed = self.fewer_negations(row, operands)
+        return None if signed is None else self.entry(*signed)
 
-    def neutral(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
-        """The operand that an operation gives back unchanged."""
-        for side, operand in enumerate(operands):
-            number = NEUTRAL.get((row.name, side))
-            if number == operand and _bits(number) == _bits(operand):
-                return operands[1 - side]
-        if row.name == "neg" and self.rows[self.place(operands[0])].name == "neg":
-            return _Place(self, self.operands[self.place(operands[0])][0])
-        return None
-
-    def signed(
+    def fewer_negations(
         self, row: Primitive, operands: tuple[Operand, ...]
-    ) -> tuple[Primitive, tuple[Operand, ...]]:
-        """The same with fewer negations: x + -y is x - y, and -x * 2 is x * -2, to the bit."""
+    ) -> tuple[Primitive, tuple[Operand, ...]] | None:
+        """Return the same to the bit without a negation: x - y for x + -y, x * -2 for -x * 2."""
         if row.name not in _SIGNED:
-            return row, operands
-        (x, y), (minus_x, minus_y) = operands, map(self.negated, operands)
-        table = self.columns.table
+            return None
+        (x, y), (minus_x, minus_y) = operands, map(self.opposite, operands)
         if row.name in {"mul", "div"}:
-            if minus_x is None or minus_y is None:
-                return row, operands
-            return row, (minus_x, minus_y)
-        if isinstance(y, _Place) and minus_y is not None:
-            return table["sub" if row.name == "add" else "add"], (x, minus_y)
-        if isinstance(x, _Place) and minus_x is not None and row.name == "add":
-            return table["sub"], (y, minus_x)
-        return row, operands
-
-    def negated(self, operand: Operand) -> Operand | None:
-        """What an operand is the negative of; a number is that of another."""
-        if not isinstance(operand, _Place):
-            return -cast(float, operand)
-        if self.rows[operand.slot].name == "neg":
-            return _Place(self, self.operands[operand.slot][0])
+            return None if minus_x is None or minus_y is None else (row, (minus_x, minus_y))
+        if isinstance(y, Written) and minus_y is not None:
+            return self.sub if row.name == "add" else self.add, (x, minus_y)
+        if isinstance(x, Written) and minus_x is not None and row.name == "add":
+            return self.sub, (y, minus_x)
         return None
 
-    def spelled(
+    def opposite(self, operand: Operand) -> Operand | None:
+        """Return what an operand is the negative of; a number is that of another."""
+        return self.negated(operand) if isinstance(operand, Traced) else -operand
+
+    def new_entry(
         self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
-    ) -> _Place:
-        """A row in core rows, as far as it can be."""
+    ) -> Written:
+        """Write a row in core rows, as far as it can be."""
         spelling = (self.near and row.near) or row.lower
         if self.whole or row.core or spelling is None:
-            return self.entry(row, operands, slots)
+            return super().new_entry(row, operands, slots)
         found = spelling(*operands)
         if found is None:
-            return self.entry(row, operands, slots)
+            return super().new_entry(row, operands, slots)
         if not isinstance(found, Usually):
-            return self.found(found)
+            return self.written(found)
         if found.holds == 1.0:
-            return self.found(found.value)
-        holds = self.place(found.holds)
-        call = self.entry(row, operands, slots)
+            return self.written(found.value)
+        holds = self.slot(found.holds)
+        call = super().new_entry(row, operands, slots)
         self.rarely[call.slot] = holds
-        chosen = self.apply(self.where, (found.holds, found.value, call))
-        return self.found(chosen)
-
-    def found(self, operand: Operand) -> _Place:
-        return operand if isinstance(operand, _Place) else _Place(self, self.place(operand))
-
-    def entry(
-        self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
-    ) -> _Place:
-        place = self.write(row, slots)
-        if row.has_static:
-            self.statics[place.slot] = operands[-1]
-        return place
-
-    def place(self, operand: Operand) -> int:
-        """The slot of an operand; a number is a constant, shared by its bits."""
-        if isinstance(operand, _Place):
-            return operand.slot
-        number = cast(float, operand)
-        key = _bits(number)
-        if key not in self.known:
-            self.known[key] = self.write(self.constant_row, ())
-            self.constants[self.known[key].slot] = number
-        return self.known[key].slot
-
-    def write(self, row: Primitive, slots: tuple[int, ...]) -> _Place:
-        self.rows.append(row)
-        self.operands.append(slots)
-        return _Place(self, len(self.rows) - 1)
+        return self.written(self.where(found.holds, found.value, call))
 
     def program(self, outputs: Sequence[int]) -> Program:
-        """The entries that outputs and guards need."""
-        needed = self.needed(outputs)
-        kept = [slot for slot in range(len(self.rows)) if needed[slot]]
-        new = {old: place for place, old in enumerate(kept)}
+        """Return the entries that outputs and guards need, as a program."""
+        kept = self.needed((*range(self.inputs), *outputs, *self.expected))
+        new = {slot: place for place, slot in enumerate(kept)}
         return Program(
             rows=[self.rows[slot] for slot in kept],
             operands=[tuple([new[operand] for operand in self.operands[slot]]) for slot in kept],
-            constants=_moved(self.constants, new, _same),
-            statics=_moved(self.statics, new, _same),
-            expected=_moved(self.expected, new, _same),
-            rarely=_moved(self.rarely, new, new.__getitem__),
+            constants=_renumbered(cast("dict[int, float]", self.constants), new),
+            statics=_renumbered(self.statics, new),
+            expected=_renumbered(self.expected, new),
+            rarely={new[slot]: new[holds] for slot, holds in self.rarely.items() if slot in new},
             guards=tuple(self.guards),
             inputs=self.inputs,
             outputs=tuple(new[output] for output in outputs),
         )
 
-    def needed(self, outputs: Sequence[int]) -> bytearray:
-        needed = bytearray(len(self.rows))
-        needed[: self.inputs] = b"\1" * self.inputs
-        for slot in (*outputs, *self.expected):
-            needed[slot] = 1
-        for slot in range(len(self.rows) - 1, -1, -1):
-            if needed[slot]:
-                for operand in self.operands[slot]:
-                    needed[operand] = 1
-        return needed
-
 
 _SIGNED = {"add", "sub", "mul", "div"}
 
 
-def _bits(number: float) -> bytes:
-    return struct.pack("d", number)
-
-
-def _same(value: V) -> V:
-    return value
-
-
-def _moved(column: Mapping[int, V], new: Mapping[int, int], move: Callable[[V], V]) -> dict[int, V]:
-    """What is kept of a column, under the new slots."""
-    return {new[slot]: move(value) for slot, value in column.items() if slot in new}
+def _renumbered(column: Mapping[int, V], new: Mapping[int, int]) -> dict[int, V]:
+    """Return what a column holds of the slots that have a new number, by that number."""
+    return {new[slot]: value for slot, value in column.items() if slot in new}

@@ -88,13 +88,15 @@ ARROWS: dict[str, set[str]] = {
     },
     "implicit": {
         "calls", "checks", "custom", "errors", "ops", "positions", "primitive", "recording",
-        "structure",
+        "statics", "structure",
     },
     "checkpointing": {
         "checks", "columns", "errors", "positions", "primitive", "recording", "structure", "tape",
     },
     "lowering": {"ops", "primitive", "special"},
-    "program": {"columns", "primitive", "spelling"},
+    "statics": set(),
+    "builder": {"primitive", "spelling", "statics"},
+    "program": {"builder", "columns", "primitive"},
     "straight": {"program"},
     "packing": {"structure"},
     "backends": {"errors", "positions"},
@@ -164,9 +166,9 @@ ARROWS: dict[str, set[str]] = {
 """What each file may import of ours as it is loaded; what is not listed it may not."""
 
 READINGS = {
-    "columns", "coordinates", "errors", "lecture", "names", "nodes", "pictures", "positions",
-    "primitive", "program", "progress", "spelling", "straight", "structure", "tape", "text",
-    "wires",
+    "builder", "columns", "coordinates", "errors", "lecture", "names", "nodes", "pictures",
+    "positions", "primitive", "program", "progress", "spelling", "statics", "straight", "structure",
+    "tape", "text", "wires",
 }  # fmt: skip
 """What a file of `interpret` may import: never another one, nor recording, ops or transforms."""
 

@@ -12,6 +12,7 @@ from textwrap import indent
 from typing import Final, TypeAlias, cast
 
 from tapegrad.program import Program
+from tapegrad.statics import static_key
 from tapegrad.straight import Part, numbers, parts
 
 __all__ = ["Run", "compiled", "source"]
@@ -189,7 +190,7 @@ class _Writer:
 
     def named(self, value: object, kind: str) -> str:
         """The name under which the text knows a function or a static operand."""
-        key = (type(value), value if kind == "f" else repr(value))
+        key = (kind, static_key(value))
         if key not in self.names:
             self.names[key] = f"{kind}{len(self.names)}"
             self.called[self.names[key]] = value

@@ -15,19 +15,19 @@ never closes (gamma, polygamma of rising order) ends at the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import reduce
 from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad.builder import EvaluatingBuilder, Written
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, Primitive, Traced, primal
+from tapegrad.primitive import Operand, Primitive, Traced
 
 __all__ = ["taylor"]
 
 Visit: TypeAlias = Callable[[int], None] | None
-Key: TypeAlias = tuple[object, ...]
 
 
 def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
@@ -63,24 +63,6 @@ class _Equation:
         yield from self.choice[1:] if self.choice else ()
 
 
-@final
-class _Slot(Traced):
-    """Stands for a slot of a tape that is being extended."""
-
-    __slots__ = ("extension", "slot")
-
-    def __init__(self, extension: _Extension, slot: int) -> None:
-        self.extension = extension
-        self.slot = slot
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
-        found = self.extension.rewritten(row, operands)
-        return self.extension.apply(row, operands) if found is None else found
-
-    def _primal(self) -> float:
-        return primal(self.extension.values[self.slot])
-
-
 _SYMMETRIC_FROM: Final[Mapping[str, int]] = {
     "add": 0, "mul": 0, "hypot": 0, "logsumexp": 0, "softmax": 1, "direction": 1,
 }  # fmt: skip
@@ -90,47 +72,50 @@ _RECIPROCALS: Final[Mapping[str, str]] = {"div": "div", "div2": "div", "div_pos"
 
 
 @final
-class _Extension:
-    """The entries of a tape, and those that the partials of its entries record, each once."""
+class _Extension(EvaluatingBuilder):
+    """The entries of a tape under their own numbers, then those that their partials write.
+
+    ``moving`` says which entries depend on slot 0.
+    """
 
     def __init__(self, columns: Columns, visit: Visit) -> None:
-        table = columns.table.base or columns.table
-        self.neg, self.mul, self.constant = map(table.__getitem__, ("neg", "mul", "constant"))
-        self.table = table
+        super().__init__(columns.table.base or columns.table)
+        self.mul = self.table["mul"]
         self.traced = columns.traced
         self.visit = visit
-        self.rows: list[Primitive] = []
-        self.operands: list[tuple[int, ...]] = []
-        self.statics: list[tuple[object, ...]] = []
-        self.values: list[Operand] = []
         self.moving: list[bool] = []
-        self.origins: list[int] = []
-        self.shared: dict[Key, int] = {}
         for slot in range(len(columns)):
-            operands, static = columns.operands(slot), columns.static(slot)
-            self._define(columns.row(slot), operands, static, columns.values[slot], slot)
+            self.origin = slot
+            self._copy(columns, slot)
         self.origin = 0
-        self.zero = self._define(self.constant, (), (), 0.0, 0)
+        self.zero = self._copy_constant(0.0)
 
-    def _define(
+    def _copy(self, columns: Columns, slot: int) -> None:
+        """Write an entry of the tape under its own number, to be shared if it is the first."""
+        row, operands, static = columns.row(slot), columns.operands(slot), columns.static(slot)
+        if row.name == "constant":
+            self._copy_constant(columns.values[slot])
+            return
+        entry = self.write(row, operands, static, columns.values[slot])
+        if operands:
+            self.known.setdefault(self.key(row, operands, static), entry)
+
+    def _copy_constant(self, number: Operand) -> Written:
+        entry = self.write_constant(number)
+        self.known.setdefault(self.constant_key(number), entry)
+        return entry
+
+    def write(
         self,
         row: Primitive,
-        operands: tuple[int, ...],
-        static: tuple[object, ...],
-        value: Operand,
-        origin: int,
-    ) -> int:
-        """A new entry; ``origin`` is the entry of the tape that it is there for."""
-        slot = len(self.rows)
-        self.rows.append(row)
-        self.operands.append(operands)
-        self.statics.append(static)
-        self.values.append(value)
-        self.origins.append(origin)
-        moved = (self.moving[operands[index]] for index in self._live(slot))
-        self.moving.append(slot == 0 or any(moved))
-        self.shared.setdefault(self._key(row, operands, static, value), slot)
-        return slot
+        slots: tuple[int, ...],
+        static: tuple[object, ...] = (),
+        value: Operand | None = None,
+    ) -> Written:
+        written = super().write(row, slots, static, value)
+        moved = (self.moving[slots[index]] for index in self._live(written.slot))
+        self.moving.append(written.slot == 0 or any(moved))
+        return written
 
     def _live(self, slot: int) -> Iterable[int]:
         """The operands, by index, that a derivative passes through."""
@@ -142,70 +127,37 @@ class _Extension:
             return range(len(operands))
         return (index for index, partial in enumerate(row.partials) if partial is not None)
 
-    def _key(
-        self, row: Primitive, operands: tuple[int, ...], static: tuple[object, ...], value: Operand
-    ) -> Key:
-        """What equal entries have in common; two zeros differ, and numbers traced outside."""
-        if row.name == "constant":
-            return row, repr(value) if isinstance(value, float) else id(value)
-        if row.name == "input":
-            return row, len(self.rows)
-        start = _SYMMETRIC_FROM.get(row.name, len(operands))
-        ordered = (*operands[:start], *sorted(operands[start:]))
-        return row, ordered, *((type(part), repr(part)) for part in static)
+    def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
+        start = _SYMMETRIC_FROM.get(row.name, len(slots))
+        return super().key(row, (*slots[:start], *sorted(slots[start:])), static)
 
-    def _slot(self, operand: Operand) -> _Slot:
-        """An operand as a slot: that of the number, for one that a partial mentions."""
-        if isinstance(operand, _Slot):
-            return operand
-        slot = self.shared.get(self._key(self.constant, (), (), operand))
-        if slot is None:
-            slot = self._define(self.constant, (), (), operand, self.origin)
-        return _Slot(self, slot)
-
-    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Slot:
-        """The entry that applies ``row``: the one that is there, or a new one."""
-        width = len(operands) - row.has_static
-        static: tuple[object, ...] = operands[width:]
-        slots = tuple(self._slot(operand).slot for operand in operands[:width])
-        slot = self.shared.get(self._key(row, slots, static, 0.0))
-        if slot is None:
-            value = row(*(self.values[slot] for slot in slots), *operands[width:])
-            slot = self._define(row, slots, static, value, self.origin)
-        return _Slot(self, slot)
-
-    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced | None:
-        """The same in other entries, where a chain of partials closes only so.
+    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Written | None:
+        """Return the same in other entries, where a chain of partials closes only so.
 
         A quotient is a product with a reciprocal r, whose slope is -r * r, and a product has two
         factors at a time. A zero that a rule mentions (the slope of x ** 0) is exact, so that its
         product with a pole is zero.
         """
+        if row.name in {"mul", "neg"} and any(map(self._is_exact_zero, operands)):
+            return self.zero
         if row.name == "neg":
-            return self._negated(operands[0])
+            return self.negated(operands[0])
         if row.name == "mul":
-            return self._multiplied(*operands)
+            x, y = operands
+            return self.written(y if _is(x, 1.0) else x) if _is(x, 1.0) or _is(y, 1.0) else None
         if row.name == "product":
-            return self._slot(reduce(self.mul, operands))
+            return self.written(reduce(self.mul, operands))
         if row.name not in _RECIPROCALS or (row.name != "div2" and _is(operands[0], 1.0)):
             return None
         reciprocal = self.table[_RECIPROCALS[row.name]](1.0, operands[1])
         quotient = self.mul(operands[0], reciprocal)
-        return self._slot(self.mul(quotient, reciprocal) if row.name == "div2" else quotient)
+        return self.written(self.mul(quotient, reciprocal) if row.name == "div2" else quotient)
 
-    def _negated(self, operand: Operand) -> Traced | None:
-        known = self._slot(operand)
-        if self.rows[known.slot] is self.neg:
-            return _Slot(self, self.operands[known.slot][0])
-        return known if known.slot == self.zero else None
-
-    def _multiplied(self, x: Operand, y: Operand) -> Traced | None:
-        for one, other in ((x, y), (y, x)):
-            if _is(one, 0.0) or (isinstance(one, _Slot) and one.slot == self.zero):
-                return _Slot(self, self.zero)
-            if _is(one, 1.0):
-                return self._slot(other)
-        return None
+    def _is_exact_zero(self, operand: Operand) -> bool:
+        """Whether an operand is a zero that a rule mentions, not one that was computed."""
+        if isinstance(operand, Written):
+            return operand.slot == self.zero.slot
+        return _is(operand, 0.0)
 
     def equations(self, output: int, order: int) -> dict[int, _Equation]:
         """The equations of all slots that the coefficients of ``output`` depend on."""
@@ -236,18 +188,18 @@ class _Extension:
         products: list[tuple[int, int]] = []
         for index in live:
             partial = self._partial(slot, index)
-            if not isinstance(partial, _Slot):
+            if not isinstance(partial, Written):
                 scaled += [(operands[index], partial)] if partial else []
             elif self.moving[partial.slot]:
                 products.append((operands[index], partial.slot))
-            elif partial.slot != self.zero:
+            elif partial.slot != self.zero.slot:
                 scaled.append((operands[index], self.values[partial.slot]))
         return _Equation(reach, tuple(scaled), tuple(products))
 
     def _partial(self, slot: int, index: int) -> Operand | None:
-        operands = (_Slot(self, operand) for operand in self.operands[slot])
-        row, static = self.rows[slot], self.statics[slot]
-        return row.partial(index, _Slot(self, slot), *operands, *static)  # type: ignore[arg-type]  # static
+        operands = (Written(self, operand) for operand in self.operands[slot])
+        row, static = self.rows[slot], self.static(slot)
+        return row.partial(index, Written(self, slot), *operands, *static)
 
     def arrive(self, slot: int) -> None:
         """Let what is recorded from here on stand at the line of the entry it is there for."""
