@@ -1,8 +1,9 @@
-"""A tape in core rows: what every backend compiles.
+"""Turns a tape into the program that every backend compiles.
 
-The rows that compiled code knows by name are *core*. Any other is spelled in them (``lower``,
-``near``) or stays as a call back into Python. Entries that equal another are shared: no cotangent
-is summed after this, so every output keeps its bits.
+Backends know some rows of the operations table by name: the *core* rows. Lowering writes any other
+row in core rows where the row says how (``lower``, ``near``), and leaves it as a call back into
+Python where it does not. Equal entries are shared. Nothing sums cotangents after this, so sharing
+changes no output's bits.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ V = TypeVar("V")
 @final
 @attrs.frozen(eq=False, repr=False)
 class Program:
-    """Entry *i* applies ``rows[i]`` to slots below *i*; the inputs are the first slots.
+    """A list of entries: entry *i* applies ``rows[i]`` to slots below *i*.
 
-    ``constants`` holds the numbers of constant entries, ``expected`` the outcome of each guard by
-    its slot, in order, and ``guards`` where they stand on the tape; ``statics`` the static operand
-    of the entries that have one. An entry in ``rarely`` is a call whose result is needed only where
-    another slot is 0.
+    The inputs are the first slots. By slot, ``constants`` holds the numbers of constant entries,
+    ``statics`` the static operands, and ``expected`` how each guard came out when it was recorded.
+    ``guards`` are the guards' slots on the tape, in the order of ``expected``. ``rarely`` holds
+    calls that can be skipped: each maps to a slot, and its result is read only where that is 0.
     """
 
     rows: Sequence[Primitive]
@@ -47,16 +48,16 @@ class Program:
 
     @property
     def outcomes(self) -> bytes:
-        """How the guards came out, in order: what tells this path from another."""
+        """How the guards came out, in order; no two paths of a function have the same."""
         return bytes(self.expected.values())
 
     @property
     def calls(self) -> tuple[str, ...]:
-        """The names of the rows that are called back."""
+        """The sorted names of the rows that call back into Python."""
         return tuple(sorted({row.name for row in self.rows if not row.core}))
 
     def depends_on(self, inputs: Iterable[int]) -> bytearray:
-        """For each slot whether it depends on one of these inputs."""
+        """Return a flag for each slot: 1 if it depends on one of these inputs."""
         reached = bytearray(len(self))
         for slot in inputs:
             reached[slot] = 1
@@ -69,10 +70,10 @@ class Program:
 @final
 @attrs.frozen(eq=False)
 class Split:
-    """A program in two: what is the same for all rows, and what is done for each.
+    """A program in two parts: ``shared`` runs once for a batch, ``rows`` for each of its rows.
 
-    The first inputs of ``rows`` are the outputs of ``shared``, the others the mapped ones. The
-    guards of ``rows`` count from 0; ``row_guards`` says which of the whole they are.
+    The inputs of ``rows`` are the outputs of ``shared`` and then the mapped inputs. Guard *i* of
+    ``rows`` is guard ``row_guards[i]`` of the whole program.
     """
 
     shared: Program
@@ -81,7 +82,7 @@ class Split:
 
 
 def split(program: Program, mapped: Collection[int]) -> Split:
-    """The program's entries apart, by whether they depend on the ``mapped`` inputs."""
+    """Split a program by whether its entries depend on the ``mapped`` inputs."""
     reached = program.depends_on(mapped)
     whole = range(program.inputs, len(program))
     per_row = [slot for slot in whole if reached[slot]]
@@ -95,16 +96,16 @@ def split(program: Program, mapped: Collection[int]) -> Split:
     unmapped = [slot for slot in range(program.inputs) if not reached[slot]]
     guards = list(program.expected)
     return Split(
-        _part(program, unmapped, per_call, crossing),
-        _part(program, [*crossing, *mapped], [*constants, *per_row], program.outputs),
+        _subprogram(program, unmapped, per_call, crossing),
+        _subprogram(program, [*crossing, *mapped], [*constants, *per_row], program.outputs),
         tuple(index for index, slot in enumerate(guards) if reached[slot]),
     )
 
 
-def _part(
+def _subprogram(
     program: Program, inputs: Sequence[int], entries: Sequence[int], outputs: Sequence[int]
 ) -> Program:
-    """Some entries of a program on their own, with other inputs and outputs."""
+    """Return some entries of a program as a program with these inputs and outputs."""
     new = {slot: place for place, slot in enumerate([*inputs, *entries])}
     inside = set(entries)
     return Program(
@@ -130,7 +131,7 @@ def _part(
 def lowered(
     columns: Columns, outputs: Sequence[int], *, near: bool = False, whole: bool = False
 ) -> Program:
-    """Write a tape's entries in core rows, and keep what its outputs and guards need.
+    """Write a tape's entries in core rows, and keep those that its outputs and guards need.
 
     Results have the tape's bits; with ``near`` each operation is within 4 units in the last place.
     With ``whole`` no row is spelled in others, for a backend that calls any of them cheaply.
