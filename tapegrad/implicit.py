@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import fabs, isfinite, isnan
 from typing import Final, TypeAlias, cast, final, overload
 
@@ -16,6 +16,7 @@ from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
 from tapegrad.positions import here
 from tapegrad.primitive import Operand, Primitive
 from tapegrad.recording import Real, Var, promote, trace
+from tapegrad.statics import static_key
 from tapegrad.structure import describe
 
 __all__ = ["ROOT", "root"]
@@ -114,6 +115,12 @@ class _Equation:
             return ops.neg(ops.div(of_operand, of_x))
 
         return cast(Operand, lifted(quotient, x, *self.filled(operands)[1:]))
+
+
+@static_key.register
+def _equation_key(equation: _Equation) -> Hashable:
+    """Return equal keys for the same function with the same numbers, however it prints."""
+    return _Equation, static_key(equation.f), *map(static_key, equation.numbers)
 
 
 def _value(*operands: object) -> float:

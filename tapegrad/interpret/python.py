@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, cast
 from tapegrad.backend_interface import Backend, ScalarCode
 from tapegrad.partition import Part, partition
 from tapegrad.program import Program
+from tapegrad.statics import static_key
 from tapegrad.straight import numbers
 
 __all__ = ["PYTHON", "Run", "compiled", "source"]
@@ -206,8 +207,8 @@ class _Writer:
         return f"{self.named(row.value, 'f')}({', '.join([*operands, *static])})"
 
     def named(self, value: object, kind: str) -> str:
-        """Name a function or a static operand; the same one has the same name."""
-        key = (type(value), value if kind == "f" else repr(value))
+        """The name under which the text knows a function or a static operand."""
+        key = (kind, static_key(value))
         if key not in self.names:
             self.names[key] = f"{kind}{len(self.names)}"
             self.called[self.names[key]] = value

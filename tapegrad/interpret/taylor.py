@@ -1,41 +1,42 @@
-"""Taylor coefficients of one slot along one input, from the partials of the table.
+"""Computes Taylor coefficients of one slot along one input, from the partials of the table.
 
-Along ``x + t`` every entry z is a power series in t, and z' is the sum of p * x' over its operands
-x with their partials p. Partials are written with rows, so each is an entry too, of the same tape
-extended; and so are its own partials. Sine and cosine close on each other, and equal entries are
-shared, or there would be 2^n. All these equations are then solved together, one coefficient at a
-time: the right-hand sides of coefficient k + 1 read coefficients up to k, as in R. E. Moore,
-Interval Analysis (1966), chapter 11, where each function has a recurrence of its own; here the
-table is the recurrence.
+Along ``x + t`` every entry z is a power series in t, and its derivative z' is the sum of p * x'
+over its operands x, where p is the partial in x. Partials are written with rows, so they become
+entries that extend the tape, and so do their own partials. Equal entries are shared: the partials
+of sine and cosine lead back to cosine and sine, and without sharing there would be 2^n of them.
 
-An equation that reads the factors of p * x' up to order n takes n * (n + 1) / 2 products an
-operand. A partial of a partial is read one order lower than what it belongs to, so a chain that
-never closes (gamma, polygamma of rising order) ends at the order.
+The equations of all these entries are then solved together, one coefficient at a time, because
+coefficient k + 1 depends on coefficients up to k only. This is R. E. Moore, Interval Analysis
+(1966), chapter 11, with the table of operations in place of one recurrence for each function.
+
+Up to order n an entry takes n * (n + 1) / 2 products for each operand. A partial is read one order
+lower than its entry, so partials that never lead back (gamma, polygamma of rising order) end at
+the order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import reduce
 from typing import Final, TypeAlias, final
 
 import attrs
 
 from tapegrad import ops
+from tapegrad.builder import EvaluatingBuilder, Written
 from tapegrad.columns import Columns
-from tapegrad.primitive import Operand, Primitive, Traced, primal
+from tapegrad.primitive import Operand, Primitive, Traced
 
 __all__ = ["taylor"]
 
 Visit: TypeAlias = Callable[[int], None] | None
-Key: TypeAlias = tuple[object, ...]
 
 
 def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
-    """The normalised coefficients 0 to ``order`` of slot ``output`` along slot 0.
+    """Return the Taylor coefficients 0 to ``order`` of slot ``output`` along slot 0.
 
-    ``visit`` is called with each slot before anything is recorded for it, where the values are
-    traced.
+    Where the values are traced, ``visit`` is called with a slot of the tape before anything is
+    recorded for it.
     """
     extension = _Extension(columns, visit)
     equations = extension.equations(output, order)
@@ -45,11 +46,11 @@ def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> li
 
 @final
 @attrs.frozen
-class _Equation:
-    """z' as a sum over operands: of x' times a number, and of x' times another slot.
+class _SlotEquation:
+    """The derivative of an entry: the sum of x' times a number (``scaled``) or slot (``products``).
 
-    Coefficients up to ``reach`` are asked for. A ``choice`` between two slots, made by a traced
-    condition, stands alone.
+    Coefficients up to order ``reach`` are needed. A ``where`` with a traced condition is a
+    ``choice`` between two slots instead.
     """
 
     reach: int
@@ -59,77 +60,64 @@ class _Equation:
 
     @property
     def operands(self) -> Iterable[int]:
-        """The slots whose coefficients are read up to the same order as they are asked for."""
+        """The slots whose coefficients are needed up to the order ``reach``, too."""
         yield from (operand for operand, _ in self.scaled + self.products)
         yield from self.choice[1:] if self.choice else ()
-
-
-@final
-class _Slot(Traced):
-    """Stands for a slot of a tape that is being extended."""
-
-    __slots__ = ("extension", "slot")
-
-    def __init__(self, extension: _Extension, slot: int) -> None:
-        self.extension = extension
-        self.slot = slot
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
-        found = self.extension.rewritten(row, operands)
-        return self.extension.apply(row, operands) if found is None else found
-
-    def _primal(self) -> float:
-        return primal(self.extension.values[self.slot])
 
 
 _RECIPROCALS: Final[Mapping[Primitive, Primitive]] = {
     ops.div: ops.div, ops.div2: ops.div, ops.div_pos: ops.div_pos,
 }  # fmt: skip
-"""What a quotient takes the reciprocal of its divisor with."""
+"""The row that gives the reciprocal of a quotient's divisor."""
 
 
 @final
-class _Extension:
-    """The entries of a tape, and those that the partials of its entries record, each once."""
+class _Extension(EvaluatingBuilder):
+    """The entries of a tape under their own numbers, then those that their partials write.
+
+    ``moving`` says which entries depend on slot 0.
+    """
 
     def __init__(self, columns: Columns, visit: Visit) -> None:
+        super().__init__(columns.table.base or columns.table)
         self.traced = columns.traced
         self.visit = visit
-        self.rows: list[Primitive] = []
-        self.operands: list[tuple[int, ...]] = []
-        self.statics: list[tuple[object, ...]] = []
-        self.values: list[Operand] = []
         self.moving: list[bool] = []
-        self.origins: list[int] = []
-        self.shared: dict[Key, int] = {}
         for slot in range(len(columns)):
-            operands, static = columns.operands(slot), columns.static(slot)
-            self._define(columns.row(slot), operands, static, columns.values[slot], slot)
+            self.origin = slot
+            self._copy(columns, slot)
         self.origin = 0
-        self.zero = self._define(ops.constant, (), (), 0.0, 0)
+        self.zero = self._copy_constant(0.0)
 
-    def _define(
+    def _copy(self, columns: Columns, slot: int) -> None:
+        """Write an entry of the tape under its own number, to be shared if it is the first."""
+        row, operands, static = columns.row(slot), columns.operands(slot), columns.static(slot)
+        if row.kind == "constant":
+            self._copy_constant(columns.values[slot])
+            return
+        entry = self.write(row, operands, static, columns.values[slot])
+        if operands:
+            self.known.setdefault(self.key(row, operands, static), entry)
+
+    def _copy_constant(self, number: Operand) -> Written:
+        entry = self.write_constant(number)
+        self.known.setdefault(self.constant_key(number), entry)
+        return entry
+
+    def write(
         self,
         row: Primitive,
-        operands: tuple[int, ...],
-        static: tuple[object, ...],
-        value: Operand,
-        origin: int,
-    ) -> int:
-        """A new entry; ``origin`` is the entry of the tape that it is there for."""
-        slot = len(self.rows)
-        self.rows.append(row)
-        self.operands.append(operands)
-        self.statics.append(static)
-        self.values.append(value)
-        self.origins.append(origin)
-        moved = (self.moving[operands[index]] for index in self._live(slot))
-        self.moving.append(slot == 0 or any(moved))
-        self.shared.setdefault(self._key(row, operands, static, value), slot)
-        return slot
+        slots: tuple[int, ...],
+        static: tuple[object, ...] = (),
+        value: Operand | None = None,
+    ) -> Written:
+        written = super().write(row, slots, static, value)
+        moved = (self.moving[slots[index]] for index in self._differentiated(written.slot))
+        self.moving.append(written.slot == 0 or any(moved))
+        return written
 
-    def _live(self, slot: int) -> Iterable[int]:
-        """The operands, by index, that a derivative passes through."""
+    def _differentiated(self, slot: int) -> Iterable[int]:
+        """Return the indices of the operands that a derivative passes through."""
         row, operands = self.rows[slot], self.operands[slot]
         if row.kind == "choice":
             chosen = self.values[operands[0]]
@@ -138,115 +126,83 @@ class _Extension:
             return range(len(operands))
         return (index for index, partial in enumerate(row.partials) if partial is not None)
 
-    def _key(
-        self, row: Primitive, operands: tuple[int, ...], static: tuple[object, ...], value: Operand
-    ) -> Key:
-        """What equal entries have in common; two zeros differ, and numbers traced outside."""
-        if row.kind == "constant":
-            return row, repr(value) if isinstance(value, float) else id(value)
-        if row.kind == "input":
-            return row, len(self.rows)
-        start = len(operands) if row.commutes_from is None else row.commutes_from
-        ordered = (*operands[:start], *sorted(operands[start:]))
-        return row, ordered, *((type(part), repr(part)) for part in static)
+    def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
+        start = len(slots) if row.commutes_from is None else row.commutes_from
+        return super().key(row, (*slots[:start], *sorted(slots[start:])), static)
 
-    def _slot(self, operand: Operand) -> _Slot:
-        """An operand as a slot: that of the number, for one that a partial mentions."""
-        if isinstance(operand, _Slot):
-            return operand
-        slot = self.shared.get(self._key(ops.constant, (), (), operand))
-        if slot is None:
-            slot = self._define(ops.constant, (), (), operand, self.origin)
-        return _Slot(self, slot)
+    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Written | None:
+        """Return the same in rows whose partials lead back to entries that are there, or None.
 
-    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Slot:
-        """The entry that applies ``row``: the one that is there, or a new one."""
-        width = len(operands) - row.has_static
-        static: tuple[object, ...] = operands[width:]
-        slots = tuple(self._slot(operand).slot for operand in operands[:width])
-        slot = self.shared.get(self._key(row, slots, static, 0.0))
-        if slot is None:
-            value = row(*(self.values[slot] for slot in slots), *operands[width:])
-            slot = self._define(row, slots, static, value, self.origin)
-        return _Slot(self, slot)
-
-    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced | None:
-        """The same in other entries, where a chain of partials closes only so.
-
-        A quotient is a product with a reciprocal r, whose slope is -r * r, and a product has two
-        factors at a time. A zero that a rule mentions (the slope of x ** 0) is exact, so that its
-        product with a pole is zero.
+        A quotient becomes a product with a reciprocal r, whose slope is -r * r, and a product of
+        many becomes products of two. A zero that a rule mentions (the slope of x ** 0) is exact:
+        its product with a pole is zero.
         """
+        if row in {ops.mul, ops.neg} and any(map(self._is_exact_zero, operands)):
+            return self.zero
         if row is ops.neg:
-            return self._negated(operands[0])
+            return self.negated(operands[0])
         if row is ops.mul:
-            return self._multiplied(*operands)
+            other = _other_factor(*operands)
+            return None if other is None else self.written(other)
         if row is ops.product:
-            return self._slot(reduce(ops.mul, operands))
-        if row not in _RECIPROCALS or (row is not ops.div2 and _is(operands[0], 1.0)):
+            return self.written(reduce(ops.mul, operands))
+        if row not in _RECIPROCALS or (row is not ops.div2 and _is_number(operands[0], 1.0)):
             return None
         reciprocal = _RECIPROCALS[row](1.0, operands[1])
         quotient = ops.mul(operands[0], reciprocal)
-        return self._slot(ops.mul(quotient, reciprocal) if row is ops.div2 else quotient)
+        return self.written(ops.mul(quotient, reciprocal) if row is ops.div2 else quotient)
 
-    def _negated(self, operand: Operand) -> Traced | None:
-        known = self._slot(operand)
-        if self.rows[known.slot] is ops.neg:
-            return _Slot(self, self.operands[known.slot][0])
-        return known if known.slot == self.zero else None
+    def _is_exact_zero(self, operand: Operand) -> bool:
+        """Whether an operand is a zero that a rule mentions, not one that was computed."""
+        if isinstance(operand, Written):
+            return operand.slot == self.zero.slot
+        return _is_number(operand, 0.0)
 
-    def _multiplied(self, x: Operand, y: Operand) -> Traced | None:
-        for one, other in ((x, y), (y, x)):
-            if _is(one, 0.0) or (isinstance(one, _Slot) and one.slot == self.zero):
-                return _Slot(self, self.zero)
-            if _is(one, 1.0):
-                return self._slot(other)
-        return None
-
-    def equations(self, output: int, order: int) -> dict[int, _Equation]:
-        """The equations of all slots that the coefficients of ``output`` depend on."""
-        found: dict[int, _Equation] = {}
-        asked = [output]
+    def equations(self, output: int, order: int) -> dict[int, _SlotEquation]:
+        """Return the equations of all slots that the coefficients of ``output`` depend on."""
+        found: dict[int, _SlotEquation] = {}
+        pending = [output]
         for reach in range(order, 0, -1):
             factors: list[int] = []
-            while asked:
-                slot = asked.pop()
+            while pending:
+                slot = pending.pop()
                 if slot == 0 or slot in found or not self.moving[slot]:
                     continue
                 equation = found[slot] = self._equation(slot, reach)
-                asked += equation.operands
+                pending += equation.operands
                 factors += (factor for _, factor in equation.products)
-            asked = factors
+            pending = factors
         return dict(sorted(found.items()))
 
-    def _equation(self, slot: int, reach: int) -> _Equation:
-        self.arrive(slot)
+    def _equation(self, slot: int, reach: int) -> _SlotEquation:
+        """Return the equation of one slot; its partials are written as entries."""
+        self.attribute(slot)
         row, operands = self.rows[slot], self.operands[slot]
-        live = [index for index in self._live(slot) if self.moving[operands[index]]]
+        passing = [index for index in self._differentiated(slot) if self.moving[operands[index]]]
         if row.kind == "choice":
             condition, *arms = operands
             if isinstance(self.values[condition], Traced):
-                return _Equation(reach, choice=(self.values[condition], arms[0], arms[1]))
-            return _Equation(reach, tuple((operands[index], 1.0) for index in live))
+                return _SlotEquation(reach, choice=(self.values[condition], arms[0], arms[1]))
+            return _SlotEquation(reach, tuple((operands[index], 1.0) for index in passing))
         scaled: list[tuple[int, Operand]] = []
         products: list[tuple[int, int]] = []
-        for index in live:
+        for index in passing:
             partial = self._partial(slot, index)
-            if not isinstance(partial, _Slot):
+            if not isinstance(partial, Written):
                 scaled += [(operands[index], partial)] if partial else []
             elif self.moving[partial.slot]:
                 products.append((operands[index], partial.slot))
-            elif partial.slot != self.zero:
+            elif partial.slot != self.zero.slot:
                 scaled.append((operands[index], self.values[partial.slot]))
-        return _Equation(reach, tuple(scaled), tuple(products))
+        return _SlotEquation(reach, tuple(scaled), tuple(products))
 
     def _partial(self, slot: int, index: int) -> Operand | None:
-        operands = (_Slot(self, operand) for operand in self.operands[slot])
-        row, static = self.rows[slot], self.statics[slot]
-        return row.partial(index, _Slot(self, slot), *operands, *static)  # type: ignore[arg-type]  # static
+        operands = (Written(self, operand) for operand in self.operands[slot])
+        row, static = self.rows[slot], self.static(slot)
+        return row.partial(index, Written(self, slot), *operands, *static)
 
-    def arrive(self, slot: int) -> None:
-        """Let what is recorded from here on stand at the line of the entry it is there for."""
+    def attribute(self, slot: int) -> None:
+        """Attribute what is written from here on to the entry of the tape that ``slot`` is for."""
         self.origin = self.origins[slot]
         if self.visit is not None:
             self.visit(self.origin)
@@ -254,7 +210,7 @@ class _Extension:
 
 @final
 class _Solution:
-    """The coefficients of all slots, one after the other."""
+    """Solves the equations for the coefficients of all slots, order by order."""
 
     def __init__(self, extension: _Extension) -> None:
         rows = (ops.add, ops.mul, ops.div, ops.where)
@@ -266,12 +222,12 @@ class _Solution:
         self.slopes: list[list[Operand]] = [[] for _ in extension.values]
         self._append(0, 1.0)
 
-    def coefficients(self, equations: Mapping[int, _Equation], output: int) -> list[Operand]:
-        """Those of ``output``, without the zeros after the last one that is not."""
+    def coefficients(self, equations: Mapping[int, _SlotEquation], output: int) -> list[Operand]:
+        """Return the coefficients of ``output``, without the zeros at their end."""
         for order in range(1, 1 + max((known.reach for known in equations.values()), default=0)):
             for slot, equation in equations.items():
                 if order <= equation.reach:
-                    self.extension.arrive(slot)
+                    self.extension.attribute(slot)
                     found = self._coefficient(equation, order)
                     if found is not None:
                         self._append(slot, found)
@@ -282,8 +238,8 @@ class _Solution:
         self.series[slot].append(coefficient)
         self.slopes[slot].append(self._product(coefficient, float(order)))
 
-    def _coefficient(self, equation: _Equation, order: int) -> Operand | None:
-        """The coefficient of one slot, or None beyond the degree of a polynomial."""
+    def _coefficient(self, equation: _SlotEquation, order: int) -> Operand | None:
+        """Return the coefficient of one slot, or None beyond the degree of a polynomial."""
         if equation.choice is not None:
             return self._chosen(*equation.choice, order)
         total: Operand | None = None
@@ -297,7 +253,7 @@ class _Solution:
         return total
 
     def _convolved(self, operand: int, factor: int, order: int) -> Operand | None:
-        """The coefficient of p * x' for an operand x and its partial p."""
+        """Return the coefficient of p * x' for an operand x and its partial p."""
         slopes, factors = self.slopes[operand], self.series[factor]
         low, high = max(0, order + 1 - len(factors)), min(order, len(slopes) - 1)
         if low > high:
@@ -306,7 +262,7 @@ class _Solution:
         return reduce(self.add, map(self._product, slopes[low : high + 1], reversed_factors))
 
     def _chosen(self, condition: Operand, x: int, y: int, order: int) -> Operand | None:
-        """The coefficient of the arm that a ``where`` selects, in a replay too."""
+        """Return the coefficient of the arm that a ``where`` selects, in a replay too."""
         arms = [self.series[arm][order : order + 1] for arm in (x, y)]
         if not any(arms):
             return None
@@ -314,10 +270,8 @@ class _Solution:
         return self.where(condition, first, second)
 
     def _product(self, x: Operand, y: Operand) -> Operand:
-        for one, other in ((x, y), (y, x)):
-            if _is(one, 1.0):
-                return other
-        return self.mul(x, y)
+        other = _other_factor(x, y)
+        return self.mul(x, y) if other is None else other
 
     def _sum(self, x: Operand | None, y: Operand | None) -> Operand | None:
         if x is None or y is None:
@@ -325,5 +279,12 @@ class _Solution:
         return self.add(x, y)
 
 
-def _is(operand: Operand, number: float) -> bool:
+def _other_factor(x: Operand, y: Operand) -> Operand | None:
+    """Return the other factor of a product with the number 1, or None."""
+    if _is_number(x, 1.0):
+        return y
+    return x if _is_number(y, 1.0) else None
+
+
+def _is_number(operand: Operand, number: float) -> bool:
     return isinstance(operand, float) and operand == number
