@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from tapegrad.coordinates import Coordinates, Sparsity
     from tapegrad.findings import GradientCheck
     from tapegrad.implicit import root
+    from tapegrad.loss_objective import Objective, objective
     from tapegrad.mapping import Batched, vmap
+    from tapegrad.model_residuals import Residuals, residuals
     from tapegrad.nodes import Apply, Constant, Guard, Input, Node
-    from tapegrad.objectives import Objective, Residuals, objective, residuals
     from tapegrad.series import taylor
     from tapegrad.sparse import sparse_hessian, sparse_jacobian
 else:
@@ -42,10 +43,10 @@ else:
         "Columns": "batches", "Compiled": "compiling", "Constant": "nodes",
         "Coordinates": "coordinates", "Estimate": "batches", "FloatArray": "arrays",
         "GradientCheck": "findings", "Progress": "batches",
-        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "objectives",
-        "Residuals": "objectives", "Sparsity": "coordinates", "check_grad": "checking",
-        "checkpoint": "checkpointing", "jit": "compiling", "objective": "objectives",
-        "residuals": "objectives", "root": "implicit", "sparse_hessian": "sparse",
+        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "loss_objective",
+        "Residuals": "model_residuals", "Sparsity": "coordinates", "check_grad": "checking",
+        "checkpoint": "checkpointing", "jit": "compiling", "objective": "loss_objective",
+        "residuals": "model_residuals", "root": "implicit", "sparse_hessian": "sparse",
         "sparse_jacobian": "sparse", "taylor": "series", "vmap": "mapping",
     }  # fmt: skip
 

@@ -139,14 +139,27 @@ ARROWS: dict[str, set[str]] = {
         "backends", "batches", "calls", "checks", "crews", "driving", "learning", "mapping",
         "paths", "reports", "rowcalls", "structure", "sums", "working",
     },
-    "engine": {"backends"},  # it loads vectors by name
-    "vectors": {
-        "backends", "batches", "calls", "checks", "compiling", "coordinates", "engine", "errors",
-        "mapping", "paths", "positions", "sparse", "structure",
+    "float_vectors": set(),
+    "matrix_layout": {"backends", "coordinates"},
+    "model_data": {"backends", "errors", "positions"},
+    "data_copies": {"errors", "positions", "structure"},
+    "vector_function": {
+        "batches", "calls", "compiling", "coordinates", "float_vectors", "mapping", "structure",
     },
-    "objectives": {
-        "checks", "engine", "errors", "linear", "names", "positions", "recording", "structure",
-        "transforms",
+    "vector_hessian": {"coordinates", "float_vectors"},
+    "vector_jacobian": {"checks", "coordinates", "float_vectors", "sparse", "vector_function"},
+    "unknowns": {
+        "backends", "checks", "errors", "float_vectors", "positions", "structure",
+        "vector_function",
+    },
+    "bounds": {"errors", "names", "positions"},
+    "loss_objective": {
+        "bounds", "errors", "linear", "model_data", "positions", "recording", "transforms",
+        "unknowns", "vector_hessian",
+    },
+    "model_residuals": {
+        "bounds", "checks", "errors", "float_vectors", "model_data", "positions", "structure",
+        "unknowns", "vector_jacobian",
     },
     "__init__": {
         "calls", "checking", "checkpointing", "choice", "coordinates", "custom", "errors",
@@ -197,7 +210,9 @@ INSIDE = {
     "working": {"__init__"},
     "crews": {"promises"},
     "batching": {"sources"},
-    "vectors": {"interpret.colouring"},
+    "model_data": {"data_copies"},
+    "vector_hessian": {"interpret.colouring", "matrix_layout"},
+    "vector_jacobian": {"matrix_layout"},
     "commands": {"checking", "demo", "transforms"},
     "__main__": {"commands", "errors"},
 }  # fmt: skip

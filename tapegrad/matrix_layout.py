@@ -1,0 +1,63 @@
+"""Entries put into the places of a matrix: numpy's dense and SciPy's sparse arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+
+from tapegrad.backends import require
+from tapegrad.coordinates import Sparsity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tapegrad.arrays import FloatArray
+    from tapegrad.vector_jacobian import SparseArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+__all__ = ["dense", "from_products", "sparse"]
+
+
+def from_products(
+    pattern: Sparsity, colours: Sequence[int], products: Sequence[FloatArray]
+) -> Floats:
+    """Reads each entry off the product of its column's colour."""
+    rows, columns = list(pattern.rows), list(pattern.columns)
+    matrix = np.zeros(pattern.shape)
+    matrix[rows, columns] = np.array(products)[np.array(colours, dtype=np.intp)[columns], rows]
+    return matrix
+
+
+def dense(pattern: Sparsity, entries: FloatArray) -> Floats:
+    """Stacks matrices of one pattern, whose entries come one matrix after the other."""
+    lines = _lines(pattern, entries)
+    height, width = pattern.shape
+    matrix = np.zeros((len(lines), height, width))
+    matrix[:, list(pattern.rows), list(pattern.columns)] = lines
+    return matrix.reshape(-1, width)
+
+
+def sparse(pattern: Sparsity, entries: FloatArray) -> SparseArray:
+    """Does the same as ``dense`` in SciPy's ``csr_array``.
+
+    Raises:
+        BackendError: when SciPy is not installed.
+    """
+    require("scipy")
+    from scipy.sparse import csr_array
+
+    lines = _lines(pattern, entries)
+    height, width = pattern.shape
+    counts = np.bincount(np.array(pattern.rows, dtype=np.intp), minlength=height)
+    ends = np.concatenate([[0], np.tile(counts, len(lines)).cumsum()])
+    columns = np.tile(np.array(pattern.columns, dtype=np.intp), len(lines))
+    shape = height * len(lines), width
+    return cast("SparseArray", csr_array((lines.ravel(), columns, ends), shape))
+
+
+def _lines(pattern: Sparsity, entries: FloatArray) -> Floats:
+    """A line for each matrix; a pattern without places has one entry, which is left out."""
+    return np.asarray(entries).reshape(-1, max(1, len(pattern)))[:, : len(pattern)]
