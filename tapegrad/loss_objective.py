@@ -6,18 +6,17 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, final, overload
 
-from tapegrad.bounds import Limits, bounds_of
 from tapegrad.errors import InputError
 from tapegrad.linear import hvp
-from tapegrad.model_data import InAxes, ModelData, SumOrMean, copied_data, data_axes
+from tapegrad.model_data import InAxes, ModelData, data_axes
 from tapegrad.positions import here
 from tapegrad.recording import Var
 from tapegrad.transforms import value_and_grad
-from tapegrad.unknowns import Unknowns, numbers_of
-from tapegrad.vector_hessian import VectorHessian
+from tapegrad.unknowns import Limits, Unknowns, copied_data, numbers_of
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray, Vector
+    from tapegrad.mapping import Reduce
     from tapegrad.vector_function import TupleProgram, VectorFunction
 
 __all__ = ["Objective", "objective"]
@@ -37,14 +36,14 @@ def objective(
 @overload
 def objective(
     loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
-    reduce: SumOrMean, in_axes: InAxes | None = ..., **named: object,
+    reduce: Reduce, in_axes: InAxes | None = ..., **named: object,
 ) -> Objective[A]: ...  # fmt: skip
 def objective(  # type: ignore[misc]  # a parameter of the loss that is called reduce goes by position
     loss: Callable[Concatenate[A, ...], float | Var],
     start: A,
     /,
     *data: object,
-    reduce: SumOrMean | None = None,
+    reduce: Reduce | None = None,
     in_axes: InAxes | None = None,
     **named: object,
 ) -> Objective[A]:
@@ -77,7 +76,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
 
 
 def _axes(
-    reduce: SumOrMean | None, in_axes: InAxes | None, count: int
+    reduce: Reduce | None, in_axes: InAxes | None, count: int
 ) -> tuple[Literal[0] | None, ...]:
     """Checks the two options against each other, and says which of the data have rows."""
     if reduce not in {None, "mean", "sum"}:
@@ -141,7 +140,7 @@ class Objective(Unknowns[A]):
         Raises:
             InputError: when there is no such path, or a lower limit above the higher one.
         """
-        return bounds_of(self.names, limits)
+        return self._bounds(limits)
 
     def _at(self, x: Vector) -> FloatArray:
         """The value and the gradient, in one vector."""
@@ -157,8 +156,13 @@ class Objective(Unknowns[A]):
         return self._compiled(_hessian_product(self._loss), 2)
 
     @cached_property
-    def _hessian(self) -> VectorHessian:
-        return VectorHessian(self._product)
+    def _hessian(self) -> Callable[[FloatArray], FloatArray]:
+        hessian: Callable[[FloatArray], FloatArray]
+        if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+            from tapegrad.vector_hessian import VectorHessian
+
+            hessian = VectorHessian(self._product)
+        return hessian
 
 
 def _value_and_gradient(loss: Callable[..., float | Var]) -> TupleProgram:

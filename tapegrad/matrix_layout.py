@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
@@ -13,22 +12,11 @@ from tapegrad.coordinates import Sparsity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tapegrad.arrays import FloatArray
-    from tapegrad.vector_jacobian import SparseArray
+    from tapegrad.arrays import FloatArray, SparseArray
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["dense", "from_products", "sparse"]
-
-
-def from_products(
-    pattern: Sparsity, colours: Sequence[int], products: Sequence[FloatArray]
-) -> Floats:
-    """Reads each entry off the product of its column's colour."""
-    rows, columns = list(pattern.rows), list(pattern.columns)
-    matrix = np.zeros(pattern.shape)
-    matrix[rows, columns] = np.array(products)[np.array(colours, dtype=np.intp)[columns], rows]
-    return matrix
+__all__ = ["dense", "sparse"]
 
 
 def dense(pattern: Sparsity, entries: FloatArray) -> Floats:

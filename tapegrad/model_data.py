@@ -1,19 +1,20 @@
-"""The data of an objective: which arguments have a row for each call, and copies of them all."""
+"""The data of an objective: its arguments after the first, and which of them have rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.backends import require
 from tapegrad.errors import InputError
 from tapegrad.positions import here
 
-__all__ = ["InAxes", "ModelData", "SumOrMean", "copied_data", "data_axes"]
+if TYPE_CHECKING:
+    from tapegrad.mapping import Reduce
 
-SumOrMean: TypeAlias = Literal["mean", "sum"]
+__all__ = ["InAxes", "ModelData", "data_axes"]
+
 InAxes: TypeAlias = "Sequence[Literal[0] | None]"
 """For the start and each of the data: 0 where an argument has the rows first, None elsewhere."""
 
@@ -26,27 +27,7 @@ class ModelData:
     args: tuple[object, ...]
     kwargs: Mapping[str, object]
     axes: tuple[Literal[0] | None, ...]
-    reduce: SumOrMean | None
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether any argument has the rows first."""
-        return 0 in self.axes
-
-
-def copied_data(f: Callable[..., object], data: ModelData) -> ModelData:
-    """Copies the arguments of ``f``, so that no change outside reaches them.
-
-    Raises:
-        BackendError: when numpy is not installed.
-        InputError: when a number is nan, or an argument with rows is an iterator.
-    """
-    require("numpy")
-    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
-        from tapegrad.data_copies import copied
-
-        data = copied(f, data)
-    return data
+    reduce: Reduce | None
 
 
 def data_axes(in_axes: InAxes | None, count: int) -> tuple[Literal[0] | None, ...]:

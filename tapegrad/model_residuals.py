@@ -6,19 +6,17 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Concatenate, TypeVar, final
 
-from tapegrad.bounds import Limits, bounds_of
 from tapegrad.checks import name_of
 from tapegrad.errors import OutputError
-from tapegrad.float_vectors import vector
-from tapegrad.model_data import InAxes, ModelData, copied_data, data_axes
+from tapegrad.model_data import InAxes, ModelData, data_axes
 from tapegrad.positions import here
 from tapegrad.structure import describe
-from tapegrad.unknowns import Unknowns, numbers_of
-from tapegrad.vector_jacobian import SparseArray, VectorJacobian
+from tapegrad.unknowns import Limits, Unknowns, copied_data, numbers_of
+from tapegrad.vector_function import TupleProgram, vector
+from tapegrad.vector_jacobian import VectorJacobian
 
 if TYPE_CHECKING:
-    from tapegrad.arrays import FloatArray, Vector
-    from tapegrad.vector_function import TupleProgram
+    from tapegrad.arrays import FloatArray, SparseArray, Vector
 
 __all__ = ["Residuals", "residuals"]
 
@@ -96,7 +94,7 @@ class Residuals(Unknowns[A]):
     @property
     def jac_sparsity(self) -> SparseArray:
         """Ones where a derivative can be other than zero on the paths met so far."""
-        return self._jacobian.places(self._x0)
+        return self._jacobian.sparse(self._x0, ones=True)
 
     def bounds(self, limits: Limits, /) -> tuple[FloatArray, FloatArray]:
         """Gives the ``bounds`` of ``least_squares``: all lower limits, and all higher ones.
@@ -104,12 +102,14 @@ class Residuals(Unknowns[A]):
         Raises:
             InputError: when there is no such path, or a lower limit above the higher one.
         """
-        pairs = bounds_of(self.names, limits)
+        pairs = self._bounds(limits)
         return vector([low for low, _ in pairs]), vector([high for _, high in pairs])
 
     @cached_property
     def _jacobian(self) -> VectorJacobian:
-        return VectorJacobian(self._f, self._data, self._built, self._values.sparsity())
+        return VectorJacobian(
+            self._f, self._values.sparsity(), lambda entries: self._compiled(entries, 1)
+        )
 
 
 def _residuals(model: Callable[..., object]) -> TupleProgram:

@@ -1,26 +1,35 @@
-"""The unknowns of a model: the numbers of a start as one flat vector."""
+"""The unknowns of a model: the numbers of a start as one flat vector, and their bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 from tapegrad.backends import require
 from tapegrad.checks import name_of
 from tapegrad.errors import InputError, TapegradError
-from tapegrad.float_vectors import vector
+from tapegrad.names import nearest
 from tapegrad.positions import here
 from tapegrad.structure import Role, build, flatten, in_order, join, misfit, named, paths
-from tapegrad.vector_function import TupleProgram, VectorFunction, vector_function
+from tapegrad.vector_function import compiled, compiled_for_rows, vector
 
 if TYPE_CHECKING:
     from tapegrad.arrays import FloatArray, Vector
     from tapegrad.model_data import ModelData
+    from tapegrad.vector_function import TupleProgram, VectorFunction
 
-__all__ = ["Unknowns", "numbers_of"]
+__all__ = ["Limits", "Unknowns", "copied_data", "numbers_of"]
 
 A = TypeVar("A")
+
+Limits: TypeAlias = Mapping[str, tuple[float | None, float | None]]
+"""The lowest and the highest value by path; None for no limit.
+
+A path that leads to a container stands for all numbers in it, but for those with limits of their
+own.
+"""
 
 
 class Unknowns(Generic[A]):
@@ -82,11 +91,30 @@ class Unknowns(Generic[A]):
             f"unknowns: pass one number for each of {_listed(self.names)}"
         )
 
+    def _bounds(self, limits: Limits) -> list[tuple[float, float]]:
+        """The lowest and the highest value of each number, infinite where there is no limit."""
+        found = dict.fromkeys(self.names, (-inf, inf))
+        for path in sorted(limits, key=len):
+            low, high = limits[path]
+            pair = -inf if low is None else low, inf if high is None else high
+            _require_ordered(path, *pair)
+            inside = [name for name in self.names if _is_inside(name, path)]
+            if not inside:
+                raise InputError(
+                    f"there is no {path!r} to give bounds ({here()}): {nearest(path, found)}"
+                )
+            found.update(dict.fromkeys(inside, pair))
+        return list(found.values())
+
     def _compiled(self, program: TupleProgram, points: int) -> VectorFunction:
         """Compiles a program that takes so many points, and records it at the start."""
         program.__qualname__ = name_of(self._f)
         try:
-            return vector_function(program, self._data, self._built, [self._x0] * points)
+            if 0 not in self._data.axes:
+                return compiled(program, self._data, [self._built(self._x0) for _ in range(points)])
+            function = compiled_for_rows(program, self._data, self._built, points)
+            function(*[self._x0] * points)
+            return function
         except TapegradError:
             raise
         except (LookupError, AttributeError, TypeError, ValueError) as error:
@@ -99,6 +127,21 @@ class Unknowns(Generic[A]):
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return type(self), (self._f, self._built(self._x0), self._data)
+
+
+def copied_data(f: Callable[..., object], data: ModelData) -> ModelData:
+    """Copies the arguments of ``f``, so that no change outside reaches them.
+
+    Raises:
+        BackendError: when numpy is not installed.
+        InputError: when a number is nan, or an argument with rows is an iterator.
+    """
+    require("numpy")
+    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+        from tapegrad.data_copies import copied
+
+        data = copied(f, data)
+    return data
 
 
 def numbers_of(value: object) -> tuple[object, ...]:
@@ -122,3 +165,15 @@ def _is_about_structure(error: Exception) -> bool:
         return False
     words = ("unpack", "subscriptable", "indices must be")
     return isinstance(error, LookupError | AttributeError) or any(x in str(error) for x in words)
+
+
+def _is_inside(name: str, path: str) -> bool:
+    """Whether a name is that path, or a path inside it."""
+    return name == path or name.startswith((f"{path}.", f"{path}["))
+
+
+def _require_ordered(path: str, low: float, high: float) -> None:
+    if not low <= high:
+        raise InputError(
+            f"the bounds of {path} are ({low!r}, {high!r}) ({here()}): give the lower one first"
+        )

@@ -1,48 +1,53 @@
-"""Compiled programs whose points are given as flat vectors."""
+"""Compiled functions of flat vectors."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast, final
 
+import attrs
+
+from tapegrad.backends import installed
 from tapegrad.batches import Columns
 from tapegrad.calls import gathered
 from tapegrad.compiling import jit
 from tapegrad.coordinates import Sparsity
-from tapegrad.float_vectors import concatenated, interleaved, vector
 from tapegrad.mapping import vmap
 from tapegrad.structure import Role, flatten, join
 
 if TYPE_CHECKING:
-    from tapegrad.arrays import FloatArray
+    from tapegrad.arrays import FloatArray, Vector
     from tapegrad.model_data import ModelData
     from tapegrad.paths import AnyTape
+elif installed("numpy"):  # a checker follows imports, and would read numpy's types
+    import numpy as np
 
-__all__ = ["TupleProgram", "Unflatten", "VectorFunction", "vector_function"]
+__all__ = ["TupleProgram", "VectorFunction", "compiled", "compiled_for_rows", "vector"]
 
 TupleProgram: TypeAlias = Callable[..., "tuple[object, ...]"]
 """A function that returns its numbers in a tuple."""
 
-Unflatten: TypeAlias = "Callable[[FloatArray], object]"
-"""Builds the value that a vector stands for."""
 
+@final
+@attrs.frozen(eq=False)
+class VectorFunction:
+    """Computes the numbers that a program returns, given the arguments before the data as vectors.
 
-class VectorFunction(ABC):
-    """A compiled program that takes its points, the arguments before the data, as vectors.
-
-    Its numbers come back in one vector; where there are rows that are not summed, those of the
-    first row, then those of the next.
+    They come in one vector; where there are rows that are not summed, those of the first row come
+    first, then those of the next.
     """
 
+    _tapes: Callable[[], tuple[AnyTape, ...]]
+    _run: Callable[..., FloatArray]
+
     @property
-    @abstractmethod
     def tapes(self) -> tuple[AnyTape, ...]:
         """The tapes recorded so far, one for each path."""
+        return self._tapes()
 
-    @abstractmethod
     def __call__(self, *points: FloatArray) -> FloatArray:
         """Computes the numbers at these points."""
+        return self._run(*points)
 
     def sparsity(self) -> Sparsity:
         """The places of the Jacobian that can be other than zero on a path recorded so far."""
@@ -52,53 +57,45 @@ class VectorFunction(ABC):
         return Sparsity(rows, columns, found[0].shape)
 
 
-def vector_function(
-    program: TupleProgram, data: ModelData, unflatten: Unflatten, points: Sequence[FloatArray]
+def compiled(program: TupleProgram, data: ModelData, starts: Sequence[object]) -> VectorFunction:
+    """Compiles a program that is called once, and records it at these starts."""
+    function = jit(program)
+    flat = function.flat(*starts, *data.args, **data.kwargs)
+    _, leaves = flatten(gathered(data.args, data.kwargs), Role.DATA, join)
+    constants = vector(cast("list[float]", leaves))
+
+    def run(*points: FloatArray) -> FloatArray:
+        inputs: FloatArray
+        if not TYPE_CHECKING:
+            inputs = np.concatenate((*points, constants))
+        return flat(inputs)
+
+    return VectorFunction(lambda: function.tapes, run)
+
+
+def compiled_for_rows(
+    program: TupleProgram, data: ModelData, unflatten: Callable[[FloatArray], object], points: int
 ) -> VectorFunction:
-    """Compiles a program and records it at these points."""
-    if not data.has_rows:
-        return _CalledOnce(program, data, [unflatten(point) for point in points])
-    function = _CalledForEachRow(program, data, unflatten, len(points))
-    function(*points)
-    return function
+    """Compiles a program of one row and so many points, to be called for all rows."""
+    axes = (None,) * points + data.axes
+    batched = (
+        vmap(program, in_axes=axes)
+        if data.reduce is None
+        else vmap(program, in_axes=axes, reduce=data.reduce)
+    )
 
-
-@final
-class _CalledOnce(VectorFunction):
-    def __init__(self, program: TupleProgram, data: ModelData, points: Sequence[object]) -> None:
-        self._compiled = jit(program)
-        self._flat = self._compiled.flat(*points, *data.args, **data.kwargs)
-        _, leaves = flatten(gathered(data.args, data.kwargs), Role.DATA, join)
-        self._data = vector(cast("list[float]", leaves))
-
-    @property
-    def tapes(self) -> tuple[AnyTape, ...]:
-        return self._compiled.tapes
-
-    def __call__(self, *points: FloatArray) -> FloatArray:
-        return self._flat(concatenated([*points, self._data]))
-
-
-@final
-class _CalledForEachRow(VectorFunction):
-    def __init__(
-        self, program: TupleProgram, data: ModelData, unflatten: Unflatten, points: int
-    ) -> None:
-        self._data, self._unflatten = data, unflatten
-        axes = (None,) * points + data.axes
-        self._batched = (
-            vmap(program, in_axes=axes)
-            if data.reduce is None
-            else vmap(program, in_axes=axes, reduce=data.reduce)
-        )
-
-    @property
-    def tapes(self) -> tuple[AnyTape, ...]:
-        return self._batched.tapes
-
-    def __call__(self, *points: FloatArray) -> FloatArray:
-        values = map(self._unflatten, points)
-        found = self._batched(*values, *self._data.args, **self._data.kwargs)
-        if isinstance(found, Columns):
-            return interleaved([found.column(path) for path in found.paths])
+    def run(*points: FloatArray) -> FloatArray:
+        found = batched(*map(unflatten, points), *data.args, **data.kwargs)
+        if not TYPE_CHECKING and isinstance(found, Columns):
+            found = np.stack([found.column(path) for path in found.paths], axis=1)
         return vector(cast("tuple[float, ...]", found))
+
+    return VectorFunction(lambda: batched.tapes, run)
+
+
+def vector(numbers: Vector) -> FloatArray:
+    """Gives the numbers as a flat array of float64; needs numpy."""
+    array: FloatArray
+    if not TYPE_CHECKING:
+        array = np.asarray(numbers, dtype=np.float64).reshape(-1)
+    return array

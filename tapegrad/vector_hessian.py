@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 import attrs
+import numpy as np
 
 from tapegrad.coordinates import Sparsity
-from tapegrad.float_vectors import vector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
     from tapegrad.arrays import FloatArray
     from tapegrad.vector_function import VectorFunction
+
+    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["VectorHessian"]
 
@@ -28,22 +30,23 @@ class VectorHessian:
 
     def __init__(self, product: VectorFunction) -> None:
         self._product = product
-        self._coloured: _Coloured | None = None
+        self._colouring: _Colouring | None = None
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Computes the matrix; where ``x`` leads to a new path, the products are computed again."""
-        coloured = self._coloured
+        colouring = self._colouring
         while True:
-            if coloured is None or coloured.paths != len(self._product.tapes):
-                coloured = self._coloured = _coloured(self._product)
-            products = [self._product(seed, x) for seed in coloured.seeds]
-            if coloured.paths == len(self._product.tapes):
-                return coloured.matrix(products)
+            if colouring is None or colouring.paths != len(self._product.tapes):
+                colouring = self._colouring = _coloured(self._product)
+            seeds = cast("tuple[FloatArray, ...]", tuple(colouring.seeds))
+            products = np.array([self._product(seed, x) for seed in seeds])
+            if colouring.paths == len(self._product.tapes):
+                return cast("FloatArray", colouring.matrix(products))
 
 
 @final
 @attrs.frozen(eq=False)
-class _Coloured:
+class _Colouring:
     """The pattern of a matrix on so many paths, the colours of its columns, and a seed for each.
 
     A seed is the sum of the unit vectors of one colour; there is one seed at least.
@@ -51,24 +54,22 @@ class _Coloured:
 
     paths: int
     pattern: Sparsity
-    colours: Sequence[int]
-    seeds: Sequence[FloatArray]
+    colours: NDArray[np.intp]
+    seeds: Floats
 
-    def matrix(self, products: Sequence[FloatArray]) -> FloatArray:
-        """Puts the entries of the products, one for each seed, into their places."""
-        matrix: FloatArray
-        if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
-            from tapegrad.matrix_layout import from_products
-
-            matrix = from_products(self.pattern, self.colours, products)
+    def matrix(self, products: Floats) -> Floats:
+        """Reads each entry off the product of its column's colour."""
+        rows, columns = list(self.pattern.rows), list(self.pattern.columns)
+        matrix = np.zeros(self.pattern.shape)
+        matrix[rows, columns] = products[self.colours[columns], rows]
         return matrix
 
 
-def _coloured(product: VectorFunction) -> _Coloured:
+def _coloured(product: VectorFunction) -> _Colouring:
     from tapegrad.interpret.colouring import distance_one
 
     paths, pattern = len(product.tapes), product.sparsity()
-    colours = distance_one(pattern.by_column(), pattern.shape[0])
-    count = 1 + max([0, *colours])
-    seeds = [vector([float(each == colour) for each in colours]) for colour in range(count)]
-    return _Coloured(paths, pattern, colours, seeds)
+    colours = np.array(distance_one(pattern.by_column(), pattern.shape[0]), dtype=np.intp)
+    each = np.arange(max(1, 1 + colours.max(initial=-1)))
+    seeds = np.equal(each[:, None], colours).astype(np.float64)
+    return _Colouring(paths, pattern, colours, seeds)

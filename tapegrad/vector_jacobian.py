@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final
 
-from tapegrad.checks import name_of
 from tapegrad.coordinates import Sparsity
-from tapegrad.float_vectors import vector
 from tapegrad.sparse import sparse_jacobian
-from tapegrad.vector_function import TupleProgram, Unflatten, VectorFunction, vector_function
+from tapegrad.vector_function import TupleProgram, VectorFunction, vector
 
 if TYPE_CHECKING:
-    from tapegrad.arrays import FloatArray
-    from tapegrad.model_data import ModelData
+    from tapegrad.arrays import FloatArray, SparseArray
 
-__all__ = ["SparseArray", "VectorJacobian"]
+__all__ = ["VectorJacobian"]
 
-
-class SparseArray(Protocol):
-    """A sparse array of SciPy's."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The numbers of rows and columns."""
-
-    @property
-    def nnz(self) -> int:
-        """How many entries are stored."""
-
-    def toarray(self) -> FloatArray:
-        """All entries, with zeros for those that are not stored."""
-
-
-_Places: TypeAlias = tuple[tuple[int, int], ...]
+Places: TypeAlias = tuple[tuple[int, int], ...]
 
 
 @final
@@ -46,18 +27,17 @@ class VectorJacobian:
     def __init__(
         self,
         model: Callable[..., object],
-        data: ModelData,
-        unflatten: Unflatten,
         pattern: Sparsity,
+        compiled: Callable[[TupleProgram], VectorFunction],
     ) -> None:
-        self._model, self._data, self._unflatten = model, data, unflatten
+        self._model, self._compiled = model, compiled
         self._shape = pattern.shape
         self._seen = set(zip(pattern.rows, pattern.columns, strict=True))
-        self._compiled: tuple[_Places, VectorFunction] | None = None
+        self._entries = self._of_seen()
 
     def dense(self, x: FloatArray) -> FloatArray:
         """Computes all entries."""
-        pattern, entries = self._entries(x)
+        pattern, entries = self._at(x)
         matrix: FloatArray
         if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
             from tapegrad.matrix_layout import dense
@@ -65,36 +45,32 @@ class VectorJacobian:
             matrix = dense(pattern, entries)
         return matrix
 
-    def sparse(self, x: FloatArray) -> SparseArray:
-        """Computes the entries that can be other than zero."""
-        return _sparse(*self._entries(x))
+    def sparse(self, x: FloatArray, *, ones: bool = False) -> SparseArray:
+        """Computes the entries that can be other than zero, or gives ones in their places."""
+        pattern, entries = self._at(x)
+        matrix: SparseArray
+        if not TYPE_CHECKING:
+            from tapegrad.matrix_layout import sparse
 
-    def places(self, x: FloatArray) -> SparseArray:
-        """Gives ones where an entry can be other than zero."""
-        pattern, entries = self._entries(x)
-        return _sparse(pattern, vector([1.0] * len(entries)))
+            matrix = sparse(pattern, vector([1.0] * len(entries)) if ones else entries)
+        return matrix
 
-    def _entries(self, x: FloatArray) -> tuple[Sparsity, FloatArray]:
+    def _at(self, x: FloatArray) -> tuple[Sparsity, FloatArray]:
         """The pattern of one row, and the entries of all rows; a zero for each if it has none.
 
         Where ``x`` leads to a path with places that are not in the pattern, all is asked again.
         """
-        places, entries = self._compiled or self._compile(x)
+        places, entries = self._entries
         found = entries(x)
         while len(places) < len(self._seen):
-            places, entries = self._compile(x)
+            places, entries = self._entries = self._of_seen()
             found = entries(x)
         rows, columns = zip(*places, strict=True) if places else ((), ())
         return Sparsity(rows, columns, self._shape), found
 
-    def _compile(self, x: FloatArray) -> tuple[_Places, VectorFunction]:
+    def _of_seen(self) -> tuple[Places, VectorFunction]:
+        """Compiles the entries at the places seen, and from then on adds others that it meets."""
         places = tuple(sorted(self._seen))
-        entries = vector_function(self._program(places), self._data, self._unflatten, [x])
-        self._compiled = places, entries
-        return places, entries
-
-    def _program(self, places: _Places) -> TupleProgram:
-        """A program for the entries at these places, which notes what other places there are."""
 
         def entries(x: object, *args: object, **kwargs: object) -> tuple[object, ...]:
             matrix = sparse_jacobian(self._model)(x, *args, **kwargs)
@@ -103,14 +79,4 @@ class VectorJacobian:
             found = dict(zip(there, matrix.values, strict=True))
             return tuple(found.get(place, 0.0) for place in places) or (0.0,)
 
-        entries.__qualname__ = name_of(self._model)
-        return entries
-
-
-def _sparse(pattern: Sparsity, entries: FloatArray) -> SparseArray:
-    matrix: SparseArray
-    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
-        from tapegrad.matrix_layout import sparse
-
-        matrix = sparse(pattern, entries)
-    return matrix
+        return places, self._compiled(entries)

@@ -197,7 +197,7 @@ class TestObjectives:
         o = tg.objective(rosenbrock, [0.5] * 30)
         matrix: Any = o._hessian
         hessian = np.asarray(o.hess(o.x0))
-        assert len(matrix._coloured.seeds) == 3
+        assert len(matrix._colouring.seeds) == 3
         assert np.count_nonzero(hessian) == 30 + 2 * 29
         assert (hessian == hessian.T).all()
 
