@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math as plain
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -466,6 +468,22 @@ class TestRefusals:
         assert refusal(errors.InputError, call) == (
             f"row raised {raised} for a start that holds {held} ({place(call, 'tg.objective')}): "
             "give the start the structure that is used there"
+        )
+
+    @pytest.mark.parametrize("name", ["objective", "residuals"])
+    def test_without_numpy(self, name: str) -> None:
+        """The names are there, and the message of a call says how to get numpy."""
+        script = (
+            "import sys; sys.modules['numpy'] = None; import tapegrad as tg\n"
+            f"try: tg.{name}(lambda x: x * x, 3.0)\n"
+            "except tg.errors.BackendError as error: print(error)"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        assert run.stdout == (
+            "this needs numpy, which is not installed (<string>:2): run "
+            "pip install 'tapegrad[numpy]'\n"
         )
 
     def test_what_else_a_loss_raises_is_its_own(self) -> None:
