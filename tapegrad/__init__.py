@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from tapegrad.coordinates import Coordinates, Sparsity
     from tapegrad.findings import GradientCheck
     from tapegrad.implicit import root
+    from tapegrad.loss_objective import Objective, objective
     from tapegrad.mapping import vmap
+    from tapegrad.model_residuals import Residuals, residuals
     from tapegrad.nodes import Apply, Constant, Guard, Input, Node
-    from tapegrad.objectives import Objective, Residuals, objective, residuals
     from tapegrad.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
     from tapegrad.series import taylor
     from tapegrad.sparse import sparse_hessian, sparse_jacobian
@@ -42,10 +43,10 @@ else:
         "Columns": "results", "Compiled": "compiling", "Constant": "nodes",
         "Coordinates": "coordinates", "Estimate": "results", "FloatArray": "arrays",
         "GradientCheck": "findings", "Progress": "results",
-        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "objectives",
-        "Residuals": "objectives", "Sparsity": "coordinates", "check_grad": "checking",
-        "checkpoint": "checkpointing", "jit": "compiling", "objective": "objectives",
-        "residuals": "objectives", "root": "implicit", "sparse_hessian": "sparse",
+        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "loss_objective",
+        "Residuals": "model_residuals", "Sparsity": "coordinates", "check_grad": "checking",
+        "checkpoint": "checkpointing", "jit": "compiling", "objective": "loss_objective",
+        "residuals": "model_residuals", "root": "implicit", "sparse_hessian": "sparse",
         "sparse_jacobian": "sparse", "taylor": "series", "vmap": "mapping",
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""The static type of the arrays that batched answers hold.
+"""The static types of the arrays that answers hold.
 
-They are numpy's own. The type is stated here so that checking a program that uses none does not
-read numpy's types; for what is not listed here, ``numpy.asarray`` gives numpy's type.
+They are numpy's own, and SciPy's. The types are stated here so that checking a program that uses
+none does not read numpy's; for what is not listed here, ``numpy.asarray`` gives numpy's type.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, SupportsIndex, overload
 
-__all__ = ["FloatArray", "TruthArray", "Vector"]
+__all__ = ["FloatArray", "SparseArray", "TruthArray", "Vector"]
 
 
 class FloatArray(Protocol):
@@ -79,6 +79,21 @@ class FloatArray(Protocol):
     if TYPE_CHECKING:
         # For numpy's functions that take a buffer; not looked for in isinstance.
         def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class SparseArray(Protocol):
+    """A sparse array of SciPy's."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The numbers of rows and columns."""
+
+    @property
+    def nnz(self) -> int:
+        """How many entries are stored."""
+
+    def toarray(self) -> FloatArray:
+        """All entries, with zeros for those that are not stored."""
 
 
 class TruthArray(Protocol):

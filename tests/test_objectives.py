@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math as plain
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -17,8 +19,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 import tapegrad as tg
-from tapegrad import Real, errors, math, vectors
-from tapegrad.engine import Engine, engine
+from tapegrad import Real, errors, math
 from tests.places import place, refusal
 
 
@@ -196,10 +197,9 @@ class TestObjectives:
     def test_a_hessian_takes_a_product_for_each_colour(self) -> None:
         """A chain of any length takes three products."""
         o = tg.objective(rosenbrock, [0.5] * 30)
-        product: Any = o._hessian
-        assert len(product._plan.seeds) == 1
+        matrix: Any = o._hessian
         hessian = np.asarray(o.hess(o.x0))
-        assert len(product._plan.seeds) == 3
+        assert len(matrix._colouring.seeds) == 3
         assert np.count_nonzero(hessian) == 30 + 2 * 29
         assert (hessian == hessian.T).all()
 
@@ -349,12 +349,6 @@ class TestResiduals:
 SYSTEM = tg.residuals(chain, [1.0, 2.0, 3.0, 4.0])
 
 
-def test_what_objectives_leave_to_numpy_is_there() -> None:
-    """The module that is loaded by its name is the engine that was promised, by type too."""
-    promised: Engine = vectors
-    assert engine() is promised
-
-
 class TestOwnership:
     def test_data_are_copied(self) -> None:
         """Changing an array or a list afterwards changes nothing."""
@@ -474,6 +468,22 @@ class TestRefusals:
         assert refusal(errors.InputError, call) == (
             f"row raised {raised} for a start that holds {held} ({place(call, 'tg.objective')}): "
             "give the start the structure that is used there"
+        )
+
+    @pytest.mark.parametrize("name", ["objective", "residuals"])
+    def test_without_numpy(self, name: str) -> None:
+        """The names are there, and the message of a call says how to get numpy."""
+        script = (
+            "import sys; sys.modules['numpy'] = None; import tapegrad as tg\n"
+            f"try: tg.{name}(lambda x: x * x, 3.0)\n"
+            "except tg.errors.BackendError as error: print(error)"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        assert run.stdout == (
+            "this needs numpy, which is not installed (<string>:2): run "
+            "pip install 'tapegrad[numpy]'\n"
         )
 
     def test_what_else_a_loss_raises_is_its_own(self) -> None:
