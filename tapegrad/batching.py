@@ -88,15 +88,14 @@ class Batching:
     def luggage(self) -> tuple[object, ...]:
         """What travels, for ``arrived``."""
         recorded = [
-            (recording.shape, recording.places, [path.tape for path in recording.paths])
-            for recording in self._recordings
+            (recording.shape, recording.places, recording.tapes) for recording in self._recordings
         ]
         options = attrs.evolve(self._options, executor=None, callback=None)
         return name_of(self._f), options, recorded
 
     def tapes(self) -> tuple[AnyTape, ...]:
         """The recorded tapes of a row, one for each path and each structure of arguments."""
-        return tuple(path.tape for recording in self._recordings for path in recording.paths)
+        return tuple(tape for recording in self._recordings for tape in recording.tapes)
 
     def report(self) -> Report:
         """What was recorded and compiled, what runs it and why, and what that took."""

@@ -198,16 +198,31 @@ class Drive:
         """The block when its rows have been run on the paths that they take."""
         if not block.left:
             return block
-        if not block.outputs.flags.writeable:
-            block = Block(block.outputs.copy(), block.left)
+        outputs = block.outputs if block.outputs.flags.writeable else block.outputs.copy()
         left = block.left
+        for one in left:
+            if not self.learner.knows(one.prefix):
+                self.parted[self.learner.line(one.prefix)] += one.rows.size
         while left:
-            known = [self._known(one, block, numbers) for one in left]
-            left = self._again([one for one in known if one.rows.size], block, numbers)
-        return block
+            known = [self._known(one, outputs, numbers) for one in left]
+            left = self._again([one for one in known if one.rows.size], outputs, numbers)
+        return Block(outputs, ())
 
-    def _again(self, known: Sequence[Left], block: Block, numbers: range) -> Sequence[Left]:
-        """Run rows whose next path is known by now; those that leave that one, too."""
+    def _known(self, left: Left, outputs: Floats, numbers: range) -> Left:
+        """The rows of a group once a path is known for them, those before it dealt with alone.
+
+        The row that a path is recorded from is run on it like the others, for the same bits.
+        """
+        while left.rows.size and not self.learner.knows(left.prefix):
+            row = int(left.rows[0])
+            found = self._dealt_with(left, numbers.start + row)
+            if not self.learner.knows(left.prefix):
+                outputs[:, row] = found
+                left = left.after(1)
+        return left
+
+    def _again(self, known: Sequence[Left], outputs: Floats, numbers: range) -> Sequence[Left]:
+        """Run rows for which a path is known by now, and give those that leave that one, too."""
         if not known:
             return ()
         rows = np.concatenate([one.rows for one in known])
@@ -217,19 +232,8 @@ class Drive:
         absolute: Numbers = rows + numbers.start
         done = self._done(self.crew.submit(Piece(leaves, absolute, Work(sums=False))))
         again = cast(Block, done.blocks[0])
-        block.outputs[:, rows] = again.outputs
+        outputs[:, rows] = again.outputs
         return [Left(one.prefix, rows[one.rows], one.leaves) for one in again.left]
-
-    def _known(self, left: Left, block: Block, numbers: range) -> Left:
-        """The rows that can be run on a known path, the first of them recorded where it is new."""
-        if not self.learner.knows(left.prefix):
-            self.parted[self.learner.line(left.prefix)] += left.rows.size
-        while left.rows.size and not self.learner.knows(left.prefix):
-            outputs = self._dealt_with(left, numbers.start + int(left.rows[0]))
-            if not self.learner.knows(left.prefix):
-                block.outputs[:, left.rows[0]] = outputs
-                left = left.after(1)
-        return left
 
     def _dealt_with(self, left: Left, number: int) -> Sequence[float]:
         """The outputs of a row that leaves its path where no other path is known."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, cast, final
+
+import attrs
 
 from tapegrad.backends import Choice
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.errors import OutputError
-from tapegrad.paths import AnyTape, Path, Paths, record_path
+from tapegrad.paths import AnyTape, Path, record_path
 from tapegrad.positions import here
 from tapegrad.reports import ShapeReport
 from tapegrad.rowcalls import RowCall
@@ -28,32 +31,26 @@ if TYPE_CHECKING:
 __all__ = ["Learner", "Recorded"]
 
 
+def _kept(shape: tuple[Branch, Branch]) -> tuple[Branch, Branch]:
+    return cast("tuple[Branch, Branch]", tuple(map(kept, shape)))
+
+
 @final
+@attrs.define(eq=False)
 class Recorded:
-    """The recorded paths of rows of one structure, and the code of each; calls share it."""
+    """The recorded paths of rows of one structure, with the code of each; calls share it.
+
+    ``codes`` has them in the order in which they were recorded. It is replaced as a whole, by a
+    longer one: whoever read it before goes on with what was known then.
+    """
 
     f: Callable[..., object]
     choice: Choice
+    shape: tuple[Branch, Branch] = attrs.field(converter=_kept)
     places: tuple[int, ...]
-    shape: tuple[Branch, Branch]
-    fast: bool
-    paths: Paths
-
-    def __init__(
-        self,
-        f: Callable[..., object],
-        choice: Choice,
-        shape: tuple[Branch, Branch],
-        places: tuple[int, ...],
-        *,
-        fast: bool,
-    ) -> None:
-        self.f, self.choice, self.places = f, choice, places
-        self.shape = cast("tuple[Branch, Branch]", tuple(map(kept, shape)))
-        self.fast = fast
-        self.paths = Paths()
-        self.codes: list[Code] = []
-        self._lock = Lock()
+    fast: bool = attrs.field(kw_only=True)
+    codes: tuple[Code, ...] = attrs.field(default=(), init=False)
+    _lock: Lock = attrs.field(factory=Lock, init=False)
 
     def fits(self, shape: tuple[Branch, Branch]) -> bool:
         """Whether rows of these structures can run what is recorded here."""
@@ -66,6 +63,11 @@ class Recorded:
         return self.codes[0].path.tape
 
     @property
+    def tapes(self) -> Sequence[AnyTape]:
+        """The tapes of all paths, in the lexicographic order of how their guards come out."""
+        return [code.path.tape for code in sorted(self.codes, key=attrgetter("outcomes"))]
+
+    @property
     def result(self) -> Structure:
         """The structure of what the function returns for a row."""
         return self.tape.result
@@ -74,23 +76,22 @@ class Recorded:
         """The codes, those first that most rows took."""
         return sorted(self.codes, key=lambda code: -code.rows)
 
-    def add(self, path: Path) -> Path:
-        """Keep a path, unless it is known; the one that is kept."""
+    def add(self, path: Path) -> None:
+        """Keep a path with its code, unless it is known."""
+        code = Code(path, self.places, self.choice, fast=self.fast)
         with self._lock:
-            kept = self.paths.add(path)
-            if kept is path:
-                self.codes.append(Code(path, self.places, self.choice, fast=self.fast))
-            return kept
+            if all(known.outcomes != code.outcomes for known in self.codes):
+                self.codes = (*self.codes, code)
 
     def count(self, taken: Counter[bytes]) -> None:
         """Note how many rows took each path."""
         with self._lock:
             for code in self.codes:
-                code.rows += taken[code.path.outcomes]
+                code.rows += taken[code.outcomes]
 
     def report(self) -> ShapeReport:
         """What was recorded and compiled for rows of this structure."""
-        return ShapeReport(tuple(code.report() for code in tuple(self.codes)))
+        return ShapeReport(tuple(code.report() for code in self.codes))
 
 
 @final
@@ -108,7 +109,8 @@ class Learner:
         self.on_branch, self.max_paths = on_branch, max_paths
         self.name = name_of(recorded.f)
         self.memo: dict[Code, Floats | None] = {}
-        self._sweep = Sweep((), call.inputs, self.memo)
+        self._known: tuple[Code, ...] = ()
+        self._sweep = Sweep(self._known, call.inputs, self.memo)
 
     @property
     def outputs(self) -> int:
@@ -126,14 +128,17 @@ class Learner:
 
     def knows(self, prefix: bytes) -> bool:
         """Whether rows of this call can run a path that begins with these outcomes."""
-        if len(self._sweep.codes) != self.paths:
-            self._sweep = Sweep(tuple(self.recorded.codes), self.given.inputs, self.memo)
+        codes = self.recorded.codes
+        if codes is not self._known:
+            self._sweep = Sweep(codes, self.given.inputs, self.memo)
+            self._known = codes
         return self._sweep.find(prefix) is not None
 
     def line(self, prefix: bytes) -> str:
         """The user's line at which the last of these outcomes was found."""
-        path = self.recorded.paths.find(prefix[:-1])
-        return str(path.site(len(prefix) - 1)) if path is not None else "an unknown line"
+        before = prefix[:-1]
+        code = next(code for code in self.recorded.codes if code.outcomes.startswith(before))
+        return str(code.path.site(len(before)))
 
     def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
         """Record a row's path, and give its outputs.

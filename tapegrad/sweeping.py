@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
+from operator import attrgetter
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
@@ -68,6 +69,11 @@ class Code:
         """How many numbers there are for a row."""
         return len(self.parts.rows.outputs)
 
+    @property
+    def outcomes(self) -> bytes:
+        """How the path's guards come out, which tells it from others."""
+        return self.path.outcomes
+
     def shared(self, inputs: Sequence[float]) -> Floats | None:
         """What is the same for all rows; None where that leads to another path."""
         if self._shared is None:
@@ -91,7 +97,7 @@ class Code:
                 started = perf_counter()
                 made.append(Rated(self._made(sums=sums, quick=not made)))
                 self.compiling += perf_counter() - started
-            return min(made, key=Rated.rate) if made[-1].rows >= _TRIAL else made[-1]
+            return min(made, key=attrgetter("seconds")) if made[-1].rows >= _TRIAL else made[-1]
 
     def _made(self, *, sums: bool, quick: bool) -> Kernel:
         program, shared = self.parts.rows, len(self.parts.shared.outputs)
@@ -123,7 +129,10 @@ class Kernel(Protocol):
 
 @final
 class Rated:
-    """A kernel, and how long it has taken for how many rows."""
+    """A kernel, how many rows it has run, and the seconds a row that it took at best.
+
+    What else the machine did meanwhile does not count.
+    """
 
     kernel: Kernel
     seconds: float
@@ -132,10 +141,6 @@ class Rated:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.seconds, self.rows = inf, 0
-
-    def rate(self) -> float:
-        """Seconds a row, at best: what else the machine did meanwhile does not count."""
-        return self.seconds
 
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
@@ -213,180 +218,172 @@ class Done:
 
 @final
 class Sweep:
-    """Rows through the codes of known paths, those first that most rows take."""
+    """Runs rows on the paths that a call can take, those first that most rows take.
+
+    Paths whose first guards come out alike compute the same bits up to there. So a row that leaves
+    a path at a guard goes on to any path whose guards come out as the row's did; it stays on that
+    one, or leaves it at a later guard.
+    """
 
     codes: Sequence[Code]
-    inputs: Sequence[float]
-    memo: dict[Code, Floats | None]
 
     def __init__(
         self, codes: Sequence[Code], inputs: Sequence[float], memo: dict[Code, Floats | None]
     ) -> None:
-        self.codes, self.inputs, self.memo = codes, inputs, memo
-        self.taken: Counter[bytes] = Counter()
-        self._sorted = sorted((code.path.outcomes, index) for index, code in enumerate(codes))
-
-    def shared(self, code: Code) -> Floats | None:
-        """What is the same for all rows on a path; None where the call cannot take it."""
-        if code not in self.memo:
-            self.memo[code] = code.shared(self.inputs)
-        return self.memo[code]
+        for code in codes:
+            if code not in memo:
+                memo[code] = code.shared(inputs)
+        self._shared = {code: found for code in codes if (found := memo[code]) is not None}
+        self.codes = list(self._shared)
+        self._in_order = sorted(self.codes, key=attrgetter("outcomes"))
+        self._taken: Counter[bytes] = Counter()
 
     def find(self, prefix: bytes) -> Code | None:
-        """A path that begins with these outcomes, of those that this call can take."""
-        for place in range(bisect_left(self._sorted, (prefix, 0)), len(self._sorted)):
-            outcomes, index = self._sorted[place]
-            if not outcomes.startswith(prefix):
-                break
-            if self.shared(self.codes[index]) is not None:
-                return self.codes[index]
-        return None
-
-    def likely(self) -> Code | None:
-        """The path to try first."""
-        return next((code for code in self.codes if self.shared(code) is not None), None)
+        """The code of a path whose outcomes begin with ``prefix``."""
+        place = bisect_left(self._in_order, prefix, key=attrgetter("outcomes"))
+        found = self._in_order[place : place + 1]
+        return found[0] if found and found[0].outcomes.startswith(prefix) else None
 
     @np.errstate(all="ignore")
     def piece(
         self, leaves: Sequence[Floats], numbers: Numbers, work: Work, out: Floats | None = None
     ) -> Done:
-        """What is wanted of the rows of these ``numbers``; ``out`` has room for their outputs."""
-        size = len(numbers) if self._branching() else BLOCK
+        """What is wanted of the rows of these ``numbers``; ``out`` has room for their outputs.
+
+        On several paths rows are run together, so that those on a rare one are not run alone.
+        """
+        size = BLOCK if len(self.codes) == 1 else len(numbers)
         found: list[Part | Block] = []
         for start in range(0, len(numbers), size):
             some = numbers[start : start + size]
             part = [leaf[start : start + size] for leaf in leaves]
             room = None if out is None else out[:, start : start + padded(len(some))]
             try:
-                found += self.blocks(part, len(some), work, room)
+                found += self._blocks(part, len(some), work, room)
             except Exception as error:
                 self._name_row(error, part, some)
                 raise
-        return Done(found, self.taken)
+        return Done(found, self._taken)
 
-    def blocks(
-        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
-    ) -> Iterator[Part | Block]:
-        """What is wanted of some blocks of rows; those that take several paths are run together."""
-        if rows <= BLOCK:
-            yield self.block(leaves, rows, work, out)
-            return
-        for block in _apart(self._rows(self._first(), leaves, rows, out)):
-            yield self._masked(block, work) if work.mask else self._finished(block, work)
+    def _blocks(
+        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None
+    ) -> Sequence[Part | Block]:
+        """What is wanted of some rows, block by block."""
+        if work.sums and not work.spread and (part := self._sums(leaves, rows)) is not None:
+            return [part]
+        block = self._rows(leaves, rows, out)
+        return [_masked(one, work) if work.mask else _finished(one, work) for one in _apart(block)]
 
-    def block(
-        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
-    ) -> Part | Block:
-        """What is wanted of one block of rows."""
-        code = self._first()
-        if work.sums and not work.spread:
-            part = self._sums(code, leaves, rows)
-            if part is not None:
-                return part
-        block = self._rows(code, leaves, rows, out)
-        return self._masked(block, work) if work.mask else self._finished(block, work)
-
-    def _first(self) -> Code:
+    def _likely(self) -> Code:
         """The path that rows try first."""
-        code = self.likely()
-        if code is None:
+        if not self.codes:
             raise GuardError(
                 "a worker takes another path than was recorded, for numbers that are the same for "
                 "all rows: two sides of a comparison differ by rounding alone; compare with a "
                 "margin"
             )
-        return code
+        return self.codes[0]
 
-    def _finished(self, block: Block, work: Work) -> Part | Block:
-        return block.part(spread=work.spread) if work.sums and not block.left else block
-
-    def _masked(self, block: Block, work: Work) -> Part | Block:
-        """The block without the rows that left all paths."""
-        left_out = np.zeros(block.outputs.shape[1], dtype=np.bool_)
-        for left in block.left:
-            left_out[left.rows] = True
-        if work.sums:
-            return block.part(spread=work.spread, left_out=left_out)
-        block.outputs[:, left_out] = np.nan
-        return Block(block.outputs, ())
-
-    def _sums(self, code: Code, leaves: Sequence[Floats], rows: int) -> Part | None:
+    def _sums(self, leaves: Sequence[Floats], rows: int) -> Part | None:
         """Sums that compiled code adds up, where all rows take the one path that is known."""
-        if code.choice.name != "llvm" or self._branching():
+        code = self._likely()
+        if code.choice.name != "llvm" or len(self.codes) > 1:
             return None
         lanes, flips = no_lanes(code.outputs), _flips(rows)
-        self._run(code, leaves, range(rows), lanes, flips, sums=True)
+        code.kernel(rows, sums=True)(self._shared[code], leaves, range(rows), lanes, flips)
         if flips[:rows].max() >= 0:
             return None
-        self.taken[code.path.outcomes] += rows
+        self._taken[code.outcomes] += rows
         return Part(rows, of_lanes(lanes))
 
-    def _branching(self) -> bool:
-        """Whether rows may take more than one path that is known."""
-        return sum(self.shared(code) is not None for code in self.codes) > 1
+    def _rows(self, leaves: Sequence[Floats], rows: int, out: Floats | None) -> Block:
+        """The outputs of rows, each from the path that it takes.
 
-    def _rows(self, code: Code, leaves: Sequence[Floats], rows: int, out: Floats | None) -> Block:
-        """The outputs of rows, those that leave a path run on the next."""
-        if out is None:
-            out = np.empty((code.outputs, padded(rows)))
-        flips = _flips(rows)
-        self._run(code, leaves, range(rows), out, flips)
-        self._count(code, flips[:rows])
-        left: dict[bytes, list[Indices]] = {}
-        pending = [(code, np.flatnonzero(flips[:rows] >= 0))]
-        while pending:
-            code, gone = pending.pop()
-            for prefix, group in _parted(code, gone, flips):
-                other = self.find(prefix)
+        Rows go in groups, which only ever part: all of a group have left the paths before at the
+        same guards, so that each row is in one group, and in the end on one path or left over.
+        """
+        code = self._likely()
+        out = np.empty((code.outputs, padded(rows))) if out is None else out
+        left: list[Left] = []
+        groups = [(code, b"", np.arange(rows))]
+        while groups:
+            code, prefix, group = groups.pop()
+            flips = self._run(code, leaves, group, out)
+            for longer, part in _parted(code, prefix, group, flips):
+                other = self.find(longer)
                 if other is None:
-                    left.setdefault(prefix, []).append(group)
+                    left.append(Left(longer, part, [leaf[part] for leaf in leaves]))
                 else:
-                    pending.append((other, self._again(other, leaves, group, out, flips)))
-        return Block(out[:, :rows], _lefts(left, leaves))
+                    groups.append((other, longer, part))
+        left.sort(key=lambda one: int(one.rows[0]))
+        return Block(out[:, :rows], left)
 
-    def _again(
-        self, code: Code, leaves: Sequence[Floats], group: Indices, out: Floats, flips: Flips
-    ) -> Indices:
-        """Run rows that left another path; those that leave this one too."""
-        some, marks = np.empty((code.outputs, padded(len(group)))), _flips(len(group))
-        self._run(code, leaves, group, some, marks)
-        out[:, group] = some[:, : len(group)]
-        flips[group] = marks[: len(group)]
-        self._count(code, flips[group])
-        return group[flips[group] >= 0]
+    def _run(self, code: Code, leaves: Sequence[Floats], group: Indices, out: Floats) -> Flips:
+        """Run rows on a path, their outputs into their columns of ``out``.
 
-    def _count(self, code: Code, flips: Flips) -> None:
-        self.taken[code.path.outcomes] += int(np.count_nonzero(flips < 0))
-
-    def _run(
-        self, code: Code, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips,
-        *, sums: bool = False,
-    ) -> None:  # fmt: skip
-        shared = self.memo[code]
-        if shared is not None:
-            code.kernel(len(rows), sums=sums)(shared, leaves, rows, out, flips)
+        Gives for each of them -1, or the guard at which it left: its outputs then mean nothing.
+        """
+        count, flips = len(group), _flips(len(group))
+        kernel, shared = code.kernel(count, sums=False), self._shared[code]
+        if count == len(leaves[0]):
+            kernel(shared, leaves, range(count), out, flips)
+        else:
+            some = np.empty((code.outputs, padded(count)))
+            kernel(shared, leaves, group, some, flips)
+            out[:, group] = some[:, :count]
+        flips = flips[:count]
+        self._taken[code.outcomes] += int(np.count_nonzero(flips < 0))
+        return flips
 
     def _name_row(self, error: Exception, leaves: Sequence[Floats], numbers: Numbers) -> None:
         """Look for the row that a rule of the user's raised at."""
         for place, number in enumerate(numbers):
             try:
-                self.block([leaf[place : place + 1] for leaf in leaves], 1, Work(sums=False))
+                self._rows([leaf[place : place + 1] for leaf in leaves], 1, None)
             except Exception:  # noqa: BLE001  # whatever a rule raises
                 error.add_note(f"raised at row {number:,} of the batch")
                 return
 
 
-def _parted(code: Code, rows: Indices, flips: Flips) -> Iterator[tuple[bytes, Indices]]:
-    """Rows that left a path, by the guard at which they did."""
-    for guard in np.unique(flips[rows]).tolist():
-        yield code.flipped(guard), rows[flips[rows] == guard]
+def _parted(
+    code: Code, prefix: bytes, group: Indices, flips: Flips
+) -> Sequence[tuple[bytes, Indices]]:
+    """The rows of a group that left a path, apart by the guard at which they did.
+
+    Each part has the prefix of the group's and more of its own.
+
+    Raises:
+        GuardError: where a guard that had come out comes out again, and differently.
+    """
+    gone = np.flatnonzero(flips >= 0)
+    if not gone.size:
+        return ()
+    gone = gone[np.argsort(flips[gone], kind="stable")]
+    guards, starts = np.unique(flips[gone], return_index=True)
+    prefixes = [code.flipped(guard) for guard in guards.tolist()]
+    if len(prefixes[0]) <= len(prefix):
+        raise GuardError(
+            f"the comparison at {code.path.site(len(prefixes[0]) - 1)} came out differently when "
+            "the same rows were run again: let every rule give the same number for the same "
+            "arguments"
+        )
+    return list(zip(prefixes, np.split(group[gone], starts[1:]), strict=True))
 
 
-def _lefts(left: dict[bytes, list[Indices]], leaves: Sequence[Floats]) -> list[Left]:
-    """The groups in the order of their first rows."""
-    groups = [(prefix, np.sort(np.concatenate(rows))) for prefix, rows in left.items()]
-    groups.sort(key=lambda group: int(group[1][0]))
-    return [Left(prefix, rows, [leaf[rows] for leaf in leaves]) for prefix, rows in groups]
+def _finished(block: Block, work: Work) -> Part | Block:
+    """What is wanted of a block; with rows left over it is added up when they are done."""
+    return block.part(spread=work.spread) if work.sums and not block.left else block
+
+
+def _masked(block: Block, work: Work) -> Part | Block:
+    """What is wanted of a block without the rows that left all paths."""
+    left_out = np.zeros(block.outputs.shape[1], dtype=np.bool_)
+    for left in block.left:
+        left_out[left.rows] = True
+    if work.sums:
+        return block.part(spread=work.spread, left_out=left_out)
+    block.outputs[:, left_out] = np.nan
+    return Block(block.outputs, ())
 
 
 def _apart(block: Block) -> Iterator[Block]:
