@@ -195,7 +195,7 @@ class Drive:
     # Rows whose path is not known.
 
     def _settled(self, block: Block, numbers: range) -> Block:
-        """The block when its rows have been run on the paths that they take."""
+        """Completes a block: its rows are run on the paths that they take, new ones learned."""
         if not block.left:
             return block
         outputs = block.outputs if block.outputs.flags.writeable else block.outputs.copy()
@@ -209,20 +209,21 @@ class Drive:
         return Block(outputs, ())
 
     def _known(self, left: Left, outputs: Floats, numbers: range) -> Left:
-        """The rows of a group once a path is known for them, those before it dealt with alone.
+        """Learns a path for a group of rows, and returns the rows that may now be run on it.
 
-        The row that a path is recorded from is run on it like the others, for the same bits.
+        The row that the path is recorded from is among them, for the same bits in every call. Rows
+        for which no such path is found get their outputs one by one.
         """
         while left.rows.size and not self.learner.knows(left.prefix):
             row = int(left.rows[0])
             found = self._dealt_with(left, numbers.start + row)
             if not self.learner.knows(left.prefix):
                 outputs[:, row] = found
-                left = left.after(1)
+                left = left.rest()
         return left
 
     def _again(self, known: Sequence[Left], outputs: Floats, numbers: range) -> Sequence[Left]:
-        """Run rows for which a path is known by now, and give those that leave that one, too."""
+        """Runs rows for which a path is known by now, and returns those that leave it too."""
         if not known:
             return ()
         rows = np.concatenate([one.rows for one in known])
@@ -236,7 +237,7 @@ class Drive:
         return [Left(one.prefix, rows[one.rows], one.leaves) for one in again.left]
 
     def _dealt_with(self, left: Left, number: int) -> Sequence[float]:
-        """The outputs of a row that leaves its path where no other path is known."""
+        """Computes the outputs of a row for which no path is known, as ``on_branch`` says."""
         learner, args = self.learner, self._args(left.leaves)
         if learner.on_branch == "raise":
             raise GuardError(
@@ -251,7 +252,7 @@ class Drive:
         raise self._too_many(args, number)
 
     def _too_many(self, args: tuple[object, ...], number: int) -> GuardError:
-        """What to say where there are more paths than there may be."""
+        """The error where rows take more paths than are allowed."""
         started = perf_counter()
         self.learner.call(args, number)
         seconds = perf_counter() - started
@@ -266,5 +267,5 @@ class Drive:
         )
 
     def _args(self, leaves: Sequence[Floats]) -> tuple[object, ...]:
-        """The arguments of the first of some rows."""
+        """The arguments by position of the first of some rows."""
         return self.call.row([leaf[0] for leaf in leaves])

@@ -1,4 +1,4 @@
-"""The paths of rows of one structure: recorded as rows ask for them, and the code of each."""
+"""Keeps the paths of rows of one structure, each with its code, and records new ones."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def _kept(shape: tuple[Branch, Branch]) -> tuple[Branch, Branch]:
 @final
 @attrs.define(eq=False)
 class Recorded:
-    """The recorded paths of rows of one structure, with the code of each; calls share it.
+    """Holds the recorded paths of rows of one structure, each with its code; calls share it.
 
-    ``codes`` has them in the order in which they were recorded. It is replaced as a whole, by a
-    longer one: whoever read it before goes on with what was known then.
+    ``codes`` has them in the order in which they were recorded. It never changes in place: a path
+    is added by putting a longer tuple here, so that who has read the shorter one may go on with it.
     """
 
     f: Callable[..., object]
@@ -59,7 +59,7 @@ class Recorded:
 
     @property
     def tape(self) -> AnyTape:
-        """The path that was recorded first, whose structures all share."""
+        """The tape that was recorded first; the others have the same structures."""
         return self.codes[0].path.tape
 
     @property
@@ -77,26 +77,26 @@ class Recorded:
         return sorted(self.codes, key=lambda code: -code.rows)
 
     def add(self, path: Path) -> None:
-        """Keep a path with its code, unless it is known."""
+        """Adds a path with its code, unless it is known."""
         code = Code(path, self.places, self.choice, fast=self.fast)
         with self._lock:
             if all(known.outcomes != code.outcomes for known in self.codes):
                 self.codes = (*self.codes, code)
 
     def count(self, taken: Counter[bytes]) -> None:
-        """Note how many rows took each path."""
+        """Counts the rows that took each path."""
         with self._lock:
             for code in self.codes:
                 code.rows += taken[code.outcomes]
 
     def report(self) -> ShapeReport:
-        """What was recorded and compiled for rows of this structure."""
+        """Describes what was recorded and compiled for rows of this structure."""
         return ShapeReport(tuple(code.report() for code in self.codes))
 
 
 @final
 class Learner:
-    """What one call knows of the function's paths, and how it learns more."""
+    """Finds the paths of a function for one call, and records those that are missing."""
 
     recorded: Recorded
     given: RowCall
@@ -114,16 +114,16 @@ class Learner:
 
     @property
     def outputs(self) -> int:
-        """How many numbers there are for a row."""
+        """The number of outputs of a row."""
         return len(self.recorded.tape.outputs)
 
     @property
     def paths(self) -> int:
-        """How many paths are known."""
+        """The number of paths that are recorded."""
         return len(self.recorded.codes)
 
     def codes(self) -> Sequence[Code]:
-        """The codes that are known by now, those first that most rows take."""
+        """The codes of the paths recorded by now, those first that most rows took."""
         return self.recorded.likely()
 
     def knows(self, prefix: bytes) -> bool:
@@ -175,7 +175,7 @@ class Learner:
             )
 
     def count(self, taken: Counter[bytes]) -> None:
-        """Note how many rows took each path."""
+        """Counts the rows that took each path."""
         self.recorded.count(taken)
 
 

@@ -1,4 +1,4 @@
-"""Rows of columns through the code of recorded paths, block by block."""
+"""Runs rows of columns on the recorded paths of a function, block by block."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ __all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 
 _MANY: Final = 64 * BLOCK
-"""Rows on one path after which it pays to make other code."""
+"""Rows on one path after which it pays to compile code for more rows at a time."""
 _TRIAL: Final = 32 * BLOCK
-"""Rows after which its time is known."""
+"""Rows after which the time that code takes is known."""
 
 
 def padded(rows: int) -> int:
-    """Room for so many rows in whole steps of the code."""
+    """The number of rows rounded up to whole steps of compiled code."""
     return -(-rows // STEP) * STEP
 
 
 @final
 class Code:
-    """One path's code for rows: what is the same for all of them apart, computed once a call."""
+    """The compiled code of one path; what is the same for all rows is computed once a call."""
 
     path: Path
     choice: Choice
@@ -66,16 +66,16 @@ class Code:
 
     @property
     def outputs(self) -> int:
-        """How many numbers there are for a row."""
+        """The number of outputs of a row."""
         return len(self.parts.rows.outputs)
 
     @property
     def outcomes(self) -> bytes:
-        """How the path's guards come out, which tells it from others."""
+        """How the guards of the path come out: no two paths have the same."""
         return self.path.outcomes
 
     def shared(self, inputs: Sequence[float]) -> Floats | None:
-        """What is the same for all rows; None where that leads to another path."""
+        """Computes what is the same for all rows; None where its guards lead to another path."""
         if self._shared is None:
             from tapegrad.interpret.python import compiled
 
@@ -84,10 +84,10 @@ class Code:
         return None if isinstance(found, int) else np.array(found, dtype=np.float64)
 
     def kernel(self, rows: int, *, sums: bool) -> Rated:
-        """The code for so many more rows, or for their sums.
+        """Gives the code for so many more rows, or for their sums, compiled where it is needed.
 
-        What is made quickly serves the first rows. With many it pays to make code for more rows at
-        a time, and to keep what turns out to be quicker; the bits are the same.
+        Code that is compiled quickly serves the first rows. With many rows it pays to compile code
+        for more of them at a time, and to keep what turns out to be quicker; the bits are the same.
         """
         with self._lock:
             self._seen += rows
@@ -110,17 +110,17 @@ class Code:
         return _OnColumns(compiled(program, shared))
 
     def flipped(self, guard: int) -> bytes:
-        """The outcomes up to the row's own guard of this number, which comes out differently."""
+        """The outcomes up to this guard of the row's part, with its own turned round."""
         return self.path.flipped(self.parts.row_guards[guard])
 
     def report(self) -> PathReport:
-        """What this path is, and what it took."""
+        """Describes the path, and the time that recording and compiling it took."""
         runs_on = self.choice.name if self._kernels or self.rows else "recorded only"
         return self.path.report(runs_on=runs_on, compiling=self.compiling, rows=self.rows)
 
 
 class Kernel(Protocol):
-    """Runs rows: their outputs, or sums in lanes, and the guard that flipped for each."""
+    """Runs rows: writes their outputs, or adds them up in lanes, and the guard each left at."""
 
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
@@ -129,9 +129,9 @@ class Kernel(Protocol):
 
 @final
 class Rated:
-    """A kernel, how many rows it has run, and the seconds a row that it took at best.
+    """A kernel that keeps count of its rows, and of the seconds a row that it took at best.
 
-    What else the machine did meanwhile does not count.
+    At best, because what else the machine did meanwhile does not count.
     """
 
     kernel: Kernel
@@ -145,7 +145,7 @@ class Rated:
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
     ) -> None:
-        """Run the rows, and take the time."""
+        """Runs the rows, and takes the time."""
         started = perf_counter()
         self.kernel(shared, leaves, rows, out, flips)
         self.seconds = min(self.seconds, (perf_counter() - started) / len(rows))
@@ -154,7 +154,7 @@ class Rated:
 
 @final
 class _OnColumns:
-    """The numpy backend as a kernel."""
+    """Runs rows on the numpy backend."""
 
     def __init__(self, run: Callable[..., None]) -> None:
         self._run = run
@@ -170,7 +170,7 @@ class _OnColumns:
 @final
 @attrs.frozen
 class Work:
-    """What is wanted of rows: their outputs, or sums with their spread where that is asked for.
+    """Says what to compute of rows: their outputs, or their sums, and the spread around the mean.
 
     With ``mask`` rows that leave all known paths are left out.
     """
@@ -183,34 +183,34 @@ class Work:
 @final
 @attrs.frozen(eq=False)
 class Left:
-    """Rows of a block on unknown paths, which begin with ``prefix``; and their leaves."""
+    """Rows of a block whose path is not known, but that its outcomes begin with ``prefix``."""
 
     prefix: bytes
     rows: Indices
     leaves: Sequence[Floats]
 
-    def after(self, count: int) -> Left:
-        """All but the first rows."""
-        return Left(self.prefix, self.rows[count:], [leaf[count:] for leaf in self.leaves])
+    def rest(self) -> Left:
+        """All rows but the first."""
+        return Left(self.prefix, self.rows[1:], [leaf[1:] for leaf in self.leaves])
 
 
 @final
 @attrs.frozen(eq=False)
 class Block:
-    """Rows' outputs, a column for each, and the rows that still lack them."""
+    """The outputs of up to 4,096 rows, a column for each, and the rows that still lack them."""
 
     outputs: Floats
     left: Sequence[Left]
 
     def part(self, *, spread: bool, left_out: Truths | None = None) -> Part:
-        """The outputs added up."""
+        """Adds the outputs up."""
         return part_of(self.outputs, left_out, spread=spread)
 
 
 @final
 @attrs.frozen(eq=False)
 class Done:
-    """What became of a piece, block by block, and how many rows took each path."""
+    """The results of a piece, block by block, and how many rows took each path."""
 
     blocks: Sequence[Part | Block]
     taken: Counter[bytes]
@@ -239,7 +239,7 @@ class Sweep:
         self._taken: Counter[bytes] = Counter()
 
     def find(self, prefix: bytes) -> Code | None:
-        """The code of a path whose outcomes begin with ``prefix``."""
+        """Finds the code of a path whose outcomes begin with ``prefix``."""
         place = bisect_left(self._in_order, prefix, key=attrgetter("outcomes"))
         found = self._in_order[place : place + 1]
         return found[0] if found and found[0].outcomes.startswith(prefix) else None
@@ -248,9 +248,9 @@ class Sweep:
     def piece(
         self, leaves: Sequence[Floats], numbers: Numbers, work: Work, out: Floats | None = None
     ) -> Done:
-        """What is wanted of the rows of these ``numbers``; ``out`` has room for their outputs.
+        """Computes what ``work`` asks of the rows of these ``numbers``; ``out`` may hold outputs.
 
-        On several paths rows are run together, so that those on a rare one are not run alone.
+        Where several paths are known, blocks are run together: rows on a rare path are then many.
         """
         size = BLOCK if len(self.codes) == 1 else len(numbers)
         found: list[Part | Block] = []
@@ -268,14 +268,14 @@ class Sweep:
     def _blocks(
         self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None
     ) -> Sequence[Part | Block]:
-        """What is wanted of some rows, block by block."""
+        """Computes what is asked of some rows, block by block."""
         if work.sums and not work.spread and (part := self._sums(leaves, rows)) is not None:
             return [part]
         block = self._rows(leaves, rows, out)
         return [_masked(one, work) if work.mask else _finished(one, work) for one in _apart(block)]
 
     def _likely(self) -> Code:
-        """The path that rows try first."""
+        """Gives the path that rows try first."""
         if not self.codes:
             raise GuardError(
                 "a worker takes another path than was recorded, for numbers that are the same for "
@@ -285,7 +285,7 @@ class Sweep:
         return self.codes[0]
 
     def _sums(self, leaves: Sequence[Floats], rows: int) -> Part | None:
-        """Sums that compiled code adds up, where all rows take the one path that is known."""
+        """Adds rows up in compiled code, where all of them take the one path that is known."""
         code = self._likely()
         if code.choice.name != "llvm" or len(self.codes) > 1:
             return None
@@ -297,15 +297,16 @@ class Sweep:
         return Part(rows, of_lanes(lanes))
 
     def _rows(self, leaves: Sequence[Floats], rows: int, out: Floats | None) -> Block:
-        """The outputs of rows, each from the path that it takes.
+        """Computes the outputs of rows, each on the path that it takes.
 
-        Rows go in groups, which only ever part: all of a group have left the paths before at the
-        same guards, so that each row is in one group, and in the end on one path or left over.
+        Rows go in groups, and a group is only ever split: its rows have left the same paths at the
+        same guards. So each row is in one group at a time, and ends on one path or is left over.
         """
-        code = self._likely()
-        out = np.empty((code.outputs, padded(rows))) if out is None else out
+        first = self._likely()
+        if out is None:
+            out = np.empty((first.outputs, padded(rows)))
         left: list[Left] = []
-        groups = [(code, b"", np.arange(rows))]
+        groups = [(first, b"", np.arange(rows))]
         while groups:
             code, prefix, group = groups.pop()
             flips = self._run(code, leaves, group, out)
@@ -319,9 +320,9 @@ class Sweep:
         return Block(out[:, :rows], left)
 
     def _run(self, code: Code, leaves: Sequence[Floats], group: Indices, out: Floats) -> Flips:
-        """Run rows on a path, their outputs into their columns of ``out``.
+        """Runs rows on a path and writes their outputs into their columns of ``out``.
 
-        Gives for each of them -1, or the guard at which it left: its outputs then mean nothing.
+        Returns -1 for each, or the guard at which it left the path: its outputs then mean nothing.
         """
         count, flips = len(group), _flips(len(group))
         kernel, shared = code.kernel(count, sums=False), self._shared[code]
@@ -336,7 +337,7 @@ class Sweep:
         return flips
 
     def _name_row(self, error: Exception, leaves: Sequence[Floats], numbers: Numbers) -> None:
-        """Look for the row that a rule of the user's raised at."""
+        """Notes at an error that a custom rule raised at which row it did."""
         for place, number in enumerate(numbers):
             try:
                 self._rows([leaf[place : place + 1] for leaf in leaves], 1, None)
@@ -348,12 +349,12 @@ class Sweep:
 def _parted(
     code: Code, prefix: bytes, group: Indices, flips: Flips
 ) -> Sequence[tuple[bytes, Indices]]:
-    """The rows of a group that left a path, apart by the guard at which they did.
+    """Splits the rows of a group that left a path by the guard at which they did.
 
-    Each part has the prefix of the group's and more of its own.
+    Each part comes with its own prefix, which begins with the group's and is longer.
 
     Raises:
-        GuardError: where a guard that had come out comes out again, and differently.
+        GuardError: where a guard comes out differently that had come out on another path.
     """
     gone = np.flatnonzero(flips >= 0)
     if not gone.size:
@@ -362,21 +363,22 @@ def _parted(
     guards, starts = np.unique(flips[gone], return_index=True)
     prefixes = [code.flipped(guard) for guard in guards.tolist()]
     if len(prefixes[0]) <= len(prefix):
+        number = len(prefixes[0]) - 1
+        line = code.path.site(number) or f"guard {number}"
         raise GuardError(
-            f"the comparison at {code.path.site(len(prefixes[0]) - 1)} came out differently when "
-            "the same rows were run again: let every rule give the same number for the same "
-            "arguments"
+            f"two recorded paths disagree on the comparison at {line}: pass what it depends on as "
+            "an argument, and let rules depend on their arguments alone"
         )
     return list(zip(prefixes, np.split(group[gone], starts[1:]), strict=True))
 
 
 def _finished(block: Block, work: Work) -> Part | Block:
-    """What is wanted of a block; with rows left over it is added up when they are done."""
+    """Adds a block up where sums are asked for, unless rows are left over."""
     return block.part(spread=work.spread) if work.sums and not block.left else block
 
 
 def _masked(block: Block, work: Work) -> Part | Block:
-    """What is wanted of a block without the rows that left all paths."""
+    """Leaves the rows without a path out: of the sums, or as nan."""
     left_out = np.zeros(block.outputs.shape[1], dtype=np.bool_)
     for left in block.left:
         left_out[left.rows] = True
@@ -387,7 +389,7 @@ def _masked(block: Block, work: Work) -> Part | Block:
 
 
 def _apart(block: Block) -> Iterator[Block]:
-    """A long block in blocks of 4,096 rows."""
+    """Cuts a long block into blocks of 4,096 rows."""
     for start in range(0, block.outputs.shape[1], BLOCK):
         left: list[Left] = []
         for one in block.left:

@@ -142,7 +142,8 @@ def module(
 
     Code for rows takes ``lanes`` of them in a step: a multiple of eight.
 
-    With ``fast`` a product and a sum may become one operation, rounded once.
+    With ``fast`` a product and a sum may become one operation, rounded once, where no guard depends
+    on it.
     """
     return _Writer(program, Mode(mode, lanes), shared, maths, " contract" if fast else "").module()
 
@@ -156,6 +157,7 @@ class _Writer:
     ) -> None:
         self.program, self.mode, self.shared = program, mode, shared
         self.maths, self.flags = maths, flags
+        self.exact = _decisive(program) if flags else set()
         self.declared: dict[str, str] = {}
         self.calls: list[Asked] = []
         self.guards = {slot: index for index, slot in enumerate(program.expected)}
@@ -246,6 +248,19 @@ class _Writer:
     def declare(self, name: str, declaration: str) -> str:
         self.declared[name] = f"declare {declaration}"
         return f"@{name}"
+
+
+def _decisive(program: Program) -> set[int]:
+    """The entries that guards depend on.
+
+    They have the same bits in the code of every path, so that a row that leaves one at a guard is
+    not sent back by another.
+    """
+    found = set(program.expected)
+    for slot in range(len(program) - 1, program.inputs - 1, -1):
+        if slot in found:
+            found.update(needs(program, slot))
+    return found
 
 
 @final
@@ -407,12 +422,13 @@ class _Function:
             return self.ask(slot, numbers, self.present())
         if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
             return self.square(numbers[0])
-        return self.operation(row.name, numbers)
+        flags = "" if slot in self.writer.exact else self.writer.flags
+        return self.operation(row.name, numbers, flags)
 
-    def operation(self, name: str, numbers: Sequence[str]) -> str:
+    def operation(self, name: str, numbers: Sequence[str], flags: str) -> str:
         kind = self.mode.type
         if name in _ARITHMETIC:
-            how = f"{_ARITHMETIC[name]}{self.writer.flags}"
+            how = f"{_ARITHMETIC[name]}{flags}"
             return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
         if name == "neg":
             return self.new(f"fneg {kind} {numbers[0]}")
