@@ -169,19 +169,35 @@ class Drive(Generic[T]):
     # Rows whose path is not known.
 
     def _settled(self, block: Block, numbers: range) -> Block:
-        """The block when its rows have been run on the paths that they take."""
+        """Completes a block: its rows are run on the paths that they take, new ones learned."""
         if not block.left:
             return block
-        if not block.outputs.flags.writeable:
-            block = Block(block.outputs.copy(), block.left)
+        outputs = block.outputs if block.outputs.flags.writeable else block.outputs.copy()
         left = block.left
+        for one in left:
+            if not self.learner.knows(one.prefix):
+                self.parted[self.learner.line(one.prefix)] += one.rows.size
         while left:
-            known = [self._known(one, block, numbers) for one in left]
-            left = self._again([one for one in known if one.rows.size], block, numbers)
-        return block
+            known = [self._known(one, outputs, numbers) for one in left]
+            left = self._again([one for one in known if one.rows.size], outputs, numbers)
+        return Block(outputs, ())
 
-    def _again(self, known: Sequence[Left], block: Block, numbers: range) -> Sequence[Left]:
-        """Run rows whose next path is known by now; those that leave that one, too."""
+    def _known(self, left: Left, outputs: Floats, numbers: range) -> Left:
+        """Learns a path for a group of rows, and returns the rows that may now be run on it.
+
+        The row that the path is recorded from is among them, for the same bits in every call. Rows
+        for which no such path is found get their outputs one by one.
+        """
+        while left.rows.size and not self.learner.knows(left.prefix):
+            row = int(left.rows[0])
+            found = self._dealt_with(left, numbers.start + row)
+            if not self.learner.knows(left.prefix):
+                outputs[:, row] = found
+                left = left.rest()
+        return left
+
+    def _again(self, known: Sequence[Left], outputs: Floats, numbers: range) -> Sequence[Left]:
+        """Runs rows for which a path is known by now, and returns those that leave it too."""
         if not known:
             return ()
         rows = np.concatenate([one.rows for one in known])
@@ -191,22 +207,11 @@ class Drive(Generic[T]):
         absolute: Numbers = rows + numbers.start
         done = self._done(self.dispatcher.submit(Piece(leaves, absolute, Work(sums=False))))
         again = cast(Block, done.blocks[0])
-        block.outputs[:, rows] = again.outputs
+        outputs[:, rows] = again.outputs
         return [Left(one.prefix, rows[one.rows], one.leaves) for one in again.left]
 
-    def _known(self, left: Left, block: Block, numbers: range) -> Left:
-        """The rows that can be run on a known path, the first of them recorded where it is new."""
-        if not self.learner.knows(left.prefix):
-            self.parted[self.learner.line(left.prefix)] += left.rows.size
-        while left.rows.size and not self.learner.knows(left.prefix):
-            outputs = self._dealt_with(left, numbers.start + int(left.rows[0]))
-            if not self.learner.knows(left.prefix):
-                block.outputs[:, left.rows[0]] = outputs
-                left = left.after(1)
-        return left
-
     def _dealt_with(self, left: Left, number: int) -> Sequence[float]:
-        """The outputs of a row that leaves its path where no other path is known."""
+        """Computes the outputs of a row for which no path is known, as ``on_branch`` says."""
         learner, args = self.learner, self._args(left.leaves)
         if learner.on_branch == "raise":
             raise GuardError(
@@ -221,7 +226,7 @@ class Drive(Generic[T]):
         raise self._too_many(args, number)
 
     def _too_many(self, args: tuple[object, ...], number: int) -> GuardError:
-        """What to say where there are more paths than there may be."""
+        """The error where rows take more paths than are allowed."""
         started = perf_counter()
         self.learner.call(args, number)
         seconds = perf_counter() - started
@@ -236,5 +241,5 @@ class Drive(Generic[T]):
         )
 
     def _args(self, leaves: Sequence[Floats]) -> tuple[object, ...]:
-        """The arguments of the first of some rows."""
+        """The arguments by position of the first of some rows."""
         return self.call.row([leaf[0] for leaf in leaves])

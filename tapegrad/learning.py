@@ -1,19 +1,22 @@
-"""The paths of rows of one structure: recorded as rows ask for them, and the code of each."""
+"""Keeps the paths of rows of one structure, each with its code, and records new ones."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, cast, final
+
+import attrs
 
 from tapegrad.backends import Choice
 from tapegrad.calls import gathered
 from tapegrad.checks import name_of
 from tapegrad.errors import OutputError
 from tapegrad.inputs import BatchInputs
-from tapegrad.paths import AnyTape, Path, Paths, record_path
+from tapegrad.paths import AnyTape, Path, record_path
 from tapegrad.positions import here
 from tapegrad.reports import ShapeReport
 from tapegrad.structure import Branch, Role, Structure, flatten, join, kept, misfit
@@ -28,32 +31,26 @@ if TYPE_CHECKING:
 __all__ = ["Learner", "Recorded"]
 
 
+def _kept(shape: tuple[Branch, Branch]) -> tuple[Branch, Branch]:
+    return cast("tuple[Branch, Branch]", tuple(map(kept, shape)))
+
+
 @final
+@attrs.define(eq=False)
 class Recorded:
-    """The recorded paths of rows of one structure, and the code of each; calls share it."""
+    """Holds the recorded paths of rows of one structure, each with its code; calls share it.
+
+    ``codes`` has them in the order in which they were recorded. It never changes in place: a path
+    is added by putting a longer tuple here, so that who has read the shorter one may go on with it.
+    """
 
     f: Callable[..., object]
     choice: Choice
+    shape: tuple[Branch, Branch] = attrs.field(converter=_kept)
     places: tuple[int, ...]
-    shape: tuple[Branch, Branch]
-    fast: bool
-    paths: Paths
-
-    def __init__(
-        self,
-        f: Callable[..., object],
-        choice: Choice,
-        shape: tuple[Branch, Branch],
-        places: tuple[int, ...],
-        *,
-        fast: bool,
-    ) -> None:
-        self.f, self.choice, self.places = f, choice, places
-        self.shape = cast("tuple[Branch, Branch]", tuple(map(kept, shape)))
-        self.fast = fast
-        self.paths = Paths()
-        self.codes: list[Code] = []
-        self._lock = Lock()
+    fast: bool = attrs.field(kw_only=True)
+    codes: tuple[Code, ...] = attrs.field(default=(), init=False)
+    _lock: Lock = attrs.field(factory=Lock, init=False)
 
     def fits(self, shape: tuple[Branch, Branch]) -> bool:
         """Whether rows of these structures can run what is recorded here."""
@@ -62,8 +59,13 @@ class Recorded:
 
     @property
     def tape(self) -> AnyTape:
-        """The path that was recorded first, whose structures all share."""
+        """The tape that was recorded first; the others have the same structures."""
         return self.codes[0].path.tape
+
+    @property
+    def tapes(self) -> Sequence[AnyTape]:
+        """The tapes of all paths, in the lexicographic order of how their guards come out."""
+        return [code.path.tape for code in sorted(self.codes, key=attrgetter("outcomes"))]
 
     @property
     def result(self) -> Structure:
@@ -74,28 +76,27 @@ class Recorded:
         """The codes, those first that most rows took."""
         return sorted(self.codes, key=lambda code: -code.rows)
 
-    def add(self, path: Path) -> Path:
-        """Keep a path, unless it is known; the one that is kept."""
+    def add(self, path: Path) -> None:
+        """Adds a path with its code, unless it is known."""
+        code = Code(path, self.places, self.choice, fast=self.fast)
         with self._lock:
-            kept = self.paths.add(path)
-            if kept is path:
-                self.codes.append(Code(path, self.places, self.choice, fast=self.fast))
-            return kept
+            if all(known.outcomes != code.outcomes for known in self.codes):
+                self.codes = (*self.codes, code)
 
     def count(self, taken: Counter[bytes]) -> None:
-        """Note how many rows took each path."""
+        """Counts the rows that took each path."""
         with self._lock:
             for code in self.codes:
-                code.rows += taken[code.path.outcomes]
+                code.rows += taken[code.outcomes]
 
     def report(self) -> ShapeReport:
-        """What was recorded and compiled for rows of this structure."""
-        return ShapeReport(tuple(code.report() for code in tuple(self.codes)))
+        """Describes what was recorded and compiled for rows of this structure."""
+        return ShapeReport(tuple(code.report() for code in self.codes))
 
 
 @final
 class Learner:
-    """What one call knows of the function's paths, and how it learns more."""
+    """Finds the paths of a function for one call, and records those that are missing."""
 
     recorded: Recorded
     given: BatchInputs
@@ -110,32 +111,36 @@ class Learner:
         self.on_branch, self.max_paths = on_branch, max_paths
         self.name = name_of(recorded.f)
         self.memo: dict[Code, Floats | None] = {}
-        self._sweep = Sweep((), call.shared, self.memo)
+        self._known: tuple[Code, ...] = ()
+        self._sweep = Sweep(self._known, call.shared, self.memo)
 
     @property
     def outputs(self) -> int:
-        """How many numbers there are for a row."""
+        """The number of outputs of a row."""
         return len(self.recorded.tape.outputs)
 
     @property
     def paths(self) -> int:
-        """How many paths are known."""
+        """The number of paths that are recorded."""
         return len(self.recorded.codes)
 
     def codes(self) -> Sequence[Code]:
-        """The codes that are known by now, those first that most rows take."""
+        """The codes of the paths recorded by now, those first that most rows took."""
         return self.recorded.likely()
 
     def knows(self, prefix: bytes) -> bool:
         """Whether rows of this call can run a path that begins with these outcomes."""
-        if len(self._sweep.codes) != self.paths:
-            self._sweep = Sweep(tuple(self.recorded.codes), self.given.shared, self.memo)
+        codes = self.recorded.codes
+        if codes is not self._known:
+            self._sweep = Sweep(codes, self.given.shared, self.memo)
+            self._known = codes
         return self._sweep.find(prefix) is not None
 
     def line(self, prefix: bytes) -> str:
         """The user's line at which the last of these outcomes was found."""
-        path = self.recorded.paths.find(prefix[:-1])
-        return str(path.site(len(prefix) - 1)) if path is not None else "an unknown line"
+        before = prefix[:-1]
+        code = next(code for code in self.recorded.codes if code.outcomes.startswith(before))
+        return str(code.path.site(len(before)))
 
     def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
         """Record a row's path, and give its outputs.
@@ -172,7 +177,7 @@ class Learner:
             )
 
     def count(self, taken: Counter[bytes]) -> None:
-        """Note how many rows took each path."""
+        """Counts the rows that took each path."""
         self.recorded.count(taken)
 
 

@@ -114,7 +114,7 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     recorded from one of them and kept (``on_branch="rerecord"``), raise a ``GuardError`` ("raise"),
     come back as nan and count neither in sums nor in the number that a mean is divided by ("mask"),
     or are computed one by one ("eager"). Each operation is within 4 units in the last place; with
-    ``fast`` a product and a sum may be rounded once.
+    ``fast`` a product and a sum may be rounded once, where no comparison depends on them.
 
     Rows are run by ``threads`` (None: one for each core), or by the workers of an ``executor`` of
     ``concurrent.futures`` or of its kind, to which tapes and rows travel and ``f`` does not. Where
@@ -124,7 +124,8 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     Raises:
         BackendError: when ``backend`` is not known or not installed (``numpy`` is always needed);
             when workers differ in what decides the bits, or an executor is shut or breaks.
-        GuardError: when rows take more than ``max_paths`` paths.
+        GuardError: when rows take more than ``max_paths`` paths, or recorded paths disagree on a
+            comparison because what it depends on has changed.
         InputError: when arrays have different numbers of rows, or none, or options do not fit.
 
     >>> import numpy

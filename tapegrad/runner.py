@@ -111,8 +111,7 @@ class Runner(Batched[object]):
 
     def __reduce__(self) -> tuple[Callable[..., Batched[object]], tuple[object, ...]]:
         recordings = [
-            (recorded.shape, recorded.places, [path.tape for path in recorded.paths])
-            for recorded in self._recordings
+            (recorded.shape, recorded.places, recorded.tapes) for recorded in self._recordings
         ]
         options = attrs.evolve(self._options, executor=None, callback=None)
         return _unpickled, (name_of(self._f), options, recordings)
@@ -120,7 +119,7 @@ class Runner(Batched[object]):
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
         """The recorded tapes of a row, one for each path and each structure of arguments."""
-        return tuple(path.tape for recorded in self._recordings for path in recorded.paths)
+        return tuple(tape for recorded in self._recordings for tape in recorded.tapes)
 
     def report(self) -> Report:
         """What was recorded and compiled, what runs it and why, and what that took."""

@@ -1,4 +1,4 @@
-"""Rows of columns through the code of recorded paths, block by block."""
+"""Runs rows of columns on the recorded paths of a function, block by block."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
+from operator import attrgetter
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias, final
@@ -36,19 +37,19 @@ __all__ = ["Block", "Code", "Done", "Left", "Sweep", "Work", "padded"]
 
 
 _MANY: Final = 64 * BLOCK
-"""Rows on one path after which it pays to make other code."""
+"""Rows on one path after which it pays to compile code for more rows at a time."""
 _TRIAL: Final = 32 * BLOCK
-"""Rows after which its time is known."""
+"""Rows after which the time that code takes is known."""
 
 
 def padded(rows: int) -> int:
-    """Room for so many rows in whole steps of the code."""
+    """The number of rows rounded up to whole steps of compiled code."""
     return -(-rows // STEP) * STEP
 
 
 @final
 class Code:
-    """One path's code for rows: what is the same for all of them apart, computed once a call."""
+    """The compiled code of one path; what is the same for all rows is computed once a call."""
 
     path: Path
     choice: Choice
@@ -67,11 +68,16 @@ class Code:
 
     @property
     def outputs(self) -> int:
-        """How many numbers there are for a row."""
+        """The number of outputs of a row."""
         return len(self.parts.rows.outputs)
 
+    @property
+    def outcomes(self) -> bytes:
+        """How the guards of the path come out: no two paths have the same."""
+        return self.path.outcomes
+
     def shared(self, inputs: Sequence[float]) -> Floats | None:
-        """What is the same for all rows; None where that leads to another path."""
+        """Computes what is the same for all rows; None where its guards lead to another path."""
         if self._shared is None:
             from tapegrad.interpret.python import compiled
 
@@ -80,10 +86,10 @@ class Code:
         return None if isinstance(found, int) else np.array(found, dtype=np.float64)
 
     def kernel(self, rows: int, *, sums: bool) -> Rated:
-        """The code for so many more rows, or for their sums.
+        """Gives the code for so many more rows, or for their sums, compiled where it is needed.
 
-        What is made quickly serves the first rows. With many it pays to make code for more rows at
-        a time, and to keep what turns out to be quicker; the bits are the same.
+        Code that is compiled quickly serves the first rows. With many rows it pays to compile code
+        for more of them at a time, and to keep what turns out to be quicker; the bits are the same.
         """
         with self._lock:
             self._seen += rows
@@ -93,25 +99,28 @@ class Code:
                 started = perf_counter()
                 made.append(Rated(self._made(sums=sums, quick=not made)))
                 self.compiling += perf_counter() - started
-            return min(made, key=Rated.rate) if made[-1].rows >= _TRIAL else made[-1]
+            return min(made, key=attrgetter("seconds")) if made[-1].rows >= _TRIAL else made[-1]
 
     def _made(self, *, sums: bool, quick: bool) -> RowCode:
         shared = len(self.parts.shared.outputs)
         return self.choice.rows(self.parts.rows, RowOptions(shared, sums, self.fast, quick))
 
     def flipped(self, guard: int) -> bytes:
-        """The outcomes up to the row's own guard of this number, which comes out differently."""
+        """The outcomes up to this guard of the row's part, with its own turned round."""
         return self.path.flipped(self.parts.row_guards[guard])
 
     def report(self) -> PathReport:
-        """What this path is, and what it took."""
+        """Describes the path, and the time that recording and compiling it took."""
         runs_on = self.choice.name if self._kernels or self.rows else "recorded only"
         return self.path.report(runs_on=runs_on, compiling=self.compiling, rows=self.rows)
 
 
 @final
 class Rated:
-    """A kernel, and how long it has taken for how many rows."""
+    """A kernel that keeps count of its rows, and of the seconds a row that it took at best.
+
+    At best, because what else the machine did meanwhile does not count.
+    """
 
     kernel: RowCode
     seconds: float
@@ -121,14 +130,10 @@ class Rated:
         self.kernel = kernel
         self.seconds, self.rows = inf, 0
 
-    def rate(self) -> float:
-        """Seconds a row, at best: what else the machine did meanwhile does not count."""
-        return self.seconds
-
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
     ) -> None:
-        """Run the rows, and take the time."""
+        """Runs the rows, and takes the time."""
         started = perf_counter()
         self.kernel(shared, leaves, rows, out, flips)
         self.seconds = min(self.seconds, (perf_counter() - started) / len(rows))
@@ -138,7 +143,7 @@ class Rated:
 @final
 @attrs.frozen
 class Work:
-    """What is wanted of rows: their outputs, or sums with their spread where that is asked for.
+    """Says what to compute of rows: their outputs, or their sums, and the spread around the mean.
 
     With ``mask`` rows that leave all known paths are left out.
     """
@@ -151,34 +156,34 @@ class Work:
 @final
 @attrs.frozen(eq=False)
 class Left:
-    """Rows of a block on unknown paths, which begin with ``prefix``; and their leaves."""
+    """Rows of a block whose path is not known, but that its outcomes begin with ``prefix``."""
 
     prefix: bytes
     rows: Indices
     leaves: Sequence[Floats]
 
-    def after(self, count: int) -> Left:
-        """All but the first rows."""
-        return Left(self.prefix, self.rows[count:], [leaf[count:] for leaf in self.leaves])
+    def rest(self) -> Left:
+        """All rows but the first."""
+        return Left(self.prefix, self.rows[1:], [leaf[1:] for leaf in self.leaves])
 
 
 @final
 @attrs.frozen(eq=False)
 class Block:
-    """Rows' outputs, a column for each, and the rows that still lack them."""
+    """The outputs of up to 4,096 rows, a column for each, and the rows that still lack them."""
 
     outputs: Floats
     left: Sequence[Left]
 
     def part(self, *, spread: bool, left_out: Truths | None = None) -> Part:
-        """The outputs added up."""
+        """Adds the outputs up."""
         return part_of(self.outputs, left_out, spread=spread)
 
 
 @final
 @attrs.frozen(eq=False)
 class Done:
-    """What became of a piece, block by block, and how many rows took each path."""
+    """The results of a piece, block by block, and how many rows took each path."""
 
     blocks: Sequence[Part | Block]
     taken: Counter[bytes]
@@ -186,184 +191,178 @@ class Done:
 
 @final
 class Sweep:
-    """Rows through the codes of known paths, those first that most rows take."""
+    """Runs rows on the paths that a call can take, those first that most rows take.
+
+    Paths whose first guards come out alike compute the same bits up to there. So a row that leaves
+    a path at a guard goes on to any path whose guards come out as the row's did; it stays on that
+    one, or leaves it at a later guard.
+    """
 
     codes: Sequence[Code]
-    inputs: Sequence[float]
-    memo: dict[Code, Floats | None]
 
     def __init__(
         self, codes: Sequence[Code], inputs: Sequence[float], memo: dict[Code, Floats | None]
     ) -> None:
-        self.codes, self.inputs, self.memo = codes, inputs, memo
-        self.taken: Counter[bytes] = Counter()
-        self._sorted = sorted((code.path.outcomes, index) for index, code in enumerate(codes))
-
-    def shared(self, code: Code) -> Floats | None:
-        """What is the same for all rows on a path; None where the call cannot take it."""
-        if code not in self.memo:
-            self.memo[code] = code.shared(self.inputs)
-        return self.memo[code]
+        for code in codes:
+            if code not in memo:
+                memo[code] = code.shared(inputs)
+        self._shared = {code: found for code in codes if (found := memo[code]) is not None}
+        self.codes = list(self._shared)
+        self._in_order = sorted(self.codes, key=attrgetter("outcomes"))
+        self._taken: Counter[bytes] = Counter()
 
     def find(self, prefix: bytes) -> Code | None:
-        """A path that begins with these outcomes, of those that this call can take."""
-        for place in range(bisect_left(self._sorted, (prefix, 0)), len(self._sorted)):
-            outcomes, index = self._sorted[place]
-            if not outcomes.startswith(prefix):
-                break
-            if self.shared(self.codes[index]) is not None:
-                return self.codes[index]
-        return None
-
-    def likely(self) -> Code | None:
-        """The path to try first."""
-        return next((code for code in self.codes if self.shared(code) is not None), None)
+        """Finds the code of a path whose outcomes begin with ``prefix``."""
+        place = bisect_left(self._in_order, prefix, key=attrgetter("outcomes"))
+        found = self._in_order[place : place + 1]
+        return found[0] if found and found[0].outcomes.startswith(prefix) else None
 
     @np.errstate(all="ignore")
     def piece(
         self, leaves: Sequence[Floats], numbers: Numbers, work: Work, out: Floats | None = None
     ) -> Done:
-        """What is wanted of the rows of these ``numbers``; ``out`` has room for their outputs."""
-        size = len(numbers) if self._branching() else BLOCK
+        """Computes what ``work`` asks of the rows of these ``numbers``; ``out`` may hold outputs.
+
+        Where several paths are known, blocks are run together: rows on a rare path are then many.
+        """
+        size = BLOCK if len(self.codes) == 1 else len(numbers)
         found: list[Part | Block] = []
         for start in range(0, len(numbers), size):
             some = numbers[start : start + size]
             part = [leaf[start : start + size] for leaf in leaves]
             room = None if out is None else out[:, start : start + padded(len(some))]
             try:
-                found += self.blocks(part, len(some), work, room)
+                found += self._blocks(part, len(some), work, room)
             except Exception as error:
                 self._name_row(error, part, some)
                 raise
-        return Done(found, self.taken)
+        return Done(found, self._taken)
 
-    def blocks(
-        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
-    ) -> Iterator[Part | Block]:
-        """What is wanted of some blocks of rows; those that take several paths are run together."""
-        if rows <= BLOCK:
-            yield self.block(leaves, rows, work, out)
-            return
-        for block in _apart(self._rows(self._first(), leaves, rows, out)):
-            yield self._masked(block, work) if work.mask else self._finished(block, work)
+    def _blocks(
+        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None
+    ) -> Sequence[Part | Block]:
+        """Computes what is asked of some rows, block by block."""
+        if work.sums and not work.spread and (part := self._sums(leaves, rows)) is not None:
+            return [part]
+        block = self._rows(leaves, rows, out)
+        return [_masked(one, work) if work.mask else _finished(one, work) for one in _apart(block)]
 
-    def block(
-        self, leaves: Sequence[Floats], rows: int, work: Work, out: Floats | None = None
-    ) -> Part | Block:
-        """What is wanted of one block of rows."""
-        code = self._first()
-        if work.sums and not work.spread:
-            part = self._sums(code, leaves, rows)
-            if part is not None:
-                return part
-        block = self._rows(code, leaves, rows, out)
-        return self._masked(block, work) if work.mask else self._finished(block, work)
-
-    def _first(self) -> Code:
-        """The path that rows try first."""
-        code = self.likely()
-        if code is None:
+    def _likely(self) -> Code:
+        """Gives the path that rows try first."""
+        if not self.codes:
             raise GuardError(
                 "a worker takes another path than was recorded, for numbers that are the same for "
                 "all rows: two sides of a comparison differ by rounding alone; compare with a "
                 "margin"
             )
-        return code
+        return self.codes[0]
 
-    def _finished(self, block: Block, work: Work) -> Part | Block:
-        return block.part(spread=work.spread) if work.sums and not block.left else block
-
-    def _masked(self, block: Block, work: Work) -> Part | Block:
-        """The block without the rows that left all paths."""
-        left_out = np.zeros(block.outputs.shape[1], dtype=np.bool_)
-        for left in block.left:
-            left_out[left.rows] = True
-        if work.sums:
-            return block.part(spread=work.spread, left_out=left_out)
-        block.outputs[:, left_out] = np.nan
-        return Block(block.outputs, ())
-
-    def _sums(self, code: Code, leaves: Sequence[Floats], rows: int) -> Part | None:
-        """Sums that compiled code adds up, where all rows take the one path that is known."""
-        if not code.choice.backend.adds_rows or self._branching():
+    def _sums(self, leaves: Sequence[Floats], rows: int) -> Part | None:
+        """Adds rows up in compiled code, where all of them take the one path that is known."""
+        code = self._likely()
+        if not code.choice.backend.adds_rows or len(self.codes) > 1:
             return None
         lanes, flips = no_lanes(code.outputs), _flips(rows)
-        self._run(code, leaves, range(rows), lanes, flips, sums=True)
+        code.kernel(rows, sums=True)(self._shared[code], leaves, range(rows), lanes, flips)
         if flips[:rows].max() >= 0:
             return None
-        self.taken[code.path.outcomes] += rows
+        self._taken[code.outcomes] += rows
         return Part(rows, of_lanes(lanes))
 
-    def _branching(self) -> bool:
-        """Whether rows may take more than one path that is known."""
-        return sum(self.shared(code) is not None for code in self.codes) > 1
+    def _rows(self, leaves: Sequence[Floats], rows: int, out: Floats | None) -> Block:
+        """Computes the outputs of rows, each on the path that it takes.
 
-    def _rows(self, code: Code, leaves: Sequence[Floats], rows: int, out: Floats | None) -> Block:
-        """The outputs of rows, those that leave a path run on the next."""
+        Rows go in groups, and a group is only ever split: its rows have left the same paths at the
+        same guards. So each row is in one group at a time, and ends on one path or is left over.
+        """
+        first = self._likely()
         if out is None:
-            out = np.empty((code.outputs, padded(rows)))
-        flips = _flips(rows)
-        self._run(code, leaves, range(rows), out, flips)
-        self._count(code, flips[:rows])
-        left: dict[bytes, list[Indices]] = {}
-        pending = [(code, np.flatnonzero(flips[:rows] >= 0))]
-        while pending:
-            code, gone = pending.pop()
-            for prefix, group in _parted(code, gone, flips):
-                other = self.find(prefix)
+            out = np.empty((first.outputs, padded(rows)))
+        left: list[Left] = []
+        groups = [(first, b"", np.arange(rows))]
+        while groups:
+            code, prefix, group = groups.pop()
+            flips = self._run(code, leaves, group, out)
+            for longer, part in _parted(code, prefix, group, flips):
+                other = self.find(longer)
                 if other is None:
-                    left.setdefault(prefix, []).append(group)
+                    left.append(Left(longer, part, [leaf[part] for leaf in leaves]))
                 else:
-                    pending.append((other, self._again(other, leaves, group, out, flips)))
-        return Block(out[:, :rows], _lefts(left, leaves))
+                    groups.append((other, longer, part))
+        left.sort(key=lambda one: int(one.rows[0]))
+        return Block(out[:, :rows], left)
 
-    def _again(
-        self, code: Code, leaves: Sequence[Floats], group: Indices, out: Floats, flips: Flips
-    ) -> Indices:
-        """Run rows that left another path; those that leave this one too."""
-        some, marks = np.empty((code.outputs, padded(len(group)))), _flips(len(group))
-        self._run(code, leaves, group, some, marks)
-        out[:, group] = some[:, : len(group)]
-        flips[group] = marks[: len(group)]
-        self._count(code, flips[group])
-        return group[flips[group] >= 0]
+    def _run(self, code: Code, leaves: Sequence[Floats], group: Indices, out: Floats) -> Flips:
+        """Runs rows on a path and writes their outputs into their columns of ``out``.
 
-    def _count(self, code: Code, flips: Flips) -> None:
-        self.taken[code.path.outcomes] += int(np.count_nonzero(flips < 0))
-
-    def _run(
-        self, code: Code, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips,
-        *, sums: bool = False,
-    ) -> None:  # fmt: skip
-        shared = self.memo[code]
-        if shared is not None:
-            code.kernel(len(rows), sums=sums)(shared, leaves, rows, out, flips)
+        Returns -1 for each, or the guard at which it left the path: its outputs then mean nothing.
+        """
+        count, flips = len(group), _flips(len(group))
+        kernel, shared = code.kernel(count, sums=False), self._shared[code]
+        if count == len(leaves[0]):
+            kernel(shared, leaves, range(count), out, flips)
+        else:
+            some = np.empty((code.outputs, padded(count)))
+            kernel(shared, leaves, group, some, flips)
+            out[:, group] = some[:, :count]
+        flips = flips[:count]
+        self._taken[code.outcomes] += int(np.count_nonzero(flips < 0))
+        return flips
 
     def _name_row(self, error: Exception, leaves: Sequence[Floats], numbers: Numbers) -> None:
-        """Look for the row that a rule of the user's raised at."""
+        """Notes at an error that a custom rule raised at which row it did."""
         for place, number in enumerate(numbers):
             try:
-                self.block([leaf[place : place + 1] for leaf in leaves], 1, Work(sums=False))
+                self._rows([leaf[place : place + 1] for leaf in leaves], 1, None)
             except Exception:  # noqa: BLE001  # whatever a rule raises
                 error.add_note(f"raised at row {number:,} of the batch")
                 return
 
 
-def _parted(code: Code, rows: Indices, flips: Flips) -> Iterator[tuple[bytes, Indices]]:
-    """Rows that left a path, by the guard at which they did."""
-    for guard in np.unique(flips[rows]).tolist():
-        yield code.flipped(guard), rows[flips[rows] == guard]
+def _parted(
+    code: Code, prefix: bytes, group: Indices, flips: Flips
+) -> Sequence[tuple[bytes, Indices]]:
+    """Splits the rows of a group that left a path by the guard at which they did.
+
+    Each part comes with its own prefix, which begins with the group's and is longer.
+
+    Raises:
+        GuardError: where a guard comes out differently that had come out on another path.
+    """
+    gone = np.flatnonzero(flips >= 0)
+    if not gone.size:
+        return ()
+    gone = gone[np.argsort(flips[gone], kind="stable")]
+    guards, starts = np.unique(flips[gone], return_index=True)
+    prefixes = [code.flipped(guard) for guard in guards.tolist()]
+    if len(prefixes[0]) <= len(prefix):
+        number = len(prefixes[0]) - 1
+        line = code.path.site(number) or f"guard {number}"
+        raise GuardError(
+            f"two recorded paths disagree on the comparison at {line}: pass what it depends on as "
+            "an argument, and let rules depend on their arguments alone"
+        )
+    return list(zip(prefixes, np.split(group[gone], starts[1:]), strict=True))
 
 
-def _lefts(left: dict[bytes, list[Indices]], leaves: Sequence[Floats]) -> list[Left]:
-    """The groups in the order of their first rows."""
-    groups = [(prefix, np.sort(np.concatenate(rows))) for prefix, rows in left.items()]
-    groups.sort(key=lambda group: int(group[1][0]))
-    return [Left(prefix, rows, [leaf[rows] for leaf in leaves]) for prefix, rows in groups]
+def _finished(block: Block, work: Work) -> Part | Block:
+    """Adds a block up where sums are asked for, unless rows are left over."""
+    return block.part(spread=work.spread) if work.sums and not block.left else block
+
+
+def _masked(block: Block, work: Work) -> Part | Block:
+    """Leaves the rows without a path out: of the sums, or as nan."""
+    left_out = np.zeros(block.outputs.shape[1], dtype=np.bool_)
+    for left in block.left:
+        left_out[left.rows] = True
+    if work.sums:
+        return block.part(spread=work.spread, left_out=left_out)
+    block.outputs[:, left_out] = np.nan
+    return Block(block.outputs, ())
 
 
 def _apart(block: Block) -> Iterator[Block]:
-    """A long block in blocks of 4,096 rows."""
+    """Cuts a long block into blocks of 4,096 rows."""
     for start in range(0, block.outputs.shape[1], BLOCK):
         left: list[Left] = []
         for one in block.left:

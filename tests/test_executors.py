@@ -233,7 +233,8 @@ class TestRefusals:
         """A worker on which no path can be taken says so, rather than guess."""
         from tapegrad.sweeping import Sweep, Work
 
-        text = refusal(errors.GuardError, lambda: Sweep((), (), {}).block((), 1, Work(sums=False)))
+        sweep = Sweep((), (), {})
+        text = refusal(errors.GuardError, lambda: sweep.piece((), range(1), Work(sums=False)))
         assert text == (
             "a worker takes another path than was recorded, for numbers that are the same for all "
             "rows: two sides of a comparison differ by rounding alone; compare with a margin"

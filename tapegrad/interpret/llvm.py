@@ -25,7 +25,7 @@ from tapegrad.llvm_text import (
     Mode,
     mask,
 )
-from tapegrad.partition import Part, partition, rematerialised
+from tapegrad.partition import Part, partition, rematerialised, slots_read
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
 
@@ -89,7 +89,8 @@ def module(
 
     Code for rows takes ``lanes`` of them in a step: a multiple of eight.
 
-    With ``fast`` a product and a sum may become one operation, rounded once.
+    With ``fast`` a product and a sum may become one operation, rounded once, where no guard depends
+    on it.
     """
     return _Writer(program, Mode(mode, lanes), shared, maths, " contract" if fast else "").module()
 
@@ -103,6 +104,7 @@ class _Writer:
     ) -> None:
         self.program, self.mode, self.shared = program, mode, shared
         self.maths, self.flags = maths, flags
+        self.exact = _decisive(program) if flags else set()
         self.declarations = Declarations()
         self.calls: list[HostCall] = []
         self.guards = {slot: index for index, slot in enumerate(program.expected)}
@@ -135,6 +137,19 @@ class _Writer:
         text = "\n".join([*self.declarations.text, *functions, run, ""])
         symbols = self.declarations.external
         return Module(text, symbols, self.partition.places, tuple(self.calls))
+
+
+def _decisive(program: Program) -> set[int]:
+    """The entries that guards depend on.
+
+    They have the same bits in the code of every path, so that a row that leaves one at a guard is
+    not sent back by another.
+    """
+    found = set(program.expected)
+    for slot in range(len(program) - 1, program.inputs - 1, -1):
+        if slot in found:
+            found.update(slots_read(program, slot))
+    return found
 
 
 @final
@@ -263,13 +278,14 @@ class _Function(Instructions):
             return self.call_host(slot, numbers, self.rows_on_path())
         if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
             return self.square(numbers[0])
-        return self.operation(row, numbers)
+        flags = "" if slot in self.writer.exact else self.writer.flags
+        return self.operation(row, numbers, flags)
 
-    def operation(self, row: Primitive, numbers: Sequence[str]) -> str:
+    def operation(self, row: Primitive, numbers: Sequence[str], flags: str) -> str:
         """Write the instruction or the call that computes a core row."""
         name, kind = row.name, self.mode.type
         if name in _ARITHMETIC:
-            how = f"{_ARITHMETIC[name]}{self.writer.flags}"
+            how = f"{_ARITHMETIC[name]}{flags}"
             return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
         if name == "neg":
             return self.new(f"fneg {kind} {numbers[0]}")
