@@ -50,7 +50,7 @@ class Sweep(Generic[P]):
 
     ``state`` names the arguments that the loop takes beside the tape, separated by commas.
     ``arrive`` is source that runs at each entry ``k``; it may ``continue`` with the next one.
-    ``operand`` gives the source that runs for each operand with a partial; its slot is ``i`` there.
+    ``operand`` gives the source that runs for each operand with a partial.
     ``any_entry`` is called for an entry whose row has its operands in the pool or is the user's.
     """
 
@@ -75,8 +75,7 @@ class Sweep(Generic[P]):
         """Source for the entries of one row; ``call`` serves those without a branch."""
         if row.is_pooled and row.kind != "choice":
             return call
-        parts = (f"i = {x.slot}\n{self.operand(x)}" for x in _symbolic_operands(row))
-        return "".join(parts) or "pass\n"
+        return "".join(map(self.operand, _symbolic_operands(row))) or "pass\n"
 
 
 _HEAD: Final = """\
@@ -89,10 +88,10 @@ def sweep(columns, slots, {}):
 
 @cache
 def _compiled(sweep: Sweep[...], table: Table) -> Callable[..., None]:
-    """The loop as a function, which calls the rows that have no operator by name."""
+    """The loop as a function of this module, which calls the rows without an operator by name."""
     namespace: dict[str, object] = {row.name: row.value for row in table.rows}
     namespace |= {"inf": math.inf, "nan": math.nan, "any_entry": sweep.any_entry}
-    namespace["__name__"] = __name__  # a line of the user's is looked for outside the package
+    namespace["__name__"] = __name__  # so that an error is not said to be on one of its lines
     code = compile(sweep.source(table), "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from the table alone
     return cast(Callable[..., None], namespace["sweep"])

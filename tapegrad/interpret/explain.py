@@ -381,6 +381,7 @@ def _word(names: Names, slot: int) -> str:
 
 
 _EDGE: Final = """\
+i = {slot}
 a = dots[i]
 if a is not None:
 {reads}    w = {partial}
@@ -398,7 +399,7 @@ def _edge(operand: SymbolicOperand) -> str:
     fetch, add = (
         indent(part, "    ") for part in (reads(operand.partial), accumulate("dots[k]", "a * w"))
     )
-    return _EDGE.format(reads=fetch, partial=operand.partial, add=add)
+    return _EDGE.format(slot=operand.slot, reads=fetch, partial=operand.partial, add=add)
 
 
 def _edges_into(

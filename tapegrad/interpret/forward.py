@@ -41,7 +41,7 @@ def _combine(operand: SymbolicOperand) -> str:
     """Source that adds what an operand's tangent ``a`` gives the entry."""
     term = product("a", operand.partial)
     add = f"dots[k] = {term}\n" if operand.is_first else accumulate("dots[k]", term)
-    return f"a = dots[i]\nif a is not None:\n{indent(reads(term) + add, '    ')}"
+    return f"a = dots[{operand.slot}]\nif a is not None:\n{indent(reads(term) + add, '    ')}"
 
 
 def _combine_all(columns: Columns, slot: int, dots: Dots) -> None:

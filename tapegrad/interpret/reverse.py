@@ -42,7 +42,7 @@ def cotangents(
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``."""
     share = product("b", operand.partial)
-    return reads(share) + accumulate("bars[i]", share)
+    return f"i = {operand.slot}\n{reads(share)}{accumulate('bars[i]', share)}"
 
 
 def _contribute_all(columns: Columns, slot: int, bars: Bars) -> None:

@@ -97,7 +97,8 @@ def _add(column: Floats, slot: int, share: float) -> None:
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``, and the tangent of the share."""
     slopes = _slopes(operand.row, operand.index) if reads(operand.partial) else {}
-    lines = f"{reads(operand.partial, *slopes.values())}q = {operand.partial}\n"
+    fetch = reads(operand.partial, *slopes.values())
+    lines = f"i = {operand.slot}\n{fetch}q = {operand.partial}\n"
     lines += f"{accumulate('bars[i]', 'b * q')}s = None if e is None else e * q\n"
     for variable, slope in slopes.items():
         lines += f"t = {_TANGENTS[variable]}\nif t is not None:\n"
