@@ -65,15 +65,12 @@ def _side_of_cut(z: float, y: float, x: float) -> float:
     return math.copysign(1.0, y) if x < 0.0 else 0.0
 
 
-_CONDITIONS: Final = frozenset(
-    ("lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf", "isfinite")
-)
 _STEPS: Final = frozenset(
     ("floor", "ceil", "trunc", "floordiv", "truncdiv", "rounddiv", "step", "win", "sign")
 )
 
 _PIECES: Final[Mapping[str, Piece]] = {
-    **dict.fromkeys((*_CONDITIONS, *_STEPS, "guard"), _result),
+    **dict.fromkeys(_STEPS, _result),
     **dict.fromkeys(("abs", "relu", "cbrt", "cbrt_slope"), _sign),
     **dict.fromkeys(("pow", "pow_dx", "pow_dy"), _sign),
     **dict.fromkeys(("powc", "powc_slope"), _sign_unless_polynomial),
@@ -93,13 +90,18 @@ _PIECES: Final[Mapping[str, Piece]] = {
 
 def piece_of(row: Primitive, y: float, *xs: float) -> float:
     """The piece of ``row`` that a call was on; of a row that is smooth always the same."""
-    piece = _PIECES.get(row.name)
+    piece = _piece_function(row)
     return 0.0 if piece is None else piece(y, *xs)
+
+
+def _piece_function(row: Primitive) -> Piece | None:
+    """The function that tells the pieces of a row apart; None for a row that is smooth."""
+    return _result if row.is_truth else _PIECES.get(row.name)
 
 
 def watched(columns: Columns) -> tuple[int, ...]:
     """The entries that have several pieces."""
-    codes = {code for code, row in enumerate(columns.table.rows) if row.name in _PIECES}
+    codes = {code for code, row in enumerate(columns.table.rows) if _piece_function(row)}
     return tuple(slot for slot, code in enumerate(columns.codes) if code in codes)
 
 
@@ -147,7 +149,7 @@ def _is_finite(columns: Columns, slot: int) -> bool:
 def change_at(tape: Tape[object, ..., object], slot: int) -> str:
     """What changes at the entry that ``change`` found, and on which line."""
     node = tape[slot]
-    if not isinstance(node, Apply) or node.primitive.name in _CONDITIONS:
+    if not isinstance(node, Apply) or node.primitive.is_truth:
         guard = next(_guards_after(tape.columns, slot), None)
         if guard is not None:
             return f"branch at {tape.site(guard)} changes here"
@@ -159,11 +161,11 @@ def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
     """The guards that read a condition, as it is or combined with others."""
     reached = {slot}
     for later in range(slot, len(columns)):
-        name = columns.row(later).name
+        row = columns.row(later)
         if later == slot or not reached.isdisjoint(columns.operands(later)):
-            if name == "guard":
+            if row.name == "guard":
                 yield later
-            elif name in _CONDITIONS:
+            elif row.is_truth:
                 reached.add(later)
 
 

@@ -26,6 +26,7 @@ LN2, LN10, TWO_OVER_SQRT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(pi)
 FLAT, FLAT2 = (None,), (None, None)
 row: Final = Row
 core: Final = partial(Row, core=True)
+truth: Final = partial(Row, core=True, is_truth=True)
 helper: Final = partial(Row, helper=True)
 
 
@@ -109,7 +110,7 @@ MEAN = (Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute m
 # What a tape holds besides operations.
 input: Row       = core("input",       f.same,   (),    REAL, "", "A number that the recording was opened with.")
 constant: Row    = core("constant",    f.same,   (),    REAL, "", "A plain number met while recording.")
-guard: Row       = core("guard",       f.truth,    FLAT,  REAL, "", "A truth value that Python asked for.")
+guard: Row       = truth("guard",      f.truth,    FLAT,  REAL, "", "A truth value that Python asked for.")
 
 # Arithmetic.
 add: Row         = core("add",         operator.add, (1.0, 1.0),                                              REAL, "+",  "x + y",                 "({} + {})")
@@ -129,18 +130,18 @@ where: Row       = core("where",       f.where,      (None, lambda z, c, x, y: c
 maximum: Row     = row("maximum",     f.maximum,    (lambda z, x, y: win(x, y), lambda z, x, y: win(y, x)),  REAL, "max", "The larger; half of the slope each at a tie.", lower=spelled("maximum"))
 minimum: Row     = row("minimum",     f.minimum,    (lambda z, x, y: win(y, x), lambda z, x, y: win(x, y)),  REAL, "min", "The smaller; half of the slope each at a tie.", lower=spelled("minimum"))
 relu: Row        = row("relu",        f.relu,       (lambda y, x: step(x),),                                 REAL, "relu", "x above 0, else 0; slope 0 at 0.", lower=spelled("relu"))
-lt: Row          = core("lt",          f.lt,         FLAT2, REAL, "<",   "1 if x < y, else 0")
-le: Row          = core("le",          f.le,         FLAT2, REAL, "<=",  "1 if x <= y, else 0")
-gt: Row          = core("gt",          f.gt,         FLAT2, REAL, ">",   "1 if x > y, else 0")
-ge: Row          = core("ge",          f.ge,         FLAT2, REAL, ">=",  "1 if x >= y, else 0")
-eq: Row          = core("eq",          f.eq,         FLAT2, REAL, "==",  "1 if x == y, else 0")
-ne: Row          = core("ne",          f.ne,         FLAT2, REAL, "!=",  "1 if x != y, else 0")
-and_: Row        = core("and_",        f.and_,       FLAT2, REAL, "and", "1 if both hold, else 0")
-or_: Row         = core("or_",         f.or_,        FLAT2, REAL, "or",  "1 if either holds, else 0")
-not_: Row        = core("not_",        f.not_,       FLAT,  REAL, "not", "1 if x does not hold, else 0")
-isnan: Row       = core("isnan",       f.isnan,      FLAT,  REAL, "isnan", "1 if x is nan, else 0")
-isinf: Row       = core("isinf",       f.isinf,      FLAT,  REAL, "isinf", "1 if x is infinite, else 0")
-isfinite: Row    = core("isfinite",    f.isfinite,   FLAT,  REAL, "isfinite", "1 if x is finite, else 0")
+lt: Row          = truth("lt",         f.lt,         FLAT2, REAL, "<",   "1 if x < y, else 0")
+le: Row          = truth("le",         f.le,         FLAT2, REAL, "<=",  "1 if x <= y, else 0")
+gt: Row          = truth("gt",         f.gt,         FLAT2, REAL, ">",   "1 if x > y, else 0")
+ge: Row          = truth("ge",         f.ge,         FLAT2, REAL, ">=",  "1 if x >= y, else 0")
+eq: Row          = truth("eq",         f.eq,         FLAT2, REAL, "==",  "1 if x == y, else 0")
+ne: Row          = truth("ne",         f.ne,         FLAT2, REAL, "!=",  "1 if x != y, else 0")
+and_: Row        = truth("and_",       f.and_,       FLAT2, REAL, "and", "1 if both hold, else 0")
+or_: Row         = truth("or_",        f.or_,        FLAT2, REAL, "or",  "1 if either holds, else 0")
+not_: Row        = truth("not_",       f.not_,       FLAT,  REAL, "not", "1 if x does not hold, else 0")
+isnan: Row       = truth("isnan",      f.isnan,      FLAT,  REAL, "isnan", "1 if x is nan, else 0")
+isinf: Row       = truth("isinf",      f.isinf,      FLAT,  REAL, "isinf", "1 if x is infinite, else 0")
+isfinite: Row    = truth("isfinite",   f.isfinite,   FLAT,  REAL, "isfinite", "1 if x is finite, else 0")
 
 # Steps and signs.
 floor: Row       = core("floor",       f.floor,      FLAT,  REAL, "floor", "The largest integer not above x.")

@@ -107,7 +107,8 @@ class Primitive:
     ``slack`` states the exceptions of a row whose value or first partials are not accurate to 4
     units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
     floats, to the same bits, where one after the other they would repeat what they share.
-    ``helper`` marks rows that exist to spell other rows' partials.
+    ``helper`` marks rows that exist to spell other rows' partials. ``is_truth`` marks rows whose
+    result is a truth value: 1 or 0, whatever the operands.
 
     Compiled code knows the rows marked ``core`` by name. Any other it says as ``lower`` spells it,
     which gives the same bits as ``value``, or, for columns of numbers, as ``near`` does, within 4
@@ -122,6 +123,7 @@ class Primitive:
     doc: str
     python: str = ""
     has_static: bool = False
+    is_truth: bool = False
     helper: bool = False
     slack: tuple[Slack, ...] = ()
     at_once: Callable[..., Sequence[float]] | None = None

@@ -13,12 +13,7 @@ import attrs
 
 from tapegrad.program import Program
 
-__all__ = ["CONDITIONS", "Part", "needs", "numbers", "parts"]
-
-CONDITIONS: Final = frozenset(
-    {"lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf", "isfinite"}
-)
-"""The rows that give a truth value."""
+__all__ = ["Part", "needs", "numbers", "parts"]
 
 _TRUTHS: Final = frozenset({"and_", "or_", "not_", "guard"})
 
@@ -100,4 +95,4 @@ def numbers(program: Program) -> frozenset[int]:
         name, operands = program.rows[slot].name, program.operands[slot]
         if name not in _TRUTHS:
             read.update(operands[1:] if name == "where" else operands)
-    return frozenset(slot for slot in read if program.rows[slot].name in CONDITIONS)
+    return frozenset(slot for slot in read if program.rows[slot].is_truth)

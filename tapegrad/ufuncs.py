@@ -77,7 +77,4 @@ def _element(row: Primitive, *values: object) -> object:
         return row(*operands)
     if row is ops.pow and not isinstance(operands[1], Var):
         row = ops.powc
-    return condition(row, *operands) if row in _COMPARISONS else row(*operands)
-
-
-_COMPARISONS: Final = frozenset((ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne))
+    return condition(row, *operands) if row.is_truth else row(*operands)

@@ -86,9 +86,6 @@ def many_lines(count: int) -> Any:
     return tg.record(namespace["long"])(0.5, 0.25)
 
 
-TRUTHS = {"lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf"}
-
-
 class Told:
     """What the nodes of a tape say about its lines, found the slow way."""
 
@@ -106,7 +103,7 @@ class Told:
     def take(self, tape: Any, node: tg.Apply) -> None:
         line = str(node.site)
         self.operations[line, node.primitive.symbol] += 1
-        if node.primitive.name not in TRUTHS:
+        if not node.primitive.is_truth:
             self.values.setdefault(line, []).append(node.value)
         for operand in map(tape.__getitem__, node.operands):
             if not isinstance(operand, tg.Constant):
@@ -215,6 +212,17 @@ class TestByLine:
         assert "4 values nan or inf" in box.cells
         assert box.is_broken
         assert "penwidth=3" in drawn.dot()
+
+    @pytest.mark.parametrize("test", [math.isfinite, math.isnan, math.isinf, lambda x: x > 0.0])
+    def test_truth_values_are_no_part_of_a_range(self, test: Callable[[Any], Any]) -> None:
+        """Whatever the condition, a line's range is that of its numbers."""
+
+        def chosen(x: Any) -> Any:
+            return tg.where(test(1000.0 * x), 3000.0 * x, 7000.0 * x)
+
+        cells = boxes(tg.record(chosen)(1.0), by="line")[place(chosen, "where")].cells
+        (values,) = (cell for cell in cells if cell.startswith("values "))
+        assert values == "values 1000 to 7000"
 
     def test_one_number_that_is_not_finite_is_shown(self) -> None:
         """A box that stands for one entry has its value and cotangent, whatever they are."""

@@ -5,6 +5,7 @@ A new row arrives tested: its truth is one line of `tests/oracle.py`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -30,10 +31,8 @@ OWN = {
 """Rows whose values are judged: the others' are the standard library's."""
 
 STRUCTURE = {"input", "constant", "guard", "where", "detached", "div_pos"}
-INDICATORS = {
-    "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf", "isfinite",
-    "truncdiv", "rounddiv", "step", "win",
-}  # fmt: skip
+TRUTHS = {row.name for row in ops.TABLE.rows if row.is_truth}
+INDICATORS = TRUTHS | {"truncdiv", "rounddiv", "step", "win"}
 
 TESTED = [row for row in ROWS if not row.helper]
 SLOW = {"polygamma", "digamma", "lgamma", "gamma"}
@@ -107,6 +106,19 @@ def test_every_row_has_a_truth() -> None:
     for row in ops.TABLE.rows:
         if row.name in INDICATORS:
             assert row.partials in ((None,), (None, None)), row
+
+
+OF_OPERANDS = [row for row in ops.TABLE.rows if row.arity != 0]
+
+
+@pytest.mark.parametrize("row", OF_OPERANDS, ids=by_name)
+def test_a_row_gives_truth_values_if_and_only_if_it_says_so(row: Primitive) -> None:
+    """``is_truth`` marks the rows that give 1 or 0 on whatever numbers, nan and inf among them."""
+    samples = (math.nan, -math.inf, -2.0, 0.0, 0.5, 1.0, 2.0, math.inf)
+    given = itertools.product(samples, repeat=2 if row.arity is None else row.arity)
+    static = (2,) if row.has_static else ()
+    results = {row.value(*operands, *static) for operands in given}
+    assert row.is_truth == (results <= {0.0, 1.0})
 
 
 @pytest.mark.parametrize("row", [row for row in TESTED if row.name in OWN], ids=by_name)

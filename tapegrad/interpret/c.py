@@ -16,7 +16,7 @@ from tapegrad.errors import BackendError
 from tapegrad.positions import here
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
-from tapegrad.straight import CONDITIONS, Part, needs, numbers, parts
+from tapegrad.straight import Part, needs, numbers, parts
 
 __all__ = ["source"]
 
@@ -213,7 +213,7 @@ class _Writer:
         if slot in self.guards:
             kept = "!" if self.program.expected[slot] else ""
             yield f"if ({kept}{self.operand(operands[0])})\n    return {self.guards[slot]};"
-        elif row.name in CONDITIONS:
+        elif row.is_truth:
             kind = "double" if slot in self.numbers else "int"
             yield f"const {kind} v{slot} = {self.expression(slot, row)};"
         elif slot in self.program.rarely:

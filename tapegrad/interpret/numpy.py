@@ -16,7 +16,7 @@ import numpy as np
 
 from tapegrad.primitive import Primitive
 from tapegrad.program import Program
-from tapegrad.straight import CONDITIONS, needs, numbers
+from tapegrad.straight import needs, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -351,7 +351,7 @@ class _Plan:
             self.step(_check, _Block, self.guards[slot], expected, truth)
             self.finish(slot)
             return
-        if row.name in CONDITIONS:
+        if row.is_truth:
             self.condition(slot, row)
         elif row.name == "where":
             self.choice(slot)

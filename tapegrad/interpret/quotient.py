@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from tapegrad.names import sign
 from tapegrad.pictures import Arrow, Box, Group, counted, short
-from tapegrad.primitive import primal
+from tapegrad.primitive import Primitive, primal
 from tapegrad.tape import Tape
 from tapegrad.text import visible
 from tapegrad.wires import chosen, found, wires
@@ -97,35 +97,35 @@ def _patterns(highest: int, *columns: Iterable[int]) -> Iterable[tuple[Sequence[
     return [(tuple(word.to_bytes(4, byteorder)), number) for word, number in counts.items()]
 
 
-_TRUTHS: Final = frozenset((
-    "constant", "guard", "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan",
-    "isinf",
-))  # fmt: skip
-"""Rows whose values are no part of a range: plain numbers of the program, and truth values."""
-
-
 def _collect(
     tape: AnyTape, of: Sequence[int], tally: Sequence[_Sums], cotangents: Cotangents
 ) -> None:
-    """Take values, cotangents, outcomes of guards, labels and outputs into the tally."""
+    """Take values, cotangents, outcomes of guards, labels and outputs into the tally.
+
+    Plain numbers of the program and truth values are no part of a range.
+    """
     columns = tape.columns
     values = cast(Sequence[float], columns.values)
     if columns.traced:
         values = list(map(primal, columns.values))
-    met = {code: columns.table.rows[code].name for code in sorted(set(columns.codes))}
-    ranged = chosen(columns.codes, (code for code, name in met.items() if name not in _TRUTHS))
+    met = {code: columns.table.rows[code] for code in sorted(set(columns.codes))}
+    ranged = chosen(columns.codes, (code for code, row in met.items() if _is_ranged(row)))
     add_value = [sums.values.append for sums in tally]
     add_cotangent = [sums.cotangents.append for sums in tally]
     for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
         add_value[group](value)
         if bar is not None:
             add_cotangent[group](bar)
-    for slot in found(columns.codes, [code for code, name in met.items() if name == "guard"]):
+    for slot in found(columns.codes, [code for code, row in met.items() if row.name == "guard"]):
         tally[of[slot]].guards[values[slot] != 0.0] += 1
     for slot, label in tape.labels:
         tally[of[slot]].labels[label] = None
     for slot in tape.outputs:
         tally[of[slot]].outputs.append(values[slot])
+
+
+def _is_ranged(row: Primitive) -> bool:
+    return not row.is_truth and row.name != "constant"
 
 
 _WIDEST: Final = 72
