@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from operator import attrgetter
 from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias, cast, final
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast, final
 
 import attrs
 
@@ -19,7 +20,7 @@ from tapegrad.inputs import BatchInputs
 from tapegrad.paths import AnyTape, Path, record_path
 from tapegrad.positions import here
 from tapegrad.reports import ShapeReport
-from tapegrad.structure import Branch, Role, Structure, flatten, join, kept, misfit
+from tapegrad.structure import Branch, Structure, in_order, join, kept, misfit, numbers_as
 from tapegrad.sweeping import Code, Sweep
 
 if TYPE_CHECKING:
@@ -148,11 +149,12 @@ class Learner:
         Raises:
             OutputError: where it returns another structure than the rows before.
         """
+        f = self._in_first_order if self.paths else self.recorded.f
         with _at_row(number):
             data = gathered(args[1:], self.given.kwargs)
-            path = record_path(self.recorded.f, args[0], data, near=True)
-        if self.paths:
-            self._require_alike(path.tape.result, number)
+            path = record_path(f, args[0], data, near=True)
+        if self.paths and misfit(self.recorded.result, path.tape.result, statics=True) is not None:
+            self._refuse(number)
         self.recorded.add(path)
         values = path.tape.columns.values
         return [cast(float, values[slot]) for slot in path.tape.outputs]
@@ -165,16 +167,27 @@ class Learner:
         """
         with _at_row(number):
             returned = self.recorded.f(*args, **self.given.kwargs)
-        result, leaves = flatten(returned, Role.RESULT, join)
-        self._require_alike(result, number)
+        leaves, path = numbers_as(self.recorded.result, returned, join, statics=True)
+        if path is not None:
+            self._refuse(number)
         return cast("list[float]", leaves)
 
-    def _require_alike(self, result: Structure, number: int) -> None:
-        if misfit(self.recorded.result, result, statics=True) is not None:
-            raise OutputError(
-                f"row {number:,} of {self.name} ({here()}) returned another structure than the "
-                "rows before it: return the same containers on every path"
-            )
+    @property
+    def _in_first_order(self) -> Callable[..., object]:
+        """The function, whose dicts come in the order of those that it returned first."""
+        f, result = self.recorded.f, self.recorded.result
+
+        @wraps(f)
+        def in_first_order(*args: object, **kwargs: object) -> object:
+            return in_order(result, f(*args, **kwargs))
+
+        return in_first_order
+
+    def _refuse(self, number: int) -> NoReturn:
+        raise OutputError(
+            f"row {number:,} of {self.name} ({here()}) returned another structure than the "
+            "rows before it: return the same containers on every path"
+        )
 
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""

@@ -10,7 +10,7 @@ from tapegrad.errors import InputError
 from tapegrad.positions import here
 from tapegrad.primitive import Operand
 from tapegrad.recording import Trace, Var, trace
-from tapegrad.structure import Keys, Role, Structure, build, flatten, in_order, join, misfit
+from tapegrad.structure import Keys, Structure, build, join, numbers_as
 from tapegrad.transforms import grad
 
 __all__ = ["hessian_along", "hvp", "jvp", "linearize", "vjp"]
@@ -147,8 +147,8 @@ def _seeds(
     def name(keys: Keys) -> str:
         return f"{what} at {join(keys)}" if keys else what
 
-    found, leaves = flatten(in_order(structure, given), Role.RESULT, name)
-    if (path := misfit(structure, found)) is not None:
+    leaves, path = numbers_as(structure, given, name)
+    if path is not None:
         raise InputError(
             f"{name(path)} has not the structure of what it belongs to ({here()}): "
             "give one number for each number there"

@@ -15,7 +15,17 @@ import numpy as np
 from tapegrad.errors import InputError
 from tapegrad.file_arrays import FileArray, file_array
 from tapegrad.positions import here
-from tapegrad.structure import Branch, Keys, Leaf, Static, Structure, build, describe, opened
+from tapegrad.structure import (
+    Branch,
+    Keys,
+    Leaf,
+    Static,
+    Structure,
+    build,
+    describe,
+    in_order,
+    opened,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -253,7 +263,7 @@ class _Stream:
     def next(self) -> bool:
         """Takes the next block; whether there is one."""
         for block in self.blocks:
-            structure, arrays = _taken_apart(block, self.name)
+            structure, arrays = _taken_apart(in_order(self.structure, block), self.name)
             if structure != self.structure:
                 raise InputError(
                     f"block {self.count} of {self.name(())} ({here()}) is built differently from "

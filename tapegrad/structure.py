@@ -13,7 +13,7 @@ import inspect
 import re
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from types import NoneType
@@ -39,7 +39,8 @@ from tapegrad.primitive import Operand, Traced
 __all__ = [
     "Branch", "Keys", "Leaf", "Role", "Static", "Structure", "as_number", "build", "describe",
     "describe_structure", "flatten", "in_order", "join", "kept", "misfit", "named", "new_instance",
-    "of_numbers", "opened", "parameter_names", "paths", "same_static", "traced_leaves", "under",
+    "numbers_as", "of_numbers", "opened", "parameter_names", "paths", "same_static",
+    "traced_leaves", "under",
 ]  # fmt: skip
 
 
@@ -104,9 +105,71 @@ def flatten(
     try:
         return _split(value, role, leaves), leaves
     except _RejectedError as rejected:
-        keys = tuple(reversed(rejected.keys))
-        path = name(keys[:_SHOWN]) + "..." * (len(keys) > _SHOWN)
-        raise rejected.error(f"{path.rstrip()} {rejected.what} ({here()})") from None
+        raise _named_error(rejected, name) from None
+
+
+def _named_error(rejected: _RejectedError, name: Callable[[Keys], str]) -> InputError | OutputError:
+    """The user's error, which names the path of what was rejected."""
+    keys = tuple(reversed(rejected.keys))
+    path = name(keys[:_SHOWN]) + "..." * (len(keys) > _SHOWN)
+    return rejected.error(f"{path.rstrip()} {rejected.what} ({here()})")
+
+
+def numbers_as(
+    structure: Structure,
+    value: object,
+    name: Callable[[Keys], str],
+    *,
+    statics: bool = False,
+) -> tuple[list[Operand], Keys | None]:
+    """The numbers of a value in the places of those of ``structure``, found by key.
+
+    Fields that hold numbers there hold numbers here, however they are annotated. Beside the numbers
+    stand the keys of the first place where the value is built otherwise, or None. Static values may
+    differ unless ``statics`` are to be the same.
+
+    Raises:
+        InputRangeError: for an int too large for a float; the message names the path.
+    """
+    leaves: list[Operand] = []
+    try:
+        return leaves, _read(structure, value, leaves, statics)
+    except _RejectedError as rejected:
+        raise _named_error(rejected, name) from None
+
+
+def _read(structure: Structure, value: object, leaves: list[Operand], statics: bool) -> Keys | None:
+    if isinstance(structure, Static):
+        return None if _stands_for(value, structure.value, statics) else ()
+    if isinstance(structure, Leaf):
+        number = value if isinstance(value, Traced) else _number(value, ints=True)
+        leaves += [] if number is None else [number]
+        return () if number is None else None
+    given = _opened_as(structure, value)
+    if given is None:
+        return ()
+    if odd := [*_without(structure.keys, given), *_without(given, dict.fromkeys(structure.keys))]:
+        return (odd[0],) if structure.kind is dict else ()
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        try:
+            path = _read(child, given[key], leaves, statics)
+        except _RejectedError as rejected:
+            rejected.keys.append(key)
+            raise
+        if path is not None:
+            return (key, *path)
+    return None
+
+
+def _stands_for(value: object, recorded: object, statics: bool) -> bool:
+    """Whether a value can stand where a static one was."""
+    if statics:
+        return same_static(recorded, value)
+    return type(value) is type(recorded) or isinstance(_split(value, Role.RESULT, []), Static)
+
+
+def _without(keys: Iterable[object], others: Container[object]) -> Iterator[object]:
+    return (key for key in keys if key not in others)
 
 
 def build(structure: Structure, leaves: Iterable[object]) -> object:
@@ -161,7 +224,7 @@ def misfit(expected: Structure, given: Structure, *, statics: bool = False) -> K
         same = type(expected) is type(given) and not (statics and _differ(expected, given))
         return None if same else ()
     if (expected.kind, expected.keys) != (given.kind, given.keys):
-        odd = [key for key in (*expected.keys, *given.keys) if not _in_both(key, expected, given)]
+        odd = [*_without(expected.keys, given.keys), *_without(given.keys, expected.keys)]
         return (odd[0],) if odd and expected.kind is given.kind is dict else ()
     for key, part, other in zip(expected.keys, expected.children, given.children, strict=True):
         if (path := misfit(part, other, statics=statics)) is not None:
@@ -169,24 +232,27 @@ def misfit(expected: Structure, given: Structure, *, statics: bool = False) -> K
     return None
 
 
-def _in_both(key: object, expected: Branch, given: Branch) -> bool:
-    return key in expected.keys and key in given.keys
-
-
 def in_order(structure: Structure, value: object) -> object:
-    """``value`` with its dicts in the order of those in ``structure``, where they have its keys."""
-    if not isinstance(structure, Branch) or type(value) is not structure.kind:
+    """``value`` with its dicts in the order of those in ``structure``, where they have its keys.
+
+    A container whose dicts are in that order is handed through as it is.
+    """
+    given = _opened_as(structure, value)
+    if given is None or not isinstance(structure, Branch) or given.keys() != set(structure.keys):
         return value
-    if structure.kind is dict:
-        items = cast(dict[object, object], value)
-        if items.keys() != set(structure.keys):
-            return value
-        parts = zip(structure.keys, structure.children, strict=True)
-        return {key: in_order(part, items[key]) for key, part in parts}
-    if structure.kind in {list, tuple} and len(cast(list[object], value)) == len(structure.keys):
-        children = zip(structure.children, cast(list[object], value), strict=True)
-        return structure.kind(in_order(part, child) for part, child in children)
-    return value
+    parts = zip(structure.keys, structure.children, strict=True)
+    ordered = {key: in_order(part, given[key]) for key, part in parts}
+    if tuple(given) == structure.keys and all(ordered[key] is given[key] for key in given):
+        return value
+    return _put_together(structure, tuple(ordered.values()))
+
+
+def _opened_as(structure: Structure, value: object) -> dict[object, object] | None:
+    """The parts of a container by key, where it is of the kind that ``structure`` says."""
+    if not isinstance(structure, Branch) or type(value) is not structure.kind:
+        return None
+    keys, parts = opened(value) or ((), ())
+    return dict(zip(keys, parts, strict=True))
 
 
 def _differ(expected: Structure, given: Structure) -> bool:
@@ -504,15 +570,19 @@ def _join(structure: Structure, leaves: Iterator[object]) -> object:
         return next(leaves)
     if isinstance(structure, Static):
         return structure.value
-    children = [_join(child, leaves) for child in structure.children]
-    kind = structure.kind
+    return _put_together(structure, [_join(child, leaves) for child in structure.children])
+
+
+def _put_together(branch: Branch, children: Sequence[object]) -> object:
+    """The container with these parts."""
+    kind = branch.kind
     if kind is list:
-        return children
+        return list(children)
     if kind is dict:
-        return dict(zip(structure.keys, children, strict=True))
+        return dict(zip(branch.keys, children, strict=True))
     if issubclass(kind, tuple):
         return tuple.__new__(kind, children)
-    return new_instance(kind, zip(structure.keys, children, strict=True))
+    return new_instance(kind, zip(branch.keys, children, strict=True))
 
 
 def new_instance(kind: type, fields: Iterable[tuple[object, object]]) -> object:

@@ -17,6 +17,9 @@ import tapegrad as tg
 from tapegrad import math
 
 __all__ = [
+    "Data",
+    "Frozen",
+    "Named",
     "Program",
     "Step",
     "bits",

@@ -26,9 +26,9 @@ from hypothesis import given
 
 import tapegrad as tg
 from tapegrad import Real, Scalar, Var, errors, grad, math, partials, record, value_and_grad
-from tapegrad.structure import Role, build, flatten, join, paths
+from tapegrad.structure import Role, build, flatten, in_order, join, paths
 from tests.places import place, refusal
-from tests.strategies import containers
+from tests.strategies import Data, Frozen, Named, containers
 
 
 @attrs.frozen
@@ -73,9 +73,14 @@ QUOTED: Any = "Line[Real]"
 
 def total(value: Any) -> Any:
     """The sum of every traced number, wherever it stands; plain ones are left out."""
-    numbers: list[Any] = []
-    _collect(value, numbers)
-    return math.sum(numbers)
+    return math.sum(numbers(value))
+
+
+def numbers(value: Any) -> list[Any]:
+    """Every traced number, wherever it stands."""
+    found: list[Any] = []
+    _collect(value, found)
+    return found
 
 
 def _collect(value: Any, numbers: list[Any]) -> None:
@@ -120,6 +125,98 @@ class TestFlattenAndBuild:
     def test_the_recorded_identity_gives_the_value_back(self, value: Any) -> None:
         """What comes out of a recording is as it went in, but for traced numbers."""
         assert record(lambda x: x)(value).value == value
+
+
+def backwards(value: Any) -> Any:
+    """The same value with the keys of every dict the other way round."""
+    if isinstance(value, dict):
+        return {key: backwards(value[key]) for key in reversed(value)}
+    if isinstance(value, Named | Frozen | Data):
+        return type(value)(backwards(value.part), value.name)
+    return type(value)(map(backwards, value)) if isinstance(value, list | tuple) else value
+
+
+class TestTheOrderOfKeys:
+    """Wherever a dict stands, it is matched by its keys."""
+
+    @given(containers())
+    def test_it_does_not_count_in_a_replay(self, value: Any) -> None:
+        """Neither in the first argument nor in the data, inside whatever classes."""
+        first = record(lambda p: 0.0 * total(p))(value)
+        assert first.replay(backwards(value)) == first
+        second: tg.Tape[Any, ..., Any] = record(lambda x, data: x * total(data))(2.0, value)
+        assert second.replay(2.0, backwards(value)) == second
+
+    @given(containers())
+    def test_it_does_not_count_in_tangents_and_cotangents(self, value: Any) -> None:
+        """The derivative of the identity gives back what it is given, key by key."""
+        assert tg.jvp(lambda p: p, value, backwards(value))[1] == value
+        assert tg.vjp(lambda p: p, value)[1](backwards(value)) == value
+        assert tg.hvp(half_the_squares, value, backwards(value)) == value
+
+    def test_fields_and_static_values_stay_as_they_are(self) -> None:
+        """A container whose dicts are in order is itself, and so are the parts of another."""
+        inner, unit = Line(1.0, 2.0), {"b": 1, "a": 2}
+        structure, _ = flatten([{"a": inner, "b": point(3.0, 4.0, unit)}], Role.PARAMETERS, join)
+        same = [{"a": inner, "b": point(3.0, 4.0, unit)}]
+        assert in_order(structure, same) is same
+        ordered: Any = in_order(structure, [{"b": same[0]["b"], "a": inner}])
+        assert list(ordered[0]) == ["a", "b"]
+        assert ordered[0]["a"] is inner
+        assert ordered[0]["b"] is same[0]["b"]
+
+
+@attrs.frozen
+class Priced:
+    """A result that names its numbers, and annotates them as the floats that they come out as."""
+
+    price: float
+    legs: dict[str, float]
+    lots: int = 1
+
+
+class TestAPullbackOfAClass:
+    """A cotangent is built as the value is."""
+
+    def test_it_takes_the_value_itself(self) -> None:
+        """Fields annotated float hold numbers there, too; static ones are not looked at."""
+        value, pullback = tg.vjp(lambda x: Priced(2.0 * x, {"a": x, "b": 3.0 * x}), 1.0)
+        assert pullback(value) == 4.0 + 1.0 + 9.0
+        assert pullback(Priced(1.0, {"b": 10.0, "a": 100.0}, lots=7)) == 2.0 + 30.0 + 100.0
+
+    @pytest.mark.parametrize(
+        ("cotangent", "path"),
+        [
+            (Priced(1.0, {"a": 1.0}), " at legs.b"),
+            (Priced(1.0, {"a": 1.0, "b": 1.0, "c": 1.0}), " at legs.c"),
+            (Priced("1.0", {"a": 1.0, "b": 1.0}), " at price"),  # type: ignore[arg-type]  # wrong on purpose
+            (Priced(1.0, {"a": 1.0, "b": 1.0}, 1.5), " at lots"),  # type: ignore[arg-type]  # the same
+            ((1.0, {"a": 1.0, "b": 1.0}), ""),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, cotangent: Any, path: str) -> None:
+        """Keys, kinds of containers, and numbers where there are none."""
+        _, pullback = tg.vjp(lambda x: Priced(2.0 * x, {"a": x, "b": 3.0 * x}), 1.0)
+
+        def call() -> object:
+            return pullback(cotangent)
+
+        assert refusal(errors.InputError, call) == (
+            f"the cotangent{path} has not the structure of what it belongs to "
+            f"({place(call, 'return pullback')}): give one number for each number there"
+        )
+
+    def test_an_int_too_large_for_a_float_is_named(self) -> None:
+        """By its path."""
+        _, pullback = tg.vjp(lambda x: Priced(2.0 * x, {"a": x}), 1.0)
+        with pytest.raises(
+            errors.InputRangeError, match=r"the cotangent at legs\.a is an int of 2001"
+        ):
+            pullback(Priced(1.0, {"a": 2**2000}))
+
+
+def half_the_squares(value: Any) -> Any:
+    return 0.5 * math.sum([x * x for x in numbers(value)])
 
 
 class TestKinds:

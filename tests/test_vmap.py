@@ -409,6 +409,21 @@ class TestBranches:
             "the rows before it: return the same containers on every path"
         )
 
+    @pytest.mark.parametrize("on_branch", ["rerecord", "eager"])
+    def test_and_the_order_of_their_keys_does_not_count(self, on_branch: Any) -> None:
+        """A dict is matched by its keys, on recorded paths and on rows that are called."""
+
+        def f(x: Real) -> Any:
+            if x > 1.0:
+                return Leg(x, {"a": x, "b": 2.0 * x})
+            return Leg(3.0 * x, {"b": 4.0 * x, "a": 5.0 * x})
+
+        batch = tg.vmap(f, on_branch=on_branch, max_paths=1 if on_branch == "eager" else 1024)
+        found = batch(np.array([2.0, 1.0]))
+        assert found.column("price").tolist() == [2.0, 3.0]
+        assert found.column("parts.a").tolist() == [2.0, 5.0]
+        assert found.column("parts.b").tolist() == [4.0, 4.0]
+
     def test_an_error_of_the_function_names_the_row(self) -> None:
         """What the function raises passes through, with the row noted."""
 
@@ -431,6 +446,14 @@ class TestBranches:
         with pytest.raises(ArithmeticError) as caught:
             tg.vmap(lambda y: unlucky(y) * 2.0, backend=backend)(x)
         assert caught.value.__notes__ == ["raised at row 4,500 of the batch"]
+
+
+@attrs.frozen
+class Leg:
+    """What a row may return."""
+
+    price: Any
+    parts: dict[str, Any]
 
 
 @tg.primitive(partials=lambda y, x: 2.0, at=[1.0])
@@ -643,6 +666,13 @@ class TestRowsThatDoNotFit:
         stream = ({"a": np.full(n, 1.0), "b": np.full((n, 2), 2.0)} for n in (5, 5000))
         total = tg.vmap(lambda p: p["a"] * p["b"][1], reduce="sum")(stream)
         assert total == 10_010.0
+
+    def test_the_order_of_keys_in_a_block_does_not_count(self) -> None:
+        """A dict is matched by its keys, in every block."""
+        first = {"a": np.full(5, 1.0), "b": np.full(5, 2.0)}
+        second = {"b": np.full(6, 3.0), "a": np.full(6, 4.0)}
+        found = tg.vmap(lambda p: p["a"] - p["b"])(iter([first, second]))
+        assert found.tolist() == [-1.0] * 5 + [1.0] * 6
 
     @pytest.mark.parametrize("kind", [np.float64, np.float32])
     def test_a_file(self, tmp_path: Path, kind: Any) -> None:
