@@ -26,7 +26,7 @@ import tapegrad as tg
 from benchmarks.asian import MARKET, payoff
 from benchmarks.timing import Options, machine, options, spelled
 from tapegrad import Real
-from tapegrad.messages import serialised
+from tapegrad.batch.remote.messages import serialised
 
 Run: TypeAlias = Callable[[], Any]
 Work: TypeAlias = Callable[[Executor | None], Run]

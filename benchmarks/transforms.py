@@ -13,8 +13,8 @@ from itertools import pairwise
 from benchmarks.eager import LABELS, NETWORK, POINTS, alternating
 from examples.moons import loss
 from tapegrad import Real, grad, hessian, hvp, math
-from tapegrad.calls import Data, push
-from tapegrad.recording import trace
+from tapegrad.recording.recorder import trace
+from tapegrad.transforms.traced_call import Data, push
 
 
 def of_the_moons() -> None:

@@ -11,49 +11,55 @@ import importlib
 from typing import TYPE_CHECKING
 
 from tapegrad import errors, math
-from tapegrad.calls import ValueAndGrad
-from tapegrad.choice import stop_gradient, where
-from tapegrad.custom import primitive
-from tapegrad.labels import label, scope
-from tapegrad.linear import hvp, jvp, linearize, vjp
-from tapegrad.matrices import hessian, jacobian
-from tapegrad.recording import Condition, Real, Scalar, Var
+from tapegrad.recording.annotate import label, scope
+from tapegrad.recording.recorder import Condition, Real, Scalar, Var
+from tapegrad.recording.where import stop_gradient, where
 from tapegrad.tape import Simplified, Tape
-from tapegrad.transforms import grad, partials, record, value_and_grad
+from tapegrad.transforms.grad import grad, partials, record, value_and_grad
+from tapegrad.transforms.jacobian import hessian, jacobian
+from tapegrad.transforms.primitive import primitive
+from tapegrad.transforms.products import hvp, jvp, linearize, vjp
+from tapegrad.transforms.traced_call import ValueAndGrad
 
 if TYPE_CHECKING:
-    from tapegrad.arrays import FloatArray
-    from tapegrad.checking import check_grad
-    from tapegrad.checkpointing import checkpoint
-    from tapegrad.compiling import Compiled, jit
-    from tapegrad.coordinates import Coordinates, Sparsity
-    from tapegrad.findings import GradientCheck
-    from tapegrad.implicit import root
-    from tapegrad.loss_objective import Objective, objective
-    from tapegrad.mapping import vmap
-    from tapegrad.model_residuals import Residuals, residuals
-    from tapegrad.nodes import Apply, Constant, Guard, Input, Node
-    from tapegrad.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
-    from tapegrad.series import taylor
-    from tapegrad.sparse import sparse_hessian, sparse_jacobian
+    from tapegrad._support.array_types import FloatArray
+    from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
+    from tapegrad.batch.vmap import vmap
+    from tapegrad.check.gradient import check_grad
+    from tapegrad.check.report import GradientCheck
+    from tapegrad.compile.jit import Compiled, jit
+    from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
+    from tapegrad.optimize.objective import Objective, objective
+    from tapegrad.optimize.residuals import Residuals, residuals
+    from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
+    from tapegrad.transforms.checkpoint import checkpoint
+    from tapegrad.transforms.implicit import root
+    from tapegrad.transforms.sparse import sparse_hessian, sparse_jacobian
+    from tapegrad.transforms.taylor import taylor
 else:
     # What few programs use is loaded when it is: importing the package stays quick.
     _LATER = {
-        "Apply": "nodes", "BatchValueAndGrad": "results", "Batched": "results",
-        "Columns": "results", "Compiled": "compiling", "Constant": "nodes",
-        "Coordinates": "coordinates", "Estimate": "results", "FloatArray": "arrays",
-        "GradientCheck": "findings", "Progress": "results",
-        "Guard": "nodes", "Input": "nodes", "Node": "nodes", "Objective": "loss_objective",
-        "Residuals": "model_residuals", "Sparsity": "coordinates", "check_grad": "checking",
-        "checkpoint": "checkpointing", "jit": "compiling", "objective": "loss_objective",
-        "residuals": "model_residuals", "root": "implicit", "sparse_hessian": "sparse",
-        "sparse_jacobian": "sparse", "taylor": "series", "vmap": "mapping",
-    }  # fmt: skip
+        "_support.array_types": ["FloatArray"],
+        "batch.results": ["BatchValueAndGrad", "Batched", "Columns", "Estimate", "Progress"],
+        "batch.vmap": ["vmap"],
+        "check.gradient": ["check_grad"],
+        "check.report": ["GradientCheck"],
+        "compile.jit": ["Compiled", "jit"],
+        "entries.nodes": ["Apply", "Constant", "Guard", "Input", "Node"],
+        "optimize.objective": ["Objective", "objective"],
+        "optimize.residuals": ["Residuals", "residuals"],
+        "sweep.sparse_matrix": ["Coordinates", "Sparsity"],
+        "transforms.checkpoint": ["checkpoint"],
+        "transforms.implicit": ["root"],
+        "transforms.sparse": ["sparse_hessian", "sparse_jacobian"],
+        "transforms.taylor": ["taylor"],
+    }
+    _HOMES = {name: module for module, names in _LATER.items() for name in names}
 
     def __getattr__(name):
-        if name not in _LATER:
+        if name not in _HOMES:
             raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")
-        return getattr(importlib.import_module(f"tapegrad.{_LATER[name]}"), name)
+        return getattr(importlib.import_module(f"tapegrad.{_HOMES[name]}"), name)
 
     def __dir__():
         return sorted(__all__)

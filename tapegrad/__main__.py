@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from tapegrad import __version__
 
 if TYPE_CHECKING:
-    from tapegrad.commands import Answer
+    from tapegrad.cli.commands import Answer
 
 __all__ = ["main"]
 
@@ -38,7 +38,7 @@ Add: TypeAlias = Callable[[str, str], argparse.ArgumentParser]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 for a failed check, or 2 for unusable arguments."""
     options = _parser().parse_args(arguments)
-    from tapegrad.commands import COMMANDS
+    from tapegrad.cli.commands import COMMANDS
     from tapegrad.errors import TapegradError
 
     try:
@@ -58,7 +58,7 @@ def _write(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        from tapegrad.commands import plain
+        from tapegrad.cli.commands import plain
 
         print(json.dumps(plain(answer.data), indent=2, allow_nan=False))
     else:

@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable
 from math import comb, e, factorial, gcd, inf, isqrt, lcm, nan, perm, pi, tau
 from typing import TYPE_CHECKING, Final, TypeVar, cast, overload
 
-from tapegrad import ops, special
+from tapegrad._support.source_position import here
 from tapegrad.errors import TracedNumberError
-from tapegrad.positions import here
-from tapegrad.primitive import Operand, Primitive
-from tapegrad.recording import Condition, Real, Var, condition
+from tapegrad.ops import special
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.recording.recorder import Condition, Real, Var, condition
 
 __all__ = [
     "acos",
@@ -106,7 +107,7 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from tapegrad.signatures import Binary, Fold, Products, Rounding, Test, Unary
+    from tapegrad.recording.signatures import Binary, Fold, Products, Rounding, Test, Unary
 
 F = TypeVar("F")
 

@@ -34,8 +34,8 @@ from mypy.types import (
 __all__ = ["plugin"]
 
 _TRACE: Final = ErrorCode("tapegrad-trace", "A model that cannot be traced", "tapegrad")
-_TRACED: Final = "tapegrad.recording.Var"
-_MODULE: Final = "tapegrad.transforms"
+_TRACED: Final = "tapegrad.recording.recorder.Var"
+_MODULE: Final = "tapegrad.transforms.grad"
 
 
 class _Hooked(Plugin):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cas
 
 import attrs
 
-from tapegrad.columns import freeze_values
-from tapegrad.entries import Entries
+from tapegrad.entries.columns import freeze_values
+from tapegrad.entries.entries import Entries
 from tapegrad.errors import OutputError
-from tapegrad.structure import Leaf, build, describe_structure
+from tapegrad.pytree.structure import Leaf, build, describe_structure
 
 if TYPE_CHECKING:
     import os
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     import graphviz
 
-    from tapegrad.coordinates import Sparsity
-    from tapegrad.drawing import Drawing
-    from tapegrad.interpret.diff import Difference
-    from tapegrad.interpret.explain import Explanation
-    from tapegrad.interpret.lines import Listing
-    from tapegrad.interpret.nonfinite import Nonfinite
-    from tapegrad.interpret.stats import Stats
-    from tapegrad.pictures import View
-    from tapegrad.recording import Var
+    from tapegrad.draw.drawing import Drawing
+    from tapegrad.draw.picture import View
+    from tapegrad.inspect.diff import Difference
+    from tapegrad.inspect.explain import Explanation
+    from tapegrad.inspect.lines import Listing
+    from tapegrad.inspect.nonfinite import Nonfinite
+    from tapegrad.inspect.stats import Stats
+    from tapegrad.recording.recorder import Var
+    from tapegrad.sweep.sparse_matrix import Sparsity
 
 __all__ = ["Simplified", "Tape"]
 
@@ -86,7 +86,7 @@ class Tape(Entries, Generic[A, P, R_co]):
 
         A pattern of this program, whatever the inputs are, as long as its guards hold.
         """
-        from tapegrad.interpret.sparsity import jacobian_sparsity
+        from tapegrad.sweep.sparsity import jacobian_sparsity
 
         return jacobian_sparsity(self.columns.thawed(), self.width, self.outputs)
 
@@ -96,7 +96,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         Raises:
             OutputError: when the tape has not exactly one output.
         """
-        from tapegrad.interpret.sparsity import hessian_sparsity
+        from tapegrad.sweep.sparsity import hessian_sparsity
 
         output = self._only_output("a Hessian needs")
         return hessian_sparsity(self.columns.thawed(), self.width, output)
@@ -108,8 +108,8 @@ class Tape(Entries, Generic[A, P, R_co]):
             GuardError: when a recorded comparison comes out differently.
             InputError: when the arguments' structure is not the recorded one.
         """
-        from tapegrad.interpret.replay import replay
-        from tapegrad.replay_arguments import replay_inputs
+        from tapegrad.entries.replay import replay
+        from tapegrad.entries.replay_arguments import replay_inputs
 
         inputs = replay_inputs(self, x, args, kwargs)
         values = replay(self.columns, inputs, lambda slot: str(self.site(slot) or f"%{slot}"))
@@ -124,7 +124,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         ``fast`` the latter is done on any tape, and small powers become products: results may
         then change in the last place.
         """
-        from tapegrad.interpret.simplify import simplify
+        from tapegrad.entries.simplify import simplify
 
         return Simplified(*simplify(self, fast=fast))
 
@@ -134,13 +134,13 @@ class Tape(Entries, Generic[A, P, R_co]):
         Print it: entries, the range of what the line hands on, that of its cotangents, and marks
         for nan, infinity and guards.
         """
-        from tapegrad.interpret.lines import lines
+        from tapegrad.inspect.lines import lines
 
         return lines(self.of_numbers(), self._known_cotangents())
 
     def stats(self) -> Stats:
         """The tape in figures: entries by row, inputs, guards, depth, bytes."""
-        from tapegrad.interpret.stats import stats
+        from tapegrad.inspect.stats import stats
 
         return stats(self)
 
@@ -155,7 +155,7 @@ class Tape(Entries, Generic[A, P, R_co]):
             InputError: when a name is unknown or stands for several entries, or ``top`` is
                 negative.
         """
-        from tapegrad.interpret.explain import explain
+        from tapegrad.inspect.explain import explain
 
         numbers = self.of_numbers()
         return explain(numbers, numbers._cotangents_from, of, wrt, top)
@@ -171,20 +171,20 @@ class Tape(Entries, Generic[A, P, R_co]):
         Raises:
             InputError: when ``sweep`` is unknown.
         """
-        from tapegrad.interpret.nonfinite import first_nonfinite
+        from tapegrad.inspect.nonfinite import first_nonfinite
 
         numbers = self.of_numbers()
         return first_nonfinite(numbers, numbers._cotangents_from, sweep)
 
     def diff(self, other: Tape[Any, ..., Any]) -> Difference:
         """Where this recording and another part, in structure and in value."""
-        from tapegrad.interpret.diff import diff
+        from tapegrad.inspect.diff import diff
 
         return diff(self.of_numbers(), other.of_numbers())
 
     def _cotangents_from(self, slots: Iterable[int]) -> Sequence[float | None]:
         """The cotangents of every slot, swept from some of them at once."""
-        from tapegrad.interpret.reverse import cotangents
+        from tapegrad.sweep.reverse import cotangents
 
         bars = cotangents(self.columns.thawed(), dict.fromkeys(slots, 1.0))
         return cast("list[float | None]", bars)
@@ -206,7 +206,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         return self.outputs[0]
 
     def __str__(self) -> str:
-        from tapegrad.interpret.table import table
+        from tapegrad.inspect.table import table
 
         return table(self, self._known_cotangents())
 
@@ -217,7 +217,7 @@ class Tape(Entries, Generic[A, P, R_co]):
             DrawingError: for an option that makes no sense.
             InputError: for a name that is not on the tape.
         """
-        from tapegrad.drawing import picture
+        from tapegrad.draw.drawing import picture
 
         return picture(self, self._known_cotangents(), **view).dot()
 
@@ -250,14 +250,14 @@ class Tape(Entries, Generic[A, P, R_co]):
                 option that makes no sense.
             InputError: for a name that is not on the tape.
         """
-        from tapegrad.drawing import draw
+        from tapegrad.draw.drawing import draw
 
         return draw(self, self._known_cotangents(), path, **view)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
     ) -> dict[str, str]:
-        from tapegrad.drawing import bundle
+        from tapegrad.draw.drawing import bundle
 
         return bundle(self, self._known_cotangents, include, exclude)
 

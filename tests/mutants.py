@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
-from tapegrad import ops
-from tapegrad.primitive import Operand, Partial, Primitive
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Partial, Primitive
 
 Slope: TypeAlias = Callable[..., Operand | None]
 """A partial of a row, as a function of the result and the operands."""

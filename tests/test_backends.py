@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from mpmath import mp
 
 import tapegrad as tg
-from tapegrad import errors, ops
-from tapegrad.backends import BACKENDS, BackendName, Language
-from tapegrad.interpret import c, python
-from tapegrad.lowering import LOWER, NEAR, Usually
-from tapegrad.primitive import Primitive
-from tapegrad.program import Program, lowered
+from tapegrad import errors
+from tapegrad.compile.backends import c, python
+from tapegrad.compile.backends.registry import BACKENDS, BackendName, Language
+from tapegrad.compile.program import Program, lowered
+from tapegrad.ops import table as ops
+from tapegrad.ops.lowering import LOWER, NEAR, Usually
+from tapegrad.ops.primitive import Primitive
 from tests import strategies
 from tests.oracle import ORACLE, truth, ulps
 from tests.places import place, refusal
@@ -33,7 +34,7 @@ from tests.strategies import bits, points, programs, same_bits
 from tests.test_rows import by_name, is_close, operands
 
 np = pytest.importorskip("numpy")
-numpy = pytest.importorskip("tapegrad.interpret.numpy")
+numpy = pytest.importorskip("tapegrad.compile.backends.numpy_columns")
 
 Run: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
 

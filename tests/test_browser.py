@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import tapegrad as tg
-from tapegrad.interpret.html import page
-from tapegrad.lecture import lecture
-from tapegrad.text import visible
+from tapegrad._support.text import visible
+from tapegrad.draw.page.html import page
+from tapegrad.draw.walkthrough import lecture
 from tests.browser import Page, browser, program
 from tests.test_page import HOSTILE, drawn, long, recorded
 

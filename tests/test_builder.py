@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad import ops
-from tapegrad.builder import Builder, EvaluatingBuilder
-from tapegrad.primitive import Primitive
-from tapegrad.statics import static_key
+from tapegrad.entries.builder import Builder, EvaluatingBuilder
+from tapegrad.entries.static_keys import static_key
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive
 
 Number: TypeAlias = Any
 """A float or what stands for one."""

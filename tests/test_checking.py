@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
-from tapegrad import Real, errors, math, ops
-from tapegrad.checking import check_grad
-from tapegrad.custom import primitive
-from tapegrad.findings import Finding, GradientCheck, Transposition
-from tapegrad.primitive import Primitive
+from tapegrad import Real, errors, math
+from tapegrad.check.gradient import check_grad
+from tapegrad.check.report import Finding, GradientCheck, Transposition
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive
+from tapegrad.transforms.primitive import primitive
 from tests.mutants import (
     MUTATIONS,
     ROWS,

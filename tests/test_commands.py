@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tapegrad.__main__ import main
-from tapegrad.commands import COMMANDS, plain
+from tapegrad.cli.commands import COMMANDS, plain
 
 MODEL = """\
 from __future__ import annotations

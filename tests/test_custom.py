@@ -16,12 +16,12 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tapegrad.checkpointing import checkpoint
-from tapegrad.custom import primitive
-from tapegrad.differences import difference
-from tapegrad.implicit import root
-from tapegrad.ops import TABLE
-from tapegrad.series import taylor
+from tapegrad.ops.table import TABLE
+from tapegrad.transforms.checkpoint import checkpoint
+from tapegrad.transforms.finite_differences import difference
+from tapegrad.transforms.implicit import root
+from tapegrad.transforms.primitive import primitive
+from tapegrad.transforms.taylor import taylor
 from tests.places import place, refusal
 
 

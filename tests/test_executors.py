@@ -16,8 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 import tapegrad as tg
-from tapegrad import Real, errors, math, messages, worker
-from tapegrad.fingerprint import difference
+from tapegrad import Real, errors, math
+from tapegrad.batch.remote import messages, worker
+from tapegrad.batch.remote.fingerprint import difference
 from tests.places import place, refusal
 
 Floats = NDArray[np.float64]
@@ -203,12 +204,12 @@ class TestWhatTravels:
             return leaf
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tapegrad.worker.as_float64", as_float64)
+            patch.setattr("tapegrad.batch.remote.worker.as_float64", as_float64)
             assert sums(moved, mapped) == expected
 
     def test_a_changed_file_is_not_taken_for_the_same(self, tmp_path: Any) -> None:
         """A place in a file names its size and time too."""
-        from tapegrad.file_arrays import file_array
+        from tapegrad.batch.file_arrays import file_array
 
         path = tmp_path / "rows"
         ROWS.tofile(path)
@@ -231,7 +232,7 @@ class TestRefusals:
 
     def test_workers_on_another_path(self) -> None:
         """A worker on which no path can be taken says so, rather than guess."""
-        from tapegrad.sweeping import Sweep, Work
+        from tapegrad.batch.execute import Sweep, Work
 
         sweep = Sweep((), (), {})
         text = refusal(errors.GuardError, lambda: sweep.piece((), range(1), Work(sums=False)))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
-from tapegrad.optional_packages import installed
+from tapegrad._support.optional_packages import installed
 from tests.places import place, refusal
 from tests.strategies import Program, points, programs, same_bits
 
@@ -541,7 +541,7 @@ class TestRefusals:
 
     def test_a_backend_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The one command that installs it is named."""
-        monkeypatch.setattr("tapegrad.optional_packages.installed", lambda package: False)
+        monkeypatch.setattr("tapegrad._support.optional_packages.installed", lambda package: False)
 
         def missing() -> object:
             return tg.jit(halves, backend="llvm")

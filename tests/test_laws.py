@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tapegrad.interpret.reverse import cotangents
+from tapegrad.sweep.reverse import cotangents
 from tests.strategies import Program, bits, ordinary, points, programs, smooth
 
 PROGRAM_AND_POINT = programs().flatmap(lambda f: st.tuples(st.just(f), points(f.width)))

@@ -12,8 +12,8 @@ import pytest
 from mpmath import mp
 
 from tapegrad import record
-from tapegrad.checking import check_grad
-from tapegrad.primitive import Operand, Primitive
+from tapegrad.check.gradient import check_grad
+from tapegrad.ops.primitive import Operand, Primitive
 from tests.mutants import ROWS, applied, is_same, mutants, points, split
 from tests.oracle import ORACLE, Number, truth
 from tests.test_rows import INDICATORS, is_close

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
-from tapegrad.program import Program, split
+from tapegrad.compile.program import Program, split
 from tests import strategies
 from tests.strategies import points, programs, same_bits
 from tests.test_backends import (
@@ -29,7 +29,7 @@ from tests.test_backends import (
 )
 
 np = pytest.importorskip("numpy")
-native = pytest.importorskip("tapegrad.native")
+native = pytest.importorskip("tapegrad.compile.backends.machine_code")
 
 
 def on_rows(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, Any]:

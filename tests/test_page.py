@@ -18,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tapegrad as tg
-from tapegrad import math, ops
-from tapegrad.interpret.html import page
-from tapegrad.lecture import Shown, lecture
-from tapegrad.primitive import Primitive
-from tapegrad.steps import reverse_steps, rule
-from tapegrad.text import visible
+from tapegrad import math
+from tapegrad._support.text import visible
+from tapegrad.draw.page.html import page
+from tapegrad.draw.walkthrough import Shown, lecture
+from tapegrad.inspect.reverse_steps import reverse_steps, rule
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive
 from tests.strategies import Program, points, programs, same_bits
 
 HOSTILE = '</script><img src=x onerror="alert(1)">\'&amp;\\N\u202e\x00\u2028\ud800 ]]> <!--'

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import tapegrad as tg
-from tapegrad.partition import partition, rematerialised, slots_read
-from tapegrad.program import Program, lowered
+from tapegrad.compile.partition import partition, rematerialised, slots_read
+from tapegrad.compile.program import Program, lowered
 
 
 def mixed(xs: Sequence[Any]) -> list[Any]:

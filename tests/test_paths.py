@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import tapegrad as tg
-from tapegrad import errors, learning
-from tapegrad.sums import BLOCK, Total, part_of
-from tapegrad.sweeping import Code
+from tapegrad import errors
+from tapegrad.batch import recordings as learning
+from tapegrad.batch.execute import Code
+from tapegrad.batch.reduce import BLOCK, Total, part_of
 from tests.branches import Branchy, branchy
 from tests.places import place, refusal
 

@@ -23,10 +23,12 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from examples import pictures as examples
-from tapegrad import drawing, errors, math, pictures
-from tapegrad.interpret import slices
-from tapegrad.pictures import Box, short
-from tapegrad.progress import progress, waiting
+from tapegrad import errors, math
+from tapegrad._support.progress_bar import progress, waiting
+from tapegrad.draw import drawing
+from tapegrad.draw import picture as pictures
+from tapegrad.draw import subgraph as slices
+from tapegrad.draw.picture import Box, short
 from tests.places import place, refusal
 from tests.strategies import Program, points, programs
 
@@ -838,9 +840,9 @@ class TestProgress:
     def terminal(self, monkeypatch: pytest.MonkeyPatch) -> Terminal:
         """A terminal on which a second is over at once."""
         terminal = Terminal(is_terminal=True)
-        monkeypatch.setattr("tapegrad.progress.sys", SimpleNamespace(stderr=terminal))
-        monkeypatch.setattr("tapegrad.progress._PATIENCE", 0.0)
-        monkeypatch.setattr("tapegrad.progress._PACE", 0.001)
+        monkeypatch.setattr("tapegrad._support.progress_bar.sys", SimpleNamespace(stderr=terminal))
+        monkeypatch.setattr("tapegrad._support.progress_bar._PATIENCE", 0.0)
+        monkeypatch.setattr("tapegrad._support.progress_bar._PACE", 0.001)
         return terminal
 
     def test_a_bar_shows_how_far_it_is_and_goes(self, terminal: Terminal) -> None:
@@ -877,7 +879,7 @@ class TestProgress:
         self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Before a second has passed nothing is written."""
-        monkeypatch.setattr("tapegrad.progress._PATIENCE", 60.0)
+        monkeypatch.setattr("tapegrad._support.progress_bar._PATIENCE", 60.0)
         with waiting("laying out"):
             assert sum(progress(range(4), 4, "drawing")) == 6
         assert terminal.text == ""

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tapegrad.custom import primitive
-from tapegrad.primitive import primal
+from tapegrad.ops.primitive import primal
+from tapegrad.transforms.primitive import primitive
 from tests.places import place, refusal
 from tests.strategies import Program, bits
 from tests.test_laws import PROGRAM_AND_POINT, PROGRAM_AND_TWO_POINTS, SMOOTH_AT_A_POINT

@@ -15,10 +15,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 
-from tapegrad import grad, jvp, ops, record
+from tapegrad import grad, jvp, record
 from tapegrad import math as tgmath
-from tapegrad.primitive import Primitive, Symbol
-from tapegrad.recording import Var
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive, Symbol
+from tapegrad.recording.recorder import Var
 from tests.oracle import ORACLE, truth, ulps
 
 ROWS = [row for row in ops.TABLE.rows if row.name in ORACLE]

@@ -14,12 +14,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
-from tapegrad import errors, math, sparse
-from tapegrad.coordinates import Coordinates
-from tapegrad.custom import primitive
-from tapegrad.interpret.colouring import distance_one, star
-from tapegrad.matrices import hessian, jacobian
-from tapegrad.sparse import sparse_hessian, sparse_jacobian
+from tapegrad import errors, math
+from tapegrad.sweep.coloring import distance_one, star
+from tapegrad.sweep.sparse_matrix import Coordinates
+from tapegrad.transforms import sparse
+from tapegrad.transforms.jacobian import hessian, jacobian
+from tapegrad.transforms.primitive import primitive
+from tapegrad.transforms.sparse import sparse_hessian, sparse_jacobian
 from tests.places import refusal
 from tests.strategies import Program, bits, ordinary, programs, smooth
 

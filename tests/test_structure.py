@@ -26,7 +26,7 @@ from hypothesis import given
 
 import tapegrad as tg
 from tapegrad import Real, Scalar, Var, errors, grad, math, partials, record, value_and_grad
-from tapegrad.structure import Role, build, flatten, in_order, join, paths
+from tapegrad.pytree.structure import Role, build, flatten, in_order, join, paths
 from tests.places import place, refusal
 from tests.strategies import Data, Frozen, Named, containers
 

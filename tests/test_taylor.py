@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from mpmath import mp
 
 import tapegrad as tg
-from tapegrad import errors, math, ops
-from tapegrad.custom import primitive
-from tapegrad.primitive import Primitive
-from tapegrad.series import taylor
+from tapegrad import errors, math
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive
+from tapegrad.transforms.primitive import primitive
+from tapegrad.transforms.taylor import taylor
 from tests.oracle import ORACLE
 from tests.places import refusal
 from tests.strategies import Program, ordinary, same_bits, smooth

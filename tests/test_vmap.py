@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
-from tapegrad.sums import BLOCK, LANES, Total, part_of
+from tapegrad.batch.reduce import BLOCK, LANES, Total, part_of
 from tests.places import place, refusal
 from tests.strategies import ordinary, programs, smooth
 
@@ -889,7 +889,7 @@ class TestRefusals:
 
     def test_of_a_path_that_recording_does_not_find(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where a comparison of shared numbers is decided by rounding alone, it is an error."""
-        monkeypatch.setattr("tapegrad.sweeping.Code.shared", lambda code, inputs: None)
+        monkeypatch.setattr("tapegrad.batch.execute.Code.shared", lambda code, inputs: None)
 
         def call() -> object:
             return tg.vmap(lambda w, x: w * x, in_axes=(None, 0))(1.0, np.ones(3))
@@ -940,7 +940,7 @@ class TestRefusals:
     def test_without_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """vmap needs numpy, and says how to get it."""
         monkeypatch.setattr(
-            "tapegrad.optional_packages.installed", lambda package: package != "numpy"
+            "tapegrad._support.optional_packages.installed", lambda package: package != "numpy"
         )
 
         def call() -> object:
@@ -1009,7 +1009,7 @@ class TestTheBatch:
     ) -> None:
         """A batch that takes long says how far it is, where someone sees it."""
         monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("tapegrad.progress._PATIENCE", 0.0)
+        monkeypatch.setattr("tapegrad._support.progress_bar._PATIENCE", 0.0)
         tg.vmap(lambda x: x * 2.0, reduce="sum", threads=1)(np.ones(9000))
         shown = capsys.readouterr().err
         assert "<lambda>, blocks of rows [" in shown

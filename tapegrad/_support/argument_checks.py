@@ -1,0 +1,112 @@
+"""What a type checker would have said of a call, said when the call is made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import cast, get_origin, get_type_hints, is_typeddict
+from weakref import WeakKeyDictionary
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError
+
+__all__ = ["bind", "name_of", "require_keys", "require_positive", "require_signature"]
+
+
+def require_positive(name: str, number: int) -> None:
+    """Let a count through that is 1 or more."""
+    if number < 1:
+        raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
+
+
+def name_of(f: Callable[..., object]) -> str:
+    """What to call a function in a message."""
+    name = getattr(f, "__qualname__", type(f).__qualname__)
+    return str(name).rpartition("<locals>.")[2]
+
+
+def bind(
+    f: Callable[..., object],
+    signature: inspect.Signature,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> inspect.BoundArguments:
+    """The arguments by the names of the parameters of ``f``.
+
+    Raises:
+        InputError: when ``f`` does not take them: one is missing, too many, or of another name.
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as misfit:
+        shape = f"{name_of(f)}{_names(signature)}"
+        raise InputError(f"{name_of(f)} ({here()}): {misfit}: pass what {shape} takes") from None
+
+
+def require_signature(
+    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> None:
+    """``bind``, where the parameters of ``f`` can be known."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):
+        return
+    bind(f, signature, args, kwargs)
+
+
+def _names(signature: inspect.Signature) -> str:
+    """The parameters without their types and defaults."""
+    bare = [
+        parameter.replace(annotation=parameter.empty, default=parameter.empty)
+        for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+
+
+_Expected = tuple[str, type] | None
+_EXPECTED: WeakKeyDictionary[Callable[..., object], _Expected] = WeakKeyDictionary()
+
+
+def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
+    """Let a dict through with the keys that ``f`` asks for, if it asks for a ``TypedDict``.
+
+    Raises:
+        InputError: when a key is missing, or there is one too many.
+    """
+    expected = _expected(f)
+    if expected is None:
+        return
+    parameter, kind = expected
+    required = cast("frozenset[str]", kind.__required_keys__)  # type: ignore[attr-defined]  # a TypedDict
+    optional = cast("frozenset[str]", kind.__optional_keys__)  # type: ignore[attr-defined]  # a TypedDict
+    missing = sorted(required.difference(x))
+    extra = [key for key in x if key not in required and key not in optional]
+    if missing or extra:
+        what, cure = ("Missing", "add it") if missing else ("Extra", "leave it out")
+        raise InputError(
+            f'{what} key "{[*missing, *extra][0]}" for TypedDict "{kind.__name__}" '
+            f"in {parameter} ({here()}): {cure}"
+        )
+
+
+def _expected(f: Callable[..., object]) -> _Expected:
+    """The first parameter and its ``TypedDict``, if its annotation is one."""
+    function = cast(Callable[..., object], getattr(f, "__func__", f))
+    if type(function) is not FunctionType:
+        return None
+    try:
+        return _EXPECTED[function]
+    except KeyError:
+        _EXPECTED[function] = _first_typed_dict(f)
+        return _EXPECTED[function]
+
+
+def _first_typed_dict(f: Callable[..., object]) -> _Expected:
+    try:
+        name = next(iter(inspect.signature(f).parameters))
+        annotation = cast(object, get_type_hints(f)[name])
+    except (LookupError, NameError, StopIteration, TypeError, ValueError):
+        return None
+    kind = get_origin(annotation) or annotation
+    return (name, cast(type, kind)) if is_typeddict(kind) else None

@@ -1,0 +1,116 @@
+"""The messages between a caller and its workers, and tapes as they are sent.
+
+A tape is sent without the user's containers, names and lines, so that a worker needs tapegrad
+alone, and the modules of custom rules. Later messages name it by the hash of its bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zlib
+from array import array
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias, cast, final
+
+import attrs
+
+from tapegrad.batch.execute import Done, Work
+from tapegrad.batch.remote.fingerprint import Fingerprint
+from tapegrad.compile.paths import AnyTape
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import primal
+from tapegrad.pytree.structure import Branch, Leaf, Structure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers: TypeAlias = range | NDArray[np.intp]
+
+__all__ = ["Job", "Key", "Reply", "Task", "deserialised", "key_of", "serialised"]
+
+Key: TypeAlias = bytes
+"""The hash of a serialised tape."""
+
+
+def serialised(tape: AnyTape) -> bytes:
+    """A tape as bytes for a worker: the program, with no more numbers than it needs."""
+    inputs, outputs = len(tape.inputs), len(tape.outputs)
+    bare = attrs.evolve(
+        tape,
+        stored=_needed_values(tape),
+        parameters=_flat(inputs),
+        data=Branch(dict, (), ()),
+        names=("x",),
+        result=_flat(outputs),
+        labels=(),
+        scopes=(),
+        sites=(),
+        site_of=array("i", [-1] * len(tape)).tobytes(),
+    )
+    return zlib.compress(pickle.dumps(bare, protocol=5))
+
+
+def deserialised(tape: bytes) -> AnyTape:
+    """The tape of these bytes, which come from whoever started the worker."""
+    return cast(AnyTape, pickle.loads(zlib.decompress(tape)))  # noqa: S301  # see above
+
+
+def key_of(tape: bytes) -> Key:
+    """SHA-256 of a serialised tape."""
+    return hashlib.sha256(tape).digest()
+
+
+def _flat(count: int) -> Structure:
+    return Branch(tuple, tuple(range(count)), (Leaf(),) * count)
+
+
+def _needed_values(tape: AnyTape) -> bytes:
+    """The values, with 0.0 for those that a program computes by itself."""
+    columns = tape.columns
+    kept = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
+    pairs = zip(columns.codes, columns.values, strict=True)
+    return array("d", [primal(value) if code in kept else 0.0 for code, value in pairs]).tobytes()
+
+
+@final
+@attrs.frozen(eq=False)
+class Job:
+    """The same for all pieces of a call: how to compile, and the numbers that rows share.
+
+    ``places`` says which inputs of the program the mapped arrays are.
+    """
+
+    backend: str
+    fast: bool
+    places: tuple[int, ...]
+    inputs: tuple[float, ...]
+
+
+@final
+@attrs.frozen(eq=False)
+class Task:
+    """A piece for a worker: the keys of its tapes, those that the worker may lack, and its rows."""
+
+    job: Job
+    keys: tuple[Key, ...]
+    tapes: Mapping[Key, bytes]
+    numbers: Numbers
+    work: Work
+
+    def packed(self) -> bytes:
+        """The task as bytes, which a worker of another version does not open."""
+        return pickle.dumps(self, protocol=5)
+
+
+@final
+@attrs.frozen(eq=False)
+class Reply:
+    """A worker's reply: what became of the piece, or what the worker lacks to do it."""
+
+    worker: str
+    fingerprint: Fingerprint
+    done: Done | None = None
+    lacks_tapes: tuple[Key, ...] = ()
+    lacks_file: bool = False

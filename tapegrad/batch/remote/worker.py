@@ -1,0 +1,88 @@
+"""Runs tasks where an executor's workers are: rows through tapes, never through the function."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from collections import OrderedDict
+from functools import cache
+from threading import Lock
+from typing import Final, cast, final
+
+from tapegrad.batch.execute import Code, Sweep
+from tapegrad.batch.mapped_argument import Array, as_float64
+from tapegrad.batch.remote.fingerprint import fingerprint, own_version
+from tapegrad.batch.remote.messages import Job, Key, Reply, Task, deserialised
+from tapegrad.compile.backends.registry import chosen
+from tapegrad.compile.paths import path_of
+from tapegrad.errors import BackendError
+
+__all__ = ["run_task", "worker_name"]
+
+_MOST_CODES: Final = 4096
+"""The most codes that a worker keeps."""
+
+
+@cache
+def worker_name() -> str:
+    """The machine and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
+    """Runs the piece of a packed task.
+
+    Raises:
+        BackendError: where this worker has another version of tapegrad, or lacks the backend.
+    """
+    if version != own_version():
+        raise BackendError(
+            f"worker {worker_name()} has tapegrad {own_version()} and was sent work by {version}: "
+            "install one version"
+        )
+    task: Task = pickle.loads(packed)  # noqa: S301  # it comes from whoever started the worker
+    job = task.job
+    chosen(job.backend, rows=True)
+    name, own = worker_name(), fingerprint(job.backend)
+    codes = {key: _CODES.code(task, key) for key in task.keys}
+    lacked = tuple(key for key, code in codes.items() if code is None)
+    if lacked:
+        return Reply(name, own, lacks_tapes=lacked)
+    try:
+        rows = [as_float64(leaf) for leaf in leaves]
+    except FileNotFoundError:
+        return Reply(name, own, lacks_file=True)
+    sweep = Sweep([cast(Code, code) for code in codes.values()], job.inputs, {})
+    return Reply(name, own, sweep.piece(rows, task.numbers, task.work))
+
+
+@final
+class _CodeCache:
+    """The code that this process made of tapes, the latest used kept."""
+
+    def __init__(self) -> None:
+        self._codes: OrderedDict[object, Code] = OrderedDict()
+        self._lock = Lock()
+
+    def code(self, task: Task, key: Key) -> Code | None:
+        """The code of a tape; None where the tape is neither here nor in the task."""
+        job = task.job
+        place = key, job.backend, job.fast, job.places
+        with self._lock:
+            if place not in self._codes and key in task.tapes:
+                self._codes[place] = _compiled(task.tapes[key], job)
+                while len(self._codes) > _MOST_CODES:
+                    self._codes.popitem(last=False)
+            if place in self._codes:
+                self._codes.move_to_end(place)
+            return self._codes.get(place)
+
+
+def _compiled(tape: bytes, job: Job) -> Code:
+    choice = chosen(job.backend, rows=True)
+    return Code(path_of(deserialised(tape), near=True), job.places, choice, fast=job.fast)
+
+
+_CODES: Final = _CodeCache()
+"""A memo: what is in it changes how long a task takes, and nothing else."""

@@ -1,0 +1,133 @@
+"""What ``vmap`` returns: a batched function, and the types of its answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar, cast, final
+
+import attrs
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError
+from tapegrad.pytree.structure import Structure, build
+
+if TYPE_CHECKING:
+    from tapegrad._support.array_types import FloatArray
+    from tapegrad.compile.backends.registry import Language
+    from tapegrad.compile.paths import AnyTape
+    from tapegrad.compile.report import Report
+
+__all__ = ["BatchValueAndGrad", "Batched", "Columns", "Estimate", "Progress"]
+
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+
+
+class Batched(ABC, Generic[A_co]):
+    """A function of one row that runs over arrays of rows, made by ``vmap``.
+
+    It may be pickled: then its tapes travel, and the code is made again where it arrives. The
+    function itself, an executor and a callback stay behind, so that only paths recorded before can
+    be taken there.
+    """
+
+    # Without the rest of what runs rows: a checker follows the imports of this file, and is to
+    # read numpy's types only where the user imports numpy.
+
+    @abstractmethod
+    def __call__(self, *args: object, **kwargs: object) -> A_co:
+        """The answers of all rows."""
+
+    @property
+    @abstractmethod
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The recorded tapes of a row, one for each path and each structure of arguments."""
+
+    @abstractmethod
+    def report(self) -> Report:
+        """What was recorded and compiled, what runs it and why, and what that took."""
+
+    @abstractmethod
+    def source(self, language: Language) -> str:
+        """The path that most rows took, as source: Python, LLVM's text, or C99.
+
+        Raises:
+            BackendError: before the first call, or for C where it lacks an operation.
+        """
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<vmap of {getattr(self, '__name__', 'a function')}, {len(self.tapes)} recorded>"
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Columns(Generic[A_co]):
+    """Results of many rows by column: one array for each number of an ``A``, named in ``paths``.
+
+    >>> import numpy
+    >>> from tapegrad import Real, grad, vmap
+    >>> def f(x: tuple[Real, Real]) -> Real:
+    ...     return x[0] * x[1]
+    >>> columns = vmap(grad(f))(numpy.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+    >>> columns.paths, columns.column("0").tolist(), columns.row(2), len(columns)
+    (('0', '1'), [2.0, 4.0, 6.0], (6.0, 5.0), 3)
+    """
+
+    paths: tuple[str, ...]
+    _structure: Structure
+    _arrays: FloatArray
+
+    def column(self, path: str) -> FloatArray:
+        """The numbers of all rows under one path.
+
+        Raises:
+            InputError: when there is no such path.
+        """
+        if path not in self.paths:
+            raise InputError(
+                f"there is no column {path!r} ({here()}): choose among {', '.join(self.paths)}"
+            )
+        return cast("list[FloatArray]", self._arrays)[self.paths.index(path)]
+
+    def row(self, index: int) -> A_co:
+        """One row in the shape that the function returned."""
+        arrays = cast("list[list[float]]", self._arrays)
+        return cast(A_co, build(self._structure, [float(column[index]) for column in arrays]))
+
+    def __len__(self) -> int:
+        return self._arrays.shape[1]
+
+    def __repr__(self) -> str:
+        return f"<Columns {', '.join(self.paths)} of {len(self):,} rows>"
+
+
+class BatchValueAndGrad(NamedTuple, Generic[A]):
+    """The values of many rows, and their gradients by column."""
+
+    value: FloatArray
+    grad: Columns[A]
+
+
+class Estimate(NamedTuple, Generic[A]):
+    """The mean of many rows' answers, its standard errors in the same shape, and how many rows."""
+
+    mean: A
+    stderr: A
+    rows: int
+
+
+@final
+@attrs.frozen
+class Progress(Generic[A_co]):
+    """How far a batch has come: the rows so far, their sum or mean, and its standard error."""
+
+    rows: int
+    value: A_co
+    stderr: A_co | None

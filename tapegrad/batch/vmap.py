@@ -1,0 +1,150 @@
+"""``vmap``: a function of one row, run over arrays of rows by vector code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, overload
+
+from tapegrad._support.optional_packages import require
+from tapegrad.batch.options import Axes, ExecutorOrFactory, OnBranch, Options, Reduce, RunOptions
+from tapegrad.batch.results import Batched
+from tapegrad.compile.backends.registry import BackendName
+from tapegrad.recording.recorder import Scalar
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from tapegrad._support.array_types import FloatArray
+    from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate, Progress
+    from tapegrad.transforms.traced_call import ValueAndGrad
+
+__all__ = ["vmap"]
+
+A = TypeVar("A")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+
+@overload
+def vmap(
+    f: Callable[P, float], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[Estimate[float]]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, Scalar], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[Estimate[float]]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, R], /, *, reduce: Literal["mean"], stderr: Literal[True],
+    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[Estimate[R]]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, float], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[float]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, Scalar], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[float]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[R]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[..., R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
+    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[RunOptions],
+) -> Batched[R]: ...  # fmt: skip
+@overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[P, ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+) -> Batched[BatchValueAndGrad[A]]: ...
+@overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[P, float], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+) -> Batched[FloatArray]: ...
+@overload
+def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
+    f: Callable[P, Scalar], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+) -> Batched[FloatArray]: ...
+@overload
+def vmap(
+    f: Callable[P, R], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+) -> Batched[Columns[R]]: ...
+@overload
+def vmap(  # type: ignore[overload-cannot-match]  # generic functions of containers do
+    f: Callable[..., R], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+) -> Batched[Columns[R]]: ...
+def vmap(  # noqa: PLR0913  # each says one thing about the rows
+    f: Callable[..., object],
+    /,
+    *,
+    in_axes: Axes = 0,
+    reduce: Reduce | None = None,
+    stderr: bool = False,
+    callback: Callable[..., bool | None] | None = None,
+    on_branch: OnBranch = "rerecord",
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    fast: bool = False,
+    threads: int | None = None,
+    executor: ExecutorOrFactory | None = None,
+) -> Batched[object]:
+    """``f``, a function of one row, as a function of arrays with the rows first.
+
+    ``in_axes`` says for each argument by position whether it is mapped (0) or the same for all rows
+    (None); arguments by name are not mapped. A row of a mapped array with two axes reaches ``f`` as
+    a tuple of numbers. In the place of arrays a mapped argument may be an iterator of blocks of
+    rows, or a Dask array; it is read as it is used, and so is a ``numpy.memmap``.
+
+    The answer holds arrays: for ``value_and_grad(f)`` a ``BatchValueAndGrad``, for a function that
+    returns a number an array, for any other ``Columns`` of what it returns. With ``reduce`` the
+    rows' answers are summed or averaged and have the types of ``f``; with ``stderr`` beside
+    "mean" they are an ``Estimate``, which has the standard errors too. ``callback`` gets a
+    ``Progress`` after each 4,096 rows, in order; where it returns True, the answer is that of the
+    rows so far.
+
+    Rows that leave the recorded path at a comparison are run on the path that they take, which is
+    recorded from one of them and kept (``on_branch="rerecord"``), raise a ``GuardError`` ("raise"),
+    come back as nan and count neither in sums nor in the number that a mean is divided by ("mask"),
+    or are computed one by one ("eager"). Each operation is within 4 units in the last place; with
+    ``fast`` a product and a sum may be rounded once, where no comparison depends on them.
+
+    Rows are run by ``threads`` (None: one for each core), or by the workers of an ``executor`` of
+    ``concurrent.futures`` or of its kind, to which tapes and rows travel and ``f`` does not. Where
+    it may break, pass a function that makes one. Sums have the same bits for any number of
+    threads and workers.
+
+    Raises:
+        BackendError: when ``backend`` is not known or not installed (``numpy`` is always needed);
+            when workers differ in what decides the bits, or an executor is shut or breaks.
+        GuardError: when rows take more than ``max_paths`` paths, or recorded paths disagree on a
+            comparison because what it depends on has changed.
+        InputError: when arrays have different numbers of rows, or none, or options do not fit.
+
+    >>> import numpy
+    >>> from tapegrad import Real, math, value_and_grad
+    >>> def payoff(spot: Real, strike: float) -> Real:
+    ...     return spot - strike if spot > strike else 0.0 * spot
+    >>> book = vmap(value_and_grad(payoff), in_axes=(None, 0))
+    >>> values, slopes = book(100.0, numpy.array([90.0, 95.0, 105.0]))
+    >>> values.tolist(), slopes.column("spot").tolist()
+    ([10.0, 5.0, 0.0], [1.0, 1.0, 0.0])
+    """
+    require("numpy")
+    options = Options(
+        in_axes, reduce, stderr, callback, on_branch, backend, max_paths, fast, threads, executor
+    )
+    batched: Batched[object]
+    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types in each program
+        from tapegrad.batch.runner import Runner
+
+        batched = Runner(f, options)
+    functools.update_wrapper(batched, f, updated=())
+    return batched

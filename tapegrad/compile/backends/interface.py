@@ -1,0 +1,78 @@
+"""What a backend is: a name, the packages it needs, and what it can make of a program.
+
+A user's type checker reads this file by way of ``jit``, so it names none of numpy's types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, final
+
+import attrs
+
+from tapegrad.compile.program import Program
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = [
+    "Backend", "CompileRows", "CompileScalar", "RowOptions", "RunBytes", "RunFloats", "ScalarCode",
+]  # fmt: skip
+
+RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
+"""A program that runs: the outputs, or the index of the guard that came out differently."""
+
+RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
+"""The same between doubles that stand side by side."""
+
+
+@final
+@attrs.frozen(eq=False)
+class ScalarCode:
+    """A program compiled for one call at a time."""
+
+    run: RunFloats
+    run_bytes: RunBytes
+
+
+@final
+@attrs.frozen
+class RowOptions:
+    """How to compile a program for rows, whose first ``shared`` inputs are the same for all.
+
+    ``sums`` adds each output up over the rows; ``fast`` lets a product and a sum be rounded once;
+    ``quick`` takes less time to compile, for code that runs slower.
+    """
+
+    shared: int
+    sums: bool = False
+    fast: bool = False
+    quick: bool = False
+
+
+CompileScalar: TypeAlias = Callable[[Program], ScalarCode]
+CompileRows: TypeAlias = Callable[[Program, RowOptions], Callable[..., None]]
+"""Gives a ``RowCode``, whose type is in numpy's types."""
+
+
+@final
+@attrs.frozen(eq=False)
+class Backend:
+    """What runs programs, or writes them in a language: each capability may be absent.
+
+    ``needs`` names packages in the order in which they are asked for. ``source`` writes a program
+    as text. ``fingerprint`` tells what the bits of code for rows depend on.
+    """
+
+    name: str
+    needs: tuple[str, ...] = ()
+    scalar: CompileScalar | None = None
+    rows: CompileRows | None = None
+    source: Callable[[Program], str] | None = None
+    fingerprint: Callable[[], Mapping[str, str]] = dict
+    calls_any_row: bool = False
+    """Whether it calls any row cheaply, so that none is spelled in others."""
+    adds_rows: bool = False
+    """Whether its code for rows can add the outputs up."""
+    has_levels: bool = False
+    """Whether code for rows that is made quickly differs from code that runs quickly."""

@@ -1,0 +1,417 @@
+"""LLVM's text of a program: scalar code for one call, vector code for columns of numbers.
+
+A program becomes functions of a few hundred entries each. What one of them needs of another passes
+through a buffer, or is computed again. Sums go to eight lanes, however many rows the code takes at
+a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, final
+
+import attrs
+
+from tapegrad.compile.backends.host_calls import HostCall
+from tapegrad.compile.backends.llvm_rows import run_once, run_rows
+from tapegrad.compile.backends.llvm_text import (
+    PURE,
+    SQUARE,
+    SUM_LANES,
+    SUM_TYPE,
+    Declarations,
+    Instructions,
+    Kind,
+    Mode,
+    mask,
+)
+from tapegrad.compile.partition import Part, partition, rematerialised, slots_read
+from tapegrad.compile.program import Program
+from tapegrad.ops.primitive import Primitive
+
+__all__ = ["Module", "VectorMaths", "module"]
+
+_ENTRIES: Final = {"call": 500, "rows": 1000, "sums": 1000}
+"""Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
+through the buffer."""
+
+_ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_COMPARISONS: Final = {
+    "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une",
+}  # fmt: skip
+_EFFORT: Final = 3
+"""What is computed again instead of kept: so many quick operations at most."""
+
+_INTRINSICS: Final = {
+    "abs": "fabs", "sqrt": "sqrt", "fma": "fma", "floor": "floor", "ceil": "ceil",
+    "trunc": "trunc", "copysign": "copysign",
+}  # fmt: skip
+
+
+@final
+@attrs.frozen
+class VectorMaths:
+    """The functions of a vector maths library: ``prefix`` names those of ``width`` lanes."""
+
+    prefix: str
+    width: int
+    names: frozenset[str]
+
+
+NO_VECTORS: Final = VectorMaths("", 1, frozenset())
+
+
+@final
+@attrs.frozen
+class Module:
+    """The text of a module, whose entry point is ``run``, and what it needs to be given.
+
+    ``symbols`` are the external functions it calls, ``spills`` the numbers (of ``lanes`` each) in
+    its buffer, ``calls`` its calls back into Python, by the number it gives for each.
+    """
+
+    text: str
+    symbols: tuple[str, ...]
+    spills: int
+    calls: tuple[HostCall, ...]
+
+
+def module(
+    program: Program,
+    mode: Kind = "call",
+    *,
+    lanes: int = 1,
+    shared: int = 0,
+    maths: VectorMaths = NO_VECTORS,
+    fast: bool = False,
+) -> Module:
+    """Write the module of a program whose first ``shared`` inputs are the same for all rows.
+
+    Code for rows takes ``lanes`` of them in a step: a multiple of eight.
+
+    With ``fast`` a product and a sum may become one operation, rounded once, where no guard depends
+    on it.
+    """
+    return _Writer(program, Mode(mode, lanes), shared, maths, " contract" if fast else "").module()
+
+
+@final
+class _Writer:
+    """Holds what the functions of one module share."""
+
+    def __init__(
+        self, program: Program, mode: Mode, shared: int, maths: VectorMaths, flags: str
+    ) -> None:
+        self.program, self.mode, self.shared = program, mode, shared
+        self.maths, self.flags = maths, flags
+        self.exact = _decisive(program) if flags else set()
+        self.declarations = Declarations()
+        self.calls: list[HostCall] = []
+        self.guards = {slot: index for index, slot in enumerate(program.expected)}
+        self.outputs: dict[int, list[int]] = {}
+        for index, slot in enumerate(program.outputs):
+            self.outputs.setdefault(slot, []).append(index)
+        self.at_end = self._at_end()
+        self.again = rematerialised(program, _EFFORT)
+        self.partition = partition(
+            program, _ENTRIES[mode.name], at_end=self.at_end, again=self.again
+        )
+
+    def _at_end(self) -> set[int]:
+        """Find the outputs that the last function writes.
+
+        They are no entry of a function, or stand before the last guard.
+        """
+        program = self.program
+        last = max(program.expected, default=program.inputs - 1)
+        return {slot for slot in self.outputs if slot <= last or slot in program.constants}
+
+    def module(self) -> Module:
+        """Write the functions, and what calls one after the other."""
+        parts = self.partition.parts
+        functions = [_Function(self, index).text() for index in range(len(parts))]
+        if self.mode.name == "call":
+            run = run_once(len(parts))
+        else:
+            run = run_rows(self.mode, len(parts), self.declarations)
+        text = "\n".join([*self.declarations.text, *functions, run, ""])
+        symbols = self.declarations.external
+        return Module(text, symbols, self.partition.places, tuple(self.calls))
+
+
+def _decisive(program: Program) -> set[int]:
+    """The entries that guards depend on.
+
+    They have the same bits in the code of every path, so that a row that leaves one at a guard is
+    not sent back by another.
+    """
+    found = set(program.expected)
+    for slot in range(len(program) - 1, program.inputs - 1, -1):
+        if slot in found:
+            found.update(slots_read(program, slot))
+    return found
+
+
+@final
+class _Function(Instructions):
+    """Writes one function of a module: some entries in a straight line.
+
+    ``numbers`` and ``truths`` hold the names of slots' values, as numbers and as conditions.
+    """
+
+    def __init__(self, writer: _Writer, index: int) -> None:
+        super().__init__(writer.mode, writer.declarations)
+        self.writer, self.program = writer, writer.program
+        self.part: Part = writer.partition.parts[index]
+        self.index = index
+        self.numbers: dict[int, str] = {}
+        self.truths: dict[int, str] = {}
+        self.alive = ""
+        self.operands = 0
+
+    def text(self) -> str:
+        """Write the function."""
+        writer = self.writer
+        for slot in self.part.slots:
+            self.entry(slot)
+        if self.part is writer.partition.parts[-1]:
+            for slot in sorted(writer.at_end):
+                self.write_output(slot)
+        returned = "i32" if self.mode.name == "call" else "void"
+        end = "  ret i32 -1" if self.mode.name == "call" else "  ret void"
+        head = [
+            f"define internal {returned} @part{self.index}({_PARAMETERS}) nounwind {{",
+            "entry:",
+            *self._memory_for_calls(),
+        ]
+        return "\n".join([*head, *self.lines, end, "}"])
+
+    def _memory_for_calls(self) -> list[str]:
+        """Allocate what calls back into Python are given, and what they answer."""
+        if not self.operands:
+            return []
+        kind, lanes = self.mode.type, self.mode.lanes
+        return [
+            f"  %given = alloca [{self.operands} x {kind}], align 64",
+            f"  %answer = alloca {kind}, align 64",
+            f"  %wanted = alloca [{lanes} x i8], align 8",
+        ]
+
+    # Operands.
+
+    def number(self, slot: int) -> str:
+        """Return the name of a slot's value, loaded where it comes from another function."""
+        if slot not in self.numbers:
+            self.numbers[slot] = self._read(slot)
+        return self.numbers[slot]
+
+    def _read(self, slot: int) -> str:
+        program, shared = self.program, self.writer.shared
+        if slot in program.constants:
+            return self.constant(program.constants[slot])
+        if slot in self.truths:
+            return self.chosen(self.truths[slot], self.constant(1.0), self.constant(0.0))
+        if slot < shared:
+            return self.load_same("%U", slot)
+        if slot < program.inputs:
+            return self.load("%X", slot - shared)
+        if slot in self.writer.again:
+            return self._read(slot) if self.condition(slot) else self.value(slot)
+        return self.load("%S", self.part.reads[slot])
+
+    def truth(self, slot: int) -> str:
+        """Return the name of a slot's value as a condition."""
+        if slot not in self.truths and not (slot in self.writer.again and self.condition(slot)):
+            self.truths[slot] = self.compare("une", self.number(slot), self.constant(0.0))
+        return self.truths[slot]
+
+    # Entries.
+
+    def entry(self, slot: int) -> None:
+        """Write one entry, and store its value for later functions and as an output."""
+        if slot in self.writer.guards:
+            self.guard(slot)
+            return
+        if not self.condition(slot):
+            self.numbers[slot] = self.value(slot)
+        if slot in self.part.writes:
+            place = self.place("%S", self.part.writes[slot])
+            self.store(self.number(slot), place)
+        if slot in self.writer.outputs and slot not in self.writer.at_end:
+            self.write_output(slot)
+
+    def condition(self, slot: int) -> bool:
+        """Write an entry that gives a truth value; return whether it is one."""
+        name, operands = self.program.rows[slot].name, self.program.operands[slot]
+        if name in _COMPARISONS:
+            x, y = map(self.number, operands)
+            found = self.compare(_COMPARISONS[name], x, y)
+        elif name in {"and_", "or_"}:
+            x, y = map(self.truth, operands)
+            found = self.new(f"{name.rstrip('_')} {self.mode.truth} {x}, {y}")
+        elif name == "not_":
+            found = self.negated(self.truth(operands[0]))
+        elif name in {"isnan", "isinf", "isfinite"}:
+            found = self.kind_of_number(name, self.number(operands[0]))
+        else:
+            return False
+        self.truths[slot] = found
+        return True
+
+    def kind_of_number(self, name: str, x: str) -> str:
+        """Tell nan, infinite and finite numbers apart."""
+        if name == "isnan":
+            return self.compare("uno", x, x)
+        size = self.intrinsic("fabs", [x])
+        how = "oeq" if name == "isinf" else "olt"
+        return self.compare(how, size, self.constant(float("inf")))
+
+    def value(self, slot: int) -> str:
+        """Write an entry that gives a number; return the name of its value."""
+        row, operands = self.program.rows[slot], self.program.operands[slot]
+        if row.kind == "choice":
+            return self.chosen(self.truth(operands[0]), *map(self.number, operands[1:]))
+        numbers = [self.number(operand) for operand in operands]
+        if slot in self.program.rarely:
+            return self.rare_call(slot, numbers)
+        if not row.core:
+            return self.call_host(slot, numbers, self.rows_on_path())
+        if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
+            return self.square(numbers[0])
+        flags = "" if slot in self.writer.exact else self.writer.flags
+        return self.operation(row, numbers, flags)
+
+    def operation(self, row: Primitive, numbers: Sequence[str], flags: str) -> str:
+        """Write the instruction or the call that computes a core row."""
+        name, kind = row.name, self.mode.type
+        if name in _ARITHMETIC:
+            how = f"{_ARITHMETIC[name]}{flags}"
+            return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
+        if name == "neg":
+            return self.new(f"fneg {kind} {numbers[0]}")
+        if name in _INTRINSICS:
+            return self.intrinsic(_INTRINSICS[name], numbers)
+        return self.library(row.libm, numbers)
+
+    def square(self, number: str) -> str:
+        """Write a product; for one call, where every bit counts, only where it is the power."""
+        kind, declarations = self.mode.type, self.declarations
+        if self.mode.name != "call":
+            return self.new(f"fmul {kind} {number}, {number}")
+        callee = declarations.define("square", SQUARE)
+        declarations.declare("tapegrad_pow", f"double @tapegrad_pow(double, double) {PURE}")
+        declarations.declare("llvm.fma.f64", "double @llvm.fma.f64(double, double, double)")
+        return self.new(f"call double {callee}(double {number})")
+
+    def library(self, name: str, numbers: Sequence[str]) -> str:
+        """Call a function of the maths library, of as many lanes at a time as there is one for."""
+        maths = self.writer.maths
+        if self.mode.lanes == 1 or name not in maths.names:
+            return self.call(f"tapegrad_{name}", numbers, 1, PURE)
+        symbol = f"{maths.prefix}{'v' * len(numbers)}_{name}"
+        return self.call(symbol, numbers, maths.width, PURE)
+
+    # Guards.
+
+    def guard(self, slot: int) -> None:
+        """Leave, or mark the rows, where a guard comes out differently than recorded."""
+        truth = self.truth(self.program.operands[slot][0])
+        expected = self.program.expected[slot]
+        if self.mode.name == "call":
+            self._leave(self.writer.guards[slot], truth, expected=expected)
+        else:
+            self._mark(self.writer.guards[slot], self.negated(truth) if expected else truth)
+
+    def _leave(self, index: int, truth: str, *, expected: bool) -> None:
+        stay, leave = f"stay{index}", f"leave{index}"
+        order = (stay, leave) if expected else (leave, stay)
+        self.line(f"br i1 {truth}, label %{order[0]}, label %{order[1]}")
+        self.begin(leave)
+        self.line(f"ret i32 {index}")
+        self.begin(stay)
+
+    def _mark(self, index: int, flipped: str) -> None:
+        kind, truth = self.mode.flips, self.mode.truth
+        failed = self.new(f"and {truth} {flipped}, {self.rows_on_path()}")
+        flips = self.new(f"load {kind}, ptr %F, align 4")
+        marked = self.new(f"select {truth} {failed}, {kind} splat (i32 {index}), {kind} {flips}")
+        self.line(f"store {kind} {marked}, ptr %F, align 4")
+        self.alive = ""
+
+    def rows_on_path(self) -> str:
+        """Return the condition that a lane holds a row of which no guard has flipped."""
+        if self.mode.name == "call":
+            return self.always()
+        if not self.alive:
+            flips = self.new(f"load {self.mode.flips}, ptr %F, align 4")
+            self.alive = self.new(f"icmp eq {self.mode.flips} {flips}, splat (i32 -1)")
+        return self.alive
+
+    # Calls back into Python.
+
+    def rare_call(self, slot: int, numbers: Sequence[str]) -> str:
+        """Call back only where some row on the path needs it."""
+        rare = self.negated(self.truth(self.program.rarely[slot]))
+        wanted = self.new(f"and {self.mode.truth} {rare}, {self.rows_on_path()}")
+        needed, after = f"needed{slot}", f"after{slot}"
+        self.line(f"br i1 {self.any(wanted)}, label %{needed}, label %{after}")
+        before = self.block
+        self.begin(needed)
+        found = self.call_host(slot, numbers, wanted)
+        self.line(f"br label %{after}")
+        self.begin(after)
+        nothing = f"[ {self.constant(0.0)}, %{before} ]"
+        return self.new(f"phi {self.mode.type} {nothing}, [ {found}, %{needed} ]")
+
+    def call_host(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
+        """Call back into Python for a row's value, where it is wanted."""
+        row, lanes = self.program.rows[slot], self.mode.lanes
+        self.operands = max(self.operands, len(numbers))
+        for index, number in enumerate(numbers):
+            self.store(number, self.place("%given", index))
+        bytes_ = "i8" if lanes == 1 else f"<{lanes} x i8>"
+        lanes_wanted = self.new(f"zext {self.mode.truth} {wanted} to {bytes_}")
+        self.line(f"store {bytes_} {lanes_wanted}, ptr %wanted, align 1")
+        signature = "void @tapegrad_call_host(i64, ptr, ptr, ptr)"
+        callee = self.declarations.declare("tapegrad_call_host", signature)
+        call = len(self.writer.calls)
+        self.writer.calls.append(HostCall(row, len(numbers), self.program.statics.get(slot)))
+        self.line(f"call void {callee}(i64 {call}, ptr %given, ptr %answer, ptr %wanted)")
+        return self.new(f"load {self.mode.type}, ptr %answer, align 8")
+
+    # Outputs.
+
+    def write_output(self, slot: int) -> None:
+        """Write an output out, or add it to its sum where the row stayed on the path."""
+        value = self.number(slot)
+        for index in self.writer.outputs[slot]:
+            if self.mode.name == "sums":
+                self.add_up(index, value)
+            elif self.mode.name == "rows":
+                offset = self.new(f"mul i64 %stride, {index}")
+                self.store(value, self.new(f"getelementptr double, ptr %O, i64 {offset}"))
+            else:
+                self.store(value, self.place("%O", index))
+
+    def add_up(self, index: int, value: str) -> None:
+        """Add the rows on the path to the sums of an output, eight after eight."""
+        kind, truth = self.mode.type, self.mode.truth
+        place = self.new(f"getelementptr {SUM_TYPE}, ptr %O, i64 {index}")
+        alive = self.rows_on_path()
+        total = self.new(f"load {SUM_TYPE}, ptr {place}, align 8")
+        for start in range(0, self.mode.lanes, SUM_LANES):
+            lanes = mask(range(start, start + SUM_LANES))
+            rows = self.new(f"shufflevector {kind} {value}, {kind} poison, {lanes}")
+            there = self.new(f"shufflevector {truth} {alive}, {truth} poison, {lanes}")
+            more = self.new(f"fadd {SUM_TYPE} {total}, {rows}")
+            total = self.new(
+                f"select <{SUM_LANES} x i1> {there}, {SUM_TYPE} {more}, {SUM_TYPE} {total}"
+            )
+        self.line(f"store {SUM_TYPE} {total}, ptr {place}, align 8")
+
+
+_PARAMETERS: Final = (
+    "ptr noalias %X, ptr noalias %U, ptr noalias %S, ptr noalias %O, ptr noalias %F, i64 %stride"
+)
+"""The inputs and the shared inputs, the buffer, the outputs, which guard of each row flipped, and
+how far apart the columns of two outputs are."""

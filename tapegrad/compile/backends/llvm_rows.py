@@ -1,0 +1,214 @@
+"""LLVM's text of the loop over rows, and of the function that gathers them from columns.
+
+``run`` calls the functions of a program one after the other: once, or for each step of rows, whose
+numbers are first gathered so that those of one column stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import Template
+from typing import Final
+
+from tapegrad.compile.backends.llvm_text import TILE, Declarations, Mode
+
+__all__ = ["gather", "run_once", "run_rows"]
+
+
+def run_once(parts: int) -> str:
+    """Write ``run`` for one call: one function after the other, until a guard flips."""
+    lines = ["define i32 @run(ptr %X, ptr %O, ptr %S) nounwind {"]
+    for index in range(parts):
+        given = "ptr %X, ptr null, ptr %S, ptr %O, ptr null, i64 0"
+        lines += [
+            f"  %flip{index} = call i32 @part{index}({given})",
+            f"  %on{index} = icmp slt i32 %flip{index}, 0",
+            f"  br i1 %on{index}, label %next{index}, label %left{index}",
+            f"left{index}:",
+            f"  ret i32 %flip{index}",
+            f"next{index}:",
+        ]
+    return "\n".join([*lines, "  ret i32 -1", "}"])
+
+
+def run_rows(mode: Mode, parts: int, declarations: Declarations) -> str:
+    """Write ``run`` for rows: gather a step of them, then call one function after the other."""
+    signature = "void @tapegrad_gather(ptr, ptr, i64, i64, i64, ptr)"
+    declarations.declare("tapegrad_gather", signature)
+    return _RUN_ROWS.substitute(
+        width=mode.lanes,
+        flips=mode.flips,
+        step=mode.lanes if mode.name == "rows" else 0,
+        lanes=", ".join(f"i64 {lane}" for lane in range(mode.lanes)),
+        gathers=_for_lanes(_GATHER_TILE, range(0, mode.lanes, TILE)),
+        parts="\n".join(_CALL_PART.substitute(index=index) for index in range(parts)),
+    )
+
+
+_CALL_PART: Final = Template(
+    "  call void @part$index(ptr %X, ptr %U, ptr %S, ptr %here, ptr %flip, i64 %stride)"
+)
+_GATHER_TILE: Final = Template("""\
+  %from$lane = add i64 %first, $lane
+  %to$lane = getelementptr double, ptr %X, i64 $lane
+  call void @tapegrad_gather(ptr %L, ptr %I, i64 %start, i64 %from$lane, i64 %count, \
+ptr %to$lane)""")
+_RUN_ROWS: Final = Template("""\
+define void @run(i64 %count, ptr %L, ptr %I, i64 %start, ptr %U, ptr %S, ptr %X, ptr %O, \
+i64 %stride, ptr %F) nounwind {
+entry:
+  %empty = icmp sle i64 %count, 0
+  br i1 %empty, label %done, label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %first = mul i64 %i, $width
+$gathers
+  %left = sub i64 %count, %first
+  %one = insertelement <$width x i64> poison, i64 %left, i64 0
+  %all = shufflevector <$width x i64> %one, <$width x i64> poison, <$width x i32> zeroinitializer
+  %there = icmp slt <$width x i64> <$lanes>, %all
+  %marks = select <$width x i1> %there, $flips splat (i32 -1), $flips splat (i32 -2)
+  %flip = getelementptr i32, ptr %F, i64 %first
+  store $flips %marks, ptr %flip, align 4
+  %offset = mul i64 %i, $step
+  %here = getelementptr double, ptr %O, i64 %offset
+$parts
+  %next = add i64 %i, 1
+  %reached = mul i64 %next, $width
+  %more = icmp slt i64 %reached, %count
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}""")
+
+
+def gather(width: int) -> str:
+    """Write the function that takes eight rows of all leaves and writes them column by column.
+
+    The numbers of a column are ``width`` apart from those of the next.
+    """
+    lanes = range(TILE)
+    rows = ", ".join(f"ptr %p{lane}" for lane in lanes)
+    tile = [_for_lanes(_LOAD_EIGHT, lanes), *_transposed(width), "  ret void"]
+    single = [_for_lanes(_MOVE_ONE, lanes), "  ret void"]
+    loop = _GATHER.substitute(
+        width=width,
+        tile=TILE,
+        given=rows,
+        rows=_for_lanes(_FIND_ROW, lanes),
+        places=_for_lanes(_FIND_PLACE, lanes),
+    )
+    return "\n".join(
+        [_ROW, *_moving("tile", rows, tile), *_moving("single", rows, single), loop, ""]
+    )
+
+
+def _moving(name: str, rows: str, body: Sequence[str]) -> Sequence[str]:
+    head = f"define internal void @{name}({rows}, i64 %column, ptr %out) nounwind {{"
+    return [head, *body, "}"]
+
+
+def _for_lanes(line: Template, lanes: range) -> str:
+    return "\n".join(line.substitute(lane=lane) for lane in lanes)
+
+
+def _transposed(width: int) -> Sequence[str]:
+    """Transpose eight rows of eight numbers in three rounds of exchanges, and store them."""
+    lines, names = [], [f"%r{lane}" for lane in range(TILE)]
+    for step in (1, 2, 4):
+        turned = [f"%s{step}_{lane}" for lane in range(TILE)]
+        lines += [f"  {turned[lane]} = {_exchange(names, lane, step)}" for lane in range(TILE)]
+        names = turned
+    for lane in range(TILE):
+        lines.append(f"  %d{lane} = getelementptr double, ptr %out, i64 {width * lane}")
+        lines.append(f"  store <8 x double> {names[lane]}, ptr %d{lane}, align 8")
+    return lines
+
+
+def _exchange(rows: Sequence[str], lane: int, step: int) -> str:
+    """Take half of a row's numbers from the row that is ``step`` away."""
+    low, high = lane & ~step, lane | step
+    kept = range(TILE)
+    if lane & step:
+        order = [place + step if not place & step else place + TILE for place in kept]
+    else:
+        order = [place if not place & step else place - step + TILE for place in kept]
+    mask = ", ".join(f"i32 {place}" for place in order)
+    return f"shufflevector <8 x double> {rows[low]}, <8 x double> {rows[high]}, <8 x i32> <{mask}>"
+
+
+_FIND_ROW: Final = Template("""\
+  %n$lane = add i64 %first, $lane
+  %m$lane = call i64 @llvm.smin.i64(i64 %n$lane, i64 %end)
+  %i$lane = call i64 @row(ptr %I, i64 %start, i64 %m$lane)""")
+_FIND_PLACE: Final = Template("""\
+  %o$lane = mul i64 %i$lane, %stride
+  %p$lane = getelementptr double, ptr %base, i64 %o$lane""")
+_LOAD_EIGHT: Final = Template("""\
+  %q$lane = getelementptr double, ptr %p$lane, i64 %column
+  %r$lane = load <8 x double>, ptr %q$lane, align 8""")
+_MOVE_ONE: Final = Template("""\
+  %q$lane = getelementptr double, ptr %p$lane, i64 %column
+  %r$lane = load double, ptr %q$lane, align 8
+  %w$lane = getelementptr double, ptr %out, i64 $lane
+  store double %r$lane, ptr %w$lane, align 8""")
+_ROW: Final = """\
+declare i64 @llvm.smin.i64(i64, i64)
+define internal i64 @row(ptr %I, i64 %start, i64 %number) alwaysinline nounwind {
+  %plain = icmp eq ptr %I, null
+  br i1 %plain, label %counted, label %listed
+counted:
+  %row = add i64 %start, %number
+  ret i64 %row
+listed:
+  %place = getelementptr i64, ptr %I, i64 %number
+  %other = load i64, ptr %place, align 8
+  ret i64 %other
+}"""
+_GATHER: Final = Template("""\
+define void @gather(ptr %L, ptr %I, i64 %start, i64 %first, i64 %count, ptr %X) nounwind {
+entry:
+  %leaves = load i64, ptr %L, align 8
+  %end = sub i64 %count, 1
+$rows
+  %some = icmp sgt i64 %leaves, 0
+  br i1 %some, label %leaf, label %done
+leaf:
+  %l = phi i64 [ 0, %entry ], [ %nextleaf, %after ]
+  %out = phi ptr [ %X, %entry ], [ %rest, %after ]
+  %at = mul i64 %l, 3
+  %here = getelementptr i64, ptr %L, i64 %at
+  %basep = getelementptr i64, ptr %here, i64 1
+  %stridep = getelementptr i64, ptr %here, i64 2
+  %columnsp = getelementptr i64, ptr %here, i64 3
+  %base = load ptr, ptr %basep, align 8
+  %stride = load i64, ptr %stridep, align 8
+  %columns = load i64, ptr %columnsp, align 8
+$places
+  br label %next
+next:
+  %column = phi i64 [ 0, %leaf ], [ %tiled, %tile ], [ %singled, %single ]
+  %offset = mul i64 %column, $width
+  %target = getelementptr double, ptr %out, i64 %offset
+  %tiled = add i64 %column, $tile
+  %singled = add i64 %column, 1
+  %fits = icmp sle i64 %tiled, %columns
+  br i1 %fits, label %tile, label %fewer
+fewer:
+  %any = icmp slt i64 %column, %columns
+  br i1 %any, label %single, label %after
+tile:
+  call void @tile($given, i64 %column, ptr %target)
+  br label %next
+single:
+  call void @single($given, i64 %column, ptr %target)
+  br label %next
+after:
+  %size = mul i64 %columns, $width
+  %rest = getelementptr double, ptr %out, i64 %size
+  %nextleaf = add i64 %l, 1
+  %more = icmp slt i64 %nextleaf, %leaves
+  br i1 %more, label %leaf, label %done
+done:
+  ret void
+}""")

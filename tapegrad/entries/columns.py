@@ -1,0 +1,173 @@
+"""A tape's entries, column by column: what every reading works on, and the invariants."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from math import isnan, nan
+from typing import cast, final
+
+import attrs
+
+from tapegrad.errors import TapeError
+from tapegrad.ops.primitive import Operand, Primitive, Table
+
+__all__ = ["Block", "Columns", "Scope", "check", "freeze_values"]
+
+
+@final
+@attrs.frozen
+class Scope:
+    """The entries ``start <= slot < stop``, recorded inside a function named by ``@scope``."""
+
+    name: str
+    start: int
+    stop: int
+    parent: int | None
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Columns:
+    """What every reading works on: entry *i* is ``codes[i]`` applied to its operands.
+
+    One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
+    number, has its operands in ``pool[left : left + right]``. A static operand is
+    ``statics[right]``, and for a row with its operands in the pool ``statics[pool[left + right]]``.
+    """
+
+    table: Table
+    codes: Sequence[int]
+    left: Sequence[int]
+    right: Sequence[int]
+    values: Sequence[Operand]
+    pool: Sequence[int]
+    statics: Sequence[object]
+    traced: bool
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def row(self, slot: int) -> Primitive:
+        """The row that entry ``slot`` applies."""
+        return self.table.rows[self.codes[slot]]
+
+    def operands(self, slot: int) -> tuple[int, ...]:
+        """The slots that entry ``slot`` reads."""
+        row, left, right = self.row(slot), self.left[slot], self.right[slot]
+        if row.is_pooled:
+            return tuple(self.pool[left : left + right])
+        if row.arity == 2:
+            return left, right
+        return (left,) if row.arity == 1 else ()
+
+    def static(self, slot: int) -> tuple[object, ...]:
+        """The static operand of entry ``slot``, if its row has one."""
+        return (self.statics[self.static_at(slot)],) if self.row(slot).has_static else ()
+
+    def static_at(self, slot: int) -> int:
+        """Where among ``statics`` that of entry ``slot`` stands, if its row has one."""
+        right = self.right[slot]
+        pooled = self.row(slot).is_pooled and self.row(slot).has_static
+        return self.pool[self.left[slot] + right] if pooled else right
+
+    def arguments(self, slot: int) -> tuple[Operand, ...]:
+        """What the row of entry ``slot`` is applied to: operands' values, then the static one."""
+        values = tuple(self.values[operand] for operand in self.operands(slot))
+        return values + cast(tuple[Operand, ...], self.static(slot))
+
+    def partials(
+        self, slot: int, reached: Sequence[object] | None = None
+    ) -> Iterator[tuple[int, Operand]]:
+        """The operands of entry ``slot``, each with the partial derivative in it.
+
+        Operands that the row is flat in are left out, and those for which ``reached`` has None.
+        """
+        row, arguments = self.row(slot), (self.values[slot], *self.arguments(slot))
+        every = row.at_once(*arguments) if row.at_once is not None and not self.traced else None
+        for index, operand in enumerate(self.operands(slot)):
+            if reached is None or reached[operand] is not None:
+                partial = row.partial(index, *arguments) if every is None else every[index]
+                if partial is not None:
+                    yield operand, partial
+
+    def reads(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
+        """Each entry with each slot that it reads, from the first entry on or from the last."""
+        kinds = [3 if row.is_pooled else row.arity or 0 for row in self.table.rows]
+        entries = zip(range(len(self)), self.codes, self.left, self.right, strict=True)
+        if backwards:
+            columns = (range(len(self)), self.codes, self.left, self.right)
+            entries = zip(*map(reversed, columns), strict=True)
+        for slot, code, left, right in entries:
+            kind = kinds[code]
+            if kind == 3:
+                for operand in self.pool[left : left + right]:
+                    yield slot, operand
+            elif kind:
+                yield slot, left
+                if kind == 2:
+                    yield slot, right
+
+    def thawed(self) -> Columns:
+        """The same columns as lists, which Python indexes fastest."""
+        return attrs.evolve(
+            self,
+            codes=list(self.codes),
+            left=list(self.left),
+            right=list(self.right),
+            values=list(self.values),
+            pool=list(self.pool),
+        )
+
+
+class Block:
+    """A static operand that stands for entries which are taken down again when they are swept."""
+
+    __slots__ = ()
+
+    def again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+        """Those entries, the operands first; and which of them the next entries stand for."""
+        raise NotImplementedError
+
+
+def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
+    """Floats as bytes, with one nan for all; anything that holds a traced number as a tuple."""
+    try:
+        column = array("d", cast(Sequence[float], values))
+    except TypeError:
+        return tuple(values)
+    if isnan(sum(column)):
+        column = array("d", [nan if x != x else x for x in column])
+    return column.tobytes()
+
+
+def check(columns: Columns, outputs: tuple[int, ...]) -> None:
+    """The invariants of a tape: known rows, and operands below their own entry."""
+    count, rows = len(columns), columns.table.rows
+    lengths = {len(column) for column in (columns.left, columns.right, columns.values)}
+    if lengths != {count}:
+        raise TapeError(f"the columns of a tape have different lengths: {lengths | {count}}")
+    if count and max(columns.codes) >= len(rows):
+        raise TapeError(f"code {max(columns.codes)} stands for no row; the table has {len(rows)}")
+    for slot, operand in _out_of_order(columns):
+        raise TapeError(f"entry {slot} reads slot {operand}, which is not one below it")
+    for output in outputs:
+        if not 0 <= output < count:
+            raise TapeError(f"output {output} is not a slot of a tape of {count} entries")
+
+
+def _out_of_order(columns: Columns) -> Iterator[tuple[int, int]]:
+    """Entries that read a slot not below their own, and that slot."""
+    rows = columns.table.rows
+    pooled = {code for code, row in enumerate(rows) if row.is_pooled or row.has_static}
+    lowest_left = [0 if row.arity else -1 for row in rows]
+    lowest_right = [0 if row.arity == 2 else -1 for row in rows]
+    entries = enumerate(zip(columns.codes, columns.left, columns.right, strict=True))
+    for slot, (code, left, right) in entries:
+        if code in pooled:
+            operands = columns.operands(slot)
+            yield from ((slot, operand) for operand in operands if not 0 <= operand < slot)
+        elif not lowest_left[code] <= left < slot:
+            yield slot, left
+        elif not lowest_right[code] <= right < slot:
+            yield slot, right

@@ -1,0 +1,224 @@
+"""The entries of a recorded program as one immutable value: the data that every reading takes.
+
+Entry *i* defines slot *i* from slots below it. The entries are held as columns of bytes, about
+twenty of them an entry; nodes are views that are made when they are looked at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Self, final, overload
+
+import attrs
+
+from tapegrad._support.source_position import Site
+from tapegrad.entries.columns import Columns, Scope, check, freeze_values
+from tapegrad.entries.nodes import Node, view
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Table, primal
+from tapegrad.pytree.structure import Branch, Structure, paths, under
+
+__all__ = ["Entries", "Nodes"]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Entries:
+    """A recorded program: its entries, the containers of its arguments and result, its names.
+
+    ``parameters`` is the structure of the differentiated argument and ``data`` that of the others;
+    ``names`` are the names of the arguments given by position. Equality and hash compare structure,
+    constants, static operands, inputs, outputs and values bit by bit, and not labels, scopes or
+    positions.
+
+    Raises:
+        TapeError: when made from columns that are not a tape.
+    """
+
+    table: Table
+    codes: bytes
+    left: bytes
+    right: bytes
+    stored: bytes | tuple[Operand, ...]
+    pool: bytes
+    statics: tuple[object, ...]
+    parameters: Structure
+    data: Structure
+    names: tuple[str, ...]
+    result: Structure
+    outputs: tuple[int, ...]
+    labels: tuple[tuple[int, str], ...]
+    scopes: tuple[Scope, ...]
+    holds_gradient: bool
+    sites: tuple[Site, ...]
+    site_of: bytes
+
+    def __attrs_post_init__(self) -> None:
+        check(self.columns, self.outputs)
+
+    @property
+    def columns(self) -> Columns:
+        """The entries, column by column; read-only views of the bytes."""
+        return Columns(
+            self.table,
+            self.codes,
+            memoryview(self.left).cast("i"),
+            memoryview(self.right).cast("i"),
+            self.values,
+            memoryview(self.pool).cast("i"),
+            self.statics,
+            isinstance(self.stored, tuple),
+        )
+
+    @property
+    def values(self) -> Sequence[Operand]:
+        """The value of each entry; some are traced numbers where an outer recording was open."""
+        return self.stored if isinstance(self.stored, tuple) else memoryview(self.stored).cast("d")
+
+    @property
+    def numbers(self) -> Sequence[float]:
+        """The value of each entry as a plain number; that of a traced one is its primal."""
+        if isinstance(self.stored, tuple):
+            return tuple(map(primal, self.stored))
+        return memoryview(self.stored).cast("d")
+
+    def of_numbers(self) -> Self:
+        """The same entries, with the numbers that traced values stand for in their place."""
+        if isinstance(self.stored, bytes):
+            return self
+        return attrs.evolve(self, stored=freeze_values(self.numbers))
+
+    @property
+    def inputs(self) -> range:
+        """The slots of the inputs, those of the differentiated argument first."""
+        code = bytes((self.table.codes[ops.input],))
+        return range(len(self.codes) - len(self.codes.lstrip(code)))
+
+    @property
+    def width(self) -> int:
+        """How many inputs the differentiated argument has."""
+        return len(paths(self.parameters))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The names of the inputs: ``layers.0.w`` in the first argument, ``xs:3`` in another."""
+        first = [path or self.names[0] for path in paths(self.parameters)]
+        rest = (under(name, path) for name, part in self.data_by_name() for path in paths(part))
+        return (*first, *rest)
+
+    def data_by_name(self) -> Iterator[tuple[str, Structure]]:
+        """The arguments after the first: the name and the structure of each."""
+        if isinstance(self.data, Branch):
+            yield from zip(map(str, self.data.keys), self.data.children, strict=True)
+
+    @property
+    def nodes(self) -> Nodes:
+        """The entries as nodes: a lazy sequence of views."""
+        return Nodes(self)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @overload
+    def __getitem__(self, slot: int, /) -> Node: ...
+    @overload
+    def __getitem__(self, slot: slice, /) -> tuple[Node, ...]: ...
+    def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
+        return self.nodes[slot]
+
+    def label(self, slot: int) -> str | None:
+        """The name given to entry ``slot``, if any."""
+        index = bisect_left(self.labels, slot, key=itemgetter(0))
+        found = self.labels[index : index + 1]
+        return found[0][1] if found and found[0][0] == slot else None
+
+    def scope(self, slot: int) -> tuple[str, ...]:
+        """The names of the scopes around entry ``slot``, outermost first."""
+        names: list[str] = []
+        index: int | None = bisect_right(self.scopes, slot, key=attrgetter("start")) - 1
+        while index is not None and index >= 0:
+            scope = self.scopes[index]
+            if slot < scope.stop:
+                names.append(scope.name)
+            index = scope.parent
+        return tuple(reversed(names))
+
+    def site(self, slot: int) -> Site | None:
+        """The user's line that recorded entry ``slot``, where positions were kept."""
+        index = memoryview(self.site_of).cast("i")[slot] if self.site_of else -1
+        return self.sites[index] if index >= 0 else None
+
+    @property
+    def site_indices(self) -> Sequence[int]:
+        """For each entry the index of its line in ``sites``; -1 where none was kept."""
+        return memoryview(self.site_of).cast("i") if self.site_of else (-1,) * len(self)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self)} entries, {len(self.inputs)} inputs, {len(self.outputs)} outputs"
+        return f"<{type(self).__name__} of {counts}>"
+
+    def _identity(self) -> tuple[object, ...]:
+        """The parts that equality and hash see."""
+        stored = self.stored
+        values = tuple(map(id, stored)) if isinstance(stored, tuple) else stored
+        columns = (self.codes, self.left, self.right, values, self.pool)
+        statics = tuple((type(static), repr(static)) for static in self.statics)
+        shapes = tuple(map(_outline, (self.parameters, self.data, self.result)))
+        return (self.table.rows, columns, statics, self.paths, self.outputs, shapes)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entries):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Self:
+        return self
+
+
+@final
+@attrs.frozen
+class Nodes(Sequence[Node]):
+    """Entries as nodes, each made when it is looked at."""
+
+    entries: Entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, slot: int, /) -> Node: ...
+    @overload
+    def __getitem__(self, slot: slice, /) -> tuple[Node, ...]: ...
+    def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
+        slots = range(len(self))[slot]
+        if isinstance(slots, range):
+            return tuple(self._views(slots))
+        return next(self._views((slots,)))
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._views(range(len(self)))
+
+    def _views(self, slots: Iterable[int]) -> Iterator[Node]:
+        of, columns, inputs = self.entries, self.entries.columns, len(self.entries.inputs)
+        names: tuple[str, ...] = ()
+        for slot in slots:
+            if slot < inputs and not names:
+                names = of.paths
+            yield view(columns, slot, names, of.label(slot), of.scope(slot), of.site(slot))
+
+
+def _outline(structure: Structure) -> object:
+    """A structure without its static values, which may have no hash."""
+    if isinstance(structure, Branch):
+        return structure.kind, structure.keys, tuple(map(_outline, structure.children))
+    return type(structure)

@@ -1,0 +1,77 @@
+"""The arguments of a replay, matched with those that the entries were recorded with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tapegrad._support.source_position import here
+from tapegrad.entries.entries import Entries
+from tapegrad.errors import InputError
+from tapegrad.ops.primitive import Operand
+from tapegrad.pytree.structure import (
+    Keys,
+    Role,
+    Structure,
+    flatten,
+    in_order,
+    join,
+    misfit,
+    paths,
+    under,
+)
+
+__all__ = ["replay_inputs"]
+
+
+def replay_inputs(
+    recorded: Entries, x: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> list[Operand]:
+    """The values of the inputs for a replay; those of data not given are as recorded.
+
+    Raises:
+        InputError: when the arguments' structure is not the recorded one.
+    """
+    leaves = _leaves(recorded.parameters, x, Role.PARAMETERS, recorded.names[0])
+    given = _given(recorded, args, kwargs)
+    old = list(recorded.values[len(leaves) : len(recorded.inputs)])
+    for name, structure in recorded.data_by_name():
+        count = len(paths(structure))
+        if name in given:
+            leaves += _leaves(structure, given[name], Role.DATA, name)
+        else:
+            leaves += old[:count]
+        old = old[count:]
+    return leaves
+
+
+def _leaves(structure: Structure, value: object, role: Role, name: str) -> list[Operand]:
+    """The numbers in an argument that was recorded with this structure."""
+    now, leaves = flatten(in_order(structure, value), role, _named(name))
+    if (keys := misfit(structure, now, statics=True)) is not None:
+        raise InputError(
+            f"{under(name, join(keys))} has another structure than this tape was recorded with, "
+            f"or another static value ({here()}): record again"
+        )
+    return leaves
+
+
+def _named(name: str) -> Callable[[Keys], str]:
+    return lambda keys: under(name, join(keys))
+
+
+def _given(
+    recorded: Entries, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> dict[str, object]:
+    """The data of a replay by the names it was recorded under."""
+    given = dict(zip(recorded.names[1:], args, strict=False))
+    known = {name for name, _ in recorded.data_by_name()}
+    wrong = [name for name in (*given, *kwargs) if name not in known]
+    if twice := given.keys() & kwargs.keys():
+        problem = f"{', '.join(sorted(twice))} is given by position and by name"
+    elif len(args) >= len(recorded.names):
+        problem = f"{len(args)} arguments after the first are too many"
+    elif wrong:
+        problem = f"{', '.join(wrong)} was not given when this tape was recorded"
+    else:
+        return given | dict(kwargs)
+    raise InputError(f"{problem} ({here()}): pass the arguments it was recorded with")

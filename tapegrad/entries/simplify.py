@@ -1,0 +1,145 @@
+"""Simplifies a tape: removes dead entries, constants, equal entries and neutral operations.
+
+Sharing and dropping change where cotangents meet, and so the order in which they are added. They
+are therefore kept for tapes that already hold their gradient, unless bits do not matter.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Hashable, Mapping, Sequence
+from functools import reduce
+from typing import TypeVar, cast, final
+
+import attrs
+
+from tapegrad.entries.builder import EvaluatingBuilder, Written
+from tapegrad.entries.columns import Columns, Scope, freeze_values
+from tapegrad.entries.entries import Entries
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive
+
+__all__ = ["simplify"]
+
+E = TypeVar("E", bound=Entries)
+
+
+def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
+    """Simplify entries, and count those that were dead, folded, shared and dropped."""
+    rewriting = _Rewriting(tape.columns.thawed(), share=fast or tape.holds_gradient, fast=fast)
+    for slot in range(len(tape)):
+        rewriting.rewrite(slot)
+    smaller = _simplified(tape, rewriting)
+    gone = len(tape) - len(smaller) - rewriting.shared - rewriting.dropped
+    return smaller, gone, rewriting.folded, rewriting.shared, rewriting.dropped
+
+
+@final
+class _Rewriting(EvaluatingBuilder):
+    """Writes a tape's entries again, and counts those that became fewer.
+
+    ``places`` says where each entry of the tape now stands.
+    """
+
+    def __init__(self, tape: Columns, *, share: bool, fast: bool) -> None:
+        super().__init__(tape.table)
+        self.tape, self.share, self.fast = tape, share, fast
+        self.places: list[Written] = []
+        self.guards: list[int] = []
+        self.folded = self.shared = self.dropped = 0
+
+    def rewrite(self, slot: int) -> None:
+        """Write one entry of the tape, or find where what it defines stands already."""
+        self.origin = slot
+        row, value = self.tape.row(slot), self.tape.values[slot]
+        operands = [self.places[operand] for operand in self.tape.operands(slot)]
+        if row.kind == "input":
+            place = self.write(row, (), value=value)
+        elif all(operand.slot in self.constants for operand in operands):
+            self.folded += row.kind not in {"constant", "guard"}
+            place = self.constant(value)
+        elif row.kind == "guard":
+            place = self.write(row, (operands[0].slot,))
+            self.guards.append(place.slot)
+        else:
+            static = cast("tuple[Operand, ...]", self.tape.static(slot))
+            place = self.written(self.apply(row, (*operands, *static)))
+        self.places.append(place)
+
+    def find(self, key: Hashable) -> Written | None:
+        found = super().find(key) if self.share else None
+        self.shared += found is not None
+        return found
+
+    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
+        kept = self.neutral(row, operands) if self.share else None
+        if kept is not None:
+            self.dropped += 1
+        elif self.fast and row is ops.powc and operands[1] in _SMALL_POWERS:
+            return self.product(operands[0], int(operands[1]))
+        return kept
+
+    def product(self, factor: Operand, count: int) -> Operand:
+        """Return a small power as products, which are cheaper and differ in the last place."""
+        return reduce(ops.mul, [factor] * count)
+
+
+_SMALL_POWERS = {2.0, 3.0, 4.0}
+
+
+def _simplified(tape: E, rewriting: _Rewriting) -> E:
+    """Return the tape with the entries that are needed; labels, scopes and positions follow."""
+    outputs = [rewriting.places[output].slot for output in tape.outputs]
+    kept = rewriting.needed((*range(len(tape.inputs)), *rewriting.guards, *outputs))
+    new = {slot: place for place, slot in enumerate(kept)}
+    columns = _laid_out(rewriting, kept, new)
+    labels = {rewriting.places[old].slot: name for old, name in tape.labels}
+    origins = [rewriting.origins[slot] for slot in kept]
+    sites = tape.site_indices
+    return attrs.evolve(
+        tape,
+        codes=bytes(columns.codes),
+        left=array("i", columns.left).tobytes(),
+        right=array("i", columns.right).tobytes(),
+        stored=freeze_values(columns.values),
+        pool=array("i", columns.pool).tobytes(),
+        statics=tuple(columns.statics),
+        outputs=tuple(new[output] for output in outputs),
+        labels=tuple(sorted((new[slot], name) for slot, name in labels.items() if slot in new)),
+        scopes=tuple(_moved(scope, origins) for scope in tape.scopes),
+        site_of=array("i", [sites[origin] for origin in origins] if sites else []).tobytes(),
+    )
+
+
+def _moved(scope: Scope, origins: Sequence[int]) -> Scope:
+    """Return a scope around the entries that were written for those it stood around."""
+    start, stop = (bisect_left(origins, end) for end in (scope.start, scope.stop))
+    return attrs.evolve(scope, start=start, stop=stop)
+
+
+def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]) -> Columns:
+    """Lay out the kept entries as the columns of a tape, under their new numbers."""
+    codes: list[int] = []
+    lefts: list[int] = []
+    rights: list[int] = []
+    pool: list[int] = []
+    statics: list[object] = []
+    for slot in kept:
+        row = rewriting.rows[slot]
+        operands = [new[operand] for operand in rewriting.operands[slot]]
+        left, right = (*operands, -1, -1)[:2]
+        if row.has_static:
+            right = len(statics)
+            statics.append(rewriting.statics[slot])
+        if row.is_pooled:
+            pooled = [*operands, right] if row.has_static else operands
+            left, right = len(pool), len(operands)
+            pool += pooled
+        codes.append(rewriting.table.codes[row])
+        lefts.append(left)
+        rights.append(right)
+    values = [rewriting.values[slot] for slot in kept]
+    return Columns(
+        rewriting.table, codes, lefts, rights, values, pool, statics, rewriting.tape.traced
+    )

@@ -1,0 +1,26 @@
+"""Entries grouped by the line of the program that recorded them.
+
+A line may have several sites, one for each function on it: a comprehension has a site of its own.
+The index of the first of them in ``sites`` stands for the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tapegrad._support.source_position import Site
+from tapegrad.entries.entries import Entries
+
+__all__ = ["lines_of_entries", "lines_of_sites"]
+
+
+def lines_of_sites(sites: Sequence[Site]) -> list[int]:
+    """For each site the index of the first one on the same line."""
+    first: dict[tuple[str, int], int] = {}
+    return [first.setdefault((site.file, site.line), at) for at, site in enumerate(sites)]
+
+
+def lines_of_entries(entries: Entries) -> list[int]:
+    """For each entry the index of the first site on its line; -1 where no line was kept."""
+    lines = [*lines_of_sites(entries.sites), -1]  # an entry without a line has the index -1
+    return list(map(lines.__getitem__, entries.site_indices))

@@ -1,0 +1,117 @@
+"""A tape in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import isfinite
+from typing import Final, final
+
+import attrs
+
+from tapegrad._support.text import aligned
+from tapegrad.entries.columns import Columns
+from tapegrad.entries.entries import Entries
+from tapegrad.entries.source_lines import lines_of_entries
+from tapegrad.ops import table as ops
+
+__all__ = ["Stats", "stats"]
+
+
+@final
+@attrs.frozen
+class Stats:
+    """What is on a tape, counted.
+
+    ``operations`` has the rows by name, the most frequent first. ``depth`` is the number of
+    operations on the longest way through the tape, and ``dead`` how many neither an output nor a
+    guard needs. ``nonfinite`` counts values that are nan or infinite. ``size`` is in bytes; it
+    leaves out what other tapes share, such as rows and code objects, and the values of a tape of
+    traced numbers.
+    """
+
+    entries: int
+    inputs: int
+    constants: int
+    guards: int
+    outputs: int
+    operations: tuple[tuple[str, int], ...]
+    reads: int
+    depth: int
+    dead: int
+    nonfinite: int
+    lines: int
+    labels: int
+    scopes: int
+    size: int
+
+    def __str__(self) -> str:
+        figures = [
+            ("entries", f"{self.entries:,}"),
+            *((f"  {name}", f"{count:,}") for name, count in self._parts()),
+            *((name, f"{getattr(self, name):,}") for name in _FIGURES),
+            ("bytes", f"{self.size:,} ({self.size / max(self.entries, 1):.1f} an entry)"),
+        ]
+        return "\n".join(aligned([("", ""), *figures])[1:])
+
+    def _parts(self) -> list[tuple[str, int]]:
+        """The entries by kind and by row."""
+        kinds = {"inputs": self.inputs, "constants": self.constants, "guards": self.guards}
+        return [*((name, count) for name, count in kinds.items() if count), *self.operations]
+
+
+_FIGURES: Final = ("outputs", "reads", "depth", "dead", "nonfinite", "lines", "labels", "scopes")
+
+
+def stats(tape: Entries) -> Stats:
+    """Count what is on a tape."""
+    columns = tape.columns
+    rows = columns.table.rows
+    counts = Counter({rows[code]: count for code, count in Counter(tape.codes).items()})
+    reads, depth = _depth(columns)
+    return Stats(
+        entries=len(tape),
+        inputs=len(tape.inputs),
+        constants=counts[ops.constant],
+        guards=counts[ops.guard],
+        outputs=len(tape.outputs),
+        operations=tuple(
+            (row.name, count) for row, count in counts.most_common() if row.is_operation
+        ),
+        reads=reads,
+        depth=depth,
+        dead=_dead(columns, len(tape.inputs), tape.outputs),
+        nonfinite=sum(not isfinite(x) for x in tape.numbers),
+        lines=len({*lines_of_entries(tape)[len(tape.inputs) :]} - {-1}),
+        labels=len(tape.labels),
+        scopes=len(tape.scopes),
+        size=_size(tape),
+    )
+
+
+def _depth(columns: Columns) -> tuple[int, int]:
+    """How many operands are read in all, and the longest way."""
+    depths, count = [0] * len(columns), 0
+    for slot, operand in columns.reads():
+        count += 1
+        if depths[slot] <= depths[operand]:
+            depths[slot] = depths[operand] + 1
+    return count, max(depths, default=0)
+
+
+def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
+    """How many entries neither an output nor a guard needs; inputs are what they are."""
+    guard = columns.table.codes[ops.guard]
+    needed = bytearray(code == guard for code in columns.codes)
+    needed[:inputs] = b"\x01" * inputs
+    for output in outputs:
+        needed[output] = True
+    for slot, operand in columns.reads(backwards=True):
+        if needed[slot]:
+            needed[operand] = True
+    return needed.count(0)
+
+
+def _size(tape: Entries) -> int:
+    columns = (tape.codes, tape.left, tape.right, tape.stored, tape.pool, tape.site_of)
+    return sum(len(column) for column in columns if isinstance(column, bytes))

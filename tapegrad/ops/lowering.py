@@ -1,0 +1,695 @@
+"""Rows spelled in core rows, for code that knows the core rows only.
+
+``LOWER`` has the spellings that are a row's value on floats operation by operation, and so have
+the same bits; where that would cost too much in a rare range, the row itself is asked there
+(``Usually``). ``NEAR`` has those that are within 4 units in the last place. A row in neither is
+called back. The modules ``floats`` and ``special`` say why each value is computed as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import reduce
+from math import inf, nan, pi, tau
+from typing import Final, TypeAlias, TypeVar, final
+
+import attrs
+
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive, Traced
+from tapegrad.ops.special import INV_SQRT_2PI, NODES, SPLITTER, SQRT_HALF, STEP, WEIGHTS
+from tapegrad.ops.table import (
+    abs,
+    add,
+    and_,
+    cbrt,
+    copysign,
+    div,
+    eq,
+    erf,
+    exp,
+    expm1,
+    floor,
+    fmod,
+    ge,
+    gt,
+    isfinite,
+    le,
+    log,
+    log1p,
+    lt,
+    mul,
+    ne,
+    neg,
+    or_,
+    pow,
+    remainder,
+    sqrt,
+    sub,
+    where,
+)
+
+__all__ = ["LOWER", "NEAR", "Spelling", "Usually"]
+
+
+@final
+@attrs.frozen
+class Usually:
+    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
+
+    value: Operand
+    holds: Operand
+
+
+Spelled: TypeAlias = Operand | Usually | None
+
+Spelling: TypeAlias = Callable[..., Spelled]
+"""How a row is said in core rows, given its operands; None where it cannot be."""
+
+S = TypeVar("S", bound=Spelling)
+
+LOWER: Final[dict[Primitive, Spelling]] = {}
+NEAR: Final[dict[Primitive, Spelling]] = {}
+
+
+def _lower(*rows: Primitive) -> Callable[[S], S]:
+    """Make a function the spelling of these rows that has their bits."""
+
+    def register(spelling: S) -> S:
+        LOWER.update(dict.fromkeys(rows, spelling))
+        return spelling
+
+    return register
+
+
+def _near(row: Primitive) -> Callable[[S], S]:
+    """Make a function the spelling of this row that is within 4 units in the last place."""
+
+    def register(spelling: S) -> S:
+        NEAR[row] = spelling
+        return spelling
+
+    return register
+
+
+# Choices.
+
+
+@_lower(ops.maximum)
+def maximum(x: Operand, y: Operand) -> Operand:
+    """``floats.maximum``."""
+    return where(or_(ge(x, y), ne(x, x)), x, y)
+
+
+@_lower(ops.minimum)
+def minimum(x: Operand, y: Operand) -> Operand:
+    """``floats.minimum``."""
+    return where(or_(le(x, y), ne(x, x)), x, y)
+
+
+@_lower(ops.win)
+def win(x: Operand, y: Operand) -> Operand:
+    """``floats.win``."""
+    return where(gt(x, y), 1.0, where(lt(x, y), 0.0, where(eq(x, y), 0.5, nan)))
+
+
+@_lower(ops.relu)
+def relu(x: Operand) -> Operand:
+    """``floats.relu``."""
+    return where(le(x, 0.0), 0.0, x)
+
+
+@_lower(ops.step)
+def step(x: Operand) -> Operand:
+    """``floats.step``."""
+    return where(gt(x, 0.0), 1.0, where(le(x, 0.0), 0.0, nan))
+
+
+@_lower(ops.sign)
+def sign(x: Operand) -> Operand:
+    """``floats.sign``; of 0 and of nan it is x - x."""
+    return where(gt(abs(x), 0.0), copysign(1.0, x), sub(x, x))
+
+
+@_lower(ops.detached)
+def detached(x: Operand) -> Operand:
+    """The operand."""
+    return x
+
+
+# Quotients and remainders.
+
+
+@_lower(ops.div_pos)
+def div_pos(x: Operand, y: Operand) -> Operand:
+    """``floats.div_pos``; a square root is not negative."""
+    quotient = div(x, abs(y))
+    if isinstance(y, Traced) and y.made_by is sqrt:
+        return quotient
+    return where(ge(y, 0.0), quotient, nan)
+
+
+@_lower(ops.div2)
+def div2(a: Operand, b: Operand) -> Usually:
+    """``special.div2`` where the first quotient is 0 or in the middle of the range."""
+    quotient = div(a, b)
+    return Usually(div(quotient, b), or_(_plain(quotient), eq(quotient, 0.0)))
+
+
+@_lower(ops.recip_re)
+def recip_re(x: Operand, y: Operand) -> Usually:
+    """``special.recip_re`` where the sum of squares is in the middle of the range."""
+    square = add(mul(x, x), mul(y, y))
+    return Usually(div(x, square), _plain_positive(square))
+
+
+@_lower(ops.cbrt_slope)
+def cbrt_slope(x: Operand) -> Operand:
+    """``special.cbrt_slope``."""
+    return where(eq(x, 0.0), inf, div(div(cbrt(x), x), 3.0))
+
+
+@_lower(ops.mod)
+def mod(x: Operand, y: Operand) -> Operand:
+    """What Python makes of C's remainder for ``x % y``."""
+    rest = fmod(x, y)
+    moved = where(_differ_in_sign(rest, y), add(rest, y), rest)
+    return where(eq(rest, 0.0), copysign(0.0, y), moved)
+
+
+@_lower(ops.floordiv)
+def floordiv(x: Operand, y: Operand) -> Operand:
+    """What Python makes of C's remainder for ``x // y``."""
+    rest = fmod(x, y)
+    quotient = div(sub(x, rest), y)
+    moved = and_(ne(rest, 0.0), _differ_in_sign(rest, y))
+    quotient = where(moved, sub(quotient, 1.0), quotient)
+    whole = floor(quotient)
+    whole = where(gt(sub(quotient, whole), 0.5), add(whole, 1.0), whole)
+    plain = div(x, y)
+    whole = where(eq(quotient, 0.0), copysign(0.0, plain), whole)
+    return where(eq(y, 0.0), plain, whole)
+
+
+def _differ_in_sign(x: Operand, y: Operand) -> Operand:
+    return ne(copysign(1.0, x), copysign(1.0, y))
+
+
+@_lower(ops.truncdiv)
+def truncdiv(x: Operand, y: Operand) -> Operand:
+    """``floats.truncdiv``."""
+    return _quotient(x, y, fmod(x, y))
+
+
+@_lower(ops.rounddiv)
+def rounddiv(x: Operand, y: Operand) -> Operand:
+    """``floats.rounddiv``."""
+    return _quotient(x, y, remainder(x, y))
+
+
+def _quotient(x: Operand, y: Operand, rest: Operand) -> Operand:
+    """A number below 2**52 is rounded to an integer by adding 2**52 and taking it away."""
+    scale = where(gt(abs(x), 1e300), 0.25, 1.0)
+    quotient = div(sub(mul(scale, x), mul(scale, rest)), mul(scale, y))
+    grid = copysign(2.0**52, quotient)
+    rounded = sub(add(quotient, grid), grid)
+    return where(lt(abs(quotient), 2.0**52), rounded, quotient)
+
+
+@_lower(ops.ldexp)
+def ldexp(x: Operand, n: float) -> Operand:
+    """Products with powers of two, of which only the last one rounds."""
+    exponent = max(-2148, min(int(n), 3069))
+    while exponent > 1023:
+        x, exponent = mul(x, 2.0**1023), exponent - 1023
+    if exponent < -1074:
+        x, exponent = mul(x, 2.0 ** (exponent + 1074)), -1074
+    return mul(x, 2.0**exponent)
+
+
+@_lower(ops.degrees)
+def degrees(x: Operand) -> Operand:
+    """``math.degrees``."""
+    return mul(x, 180.0 / pi)
+
+
+@_lower(ops.radians)
+def radians(x: Operand) -> Operand:
+    """``math.radians``."""
+    return mul(x, pi / 180.0)
+
+
+# Powers.
+
+
+@_lower(ops.powc)
+def powc(x: Operand, n: float) -> Operand:
+    """The row of any exponent."""
+    return pow(x, n)
+
+
+@_near(ops.powc)
+def near_powc(x: Operand, n: float) -> Operand:
+    """Small powers as products and quotients."""
+    if n == 1.0:
+        return x
+    if n in {2.0, 3.0, 4.0}:
+        square = mul(x, x)
+        return square if n == 2.0 else mul(square, x) if n == 3.0 else mul(square, square)
+    if n in {-1.0, -2.0}:
+        reciprocal = div(1.0, x)
+        return reciprocal if n == -1.0 else div(reciprocal, x)
+    return pow(x, n)
+
+
+@_lower(ops.pow_dx, ops.powc_slope)
+def pow_dx(x: Operand, n: Operand) -> Spelled:
+    """``special.pow_dx`` in the middle of the range, and for a constant n at 0, too."""
+    if isinstance(n, float) and n in {0.0, 1.0, 2.0}:
+        return mul(2.0, x) if n == 2.0 else n + 0.0
+    c, rest = _two_sum(n, -1.0)
+    power = pow(x, c)
+    slope = mul(n, power)
+    if isinstance(rest, float) and rest == 0.0:
+        return Usually(slope, or_(_plain(power), eq(x, 0.0)))
+    carry = mul(rest, log(x))
+    value = add(slope, mul(slope, carry))
+    inside = _all(gt(x, 0.0), _plain(power), lt(abs(carry), 0.5), ne(n, 0.0))
+    return Usually(value, and_(inside, isfinite(value)))
+
+
+@_near(ops.powc_slope)
+def near_pow_dx(x: Operand, n: Operand) -> Spelled:
+    """Small powers as products and quotients."""
+    if n == 3.0:
+        return mul(mul(3.0, x), x)
+    if n == 4.0:
+        return mul(mul(mul(4.0, x), x), x)
+    if n == -1.0:
+        return div(div(-1.0, x), x)
+    return pow_dx(x, n)
+
+
+@_lower(ops.pow_dy)
+def pow_dy(x: Operand, n: Operand) -> Usually:
+    """``special.pow_dy`` in the middle of the range."""
+    power = pow(x, n)
+    return Usually(mul(power, log(x)), _all(gt(x, 0.0), _plain(power)))
+
+
+# The logistic family.
+
+
+@_lower(ops.sigmoid)
+def sigmoid(x: Operand) -> Operand:
+    """``special.sigmoid``."""
+    e = exp(neg(abs(x)))
+    return div(where(ge(x, 0.0), 1.0, e), add(1.0, e))
+
+
+@_lower(ops.softplus)
+def softplus(x: Operand) -> Operand:
+    """``special.softplus``."""
+    rest = log1p(exp(neg(abs(x))))
+    return where(gt(x, 0.0), add(x, rest), rest)
+
+
+@_lower(ops.logsigmoid)
+def logsigmoid(x: Operand) -> Operand:
+    """``special.logsigmoid``."""
+    return neg(softplus(neg(x)))
+
+
+@_lower(ops.sech2)
+def sech2(x: Operand) -> Operand:
+    """``special.sech2``; beyond 20 the square of the root, which does not underflow so soon."""
+    size = abs(x)
+    e = exp(where(gt(size, 20.0), neg(size), mul(-2.0, size)))
+    root, d = mul(2.0, e), add(1.0, e)
+    return where(gt(size, 20.0), mul(root, root), div(mul(4.0, e), mul(d, d)))
+
+
+@_lower(ops.logaddexp)
+def logaddexp(a: Operand, b: Operand) -> Operand:
+    """``special.logaddexp``."""
+    low, high = where(ge(a, b), b, a), where(ge(a, b), a, b)
+    return add(high, log1p(_exp_difference(low, high)))
+
+
+@_near(ops.logaddexp)
+def near_logaddexp(a: Operand, b: Operand) -> Operand:
+    """The same without the rounding of the difference, which the row's slack covers."""
+    high = where(ge(a, b), a, b)
+    apart = where(eq(a, b), 0.0, neg(abs(sub(a, b))))
+    return add(high, log1p(exp(apart)))
+
+
+@_lower(ops.logsumexp)
+def logsumexp(*xs: Operand) -> Operand:
+    """``special.logsumexp``."""
+    if not xs:
+        return -inf
+    top, terms = _exps(xs)
+    return add(top, log1p(ops.fsum(-1.0, *terms)))
+
+
+@_near(ops.logsumexp)
+def near_logsumexp(*xs: Operand) -> Spelled:
+    """The same without the roundings of the differences, which the row's slack covers."""
+    if not xs:
+        return -inf
+    ordered = _in_order(xs)
+    top = _largest(ordered)
+    value = add(top, log(_sum([exp(sub(x, top)) for x in ordered])))
+    return Usually(value, isfinite(value))
+
+
+@_lower(ops.softmax)
+def softmax(x: Operand, *others: Operand) -> Operand:
+    """``special.softmax``."""
+    top, terms = _exps([x, *others])
+    total = add(*terms) if len(terms) == 2 else ops.fsum(*terms)
+    return div(_exp_difference(x, top), total)
+
+
+@_near(ops.softmax)
+def near_softmax(x: Operand, *others: Operand) -> Usually:
+    """The same with a plain sum of exponentials."""
+    ordered = _in_order([x, *others])
+    top = _largest(ordered)
+    difference, rest = _two_sum(x, neg(top))
+    own = exp(difference)
+    own = where(lt(difference, -746.0), 0.0, add(own, mul(own, rest)))
+    total = _sum([exp(sub(each, top)) for each in ordered])
+    value = div(own, total)
+    return Usually(value, eq(value, value))
+
+
+def _exps(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
+    """The largest operand, and exp(x - largest) of each."""
+    ordered = _in_order(xs)
+    top = _largest(ordered)
+    return top, [_exp_difference(x, top) for x in ordered]
+
+
+def _in_order(xs: Sequence[Operand]) -> list[Operand]:
+    """One order whichever operand comes first, so that every partial shares the same entries."""
+    return sorted(xs, key=lambda x: (0.0, x) if isinstance(x, float) else (1.0, _place(x)))
+
+
+def _place(x: object) -> int:
+    return getattr(x, "slot", 0)
+
+
+def _largest(xs: Sequence[Operand]) -> Operand:
+    return reduce(lambda top, x: where(gt(x, top), x, top), xs)
+
+
+def _exp_difference(x: Operand, top: Operand) -> Operand:
+    """exp(x - top) for x <= top, the rounding of the difference carried along."""
+    difference, rest = _two_sum(x, neg(top))
+    e = exp(difference)
+    carried = where(lt(difference, -746.0), 0.0, add(e, mul(e, rest)))
+    return where(eq(x, top), 1.0, carried)
+
+
+# The normal distribution.
+
+
+@_lower(ops.gauss)
+def gauss(x: Operand) -> Operand:
+    """``special.gauss``."""
+    return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 1.0, 1.0))
+
+
+@_lower(ops.norm_pdf)
+def norm_pdf(x: Operand) -> Operand:
+    """``special.norm_pdf``."""
+    return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 0.5, INV_SQRT_2PI))
+
+
+@_lower(ops.norm_pdf_slope)
+def norm_pdf_slope(x: Operand) -> Usually:
+    """``special.norm_pdf_slope``, but for the tail in which the square is subnormal."""
+    size, minus = abs(x), neg(x)
+    inside = _gaussian(x, 0.5, mul(minus, INV_SQRT_2PI))
+    value = where(gt(size, 40.0), copysign(0.0, minus), inside)
+    return Usually(value, or_(lt(size, 37.5), gt(size, 40.0)))
+
+
+def _gaussian(x: Operand, factor: float, scale: Operand) -> Operand:
+    """scale * exp(-factor * x * x), the square in two pieces."""
+    square, rest = _two_product(x, x)
+    e = mul(scale, exp(mul(-factor, square)))
+    return sub(e, mul(e, mul(factor, rest)))
+
+
+@_lower(ops.norm_cdf)
+def norm_cdf(x: Operand) -> Usually:
+    """``special.norm_cdf``; its tail is computed at 1 where it is not asked for."""
+    return _norm_cdf(x, lambda terms: _rounded_sum(terms, few=0))
+
+
+@_near(ops.norm_cdf)
+def near_norm_cdf(x: Operand) -> Usually:
+    """The same with a plain sum in the tail, from the smallest term to the largest."""
+    return _norm_cdf(x, lambda terms: (reduce(add, reversed(terms)), 1.0))
+
+
+def _norm_cdf(
+    x: Operand, summed: Callable[[Sequence[Operand]], tuple[Operand, Operand]]
+) -> Usually:
+    in_tail = lt(x, -0.67)
+    middle = add(0.5, mul(0.5, erf(mul(x, SQRT_HALF))))
+    size = where(in_tail, neg(x), 1.0)
+    square, rest = _two_product(size, size)
+    terms = [div(weight, add(square, node)) for weight, node in zip(WEIGHTS, NODES, strict=True)]
+    total, holds = summed(terms)
+    tail = _norm_tail(size, square, rest, total)
+    return Usually(where(in_tail, tail, middle), holds)
+
+
+def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Operand:
+    """The rest of ``special.norm_cdf`` below -0.67, x being its size."""
+    mills, lost = _two_product(x, total)
+    tail = mul(mills, exp(mul(-0.5, square)))
+    moved = add(0.5, div(1.0, add(square, 1.0)))
+    tail = add(tail, mul(tail, sub(div(lost, mills), mul(rest, moved))))
+    pole = div(1.0, expm1(mul(tau / STEP, x)))
+    tail = where(lt(x, 8.0), sub(tail, pole), tail)
+    return where(gt(x, 40.0), 0.0, tail)
+
+
+# Sums, products and lengths of any number of operands.
+
+
+@_lower(ops.fsum)
+def fsum(*xs: Operand) -> Usually:
+    """The sum rounded once, where it can be told which way."""
+    return Usually(*_rounded_sum(xs))
+
+
+@_lower(ops.mean)
+def mean(*xs: Operand) -> Spelled:
+    """``special.mean`` of an ordinary sum."""
+    if not xs:
+        return nan
+    total, holds = _rounded_sum(xs)
+    return Usually(div(total, float(len(xs))), _all(holds, isfinite(total)))
+
+
+@_near(ops.mean)
+def near_mean(*xs: Operand) -> Spelled:
+    """The same with a plain sum."""
+    if not xs:
+        return nan
+    total = _sum(xs)
+    return Usually(div(total, float(len(xs))), isfinite(total))
+
+
+@_lower(ops.dot)
+def dot(*xys: Operand) -> Spelled:
+    """``special.dot`` as it is before Python 3.12, whose own sum of products rounds otherwise."""
+    if sys.version_info >= (3, 12):
+        return None
+    total, holds = _rounded_sum(_products(xys))
+    return Usually(total, _all(holds, isfinite(total)))
+
+
+@_near(ops.dot)
+def near_dot(*xys: Operand) -> Spelled:
+    """The same with a plain sum."""
+    total = _sum(_products(xys))
+    return Usually(total, isfinite(total))
+
+
+def _products(xys: Sequence[Operand]) -> list[Operand]:
+    half = len(xys) // 2
+    return list(map(mul, xys[:half], xys[half:]))
+
+
+@_lower(ops.prod)
+def prod(*xs: Operand) -> Operand:
+    """``math.prod``."""
+    return reduce(mul, xs) if xs else 1.0
+
+
+@_lower(ops.product)
+def product(*xs: Operand) -> Spelled:
+    """``special.product`` where nothing leaves the middle of the range on the way."""
+    if len(xs) < 3:
+        return prod(*xs)
+    total, error = _two_product(xs[0], xs[1])
+    inside = [_exact_factor(x) for x in (xs[0], xs[1], total)]
+    for x in xs[2:]:
+        total, rest = _two_product(total, x)
+        error = add(mul(error, x), rest)
+        inside += [_exact_factor(x), _exact_factor(total)]
+    return Usually(add(total, error), _all(*inside))
+
+
+@_near(ops.product)
+def near_product(*xs: Operand) -> Spelled:
+    """A few plain products."""
+    if not 3 <= len(xs) <= 5:
+        return product(*xs)
+    partial, inside = xs[0], []
+    for x in xs[1:-1]:
+        partial = mul(partial, x)
+        inside.append(_plain(partial))
+    return Usually(mul(partial, xs[-1]), _all(*inside))
+
+
+@_lower(ops.hypot)
+def hypot(*xs: Operand) -> Spelled:
+    """A lone operand's size; Python's own function has no other spelling."""
+    return abs(*xs) if len(xs) == 1 else None
+
+
+@_near(ops.hypot)
+def near_hypot(*xs: Operand) -> Spelled:
+    """The root of the sum of squares in the middle of the range."""
+    if len(xs) == 1:
+        return hypot(*xs)
+    square = _sum([mul(x, x) for x in xs])
+    return Usually(sqrt(square), _plain_positive(square))
+
+
+@_lower(ops.direction)
+def direction(x: Operand, *others: Operand) -> Spelled:
+    """A lone x has its own sign."""
+    return None if others else sign(x)
+
+
+@_near(ops.direction)
+def near_direction(x: Operand, *others: Operand) -> Spelled:
+    """The quotient by ``near_hypot``."""
+    if not others:
+        return direction(x)
+    square = _sum([mul(each, each) for each in _in_order([x, *others])])
+    return Usually(div(x, sqrt(square)), _plain_positive(square))
+
+
+# Pieces.
+
+
+def _all(*conditions: Operand) -> Operand:
+    """Whether all of them hold; those that are known to are not asked."""
+    asked = [condition for condition in conditions if condition != 1.0]
+    return reduce(and_, asked) if asked else 1.0
+
+
+def _plain(x: Operand) -> Operand:
+    """Whether x is so far from overflow and underflow that one more step is safe."""
+    return _plain_positive(abs(x))
+
+
+def _plain_positive(x: Operand) -> Operand:
+    return _all(gt(x, 1e-290), lt(x, 1e290))
+
+
+def _exact_factor(x: Operand) -> Operand:
+    """Whether ``_two_product`` is exact for x."""
+    size = abs(x)
+    return _all(gt(size, 1e-140), lt(size, 1e140))
+
+
+def _two_sum(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """``special.two_sum``."""
+    s = add(a, b)
+    t = sub(s, a)
+    return s, add(sub(a, sub(s, t)), sub(b, t))
+
+
+def _two_product(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """``special.two_product``."""
+    p = mul(a, b)
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    rest = add(sub(mul(a_high, b_high), p), mul(a_high, b_low))
+    return p, add(add(rest, mul(a_low, b_high)), mul(a_low, b_low))
+
+
+def _halves(x: Operand) -> tuple[Operand, Operand]:
+    c = mul(SPLITTER, x)
+    high = sub(c, sub(c, x))
+    return high, sub(x, high)
+
+
+_FEW = 64
+
+
+def _rounded_sum(xs: Sequence[Operand], few: int = _FEW) -> tuple[Operand, Operand]:
+    """The sum as ``math.fsum`` rounds it, and whether it is certain to round so.
+
+    What each addition loses is added up beside it, with a bound for what these additions lose in
+    turn: where both ends of the bound give the same sum, it is the true one, rounded. The sum of
+    a few numbers often is a tie (of three one time in three), which only a bound of 0 decides: so
+    what they lose is added in the same way.
+    """
+    if len(xs) < 3:
+        nothing: Operand = 0.0
+        return reduce(add, xs, nothing), 1.0
+    total, losses = _chain(xs)
+    if len(xs) > few:
+        lost = reduce(add, losses)
+        bound = mul(_absolute_sum(losses), (len(xs) + 4) * sys.float_info.epsilon)
+    else:
+        lost, rests = _chain(losses)
+        unknown = mul(2.0, _absolute_sum(rests))
+        wide = add(unknown, mul(abs(lost), 2.0 * sys.float_info.epsilon))
+        bound = where(eq(unknown, 0.0), 0.0, wide)
+    low, high = add(total, sub(lost, bound)), add(total, add(lost, bound))
+    return low, eq(low, high)
+
+
+def _chain(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
+    """The sum from left to right, and what each addition loses."""
+    total, losses = xs[0], list[Operand]()
+    for x in xs[1:]:
+        total, rest = _two_sum(total, x)
+        losses.append(rest)
+    return total, losses
+
+
+def _absolute_sum(xs: Sequence[Operand]) -> Operand:
+    return reduce(add, map(abs, xs))
+
+
+_BLOCK = 8
+
+
+def _sum(xs: Sequence[Operand]) -> Operand:
+    """A sum within 4 eps of its absolute terms: in pairs, and from blocks of eight compensated."""
+    if not xs:
+        return 0.0
+    blocks = [_pairwise(xs[start : start + _BLOCK]) for start in range(0, len(xs), _BLOCK)]
+    total, losses = _chain(blocks)
+    return add(total, _pairwise(losses)) if losses else total
+
+
+def _pairwise(xs: Sequence[Operand]) -> Operand:
+    if len(xs) == 1:
+        return xs[0]
+    middle = (len(xs) + 1) // 2
+    return add(_pairwise(xs[:middle]), _pairwise(xs[middle:]))

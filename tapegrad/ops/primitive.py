@@ -1,0 +1,277 @@
+"""What a row of the operations table is.
+
+A row states an operation once: its value on floats and one partial derivative for each operand.
+Everything else is read from that: a row called on floats computes, a row called on traced numbers
+records, and because partials are written with rows they do either, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias, final
+
+import attrs
+
+__all__ = [
+    "REALS",
+    "Interval",
+    "Kind",
+    "Operand",
+    "Partial",
+    "Piece",
+    "Primitive",
+    "Slack",
+    "Symbol",
+    "Table",
+    "Traced",
+    "primal",
+]
+
+Interval: TypeAlias = tuple[float, float]
+"""The closed interval in which an operand belongs to a row's domain."""
+
+REALS: Final[Interval] = (-inf, inf)
+
+
+class Traced:
+    """Whatever stands for a float while a row is applied: it says what applying means."""
+
+    __slots__ = ()
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
+        raise NotImplementedError
+
+    def _primal(self) -> float:
+        raise NotImplementedError
+
+    @property
+    def made_by(self) -> Primitive | None:
+        """The row that gave this number, where that is known."""
+        return None
+
+
+Operand: TypeAlias = float | Traced
+"""What a row is applied to: numbers, or anything that stands for one."""
+
+Partial: TypeAlias = float | Callable[..., Operand] | None
+"""A partial derivative: a number, a function ``p(y, *xs)`` of the result and the operands written
+with rows, or None for an operation that is flat in this operand."""
+
+
+def primal(operand: Operand) -> float:
+    """The number itself, or the one that a traced number stands for."""
+    return operand._primal() if isinstance(operand, Traced) else operand
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Slack:
+    """An exception to 4 units in the last place: 4 eps of a magnitude, and why.
+
+    ``magnitude`` is a function of the operands; ``of`` says what it excuses.
+    """
+
+    of: Literal["value", "partials"]
+    magnitude: Callable[..., float]
+    why: str
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Piece:
+    """Tells the smooth pieces of a row apart.
+
+    ``of`` is a function of the result and the operands, on floats: where it gives the same number
+    at two points, the row is on the same smooth piece of itself. At the ``border`` of two pieces
+    the value jumps, two operands tie, or an operand changes sides.
+    """
+
+    of: Callable[..., float]
+    border: Literal["jump", "tie", "side"] = "side"
+
+
+Kind: TypeAlias = Literal["input", "constant", "guard", "choice", "connective", "operation"]
+"""Input, constant and guard are entries of a tape that compute nothing; a choice has the value of
+one of two operands; a connective combines truth values; any other row is an operation."""
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Primitive:
+    """One row of the table: an operation, stated once, with all that is known of it.
+
+    ``value`` takes floats and never raises: outside ``domain`` it gives nan, beyond the double
+    range it gives inf. ``partials`` has one entry per operand; a variadic row (``arity`` is None)
+    has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
+    (a constant exponent, the order of a polygamma) and is kept on the tape as it is. ``symbol`` is
+    what people write for it, ``python`` a Python expression, where that is not a call of its name.
+    ``helper`` marks rows that exist to spell other rows' partials, and ``is_truth`` those whose
+    result is 1 or 0.
+
+    What rewriting may rely on, to the bit: ``neutral`` has for each side the constant there that
+    leaves the other operand as it is, or None; operands from ``commutes_from`` on may change places
+    (stated where partials permute them); an involution applied twice gives its operand.
+
+    ``piece`` tells the smooth pieces of the row apart; a row without one is smooth inside its
+    domain. ``slack`` states the exceptions of a row whose value or first partials are not accurate
+    to 4 units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
+    floats, to the same bits, where one after the other they would repeat what they share.
+
+    Compiled code knows the rows marked ``core``; any other is spelled in them, or called back.
+    ``libm`` names the row's function in C's maths library, and ``ufuncs`` numpy's; the first of
+    these computes a core row. A row is ``quick`` where computing it again beats keeping the result.
+
+    ``reference`` finds the row in ``module`` when it is unpickled; by itself, it is the name.
+    """
+
+    name: str
+    value: Callable[..., float]
+    partials: tuple[Partial, ...] | Callable[..., Operand | None]
+    doc: str
+    symbol: str = attrs.field()
+    python: str = ""
+    domain: tuple[Interval, ...] = (REALS,)
+    kind: Kind = "operation"
+    has_static: bool = False
+    helper: bool = False
+    is_truth: bool = False
+    neutral: tuple[float | None, ...] = ()
+    commutes_from: int | None = None
+    is_involution: bool = False
+    piece: Piece | None = None
+    slack: tuple[Slack, ...] = ()
+    at_once: Callable[..., Sequence[float]] | None = None
+    core: bool = False
+    libm: str = ""
+    ufuncs: tuple[str, ...] = ()
+    quick: bool = False
+    module: str = "tapegrad.ops.table"
+    reference: str = ""
+
+    @symbol.default
+    def _own_name(self) -> str:
+        return self.name
+
+    @property
+    def arity(self) -> int | None:
+        """How many operands are differentiated; None when any number is."""
+        return len(self.partials) if isinstance(self.partials, tuple) else None
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether the row computes; inputs, constants and guards do not."""
+        return self.kind not in {"input", "constant", "guard"}
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the operands do not fit the two operand columns of a tape."""
+        return self.arity is None or self.arity > 2
+
+    def __call__(self, *operands: Operand) -> Operand:
+        """Apply the row: floats compute, anything traced decides for itself."""
+        for operand in operands:
+            if isinstance(operand, Traced):
+                return operand._apply(self, operands)
+        return self.value(*operands)
+
+    def partial(self, index: int, y: Operand, *operands: Operand) -> Operand | None:
+        """The partial derivative in operand ``index``, or None where the row is flat in it."""
+        if not isinstance(self.partials, tuple):
+            return self.partials(index, y, *operands)
+        partial = self.partials[index]
+        return partial(y, *operands) if callable(partial) else partial
+
+    def every_partial(self, y: float, *operands: float) -> Iterable[Operand | None]:
+        """The partials on floats, one after the other, for the differentiated operands."""
+        if self.at_once is not None:
+            return self.at_once(y, *operands)
+        count = len(operands) - self.has_static
+        return (self.partial(index, y, *operands) for index in range(count))
+
+    def spell(self, *operands: str) -> str:
+        """The row as a Python expression over its operands' expressions."""
+        if self.python:
+            return self.python.format(*operands)
+        return f"{self.name}({', '.join(operands)})"
+
+    def __repr__(self) -> str:
+        return f"<row {self.name}>"
+
+    def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
+        reference = self.reference or self.name
+        if "<locals>" in reference:
+            from pickle import PicklingError
+
+            raise PicklingError(
+                f"{reference} is local to a function: define it at the top of a module to pickle it"
+            )
+        return _row_of_module, (self.module, reference)
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Primitive:
+        return self
+
+
+def _row_of_module(module: str, name: str) -> object:
+    """What the module has by that name; of a rule, its row."""
+    found: object = attrgetter(name)(importlib.import_module(module))
+    return getattr(found, "row", found)
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Table:
+    """Rows in order; a row's code, the number that stands for it on a tape, is its index.
+
+    ``base`` is the table that this one continues with a user's own rows.
+    """
+
+    rows: tuple[Primitive, ...]
+    base: Table | None = None
+    codes: Mapping[Primitive, int] = attrs.field(init=False)
+
+    @codes.default
+    def _index(self) -> Mapping[Primitive, int]:
+        return MappingProxyType({row: code for code, row in enumerate(self.rows)})
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a row goes by that name."""
+        return any(row.name == name for row in self.rows)
+
+    def extend(self, *rows: Primitive) -> Table:
+        """This table and then the given rows."""
+        return Table(self.rows + rows, self.base or self)
+
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., Table], tuple[tuple[Primitive, ...], Table | None]]:
+        return _table_of, (self.rows, self.base)
+
+
+def _table_of(rows: tuple[Primitive, ...], base: Table | None) -> Table:
+    """The table of these rows: the library's own, whose sweep is compiled, where it has them."""
+    own = _row_of_module(rows[0].module, "TABLE")
+    return own if isinstance(own, Table) and own.rows == rows else Table(rows, base)
+
+
+@final
+@attrs.frozen
+class Symbol(Traced):
+    """Stands for a number by name: applying rows to symbols spells Python source."""
+
+    text: str
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Symbol:
+        return Symbol(row.spell(*map(_text, operands)))
+
+    def mentions(self, name: str) -> bool:
+        """Whether the expression uses the variable ``name``."""
+        return re.search(rf"\b{name}\b", self.text) is not None
+
+
+def _text(operand: Operand) -> str:
+    return operand.text if isinstance(operand, Symbol) else repr(operand)

@@ -1,0 +1,500 @@
+"""The table of operations: an entry for each, and nowhere else is a derivative stated.
+
+The first line of an entry has the row's name, its value on floats, its partials, what it is and,
+where that is not its name, the symbol that it is written with. The second line has what else is
+known of it; ``Primitive`` says what each word means.
+
+A partial is ``p(y, *xs)``, the result first and then the operands, and is written with rows of
+this table, so that it computes on floats and records on traced numbers. A partial that is a number
+stands for itself; None says that the operation is flat in that operand. Helper rows exist to spell
+the partials of others to 4 units in the last place over the whole double range.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from functools import partial
+from math import inf, pi
+from typing import Final
+
+from tapegrad.ops import floats as f
+from tapegrad.ops import gamma as g
+from tapegrad.ops import smooth_pieces as p
+from tapegrad.ops import special as s
+from tapegrad.ops.primitive import REALS, Interval, Operand, Partial, Piece, Slack, Table
+from tapegrad.ops.primitive import Primitive as Row
+
+HALF, UNIT, BASE = ((0.0, inf),), ((-1.0, 1.0),), ((0.0, inf), REALS)
+ABOVE_1, ABOVE_MINUS_1 = ((1.0, inf),), ((-1.0, inf),)
+LN2, LN10, TWO_OVER_SQRT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(pi)
+FLAT, FLAT2 = (None,), (None, None)
+row: Final = Row
+core: Final = partial(Row, core=True)
+helper: Final = partial(Row, helper=True)
+truth: Final = partial(core, is_truth=True, piece=p.RESULT)
+compare: Final = partial(truth, quick=True)
+connect: Final = partial(truth, quick=True, kind="connective")
+
+
+def libm(  # noqa: PLR0913, PLR0917  # the columns of a row
+    name: str,
+    value: Callable[..., float],
+    partials: tuple[Partial, ...],
+    doc: str,
+    ufunc: str = "",
+    domain: tuple[Interval, ...] = (REALS,),
+    piece: Piece | None = None,
+) -> Row:
+    """A row that C's maths library has under the same name, and numpy perhaps as ``ufunc``."""
+    return core(
+        name, value, partials, doc,
+        domain=domain, piece=piece, libm=name, ufuncs=(ufunc,) if ufunc else (),
+    )  # fmt: skip
+
+
+# Partials that are longer than a word or two: ``_pow_dx`` is the slope of ``pow`` in x.
+
+
+def _div_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """-x / y ** 2."""
+    return neg(div2(x, y))
+
+
+def _pow_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """y * x ** (y - 1)."""
+    return pow_dx(x, y)
+
+
+def _pow_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """x ** y * log(x)."""
+    return pow_dy(x, y)
+
+
+def _pow_dx_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """y * (y - 1) * x ** (y - 2), which is 0 for y == 0 at a pole of the power, too."""
+    return where(eq(y, 0.0), 0.0, mul(y, pow_dx(x, sub(y, 1.0))))
+
+
+def _pow_dy_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """x ** y * log(x) ** 2, which is 0 at x == 0 as the slope itself is."""
+    return where(eq(x, 0.0), z, mul(z, log(x)))
+
+
+def _pow_mixed(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The mixed second derivative of x ** y."""
+    return add(pow(x, sub(y, 1.0)), mul(y, pow_dy(x, sub(y, 1.0))))
+
+
+def _powc_slope_dx(y: Operand, x: Operand, n: Operand) -> Operand:
+    """The slope of n * x ** (n - 1), which is 0 for n == 0 at a pole of the power, too."""
+    if isinstance(n, float):
+        return 0.0 if n == 0.0 else mul(n, powc_slope(x, sub(n, 1.0)))
+    return where(eq(n, 0.0), 0.0, mul(n, powc_slope(x, sub(n, 1.0))))
+
+
+def _one(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The slope 1 of a remainder, which is nan where the remainder is."""
+    return where(eq(z, z), 1.0, math.nan)
+
+
+def _mod_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The quotient that ``mod`` leaves, negated."""
+    return neg(floordiv(x, y))
+
+
+def _fmod_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The quotient that ``fmod`` leaves, negated."""
+    return neg(truncdiv(x, y))
+
+
+def _remainder_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The quotient that ``remainder`` leaves, negated."""
+    return neg(rounddiv(x, y))
+
+
+def _fma_dx(w: Operand, x: Operand, y: Operand, z: Operand) -> Operand:
+    """y."""
+    return y
+
+
+def _fma_dy(w: Operand, x: Operand, y: Operand, z: Operand) -> Operand:
+    """x."""
+    return x
+
+
+def _where_dx(z: Operand, c: Operand, x: Operand, y: Operand) -> Operand:
+    """1 where the first arm is selected."""
+    return c
+
+
+def _where_dy(z: Operand, c: Operand, x: Operand, y: Operand) -> Operand:
+    """1 where the second arm is selected."""
+    return not_(c)
+
+
+def _first(z: Operand, x: Operand, y: Operand) -> Operand:
+    """1 where x is larger, one half at a tie."""
+    return win(x, y)
+
+
+def _second(z: Operand, x: Operand, y: Operand) -> Operand:
+    """1 where y is larger, one half at a tie."""
+    return win(y, x)
+
+
+def _copysign_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """1 where the signs agree, -1 where they do not."""
+    return mul(sign(x), copysign(1.0, y))
+
+
+def _root(x: Operand) -> Operand:
+    """sqrt(1 - x ** 2), without loss where x is near 1."""
+    return sqrt(mul(sub(1.0, x), add(1.0, x)))
+
+
+def _acosh_dx(y: Operand, x: Operand) -> Operand:
+    """1 / sqrt(x ** 2 - 1), nan below 1."""
+    return div(1.0, mul(sqrt(sub(x, 1.0)), sqrt(add(x, 1.0))))
+
+
+def _atanh_dx(y: Operand, x: Operand) -> Operand:
+    """1 / (1 - x ** 2), nan outside the domain."""
+    return div_pos(1.0, mul(sub(1.0, x), add(1.0, x)))
+
+
+def _atan2_dy(z: Operand, y: Operand, x: Operand) -> Operand:
+    """x / (x ** 2 + y ** 2)."""
+    return recip_re(x, y)
+
+
+def _atan2_dx(z: Operand, y: Operand, x: Operand) -> Operand:
+    """-y / (x ** 2 + y ** 2)."""
+    return neg(recip_re(y, x))
+
+
+def _recip_re_dx(u: Operand, x: Operand, y: Operand) -> Operand:
+    """Where u - i v = 1 / (x + i y), the slope of u in x: the real part of -(u - i v) ** 2."""
+    v = recip_re(y, x)
+    return mul(sub(v, u), add(v, u))
+
+
+def _recip_re_dy(u: Operand, x: Operand, y: Operand) -> Operand:
+    """The slope of the same u in y."""
+    return mul(-2.0, mul(u, recip_re(y, x)))
+
+
+def _cbrt_slope_dx(y: Operand, x: Operand) -> Operand:
+    """-2 / (9 * cbrt(x) ** 5)."""
+    return mul(-2.0 / 3.0, div(y, x))
+
+
+def _div_pos_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """1 / y."""
+    return div_pos(1.0, y)
+
+
+def _div_pos_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """-x / y ** 2."""
+    return neg(div_pos(z, y))
+
+
+def _div2_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """1 / y ** 2."""
+    return div2(1.0, y)
+
+
+def _div2_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """-2 * x / y ** 3."""
+    return div(mul(-2.0, z), y)
+
+
+def _logaddexp_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """exp(x) / (exp(x) + exp(y))."""
+    return softmax(x, y)
+
+
+def _logaddexp_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """exp(y) / (exp(x) + exp(y))."""
+    return softmax(y, x)
+
+
+def _norm_pdf_slope_dx(y: Operand, x: Operand) -> Operand:
+    """(x ** 2 - 1) * norm_pdf(x)."""
+    return mul(sub(mul(x, x), 1.0), norm_pdf(x))
+
+
+def _polygamma_dx(y: Operand, x: Operand, n: Operand) -> Operand:
+    """The next polygamma."""
+    return polygamma(x, add(n, 1.0))
+
+
+def _gamma_slope_dx(y: Operand, x: Operand) -> Operand:
+    """gamma(x) * (digamma(x) ** 2 + polygamma(1, x))."""
+    return mul(gamma(x), add(mul(digamma(x), digamma(x)), polygamma(x, 1.0)))
+
+
+# Partials of rows that take any number of operands: ``i`` is the index of one of them.
+
+
+def _others(i: int, xs: tuple[Operand, ...]) -> tuple[Operand, ...]:
+    """All operands but one."""
+    return xs[:i] + xs[i + 1 :]
+
+
+def _hypot_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    """The operand by the norm."""
+    return direction(xs[i], *_others(i, xs))
+
+
+def _direction_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    """The slopes of the first operand by the norm."""
+    if i == 0:
+        return div(sub(1.0, mul(z, z)), hypot(*xs))
+    return neg(div(mul(z, direction(xs[i], *_others(i, xs))), hypot(*xs)))
+
+
+def _logsumexp_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    """The operand's share in the sum of exponentials."""
+    return softmax(xs[i], *_others(i, xs))
+
+
+def _softmax_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    """The slopes of the first operand's share."""
+    if i == 0:
+        return mul(z, sub(1.0, z))
+    return neg(mul(z, softmax(xs[i], *_others(i, xs))))
+
+
+def _product_of_others(i: int, z: Operand, *xs: Operand) -> Operand:
+    """The product without the operand."""
+    return product(*_others(i, xs))
+
+
+def _opposite(i: int, z: Operand, *xys: Operand) -> Operand:
+    """The factor that operand ``i`` of ``dot`` meets in the other half."""
+    return xys[(i + len(xys) // 2) % len(xys)]
+
+
+# Where 4 units in the last place are not kept.
+
+
+def _dot_scale(*xys: float) -> float:
+    """The sum of the absolute products."""
+    return math.fsum(math.fabs(x * y) for x, y in zip(xys, xys[len(xys) // 2 :], strict=False))
+
+
+def _mean_scale(*xs: float) -> float:
+    """The mean of the absolute operands."""
+    return math.fsum(math.fabs(x / len(xs)) for x in xs)
+
+
+NEAR_ZERO = (Slack("value", lambda *xs: 1.0, "the logarithm of a sum near 1: 4 eps absolute"),)
+DIGAMMA = (Slack("value", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
+LGAMMA = (Slack("partials", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
+GAMMA = (
+    Slack("partials", lambda x: math.fabs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma"),
+)
+POLYGAMMA = (
+    Slack("value", g.polygamma_scale, "near zeros, for even n and x < 0: 4 eps of a term"),
+    Slack("partials", lambda x, n: g.polygamma_scale(x, n + 1), "the same, for odd n"),
+)
+DOT = (Slack("value", _dot_scale, "products may cancel: 4 eps of their absolute sum"),)
+MEAN = (Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute mean"),)
+
+# fmt: off
+# What a tape holds besides operations.
+input: Row    = core("input",    f.same,  (),   "A number that the recording was opened with.", kind="input")
+constant: Row = core("constant", f.same,  (),   "A plain number met while recording.",          kind="constant")
+guard: Row    = truth("guard",   f.truth, FLAT, "A truth value that Python asked for.",         kind="guard")
+
+# Arithmetic.
+add: Row  = core("add", operator.add, (1.0, 1.0),                             "x + y",                   "+",
+                 python="({} + {})", neutral=(-0.0, -0.0), commutes_from=0, ufuncs=("add",), quick=True)
+mul: Row  = core("mul", operator.mul, (lambda z, x, y: y, lambda z, x, y: x), "x * y",                   "*",
+                 python="({} * {})", neutral=(1.0, 1.0), commutes_from=0, ufuncs=("multiply",), quick=True)
+sub: Row  = core("sub", operator.sub, (1.0, -1.0),                            "x - y",                   "-",
+                 python="({} - {})", neutral=(None, 0.0), ufuncs=("subtract",), quick=True)
+neg: Row  = core("neg", operator.neg, (-1.0,),                                "-x",                      "-",
+                 python="(-{})", is_involution=True, ufuncs=("negative",), quick=True)
+div: Row  = core("div", f.div,        (lambda z, x, y: div(1.0, y), _div_dy), "x / y",                   "/",
+                 neutral=(None, 1.0), piece=p.DIVISOR, ufuncs=("divide", "true_divide"))
+powc: Row = row("powc", s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),),    "x ** n for a constant n", "**",
+                 has_static=True, piece=p.POWER)
+pow: Row  = core("pow", s.ieee_pow,   (_pow_dx, _pow_dy),                     "x ** y",                  "**",
+                 domain=BASE, piece=p.SIGN, libm="pow", ufuncs=("power", "float_power"))
+abs: Row  = core("abs", operator.abs, (lambda y, x: sign(x),),                "The absolute value; slope 0 at 0.",
+                 piece=p.SIGN, libm="fabs", ufuncs=("absolute", "fabs"), quick=True)
+
+mod: Row      = row("mod",      f.mod,      (_one, _mod_dy),         "x % y, with the sign of y", "%",
+                     piece=p.FLOOR, ufuncs=("remainder",))
+floordiv: Row = row("floordiv", f.floordiv, FLAT2,                   "x // y",                    "//",
+                     piece=p.RESULT, ufuncs=("floor_divide",))
+fma: Row      = libm("fma",     s.fma,      (_fma_dx, _fma_dy, 1.0), "x * y + z, rounded once")
+
+# Choices. The cotangent of ``where`` goes to the arm that was selected and to no other.
+where: Row   = core("where",  f.where,   (None, _where_dx, _where_dy), "x where c, else y",
+                    python="({1} if {0} else {2})", kind="choice", piece=p.ARM)
+maximum: Row = row("maximum", f.maximum, (_first, _second),            "The larger; half of the slope each at a tie.",
+                    symbol="max", piece=p.WINNER, ufuncs=("maximum",))
+minimum: Row = row("minimum", f.minimum, (_second, _first),            "The smaller; half of the slope each at a tie.",
+                    symbol="min", piece=p.WINNER, ufuncs=("minimum",))
+relu: Row    = row("relu",    f.relu,    (lambda y, x: step(x),),      "x above 0, else 0; slope 0 at 0.",
+                    piece=p.SIGN)
+
+# Truth values: comparisons, connectives and tests.
+lt: Row = compare("lt", f.lt, FLAT2, "1 if x < y, else 0",  "<",  ufuncs=("less",))
+le: Row = compare("le", f.le, FLAT2, "1 if x <= y, else 0", "<=", ufuncs=("less_equal",))
+gt: Row = compare("gt", f.gt, FLAT2, "1 if x > y, else 0",  ">",  ufuncs=("greater",))
+ge: Row = compare("ge", f.ge, FLAT2, "1 if x >= y, else 0", ">=", ufuncs=("greater_equal",))
+eq: Row = compare("eq", f.eq, FLAT2, "1 if x == y, else 0", "==", ufuncs=("equal",))
+ne: Row = compare("ne", f.ne, FLAT2, "1 if x != y, else 0", "!=", ufuncs=("not_equal",))
+
+and_: Row = connect("and_", f.and_, FLAT2, "1 if both hold, else 0",       "and", ufuncs=("logical_and",))
+or_: Row  = connect("or_",  f.or_,  FLAT2, "1 if either holds, else 0",    "or",  ufuncs=("logical_or",))
+not_: Row = connect("not_", f.not_, FLAT,  "1 if x does not hold, else 0", "not", ufuncs=("logical_not",))
+
+isnan: Row    = truth("isnan",    f.isnan,    FLAT, "1 if x is nan, else 0",      ufuncs=("isnan",))
+isinf: Row    = truth("isinf",    f.isinf,    FLAT, "1 if x is infinite, else 0", ufuncs=("isinf",))
+isfinite: Row = truth("isfinite", f.isfinite, FLAT, "1 if x is finite, else 0",   ufuncs=("isfinite",))
+
+# Steps and signs; a row of C's library ends with numpy's name for it.
+floor: Row = libm("floor", f.floor, FLAT, "The largest integer not above x.",  "floor", piece=p.RESULT)
+ceil: Row  = libm("ceil",  f.ceil,  FLAT, "The smallest integer not below x.", "ceil",  piece=p.RESULT)
+trunc: Row = libm("trunc", f.trunc, FLAT, "x rounded towards 0.",              "trunc", piece=p.RESULT)
+sign: Row  = row("sign",   f.sign,  FLAT, "-1, 0 or 1.",                       piece=p.RESULT, ufuncs=("sign",))
+
+copysign: Row  = libm("copysign",  f.copysign,  (_copysign_dx, None),  "abs(x) with the sign of y",         "copysign",
+                      piece=p.SIGNS)
+fmod: Row      = libm("fmod",      f.fmod,      (_one, _fmod_dy),      "The remainder with the sign of x.", "fmod",
+                      piece=p.TRUNC)
+remainder: Row = libm("remainder", f.remainder, (_one, _remainder_dy), "The remainder of the nearest quotient.",
+                      piece=p.ROUND)
+
+ldexp: Row    = row("ldexp",    f.ldexp, (lambda y, x, n: ldexp(1.0, n),), "x * 2 ** n",
+                    has_static=True)
+detached: Row = row("detached", f.same,  FLAT,                             "x, through which no derivative passes",
+                    symbol="stop_gradient")
+
+# Exponentials and logarithms, roots.
+exp: Row   = libm("exp",   f.exp,   (lambda y, x: y,),              "e ** x",     "exp")
+exp2: Row  = libm("exp2",  f.exp2,  (lambda y, x: pow_dy(2.0, x),), "2 ** x",     "exp2")
+expm1: Row = libm("expm1", f.expm1, (lambda y, x: exp(x),),         "e ** x - 1", "expm1")
+
+log: Row   = libm("log",   f.log,   (lambda y, x: div_pos(1.0, x),),           "The natural logarithm.",    "log",
+                  domain=HALF)
+log2: Row  = libm("log2",  f.log2,  (lambda y, x: div_pos(1.0 / LN2, x),),     "The logarithm to base 2.",  "log2",
+                  domain=HALF)
+log10: Row = libm("log10", f.log10, (lambda y, x: div_pos(1.0 / LN10, x),),    "The logarithm to base 10.", "log10",
+                  domain=HALF)
+log1p: Row = libm("log1p", f.log1p, (lambda y, x: div_pos(1.0, add(1.0, x)),), "log(1 + x)",                "log1p",
+                  domain=ABOVE_MINUS_1)
+sqrt: Row  = libm("sqrt",  f.sqrt,  (lambda y, x: div_pos(0.5, y),),           "The square root.",          "sqrt",
+                  domain=HALF)
+cbrt: Row  = libm("cbrt",  f.cbrt,  (lambda y, x: cbrt_slope(x),),             "The cube root.",            "cbrt",
+                  piece=p.SIGN)
+
+hypot: Row = row("hypot", f.hypot, _hypot_slope, "The Euclidean norm; slope 0 at the origin.",
+                 commutes_from=0, piece=p.ORIGIN, ufuncs=("hypot",))
+
+# Circles and hyperbolas.
+sin: Row   = libm("sin",   f.sin,   (lambda y, x: cos(x),),              "The sine.",                      "sin")
+cos: Row   = libm("cos",   f.cos,   (lambda y, x: neg(sin(x)),),         "The cosine.",                    "cos")
+tan: Row   = libm("tan",   f.tan,   (lambda y, x: add(1.0, mul(y, y)),), "The tangent.",                   "tan",
+                  piece=p.TAN)
+asin: Row  = libm("asin",  f.asin,  (lambda y, x: div(1.0, _root(x)),),  "The arc sine.",                  "arcsin",
+                  domain=UNIT)
+acos: Row  = libm("acos",  f.acos,  (lambda y, x: div(-1.0, _root(x)),), "The arc cosine.",                "arccos",
+                  domain=UNIT)
+atan: Row  = libm("atan",  f.atan,  (lambda y, x: recip_re(1.0, x),),    "The arc tangent.",               "arctan")
+atan2: Row = libm("atan2", f.atan2, (_atan2_dy, _atan2_dx),              "The angle of the point (x, y).", "arctan2",
+                  piece=p.CUT)
+
+sinh: Row  = libm("sinh",  f.sinh,  (lambda y, x: cosh(x),),                 "The hyperbolic sine.",    "sinh")
+cosh: Row  = libm("cosh",  f.cosh,  (lambda y, x: sinh(x),),                 "The hyperbolic cosine.",  "cosh")
+tanh: Row  = libm("tanh",  f.tanh,  (lambda y, x: sech2(x),),                "The hyperbolic tangent.", "tanh")
+asinh: Row = libm("asinh", f.asinh, (lambda y, x: div(1.0, hypot(1.0, x)),), "The inverse of sinh.",    "arcsinh")
+acosh: Row = libm("acosh", f.acosh, (_acosh_dx,),                            "The inverse of cosh.",    "arccosh",
+                  domain=ABOVE_1)
+atanh: Row = libm("atanh", f.atanh, (_atanh_dx,),                            "The inverse of tanh.",    "arctanh",
+                  domain=UNIT)
+
+degrees: Row = row("degrees", f.degrees, (180.0 / pi,), "Radians to degrees.", ufuncs=("degrees", "rad2deg"))
+radians: Row = row("radians", f.radians, (pi / 180.0,), "Degrees to radians.", ufuncs=("radians", "deg2rad"))
+
+# Special functions.
+erf: Row  = libm("erf",  f.erf,  (lambda y, x: mul(TWO_OVER_SQRT_PI, gauss(x)),),  "The error function.")
+erfc: Row = libm("erfc", f.erfc, (lambda y, x: mul(-TWO_OVER_SQRT_PI, gauss(x)),), "1 - erf(x)")
+
+norm_cdf: Row = row("norm_cdf", s.norm_cdf, (lambda y, x: norm_pdf(x),),       "The standard normal distribution.")
+norm_pdf: Row = row("norm_pdf", s.norm_pdf, (lambda y, x: norm_pdf_slope(x),), "The standard normal density.")
+
+gamma: Row     = row("gamma",     f.gamma,     (lambda y, x: gamma_slope(x),),    "The gamma function.",
+                     piece=p.GAMMA, slack=GAMMA)
+lgamma: Row    = row("lgamma",    f.lgamma,    (lambda y, x: digamma(x),),        "log(abs(gamma(x)))",
+                     piece=p.GAMMA, slack=LGAMMA)
+digamma: Row   = row("digamma",   g.digamma,   (lambda y, x: polygamma(x, 1.0),), "The slope of lgamma.",
+                     piece=p.GAMMA, slack=DIGAMMA)
+polygamma: Row = row("polygamma", g.polygamma, (_polygamma_dx,),                  "The n-th slope of digamma.",
+                     has_static=True, piece=p.GAMMA, slack=POLYGAMMA)
+
+sigmoid: Row    = row("sigmoid",    s.sigmoid,    (lambda y, x: mul(y, sigmoid(neg(x))),), "1 / (1 + exp(-x))")
+softplus: Row   = row("softplus",   s.softplus,   (lambda y, x: sigmoid(x),),              "log(1 + exp(x))")
+logsigmoid: Row = row("logsigmoid", s.logsigmoid, (lambda y, x: sigmoid(neg(x)),),         "log(sigmoid(x))")
+logaddexp: Row  = row("logaddexp",  s.logaddexp,  (_logaddexp_dx, _logaddexp_dy),          "log(exp(x) + exp(y))",
+                      slack=NEAR_ZERO, ufuncs=("logaddexp",))
+
+# Any number of operands: a partial takes its operand's index first.
+logsumexp: Row = row("logsumexp", s.logsumexp, _logsumexp_slope,                "log(sum(exp(x)))",
+                     commutes_from=0, slack=NEAR_ZERO, at_once=lambda z, *xs: s.softmaxes(*xs))
+fsum: Row      = row("fsum",      f.fsum,      lambda i, z, *xs: 1.0,           "The sum, rounded once.",
+                     at_once=lambda z, *xs: (1.0,) * len(xs))
+mean: Row      = row("mean",      s.mean,      lambda i, z, *xs: 1.0 / len(xs), "The arithmetic mean.",
+                     slack=MEAN, at_once=lambda z, *xs: (1.0 / len(xs),) * len(xs))
+prod: Row      = row("prod",      f.prod,      _product_of_others,              "The product.")
+
+dot: Row = row("dot", s.dot, _opposite, "The sum of products of the first half with the second.",
+               slack=DOT, at_once=lambda z, *xys: xys[len(xys) // 2 :] + xys[: len(xys) // 2])
+
+# Helpers: quotients and steps.
+div_pos: Row = helper("div_pos", f.div_pos, (_div_pos_dx, _div_pos_dy), "x / y for y >= 0, else nan",
+                      symbol="/", piece=p.DIVISOR)
+div2: Row    = helper("div2",    s.div2,    (_div2_dx, _div2_dy),       "x / y ** 2",
+                      symbol="/", piece=p.DIVISOR)
+
+truncdiv: Row = helper("truncdiv", f.truncdiv, FLAT2, "x / y rounded towards 0",
+                       symbol="//", piece=p.RESULT)
+rounddiv: Row = helper("rounddiv", f.rounddiv, FLAT2, "x / y rounded to the nearest integer, ties to even",
+                       symbol="//", piece=p.RESULT)
+step: Row     = helper("step",     f.step,     FLAT,  "The slope of relu.",
+                       piece=p.RESULT)
+win: Row      = helper("win",      f.win,      FLAT2, "1 where x > y, one half for a tie, else 0",
+                       piece=p.RESULT)
+
+# Helpers: slopes of powers, roots and angles.
+pow_dx: Row     = helper("pow_dx",     s.pow_dx,     (_pow_dx_dx, _pow_mixed),     "y * x ** (y - 1)",
+                         domain=BASE, piece=p.SIGN)
+pow_dy: Row     = helper("pow_dy",     s.pow_dy,     (_pow_mixed, _pow_dy_dy),     "x ** y * log(x)",
+                         domain=BASE, piece=p.SIGN)
+powc_slope: Row = helper("powc_slope", s.pow_dx,     (_powc_slope_dx,),            "n * x ** (n - 1)",
+                         has_static=True, piece=p.POWER)
+direction: Row  = helper("direction",  s.direction,  _direction_slope,             "x / hypot(x, ...); 0 at the origin",
+                         commutes_from=1, piece=p.ORIGIN)
+recip_re: Row   = helper("recip_re",   s.recip_re,   (_recip_re_dx, _recip_re_dy), "x / (x ** 2 + y ** 2)")
+cbrt_slope: Row = helper("cbrt_slope", s.cbrt_slope, (_cbrt_slope_dx,),            "1 / (3 * cbrt(x) ** 2)",
+                         piece=p.SIGN)
+
+# Helpers: slopes of special functions.
+sech2: Row = helper("sech2", s.sech2, (lambda y, x: mul(-2.0, mul(y, tanh(x))),), "1 / cosh(x) ** 2")
+gauss: Row = helper("gauss", s.gauss, (lambda y, x: mul(-2.0, mul(x, y)),),       "exp(-x ** 2)")
+
+norm_pdf_slope: Row = helper("norm_pdf_slope", s.norm_pdf_slope, (_norm_pdf_slope_dx,), "-x * norm_pdf(x)")
+gamma_slope: Row    = helper("gamma_slope",    g.gamma_slope,    (_gamma_slope_dx,),    "gamma(x) * digamma(x)",
+                             piece=p.GAMMA)
+softmax: Row        = helper("softmax",        s.softmax,        _softmax_slope,        "exp(x) / (exp(x) + ...)",
+                             commutes_from=1)
+
+product: Row = helper("product", s.product, _product_of_others, "The product, safe from overflow on the way.",
+                      symbol="prod")
+# fmt: on
+
+TABLE = Table(tuple(value for value in list(globals().values()) if isinstance(value, Row)))

@@ -1,0 +1,179 @@
+"""The unknowns of a model: the numbers of a start as one flat vector, and their bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
+
+from tapegrad._support.argument_checks import name_of
+from tapegrad._support.optional_packages import require
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError, TapegradError
+from tapegrad.inspect.names import nearest
+from tapegrad.optimize.vector_function import compiled, compiled_for_rows, vector
+from tapegrad.pytree.structure import Role, build, flatten, in_order, join, misfit, named, paths
+
+if TYPE_CHECKING:
+    from tapegrad._support.array_types import FloatArray, Vector
+    from tapegrad.optimize.model_data import ModelData
+    from tapegrad.optimize.vector_function import TupleProgram, VectorFunction
+
+__all__ = ["Limits", "Unknowns", "copied_data", "numbers_of"]
+
+A = TypeVar("A")
+
+Limits: TypeAlias = Mapping[str, tuple[float | None, float | None]]
+"""The lowest and the highest value by path; None for no limit.
+
+A path that leads to a container stands for all numbers in it, but for those with limits of their
+own.
+"""
+
+
+class Unknowns(Generic[A]):
+    """Turns the numbers of a start into one flat vector, and back."""
+
+    names: tuple[str, ...]
+    """Their paths, in order."""
+
+    def __init__(self, f: Callable[..., object], start: A, data: ModelData) -> None:
+        self._f, self._data = f, data
+        self._structure, leaves = flatten(start, Role.PARAMETERS, lambda keys: named(f, (), keys))
+        self.names = tuple(path or named(f, (), ()) for path in paths(self._structure))
+        if not leaves:
+            raise InputError(f"the start holds no number ({here()}): put one there to be found")
+        for name, leaf in zip(self.names, leaves, strict=True):
+            if leaf != leaf:
+                raise InputError(f"the start is nan at {name} ({here()}): put a number there")
+        require("numpy")
+        self._x0 = vector(cast("list[float]", leaves))
+
+    @property
+    def x0(self) -> FloatArray:
+        """The start."""
+        return self._x0.copy()
+
+    def flatten(self, value: A) -> FloatArray:
+        """Gives the vector of a value that has the structure of the start.
+
+        Raises:
+            InputError: when it has another; the message names the first path that differs.
+        """
+        value = cast(A, in_order(self._structure, value))
+        found, leaves = flatten(value, Role.PARAMETERS, join)
+        if (path := misfit(self._structure, found)) is not None:
+            raise InputError(
+                f"{join(path) or 'the value'} is not built as in the start ({here()}): give "
+                f"a number for each of {_listed(self.names)}"
+            )
+        return vector(cast("list[float]", leaves))
+
+    def unflatten(self, x: Vector, /) -> A:
+        """Builds the value that a vector stands for, in the class of the start.
+
+        Raises:
+            InputError: when the vector has another length.
+        """
+        return self._built(self._vector(x))
+
+    def _built(self, x: FloatArray) -> A:
+        return cast(A, build(self._structure, x.tolist()))
+
+    def _vector(self, x: Vector) -> FloatArray:
+        """The flat array of ``x``, which must have a number for each unknown."""
+        found = vector(x)
+        if len(found) == len(self.names):
+            return found
+        raise InputError(
+            f"a vector of {len(found):,} numbers was given ({here()}) for {len(self.names):,} "
+            f"unknowns: pass one number for each of {_listed(self.names)}"
+        )
+
+    def _bounds(self, limits: Limits) -> list[tuple[float, float]]:
+        """The lowest and the highest value of each number, infinite where there is no limit."""
+        found = dict.fromkeys(self.names, (-inf, inf))
+        for path in sorted(limits, key=len):
+            low, high = limits[path]
+            pair = -inf if low is None else low, inf if high is None else high
+            _require_ordered(path, *pair)
+            inside = [name for name in self.names if _is_inside(name, path)]
+            if not inside:
+                raise InputError(
+                    f"there is no {path!r} to give bounds ({here()}): {nearest(path, found)}"
+                )
+            found.update(dict.fromkeys(inside, pair))
+        return list(found.values())
+
+    def _compiled(self, program: TupleProgram, points: int) -> VectorFunction:
+        """Compiles a program that takes so many points, and records it at the start."""
+        program.__qualname__ = name_of(self._f)
+        try:
+            if 0 not in self._data.axes:
+                return compiled(program, self._data, [self._built(self._x0) for _ in range(points)])
+            function = compiled_for_rows(program, self._data, self._built, points)
+            function(*[self._x0] * points)
+            return function
+        except TapegradError:
+            raise
+        except (LookupError, AttributeError, TypeError, ValueError) as error:
+            if not _is_about_structure(error):
+                raise
+            raise InputError(
+                f"{name_of(self._f)} raised {type(error).__name__}: {error} for a start that holds "
+                f"{_listed(self.names)} ({here()}): give the start the structure that is used there"
+            ) from error
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return type(self), (self._f, self._built(self._x0), self._data)
+
+
+def copied_data(f: Callable[..., object], data: ModelData) -> ModelData:
+    """Copies the arguments of ``f``, so that no change outside reaches them.
+
+    Raises:
+        BackendError: when numpy is not installed.
+        InputError: when a number is nan, or an argument with rows is an iterator.
+    """
+    require("numpy")
+    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+        from tapegrad.optimize.data_copies import copied
+
+        data = copied(f, data)
+    return data
+
+
+def numbers_of(value: object) -> tuple[object, ...]:
+    """Gives the numbers of a result in order."""
+    return tuple(flatten(value, Role.RESULT, join)[1])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names, the first few where there are many."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+_SHOWN = 6
+
+
+def _is_about_structure(error: Exception) -> bool:
+    """Whether the user's code says that a value has another structure than it uses."""
+    last = list(walk_tb(error.__traceback__))[-1][0]
+    if str(last.f_globals.get("__name__")).startswith("tapegrad."):
+        return False
+    words = ("unpack", "subscriptable", "indices must be")
+    return isinstance(error, LookupError | AttributeError) or any(x in str(error) for x in words)
+
+
+def _is_inside(name: str, path: str) -> bool:
+    """Whether a name is that path, or a path inside it."""
+    return name == path or name.startswith((f"{path}.", f"{path}["))
+
+
+def _require_ordered(path: str, low: float, high: float) -> None:
+    if not low <= high:
+        raise InputError(
+            f"the bounds of {path} are ({low!r}, {high!r}) ({here()}): give the lower one first"
+        )

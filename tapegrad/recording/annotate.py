@@ -1,0 +1,64 @@
+"""Names for what a recording takes down: on an entry, and around what a function records."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from tapegrad.recording.recorder import Var, recorder_among
+
+__all__ = ["label", "scope"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def label(x: T, name: str, /) -> T:
+    """Name the entry that defines ``x`` and return ``x``; the later of two names wins.
+
+    On a plain number it does nothing.
+
+    >>> from tapegrad import Real, label, record
+    >>> def f(x: Real) -> Real:
+    ...     return label(x * x, "square") + 1.0
+    >>> record(f)(3.0)[1].label
+    'square'
+    """
+    if isinstance(x, Var):
+        x._recorder.require_open()
+        x._recorder.labels[x._slot] = str(name)
+    return x
+
+
+def scope(name: str, /) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator that names the scope of all that a function records; scopes nest.
+
+    The scope is entered in the innermost recording found among the arguments, containers included.
+    Called on plain numbers the function just runs.
+
+    >>> from tapegrad import Real, record, scope
+    >>> @scope("square")
+    ... def square(x: Real) -> Real:
+    ...     return x * x
+    >>> record(square)(3.0)[1].scope
+    ('square',)
+    """
+
+    def decorate(f: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(f)
+        def scoped(*args: P.args, **kwargs: P.kwargs) -> R:
+            recorder = recorder_among((args, kwargs))
+            if recorder is None:
+                return f(*args, **kwargs)
+            recorder.require_open()
+            outside = recorder.enter(name)
+            try:
+                return f(*args, **kwargs)
+            finally:
+                recorder.leave(outside)
+
+        return scoped
+
+    return decorate

@@ -1,0 +1,601 @@
+"""Recording: traced numbers, and the recorder that they write to.
+
+A recorder is the only mutable thing in the library and lives as long as one call of the user's
+function. A ``Var`` is a number inside that call: it knows its recorder, its slot there, and its
+value, which is a float or, in a recording inside another one, a ``Var`` of the outer recording.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from operator import attrgetter
+from threading import get_ident
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar, cast, final
+
+import attrs
+
+from tapegrad._support.argument_checks import require_keys, require_signature
+from tapegrad._support.source_position import Mark, here, mark, site
+from tapegrad.entries.columns import Columns, Scope
+from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
+from tapegrad.pytree.structure import (
+    Branch,
+    Keys,
+    Role,
+    Static,
+    Structure,
+    as_number,
+    build,
+    describe,
+    flatten,
+    join,
+    named,
+    traced_leaves,
+)
+
+__all__ = [
+    "Condition", "Real", "Recorder", "Scalar", "Trace", "Var", "condition", "promote",
+    "recorder_among", "trace",
+]  # fmt: skip
+
+_serials = itertools.count(1)
+_new = object.__new__
+_CODES: Final = ops.TABLE.codes
+_INPUT, _CONSTANT, _GUARD = (_CODES[row] for row in (ops.input, ops.constant, ops.guard))
+_ADD, _MUL, _SUB = (_CODES[row] for row in (ops.add, ops.mul, ops.sub))
+
+
+@final
+class Recorder:
+    """Takes down one call of one function, entry by entry."""
+
+    __slots__ = (
+        "blocks", "codes", "guards", "holds_gradient", "labels", "left", "marks", "opened",
+        "outers", "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table",
+        "thread", "values",
+    )  # fmt: skip
+
+    def __init__(self, *, positions: bool, blocks: bool = False) -> None:
+        self.blocks: bool = blocks
+        self.serial: int = next(_serials)
+        self.thread: int = get_ident()
+        self.opened: Mark = mark()
+        self.table: Table = ops.TABLE
+        self.codes: list[int] = []
+        self.left: list[int] = []
+        self.right: list[int] = []
+        self.values: list[Operand] = []
+        self.pool: list[int] = []
+        self.statics: list[object] = []
+        self.outers: set[Recorder] = set()
+        self.marks: list[Mark | None] | None = [] if positions else None
+        self.guards: dict[int, Mark] = {}
+        self.pinned: Mark | None = None
+        self.holds_gradient: bool = False
+        self.labels: dict[int, str] = {}
+        self.scopes: list[Scope] = []
+        self.scope: int | None = None
+
+    def append(self, code: int, left: int, right: int, value: Operand) -> Var:
+        """A new entry, and the number it defines."""
+        if self.thread != get_ident():
+            self.refuse()
+        codes = self.codes
+        var = _new(Var)
+        var._recorder = self
+        var._slot = len(codes)
+        var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
+        codes.append(code)
+        self.left.append(left)
+        self.right.append(right)
+        self.values.append(value)
+        if self.marks is not None:
+            self.marks.append(self.pinned or mark())
+        return var
+
+    def require_open(self) -> None:
+        """Let only the thread that records, and only while it does."""
+        if self.thread != get_ident():
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Say why this recorder takes down nothing more, or nothing from this thread."""
+        opened = str(site(*self.opened))
+        if self.thread:
+            raise RecordingError(
+                f"a traced number of the recording opened at {opened} is used in another thread "
+                f"at {here()}: record in the thread that uses it"
+            )
+        raise RecordingError(
+            f"a traced number is used at {here()} after its recording, opened at {opened}, has "
+            "ended: return what is wanted from the recorded function instead"
+        )
+
+    def door(self, value: Operand) -> Operand:
+        """A number from outside; one of an outer recording brings that recording along."""
+        if isinstance(value, Var):
+            outer = value._recorder
+            outer.require_open()
+            self.outers |= {outer, *outer.outers}
+            if outer.marks is not None and self.marks is None:
+                self.marks = [None] * len(self.codes)
+        return value
+
+    def constant(self, value: object) -> int:
+        """The slot of a new constant."""
+        number = promote(value)
+        if number is None:
+            raise InputError(
+                f"an operand is {describe(value)}, not a number ({here()}): pass a float"
+            )
+        return self.append(_CONSTANT, -1, -1, self.door(number))._slot
+
+    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        """A new entry that applies ``row``; operands of other recordings are constants here."""
+        if self.thread != get_ident():
+            self.refuse()
+        static: tuple[object, ...] = ()
+        if row.has_static:
+            operands, static = operands[:-1], operands[-1:]
+        if row is ops.guard:
+            return self.guard(operands[0])
+        slots = [self.slot(operand) for operand in operands]
+        values = self.values
+        value = row(*[values[slot] for slot in slots], *static)  # type: ignore[arg-type]  # static
+        left, right = self._place(row, slots, static)
+        return self.append(self._code(row), left, right, value)
+
+    def unary(self, row: Primitive, x: Var) -> Var:
+        """``apply`` for one operand of this recording."""
+        value = x._value
+        result = row.value(value) if type(value) is float else row(value)
+        return self.append(_CODES[row], x._slot, -1, result)
+
+    def slot(self, operand: Operand) -> int:
+        """The slot of an operand, made if it is not of this recording."""
+        if isinstance(operand, Var) and operand._recorder is self:
+            return operand._slot
+        return self.constant(operand)
+
+    def _place(
+        self, row: Primitive, slots: list[int], static: tuple[object, ...]
+    ) -> tuple[int, int]:
+        """What stands for the operands in the two columns."""
+        if row.is_pooled:
+            start = len(self.pool)
+            self.pool += slots
+            if static:
+                self.statics += static
+                self.pool.append(len(self.statics) - 1)
+            return start, len(slots)
+        if static:
+            self.statics += static
+            return slots[0], len(self.statics) - 1
+        return slots[0], slots[1] if len(slots) > 1 else -1
+
+    def _code(self, row: Primitive) -> int:
+        if row not in self.table.codes:
+            self.table = self.table.extend(row)
+        return self.table.codes[row]
+
+    def guard(self, condition: Operand) -> Var:
+        """A new guard: Python asked for the truth of a condition of this recording."""
+        self.require_open()
+        slot = self.slot(condition)
+        var = self.append(_GUARD, slot, -1, ops.guard(self.values[slot]))
+        if self.marks is None:
+            self.guards[var._slot] = mark()
+        return var
+
+    def enter(self, name: str) -> int | None:
+        """Begin a scope; returns the one it stands in."""
+        outside = self.scope
+        self.scope = len(self.scopes)
+        self.scopes.append(Scope(name, len(self.codes), -1, outside))
+        return outside
+
+    def leave(self, outside: int | None) -> None:
+        """End the innermost scope."""
+        if self.scope is not None:
+            scope = self.scopes[self.scope]
+            self.scopes[self.scope] = attrs.evolve(scope, stop=len(self.codes))
+        self.scope = outside
+
+    @contextmanager
+    def pinning(self) -> Iterator[Callable[[int], None] | None]:
+        """Let what the outer recordings take down stand at the line of one entry after another."""
+        for outer in self.outers:
+            outer.holds_gradient = True
+        try:
+            yield self._pin if self.marks is not None and self.outers else None
+        finally:
+            for outer in self.outers:
+                outer.pinned = None
+
+    def _pin(self, slot: int) -> None:
+        for outer in self.outers:
+            outer.pinned = cast("list[Mark | None]", self.marks)[slot]
+
+    def close(self) -> None:
+        """Take down nothing more, and let go of what was."""
+        self.thread = 0
+        self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
+
+    def columns(self) -> Columns:
+        """The entries so far."""
+        return Columns(
+            self.table, self.codes, self.left, self.right, self.values, self.pool, self.statics,
+            bool(self.outers),
+        )  # fmt: skip
+
+
+@final
+class Var(Traced):
+    """A traced number: it stands for a float inside a recorded function.
+
+    Arithmetic, comparisons and the functions of ``tapegrad.math`` take it and give another. It is
+    not a float and does not become one: what would drop its derivative raises
+    ``TracedNumberError`` and says what to write instead.
+    """
+
+    __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a Var compares to a Condition
+
+    _recorder: Recorder
+    _slot: int
+    _value: float | Var
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        return _innermost(operands).apply(row, operands)
+
+    def _primal(self) -> float:
+        return primal(self._value)
+
+    def __add__(self, other: Var | float, /) -> Var:
+        if type(other) is Var and other._recorder is self._recorder:
+            value = self._value + other._value
+            return self._recorder.append(_ADD, self._slot, other._slot, value)
+        return _binary(ops.add, self, other)
+
+    def __radd__(self, other: float, /) -> Var:
+        return _binary(ops.add, other, self)
+
+    def __sub__(self, other: Var | float, /) -> Var:
+        if type(other) is Var and other._recorder is self._recorder:
+            value = self._value - other._value
+            return self._recorder.append(_SUB, self._slot, other._slot, value)
+        return _binary(ops.sub, self, other)
+
+    def __rsub__(self, other: float, /) -> Var:
+        return _binary(ops.sub, other, self)
+
+    def __mul__(self, other: Var | float, /) -> Var:
+        if type(other) is Var and other._recorder is self._recorder:
+            value = self._value * other._value
+            return self._recorder.append(_MUL, self._slot, other._slot, value)
+        return _binary(ops.mul, self, other)
+
+    def __rmul__(self, other: float, /) -> Var:
+        return _binary(ops.mul, other, self)
+
+    def __truediv__(self, other: Var | float, /) -> Var:
+        return _binary(ops.div, self, other)
+
+    def __rtruediv__(self, other: float, /) -> Var:
+        return _binary(ops.div, other, self)
+
+    def __floordiv__(self, other: Var | float, /) -> Var:
+        return _binary(ops.floordiv, self, other)
+
+    def __rfloordiv__(self, other: float, /) -> Var:
+        return _binary(ops.floordiv, other, self)
+
+    def __mod__(self, other: Var | float, /) -> Var:
+        return _binary(ops.mod, self, other)
+
+    def __rmod__(self, other: float, /) -> Var:
+        return _binary(ops.mod, other, self)
+
+    def __divmod__(self, other: Var | float, /) -> tuple[Var, Var]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: float, /) -> tuple[Var, Var]:
+        return other // self, other % self
+
+    def __pow__(self, other: Var | float, /) -> Var:
+        return _binary(ops.pow if isinstance(other, Var) else ops.powc, self, other)
+
+    def __rpow__(self, other: float, /) -> Var:
+        return _binary(ops.pow, other, self)
+
+    def __neg__(self) -> Var:
+        return self._recorder.unary(ops.neg, self)
+
+    def __pos__(self) -> Var:
+        return self
+
+    def __abs__(self) -> Var:
+        return self._recorder.unary(ops.abs, self)
+
+    def __lt__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.lt, self, other)
+
+    def __le__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.le, self, other)
+
+    def __gt__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.gt, self, other)
+
+    def __ge__(self, other: Var | float, /) -> Condition:
+        return _compare(ops.ge, self, other)
+
+    def __eq__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
+        return _compare(ops.eq, self, other)
+
+    def __ne__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
+        return _compare(ops.ne, self, other)
+
+    def __repr__(self) -> str:
+        return f"<Var %{self._slot} = {self._primal()!r}>"
+
+    def __copy__(self) -> Var:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, object], /) -> Var:
+        return self
+
+    if not TYPE_CHECKING:
+        # Hidden from checkers, which would otherwise take a Var wherever a number will do.
+
+        def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+            from tapegrad.recording.numpy_protocol import apply
+
+            return apply(ufunc, method, inputs, kwargs, _apply_to_numbers)
+
+        def __bool__(self):  # noqa: PLE0304  # refuses
+            _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
+
+        def __float__(self) -> NoReturn:
+            _refuse("float(x)", "x, or a function of tapegrad.math")
+
+        def __int__(self) -> NoReturn:
+            _refuse("int(x)", "tapegrad.math.trunc(x)")
+
+        def __index__(self):  # noqa: PLE0305  # refuses
+            _refuse("x as an index", "an int argument, or tapegrad.where to choose between values")
+
+        def __complex__(self) -> NoReturn:
+            _refuse("complex(x)", "its real and imaginary parts as two numbers")
+
+        def __round__(self, digits=None) -> NoReturn:
+            _refuse("round(x)", "tapegrad.math.floor(x + 0.5)")
+
+        def __trunc__(self) -> NoReturn:
+            _refuse("the standard library's trunc(x)", "tapegrad.math.trunc(x)")
+
+        def __floor__(self) -> NoReturn:
+            _refuse("the standard library's floor(x)", "tapegrad.math.floor(x)")
+
+        def __ceil__(self) -> NoReturn:
+            _refuse("the standard library's ceil(x)", "tapegrad.math.ceil(x)")
+
+        def __format__(self, spec):
+            if spec:
+                _refuse(f"format(x, {spec!r})", "f'{x}' inside the function, or its result outside")
+            return str(self)
+
+        def __reduce__(self) -> NoReturn:
+            _refuse("pickling x", "the value that the recorded function returns")
+
+
+@final
+class Condition:
+    """What a comparison of traced numbers gives.
+
+    Where Python asks for its truth (``if``, ``while``, ``and``, ``==``, ``max``, ``sorted``) a
+    guard is recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
+    """
+
+    __slots__ = ("_indicator",)
+    _indicator: Var
+
+    def __bool__(self) -> bool:
+        indicator = self._indicator
+        return indicator._recorder.guard(indicator)._primal() != 0.0
+
+    def __eq__(self, other: object, /) -> bool:
+        return bool(self) == (bool(other) if isinstance(other, Condition) else other)
+
+    def __hash__(self) -> int:
+        return hash(bool(self))
+
+    def __and__(self, other: Condition | bool, /) -> Condition:
+        return _combine(ops.and_, self, other)
+
+    def __rand__(self, other: bool, /) -> Condition:
+        return _combine(ops.and_, other, self)
+
+    def __or__(self, other: Condition | bool, /) -> Condition:
+        return _combine(ops.or_, self, other)
+
+    def __ror__(self, other: bool, /) -> Condition:
+        return _combine(ops.or_, other, self)
+
+    def __invert__(self) -> Condition:
+        return condition(ops.not_, self._indicator)
+
+    def __repr__(self) -> str:
+        return f"<Condition %{self._indicator._slot} = {self._indicator._primal() != 0.0}>"
+
+
+Real = TypeVar("Real", float, Var)
+"""The type of a number in a model that runs on floats and on traced numbers alike."""
+
+Scalar: TypeAlias = float | Var
+"""The type of a result that may be a constant, or of a model differentiated inside another."""
+
+
+def condition(row: Primitive, *operands: Operand) -> Condition:
+    """The condition that a row with truth values gives on traced numbers."""
+    result = _new(Condition)
+    result._indicator = _innermost(operands).apply(row, operands)
+    return result
+
+
+def promote(value: object) -> Operand | None:
+    """A number of Python or numpy, or a traced one, as an operand; else None."""
+    if type(value) is float or isinstance(value, Var):
+        return value
+    return float(value) if isinstance(value, bool) else as_number(value)
+
+
+def _apply_to_numbers(row: Primitive, *values: object) -> object:
+    """Applies a row to numbers of any kind, one of which may be traced, as numpy's function does."""
+    operands = tuple(x for x in map(promote, values) if x is not None)
+    if len(operands) < len(values):
+        raise TracedNumberError(f"{row.name} at {here()} takes numbers, not {values!r}")
+    if not any(isinstance(x, Var) for x in operands):
+        return row(*operands)
+    if row is ops.pow and not isinstance(operands[1], Var):
+        row = ops.powc
+    return condition(row, *operands) if row.is_truth else row(*operands)
+
+
+def _binary(row: Primitive, x: Operand, y: Operand) -> Var:
+    left, right = promote(x), promote(y)
+    if left is None or right is None:
+        return cast(Var, NotImplemented)
+    return _innermost((left, right)).apply(row, (left, right))
+
+
+def _compare(row: Primitive, x: Var, y: object) -> Condition:
+    other = promote(y)
+    return NotImplemented if other is None else condition(row, x, other)
+
+
+def _combine(row: Primitive, x: Condition | bool, y: Condition | bool) -> Condition:
+    return condition(row, _indicator(x), _indicator(y))
+
+
+def _indicator(condition: Condition | bool) -> Operand:
+    return condition._indicator if isinstance(condition, Condition) else float(condition)
+
+
+def _innermost(operands: tuple[Operand, ...]) -> Recorder:
+    """Of the open recordings among the operands, the one that was opened last."""
+    recorders = [operand._recorder for operand in operands if isinstance(operand, Var)]
+    return max(recorders, key=_serial)
+
+
+_serial = attrgetter("serial")
+
+
+def _refuse(what: str, instead: str) -> NoReturn:
+    raise TracedNumberError(
+        f"{what} at {here()} would drop the derivative of a traced number: write {instead} instead"
+    )
+
+
+def recorder_among(values: object) -> Recorder | None:
+    """The innermost recording found in a value, containers searched as inputs are."""
+    found = [leaf._recorder for leaf in traced_leaves(values) if isinstance(leaf, Var)]
+    return max(found, key=_serial, default=None)
+
+
+@final
+@attrs.frozen(eq=False)
+class Trace:
+    """One recorded call: the entries, and where the arguments and the result stand in them.
+
+    The differentiated argument has the first ``width`` slots.
+    """
+
+    recorder: Recorder
+    columns: Columns
+    width: int
+    parameters: Structure
+    data: Structure
+    result: Structure
+    outputs: tuple[int, ...]
+
+
+def trace(
+    f: Callable[..., object],
+    x: object,
+    data: Mapping[int | str, object],
+    *,
+    positions: bool = False,
+    blocks: bool = False,
+    has_aux: bool = False,
+) -> Trace:
+    """Call ``f`` on traced numbers and take down what it does.
+
+    ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
+    With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
+    ``blocks`` lets a checkpoint take its inside down as one entry, which the reverse sweep alone
+    can read.
+
+    Raises:
+        InputError: when an argument holds something that cannot be an input.
+        OutputError: when what ``f`` returns holds a condition.
+    """
+    recorder = Recorder(positions=positions, blocks=blocks)
+    if type(x) is dict:
+        require_keys(f, x)
+    try:
+        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: named(f, (), keys))
+        rest, others = flatten(dict(data), Role.DATA, lambda keys: named(f, keys[:1], keys[1:]))
+        width = len(first)
+        inputs = [recorder.append(_INPUT, -1, -1, recorder.door(v)) for v in first + others]
+        given = cast(dict[int | str, object], build(rest, inputs[width:]))
+        args = [value for key, value in given.items() if isinstance(key, int)]
+        kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
+        returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
+        result, leaves = _flat_result(returned, has_aux=has_aux)
+        _refuse_conditions(result, ())
+        outputs = tuple(recorder.slot(leaf) for leaf in leaves)
+        return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
+    finally:
+        recorder.close()
+
+
+def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:
+    """The structure and the numbers of a result, or of a pair of one and what goes beside it."""
+
+    def name(keys: Keys) -> str:
+        return f"the result {join(keys)}"
+
+    if not has_aux or type(returned) is not tuple or len(returned) != _PAIR:
+        return flatten(returned, Role.RESULT, name)
+    value, first = flatten(returned[0], Role.RESULT, name)
+    aux, rest = flatten(returned[1], Role.AUX, name)
+    return Branch(tuple, (0, 1), (value, aux)), first + rest
+
+
+_PAIR: Final = 2
+
+
+def _call(
+    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    try:
+        return f(*args, **kwargs)
+    except TypeError:
+        require_signature(f, args, kwargs)
+        raise
+
+
+def _refuse_conditions(result: Structure, keys: Keys) -> None:
+    """A condition has no meaning after its recording, so a result must not hold one."""
+    if isinstance(result, Branch):
+        for key, child in zip(result.keys, result.children, strict=True):
+            _refuse_conditions(child, (*keys, key))
+    elif isinstance(result, Static) and isinstance(result.value, Condition):
+        raise OutputError(
+            f"{' '.join(filter(None, ('the result', join(keys))))} is {describe(result.value)} "
+            f"({here()}): return tapegrad.where(c, 1.0, 0.0)"
+        )

@@ -1,0 +1,188 @@
+"""Generates sweeps: loops over the entries of a tape with a branch for each row of the table.
+
+A sweep says what happens at one operand of one row, as Python source that mentions the row's
+partial derivative in it. The derivative is spelled by running the row's partial on symbols, so the
+table stays the one place that states derivatives. The rest is generated here: the loop, the choice
+of the branch, and the call of a function for entries whose row has no branch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from textwrap import indent
+from typing import Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast, final
+
+import attrs
+
+from tapegrad.entries.columns import Columns
+from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
+
+__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product", "reads", "seeded", "source_of"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Branch: TypeAlias = Callable[[Primitive], str]
+
+
+@final
+@attrs.frozen
+class SymbolicOperand:
+    """One operand of a row, and the row's partial derivative in it, as Python source.
+
+    ``slot`` is an expression for its slot at entry ``k``. ``partial`` may mention the result ``y``,
+    the operands ``x0`` and ``x1`` and the static operand ``n``, whose values ``reads`` fetches.
+    ``is_first`` holds for the first operand of the row that has a partial.
+    """
+
+    row: Primitive
+    index: int
+    slot: str
+    partial: str
+    is_first: bool
+
+
+@final
+@attrs.frozen(eq=False)
+class Sweep(Generic[P]):
+    """A loop over entries of a tape of plain floats, compiled once for each table.
+
+    ``state`` names the arguments that the loop takes beside the tape, separated by commas.
+    ``arrive`` is source that runs at each entry ``k``; it may ``continue`` with the next one.
+    ``operand`` gives the source that runs for each operand with a partial.
+    ``any_entry`` is called for an entry whose row has its operands in the pool or is the user's.
+    """
+
+    state: str
+    operand: Callable[[SymbolicOperand], str]
+    any_entry: Callable[Concatenate[Columns, int, P], None]
+    arrive: str = ""
+
+    def __call__(
+        self, columns: Columns, slots: Iterable[int], /, *state: P.args, **named: P.kwargs
+    ) -> None:
+        """Visit the entries ``slots`` in order."""
+        _compiled(self, columns.table.base or columns.table)(columns, slots, *state, **named)
+
+    def source(self, table: Table) -> str:
+        """Python source of the loop, a function called ``sweep``."""
+        head = f"{_HEAD.format(self.state)}{indent(self.arrive, ' ' * 8)}        code = codes[k]\n"
+        call = f"any_entry(columns, k, {self.state})\n"
+        return head + indent(_dispatch(table, lambda row: self._branch(row, call), call), " " * 8)
+
+    def _branch(self, row: Primitive, call: str) -> str:
+        """Source for the entries of one row; ``call`` serves those without a branch."""
+        if row.is_pooled and row.kind != "choice":
+            return call
+        return "".join(map(self.operand, _symbolic_operands(row))) or "pass\n"
+
+
+_HEAD: Final = """\
+def sweep(columns, slots, {}):
+    codes, left, right = columns.codes, columns.left, columns.right
+    values, pool, statics = columns.values, columns.pool, columns.statics
+    for k in slots:
+"""
+
+
+@cache
+def _compiled(sweep: Sweep[...], table: Table) -> Callable[..., None]:
+    """The loop as a function of this module, which calls the rows without an operator by name."""
+    namespace: dict[str, object] = {row.name: row.value for row in table.rows}
+    namespace |= {"inf": math.inf, "nan": math.nan, "any_entry": sweep.any_entry}
+    namespace["__name__"] = __name__  # so that an error is not said to be on one of its lines
+    code = compile(sweep.source(table), "<spelled by tapegrad>", "exec")
+    exec(code, namespace)  # noqa: S102  # the source is spelled from the table alone
+    return cast(Callable[..., None], namespace["sweep"])
+
+
+_SELECTED: Final = "pool[left[k] + (1 if values[pool[left[k]]] else 2)]"
+"""The slot of the arm that a ``where`` selects."""
+
+
+def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
+    """The operands that a row has a partial in; of a ``where`` only the arm that it selects."""
+    if row.kind == "choice":
+        yield SymbolicOperand(row, 1, _SELECTED, "1.0", is_first=True)
+        return
+    symbols = [Symbol(f"x{index}") for index in range(row.arity or 0)]
+    symbols += [Symbol("n")] * row.has_static
+    partials = [row.partial(index, Symbol("y"), *symbols) for index in range(row.arity or 0)]
+    for index, (slot, partial) in enumerate(zip(("left[k]", "right[k]"), partials, strict=False)):
+        if partial is not None:
+            is_first = all(before is None for before in partials[:index])
+            yield SymbolicOperand(row, index, slot, source_of(partial), is_first)
+
+
+def seeded(length: int, seeds: Mapping[int, T]) -> list[T | None]:
+    """A column with the seeds at their slots, and None everywhere else."""
+    column: list[T | None] = [None] * length
+    for slot, seed in seeds.items():
+        column[slot] = seed
+    return column
+
+
+def source_of(operand: Operand) -> str:
+    """A symbol's expression, or a number as Python writes it."""
+    return operand.text if isinstance(operand, Symbol) else repr(operand)
+
+
+def product(x: str, y: str) -> str:
+    """The expression ``x * y``, without a factor that is 1 or -1."""
+    for one, other in ((x, y), (y, x)):
+        if one in {"1.0", "-1.0"}:
+            return other if one == "1.0" else f"-{other}"
+    return f"{x} * {y}"
+
+
+def accumulate(total: str, share: str) -> str:
+    """Statements that add ``share`` to ``total``, which is None as long as nothing was added."""
+    if not share.isidentifier():
+        return f"p = {share}\n{accumulate(total, 'p')}"
+    return f"c = {total}\n{total} = {share} if c is None else c + {share}\n"
+
+
+def reads(*expressions: str) -> str:
+    """Statements that fetch the values which the expressions mention."""
+    text = Symbol(" ".join(expressions))
+    return "".join(f"{name} = {value}\n" for name, value in _VALUES if text.mentions(name))
+
+
+_VALUES: Final = (
+    ("y", "values[k]"),
+    ("x0", "values[left[k]]"),
+    ("x1", "values[right[k]]"),
+    ("n", "statics[right[k]]"),
+)
+
+_HOT: Final = 6
+"""The number of rows with an operator, the first of the table, that are asked for one by one."""
+
+
+def _dispatch(table: Table, branch: Branch, otherwise: str) -> str:
+    """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
+
+    Arithmetic is asked for first, the rest by binary search. Some branches end in ``continue``.
+    """
+    codes = range(len(table.rows))
+    hot = [code for code in codes if table.rows[code].python][:_HOT]
+    first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in hot)
+    cold = [code for code in codes if code not in hot]
+    return first + _case(f"code >= {len(codes)}", otherwise) + _search(table, branch, cold)
+
+
+def _case(condition: str, body: str) -> str:
+    """A branch after which the loop goes on with the next entry."""
+    return f"if {condition}:\n{indent(body, '    ')}    continue\n"
+
+
+def _search(table: Table, branch: Branch, codes: Sequence[int]) -> str:
+    """A binary search for the code, with a row's branch at each end."""
+    if len(codes) == 1:
+        return branch(table.rows[codes[0]])
+    middle = len(codes) // 2
+    low, high = (
+        indent(_search(table, branch, part), "    ") for part in (codes[:middle], codes[middle:])
+    )
+    return f"if code < {codes[middle]}:\n{low}else:\n{high}"

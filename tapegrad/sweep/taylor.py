@@ -1,0 +1,290 @@
+"""Computes Taylor coefficients of one slot along one input, from the partials of the table.
+
+Along ``x + t`` every entry z is a power series in t, and its derivative z' is the sum of p * x'
+over its operands x, where p is the partial in x. Partials are written with rows, so they become
+entries that extend the tape, and so do their own partials. Equal entries are shared: the partials
+of sine and cosine lead back to cosine and sine, and without sharing there would be 2^n of them.
+
+The equations of all these entries are then solved together, one coefficient at a time, because
+coefficient k + 1 depends on coefficients up to k only. This is R. E. Moore, Interval Analysis
+(1966), chapter 11, with the table of operations in place of one recurrence for each function.
+
+Up to order n an entry takes n * (n + 1) / 2 products for each operand. A partial is read one order
+lower than its entry, so partials that never lead back (gamma, polygamma of rising order) end at
+the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import reduce
+from typing import Final, TypeAlias, final
+
+import attrs
+
+from tapegrad.entries.builder import EvaluatingBuilder, Written
+from tapegrad.entries.columns import Columns
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive, Traced
+
+__all__ = ["taylor"]
+
+Visit: TypeAlias = Callable[[int], None] | None
+
+
+def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
+    """Return the Taylor coefficients 0 to ``order`` of slot ``output`` along slot 0.
+
+    Where the values are traced, ``visit`` is called with a slot of the tape before anything is
+    recorded for it.
+    """
+    extension = _Extension(columns, visit)
+    equations = extension.equations(output, order)
+    found = _Solution(extension).coefficients(equations, output)[: order + 1]
+    return found + [0.0] * (order + 1 - len(found))
+
+
+@final
+@attrs.frozen
+class _SlotEquation:
+    """The derivative of an entry: the sum of x' times a number (``scaled``) or slot (``products``).
+
+    Coefficients up to order ``reach`` are needed. A ``where`` with a traced condition is a
+    ``choice`` between two slots instead.
+    """
+
+    reach: int
+    scaled: tuple[tuple[int, Operand], ...] = ()
+    products: tuple[tuple[int, int], ...] = ()
+    choice: tuple[Operand, int, int] | None = None
+
+    @property
+    def operands(self) -> Iterable[int]:
+        """The slots whose coefficients are needed up to the order ``reach``, too."""
+        yield from (operand for operand, _ in self.scaled + self.products)
+        yield from self.choice[1:] if self.choice else ()
+
+
+_RECIPROCALS: Final[Mapping[Primitive, Primitive]] = {
+    ops.div: ops.div, ops.div2: ops.div, ops.div_pos: ops.div_pos,
+}  # fmt: skip
+"""The row that gives the reciprocal of a quotient's divisor."""
+
+
+@final
+class _Extension(EvaluatingBuilder):
+    """The entries of a tape under their own numbers, then those that their partials write.
+
+    ``moving`` says which entries depend on slot 0.
+    """
+
+    def __init__(self, columns: Columns, visit: Visit) -> None:
+        super().__init__(columns.table.base or columns.table)
+        self.traced = columns.traced
+        self.visit = visit
+        self.moving: list[bool] = []
+        for slot in range(len(columns)):
+            self.origin = slot
+            self._copy(columns, slot)
+        self.origin = 0
+        self.zero = self._copy_constant(0.0)
+
+    def _copy(self, columns: Columns, slot: int) -> None:
+        """Write an entry of the tape under its own number, to be shared if it is the first."""
+        row, operands, static = columns.row(slot), columns.operands(slot), columns.static(slot)
+        if row.kind == "constant":
+            self._copy_constant(columns.values[slot])
+            return
+        entry = self.write(row, operands, static, columns.values[slot])
+        if operands:
+            self.known.setdefault(self.key(row, operands, static), entry)
+
+    def _copy_constant(self, number: Operand) -> Written:
+        entry = self.write_constant(number)
+        self.known.setdefault(self.constant_key(number), entry)
+        return entry
+
+    def write(
+        self,
+        row: Primitive,
+        slots: tuple[int, ...],
+        static: tuple[object, ...] = (),
+        value: Operand | None = None,
+    ) -> Written:
+        written = super().write(row, slots, static, value)
+        moved = (self.moving[slots[index]] for index in self._differentiated(written.slot))
+        self.moving.append(written.slot == 0 or any(moved))
+        return written
+
+    def _differentiated(self, slot: int) -> Iterable[int]:
+        """Return the indices of the operands that a derivative passes through."""
+        row, operands = self.rows[slot], self.operands[slot]
+        if row.kind == "choice":
+            chosen = self.values[operands[0]]
+            return (1, 2) if isinstance(chosen, Traced) else (1 if chosen else 2,)
+        if not isinstance(row.partials, tuple):
+            return range(len(operands))
+        return (index for index, partial in enumerate(row.partials) if partial is not None)
+
+    def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
+        start = len(slots) if row.commutes_from is None else row.commutes_from
+        return super().key(row, (*slots[:start], *sorted(slots[start:])), static)
+
+    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Written | None:
+        """Return the same in rows whose partials lead back to entries that are there, or None.
+
+        A quotient becomes a product with a reciprocal r, whose slope is -r * r, and a product of
+        many becomes products of two. A zero that a rule mentions (the slope of x ** 0) is exact:
+        its product with a pole is zero.
+        """
+        if row in {ops.mul, ops.neg} and any(map(self._is_exact_zero, operands)):
+            return self.zero
+        if row is ops.neg:
+            return self.negated(operands[0])
+        if row is ops.mul:
+            other = _other_factor(*operands)
+            return None if other is None else self.written(other)
+        if row is ops.product:
+            return self.written(reduce(ops.mul, operands))
+        if row not in _RECIPROCALS or (row is not ops.div2 and _is_number(operands[0], 1.0)):
+            return None
+        reciprocal = _RECIPROCALS[row](1.0, operands[1])
+        quotient = ops.mul(operands[0], reciprocal)
+        return self.written(ops.mul(quotient, reciprocal) if row is ops.div2 else quotient)
+
+    def _is_exact_zero(self, operand: Operand) -> bool:
+        """Whether an operand is a zero that a rule mentions, not one that was computed."""
+        if isinstance(operand, Written):
+            return operand.slot == self.zero.slot
+        return _is_number(operand, 0.0)
+
+    def equations(self, output: int, order: int) -> dict[int, _SlotEquation]:
+        """Return the equations of all slots that the coefficients of ``output`` depend on."""
+        found: dict[int, _SlotEquation] = {}
+        pending = [output]
+        for reach in range(order, 0, -1):
+            factors: list[int] = []
+            while pending:
+                slot = pending.pop()
+                if slot == 0 or slot in found or not self.moving[slot]:
+                    continue
+                equation = found[slot] = self._equation(slot, reach)
+                pending += equation.operands
+                factors += (factor for _, factor in equation.products)
+            pending = factors
+        return dict(sorted(found.items()))
+
+    def _equation(self, slot: int, reach: int) -> _SlotEquation:
+        """Return the equation of one slot; its partials are written as entries."""
+        self.attribute(slot)
+        row, operands = self.rows[slot], self.operands[slot]
+        passing = [index for index in self._differentiated(slot) if self.moving[operands[index]]]
+        if row.kind == "choice":
+            condition, *arms = operands
+            if isinstance(self.values[condition], Traced):
+                return _SlotEquation(reach, choice=(self.values[condition], arms[0], arms[1]))
+            return _SlotEquation(reach, tuple((operands[index], 1.0) for index in passing))
+        scaled: list[tuple[int, Operand]] = []
+        products: list[tuple[int, int]] = []
+        for index in passing:
+            partial = self._partial(slot, index)
+            if not isinstance(partial, Written):
+                scaled += [(operands[index], partial)] if partial else []
+            elif self.moving[partial.slot]:
+                products.append((operands[index], partial.slot))
+            elif partial.slot != self.zero.slot:
+                scaled.append((operands[index], self.values[partial.slot]))
+        return _SlotEquation(reach, tuple(scaled), tuple(products))
+
+    def _partial(self, slot: int, index: int) -> Operand | None:
+        operands = (Written(self, operand) for operand in self.operands[slot])
+        row, static = self.rows[slot], self.static(slot)
+        return row.partial(index, Written(self, slot), *operands, *static)
+
+    def attribute(self, slot: int) -> None:
+        """Attribute what is written from here on to the entry of the tape that ``slot`` is for."""
+        self.origin = self.origins[slot]
+        if self.visit is not None:
+            self.visit(self.origin)
+
+
+@final
+class _Solution:
+    """Solves the equations for the coefficients of all slots, order by order."""
+
+    def __init__(self, extension: _Extension) -> None:
+        rows = (ops.add, ops.mul, ops.div, ops.where)
+        functions: list[Callable[..., Operand]]
+        functions = [row if extension.traced else row.value for row in rows]
+        self.add, self.mul, self.div, self.where = functions
+        self.extension = extension
+        self.series: list[list[Operand]] = [[value] for value in extension.values]
+        self.slopes: list[list[Operand]] = [[] for _ in extension.values]
+        self._append(0, 1.0)
+
+    def coefficients(self, equations: Mapping[int, _SlotEquation], output: int) -> list[Operand]:
+        """Return the coefficients of ``output``, without the zeros at their end."""
+        for order in range(1, 1 + max((known.reach for known in equations.values()), default=0)):
+            for slot, equation in equations.items():
+                if order <= equation.reach:
+                    self.extension.attribute(slot)
+                    found = self._coefficient(equation, order)
+                    if found is not None:
+                        self._append(slot, found)
+        return self.series[output]
+
+    def _append(self, slot: int, coefficient: Operand) -> None:
+        order = len(self.series[slot])
+        self.series[slot].append(coefficient)
+        self.slopes[slot].append(self._product(coefficient, float(order)))
+
+    def _coefficient(self, equation: _SlotEquation, order: int) -> Operand | None:
+        """Return the coefficient of one slot, or None beyond the degree of a polynomial."""
+        if equation.choice is not None:
+            return self._chosen(*equation.choice, order)
+        total: Operand | None = None
+        for operand, factor in equation.products:
+            total = self._sum(total, self._convolved(operand, factor, order - 1))
+        if total is not None and order > 1:
+            total = self.div(total, float(order))
+        for operand, number in equation.scaled:
+            if order < len(self.series[operand]):
+                total = self._sum(total, self._product(self.series[operand][order], number))
+        return total
+
+    def _convolved(self, operand: int, factor: int, order: int) -> Operand | None:
+        """Return the coefficient of p * x' for an operand x and its partial p."""
+        slopes, factors = self.slopes[operand], self.series[factor]
+        low, high = max(0, order + 1 - len(factors)), min(order, len(slopes) - 1)
+        if low > high:
+            return None
+        reversed_factors = factors[order - high : order - low + 1][::-1]
+        return reduce(self.add, map(self._product, slopes[low : high + 1], reversed_factors))
+
+    def _chosen(self, condition: Operand, x: int, y: int, order: int) -> Operand | None:
+        """Return the coefficient of the arm that a ``where`` selects, in a replay too."""
+        arms = [self.series[arm][order : order + 1] for arm in (x, y)]
+        if not any(arms):
+            return None
+        first, second = (arm[0] if arm else 0.0 for arm in arms)
+        return self.where(condition, first, second)
+
+    def _product(self, x: Operand, y: Operand) -> Operand:
+        other = _other_factor(x, y)
+        return self.mul(x, y) if other is None else other
+
+    def _sum(self, x: Operand | None, y: Operand | None) -> Operand | None:
+        if x is None or y is None:
+            return y if x is None else x
+        return self.add(x, y)
+
+
+def _other_factor(x: Operand, y: Operand) -> Operand | None:
+    """Return the other factor of a product with the number 1, or None."""
+    if _is_number(x, 1.0):
+        return y
+    return x if _is_number(y, 1.0) else None
+
+
+def _is_number(operand: Operand, number: float) -> bool:
+    return isinstance(operand, float) and operand == number

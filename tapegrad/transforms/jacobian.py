@@ -1,0 +1,125 @@
+"""Derivatives as matrices: Jacobians and Hessians, keyed by path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError
+from tapegrad.ops.primitive import Operand
+from tapegrad.pytree.structure import named, paths
+from tapegrad.recording.recorder import Trace, Var, trace
+from tapegrad.transforms.grad import grad
+from tapegrad.transforms.products import hessian_along
+from tapegrad.transforms.traced_call import Data, like, pull, push, scalar
+
+__all__ = ["Matrix", "hessian", "jacobian"]
+
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Matrix = dict[str, dict[str, float]]
+"""The rows by path, and in each the columns by path."""
+
+
+def jacobian(
+    f: Callable[Concatenate[A, P], R],
+    /,
+    *,
+    mode: Literal["forward", "reverse"] | None = None,
+) -> Callable[Concatenate[A, P], Matrix]:
+    """The derivative of every number that ``f`` returns in every number of its first argument.
+
+    ``jacobian(f)(x, *data)[output][input]``, both by path; a lone number goes by the name of the
+    parameter, and a lone result by ``"value"``. One sweep for each input forward, or for each
+    output in reverse: whichever is fewer, unless ``mode`` says.
+
+    Raises:
+        InputError: for what cannot be an input, or an unknown ``mode``.
+
+    >>> from tapegrad import Real, jacobian
+    >>> def polar(p: dict[str, Real]) -> tuple[Real, Real]:
+    ...     return p["x"] * p["y"], p["x"] - p["y"]
+    >>> jacobian(polar)({"x": 3.0, "y": 2.0})
+    {'0': {'x': 2.0, 'y': 3.0}, '1': {'x': 1.0, 'y': -1.0}}
+    """
+    if mode not in {None, "forward", "reverse"}:
+        raise InputError(f"mode={mode!r} ({here()}) is unknown: use 'forward' or 'reverse'")
+
+    def matrix(x: object, data: Data) -> object:
+        traced = trace(f, x, data)
+        fewer_inputs = traced.width <= len(traced.outputs)
+        forward = fewer_inputs if mode is None else mode == "forward"
+        rows = _by_columns(traced) if forward else _by_rows(traced)
+        outputs = [path or "value" for path in paths(traced.result)]
+        return _matrix(outputs, _inputs(f, traced), rows)
+
+    return cast(Callable[Concatenate[A, P], Matrix], like(f, "jacobian", matrix))
+
+
+@overload
+def hessian(f: Callable[Concatenate[A, P], float], /) -> Callable[Concatenate[A, P], Matrix]: ...
+@overload
+def hessian(
+    f: Callable[Concatenate[A, P], float | Var], /
+) -> Callable[Concatenate[A, P], Matrix]: ...
+def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate[A, P], Matrix]:
+    """The second derivatives of ``f`` in the numbers of its first argument, two by two.
+
+    ``hessian(f)(x, *data)[input][input]``, both by path. One recording, and for each input a
+    forward sweep and a reverse sweep that carries tangents.
+
+    Raises:
+        InputError: for what cannot be an input.
+        OutputError: when ``f`` returns anything but one number.
+
+    >>> from tapegrad import Real, hessian
+    >>> def f(p: dict[str, Real]) -> Real:
+    ...     return p["x"] ** 2 * p["y"]
+    >>> hessian(f)({"x": 3.0, "y": 2.0})
+    {'x': {'x': 4.0, 'y': 6.0}, 'y': {'x': 6.0, 'y': 0.0}}
+    """
+
+    def matrix(x: object, data: Data) -> object:
+        traced = trace(f, x, data)
+        output = scalar(f, traced)
+        names = _inputs(f, traced)
+        if traced.columns.traced:
+            gradient = trace(grad(f), x, data)
+            return _matrix(names, names, _by_columns(gradient))
+        rows = [hessian_along(traced, output, {slot: 1.0}) for slot in range(traced.width)]
+        return _matrix(names, names, rows)
+
+    return cast(Callable[Concatenate[A, P], Matrix], like(f, "hessian", matrix))
+
+
+def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:
+    return [path or named(f, (), ()) for path in paths(traced.parameters)]
+
+
+def _by_rows(traced: Trace) -> list[Sequence[Operand]]:
+    """A reverse sweep for each output."""
+    return [
+        [0.0 if bar is None else bar for bar in pull(traced, {slot: 1.0})]
+        for slot in traced.outputs
+    ]
+
+
+def _by_columns(traced: Trace) -> list[Sequence[Operand]]:
+    """A forward sweep for each input."""
+    columns = []
+    for slot in range(traced.width):
+        dots = push(traced, {slot: 1.0})
+        tangents = (dots[output] for output in traced.outputs)
+        columns.append([0.0 if dot is None else dot for dot in tangents])
+    return list(zip(*columns, strict=True))
+
+
+def _matrix(
+    rows: Sequence[str], columns: Sequence[str], entries: Sequence[Sequence[Operand]]
+) -> dict[str, dict[str, Operand]]:
+    return {
+        row: dict(zip(columns, line, strict=True)) for row, line in zip(rows, entries, strict=True)
+    }

@@ -1,0 +1,144 @@
+"""Derivatives that are mostly zeros: as many sweeps as colours, not as rows or columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar, cast, overload
+
+from tapegrad.ops.primitive import Operand
+from tapegrad.recording.recorder import Trace, Var, trace
+from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
+from tapegrad.transforms.grad import grad
+from tapegrad.transforms.products import hessian_along
+from tapegrad.transforms.traced_call import Data, like, pull, push, scalar
+
+__all__ = ["sparse_hessian", "sparse_jacobian"]
+
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def sparse_jacobian(
+    f: Callable[Concatenate[A, P], R], /
+) -> Callable[Concatenate[A, P], Coordinates]:
+    """The derivative of every number that ``f`` returns in every number of its first argument.
+
+    Rows are the numbers of the result and columns those of the first argument, in order. One
+    recording gives the pattern; then one sweep for each colour, of the columns forward or of the
+    rows in reverse, whichever are fewer. Rows of five neighbours take five sweeps, however many
+    they are. The entries are, to the bit, those of ``jacobian`` in that mode.
+
+    Raises:
+        InputError: for what cannot be an input.
+
+    >>> from tapegrad import Real
+    >>> def f(xs: list[Real]) -> list[Real]:
+    ...     return [x * y for x, y in zip(xs, xs[1:])]
+    >>> sparse_jacobian(f)([2.0, 3.0, 5.0])
+    Coordinates(rows=(0, 0, 1, 1), columns=(0, 1, 1, 2), values=(3.0, 2.0, 5.0, 3.0), shape=(2, 3))
+    """
+
+    def matrix(x: object, data: Data) -> object:
+        return _jacobian(trace(f, x, data))
+
+    return cast(Callable[Concatenate[A, P], Coordinates], like(f, "sparse_jacobian", matrix))
+
+
+@overload
+def sparse_hessian(
+    f: Callable[Concatenate[A, P], float], /
+) -> Callable[Concatenate[A, P], Coordinates]: ...
+@overload
+def sparse_hessian(
+    f: Callable[Concatenate[A, P], float | Var], /
+) -> Callable[Concatenate[A, P], Coordinates]: ...
+def sparse_hessian(
+    f: Callable[Concatenate[A, P], float | Var], /
+) -> Callable[Concatenate[A, P], Coordinates]:
+    """The second derivatives of ``f`` in the numbers of its first argument, two by two.
+
+    Rows and columns are the numbers of the first argument, in order; both triangles are there and
+    are equal to the bit. One recording gives the pattern; then one product of the Hessian and a
+    direction for each colour of a star colouring.
+
+    Raises:
+        InputError: for what cannot be an input.
+        OutputError: when ``f`` returns anything but one number.
+
+    >>> from tapegrad import Real
+    >>> def f(xs: list[Real]) -> Real:
+    ...     return xs[0] * xs[1] + xs[2] ** 2 + xs[3]
+    >>> sparse_hessian(f)([2.0, 3.0, 5.0, 7.0])
+    Coordinates(rows=(0, 1, 2), columns=(1, 0, 2), values=(1.0, 1.0, 2.0), shape=(4, 4))
+    """
+
+    def matrix(x: object, data: Data) -> object:
+        traced = trace(f, x, data)
+        output = scalar(f, traced)
+        if not traced.columns.traced:
+            return _hessian(traced, output, lambda seeds: hessian_along(traced, output, seeds))
+        gradient = trace(grad(f), x, data)
+        return _hessian(traced, output, lambda seeds: _pushed(gradient, seeds))
+
+    return cast(Callable[Concatenate[A, P], Coordinates], like(f, "sparse_hessian", matrix))
+
+
+def _jacobian(traced: Trace) -> Coordinates:
+    from tapegrad.sweep.coloring import distance_one
+    from tapegrad.sweep.sparsity import jacobian_sparsity
+
+    pattern = jacobian_sparsity(traced.columns, traced.width, traced.outputs)
+    height, width = pattern.shape
+    of_columns = distance_one(pattern.by_column(), height)
+    of_rows = distance_one(pattern.by_row(), width)
+    if max(of_columns, default=-1) <= max(of_rows, default=-1):
+        tangents = [_pushed(traced, seeds) for seeds in _groups(of_columns, range(width))]
+        return _coordinates(pattern, lambda row, column: tangents[of_columns[column]][row])
+    cotangents = [pull(traced, seeds) for seeds in _groups(of_rows, traced.outputs)]
+    return _coordinates(pattern, lambda row, column: cotangents[of_rows[row]][column])
+
+
+def _hessian(
+    traced: Trace, output: int, product: Callable[[dict[int, float]], Sequence[Operand | None]]
+) -> Coordinates:
+    """Directly recovered: an entry stands alone in a row of one group of columns or the other."""
+    from tapegrad.sweep.coloring import star
+    from tapegrad.sweep.sparsity import hessian_sparsity
+
+    pattern = hessian_sparsity(traced.columns, traced.width, output)
+    lines = pattern.by_row()
+    neighbours = [[other for other in line if other != row] for row, line in enumerate(lines)]
+    colours = star(neighbours)
+    products = [product(seeds) for seeds in _groups(colours, range(traced.width))]
+    seen = [Counter(colours[other] for other in near) for near in neighbours]
+
+    def entry(row: int, column: int) -> Operand | None:
+        low, high = min(row, column), max(row, column)
+        is_alone = seen[low][colours[high]] <= 1
+        return products[colours[high]][low] if is_alone else products[colours[low]][high]
+
+    return _coordinates(pattern, entry)
+
+
+def _groups(colours: Sequence[int], slots: Sequence[int]) -> list[dict[int, float]]:
+    """For each colour, the slots that have it, seeded with 1.0."""
+    groups: list[dict[int, float]] = [{} for _ in range(1 + max(colours, default=-1))]
+    for colour, slot in zip(colours, slots, strict=True):
+        if colour >= 0:
+            groups[colour][slot] = 1.0
+    return groups
+
+
+def _pushed(traced: Trace, seeds: dict[int, float]) -> list[Operand | None]:
+    """The tangents of the outputs."""
+    dots = push(traced, seeds)
+    return [dots[slot] for slot in traced.outputs]
+
+
+def _coordinates(pattern: Sparsity, entry: Callable[[int, int], Operand | None]) -> Coordinates:
+    """The matrix of that pattern; an entry that no sweep reached is 0.0."""
+    found = map(entry, pattern.rows, pattern.columns)
+    values = cast("tuple[float, ...]", tuple(0.0 if value is None else value for value in found))
+    return Coordinates(pattern.rows, pattern.columns, values, pattern.shape)
