@@ -26,7 +26,9 @@ from hypothesis import given
 
 import tapegrad as tg
 from tapegrad import Real, Scalar, Var, errors, grad, math, partials, record, value_and_grad
-from tapegrad.pytree.structure import Role, build, flatten, in_order, join, paths
+from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.matching import in_order
+from tapegrad.pytree.structure import Role, build, flatten, key_paths
 from tests.places import place, refusal
 from tests.strategies import Data, Frozen, Named, containers
 
@@ -111,7 +113,7 @@ class TestFlattenAndBuild:
     def test_every_leaf_has_a_path_and_no_other_has_it(self, value: Any) -> None:
         """There are as many paths as leaves, all different."""
         structure, leaves = flatten(value, Role.PARAMETERS, join)
-        assert len(set(paths(structure))) == len(leaves)
+        assert len(set(key_paths(structure))) == len(leaves)
 
     @given(containers())
     def test_the_gradient_of_the_sum_is_one_everywhere(self, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["aligned", "number", "visible"]
+__all__ = ["aligned", "describe", "number", "visible"]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -36,3 +36,19 @@ def number(value: float) -> str:
     ('0.3', '1e+300')
     """
     return f"{value:.6g}"
+
+
+def describe(value: object) -> str:
+    """The type of a value and, where it is short, the value."""
+    name = type(value).__name__
+    text = "" if value is None else _repr(value)
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    shown = f" ({text})" if 0 < len(text) <= 40 else ""
+    return "None" if value is None else f"{article} {name}{shown}"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # a user's repr may raise anything, and a message must not
+        return ""

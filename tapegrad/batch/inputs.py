@@ -20,7 +20,8 @@ from tapegrad.batch.mapped_argument import (
 from tapegrad.batch.options import Axes
 from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.ops.primitive import Traced
-from tapegrad.pytree.structure import Branch, Keys, Role, Structure, flatten, named
+from tapegrad.pytree.key_paths import Keys, named
+from tapegrad.pytree.structure import Branch, Role, Structure, flatten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

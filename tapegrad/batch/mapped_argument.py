@@ -13,19 +13,12 @@ import attrs
 import numpy as np
 
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.batch.file_arrays import FileArray, file_array
 from tapegrad.errors import InputError
-from tapegrad.pytree.structure import (
-    Branch,
-    Keys,
-    Leaf,
-    Static,
-    Structure,
-    build,
-    describe,
-    in_order,
-    opened,
-)
+from tapegrad.pytree.key_paths import Keys
+from tapegrad.pytree.matching import in_order
+from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build, opened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,7 +20,9 @@ from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.paths import AnyTape, Path, record_path
 from tapegrad.compile.report import ShapeReport
 from tapegrad.errors import OutputError
-from tapegrad.pytree.structure import Branch, Structure, in_order, join, kept, misfit, numbers_as
+from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.matching import in_order, kept, misfit, numbers_as
+from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.traced_call import gathered
 
 if TYPE_CHECKING:

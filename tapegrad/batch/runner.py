@@ -26,7 +26,7 @@ from tapegrad.compile.backends.registry import Choice, Language, chosen
 from tapegrad.compile.paths import AnyTape, missing_function, path_of
 from tapegrad.compile.report import Report, varying, warn_of_many
 from tapegrad.compile.source import source
-from tapegrad.pytree.structure import Branch, Leaf, Structure, build, paths
+from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.traced_call import ValueAndGrad
 
 if TYPE_CHECKING:
@@ -187,5 +187,5 @@ def _by_row(tape: AnyTape, arrays: Floats) -> object:
 
 
 def _columns(tape: AnyTape, structure: Structure, arrays: Floats) -> Columns[object]:
-    names = tuple(path or tape.names[0] for path in paths(structure))
+    names = tuple(path or tape.names[0] for path in key_paths(structure))
     return Columns(names, structure, cast("FloatArray", arrays))

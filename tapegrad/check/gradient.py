@@ -19,7 +19,7 @@ from tapegrad.entries.columns import Columns
 from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
-from tapegrad.pytree.structure import build, paths
+from tapegrad.pytree.structure import build, key_paths
 from tapegrad.recording.recorder import Trace, trace
 from tapegrad.transforms.finite_differences import Difference, difference
 from tapegrad.transforms.products import vjp
@@ -137,7 +137,7 @@ class _Subject:
         self.watched = watched(self.columns)
         self.inputs = self.tape.paths[: self.traced.width]
         self.outputs = self.traced.outputs
-        self.names = paths(self.traced.result) if names is None else names
+        self.names = key_paths(self.traced.result) if names is None else names
 
     @functools.cached_property
     def bars(self) -> list[list[float | None]]:

@@ -18,7 +18,7 @@ from tapegrad._support.text import aligned, visible
 from tapegrad.cli.arguments import Call, call, function, point, run_file
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.errors import InputError
-from tapegrad.pytree.structure import paths
+from tapegrad.pytree.structure import key_paths
 from tapegrad.tape import Tape
 
 __all__ = ["COMMANDS", "Answer", "plain"]
@@ -57,7 +57,7 @@ def _grad(options: Namespace) -> Answer:
     with waiting("sweeping"):
         tape.gradient()
         bars = tape.cotangents()
-    inputs = tape.paths[: len(paths(tape.parameters))]
+    inputs = tape.paths[: len(key_paths(tape.parameters))]
     at = {path: cast(float, tape.columns.values[slot]) for slot, path in enumerate(inputs)}
     slopes = {path: 0.0 if bar is None else bar for path, bar in zip(inputs, bars, strict=False)}
     rows = [(visible(path), _digits(at[path]), _digits(slopes[path])) for path in inputs]

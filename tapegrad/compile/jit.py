@@ -20,6 +20,7 @@ from typing import (
 from tapegrad._support.argument_checks import name_of, require_positive
 from tapegrad._support.optional_packages import require
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.compile.backends.registry import BackendName, Choice, Language, chosen
 from tapegrad.compile.path_code import Running
 from tapegrad.compile.paths import AnyTape, Path, Paths, missing_function, path_of, record_path
@@ -27,19 +28,17 @@ from tapegrad.compile.report import Report, ShapeReport, varying, warn_of_many
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.codegen import Unpacker, unpacker
+from tapegrad.pytree.key_paths import named
+from tapegrad.pytree.matching import kept, misfit
 from tapegrad.pytree.structure import (
     Branch,
     Leaf,
     Role,
     Structure,
     build,
-    describe,
     flatten,
-    kept,
-    misfit,
-    named,
+    key_paths,
     opened,
-    paths,
 )
 from tapegrad.transforms.traced_call import gathered
 
@@ -203,7 +202,7 @@ class Flat:
     def __init__(self, recording: _Recording) -> None:
         tape = cast(Running, recording.latest).path.tape
         self.inputs = tape.paths
-        self.outputs = tuple(path or "value" for path in paths(tape.result))
+        self.outputs = tuple(path or "value" for path in key_paths(tape.result))
         self._recording, self._tape = recording, tape
         self._size = 8 * len(self.inputs)
         self._numpy: _Numpy

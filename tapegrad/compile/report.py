@@ -11,7 +11,9 @@ import attrs
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad._support.text import number
-from tapegrad.pytree.structure import Branch, Keys, Static, Structure, named, same_static
+from tapegrad.pytree.key_paths import Keys, named
+from tapegrad.pytree.matching import same_static
+from tapegrad.pytree.structure import Branch, Static, Structure
 
 __all__ = ["PathReport", "Report", "ShapeReport", "varying", "warn_of_many"]
 

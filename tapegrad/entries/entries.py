@@ -18,7 +18,8 @@ from tapegrad.entries.columns import Columns, Scope, check, freeze_values
 from tapegrad.entries.nodes import Node, view
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Table, primal
-from tapegrad.pytree.structure import Branch, Structure, paths, under
+from tapegrad.pytree.key_paths import under
+from tapegrad.pytree.structure import Branch, Structure, key_paths
 
 __all__ = ["Entries", "Nodes"]
 
@@ -98,13 +99,13 @@ class Entries:
     @property
     def width(self) -> int:
         """How many inputs the differentiated argument has."""
-        return len(paths(self.parameters))
+        return len(key_paths(self.parameters))
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The names of the inputs: ``layers.0.w`` in the first argument, ``xs:3`` in another."""
-        first = [path or self.names[0] for path in paths(self.parameters)]
-        rest = (under(name, path) for name, part in self.data_by_name() for path in paths(part))
+        first = [path or self.names[0] for path in key_paths(self.parameters)]
+        rest = (under(name, path) for name, part in self.data_by_name() for path in key_paths(part))
         return (*first, *rest)
 
     def data_by_name(self) -> Iterator[tuple[str, Structure]]:

@@ -8,17 +8,9 @@ from tapegrad._support.source_position import here
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.structure import (
-    Keys,
-    Role,
-    Structure,
-    flatten,
-    in_order,
-    join,
-    misfit,
-    paths,
-    under,
-)
+from tapegrad.pytree.key_paths import Keys, join, under
+from tapegrad.pytree.matching import in_order, misfit
+from tapegrad.pytree.structure import Role, Structure, flatten, key_paths
 
 __all__ = ["replay_inputs"]
 
@@ -35,7 +27,7 @@ def replay_inputs(
     given = _given(recorded, args, kwargs)
     old = list(recorded.values[len(leaves) : len(recorded.inputs)])
     for name, structure in recorded.data_by_name():
-        count = len(paths(structure))
+        count = len(key_paths(structure))
         if name in given:
             leaves += _leaves(structure, given[name], Role.DATA, name)
         else:

@@ -12,7 +12,7 @@ from tapegrad._support.text import visible
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Primitive
-from tapegrad.pytree.structure import paths
+from tapegrad.pytree.structure import key_paths
 
 __all__ = ["Names", "nearest", "sign"]
 
@@ -79,7 +79,7 @@ class Names:
 
     @cached_property
     def _outputs(self) -> Mapping[str, int]:
-        found = paths(self.tape.result)
+        found = key_paths(self.tape.result)
         return {path: slot for path, slot in zip(found, self.tape.outputs, strict=True) if path}
 
     def _several(self, name: str, slots: list[int]) -> str:

@@ -10,18 +10,8 @@ import numpy as np
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.pytree.structure import (
-    Branch,
-    Leaf,
-    Role,
-    build,
-    flatten,
-    join,
-    named,
-    opened,
-    paths,
-    under,
-)
+from tapegrad.pytree.key_paths import join, named, under
+from tapegrad.pytree.structure import Branch, Leaf, Role, build, flatten, key_paths, opened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +88,7 @@ def _constant(f: Callable[..., object], key: int | str, value: object) -> object
         _require_numbers(name, value)
         return value.copy()
     structure, leaves = flatten(value, Role.DATA, lambda keys: named(f, (key,), keys))
-    for path, leaf in zip(paths(structure), leaves, strict=True):
+    for path, leaf in zip(key_paths(structure), leaves, strict=True):
         if leaf != leaf:
             raise InputError(
                 f"{under(name, path)} is nan ({here()}): leave it out, or put a number there"

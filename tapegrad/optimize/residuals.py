@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Concatenate, TypeVar, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import OutputError
 from tapegrad.optimize.model_data import InAxes, ModelData, data_axes
 from tapegrad.optimize.unknowns import Limits, Unknowns, copied_data, numbers_of
 from tapegrad.optimize.vector_function import TupleProgram, vector
 from tapegrad.optimize.vector_jacobian import VectorJacobian
-from tapegrad.pytree.structure import describe
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, SparseArray, Vector

@@ -13,7 +13,9 @@ from tapegrad._support.source_position import here
 from tapegrad.errors import InputError, TapegradError
 from tapegrad.inspect.names import nearest
 from tapegrad.optimize.vector_function import compiled, compiled_for_rows, vector
-from tapegrad.pytree.structure import Role, build, flatten, in_order, join, misfit, named, paths
+from tapegrad.pytree.key_paths import join, named
+from tapegrad.pytree.matching import in_order, misfit
+from tapegrad.pytree.structure import Role, build, flatten, key_paths
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
@@ -41,7 +43,7 @@ class Unknowns(Generic[A]):
     def __init__(self, f: Callable[..., object], start: A, data: ModelData) -> None:
         self._f, self._data = f, data
         self._structure, leaves = flatten(start, Role.PARAMETERS, lambda keys: named(f, (), keys))
-        self.names = tuple(path or named(f, (), ()) for path in paths(self._structure))
+        self.names = tuple(path or named(f, (), ()) for path in key_paths(self._structure))
         if not leaves:
             raise InputError(f"the start holds no number ({here()}): put one there to be found")
         for name, leaf in zip(self.names, leaves, strict=True):

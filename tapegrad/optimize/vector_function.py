@@ -11,7 +11,8 @@ from tapegrad._support.optional_packages import installed
 from tapegrad.batch.results import Columns
 from tapegrad.batch.vmap import vmap
 from tapegrad.compile.jit import jit
-from tapegrad.pytree.structure import Role, flatten, join
+from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.structure import Role, flatten
 from tapegrad.sweep.sparse_matrix import Sparsity
 from tapegrad.transforms.traced_call import gathered
 

@@ -10,15 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeAlias, cast
 
-from tapegrad.pytree.structure import (
-    Branch,
-    Leaf,
-    Static,
-    Structure,
-    build,
-    new_instance,
-    same_static,
-)
+from tapegrad.pytree.classes import new_instance
+from tapegrad.pytree.matching import same_static
+from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build
 
 __all__ = ["Packer", "Unpacker", "packer", "unpacker"]
 

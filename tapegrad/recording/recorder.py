@@ -18,24 +18,14 @@ import attrs
 
 from tapegrad._support.argument_checks import require_keys, require_signature
 from tapegrad._support.source_position import Mark, here, mark, site
+from tapegrad._support.text import describe
 from tapegrad.entries.columns import Columns, Scope
 from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
-from tapegrad.pytree.structure import (
-    Branch,
-    Keys,
-    Role,
-    Static,
-    Structure,
-    as_number,
-    build,
-    describe,
-    flatten,
-    join,
-    named,
-    traced_leaves,
-)
+from tapegrad.pytree.key_paths import Keys, join, named
+from tapegrad.pytree.numbers import as_number
+from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten, traced_leaves
 
 __all__ = [
     "Condition", "Real", "Recorder", "Scalar", "Trace", "Var", "condition", "promote",
@@ -454,7 +444,7 @@ def promote(value: object) -> Operand | None:
 
 
 def _apply_to_numbers(row: Primitive, *values: object) -> object:
-    """Applies a row to numbers of any kind, one of which may be traced, as numpy's function does."""
+    """Applies a row to numbers of any kind, some of them traced, as numpy would its function."""
     operands = tuple(x for x in map(promote, values) if x is not None)
     if len(operands) < len(values):
         raise TracedNumberError(f"{row.name} at {here()} takes numbers, not {values!r}")

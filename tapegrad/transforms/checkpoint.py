@@ -13,7 +13,8 @@ from tapegrad._support.source_position import here
 from tapegrad.entries.columns import Block, Columns
 from tapegrad.errors import RecordingError
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.pytree.structure import Role, Structure, build, flatten, join
+from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.structure import Role, Structure, build, flatten
 from tapegrad.recording.recorder import Recorder, Trace, Var, recorder_among, trace
 
 __all__ = ["checkpoint"]

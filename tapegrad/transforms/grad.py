@@ -10,7 +10,8 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from tapegrad._support.argument_checks import bind, name_of
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.pytree.structure import Branch, Leaf, Role, describe_structure, flatten, join
+from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.structure import Branch, Leaf, Role, describe_structure, flatten
 from tapegrad.recording.recorder import Var, trace
 from tapegrad.tape import Tape
 from tapegrad.transforms.traced_call import Data, ValueAndGrad, differentiate, freeze, like

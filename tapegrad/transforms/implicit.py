@@ -10,11 +10,11 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.entries.static_keys import static_key
 from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.pytree.structure import describe
 from tapegrad.recording.recorder import Real, Var, promote, trace
 from tapegrad.transforms.primitive import lifted
 from tapegrad.transforms.traced_call import differentiate, scalar

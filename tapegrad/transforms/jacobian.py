@@ -8,7 +8,8 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.structure import named, paths
+from tapegrad.pytree.key_paths import named
+from tapegrad.pytree.structure import key_paths
 from tapegrad.recording.recorder import Trace, Var, trace
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.products import hessian_along
@@ -53,7 +54,7 @@ def jacobian(
         fewer_inputs = traced.width <= len(traced.outputs)
         forward = fewer_inputs if mode is None else mode == "forward"
         rows = _by_columns(traced) if forward else _by_rows(traced)
-        outputs = [path or "value" for path in paths(traced.result)]
+        outputs = [path or "value" for path in key_paths(traced.result)]
         return _matrix(outputs, _inputs(f, traced), rows)
 
     return cast(Callable[Concatenate[A, P], Matrix], like(f, "jacobian", matrix))
@@ -96,7 +97,7 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:
-    return [path or named(f, (), ()) for path in paths(traced.parameters)]
+    return [path or named(f, (), ()) for path in key_paths(traced.parameters)]
 
 
 def _by_rows(traced: Trace) -> list[Sequence[Operand]]:

@@ -12,10 +12,11 @@ import attrs
 
 from tapegrad._support.argument_checks import bind, name_of
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import InputError, OutputError, PrimitiveError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal
-from tapegrad.pytree.structure import as_number, describe
+from tapegrad.pytree.numbers import as_number
 from tapegrad.recording.recorder import Real, Var, promote, trace
 
 if TYPE_CHECKING:

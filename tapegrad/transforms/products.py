@@ -8,7 +8,9 @@ from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.structure import Keys, Structure, build, join, numbers_as
+from tapegrad.pytree.key_paths import Keys, join
+from tapegrad.pytree.matching import numbers_as
+from tapegrad.pytree.structure import Structure, build
 from tapegrad.recording.recorder import Trace, Var, trace
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.traced_call import gathered, pull, push, returned, scalar

@@ -7,9 +7,10 @@ from typing import Concatenate, ParamSpec, cast, overload
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.structure import Leaf, Structure, describe, describe_structure
+from tapegrad.pytree.structure import Leaf, Structure, describe_structure
 from tapegrad.recording.recorder import Trace, Var, trace
 from tapegrad.transforms.traced_call import Data, like, push, scalar
 

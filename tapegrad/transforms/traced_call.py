@@ -14,14 +14,9 @@ from tapegrad._support.source_position import here, resolve
 from tapegrad.entries.columns import freeze_values
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.structure import (
-    Branch,
-    Leaf,
-    build,
-    describe_structure,
-    of_numbers,
-    parameter_names,
-)
+from tapegrad.pytree.classes import of_numbers
+from tapegrad.pytree.key_paths import parameter_names
+from tapegrad.pytree.structure import Branch, Leaf, build, describe_structure
 from tapegrad.recording.recorder import Trace, trace
 from tapegrad.tape import Tape
 

@@ -10,6 +10,7 @@ from typing import Final, Self, final
 import attrs
 
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.batch.execute import Code, Done
 from tapegrad.batch.mapped_argument import as_float64, is_dask
 from tapegrad.batch.options import ExecutorOrFactory
@@ -19,7 +20,6 @@ from tapegrad.batch.remote.fingerprint import Fingerprint, difference, own_versi
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, key_of, serialised
 from tapegrad.batch.remote.worker import run_task
 from tapegrad.errors import BackendError, InputError
-from tapegrad.pytree.structure import describe
 
 __all__ = ["ExecutorDispatcher"]
 

@@ -1,0 +1,161 @@
+"""Compares structures, and brings values into the order of a recorded structure."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Container, Iterable, Iterator
+
+from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.pytree.key_paths import Keys
+from tapegrad.pytree.numbers import RejectedError, real_number
+from tapegrad.pytree.structure import (
+    Branch,
+    Leaf,
+    Role,
+    Static,
+    Structure,
+    named_error,
+    opened,
+    put_together,
+    split_value,
+)
+
+__all__ = ["in_order", "kept", "misfit", "numbers_as", "same_static"]
+
+
+def numbers_as(
+    structure: Structure,
+    value: object,
+    name: Callable[[Keys], str],
+    *,
+    statics: bool = False,
+) -> tuple[list[Operand], Keys | None]:
+    """The numbers of a value in the places of those of ``structure``, found by key.
+
+    Fields that hold numbers there hold numbers here, however they are annotated. Beside the numbers
+    stand the keys of the first place where the value is built otherwise, or None. Static values may
+    differ unless ``statics`` are to be the same.
+
+    Raises:
+        InputRangeError: for an int too large for a float; the message names the path.
+    """
+    leaves: list[Operand] = []
+    try:
+        return leaves, _read(structure, value, leaves, statics)
+    except RejectedError as rejected:
+        raise named_error(rejected, name) from None
+
+
+def _read(structure: Structure, value: object, leaves: list[Operand], statics: bool) -> Keys | None:
+    if isinstance(structure, Static):
+        return None if _stands_for(value, structure.value, statics) else ()
+    if isinstance(structure, Leaf):
+        number = value if isinstance(value, Traced) else real_number(value, ints=True)
+        leaves += [] if number is None else [number]
+        return () if number is None else None
+    given = _opened_as(structure, value)
+    if given is None:
+        return ()
+    if odd := [*_without(structure.keys, given), *_without(given, dict.fromkeys(structure.keys))]:
+        return (odd[0],) if structure.kind is dict else ()
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        try:
+            path = _read(child, given[key], leaves, statics)
+        except RejectedError as rejected:
+            rejected.keys.append(key)
+            raise
+        if path is not None:
+            return (key, *path)
+    return None
+
+
+def _stands_for(value: object, recorded: object, statics: bool) -> bool:
+    """Whether a value can stand where a static one was."""
+    if statics:
+        return same_static(recorded, value)
+    return type(value) is type(recorded) or isinstance(split_value(value, Role.RESULT, []), Static)
+
+
+def _without(keys: Iterable[object], others: Container[object]) -> Iterator[object]:
+    return (key for key in keys if key not in others)
+
+
+def misfit(expected: Structure, given: Structure, *, statics: bool = False) -> Keys | None:
+    """The keys of the first place where two structures differ, or None.
+
+    Static values may differ unless ``statics`` are to be the same.
+    """
+    if not (isinstance(expected, Branch) and isinstance(given, Branch)):
+        same = type(expected) is type(given) and not (statics and _differ(expected, given))
+        return None if same else ()
+    if (expected.kind, expected.keys) != (given.kind, given.keys):
+        odd = [*_without(expected.keys, given.keys), *_without(given.keys, expected.keys)]
+        return (odd[0],) if odd and expected.kind is given.kind is dict else ()
+    for key, part, other in zip(expected.keys, expected.children, given.children, strict=True):
+        if (path := misfit(part, other, statics=statics)) is not None:
+            return (key, *path)
+    return None
+
+
+def in_order(structure: Structure, value: object) -> object:
+    """``value`` with its dicts in the order of those in ``structure``, where they have its keys.
+
+    A container whose dicts are in that order is handed through as it is.
+    """
+    given = _opened_as(structure, value)
+    if given is None or not isinstance(structure, Branch) or given.keys() != set(structure.keys):
+        return value
+    parts = zip(structure.keys, structure.children, strict=True)
+    ordered = {key: in_order(part, given[key]) for key, part in parts}
+    if tuple(given) == structure.keys and all(ordered[key] is given[key] for key in given):
+        return value
+    return put_together(structure, tuple(ordered.values()))
+
+
+def _opened_as(structure: Structure, value: object) -> dict[object, object] | None:
+    """The parts of a container by key, where it is of the kind that ``structure`` says."""
+    if not isinstance(structure, Branch) or type(value) is not structure.kind:
+        return None
+    keys, parts = opened(value) or ((), ())
+    return dict(zip(keys, parts, strict=True))
+
+
+def _differ(expected: Structure, given: Structure) -> bool:
+    """Whether static values differ; those that cannot tell (arrays) do, unless they are one."""
+    if not (isinstance(expected, Static) and isinstance(given, Static)):
+        return False
+    return not same_static(expected.value, given.value)
+
+
+def kept(structure: Structure) -> Structure:
+    """The structure with copies of the static values that may change: those that have no hash."""
+    if isinstance(structure, Branch):
+        return Branch(structure.kind, structure.keys, tuple(map(kept, structure.children)))
+    if isinstance(structure, Static):
+        try:
+            hash(structure.value)
+        except TypeError:
+            return Static(copy.deepcopy(structure.value))
+    return structure
+
+
+def same_static(recorded: object, given: object) -> bool:
+    """Whether two static values are of one type and equal; arrays to the bit.
+
+    True is not 1 here, and 2 is not 2.0: a program may do another thing with each.
+    """
+    if recorded is given:
+        return True
+    try:
+        return type(recorded) is type(given) and bool(recorded == given)
+    except ValueError:
+        return _outside(recorded) == _outside(given)
+
+
+def _outside(array: object) -> tuple[object, ...]:
+    """What two arrays have in common that are equal."""
+    names = ("dtype", "shape")
+    return (
+        *(getattr(array, name, array) for name in names),
+        getattr(array, "tobytes", lambda: id(array))(),
+    )

@@ -1,0 +1,52 @@
+"""Turns numbers of Python and numpy into floats, and says of other values what they are."""
+
+from __future__ import annotations
+
+import sys
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError, InputRangeError, OutputError
+
+__all__ = ["RejectedError", "as_number", "real_number"]
+
+
+class RejectedError(Exception):
+    """Collects the keys on the way out of the containers."""
+
+    def __init__(self, error: type[InputError | OutputError], what: str) -> None:
+        self.error = error
+        self.what = what
+        self.keys: list[object] = []
+
+
+def as_number(value: object) -> float | None:
+    """``value`` as a float if it is a real number of Python or numpy, else None; no bool is one.
+
+    Raises:
+        InputRangeError: for an int too large for a float.
+    """
+    try:
+        return real_number(value, ints=True)
+    except RejectedError as rejected:
+        raise rejected.error(f"an operand {rejected.what} ({here()})") from None
+
+
+def real_number(value: object, *, ints: bool) -> float | None:
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _float(value) if ints else None
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.floating | numpy.integer):
+        return None
+    return float(value) if ints or isinstance(value, numpy.floating) else None
+
+
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        digits = value.bit_length()
+        raise RejectedError(
+            InputRangeError, f"is an int of {digits} bits, too large for a float: pass a float"
+        ) from None
