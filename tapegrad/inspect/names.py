@@ -97,7 +97,7 @@ class Names:
 def sign(row: Primitive) -> str:
     """What a row is written as; a helper may share its symbol with the row it helps.
 
-    >>> from tapegrad import ops
+    >>> from tapegrad.ops import table as ops
     >>> sign(ops.div), sign(ops.div2), sign(ops.tanh)
     ('/', 'div2', 'tanh')
     """

@@ -91,7 +91,7 @@ def _partials(columns: Columns, slot: int) -> Sequence[float | None]:
 def expression(row: Primitive, operands: Sequence[str]) -> str:
     """A row applied to operands, as people write it.
 
-    >>> from tapegrad import ops
+    >>> from tapegrad.ops import table as ops
     >>> expression(ops.mul, ["w", "x"]), expression(ops.tanh, ["w"]), expression(ops.neg, ["w"])
     ('w * x', 'tanh(w)', '-w')
     >>> expression(ops.sub, ["2", "-3"])
@@ -116,7 +116,7 @@ def rule(row: Primitive, index: int, result: str, operands: Sequence[str | Opera
 
     Empty for a rule of the user's own, which may ask more of its operands than a name can answer.
 
-    >>> from tapegrad import ops
+    >>> from tapegrad.ops import table as ops
     >>> rule(ops.mul, 0, "z", ["w", "x"]), rule(ops.tanh, 0, "y", ["x"])
     ('x', '1 / cosh(x) ** 2')
     """

@@ -38,7 +38,7 @@ __all__ = [
     "flatten",
     "named_error",
     "opened",
-    "paths",
+    "key_paths",
     "put_together",
     "split_value",
     "traced_leaves",
@@ -156,6 +156,7 @@ def traced_leaves(value: object) -> Iterator[Traced]:
 
 
 def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
+    """Takes a value apart: its structure, and its numbers added to ``leaves``."""
     if type(value) is float or isinstance(value, Traced):
         leaves.append(value)
         return _LEAF
