@@ -147,6 +147,22 @@ def test_a_first_partial_is_accurate_over_the_whole_domain(row: Primitive) -> No
     holds()
 
 
+FOUND = [
+    ("cbrt", (9.5e-185,)),
+    ("cbrt", (2.7088136044206816e-170,)),
+    ("cbrt", (4.4783456626331983e-42,)),
+]
+"""Operands at which a first partial was once found to be off."""
+
+
+@pytest.mark.parametrize(("name", "xs"), FOUND)
+def test_a_first_partial_is_accurate_where_it_was_not(name: str, xs: tuple[float, ...]) -> None:
+    """mpmath agrees there, too."""
+    row: Primitive = getattr(ops, name)
+    for index, got in partials(row, xs):
+        assert is_close(row, "partials", got, truth(name, index, *xs), xs), (index, got)
+
+
 @pytest.mark.parametrize(
     ("name", "xs"),
     [
