@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -224,7 +224,7 @@ class TestHessians:
         f, point = case
         found = entries(sparse_hessian(f.total)(point))
         want = dense(hessian(f.total)(point))
-        assume(all(map(plain.isfinite, itertools.chain(*want))))
+        assert all(map(plain.isfinite, itertools.chain(*want)))
         scale = 1e-11 * (1.0 + max(map(abs, itertools.chain(*want))))
         for row, column in itertools.product(range(f.width), repeat=2):
             assert abs(found.get((row, column), 0.0) - want[row][column]) <= scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -40,7 +41,9 @@ def test_every_road_leads_to_mpmath_s_derivative(program: Program, data: Any) ->
     point = data.draw(st.lists(ordinary, min_size=width, max_size=width))
     index = data.draw(st.integers(0, width - 1))
     tape = tg.record(program)(point)
-    assume(all(abs(float(node.value)) < 1e4 for node in tape if not isinstance(node, tg.Guard)))
+    values = [float(node.value) for node in tape if not isinstance(node, tg.Guard)]
+    assert all(map(isfinite, values))
+    assume(all(abs(value) < 1e4 for value in values))
 
     def along(t: mp.mpf) -> mp.mpf:
         return by_mpmath(tape, [mp.mpf(x) + (t if i == index else 0) for i, x in enumerate(point)])
@@ -70,6 +73,7 @@ def test_the_product_rule_holds(f: Program, g: Program, data: Any) -> None:
 
     y, dy = tg.value_and_grad(lambda xs: f(xs[: f.width]))(point)
     z, dz = tg.value_and_grad(lambda xs: g(xs[: g.width]))(point)
+    assert all(map(isfinite, (y, z, *dy, *dz)))
     scale = max(abs(y), abs(z), *map(abs, dy), *map(abs, dz), 1.0)
     assume(scale < 1e4)
     for got, a, b in zip(tg.grad(product)(point), dy, dz, strict=True):

@@ -167,7 +167,9 @@ def recip_re(x: Operand, y: Operand) -> Usually:
 @_lower(ops.cbrt_slope)
 def cbrt_slope(x: Operand) -> Operand:
     """``special.cbrt_slope``."""
-    return where(eq(x, 0.0), inf, div(div(cbrt(x), x), 3.0))
+    y = cbrt(x)
+    nearer = add(y, div(sub(div(div(x, y), y), y), 3.0))
+    return where(eq(x, 0.0), inf, div(div(nearer, x), 3.0))
 
 
 @_lower(ops.mod)

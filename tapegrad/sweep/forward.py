@@ -7,14 +7,15 @@ On floats the sweep is generated code. On traced numbers the rows' partials are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import indent
 from typing import Final, TypeAlias, cast
 
 from tapegrad.entries.columns import Columns
-from tapegrad.ops.primitive import Operand, primal
-from tapegrad.ops.table import add, mul, neg, where
+from tapegrad.ops.primitive import Operand
+from tapegrad.ops.table import mul, neg
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, product, reads, seeded
+from tapegrad.sweep.conditional import ConditionalColumn
 
 __all__ = ["tangents"]
 
@@ -22,16 +23,20 @@ Dots: TypeAlias = list[Operand | None]
 
 
 def tangents(
-    columns: Columns, seeds: Mapping[int, Operand], visit: Callable[[int], None] | None = None
+    columns: Columns,
+    seeds: Mapping[int, Operand],
+    visit: Callable[[int], None] | None = None,
+    outputs: Sequence[int] = (),
 ) -> Dots:
-    """Compute the tangent of every slot from those of the slots in ``seeds``.
+    """Computes the tangent of every slot from those of the slots in ``seeds``.
 
-    Where anything is traced, ``visit`` is called with each slot before its tangent is computed.
+    Where anything is traced, ``visit`` is called with each slot before its tangent is computed, and
+    only the tangents of ``outputs`` mean something on every replay.
     """
     dots = seeded(len(columns), seeds)
     start = min(seeds, default=len(columns))
     if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
-        _Recorded(columns, dots).sweep(start, visit)
+        _Recorded(columns, dots).sweep(start, visit, outputs)
     else:
         _SWEEP(columns, range(start, len(columns)), dots)
     return dots
@@ -57,15 +62,13 @@ def _combine_all(columns: Columns, slot: int, dots: Dots) -> None:
 _SWEEP: Final = Sweep(state="dots", operand=_combine, any_entry=_combine_all)
 
 
-class _Recorded:
+class _Recorded(ConditionalColumn):
     """A forward sweep on traced numbers, which records the tangents as it goes."""
 
-    def __init__(self, columns: Columns, dots: Dots) -> None:
-        self.columns = columns
-        self.dots = dots
-
-    def sweep(self, start: int, visit: Callable[[int], None] | None) -> None:
-        """Visit the entries from ``start`` on."""
+    def sweep(
+        self, start: int, visit: Callable[[int], None] | None, outputs: Sequence[int]
+    ) -> None:
+        """Visits the entries from ``start`` on, and hands the tangents of ``outputs`` out."""
         for slot in range(start, len(self.columns)):
             if visit is not None:
                 visit(slot)
@@ -73,27 +76,27 @@ class _Recorded:
                 self.select(slot)
             else:
                 self.combine(slot)
+        for slot in outputs:
+            self.hand_out(slot)
 
     def combine(self, slot: int) -> None:
-        """Add up the products of the operands' tangents and the partials."""
-        dots = self.dots
-        for operand, partial in self.columns.partials(slot, dots):
-            term, total = self.product(cast(Operand, dots[operand]), partial), dots[slot]
-            dots[slot] = term if total is None else add(total, term)
+        """Adds up the products of the operands' tangents and the partials."""
+        for operand, partial in self.columns.partials(slot, self.numbers):
+            term = self.product(cast(Operand, self.numbers[operand]), partial)
+            self.accumulate(slot, (term, self.conditions.get(operand)))
 
     def product(self, dot: Operand, partial: Operand) -> Operand:
-        """Multiply a tangent by a partial, without a factor that is 1 or -1."""
+        """Multiplies a tangent by a partial, without a factor that is 1 or -1."""
         for one, other in ((partial, dot), (dot, partial)):
             if isinstance(one, float) and abs(one) == 1.0:
                 return other if one == 1.0 else neg(other)
         return mul(dot, partial)
 
     def select(self, slot: int) -> None:
-        """Take the tangent of the arm that a ``where`` selects, in a replay too."""
+        """Takes the tangent of the arm that a ``where`` selects, in a replay too."""
         condition, *arms = self.columns.operands(slot)
-        chosen, dots = self.columns.values[condition], [self.dots[arm] for arm in arms]
+        chosen, terms = self.columns.values[condition], [self.term(arm) for arm in arms]
         if isinstance(chosen, float):
-            self.dots[slot] = dots[0 if primal(chosen) else 1]
-        elif any(dot is not None for dot in dots):
-            first, second = (0.0 if dot is None else dot for dot in dots)
-            self.dots[slot] = where(chosen, first, second)
+            self.set(slot, terms[0 if chosen else 1])
+        else:
+            self.set(slot, self.chosen(chosen, *terms))

@@ -14,8 +14,9 @@ from typing import Final, TypeAlias, cast
 
 from tapegrad.entries.columns import Block, Columns
 from tapegrad.ops.primitive import Operand
-from tapegrad.ops.table import add, and_, mul, neg, not_, or_, where
+from tapegrad.ops.table import mul, neg
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, product, reads, seeded
+from tapegrad.sweep.conditional import ConditionalColumn
 
 __all__ = ["cotangents"]
 
@@ -90,25 +91,13 @@ def _arrived(length: int, places: Mapping[int, int], bars: Bars) -> Bars:
     return seeded(length, {place: bars[other] for place, other in places.items()})
 
 
-class _Recorded:
-    """A reverse sweep on traced numbers, which records the gradient as it goes.
-
-    A replay may select the other arm of a ``where``, and the arm not selected must then contribute
-    nothing. A product with a zero would not do: 0 * inf is nan. So each cotangent is kept with the
-    condition under which it is present (none: always); where it is absent its value means nothing.
-    Where it meets one that is present under another condition, or arrives at an input,
-    ``where(present, cotangent, -0.0)`` is recorded: -0.0 changes nothing it is added to.
-    """
-
-    def __init__(self, columns: Columns, bars: Bars) -> None:
-        self.columns = columns
-        self.bars = bars
-        self.conditions: dict[int, Operand] = {}
+class _Recorded(ConditionalColumn):
+    """A reverse sweep on traced numbers, which records the gradient as it goes."""
 
     def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
-        """Visit the entries from ``start`` down to ``stop``."""
+        """Visits the entries from ``start`` down to ``stop``."""
         for slot in range(start, stop - 1, -1):
-            bar = self.bars[slot]
+            bar = self.numbers[slot]
             if bar is None:
                 continue
             if visit is not None:
@@ -117,79 +106,48 @@ class _Recorded:
             if kind == "choice":
                 self.select(slot, bar)
             elif kind == "input":
-                self.arrive(slot, bar)
+                self.hand_out(slot)
             else:
                 self.contribute(slot, bar)
 
     def contribute(self, slot: int, bar: Operand) -> None:
-        """Add the product of a cotangent and each partial to the operand's cotangent."""
+        """Adds the product of a cotangent and each partial to the operand's cotangent."""
         static = self.columns.static(slot)
         if static and isinstance(static[0], Block):
             self.reopen(slot, static[0])
             return
         condition = self.conditions.get(slot)
         for operand, partial in self.columns.partials(slot):
-            self.accumulate(operand, self.product(bar, partial), condition)
+            self.accumulate(operand, (self.product(bar, partial), condition))
 
     def reopen(self, slot: int, block: Block) -> None:
-        """Sweep the entries that a block stands for, conditions included."""
+        """Sweeps the entries that a block stands for, conditions included."""
         columns, places = _reopened(self.columns, slot, block)
-        inside = _Recorded(columns, _arrived(len(columns), places, self.bars))
+        inside = _Recorded(columns, [None] * len(columns))
         for place, other in places.items():
-            if other in self.conditions:
-                inside.conditions[place] = self.conditions.pop(other)
+            inside.set(place, self.term(other))
         operands = self.columns.operands(slot)
         inside.sweep(len(columns) - 1, stop=len(operands))
         for place, operand in enumerate(operands):
-            self.bars[operand] = inside.bars[place]
-            if place in inside.conditions:
-                self.conditions[operand] = inside.conditions[place]
+            self.set(operand, inside.term(place))
 
     def product(self, bar: Operand, partial: Operand) -> Operand:
-        """Multiply a cotangent by a partial, without a factor that is 1 or -1."""
+        """Multiplies a cotangent by a partial, without a factor that is 1 or -1."""
         if _is(partial, 1.0):
             return bar
         if _is(partial, -1.0):
             return neg(bar)
         return partial if _is(bar, 1.0) else mul(bar, partial)
 
-    def masked(self, share: Operand, condition: Operand | None) -> Operand:
-        """Replace a share by -0.0 where it is absent."""
-        return share if condition is None else where(condition, share, -0.0)
-
-    def one_of(self, one: Operand | None, other: Operand | None) -> Operand | None:
-        """The condition under which one of two shares is present."""
-        return None if one is None or other is None else or_(one, other)
-
-    def accumulate(self, slot: int, share: Operand, condition: Operand | None) -> None:
-        """Add a share that is present under ``condition``."""
-        bar, present = self.bars[slot], self.conditions.pop(slot, None)
-        if bar is None:
-            self.bars[slot], present = share, condition
-        elif present is condition:
-            self.bars[slot] = add(bar, share)
-        else:
-            self.bars[slot] = add(self.masked(bar, present), self.masked(share, condition))
-            present = self.one_of(present, condition)
-        if present is not None:
-            self.conditions[slot] = present
-
     def select(self, slot: int, bar: Operand) -> None:
-        """Add the cotangent of a ``where`` to that of the arm it selects."""
+        """Adds the cotangent of a ``where`` to that of the arm it selects."""
         condition, *arms = self.columns.operands(slot)
-        chosen, outer = self.columns.values[condition], self.conditions.get(slot)
+        chosen, present = self.columns.values[condition], self.conditions.get(slot)
         if isinstance(chosen, float):
-            self.accumulate(arms[0 if chosen else 1], bar, outer)
+            self.accumulate(arms[0 if chosen else 1], (bar, present))
             return
-        for arm, taken in zip(arms, (chosen, not_(chosen)), strict=True):
-            present = taken if outer is None else and_(outer, taken)
-            self.accumulate(arm, bar, present)
-
-    def arrive(self, slot: int, bar: Operand) -> None:
-        """Give an input 0.0, not -0.0, where its cotangent is absent."""
-        condition = self.conditions.get(slot)
-        if condition is not None:
-            self.bars[slot] = where(condition, bar, 0.0)
+        for arm, taken in zip(arms, (chosen, self.negated(chosen)), strict=True):
+            self.accumulate(arm, (bar, self.both(present, taken)))
 
 
 def _is(operand: Operand, number: float) -> bool:

@@ -46,21 +46,23 @@ def second_order(
 @final
 @attrs.frozen
 class _Dual(Traced):
-    """A number with its tangent; a row applied to such pairs computes both."""
+    """A number with its tangent, None where it has none; a row applied to such computes both."""
 
     value: float
-    dot: float
+    dot: float | None
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Dual:
-        values = [x.value if isinstance(x, _Dual) else x for x in operands]
-        value = row(*values)
-        dot = 0.0
-        for index in range(len(operands) - row.has_static):
-            operand = operands[index]
-            if isinstance(operand, _Dual) and operand.dot != 0.0:
-                partial = row.partial(index, value, *values)
-                dot += cast(float, partial) * operand.dot if partial is not None else 0.0
-        return _Dual(cast(float, value), dot)
+        values = [x.value if isinstance(x, _Dual) else cast(float, x) for x in operands]
+        dots = [x.dot if isinstance(x, _Dual) else None for x in operands]
+        value = cast(float, row(*values))
+        if row.kind == "choice":
+            return _Dual(value, dots[1 if values[0] else 2])
+        total: float | None = None
+        for index, dot in enumerate(dots):
+            partial = None if dot is None else row.partial(index, value, *values)
+            if dot is not None and partial is not None:
+                total = _sum(total, cast(float, partial) * dot)
+        return _Dual(value, total)
 
     def _primal(self) -> float:
         return self.value
@@ -77,21 +79,23 @@ def _contribute_all(
         partial = row.partial(index, result, *duals, *static)
         if partial is None:
             continue
-        value, dot = (partial.value, partial.dot) if isinstance(partial, _Dual) else (partial, 0.0)
-        _add(bars, operand, bar * cast(float, value))
-        if dot != 0.0 or bar_dot is not None:
-            _add(bar_dots, operand, bar * dot + (bar_dot or 0.0) * cast(float, value))
+        value, dot = (partial.value, partial.dot) if isinstance(partial, _Dual) else (partial, None)
+        bars[operand] = _sum(bars[operand], bar * cast(float, value))
+        share = None if dot is None else bar * dot
+        if bar_dot is not None:
+            share = _sum(share, bar_dot * cast(float, value))
+        if share is not None:
+            bar_dots[operand] = _sum(bar_dots[operand], share)
 
 
 def _dual(columns: Columns, dots: Floats, slot: int) -> _Dual:
     """The value of a slot with its tangent."""
-    return _Dual(cast(float, columns.values[slot]), dots[slot] or 0.0)
+    return _Dual(cast(float, columns.values[slot]), dots[slot])
 
 
-def _add(column: Floats, slot: int, share: float) -> None:
-    """Add a share to a slot, which holds None as long as nothing was added."""
-    total = column[slot]
-    column[slot] = share if total is None else total + share
+def _sum(total: float | None, share: float) -> float:
+    """The sum of a total, which is None as long as nothing was added, and a share."""
+    return share if total is None else total + share
 
 
 def _contribute(operand: SymbolicOperand) -> str:

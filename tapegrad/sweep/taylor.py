@@ -26,6 +26,7 @@ from tapegrad.entries.builder import EvaluatingBuilder, Written
 from tapegrad.entries.columns import Columns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
+from tapegrad.sweep.conditional import Conditional, Term, handed_out
 
 __all__ = ["taylor"]
 
@@ -213,14 +214,16 @@ class _Solution:
     """Solves the equations for the coefficients of all slots, order by order."""
 
     def __init__(self, extension: _Extension) -> None:
-        rows = (ops.add, ops.mul, ops.div, ops.where)
+        rows = (ops.add, ops.mul, ops.div)
         functions: list[Callable[..., Operand]]
         functions = [row if extension.traced else row.value for row in rows]
-        self.add, self.mul, self.div, self.where = functions
+        self.add, self.mul, self.div = functions
+        self.conditional = Conditional(self.add)
         self.extension = extension
         self.series: list[list[Operand]] = [[value] for value in extension.values]
         self.slopes: list[list[Operand]] = [[] for _ in extension.values]
-        self._append(0, 1.0)
+        self.conditions: dict[tuple[int, int], Operand] = {}
+        self._append(0, (1.0, None))
 
     def coefficients(self, equations: Mapping[int, _SlotEquation], output: int) -> list[Operand]:
         """Return the coefficients of ``output``, without the zeros at their end."""
@@ -231,52 +234,65 @@ class _Solution:
                     found = self._coefficient(equation, order)
                     if found is not None:
                         self._append(slot, found)
-        return self.series[output]
+        terms = (self._term(output, order) for order in range(len(self.series[output])))
+        return [handed_out(term) for term in terms if term is not None]
 
-    def _append(self, slot: int, coefficient: Operand) -> None:
-        order = len(self.series[slot])
+    def _term(self, slot: int, order: int) -> Term | None:
+        """The coefficient of one slot with its condition, or None beyond the last one."""
+        if order >= len(self.series[slot]):
+            return None
+        return self.series[slot][order], self.conditions.get((slot, order))
+
+    def _append(self, slot: int, term: Term) -> None:
+        order, (coefficient, condition) = len(self.series[slot]), term
         self.series[slot].append(coefficient)
         self.slopes[slot].append(self._product(coefficient, float(order)))
+        if condition is not None:
+            self.conditions[slot, order] = condition
 
-    def _coefficient(self, equation: _SlotEquation, order: int) -> Operand | None:
-        """Return the coefficient of one slot, or None beyond the degree of a polynomial."""
+    def _coefficient(self, equation: _SlotEquation, order: int) -> Term | None:
+        """Computes the coefficient of one slot, or None beyond the degree of a polynomial."""
         if equation.choice is not None:
-            return self._chosen(*equation.choice, order)
-        total: Operand | None = None
+            condition, *arms = equation.choice
+            return self.conditional.chosen(condition, *(self._term(arm, order) for arm in arms))
+        total: Term | None = None
         for operand, factor in equation.products:
             total = self._sum(total, self._convolved(operand, factor, order - 1))
         if total is not None and order > 1:
-            total = self.div(total, float(order))
+            total = self.div(total[0], float(order)), total[1]
         for operand, number in equation.scaled:
-            if order < len(self.series[operand]):
-                total = self._sum(total, self._product(self.series[operand][order], number))
+            term = self._term(operand, order)
+            if term is not None:
+                total = self._sum(total, (self._product(term[0], number), term[1]))
         return total
 
-    def _convolved(self, operand: int, factor: int, order: int) -> Operand | None:
-        """Return the coefficient of p * x' for an operand x and its partial p."""
+    def _convolved(self, operand: int, factor: int, order: int) -> Term | None:
+        """Computes the coefficient of p * x' for an operand x and its partial p."""
         slopes, factors = self.slopes[operand], self.series[factor]
         low, high = max(0, order + 1 - len(factors)), min(order, len(slopes) - 1)
         if low > high:
             return None
         reversed_factors = factors[order - high : order - low + 1][::-1]
-        return reduce(self.add, map(self._product, slopes[low : high + 1], reversed_factors))
-
-    def _chosen(self, condition: Operand, x: int, y: int, order: int) -> Operand | None:
-        """Return the coefficient of the arm that a ``where`` selects, in a replay too."""
-        arms = [self.series[arm][order : order + 1] for arm in (x, y)]
-        if not any(arms):
-            return None
-        first, second = (arm[0] if arm else 0.0 for arm in arms)
-        return self.where(condition, first, second)
+        products = map(self._product, slopes[low : high + 1], reversed_factors)
+        if not self.conditions:
+            return reduce(self.add, products), None
+        conditions = (
+            self.conditional.both(
+                self.conditions.get((operand, index + 1)),
+                self.conditions.get((factor, order - index)),
+            )
+            for index in range(low, high + 1)
+        )
+        return reduce(self.conditional.plus, zip(products, conditions, strict=True))
 
     def _product(self, x: Operand, y: Operand) -> Operand:
         other = _other_factor(x, y)
         return self.mul(x, y) if other is None else other
 
-    def _sum(self, x: Operand | None, y: Operand | None) -> Operand | None:
+    def _sum(self, x: Term | None, y: Term | None) -> Term | None:
         if x is None or y is None:
             return y if x is None else x
-        return self.add(x, y)
+        return self.conditional.plus(x, y)
 
 
 def _other_factor(x: Operand, y: Operand) -> Operand | None:

@@ -140,11 +140,14 @@ def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
 
 
 def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
-    """The tangents of every slot, given some of the inputs'."""
+    """The tangents of every slot, given some of the inputs'.
+
+    Where they are traced, only those of the outputs mean something on every replay.
+    """
     from tapegrad.sweep.forward import tangents
 
     with traced.recorder.pinning() as pin:
-        return tangents(traced.columns, seeds, pin)
+        return tangents(traced.columns, seeds, pin, traced.outputs)
 
 
 def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]:
