@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -26,9 +26,10 @@ from hypothesis import given
 
 import tapegrad as tg
 from tapegrad import Real, Scalar, Var, errors, grad, math, partials, record, value_and_grad
-from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.containers import CONTAINERS, ContainerKind
+from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import in_order
-from tapegrad.pytree.structure import Role, build, flatten, key_paths
+from tapegrad.pytree.structure import Role, build, flatten, key_paths, traced_leaves
 from tests.places import place, refusal
 from tests.strategies import Data, Frozen, Named, containers
 
@@ -103,22 +104,22 @@ class TestFlattenAndBuild:
     @given(containers())
     def test_build_is_the_inverse_of_flatten(self, value: Any) -> None:
         """A structure with its own leaves is the value again, in its own classes."""
-        structure, leaves = flatten(value, Role.PARAMETERS, join)
+        structure, leaves = flatten(value, Role.PARAMETERS, key_path)
         again = build(structure, leaves)
         assert again == value
         assert type(again) is type(value)
-        assert flatten(again, Role.PARAMETERS, join) == (structure, leaves)
+        assert flatten(again, Role.PARAMETERS, key_path) == (structure, leaves)
 
     @given(containers())
     def test_every_leaf_has_a_path_and_no_other_has_it(self, value: Any) -> None:
         """There are as many paths as leaves, all different."""
-        structure, leaves = flatten(value, Role.PARAMETERS, join)
+        structure, leaves = flatten(value, Role.PARAMETERS, key_path)
         assert len(set(key_paths(structure))) == len(leaves)
 
     @given(containers())
     def test_the_gradient_of_the_sum_is_one_everywhere(self, value: Any) -> None:
         """A gradient has the structure of the argument, statics and all."""
-        structure, leaves = flatten(value, Role.PARAMETERS, join)
+        structure, leaves = flatten(value, Role.PARAMETERS, key_path)
         if not leaves:
             return
         assert grad(total)(value) == build(structure, [1.0] * len(leaves))
@@ -159,7 +160,9 @@ class TestTheOrderOfKeys:
     def test_fields_and_static_values_stay_as_they_are(self) -> None:
         """A container whose dicts are in order is itself, and so are the parts of another."""
         inner, unit = Line(1.0, 2.0), {"b": 1, "a": 2}
-        structure, _ = flatten([{"a": inner, "b": point(3.0, 4.0, unit)}], Role.PARAMETERS, join)
+        structure, _ = flatten(
+            [{"a": inner, "b": point(3.0, 4.0, unit)}], Role.PARAMETERS, key_path
+        )
         same = [{"a": inner, "b": point(3.0, 4.0, unit)}]
         assert in_order(structure, same) is same
         ordered: Any = in_order(structure, [{"b": same[0]["b"], "a": inner}])
@@ -329,6 +332,51 @@ class TestKinds:
         assert grad(lambda p: p.w * p.w)(Checked(3.0)).w == 6.0
         assert grad(lambda p: p.w * p.w)(Counted(3.0)).w == 6.0
         assert calls == [3.0, 3.0]
+
+
+class TestANewKind:
+    """A kind of container is one entry of the table."""
+
+    @pytest.mark.parametrize(
+        ("cls", "kind", "value"),
+        [
+            (
+                OrderedDict,
+                ContainerKind(
+                    lambda x: (tuple(x), x.values()),
+                    lambda cls, keys, parts: cls(zip(keys, parts, strict=True)),
+                    "key",
+                ),
+                OrderedDict(w=2.0, b=OrderedDict({"a b": 3.0})),
+            ),
+            (
+                deque,
+                ContainerKind(
+                    lambda x: (tuple(range(len(x))), x),
+                    lambda cls, keys, parts: cls(parts),
+                    "index",
+                ),
+                deque([2.0, deque([3.0, 4.0])]),
+            ),
+        ],
+        ids=["OrderedDict", "deque"],
+    )
+    def test_it_is_read_and_written_everywhere(
+        self, cls: type, kind: ContainerKind, value: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By eager and by compiled functions, in replays and as a cotangent."""
+        monkeypatch.setitem(CONTAINERS, cls, kind)  # type: ignore[arg-type]  # a dict, said to be frozen
+        half = grad(lambda p: half_the_squares(traced(p)))
+        assert half(value) == value
+        assert type(half(value)) is cls
+        compiled = tg.jit(half)
+        assert compiled(value) == compiled(value) == value
+        assert record(lambda p: p)(value).replay(value).value == value
+        assert tg.vjp(lambda p: p, value)[1](value) == value
+
+
+def traced(value: Any) -> list[Any]:
+    return list(traced_leaves(value))
 
 
 class TestFields:
@@ -678,7 +726,7 @@ class TestPaths:
     )
     def test_a_path_tells_the_keys(self, keys: tuple[object, ...], path: str) -> None:
         """Names and indices stand between dots, any other key in brackets."""
-        assert join(keys) == path
+        assert key_path(keys) == path
 
     def test_a_tape_names_every_input(self) -> None:
         """In the first argument from inside, in any other after its parameter's name."""

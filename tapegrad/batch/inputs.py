@@ -20,7 +20,7 @@ from tapegrad.batch.mapped_argument import (
 from tapegrad.batch.options import Axes
 from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.ops.primitive import Traced
-from tapegrad.pytree.key_paths import Keys, named
+from tapegrad.pytree.key_paths import Keys, input_key_path
 from tapegrad.pytree.structure import Branch, Role, Structure, flatten
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _number(f: Callable[..., object], leaf: object) -> float:
 def _namer(f: Callable[..., object], key: int | str) -> Namer:
     """A function that names the places in an argument."""
     argument: Keys = (key,) if isinstance(key, str) else (key - 1,) if key else ()
-    return lambda keys: named(f, argument, keys)
+    return lambda keys: input_key_path(f, argument, keys)
 
 
 def _mapped_places(axes: Axes, count: int) -> tuple[int, ...]:

@@ -16,9 +16,10 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.batch.file_arrays import FileArray, file_array
 from tapegrad.errors import InputError
+from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.key_paths import Keys
 from tapegrad.pytree.matching import in_order
-from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build, opened
+from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +140,7 @@ def _split(value: object, keys: Keys, name: Namer, arrays: dict[Keys, Array]) ->
             f"{name(keys)} is {describe(value)} in a mapped argument ({here()}): pass an array "
             "with a number for each row, or map None for the argument"
         )
-    parts = opened(value)
+    parts = keys_and_parts(value)
     if parts is None:
         return Static(value)
     children = tuple(

@@ -20,8 +20,8 @@ from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.paths import AnyTape, Path, record_path
 from tapegrad.compile.report import ShapeReport
 from tapegrad.errors import OutputError
-from tapegrad.pytree.key_paths import join
-from tapegrad.pytree.matching import in_order, kept, misfit, numbers_as
+from tapegrad.pytree.key_paths import key_path
+from tapegrad.pytree.matching import copy_statics, first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.traced_call import gathered
 
@@ -35,7 +35,7 @@ __all__ = ["Learner", "Recorded"]
 
 
 def _kept(shape: tuple[Branch, Branch]) -> tuple[Branch, Branch]:
-    return cast("tuple[Branch, Branch]", tuple(map(kept, shape)))
+    return cast("tuple[Branch, Branch]", tuple(map(copy_statics, shape)))
 
 
 @final
@@ -58,7 +58,7 @@ class Recorded:
     def fits(self, shape: tuple[Branch, Branch]) -> bool:
         """Whether rows of these structures can run what is recorded here."""
         pairs = zip(self.shape, shape, strict=True)
-        return all(misfit(own, other, statics=True) is None for own, other in pairs)
+        return all(first_difference(own, other, statics=True) is None for own, other in pairs)
 
     @property
     def tape(self) -> AnyTape:
@@ -155,7 +155,10 @@ class Learner:
         with _at_row(number):
             data = gathered(args[1:], self.given.kwargs)
             path = record_path(f, args[0], data, near=True)
-        if self.paths and misfit(self.recorded.result, path.tape.result, statics=True) is not None:
+        if (
+            self.paths
+            and first_difference(self.recorded.result, path.tape.result, statics=True) is not None
+        ):
             self._refuse(number)
         self.recorded.add(path)
         values = path.tape.columns.values
@@ -169,7 +172,7 @@ class Learner:
         """
         with _at_row(number):
             returned = self.recorded.f(*args, **self.given.kwargs)
-        leaves, path = numbers_as(self.recorded.result, returned, join, statics=True)
+        leaves, path = numbers_as(self.recorded.result, returned, key_path, statics=True)
         if path is not None:
             self._refuse(number)
         return cast("list[float]", leaves)

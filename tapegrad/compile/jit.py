@@ -28,8 +28,9 @@ from tapegrad.compile.report import Report, ShapeReport, varying, warn_of_many
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.codegen import Unpacker, unpacker
-from tapegrad.pytree.key_paths import named
-from tapegrad.pytree.matching import kept, misfit
+from tapegrad.pytree.containers import keys_and_parts
+from tapegrad.pytree.key_paths import input_key_path
+from tapegrad.pytree.matching import copy_statics, first_difference
 from tapegrad.pytree.structure import (
     Branch,
     Leaf,
@@ -38,7 +39,6 @@ from tapegrad.pytree.structure import (
     build,
     flatten,
     key_paths,
-    opened,
 )
 from tapegrad.transforms.traced_call import gathered
 
@@ -235,7 +235,7 @@ class Flat:
 
     def _require_alike(self, tape: AnyTape) -> None:
         """Let another path through that returns what the first one did."""
-        if misfit(self._tape.result, tape.result, statics=True) is not None:
+        if first_difference(self._tape.result, tape.result, statics=True) is not None:
             raise OutputError(
                 f"a path at these inputs ({here()}) returns another structure than the first one: "
                 "return the same containers on every path"
@@ -266,7 +266,7 @@ class _Recording:
         self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Shape
     ) -> None:
         self.f, self.choice, self.max_paths = f, choice, max_paths
-        self.shape = shape = cast(Shape, tuple(map(kept, shape)))
+        self.shape = shape = cast(Shape, tuple(map(copy_statics, shape)))
         names = map(str, shape[1].keys)
         self.unpack = unpacker(shape[0].children, dict(zip(names, shape[1].children, strict=True)))
         self.whole = choice.backend.calls_any_row
@@ -277,7 +277,7 @@ class _Recording:
     def fits(self, shape: Shape) -> bool:
         """Whether calls of these structures can run what is recorded here."""
         pairs = zip(self.shape, shape, strict=True)
-        return all(misfit(own, other, statics=True) is None for own, other in pairs)
+        return all(first_difference(own, other, statics=True) is None for own, other in pairs)
 
     def run(self, floats: Sequence[float], call: Call) -> object:
         """The result of one call."""
@@ -331,7 +331,7 @@ def _numbers(structure: Structure, value: object) -> Iterator[float]:
     if isinstance(structure, Leaf):
         yield cast(float, value)
     elif isinstance(structure, Branch):
-        _, parts = cast("tuple[object, tuple[object, ...]]", opened(value))
+        _, parts = cast("tuple[object, tuple[object, ...]]", keys_and_parts(value))
         for part, child in zip(structure.children, parts, strict=True):
             yield from _numbers(part, child)
 
@@ -342,10 +342,12 @@ def _taken_apart(f: Callable[..., object], call: Call) -> tuple[Shape, list[obje
     first: tuple[Structure, ...] = ()
     leaves: list[object] = []
     if args:
-        structure, found = flatten(args[0], Role.PARAMETERS, lambda keys: named(f, (), keys))
+        structure, found = flatten(
+            args[0], Role.PARAMETERS, lambda keys: input_key_path(f, (), keys)
+        )
         first, leaves = (structure,), [*found]
     rest, found = flatten(
-        gathered(args[1:], kwargs), Role.DATA, lambda keys: named(f, keys[:1], keys[1:])
+        gathered(args[1:], kwargs), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
     )
     data = cast(Branch, rest)
     positional = len(args[1:])

@@ -11,7 +11,7 @@ import attrs
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad._support.text import number
-from tapegrad.pytree.key_paths import Keys, named
+from tapegrad.pytree.key_paths import Keys, input_key_path
 from tapegrad.pytree.matching import same_static
 from tapegrad.pytree.structure import Branch, Static, Structure
 
@@ -119,8 +119,8 @@ def _name(f: Callable[..., object], keys: Keys) -> str:
     """The path of a place in the arguments of a call."""
     by_name, argument, *rest = keys
     if by_name:
-        return named(f, (argument,), tuple(rest))
-    return named(f, (cast(int, argument) - 1,) if argument else (), tuple(rest))
+        return input_key_path(f, (argument,), tuple(rest))
+    return input_key_path(f, (cast(int, argument) - 1,) if argument else (), tuple(rest))
 
 
 def _differences(one: tuple[Branch, Branch], other: tuple[Branch, Branch]) -> Iterator[Keys]:

@@ -18,7 +18,7 @@ from tapegrad.entries.columns import Columns, Scope, check, freeze_values
 from tapegrad.entries.nodes import Node, view
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Table, primal
-from tapegrad.pytree.key_paths import under
+from tapegrad.pytree.key_paths import key_path_in
 from tapegrad.pytree.structure import Branch, Structure, key_paths
 
 __all__ = ["Entries", "Nodes"]
@@ -105,7 +105,11 @@ class Entries:
     def paths(self) -> tuple[str, ...]:
         """The names of the inputs: ``layers.0.w`` in the first argument, ``xs:3`` in another."""
         first = [path or self.names[0] for path in key_paths(self.parameters)]
-        rest = (under(name, path) for name, part in self.data_by_name() for path in key_paths(part))
+        rest = (
+            key_path_in(name, path)
+            for name, part in self.data_by_name()
+            for path in key_paths(part)
+        )
         return (*first, *rest)
 
     def data_by_name(self) -> Iterator[tuple[str, Structure]]:

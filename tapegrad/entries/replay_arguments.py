@@ -8,8 +8,8 @@ from tapegrad._support.source_position import here
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.key_paths import Keys, join, under
-from tapegrad.pytree.matching import in_order, misfit
+from tapegrad.pytree.key_paths import Keys, key_path, key_path_in
+from tapegrad.pytree.matching import first_difference, in_order
 from tapegrad.pytree.structure import Role, Structure, flatten, key_paths
 
 __all__ = ["replay_inputs"]
@@ -39,16 +39,16 @@ def replay_inputs(
 def _leaves(structure: Structure, value: object, role: Role, name: str) -> list[Operand]:
     """The numbers in an argument that was recorded with this structure."""
     now, leaves = flatten(in_order(structure, value), role, _named(name))
-    if (keys := misfit(structure, now, statics=True)) is not None:
+    if (keys := first_difference(structure, now, statics=True)) is not None:
         raise InputError(
-            f"{under(name, join(keys))} has another structure than this tape was recorded with, "
-            f"or another static value ({here()}): record again"
+            f"{key_path_in(name, key_path(keys))} has another structure than this tape was "
+            f"recorded with, or another static value ({here()}): record again"
         )
     return leaves
 
 
 def _named(name: str) -> Callable[[Keys], str]:
-    return lambda keys: under(name, join(keys))
+    return lambda keys: key_path_in(name, key_path(keys))
 
 
 def _given(

@@ -10,8 +10,9 @@ import numpy as np
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.pytree.key_paths import join, named, under
-from tapegrad.pytree.structure import Branch, Leaf, Role, build, flatten, key_paths, opened
+from tapegrad.pytree.containers import keys_and_parts
+from tapegrad.pytree.key_paths import input_key_path, key_path, key_path_in
+from tapegrad.pytree.structure import Branch, Leaf, Role, build, flatten, key_paths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def copied(f: Callable[..., object], data: ModelData) -> ModelData:
             with rows is an iterator.
     """
     args = [
-        _rows(named(f, (index,), ()), arg) if axis == 0 else _constant(f, index, arg)
+        _rows(input_key_path(f, (index,), ()), arg) if axis == 0 else _constant(f, index, arg)
         for index, (arg, axis) in enumerate(zip(data.args, data.axes, strict=True))
     ]
     kwargs = {key: _constant(f, key, value) for key, value in data.kwargs.items()}
@@ -48,12 +49,13 @@ def _rows(name: str, value: object) -> object:
         )
     if type(value) is np.ndarray or _is_numbers(value):
         return _array(name, value)
-    parts = opened(value)
+    parts = keys_and_parts(value)
     if parts is None:
         return value
     keys, children = parts
     found = [
-        _rows(under(name, join([key])), child) for key, child in zip(keys, children, strict=True)
+        _rows(key_path_in(name, key_path([key])), child)
+        for key, child in zip(keys, children, strict=True)
     ]
     return build(Branch(type(value), keys, (Leaf(),) * len(keys)), found)
 
@@ -83,15 +85,15 @@ _LONGEST: Final = 8
 
 def _constant(f: Callable[..., object], key: int | str, value: object) -> object:
     """A copy of an argument that is the same for all rows."""
-    name = named(f, (key,), ())
+    name = input_key_path(f, (key,), ())
     if type(value) is np.ndarray:
         _require_numbers(name, value)
         return value.copy()
-    structure, leaves = flatten(value, Role.DATA, lambda keys: named(f, (key,), keys))
+    structure, leaves = flatten(value, Role.DATA, lambda keys: input_key_path(f, (key,), keys))
     for path, leaf in zip(key_paths(structure), leaves, strict=True):
         if leaf != leaf:
             raise InputError(
-                f"{under(name, path)} is nan ({here()}): leave it out, or put a number there"
+                f"{key_path_in(name, path)} is nan ({here()}): leave it out, or put a number there"
             )
     return build(structure, leaves)
 

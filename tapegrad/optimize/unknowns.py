@@ -13,8 +13,8 @@ from tapegrad._support.source_position import here
 from tapegrad.errors import InputError, TapegradError
 from tapegrad.inspect.names import nearest
 from tapegrad.optimize.vector_function import compiled, compiled_for_rows, vector
-from tapegrad.pytree.key_paths import join, named
-from tapegrad.pytree.matching import in_order, misfit
+from tapegrad.pytree.key_paths import input_key_path, key_path
+from tapegrad.pytree.matching import first_difference, in_order
 from tapegrad.pytree.structure import Role, build, flatten, key_paths
 
 if TYPE_CHECKING:
@@ -42,8 +42,10 @@ class Unknowns(Generic[A]):
 
     def __init__(self, f: Callable[..., object], start: A, data: ModelData) -> None:
         self._f, self._data = f, data
-        self._structure, leaves = flatten(start, Role.PARAMETERS, lambda keys: named(f, (), keys))
-        self.names = tuple(path or named(f, (), ()) for path in key_paths(self._structure))
+        self._structure, leaves = flatten(
+            start, Role.PARAMETERS, lambda keys: input_key_path(f, (), keys)
+        )
+        self.names = tuple(path or input_key_path(f, (), ()) for path in key_paths(self._structure))
         if not leaves:
             raise InputError(f"the start holds no number ({here()}): put one there to be found")
         for name, leaf in zip(self.names, leaves, strict=True):
@@ -64,10 +66,10 @@ class Unknowns(Generic[A]):
             InputError: when it has another; the message names the first path that differs.
         """
         value = cast(A, in_order(self._structure, value))
-        found, leaves = flatten(value, Role.PARAMETERS, join)
-        if (path := misfit(self._structure, found)) is not None:
+        found, leaves = flatten(value, Role.PARAMETERS, key_path)
+        if (path := first_difference(self._structure, found)) is not None:
             raise InputError(
-                f"{join(path) or 'the value'} is not built as in the start ({here()}): give "
+                f"{key_path(path) or 'the value'} is not built as in the start ({here()}): give "
                 f"a number for each of {_listed(self.names)}"
             )
         return vector(cast("list[float]", leaves))
@@ -148,7 +150,7 @@ def copied_data(f: Callable[..., object], data: ModelData) -> ModelData:
 
 def numbers_of(value: object) -> tuple[object, ...]:
     """Gives the numbers of a result in order."""
-    return tuple(flatten(value, Role.RESULT, join)[1])
+    return tuple(flatten(value, Role.RESULT, key_path)[1])
 
 
 def _listed(names: Sequence[str]) -> str:

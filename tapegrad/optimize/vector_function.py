@@ -11,7 +11,7 @@ from tapegrad._support.optional_packages import installed
 from tapegrad.batch.results import Columns
 from tapegrad.batch.vmap import vmap
 from tapegrad.compile.jit import jit
-from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, flatten
 from tapegrad.sweep.sparse_matrix import Sparsity
 from tapegrad.transforms.traced_call import gathered
@@ -62,7 +62,7 @@ def compiled(program: TupleProgram, data: ModelData, starts: Sequence[object]) -
     """Compiles a program that is called once, and records it at these starts."""
     function = jit(program)
     flat = function.flat(*starts, *data.args, **data.kwargs)
-    _, leaves = flatten(gathered(data.args, data.kwargs), Role.DATA, join)
+    _, leaves = flatten(gathered(data.args, data.kwargs), Role.DATA, key_path)
     constants = vector(cast("list[float]", leaves))
 
     def run(*points: FloatArray) -> FloatArray:

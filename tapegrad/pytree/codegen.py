@@ -1,4 +1,4 @@
-"""Generated code that takes arguments apart into floats and puts results together again.
+"""Generates code that takes arguments apart into floats and puts results together again.
 
 A compiled function is called often with arguments of one structure, so that structure becomes a
 few lines of straight Python; arguments that do not fit it exactly are left to ``structure``.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Final, TypeAlias, cast
 
-from tapegrad.pytree.classes import new_instance
+from tapegrad.pytree.containers import ContainerKind
 from tapegrad.pytree.matching import same_static
 from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build
 
@@ -25,8 +26,8 @@ _FLOATS: Final = {float}
 
 
 def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> Unpacker:
-    """What gives the floats of arguments that have exactly these structures; None of any other."""
-    work = _Unpacking()
+    """A function that gives the floats of arguments of exactly these structures, else None."""
+    work = _UnpackingCode()
     for index, structure in enumerate(arguments):
         work.take(structure, f"args[{index}]")
     for index, (name, structure) in enumerate(named.items()):
@@ -45,10 +46,9 @@ def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> 
 
 
 def packer(result: Structure) -> Packer:
-    """What puts a result of this structure together from its floats."""
+    """A function that puts a result of this structure together from its floats."""
     values: dict[str, object] = {}
-    places = _Counter()
-    source = f"def pack(o):\n  return {_put(result, values, places)}"
+    source = f"def pack(o):\n  return {_expression(result, values, count())}"
     try:
         return cast(Packer, _executed(source, values, "pack"))
     except (SyntaxError, RecursionError, MemoryError):
@@ -56,18 +56,16 @@ def packer(result: Structure) -> Packer:
 
 
 def _executed(source: str, values: Mapping[str, object], name: str) -> object:
-    """What the source defines by that name; it holds no text of the user's, only names of values.
+    """The function that the source defines; it holds no text of the user's, only names of values.
 
-    The function is taken out of its own names, so that it goes with its last reference.
+    It is removed from its own globals, so that it is freed with its last reference.
     """
-    namespace: dict[str, object] = {
-        "FLOATS": _FLOATS, "new": new_instance, "same": same_static, **values,
-    }  # fmt: skip
+    namespace: dict[str, object] = {"FLOATS": _FLOATS, "same": same_static, **values}
     exec(compile(source, "<spelled by tapegrad>", "exec"), namespace)  # noqa: S102  # as it says
     return namespace.pop(name)
 
 
-class _Unpacking:
+class _UnpackingCode:
     """The lines that check and open containers, and the expressions of their floats."""
 
     def __init__(self) -> None:
@@ -92,66 +90,51 @@ class _Unpacking:
             self.open(structure, expression)
 
     def open(self, branch: Branch, expression: str) -> None:
-        opened = self.name("v")
+        opened, container = self.name("v"), branch.container
         kind = self.value(branch.kind, f"t{opened}")
-        size = f" or len({opened}) != {len(branch.keys)}" * (branch.kind in _SIZED)
+        size = "" if container.access == "field" else f" or len({opened}) != {len(branch.keys)}"
         self.lines.append(f"{opened} = {expression}")
         self.lines.append(f"if type({opened}) is not {kind}{size}: return None")
-        if branch.kind in {list, tuple} and all(isinstance(part, Leaf) for part in branch.children):
+        if container.access == "index" and _holds_leaves_only(branch):
             self.parts.append(f"*{opened}")
             return
         for index, (key, child) in enumerate(zip(branch.keys, branch.children, strict=True)):
-            self.take(child, f"{opened}{self.access(branch.kind, key, f'{opened}_{index}')}")
+            self.take(child, f"{opened}{self.access(container, key, f'{opened}_{index}')}")
 
-    def access(self, kind: type, key: object, name: str) -> str:
-        if kind in {list, tuple}:
-            return f"[{key}]"
-        return f"[{self.value(key, name)}]" if kind is dict else f".{key}"
-
-
-_SIZED: Final = {list, tuple, dict}
+    def access(self, container: ContainerKind, key: object, name: str) -> str:
+        if container.access == "field":
+            return f".{key}"
+        return f"[{key}]" if container.access == "index" else f"[{self.value(key, name)}]"
 
 
-class _Counter:
-    """Which float comes next."""
-
-    def __init__(self) -> None:
-        self.next = 0
-
-    def take(self, count: int) -> tuple[int, int]:
-        start, self.next = self.next, self.next + count
-        return start, self.next
+def _holds_leaves_only(branch: Branch) -> bool:
+    return all(isinstance(child, Leaf) for child in branch.children)
 
 
-def _put(structure: Structure, values: dict[str, object], places: _Counter) -> str:
+def _expression(structure: Structure, values: dict[str, object], indices: Iterator[int]) -> str:
     """The expression that builds a structure from the floats ``o``."""
     if isinstance(structure, Leaf):
-        return f"o[{places.take(1)[0]}]"
+        return f"o[{next(indices)}]"
     name = f"x{len(values)}"
     if isinstance(structure, Static):
         values[name] = structure.value
         return name
     values[name] = structure.kind
-    if structure.kind in {list, tuple} and all(isinstance(p, Leaf) for p in structure.children):
-        start, stop = places.take(len(structure.children))
-        return f"{name}(o[{start}:{stop}])"
-    parts = [_put(child, values, places) for child in structure.children]
-    return "".join(_together(structure, name, parts, values))
+    if structure.container.access == "index" and structure.keys and _holds_leaves_only(structure):
+        taken = [next(indices) for _ in structure.keys]
+        return f"{name}(o[{taken[0]}:{taken[-1] + 1}])"
+    parts = [_expression(child, values, indices) for child in structure.children]
+    return _closed(structure, name, parts, values)
 
 
-def _together(
-    branch: Branch, name: str, parts: Sequence[str], values: dict[str, object]
-) -> Iterator[str]:
-    if branch.kind is list:
-        yield f"[{', '.join(parts)}]"
-    elif branch.kind is dict:
-        yield "{"
-        for index, (key, part) in enumerate(zip(branch.keys, parts, strict=True)):
-            values[f"{name}_{index}"] = key
-            yield f"{name}_{index}: {part}, "
-        yield "}"
-    elif issubclass(branch.kind, tuple):
-        yield f"tuple.__new__({name}, ({''.join(f'{part}, ' for part in parts)}))"
-    else:
-        values[f"{name}_keys"] = branch.keys
-        yield f"new({name}, zip({name}_keys, ({''.join(f'{part}, ' for part in parts)})))"
+def _closed(branch: Branch, name: str, parts: Sequence[str], values: dict[str, object]) -> str:
+    """The expression of a container with these parts; ``name`` is its class."""
+    container = branch.container
+    if not container.literal:
+        values |= {f"{name}_close": container.close, f"{name}_keys": branch.keys}
+        return f"{name}_close({name}, {name}_keys, ({''.join(f'{part}, ' for part in parts)}))"
+    if container.access == "key":
+        keys = {f"{name}_{index}": key for index, key in enumerate(branch.keys)}
+        values |= keys
+        parts = [f"{key}: {part}" for key, part in zip(keys, parts, strict=True)]
+    return container.literal.format("".join(f"{part}, " for part in parts))

@@ -1,23 +1,21 @@
-"""Names the places in arguments and results: ``layers.0.w``, ``xs:3``, ``['a b']``."""
+"""Key paths: the names of the numbers in arguments and results (``layers.0.w``, ``xs:3``)."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import (
-    TypeAlias,
-)
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
-__all__ = ["Keys", "join", "named", "parameter_names", "under"]
-
+__all__ = ["Keys", "input_key_path", "key_path", "key_path_in", "parameter_names"]
 
 Keys: TypeAlias = tuple[object, ...]
+"""The keys, indices and field names that lead to a part of a container, from the outside in."""
 
 
-def join(keys: Iterable[object]) -> str:
-    """The path of nested keys: ``layers.0.w``; a key that is no name is written ``['a b']``."""
+def key_path(keys: Iterable[object]) -> str:
+    """Nested keys as text: ``layers.0.w``; a key that is no name is written ``['a b']``."""
     text = ""
     for key in keys:
         if (isinstance(key, str) and key.isidentifier()) or (type(key) is int and key >= 0):
@@ -27,23 +25,23 @@ def join(keys: Iterable[object]) -> str:
     return text
 
 
-def named(f: Callable[..., object], argument: Keys, keys: Keys) -> str:
-    """The path of a leaf of a call of ``f``.
+def input_key_path(f: Callable[..., object], argument: Keys, keys: Keys) -> str:
+    """The key path of a number in the arguments of a call of ``f``.
 
-    ``argument`` says where it was passed: () for the first argument, whose paths stand for
+    ``argument`` says where it was passed: () for the first argument, whose key paths stand for
     themselves; (0,), (1,), ... for those after it, and ("name",) for those by name.
     """
-    path = join(keys)
+    path = key_path(keys)
     if not argument:
         return path or parameter_names(f, 1)[0]
     key = argument[0]
     name = parameter_names(f, key + 2)[key + 1] if isinstance(key, int) else str(key)
-    return under(name, path)
+    return key_path_in(name, path)
 
 
-def under(name: str, path: str) -> str:
-    """A path in the argument called ``name``."""
-    return f"{name}{'.' if ':' in name else ':'}{path}" if path else name
+def key_path_in(argument: str, path: str) -> str:
+    """A key path in an argument: ``xs:3``, ``more:0.w``."""
+    return f"{argument}{'.' if ':' in argument else ':'}{path}" if path else argument
 
 
 def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
@@ -58,12 +56,12 @@ def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-_PARAMETERS: WeakKeyDictionary[Callable[..., object], tuple[inspect.Parameter, ...]] = (
-    WeakKeyDictionary()
-)
+_Parameters: TypeAlias = tuple[inspect.Parameter, ...]
+_PARAMETERS: WeakKeyDictionary[Callable[..., object], _Parameters] = WeakKeyDictionary()
 
 
-def _parameters(f: Callable[..., object]) -> Iterable[inspect.Parameter]:
+def _parameters(f: Callable[..., object]) -> _Parameters:
+    """The parameters of ``f``, read once; none where they cannot be known."""
     try:
         return _PARAMETERS[f]
     except (KeyError, TypeError):
@@ -73,7 +71,7 @@ def _parameters(f: Callable[..., object]) -> Iterable[inspect.Parameter]:
     return found
 
 
-def _read_parameters(f: Callable[..., object]) -> tuple[inspect.Parameter, ...]:
+def _read_parameters(f: Callable[..., object]) -> _Parameters:
     try:
         return tuple(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.key_paths import Keys
 from tapegrad.pytree.numbers import RejectedError, real_number
 from tapegrad.pytree.structure import (
@@ -15,12 +17,10 @@ from tapegrad.pytree.structure import (
     Static,
     Structure,
     named_error,
-    opened,
-    put_together,
     split_value,
-)
+)  # fmt: skip
 
-__all__ = ["in_order", "kept", "misfit", "numbers_as", "same_static"]
+__all__ = ["copy_statics", "first_difference", "in_order", "numbers_as", "same_static"]
 
 
 def numbers_as(
@@ -37,7 +37,7 @@ def numbers_as(
     differ unless ``statics`` are to be the same.
 
     Raises:
-        InputRangeError: for an int too large for a float; the message names the path.
+        InputRangeError: for an int too large for a float; the message names the key path.
     """
     leaves: list[Operand] = []
     try:
@@ -53,19 +53,19 @@ def _read(structure: Structure, value: object, leaves: list[Operand], statics: b
         number = value if isinstance(value, Traced) else real_number(value, ints=True)
         leaves += [] if number is None else [number]
         return () if number is None else None
-    given = _opened_as(structure, value)
+    given = _parts_by_key(structure, value)
     if given is None:
         return ()
-    if odd := [*_without(structure.keys, given), *_without(given, dict.fromkeys(structure.keys))]:
-        return (odd[0],) if structure.kind is dict else ()
+    if given.keys() != set(structure.keys):
+        return _odd_key(structure, given)
     for key, child in zip(structure.keys, structure.children, strict=True):
         try:
-            path = _read(child, given[key], leaves, statics)
+            keys = _read(child, given[key], leaves, statics)
         except RejectedError as rejected:
             rejected.keys.append(key)
             raise
-        if path is not None:
-            return (key, *path)
+        if keys is not None:
+            return (key, *keys)
     return None
 
 
@@ -76,24 +76,33 @@ def _stands_for(value: object, recorded: object, statics: bool) -> bool:
     return type(value) is type(recorded) or isinstance(split_value(value, Role.RESULT, []), Static)
 
 
-def _without(keys: Iterable[object], others: Container[object]) -> Iterator[object]:
-    return (key for key in keys if key not in others)
+def _odd_key(branch: Branch, given: Iterable[object]) -> Keys:
+    """The first key that only one of two containers has, if their parts go by key; else none."""
+    if branch.container.access != "key":
+        return ()
+    own, others = dict.fromkeys(branch.keys), dict.fromkeys(given)
+    odd = (key for key in own | others if key not in own or key not in others)
+    return tuple(islice(odd, 1))
 
 
-def misfit(expected: Structure, given: Structure, *, statics: bool = False) -> Keys | None:
+def first_difference(
+    expected: Structure, given: Structure, *, statics: bool = False
+) -> Keys | None:
     """The keys of the first place where two structures differ, or None.
 
     Static values may differ unless ``statics`` are to be the same.
     """
+    if isinstance(expected, Static) and isinstance(given, Static):
+        return None if not statics or same_static(expected.value, given.value) else ()
     if not (isinstance(expected, Branch) and isinstance(given, Branch)):
-        same = type(expected) is type(given) and not (statics and _differ(expected, given))
-        return None if same else ()
-    if (expected.kind, expected.keys) != (given.kind, given.keys):
-        odd = [*_without(expected.keys, given.keys), *_without(given.keys, expected.keys)]
-        return (odd[0],) if odd and expected.kind is given.kind is dict else ()
+        return None if type(expected) is type(given) else ()
+    if expected.kind is not given.kind:
+        return ()
+    if expected.keys != given.keys:
+        return _odd_key(expected, given.keys)
     for key, part, other in zip(expected.keys, expected.children, given.children, strict=True):
-        if (path := misfit(part, other, statics=statics)) is not None:
-            return (key, *path)
+        if (keys := first_difference(part, other, statics=statics)) is not None:
+            return (key, *keys)
     return None
 
 
@@ -102,35 +111,28 @@ def in_order(structure: Structure, value: object) -> object:
 
     A container whose dicts are in that order is handed through as it is.
     """
-    given = _opened_as(structure, value)
+    given = _parts_by_key(structure, value)
     if given is None or not isinstance(structure, Branch) or given.keys() != set(structure.keys):
         return value
     parts = zip(structure.keys, structure.children, strict=True)
     ordered = {key: in_order(part, given[key]) for key, part in parts}
     if tuple(given) == structure.keys and all(ordered[key] is given[key] for key in given):
         return value
-    return put_together(structure, tuple(ordered.values()))
+    return structure.with_parts(tuple(ordered.values()))
 
 
-def _opened_as(structure: Structure, value: object) -> dict[object, object] | None:
+def _parts_by_key(structure: Structure, value: object) -> dict[object, object] | None:
     """The parts of a container by key, where it is of the kind that ``structure`` says."""
     if not isinstance(structure, Branch) or type(value) is not structure.kind:
         return None
-    keys, parts = opened(value) or ((), ())
+    keys, parts = keys_and_parts(value) or ((), ())
     return dict(zip(keys, parts, strict=True))
 
 
-def _differ(expected: Structure, given: Structure) -> bool:
-    """Whether static values differ; those that cannot tell (arrays) do, unless they are one."""
-    if not (isinstance(expected, Static) and isinstance(given, Static)):
-        return False
-    return not same_static(expected.value, given.value)
-
-
-def kept(structure: Structure) -> Structure:
+def copy_statics(structure: Structure) -> Structure:
     """The structure with copies of the static values that may change: those that have no hash."""
     if isinstance(structure, Branch):
-        return Branch(structure.kind, structure.keys, tuple(map(kept, structure.children)))
+        return Branch(structure.kind, structure.keys, tuple(map(copy_statics, structure.children)))
     if isinstance(structure, Static):
         try:
             hash(structure.value)
@@ -149,13 +151,10 @@ def same_static(recorded: object, given: object) -> bool:
     try:
         return type(recorded) is type(given) and bool(recorded == given)
     except ValueError:
-        return _outside(recorded) == _outside(given)
+        return _array_content(recorded) == _array_content(given)
 
 
-def _outside(array: object) -> tuple[object, ...]:
-    """What two arrays have in common that are equal."""
-    names = ("dtype", "shape")
-    return (
-        *(getattr(array, name, array) for name in names),
-        getattr(array, "tobytes", lambda: id(array))(),
-    )
+def _array_content(array: object) -> tuple[object, ...]:
+    """The type, the shape and the bytes of an array; an object without them equals itself only."""
+    content = getattr(array, "tobytes", lambda: id(array))()
+    return getattr(array, "dtype", array), getattr(array, "shape", array), content

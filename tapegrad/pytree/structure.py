@@ -1,7 +1,7 @@
 """The user's containers taken apart into numbers, and put together again.
 
 A container is a dict, a list, a tuple, a named tuple, an attrs class or a dataclass; no
-registration. Its numbers are the *leaves*, each with a path such as ``layers.0.w``. In a class
+registration. Its numbers are the *leaves*, each with a key path such as ``layers.0.w``. In a class
 instance the fields annotated ``Real`` hold numbers (or containers of them) and the others are
 static: they come back as they are.
 """
@@ -11,11 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from typing import (
-    TypeAlias,
-    cast,
-    final,
-)
+from typing import Final, TypeAlias, final
 
 import attrs
 
@@ -23,26 +19,15 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Operand, Traced
-from tapegrad.pytree.classes import Field, Record, class_fields, new_instance
-from tapegrad.pytree.key_paths import Keys, join
+from tapegrad.pytree.classes import Field
+from tapegrad.pytree.containers import CONTAINERS, ContainerKind, container_kind
+from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.numbers import RejectedError, real_number
 
 __all__ = [
-    "Branch",
-    "Leaf",
-    "Role",
-    "Static",
-    "Structure",
-    "build",
-    "describe_structure",
-    "flatten",
-    "key_paths",
-    "named_error",
-    "opened",
-    "put_together",
-    "split_value",
-    "traced_leaves",
-]
+    "Branch", "Leaf", "Role", "Static", "Structure", "build", "describe_structure",
+    "flatten", "key_paths", "named_error", "split_value", "traced_leaves",
+]  # fmt: skip
 
 
 @final
@@ -68,17 +53,22 @@ class Branch:
     keys: tuple[object, ...]
     children: tuple[Structure, ...]
 
+    @property
+    def container(self) -> ContainerKind:
+        """The entry of the class in the table of container kinds."""
+        return container_kind(self.kind)  # type: ignore[return-value]  # a branch has one
+
+    def with_parts(self, parts: Sequence[object]) -> object:
+        """The container that has these parts in the places of the children."""
+        return self.container.close(self.kind, self.keys, parts)
+
 
 Structure: TypeAlias = Leaf | Static | Branch
 
 
-_LEAF = Leaf()
-
-
-_SHOWN = 20
-
-
-_TOO_DEEP = "is nested too deeply, or contains itself"
+_LEAF: Final = Leaf()
+_MAX_KEYS_SHOWN: Final = 20
+_TOO_DEEP: Final = "is nested too deeply, or contains itself"
 
 
 class Role(Enum):
@@ -89,14 +79,19 @@ class Role(Enum):
     RESULT = "numbers are recorded, everything else is static"
     AUX = "floats and traced numbers are recorded, everything else is static"
 
+    @property
+    def is_returned(self) -> bool:
+        """Whether the recorded function returns the value, rather than being called with it."""
+        return self is Role.RESULT or self is Role.AUX
+
 
 def flatten(
     value: object, role: Role, name: Callable[[Keys], str]
 ) -> tuple[Structure, list[Operand]]:
-    """The structure of ``value`` and its leaves in order; ``name`` gives a leaf's path.
+    """The structure of ``value`` and its leaves in order; ``name`` gives a leaf's key path.
 
     Raises:
-        InputError: where ``role`` does not allow what is found; the message names the path.
+        InputError: where ``role`` does not allow what is found; the message names the key path.
     """
     leaves: list[Operand] = []
     try:
@@ -106,9 +101,9 @@ def flatten(
 
 
 def named_error(rejected: RejectedError, name: Callable[[Keys], str]) -> InputError | OutputError:
-    """The user's error, which names the path of what was rejected."""
+    """The error for the user, which names the key path of what was rejected."""
     keys = tuple(reversed(rejected.keys))
-    path = name(keys[:_SHOWN]) + "..." * (len(keys) > _SHOWN)
+    path = name(keys[:_MAX_KEYS_SHOWN]) + "..." * (len(keys) > _MAX_KEYS_SHOWN)
     return rejected.error(f"{path.rstrip()} {rejected.what} ({here()})")
 
 
@@ -117,83 +112,81 @@ def build(structure: Structure, leaves: Iterable[object]) -> object:
     return _built(structure, iter(leaves))
 
 
-def opened(value: object) -> tuple[tuple[object, ...], tuple[object, ...]] | None:
-    """The keys and the parts of a container; None for anything else."""
-    kind = type(value)
-    if kind is list or kind is tuple:
-        parts = tuple(cast("list[object]", value))
-        return tuple(range(len(parts))), parts
-    if kind is dict:
-        items = cast("dict[object, object]", value)
-        return tuple(items), tuple(items.values())
-    record = class_fields(kind)
-    if record is None:
-        return None
-    names = tuple(name for name in record.fields if hasattr(value, name))
-    return names, tuple(getattr(value, name) for name in names)
+def _built(structure: Structure, leaves: Iterator[object]) -> object:
+    if isinstance(structure, Leaf):
+        return next(leaves)
+    if isinstance(structure, Static):
+        return structure.value
+    children = structure.children
+    return structure.with_parts(
+        [next(leaves) if child is _LEAF else _built(child, leaves) for child in children]
+    )
 
 
 def key_paths(structure: Structure) -> list[str]:
-    """The paths of the leaves in order; a lone leaf has the empty path."""
-    return [join(keys) for keys in _walk(structure, ())]
+    """The key paths of the leaves in order; that of a lone leaf is empty."""
+    return [key_path(keys) for keys in _leaf_keys(structure, ())]
+
+
+def _leaf_keys(structure: Structure, keys: Keys) -> Iterator[Keys]:
+    if isinstance(structure, Leaf):
+        yield keys
+    elif isinstance(structure, Branch):
+        for key, child in zip(structure.keys, structure.children, strict=True):
+            yield from _leaf_keys(child, (*keys, key))
 
 
 def traced_leaves(value: object) -> Iterator[Traced]:
     """The traced numbers in a value, containers searched as inputs are."""
     if isinstance(value, Traced):
         yield value
-        return
-    kind = type(value)
-    children: Iterable[object] = ()
-    if kind is list or kind is tuple:
-        children = cast(Iterable[object], value)
-    elif kind is dict:
-        children = cast(dict[object, object], value).values()
-    elif record := class_fields(kind):
-        children = (getattr(value, name, None) for name in record.fields)
-    for child in children:
-        yield from traced_leaves(child)
+    elif kind := container_kind(type(value)):
+        for part in kind.open(value)[1]:
+            yield from traced_leaves(part)
 
 
 def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
-    """Takes a value apart: its structure, and its numbers added to ``leaves``."""
+    """The structure of a value, whose numbers are added to ``leaves``."""
     if type(value) is float or isinstance(value, Traced):
         leaves.append(value)
         return _LEAF
-    kind = type(value)
-    if kind is list or kind is tuple:
-        return _branch(kind, range(len(value)), value, role, leaves)  # type: ignore[arg-type]  # a list or tuple
-    if kind is dict:
-        items = cast(dict[object, object], value)
-        return _branch(kind, items, items.values(), role, leaves)
-    record = class_fields(kind)
-    if record is not None and (record.is_model or role is not Role.DATA):
-        return _instance(value, record, role, leaves)
-    return _leaf_or_static(value, role, leaves)
+    kind = container_kind(type(value))
+    if kind is None or (not kind.holds_numbers and role is Role.DATA):
+        return _leaf_or_static(value, role, leaves)
+    return _split_container(value, kind, role, leaves)
 
 
-def _branch(
-    kind: type,
-    keys: Iterable[object],
-    children: Iterable[object],
-    role: Role,
-    leaves: list[Operand],
-) -> Branch:
-    parts: list[Structure] = []
-    names = tuple(keys)
-    for key, child in zip(names, children, strict=True):
+def _split_container(
+    value: object, kind: ContainerKind, role: Role, leaves: list[Operand]
+) -> Structure:
+    """The structure of a container; a class that returns no numbers is handed through."""
+    if not kind.holds_numbers and role is Role.PARAMETERS:
+        raise RejectedError(
+            InputError,
+            f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
+            "to differentiate (`w: Real`)",
+        )
+    fields, before = kind.fields, len(leaves)
+    keys, parts = kind.open(value)
+    children: list[Structure] = []
+    for key, part in zip(keys, parts, strict=True):
         try:
-            parts.append(split_value(child, role, leaves))
+            if fields is None:
+                children.append(split_value(part, role, leaves))
+            else:
+                children.append(_split_field(part, fields[key], role, leaves))
         except RejectedError as rejected:
             rejected.keys.append(key)
             raise
         except RecursionError:
             raise RejectedError(InputError, _TOO_DEEP) from None
-    return Branch(kind, names, tuple(parts))
+    if fields is not None and role.is_returned and len(leaves) == before:
+        return Static(value)
+    return Branch(type(value), keys, tuple(children))
 
 
 def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structure:
-    number = real_number(value, ints=role in {Role.PARAMETERS, Role.RESULT})
+    number = real_number(value, ints=role is Role.PARAMETERS or role is Role.RESULT)
     if number is not None:
         leaves.append(number)
         return _LEAF
@@ -203,7 +196,7 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
         )
     if role is not Role.PARAMETERS:
         return Static(value)
-    base = next((base for base in (dict, list, tuple) if isinstance(value, base)), None)
+    base = next((base for base in CONTAINERS if isinstance(value, base)), None)
     if base is not None:
         raise RejectedError(
             InputError,
@@ -217,40 +210,17 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
 
 
 def _holds_traced(value: object) -> bool:
-    """Whether it is an array of numpy's with traced numbers in it."""
+    """Whether a value is an array of numpy's with traced numbers in it."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.ndarray) or value.dtype != object:
         return False
     return any(isinstance(part, Traced) for part in value.flat)
 
 
-def _instance(value: object, record: Record, role: Role, leaves: list[Operand]) -> Structure:
-    if role is Role.PARAMETERS and not record.is_model:
-        raise RejectedError(
-            InputError,
-            f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
-            "to differentiate (`w: Real`)",
-        )
-    names = [name for name in record.fields if hasattr(value, name)]
-    before = len(leaves)
-    parts: list[Structure] = []
-    for name in names:
-        try:
-            parts.append(_field(getattr(value, name), record.fields[name], role, leaves))
-        except RejectedError as rejected:
-            rejected.keys.append(name)
-            raise
-        except RecursionError:
-            raise RejectedError(InputError, _TOO_DEEP) from None
-    if role in {Role.RESULT, Role.AUX} and len(leaves) == before:
-        return Static(value)
-    return Branch(type(value), tuple(names), tuple(parts))
-
-
-def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
+def _split_field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
     if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
         return split_value(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
-    if role in {Role.RESULT, Role.AUX}:
+    if role.is_returned:
         traced = next(traced_leaves(value), None) is not None
         return split_value(value, role, leaves) if traced else Static(value)
     if isinstance(value, float | Traced):
@@ -259,40 +229,13 @@ def _field(value: object, field: Field, role: Role, leaves: list[Operand]) -> St
             f"is {describe(value)} in a field that is not annotated Real, beside fields that are: "
             "annotate it Real to differentiate it, or move it into an argument of its own",
         )
-    record = class_fields(type(value))
-    return split_value(value, role, leaves) if record and record.is_model else Static(value)
+    kind = container_kind(type(value))
+    is_model = kind is not None and kind.fields is not None and kind.holds_numbers
+    return split_value(value, role, leaves) if is_model else Static(value)
 
 
 def describe_structure(structure: Structure) -> str:
-    """What a value of this structure is."""
+    """A value of this structure in words, for a message."""
     if isinstance(structure, Static):
         return describe(structure.value)
     return "a number" if isinstance(structure, Leaf) else f"a {structure.kind.__name__}"
-
-
-def _built(structure: Structure, leaves: Iterator[object]) -> object:
-    if isinstance(structure, Leaf):
-        return next(leaves)
-    if isinstance(structure, Static):
-        return structure.value
-    return put_together(structure, [_built(child, leaves) for child in structure.children])
-
-
-def put_together(branch: Branch, children: Sequence[object]) -> object:
-    """The container with these parts."""
-    kind = branch.kind
-    if kind is list:
-        return list(children)
-    if kind is dict:
-        return dict(zip(branch.keys, children, strict=True))
-    if issubclass(kind, tuple):
-        return tuple.__new__(kind, children)
-    return new_instance(kind, zip(branch.keys, children, strict=True))
-
-
-def _walk(structure: Structure, keys: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
-    if isinstance(structure, Leaf):
-        yield keys
-    elif isinstance(structure, Branch):
-        for key, child in zip(structure.keys, structure.children, strict=True):
-            yield from _walk(child, (*keys, key))

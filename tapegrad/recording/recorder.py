@@ -23,7 +23,7 @@ from tapegrad.entries.columns import Columns, Scope
 from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
-from tapegrad.pytree.key_paths import Keys, join, named
+from tapegrad.pytree.key_paths import Keys, input_key_path, key_path
 from tapegrad.pytree.numbers import as_number
 from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten, traced_leaves
 
@@ -537,8 +537,10 @@ def trace(
     if type(x) is dict:
         require_keys(f, x)
     try:
-        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: named(f, (), keys))
-        rest, others = flatten(dict(data), Role.DATA, lambda keys: named(f, keys[:1], keys[1:]))
+        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: input_key_path(f, (), keys))
+        rest, others = flatten(
+            dict(data), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
+        )
         width = len(first)
         inputs = [recorder.append(_INPUT, -1, -1, recorder.door(v)) for v in first + others]
         given = cast(dict[int | str, object], build(rest, inputs[width:]))
@@ -557,7 +559,7 @@ def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Op
     """The structure and the numbers of a result, or of a pair of one and what goes beside it."""
 
     def name(keys: Keys) -> str:
-        return f"the result {join(keys)}"
+        return f"the result {key_path(keys)}"
 
     if not has_aux or type(returned) is not tuple or len(returned) != _PAIR:
         return flatten(returned, Role.RESULT, name)
@@ -586,6 +588,6 @@ def _refuse_conditions(result: Structure, keys: Keys) -> None:
             _refuse_conditions(child, (*keys, key))
     elif isinstance(result, Static) and isinstance(result.value, Condition):
         raise OutputError(
-            f"{' '.join(filter(None, ('the result', join(keys))))} is {describe(result.value)} "
+            f"{' '.join(filter(None, ('the result', key_path(keys))))} is {describe(result.value)} "
             f"({here()}): return tapegrad.where(c, 1.0, 0.0)"
         )

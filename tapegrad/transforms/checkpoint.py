@@ -13,7 +13,7 @@ from tapegrad._support.source_position import here
 from tapegrad.entries.columns import Block, Columns
 from tapegrad.errors import RecordingError
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, Structure, build, flatten
 from tapegrad.recording.recorder import Recorder, Trace, Var, recorder_among, trace
 
@@ -104,7 +104,7 @@ def _block(
 ) -> object:
     """What the call gives as one entry of the recording; None if it has to be taken down."""
     recorder.require_open()
-    structure, leaves = flatten(arguments, Role.DATA, join)
+    structure, leaves = flatten(arguments, Role.DATA, key_path)
     numbers = [leaf for leaf in leaves if isinstance(leaf, Var)]
     if any(number._recorder is not recorder for number in numbers):
         return None

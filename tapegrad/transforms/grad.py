@@ -10,7 +10,7 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from tapegrad._support.argument_checks import bind, name_of
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.pytree.key_paths import join
+from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Branch, Leaf, Role, describe_structure, flatten
 from tapegrad.recording.recorder import Var, trace
 from tapegrad.tape import Tape
@@ -142,7 +142,7 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
 
 
 def _require_numbers(arguments: Mapping[str, object]) -> None:
-    structure, _ = flatten(dict(arguments), Role.PARAMETERS, join)
+    structure, _ = flatten(dict(arguments), Role.PARAMETERS, key_path)
     for name, part in zip(arguments, cast(Branch, structure).children, strict=True):
         if not isinstance(part, Leaf):
             raise InputError(

@@ -8,7 +8,7 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.key_paths import named
+from tapegrad.pytree.key_paths import input_key_path
 from tapegrad.pytree.structure import key_paths
 from tapegrad.recording.recorder import Trace, Var, trace
 from tapegrad.transforms.grad import grad
@@ -97,7 +97,7 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:
-    return [path or named(f, (), ()) for path in key_paths(traced.parameters)]
+    return [path or input_key_path(f, (), ()) for path in key_paths(traced.parameters)]
 
 
 def _by_rows(traced: Trace) -> list[Sequence[Operand]]:

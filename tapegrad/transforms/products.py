@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.key_paths import Keys, join
+from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import numbers_as
 from tapegrad.pytree.structure import Structure, build
 from tapegrad.recording.recorder import Trace, Var, trace
@@ -147,7 +147,7 @@ def _seeds(
     """A cotangent or a tangent, slot by slot."""
 
     def name(keys: Keys) -> str:
-        return f"{what} at {join(keys)}" if keys else what
+        return f"{what} at {key_path(keys)}" if keys else what
 
     leaves, path = numbers_as(structure, given, name)
     if path is not None:

@@ -14,7 +14,7 @@ from tapegrad._support.source_position import here, resolve
 from tapegrad.entries.columns import freeze_values
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.classes import of_numbers
+from tapegrad.pytree.containers import declare_numbers
 from tapegrad.pytree.key_paths import parameter_names
 from tapegrad.pytree.structure import Branch, Leaf, build, describe_structure
 from tapegrad.recording.recorder import Trace, trace
@@ -46,7 +46,7 @@ class ValueAndGrad(NamedTuple, Generic[A]):
     grad: A
 
 
-of_numbers(ValueAndGrad)
+declare_numbers(ValueAndGrad)
 
 
 def like(
