@@ -13,7 +13,7 @@ from itertools import pairwise
 from benchmarks.eager import LABELS, NETWORK, POINTS, alternating
 from examples.moons import loss
 from tapegrad import Real, grad, hessian, hvp, math
-from tapegrad.recording.recorder import trace
+from tapegrad.recording.trace import trace
 from tapegrad.transforms.traced_call import Data, push
 
 

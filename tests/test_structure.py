@@ -365,7 +365,7 @@ class TestANewKind:
         self, cls: type, kind: ContainerKind, value: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """By eager and by compiled functions, in replays and as a cotangent."""
-        monkeypatch.setitem(CONTAINERS, cls, kind)  # type: ignore[arg-type]  # a dict, said to be frozen
+        monkeypatch.setitem(CONTAINERS, cls, kind)
         half = grad(lambda p: half_the_squares(traced(p)))
         assert half(value) == value
         assert type(half(value)) is cls

@@ -20,7 +20,7 @@ from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 from tapegrad.pytree.structure import build, key_paths
-from tapegrad.recording.recorder import Trace, trace
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.finite_differences import Difference, difference
 from tapegrad.transforms.products import vjp
 from tapegrad.transforms.traced_call import Data, freeze, gathered

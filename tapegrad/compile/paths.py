@@ -17,7 +17,7 @@ from tapegrad.compile.report import PathReport
 from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import primal
-from tapegrad.recording.recorder import trace
+from tapegrad.recording.trace import trace
 from tapegrad.tape import Tape
 from tapegrad.transforms.traced_call import Data, freeze
 

@@ -1,4 +1,4 @@
-"""Names for what a recording takes down: on an entry, and around what a function records."""
+"""Names in a recording: a label for one entry, a scope for all that a function records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def label(x: T, name: str, /) -> T:
-    """Name the entry that defines ``x`` and return ``x``; the later of two names wins.
+    """Names the entry that defines ``x`` and returns ``x``; the later of two names wins.
 
     On a plain number it does nothing.
 

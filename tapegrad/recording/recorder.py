@@ -1,4 +1,4 @@
-"""Recording: traced numbers, and the recorder that they write to.
+"""Traced numbers, and the recorder that they write to.
 
 A recorder is the only mutable thing in the library and lives as long as one call of the user's
 function. A ``Var`` is a number inside that call: it knows its recorder, its slot there, and its
@@ -16,20 +16,18 @@ from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar,
 
 import attrs
 
-from tapegrad._support.argument_checks import require_keys, require_signature
 from tapegrad._support.source_position import Mark, here, mark, site
 from tapegrad._support.text import describe
 from tapegrad.entries.columns import Columns, Scope
-from tapegrad.errors import InputError, OutputError, RecordingError, TracedNumberError
+from tapegrad.errors import InputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
-from tapegrad.pytree.key_paths import Keys, input_key_path, key_path
 from tapegrad.pytree.numbers import as_number
-from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten, traced_leaves
+from tapegrad.pytree.structure import traced_leaves
+from tapegrad.recording import numpy_protocol
 
 __all__ = [
-    "Condition", "Real", "Recorder", "Scalar", "Trace", "Var", "condition", "promote",
-    "recorder_among", "trace",
+    "Condition", "Real", "Recorder", "Scalar", "Var", "condition", "promote", "recorder_among",
 ]  # fmt: skip
 
 _serials = itertools.count(1)
@@ -41,11 +39,11 @@ _ADD, _MUL, _SUB = (_CODES[row] for row in (ops.add, ops.mul, ops.sub))
 
 @final
 class Recorder:
-    """Takes down one call of one function, entry by entry."""
+    """Records one call of one function, entry by entry."""
 
     __slots__ = (
-        "blocks", "codes", "guards", "holds_gradient", "labels", "left", "marks", "opened",
-        "outers", "pinned", "pool", "right", "scope", "scopes", "serial", "statics", "table",
+        "attributed", "blocks", "codes", "guards", "holds_gradient", "labels", "left", "marks",
+        "opened", "outers", "pool", "right", "scope", "scopes", "serial", "statics", "table",
         "thread", "values",
     )  # fmt: skip
 
@@ -64,7 +62,7 @@ class Recorder:
         self.outers: set[Recorder] = set()
         self.marks: list[Mark | None] | None = [] if positions else None
         self.guards: dict[int, Mark] = {}
-        self.pinned: Mark | None = None
+        self.attributed: Mark | None = None
         self.holds_gradient: bool = False
         self.labels: dict[int, str] = {}
         self.scopes: list[Scope] = []
@@ -84,16 +82,16 @@ class Recorder:
         self.right.append(right)
         self.values.append(value)
         if self.marks is not None:
-            self.marks.append(self.pinned or mark())
+            self.marks.append(self.attributed or mark())
         return var
 
     def require_open(self) -> None:
-        """Let only the thread that records, and only while it does."""
+        """Raises where the recording has ended, or in another thread."""
         if self.thread != get_ident():
             self.refuse()
 
     def refuse(self) -> NoReturn:
-        """Say why this recorder takes down nothing more, or nothing from this thread."""
+        """Raises an error that says why nothing more, or nothing in this thread, is recorded."""
         opened = str(site(*self.opened))
         if self.thread:
             raise RecordingError(
@@ -105,8 +103,8 @@ class Recorder:
             "ended: return what is wanted from the recorded function instead"
         )
 
-    def door(self, value: Operand) -> Operand:
-        """A number from outside; one of an outer recording brings that recording along."""
+    def _admit(self, value: Operand) -> Operand:
+        """A number from outside; with one of an outer recording, that recording becomes known."""
         if isinstance(value, Var):
             outer = value._recorder
             outer.require_open()
@@ -115,6 +113,10 @@ class Recorder:
                 self.marks = [None] * len(self.codes)
         return value
 
+    def input(self, value: Operand) -> Var:
+        """A new input with this value."""
+        return self.append(_INPUT, -1, -1, self._admit(value))
+
     def constant(self, value: object) -> int:
         """The slot of a new constant."""
         number = promote(value)
@@ -122,7 +124,7 @@ class Recorder:
             raise InputError(
                 f"an operand is {describe(value)}, not a number ({here()}): pass a float"
             )
-        return self.append(_CONSTANT, -1, -1, self.door(number))._slot
+        return self.append(_CONSTANT, -1, -1, self._admit(number))._slot
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         """A new entry that applies ``row``; operands of other recordings are constants here."""
@@ -140,13 +142,13 @@ class Recorder:
         return self.append(self._code(row), left, right, value)
 
     def unary(self, row: Primitive, x: Var) -> Var:
-        """``apply`` for one operand of this recording."""
+        """A new entry that applies ``row`` to one operand, which is of this recording."""
         value = x._value
         result = row.value(value) if type(value) is float else row(value)
         return self.append(_CODES[row], x._slot, -1, result)
 
     def slot(self, operand: Operand) -> int:
-        """The slot of an operand, made if it is not of this recording."""
+        """The slot of an operand; one that is not of this recording becomes a constant."""
         if isinstance(operand, Var) and operand._recorder is self:
             return operand._slot
         return self.constant(operand)
@@ -154,7 +156,7 @@ class Recorder:
     def _place(
         self, row: Primitive, slots: list[int], static: tuple[object, ...]
     ) -> tuple[int, int]:
-        """What stands for the operands in the two columns."""
+        """The numbers that stand for the operands in the two operand columns."""
         if row.is_pooled:
             start = len(self.pool)
             self.pool += slots
@@ -168,12 +170,13 @@ class Recorder:
         return slots[0], slots[1] if len(slots) > 1 else -1
 
     def _code(self, row: Primitive) -> int:
+        """The number of a row in the table, which is extended by rows of the user's."""
         if row not in self.table.codes:
             self.table = self.table.extend(row)
         return self.table.codes[row]
 
     def guard(self, condition: Operand) -> Var:
-        """A new guard: Python asked for the truth of a condition of this recording."""
+        """A new guard: Python has asked for the truth of a condition."""
         self.require_open()
         slot = self.slot(condition)
         var = self.append(_GUARD, slot, -1, ops.guard(self.values[slot]))
@@ -182,36 +185,39 @@ class Recorder:
         return var
 
     def enter(self, name: str) -> int | None:
-        """Begin a scope; returns the one it stands in."""
+        """Begins a scope and returns the index of the one around it."""
         outside = self.scope
         self.scope = len(self.scopes)
         self.scopes.append(Scope(name, len(self.codes), -1, outside))
         return outside
 
     def leave(self, outside: int | None) -> None:
-        """End the innermost scope."""
+        """Ends the innermost scope; ``outside`` is the index of the one around it."""
         if self.scope is not None:
             scope = self.scopes[self.scope]
             self.scopes[self.scope] = attrs.evolve(scope, stop=len(self.codes))
         self.scope = outside
 
     @contextmanager
-    def pinning(self) -> Iterator[Callable[[int], None] | None]:
-        """Let what the outer recordings take down stand at the line of one entry after another."""
+    def attributing(self) -> Iterator[Callable[[int], None] | None]:
+        """A function that makes the outer recordings attribute their entries to one of this one's.
+
+        It is None where there is no outer recording, or there are no positions.
+        """
         for outer in self.outers:
             outer.holds_gradient = True
         try:
-            yield self._pin if self.marks is not None and self.outers else None
+            yield self._attribute if self.marks is not None and self.outers else None
         finally:
             for outer in self.outers:
-                outer.pinned = None
+                outer.attributed = None
 
-    def _pin(self, slot: int) -> None:
+    def _attribute(self, slot: int) -> None:
         for outer in self.outers:
-            outer.pinned = cast("list[Mark | None]", self.marks)[slot]
+            outer.attributed = cast("list[Mark | None]", self.marks)[slot]
 
     def close(self) -> None:
-        """Take down nothing more, and let go of what was."""
+        """Ends the recording and frees its columns."""
         self.thread = 0
         self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
@@ -342,9 +348,7 @@ class Var(Traced):
         # Hidden from checkers, which would otherwise take a Var wherever a number will do.
 
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-            from tapegrad.recording.numpy_protocol import apply
-
-            return apply(ufunc, method, inputs, kwargs, _apply_to_numbers)
+            return numpy_protocol.apply(ufunc, method, inputs, kwargs, _apply_to_numbers)
 
         def __bool__(self):  # noqa: PLE0304  # refuses
             _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
@@ -384,7 +388,7 @@ class Var(Traced):
 
 @final
 class Condition:
-    """What a comparison of traced numbers gives.
+    """The outcome of a comparison of traced numbers.
 
     Where Python asks for its truth (``if``, ``while``, ``and``, ``==``, ``max``, ``sorted``) a
     guard is recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
@@ -494,100 +498,3 @@ def recorder_among(values: object) -> Recorder | None:
     """The innermost recording found in a value, containers searched as inputs are."""
     found = [leaf._recorder for leaf in traced_leaves(values) if isinstance(leaf, Var)]
     return max(found, key=_serial, default=None)
-
-
-@final
-@attrs.frozen(eq=False)
-class Trace:
-    """One recorded call: the entries, and where the arguments and the result stand in them.
-
-    The differentiated argument has the first ``width`` slots.
-    """
-
-    recorder: Recorder
-    columns: Columns
-    width: int
-    parameters: Structure
-    data: Structure
-    result: Structure
-    outputs: tuple[int, ...]
-
-
-def trace(
-    f: Callable[..., object],
-    x: object,
-    data: Mapping[int | str, object],
-    *,
-    positions: bool = False,
-    blocks: bool = False,
-    has_aux: bool = False,
-) -> Trace:
-    """Call ``f`` on traced numbers and take down what it does.
-
-    ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
-    With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
-    ``blocks`` lets a checkpoint take its inside down as one entry, which the reverse sweep alone
-    can read.
-
-    Raises:
-        InputError: when an argument holds something that cannot be an input.
-        OutputError: when what ``f`` returns holds a condition.
-    """
-    recorder = Recorder(positions=positions, blocks=blocks)
-    if type(x) is dict:
-        require_keys(f, x)
-    try:
-        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: input_key_path(f, (), keys))
-        rest, others = flatten(
-            dict(data), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
-        )
-        width = len(first)
-        inputs = [recorder.append(_INPUT, -1, -1, recorder.door(v)) for v in first + others]
-        given = cast(dict[int | str, object], build(rest, inputs[width:]))
-        args = [value for key, value in given.items() if isinstance(key, int)]
-        kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
-        returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
-        result, leaves = _flat_result(returned, has_aux=has_aux)
-        _refuse_conditions(result, ())
-        outputs = tuple(recorder.slot(leaf) for leaf in leaves)
-        return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
-    finally:
-        recorder.close()
-
-
-def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:
-    """The structure and the numbers of a result, or of a pair of one and what goes beside it."""
-
-    def name(keys: Keys) -> str:
-        return f"the result {key_path(keys)}"
-
-    if not has_aux or type(returned) is not tuple or len(returned) != _PAIR:
-        return flatten(returned, Role.RESULT, name)
-    value, first = flatten(returned[0], Role.RESULT, name)
-    aux, rest = flatten(returned[1], Role.AUX, name)
-    return Branch(tuple, (0, 1), (value, aux)), first + rest
-
-
-_PAIR: Final = 2
-
-
-def _call(
-    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> object:
-    try:
-        return f(*args, **kwargs)
-    except TypeError:
-        require_signature(f, args, kwargs)
-        raise
-
-
-def _refuse_conditions(result: Structure, keys: Keys) -> None:
-    """A condition has no meaning after its recording, so a result must not hold one."""
-    if isinstance(result, Branch):
-        for key, child in zip(result.keys, result.children, strict=True):
-            _refuse_conditions(child, (*keys, key))
-    elif isinstance(result, Static) and isinstance(result.value, Condition):
-        raise OutputError(
-            f"{' '.join(filter(None, ('the result', key_path(keys))))} is {describe(result.value)} "
-            f"({here()}): return tapegrad.where(c, 1.0, 0.0)"
-        )

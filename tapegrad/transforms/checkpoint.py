@@ -15,7 +15,8 @@ from tapegrad.errors import RecordingError
 from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, Structure, build, flatten
-from tapegrad.recording.recorder import Recorder, Trace, Var, recorder_among, trace
+from tapegrad.recording.recorder import Recorder, Var, recorder_among
+from tapegrad.recording.trace import Trace, trace
 
 __all__ = ["checkpoint"]
 

@@ -12,7 +12,8 @@ from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Branch, Leaf, Role, describe_structure, flatten
-from tapegrad.recording.recorder import Var, trace
+from tapegrad.recording.recorder import Var
+from tapegrad.recording.trace import trace
 from tapegrad.tape import Tape
 from tapegrad.transforms.traced_call import Data, ValueAndGrad, differentiate, freeze, like
 

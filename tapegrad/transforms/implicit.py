@@ -15,7 +15,8 @@ from tapegrad.entries.static_keys import static_key
 from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.recording.recorder import Real, Var, promote, trace
+from tapegrad.recording.recorder import Real, Var, promote
+from tapegrad.recording.trace import trace
 from tapegrad.transforms.primitive import lifted
 from tapegrad.transforms.traced_call import differentiate, scalar
 

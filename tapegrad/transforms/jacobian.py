@@ -10,7 +10,8 @@ from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import input_key_path
 from tapegrad.pytree.structure import key_paths
-from tapegrad.recording.recorder import Trace, Var, trace
+from tapegrad.recording.recorder import Var
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.products import hessian_along
 from tapegrad.transforms.traced_call import Data, like, pull, push, scalar

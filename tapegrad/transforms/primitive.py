@@ -17,7 +17,8 @@ from tapegrad.errors import InputError, OutputError, PrimitiveError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal
 from tapegrad.pytree.numbers import as_number
-from tapegrad.recording.recorder import Real, Var, promote, trace
+from tapegrad.recording.recorder import Real, Var, promote
+from tapegrad.recording.trace import trace
 
 if TYPE_CHECKING:
     from tapegrad.recording.signatures import Binary, Unary

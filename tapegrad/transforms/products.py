@@ -11,7 +11,8 @@ from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import numbers_as
 from tapegrad.pytree.structure import Structure, build
-from tapegrad.recording.recorder import Trace, Var, trace
+from tapegrad.recording.recorder import Var
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.traced_call import gathered, pull, push, returned, scalar
 

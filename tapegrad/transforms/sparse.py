@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 
 from tapegrad.ops.primitive import Operand
-from tapegrad.recording.recorder import Trace, Var, trace
+from tapegrad.recording.recorder import Var
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.products import hessian_along

@@ -11,7 +11,8 @@ from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.structure import Leaf, Structure, describe_structure
-from tapegrad.recording.recorder import Trace, Var, trace
+from tapegrad.recording.recorder import Var
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.traced_call import Data, like, push, scalar
 
 __all__ = ["taylor"]
@@ -57,7 +58,7 @@ def taylor(
         _require_number(f, traced.parameters)
         if order == 1:  # a rule of the user's may give no more than its first partial
             return _line(traced, scalar(f, traced))
-        with traced.recorder.pinning() as pin:
+        with traced.recorder.attributing() as pin:
             return tuple(coefficients(traced.columns, scalar(f, traced), order, pin))
 
     return cast(Callable[Concatenate[float, P], tuple[float, ...]], like(f, "taylor", expansion))

@@ -17,7 +17,7 @@ from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.containers import declare_numbers
 from tapegrad.pytree.key_paths import parameter_names
 from tapegrad.pytree.structure import Branch, Leaf, build, describe_structure
-from tapegrad.recording.recorder import Trace, trace
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.tape import Tape
 
 __all__ = [
@@ -135,7 +135,7 @@ def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
     """The cotangents of the differentiated inputs, given some of the outputs'."""
     from tapegrad.sweep.reverse import cotangents
 
-    with traced.recorder.pinning() as pin:
+    with traced.recorder.attributing() as pin:
         return cotangents(traced.columns, seeds, pin)[: traced.width]
 
 
@@ -146,7 +146,7 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand | None]:
     """
     from tapegrad.sweep.forward import tangents
 
-    with traced.recorder.pinning() as pin:
+    with traced.recorder.attributing() as pin:
         return tangents(traced.columns, seeds, pin, traced.outputs)
 
 

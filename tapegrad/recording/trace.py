@@ -1,0 +1,115 @@
+"""One traced call: a function is called with traced numbers, and what it does is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast, final
+
+import attrs
+
+from tapegrad._support.argument_checks import require_keys, require_signature
+from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
+from tapegrad.entries.columns import Columns
+from tapegrad.errors import OutputError
+from tapegrad.ops.primitive import Operand
+from tapegrad.pytree.key_paths import Keys, input_key_path, key_path
+from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten
+from tapegrad.recording.recorder import Condition, Recorder
+
+__all__ = ["Trace", "trace"]
+
+
+@final
+@attrs.frozen(eq=False)
+class Trace:
+    """One recorded call: the entries, and where the arguments and the result stand in them.
+
+    The differentiated argument has the first ``width`` slots.
+    """
+
+    recorder: Recorder
+    columns: Columns
+    width: int
+    parameters: Structure
+    data: Structure
+    result: Structure
+    outputs: tuple[int, ...]
+
+
+def trace(
+    f: Callable[..., object],
+    x: object,
+    data: Mapping[int | str, object],
+    *,
+    positions: bool = False,
+    blocks: bool = False,
+    has_aux: bool = False,
+) -> Trace:
+    """Calls ``f`` with traced numbers and records what it does.
+
+    ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
+    With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
+    ``blocks`` lets a checkpoint record its inside as one entry, which the reverse sweep alone can
+    read.
+
+    Raises:
+        InputError: when an argument holds something that cannot be an input.
+        OutputError: when what ``f`` returns holds a condition.
+    """
+    recorder = Recorder(positions=positions, blocks=blocks)
+    if type(x) is dict:
+        require_keys(f, x)
+    try:
+        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: input_key_path(f, (), keys))
+        rest, others = flatten(
+            dict(data), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
+        )
+        width = len(first)
+        inputs = [recorder.input(number) for number in first + others]
+        given = cast(dict[int | str, object], build(rest, inputs[width:]))
+        args = [value for key, value in given.items() if isinstance(key, int)]
+        kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
+        returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
+        result, leaves = _flat_result(returned, has_aux=has_aux)
+        _refuse_conditions(result, ())
+        outputs = tuple(recorder.slot(leaf) for leaf in leaves)
+        return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
+    finally:
+        recorder.close()
+
+
+def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:
+    """The structure and the numbers of a result; with ``has_aux`` of the pair (result, aux)."""
+
+    def name(keys: Keys) -> str:
+        return f"the result {key_path(keys)}"
+
+    if not has_aux or type(returned) is not tuple or len(returned) != 2:
+        return flatten(returned, Role.RESULT, name)
+    value, first = flatten(returned[0], Role.RESULT, name)
+    aux, rest = flatten(returned[1], Role.AUX, name)
+    return Branch(tuple, (0, 1), (value, aux)), first + rest
+
+
+def _call(
+    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    """The result of ``f``; arguments that do not fit its signature are named."""
+    try:
+        return f(*args, **kwargs)
+    except TypeError:
+        require_signature(f, args, kwargs)
+        raise
+
+
+def _refuse_conditions(result: Structure, keys: Keys) -> None:
+    """Raises for a condition in a result: it has no meaning after its recording."""
+    if isinstance(result, Branch):
+        for key, child in zip(result.keys, result.children, strict=True):
+            _refuse_conditions(child, (*keys, key))
+    elif isinstance(result, Static) and isinstance(result.value, Condition):
+        raise OutputError(
+            f"{' '.join(filter(None, ('the result', key_path(keys))))} is {describe(result.value)} "
+            f"({here()}): return tapegrad.where(c, 1.0, 0.0)"
+        )
