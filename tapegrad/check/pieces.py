@@ -22,12 +22,12 @@ __all__ = ["change", "change_at", "piece_of", "watched"]
 
 def piece_of(row: Primitive, y: float, *xs: float) -> float:
     """The piece of ``row`` that a call was on; of a row that is smooth always the same."""
-    return 0.0 if row.piece is None else row.piece.of(y, *xs)
+    return 0.0 if row.pieces is None else row.pieces.of(y, *xs)
 
 
 def watched(columns: Columns) -> tuple[int, ...]:
     """The entries that have several pieces."""
-    codes = {code for code, row in enumerate(columns.table.rows) if row.piece}
+    codes = {code for code, row in enumerate(columns.table.rows) if row.pieces}
     return tuple(slot for slot, code in enumerate(columns.codes) if code in codes)
 
 
@@ -96,13 +96,13 @@ def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
 
 
 def _how(node: Apply, xs: tuple[float, ...]) -> str:
-    name, piece = node.primitive.name, node.primitive.piece
-    if piece and piece.border == "tie":
+    name, pieces = node.primitive.name, node.primitive.pieces
+    if pieces and pieces.border == "tie":
         return f"tie in {name}" if xs[0] == xs[1] else f"{name} changes sides here"
-    if piece and piece.border == "jump":
+    if pieces and pieces.border == "jump":
         return f"{name} jumps at {number(xs[0])}"
     if not any(xs[: len(node.operands)]):
         return f"{name} at 0"
-    if piece:
+    if pieces:
         return f"{name} changes sides here"
     return f"{name} leaves its domain here"

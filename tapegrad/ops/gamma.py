@@ -24,7 +24,7 @@ _EULER_MACLAURIN = [b / math.factorial(2 * k) for k, b in enumerate(_BERNOULLI, 
 
 
 def _horner(coefficients: list[float], x: float) -> float:
-    """Return coefficients[0] + coefficients[1] * x + ..."""
+    """Returns coefficients[0] + coefficients[1] * x + ..."""
     total = 0.0
     for coefficient in reversed(coefficients):
         total = total * x + coefficient
@@ -32,7 +32,7 @@ def _horner(coefficients: list[float], x: float) -> float:
 
 
 def digamma(x: float) -> float:
-    """Return the logarithmic derivative of gamma, nan at the poles -1, -2, ...
+    """Returns the logarithmic derivative of gamma, nan at the poles -1, -2, ...
 
     Near its zeros, on either axis, within 4 eps absolute.
     """
@@ -48,7 +48,7 @@ def digamma(x: float) -> float:
 
 
 def _fsum(terms: list[float]) -> float:
-    """Return the sum of terms of which at most one is infinite."""
+    """Returns the sum of terms of which at most one is infinite."""
     try:
         return math.fsum(terms)
     except OverflowError:
@@ -56,7 +56,7 @@ def _fsum(terms: list[float]) -> float:
 
 
 def _digamma_tail(x: float) -> float:
-    """Return log(x) - digamma(x) for x >= 10: DLMF 5.11.2."""
+    """Returns log(x) - digamma(x) for x >= 10: DLMF 5.11.2."""
     if x > 1e100:
         return 0.5 / x
     reciprocal = 1.0 / x
@@ -65,7 +65,7 @@ def _digamma_tail(x: float) -> float:
 
 
 def _digamma_terms(x: float) -> list[float]:
-    """Return floats that sum to digamma(x), x > -10 and no pole: DLMF 5.5.2 up to x >= 10.
+    """Returns floats that sum to digamma(x), x > -10 and no pole: DLMF 5.5.2 up to x >= 10.
 
     They are kept apart so that they cancel exactly; the roundings of x + k are among them.
     """
@@ -79,7 +79,7 @@ def _digamma_terms(x: float) -> list[float]:
 
 
 def _log_terms(x: float) -> list[float]:
-    """Return floats that sum to log(x) within 2**-55 absolute."""
+    """Returns floats that sum to log(x) within 2**-55 absolute."""
     mantissa, exponent = math.frexp(x)
     if mantissa < 0.7071067811865476:
         mantissa, exponent = 2.0 * mantissa, exponent - 1
@@ -87,7 +87,7 @@ def _log_terms(x: float) -> list[float]:
 
 
 def _reflected_terms(x: float) -> list[float]:
-    """Return floats that sum to digamma(x) for x < -10: DLMF 5.5.4.
+    """Returns floats that sum to digamma(x) for x < -10: DLMF 5.5.4.
 
     With f the exact distance from the nearest integer, pi * cot(pi * x) is
     1 / f + digamma(1 - f) - digamma(1 + f), where only 1 / f can be large.
@@ -104,7 +104,7 @@ def _reflected_terms(x: float) -> list[float]:
 
 
 def polygamma(x: float, n: float) -> float:
-    """Return the n-th derivative of digamma; nan at negative integers and unless n = 0, 1, 2, ...
+    """Returns the n-th derivative of digamma; nan at negative integers and unless n = 0, 1, 2, ...
 
     For even n on the negative axis, where terms of both signs meet, within 4 eps of the largest.
     """
@@ -124,7 +124,7 @@ def polygamma(x: float, n: float) -> float:
 
 
 def polygamma_scale(x: float, n: float) -> float:
-    """Return the largest term of the reflection formula, whose terms may cancel for x < 0.
+    """Returns the largest term of the reflection formula, whose terms may cancel for x < 0.
 
     For even n they do near the zeros of polygamma; elsewhere 0.0.
     """
@@ -134,7 +134,7 @@ def polygamma_scale(x: float, n: float) -> float:
 
 
 def _polygamma_reflected(n: float, x: float, sign: float) -> float:
-    """Return polygamma(x, n) for x < 0.
+    """Returns polygamma(x, n) for x < 0.
 
     With f the exact distance from the nearest integer the sum of 1 / (x + k)**(n + 1), k >= 0, is
     1 / f**(n + 1), the terms beyond it and, backwards, those between it and x: DLMF 5.15.1.
@@ -152,14 +152,14 @@ def _polygamma_reflected(n: float, x: float, sign: float) -> float:
 
 
 def _zeta_term(n: float, x: float, rest: float) -> Scaled:
-    """Return n! * sum(1 / (x + rest + k)**(n + 1), k >= 0) for x > 0."""
+    """Returns n! * sum(1 / (x + rest + k)**(n + 1), k >= 0) for x > 0."""
     mantissa, exponent = _factorial_over_power(n, x, rest)
     ratio, shift = math.frexp(_zeta_ratio(n + 1.0, x))
     return mantissa * ratio, exponent + shift
 
 
 def _zeta_ratio(s: float, x: float) -> float:
-    """Return x**s * zeta(s, x): Euler and Maclaurin's summation, DLMF 25.11.28.
+    """Returns x**s * zeta(s, x): Euler and Maclaurin's summation, DLMF 25.11.28.
 
     Relative to the leading term the rounding of a term x**s / (x + k)**s = exp(-z) is z * exp(-z).
     """
@@ -181,7 +181,7 @@ def _zeta_ratio(s: float, x: float) -> float:
 
 
 def _factorial_over_power(n: float, x: float, rest: float) -> Scaled:
-    """Return n! / (x + rest)**(n + 1) for x > 0."""
+    """Returns n! / (x + rest)**(n + 1) for x > 0."""
     s = n + 1.0
     if n > 170.0:
         return _long_factorial_over_power(n, x, rest)
@@ -192,7 +192,7 @@ def _factorial_over_power(n: float, x: float, rest: float) -> Scaled:
 
 
 def _long_factorial_over_power(n: float, x: float, rest: float) -> Scaled:
-    """Return n! / (x + rest)**(n + 1) for n > 170 by Stirling's series, DLMF 5.11.1.
+    """Returns n! / (x + rest)**(n + 1) for n > 170 by Stirling's series, DLMF 5.11.1.
 
     The logarithm is a small difference of terms as large as n * log(n), hence decimals.
     """
@@ -211,7 +211,7 @@ def _long_factorial_over_power(n: float, x: float, rest: float) -> Scaled:
 
 
 def gamma_slope(x: float) -> float:
-    """Return the derivative of gamma, gamma(x) * digamma(x), nan at the poles.
+    """Returns the derivative of gamma, gamma(x) * digamma(x), nan at the poles.
 
     Near the zeros of digamma within 4 eps * abs(gamma(x)).
     """
@@ -230,7 +230,7 @@ def gamma_slope(x: float) -> float:
 
 
 def _gamma(x: float) -> tuple[float, float, int]:
-    """Return m, r, e with gamma(x) = m * (1 + r) * 2**e, -250 < x < 172 and no pole.
+    """Returns m, r, e with gamma(x) = m * (1 + r) * 2**e, -250 < x < 172 and no pole.
 
     Within about 1 ulp, where math.gamma strays by 7. Recurrence up to x >= 10 in two pieces, DLMF
     5.5.1, or far on the left reflection, DLMF 5.5.3.
@@ -251,14 +251,14 @@ def _gamma(x: float) -> tuple[float, float, int]:
 
 
 def _divide(a: float, b: float) -> tuple[float, float]:
-    """Return a / b rounded and what rounding lost, relative to it."""
+    """Returns a / b rounded and what rounding lost, relative to it."""
     quotient = a / b
     p, rest = two_product(quotient, b)
     return quotient, ((a - p) - rest) / a
 
 
 def _gamma_reflected(x: float) -> tuple[float, float, int]:
-    """Return gamma(x) as `_gamma` does for x < -20, f the exact distance to the nearest integer."""
+    """Returns gamma(x) as `_gamma` does for x < -20, f the exact distance to the nearest integer."""
     f = math.remainder(x, 1.0)
     sine = math.copysign(math.sin(math.pi * f), f if (x - f) % 2.0 == 0.0 else -f)
     mantissa, relative, exponent = _gamma_stirling(*two_sum(1.0, -x))
@@ -268,7 +268,7 @@ def _gamma_reflected(x: float) -> tuple[float, float, int]:
 
 
 def _gamma_stirling(x: float, rest: float) -> tuple[float, float, int]:
-    """Return gamma(x + rest) as `_gamma` does: Stirling's series, DLMF 5.11.1, at x >= 9.5 and n.
+    """Returns gamma(x + rest) as `_gamma` does: Stirling's series, DLMF 5.11.1, at x >= 9.5 and n.
 
     With n the nearest integer and d = x - n, log(gamma(x) / (n - 1)!) is d * log(n), which needs
     two pieces, and terms so small that their roundings do not count.
@@ -290,6 +290,6 @@ def _gamma_stirling(x: float, rest: float) -> tuple[float, float, int]:
 
 
 def _stirling_tail(x: float) -> float:
-    """Return log(gamma(x)) - (x - 1/2) * log(x) + x - log(2 pi) / 2 for x >= 9.5."""
+    """Returns log(gamma(x)) - (x - 1/2) * log(x) + x - log(2 pi) / 2 for x >= 9.5."""
     reciprocal = 1.0 / x
     return reciprocal * _horner(_STIRLING_SERIES, reciprocal * reciprocal)

@@ -1,8 +1,8 @@
-"""What a row of the operations table is.
+"""Defines the rows of the operations table.
 
 A row states an operation once: its value on floats and one partial derivative for each operand.
 Everything else is read from that: a row called on floats computes, a row called on traced numbers
-records, and because partials are written with rows they do either, too.
+records, and as partials are written with rows, so do partials.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ __all__ = [
     "Kind",
     "Operand",
     "Partial",
-    "Piece",
     "Primitive",
     "Slack",
+    "SmoothPieces",
     "Symbol",
     "Table",
     "Traced",
@@ -39,7 +39,7 @@ REALS: Final[Interval] = (-inf, inf)
 
 
 class Traced:
-    """Whatever stands for a float while a row is applied: it says what applying means."""
+    """An object that stands for a float; it defines what applying a row to it does."""
 
     __slots__ = ()
 
@@ -56,7 +56,7 @@ class Traced:
 
 
 Operand: TypeAlias = float | Traced
-"""What a row is applied to: numbers, or anything that stands for one."""
+"""An operand of a row: a number, or an object that stands for one."""
 
 Partial: TypeAlias = float | Callable[..., Operand] | None
 """A partial derivative: a number, a function ``p(y, *xs)`` of the result and the operands written
@@ -64,7 +64,7 @@ with rows, or None for an operation that is flat in this operand."""
 
 
 def primal(operand: Operand) -> float:
-    """The number itself, or the one that a traced number stands for."""
+    """The float itself, or the one that a traced number stands for."""
     return operand._primal() if isinstance(operand, Traced) else operand
 
 
@@ -83,12 +83,12 @@ class Slack:
 
 @final
 @attrs.frozen(eq=False, repr=False)
-class Piece:
-    """Tells the smooth pieces of a row apart.
+class SmoothPieces:
+    """Tells the smooth pieces of a piecewise smooth row apart.
 
-    ``of`` is a function of the result and the operands, on floats: where it gives the same number
-    at two points, the row is on the same smooth piece of itself. At the ``border`` of two pieces
-    the value jumps, two operands tie, or an operand changes sides.
+    ``of`` is a function of the result and the operands, on floats: two points at which it gives the
+    same number are on one smooth piece. At the ``border`` of two pieces the value jumps, two
+    operands tie, or an operand changes sides.
     """
 
     of: Callable[..., float]
@@ -103,7 +103,7 @@ one of two operands; a connective combines truth values; any other row is an ope
 @final
 @attrs.frozen(eq=False, repr=False)
 class Primitive:
-    """One row of the table: an operation, stated once, with all that is known of it.
+    """A row of the table: an operation with all that is known of it.
 
     ``value`` takes floats and never raises: outside ``domain`` it gives nan, beyond the double
     range it gives inf. ``partials`` has one entry per operand; a variadic row (``arity`` is None)
@@ -117,7 +117,7 @@ class Primitive:
     leaves the other operand as it is, or None; operands from ``commutes_from`` on may change places
     (stated where partials permute them); an involution applied twice gives its operand.
 
-    ``piece`` tells the smooth pieces of the row apart; a row without one is smooth inside its
+    ``pieces`` tells the smooth pieces of the row apart; a row without one is smooth inside its
     domain. ``slack`` states the exceptions of a row whose value or first partials are not accurate
     to 4 units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
     floats, to the same bits, where one after the other they would repeat what they share.
@@ -143,7 +143,7 @@ class Primitive:
     neutral: tuple[float | None, ...] = ()
     commutes_from: int | None = None
     is_involution: bool = False
-    piece: Piece | None = None
+    pieces: SmoothPieces | None = None
     slack: tuple[Slack, ...] = ()
     at_once: Callable[..., Sequence[float]] | None = None
     core: bool = False
@@ -173,11 +173,17 @@ class Primitive:
         return self.arity is None or self.arity > 2
 
     def __call__(self, *operands: Operand) -> Operand:
-        """Apply the row: floats compute, anything traced decides for itself."""
+        """Applies the row: computes on floats, and does on a traced number what that defines."""
         for operand in operands:
             if isinstance(operand, Traced):
                 return operand._apply(self, operands)
         return self.value(*operands)
+
+    def differentiated_operands(self, count: int) -> Iterable[int]:
+        """The indices of the operands in which the row is not flat, of ``count`` operands."""
+        if not isinstance(self.partials, tuple):
+            return range(count)
+        return [index for index, partial in enumerate(self.partials) if partial is not None]
 
     def partial(self, index: int, y: Operand, *operands: Operand) -> Operand | None:
         """The partial derivative in operand ``index``, or None where the row is flat in it."""
@@ -217,7 +223,7 @@ class Primitive:
 
 
 def _row_of_module(module: str, name: str) -> object:
-    """What the module has by that name; of a rule, its row."""
+    """The object that a module has by that name; in place of a user's rule, its row."""
     found: object = attrgetter(name)(importlib.import_module(module))
     return getattr(found, "row", found)
 
@@ -239,11 +245,11 @@ class Table:
         return MappingProxyType({row: code for code, row in enumerate(self.rows)})
 
     def __contains__(self, name: str) -> bool:
-        """Whether a row goes by that name."""
+        """Whether a row has that name."""
         return any(row.name == name for row in self.rows)
 
     def extend(self, *rows: Primitive) -> Table:
-        """This table and then the given rows."""
+        """The table of these rows and the given ones."""
         return Table(self.rows + rows, self.base or self)
 
     def __reduce__(
@@ -253,7 +259,7 @@ class Table:
 
 
 def _table_of(rows: tuple[Primitive, ...], base: Table | None) -> Table:
-    """The table of these rows: the library's own, whose sweep is compiled, where it has them."""
+    """The table of these rows: the library's own, which has its sweeps, where it is the same."""
     own = _row_of_module(rows[0].module, "TABLE")
     return own if isinstance(own, Table) and own.rows == rows else Table(rows, base)
 
@@ -261,7 +267,7 @@ def _table_of(rows: tuple[Primitive, ...], base: Table | None) -> Table:
 @final
 @attrs.frozen
 class Symbol(Traced):
-    """Stands for a number by name: applying rows to symbols spells Python source."""
+    """A Python expression that stands for a number: applying rows to symbols writes source."""
 
     text: str
 

@@ -1,7 +1,4 @@
-"""The smooth pieces of rows that have several, for the table: functions of a result and operands.
-
-The table takes them by module, as it does the values.
-"""
+"""The smooth pieces of the piecewise smooth rows of the table."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import math
 from typing import Final
 
 from tapegrad.ops import floats as f
-from tapegrad.ops.primitive import Piece
+from tapegrad.ops.primitive import SmoothPieces as Pieces
 
 
 def _sign_unless_polynomial(y: float, x: float, n: float) -> float:
@@ -37,21 +34,21 @@ def _side_of_cut(z: float, y: float, x: float) -> float:
     return math.copysign(1.0, y) if x < 0.0 else 0.0
 
 
-RESULT: Final = Piece(lambda y, *xs: y, "jump")
+RESULT: Final = Pieces(lambda y, *xs: y, "jump")
 """Each result of a step or a condition is a piece."""
 
-FLOOR: Final = Piece(lambda z, x, y: f.floordiv(x, y), "jump")
-TRUNC: Final = Piece(lambda z, x, y: f.truncdiv(x, y), "jump")
-ROUND: Final = Piece(lambda z, x, y: f.rounddiv(x, y), "jump")
+FLOOR: Final = Pieces(lambda z, x, y: f.floordiv(x, y), "jump")
+TRUNC: Final = Pieces(lambda z, x, y: f.truncdiv(x, y), "jump")
+ROUND: Final = Pieces(lambda z, x, y: f.rounddiv(x, y), "jump")
 """A remainder jumps where its quotient does."""
 
-WINNER: Final = Piece(lambda z, x, y: f.win(x, y), "tie")
-ARM: Final = Piece(lambda z, condition, x, y: f.truth(condition))
-SIGN: Final = Piece(lambda y, x, *xs: f.sign(x))
-DIVISOR: Final = Piece(lambda z, x, y: f.sign(y))
-ORIGIN: Final = Piece(lambda z, *xs: float(not any(xs)))
-POWER: Final = Piece(_sign_unless_polynomial)
-GAMMA: Final = Piece(_between_poles)
-TAN: Final = Piece(_between_poles_of_tan)
-SIGNS: Final = Piece(_two_signs)
-CUT: Final = Piece(_side_of_cut)
+WINNER: Final = Pieces(lambda z, x, y: f.win(x, y), "tie")
+ARM: Final = Pieces(lambda z, condition, x, y: f.truth(condition))
+SIGN: Final = Pieces(lambda y, x, *xs: f.sign(x))
+DIVISOR: Final = Pieces(lambda z, x, y: f.sign(y))
+ORIGIN: Final = Pieces(lambda z, *xs: float(not any(xs)))
+POWER: Final = Pieces(_sign_unless_polynomial)
+GAMMA: Final = Pieces(_between_poles)
+TAN: Final = Pieces(_between_poles_of_tan)
+SIGNS: Final = Pieces(_two_signs)
+CUT: Final = Pieces(_side_of_cut)

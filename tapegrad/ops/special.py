@@ -3,7 +3,7 @@
 Every function promises the same: any float is an answer, none raises (nan outside the domain, IEEE
 infinities, nan for nan), and the result is within 4 units in the last place of the true value over
 the whole double range, subnormal results included, unless its docstring states another bound.
-`eps` is 2**-52. The gamma family is in `gammas`.
+`eps` is 2**-52. The gamma family is in `gamma`.
 """
 
 import math
@@ -16,7 +16,7 @@ if sys.version_info >= (3, 12):
 else:
 
     def sumprod(xs: Iterable[float], ys: Iterable[float]) -> float:
-        """Return the exact sum of the rounded products: within eps / 2 of the absolute terms."""
+        """Returns the exact sum of the rounded products: within eps / 2 of the absolute terms."""
         return math.fsum(map(mul, xs, ys))
 
 
@@ -26,11 +26,11 @@ SPLITTER = 134217729.0  # 2**27 + 1
 _UNIT_BITS = 1074  # every finite double is a whole multiple of 2**-1074
 
 
-# Exact pieces and scaling, shared with `gammas`.
+# Exact pieces and scaling, shared with `gamma`.
 
 
 def two_sum(a: float, b: float) -> tuple[float, float]:
-    """Return a + b rounded and what rounding lost, exactly, unless the sum overflows.
+    """Returns a + b rounded and what rounding lost, exactly, unless the sum overflows.
 
     Knuth, The Art of Computer Programming, vol. 2, section 4.2.2, theorem B.
     """
@@ -40,7 +40,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 
 def two_product(a: float, b: float) -> tuple[float, float]:
-    """Return a * b rounded and what rounding lost, exactly for 1e-140 < abs(a), abs(b) < 1e140.
+    """Returns a * b rounded and what rounding lost, exactly for 1e-140 < abs(a), abs(b) < 1e140.
 
     Dekker, A floating-point technique for extending the available precision (1971).
     """
@@ -55,7 +55,7 @@ def two_product(a: float, b: float) -> tuple[float, float]:
 
 
 def scaled(mantissa: float, exponent: int) -> float:
-    """Return mantissa * 2**exponent, rounded once; inf with the sign of mantissa on overflow."""
+    """Returns mantissa * 2**exponent, rounded once; inf with the sign of mantissa on overflow."""
     try:
         return math.ldexp(mantissa, exponent)
     except OverflowError:
@@ -63,12 +63,12 @@ def scaled(mantissa: float, exponent: int) -> float:
 
 
 def _plain(x: float) -> bool:
-    """Say whether x is so far from overflow and underflow that one more step is safe."""
+    """Whether x is so far from overflow and underflow that one more step is safe."""
     return 1e-290 < abs(x) < 1e290
 
 
 def _exact_sum(pairs: Iterable[tuple[float, float]], divisor: int = 1) -> float:
-    """Return the sum of x * y over finite pairs, divided by divisor and rounded once."""
+    """Returns the sum of x * y over finite pairs, divided by divisor and rounded once."""
     total = sum(_units(x) * _units(y) for x, y in pairs)
     try:
         return total / (divisor << 2 * _UNIT_BITS)
@@ -77,13 +77,13 @@ def _exact_sum(pairs: Iterable[tuple[float, float]], divisor: int = 1) -> float:
 
 
 def _units(x: float) -> int:
-    """Return the integer x * 2**1074 of a finite float."""
+    """Returns the integer x * 2**1074 of a finite float."""
     numerator, denominator = x.as_integer_ratio()
     return numerator << _UNIT_BITS + 1 - denominator.bit_length()
 
 
 def _exp_difference(x: float, top: float) -> float:
-    """Return exp(x - top) for x <= top, 1.0 where they are equal, infinite or not.
+    """Returns exp(x - top) for x <= top, 1.0 where they are equal, infinite or not.
 
     The rounding of x - top is carried along: at -700 it would cost hundreds of ulps.
     """
@@ -97,7 +97,7 @@ def _exp_difference(x: float, top: float) -> float:
 
 
 def _gaussian(x: float, factor: float, scale: float) -> float:
-    """Return scale * exp(-factor * x * x), factor a power of two, abs(x) <= 40."""
+    """Returns scale * exp(-factor * x * x), factor a power of two, abs(x) <= 40."""
     square, rest = two_product(x, x)
     e = scale * math.exp(-factor * square)
     return e - e * (factor * rest)
@@ -107,7 +107,7 @@ def _gaussian(x: float, factor: float, scale: float) -> float:
 
 
 def sigmoid(x: float) -> float:
-    """Return 1 / (1 + exp(-x)), relative accuracy in the lower tail too."""
+    """Returns 1 / (1 + exp(-x)), relative accuracy in the lower tail too."""
     if x >= 0.0:
         return 1.0 / (1.0 + math.exp(-x))
     e = math.exp(x)
@@ -115,19 +115,19 @@ def sigmoid(x: float) -> float:
 
 
 def softplus(x: float) -> float:
-    """Return log(1 + exp(x)), relative accuracy in the lower tail too."""
+    """Returns log(1 + exp(x)), relative accuracy in the lower tail too."""
     if x > 0.0:
         return x + math.log1p(math.exp(-x))
     return math.log1p(math.exp(x))
 
 
 def logsigmoid(x: float) -> float:
-    """Return log(sigmoid(x)), that is -softplus(-x)."""
+    """Returns log(sigmoid(x)), that is -softplus(-x)."""
     return -softplus(-x)
 
 
 def logaddexp(a: float, b: float) -> float:
-    """Return log(exp(a) + exp(b)); near its zero within 4 eps absolute.
+    """Returns log(exp(a) + exp(b)); near its zero within 4 eps absolute.
 
     The larger operand and the logarithm cancel there, and each is rounded.
     """
@@ -136,7 +136,7 @@ def logaddexp(a: float, b: float) -> float:
 
 
 def logsumexp(*xs: float) -> float:
-    """Return log(sum(exp(x))), -inf of nothing; near its zero within 4 eps absolute."""
+    """Returns log(sum(exp(x))), -inf of nothing; near its zero within 4 eps absolute."""
     if not xs:
         return -math.inf
     top = max(xs)
@@ -145,14 +145,14 @@ def logsumexp(*xs: float) -> float:
 
 
 def softmax(x: float, *others: float) -> float:
-    """Return exp(x) / (exp(x) + sum(exp(others))); equal infinities share equally."""
+    """Returns exp(x) / (exp(x) + sum(exp(others))); equal infinities share equally."""
     top = max(x, *others) if others else x
     own = _exp_difference(x, top)
     return own / math.fsum([own, *(_exp_difference(other, top) for other in others)])
 
 
 def softmaxes(*xs: float) -> list[float]:
-    """Return the softmax of each number beside the others, to the same bits."""
+    """Returns the softmax of each number beside the others, to the same bits."""
     top = max(xs)
     exps = [_exp_difference(x, top) for x in xs]
     total = math.fsum(exps)
@@ -160,7 +160,7 @@ def softmaxes(*xs: float) -> list[float]:
 
 
 def sech2(x: float) -> float:
-    """Return 1 / cosh(x)**2."""
+    """Returns 1 / cosh(x)**2."""
     a = abs(x)
     if a > 20.0:
         e = 2.0 * math.exp(-a)
@@ -174,17 +174,17 @@ def sech2(x: float) -> float:
 
 
 def gauss(x: float) -> float:
-    """Return exp(-x * x), with the square carried in two pieces."""
+    """Returns exp(-x * x), with the square carried in two pieces."""
     return 0.0 if abs(x) > 40.0 else _gaussian(x, 1.0, 1.0)
 
 
 def norm_pdf(x: float) -> float:
-    """Return the standard normal density exp(-x * x / 2) / sqrt(2 pi)."""
+    """Returns the standard normal density exp(-x * x / 2) / sqrt(2 pi)."""
     return 0.0 if abs(x) > 40.0 else _gaussian(x, 0.5, INV_SQRT_2PI)
 
 
 def norm_pdf_slope(x: float) -> float:
-    """Return -x * norm_pdf(x), the derivative of the density."""
+    """Returns -x * norm_pdf(x), the derivative of the density."""
     if abs(x) > 40.0:
         return math.copysign(0.0, -x)
     if abs(x) < 37.5:
@@ -194,7 +194,7 @@ def norm_pdf_slope(x: float) -> float:
 
 
 def norm_cdf(x: float) -> float:
-    """Return the probability that a standard normal variable is below x.
+    """Returns the probability that a standard normal variable is below x.
 
     Relative accuracy down to -38.5, where the result is the least subnormal.
     """
@@ -209,7 +209,7 @@ WEIGHTS = [STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for 
 
 
 def _norm_tail(x: float) -> float:
-    """Return the probability beyond x >= 0.67.
+    """Returns the probability beyond x >= 0.67.
 
     The trapezoidal rule on x / 2 pi * integral exp(-t**2 / 2) / (x**2 + t**2) dt, which converges
     like exp(-2 pi**2 / step**2) once the pole at t = ix is taken out: Hunter and Regan, A note on
@@ -230,7 +230,7 @@ def _norm_tail(x: float) -> float:
 
 
 def div2(a: float, b: float) -> float:
-    """Return a / b**2, as if b**2 neither overflowed nor underflowed."""
+    """Returns a / b**2, as if b**2 neither overflowed nor underflowed."""
     if not b or b != b:
         return b if b != b else a * math.inf
     quotient = a / b
@@ -242,7 +242,7 @@ def div2(a: float, b: float) -> float:
 
 
 def cbrt_slope(x: float) -> float:
-    """Return the slope of the cube root, inf at 0.
+    """Returns the slope of the cube root, inf at 0.
 
     The library's cube root may be off by 4 units; a step of Newton's leaves one, and in cbrt(x) / x
     that counts once and not twice.
@@ -254,7 +254,7 @@ def cbrt_slope(x: float) -> float:
 
 
 def recip_re(x: float, y: float) -> float:
-    """Return x / (x**2 + y**2), the real part of 1 / (x + iy); nan at the origin."""
+    """Returns x / (x**2 + y**2), the real part of 1 / (x + iy); nan at the origin."""
     square = x * x + y * y
     if _plain(square):
         return x / square
@@ -269,7 +269,7 @@ def recip_re(x: float, y: float) -> float:
 
 
 def direction(x: float, *others: float) -> float:
-    """Return x / hypot(x, *others), the sign of a lone x; 0.0 at the origin.
+    """Returns x / hypot(x, *others), the sign of a lone x; 0.0 at the origin.
 
     One infinite operand points along its axis; between several the direction is nan.
     """
@@ -285,7 +285,7 @@ def direction(x: float, *others: float) -> float:
 
 
 def _direction_afar(x: float, *others: float) -> float:
-    """Return direction(x, *others) where the length overflows or an operand is infinite."""
+    """Returns direction(x, *others) where the length overflows or an operand is infinite."""
     infinities = sum(map(math.isinf, (x, *others)))
     if not infinities:
         return direction(0.0009765625 * x, *(0.0009765625 * z for z in others))
@@ -298,7 +298,7 @@ def _direction_afar(x: float, *others: float) -> float:
 
 
 def ieee_pow(x: float, b: float) -> float:
-    """Return x**b as IEEE 754 has it: signed inf, nan for a fractional power of a negative x."""
+    """Returns x**b as IEEE 754 has it: signed inf, nan for a fractional power of a negative x."""
     try:
         return math.pow(x, b)
     except OverflowError:
@@ -310,7 +310,7 @@ def ieee_pow(x: float, b: float) -> float:
 
 
 def pow_dx(x: float, b: float) -> float:
-    """Return b * x**(b - 1), the derivative of x**b in x; 0.0 where b == 0."""
+    """Returns b * x**(b - 1), the derivative of x**b in x; 0.0 where b == 0."""
     if b == 2.0:
         return 2.0 * x
     if b == 1.0 or b == 0.0:
@@ -325,7 +325,7 @@ def pow_dx(x: float, b: float) -> float:
 
 
 def _pow_slope(x: float, b: float) -> float:
-    """Return b * x**(b - 1) for x > 0.
+    """Returns b * x**(b - 1) for x > 0.
 
     The rounding of b - 1 is carried along: at b = 1e-3, x = 1e300 it would cost hundreds of ulps.
     A power out of range is taken in two halves, so only the product overflows or underflows.
@@ -343,7 +343,7 @@ def _pow_slope(x: float, b: float) -> float:
 
 
 def pow_dy(x: float, b: float) -> float:
-    """Return x**b * log(x), the derivative of x**b in b.
+    """Returns x**b * log(x), the derivative of x**b in b.
 
     It is 0.0 at x == 0 < b, and at x == 1 even for b = nan, as 1**nan is 1; nan for x < 0.
     """
@@ -362,7 +362,7 @@ def pow_dy(x: float, b: float) -> float:
 
 
 def product(*xs: float) -> float:
-    """Return the product, 1.0 of nothing, rounded about once whatever passes out of range between.
+    """Returns the product, 1.0 of nothing, rounded about once whatever passes out of range between.
 
     Compensated: Ogita, Rump and Oishi, Accurate sum and dot product (2005), for products.
     """
@@ -383,7 +383,7 @@ def product(*xs: float) -> float:
 
 
 def dot(*values: float) -> float:
-    """Return the inner product of the first half and the second, within 4 eps * sum(abs(x * y))."""
+    """Returns the inner product of the first half and the second, within 4 eps * sum(abs(x * y))."""
     half = len(values) // 2
     xs, ys = values[:half], values[half:]
     try:
@@ -399,7 +399,7 @@ def dot(*values: float) -> float:
 
 
 def mean(*xs: float) -> float:
-    """Return the arithmetic mean, nan of nothing; the sum is exact and may exceed any double."""
+    """Returns the arithmetic mean, nan of nothing; the sum is exact and may exceed any double."""
     try:
         return math.fsum(xs) / len(xs)
     except OverflowError:
@@ -411,7 +411,7 @@ def mean(*xs: float) -> float:
 
 
 def fma(x: float, y: float, z: float) -> float:
-    """Return x * y + z, rounded once, on every Python.
+    """Returns x * y + z, rounded once, on every Python.
 
     In the middle of the range the product is exact in two pieces and `math.fsum` rounds once.
     """

@@ -1,13 +1,16 @@
-"""The table of operations: an entry for each, and nowhere else is a derivative stated.
+"""The table of operations: a row for each, and nowhere else is a derivative stated.
 
-The first line of an entry has the row's name, its value on floats, its partials, what it is and,
-where that is not its name, the symbol that it is written with. The second line has what else is
-known of it; ``Primitive`` says what each word means.
+The first line of a row has its name, its value on floats, its partials, its description and, where
+that is not its name, the symbol that it is written with. The second line has what else is known of
+it; ``Primitive`` says what each word means.
 
-A partial is ``p(y, *xs)``, the result first and then the operands, and is written with rows of
+A partial is ``p(y, *xs)``, a function of the result and the operands, and is written with rows of
 this table, so that it computes on floats and records on traced numbers. A partial that is a number
-stands for itself; None says that the operation is flat in that operand. Helper rows exist to spell
+stands for itself; None says that the operation is flat in that operand. Helper rows exist to write
 the partials of others to 4 units in the last place over the whole double range.
+
+From top to bottom: words that the rows share, partials that are too long for a line, exceptions
+from that accuracy, and the rows.
 """
 
 import math
@@ -21,17 +24,18 @@ from tapegrad.ops import floats as f
 from tapegrad.ops import gamma as g
 from tapegrad.ops import smooth_pieces as p
 from tapegrad.ops import special as s
-from tapegrad.ops.primitive import REALS, Interval, Operand, Partial, Piece, Slack, Table
+from tapegrad.ops.primitive import REALS, Interval, Operand, Partial, Slack, SmoothPieces, Table
 from tapegrad.ops.primitive import Primitive as Row
 
-HALF, UNIT, BASE = ((0.0, inf),), ((-1.0, 1.0),), ((0.0, inf), REALS)
+# Domains, constants, and kinds of rows.
+NOT_NEGATIVE, UNIT, BASE = ((0.0, inf),), ((-1.0, 1.0),), ((0.0, inf), REALS)
 ABOVE_1, ABOVE_MINUS_1 = ((1.0, inf),), ((-1.0, inf),)
 LN2, LN10, TWO_OVER_SQRT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(pi)
 FLAT, FLAT2 = (None,), (None, None)
 row: Final = Row
 core: Final = partial(Row, core=True)
 helper: Final = partial(Row, helper=True)
-truth: Final = partial(core, is_truth=True, piece=p.RESULT)
+truth: Final = partial(core, is_truth=True, pieces=p.RESULT)
 compare: Final = partial(truth, quick=True)
 connect: Final = partial(truth, quick=True, kind="connective")
 
@@ -43,21 +47,16 @@ def libm(  # noqa: PLR0913, PLR0917  # the columns of a row
     doc: str,
     ufunc: str = "",
     domain: tuple[Interval, ...] = (REALS,),
-    piece: Piece | None = None,
+    pieces: SmoothPieces | None = None,
 ) -> Row:
     """A row that C's maths library has under the same name, and numpy perhaps as ``ufunc``."""
     return core(
         name, value, partials, doc,
-        domain=domain, piece=piece, libm=name, ufuncs=(ufunc,) if ufunc else (),
+        domain=domain, pieces=pieces, libm=name, ufuncs=(ufunc,) if ufunc else (),
     )  # fmt: skip
 
 
-# Partials that are longer than a word or two: ``_pow_dx`` is the slope of ``pow`` in x.
-
-
-def _div_dy(z: Operand, x: Operand, y: Operand) -> Operand:
-    """-x / y ** 2."""
-    return neg(div2(x, y))
+# Partials that are longer than a word or two: ``_pow_dx`` is that of ``pow`` in x. First, powers.
 
 
 def _pow_dx(z: Operand, x: Operand, y: Operand) -> Operand:
@@ -92,6 +91,9 @@ def _powc_slope_dx(y: Operand, x: Operand, n: Operand) -> Operand:
     return where(eq(n, 0.0), 0.0, mul(n, powc_slope(x, sub(n, 1.0))))
 
 
+# Partials of remainders, choices and signs.
+
+
 def _one(z: Operand, x: Operand, y: Operand) -> Operand:
     """The slope 1 of a remainder, which is nan where the remainder is."""
     return where(eq(z, z), 1.0, math.nan)
@@ -112,26 +114,6 @@ def _remainder_dy(z: Operand, x: Operand, y: Operand) -> Operand:
     return neg(rounddiv(x, y))
 
 
-def _fma_dx(w: Operand, x: Operand, y: Operand, z: Operand) -> Operand:
-    """y."""
-    return y
-
-
-def _fma_dy(w: Operand, x: Operand, y: Operand, z: Operand) -> Operand:
-    """x."""
-    return x
-
-
-def _where_dx(z: Operand, c: Operand, x: Operand, y: Operand) -> Operand:
-    """1 where the first arm is selected."""
-    return c
-
-
-def _where_dy(z: Operand, c: Operand, x: Operand, y: Operand) -> Operand:
-    """1 where the second arm is selected."""
-    return not_(c)
-
-
 def _first(z: Operand, x: Operand, y: Operand) -> Operand:
     """1 where x is larger, one half at a tie."""
     return win(x, y)
@@ -145,6 +127,9 @@ def _second(z: Operand, x: Operand, y: Operand) -> Operand:
 def _copysign_dx(z: Operand, x: Operand, y: Operand) -> Operand:
     """1 where the signs agree, -1 where they do not."""
     return mul(sign(x), copysign(1.0, y))
+
+
+# Partials of roots, angles and quotients.
 
 
 def _root(x: Operand) -> Operand:
@@ -208,6 +193,9 @@ def _div2_dy(z: Operand, x: Operand, y: Operand) -> Operand:
     return div(mul(-2.0, z), y)
 
 
+# Partials of special functions.
+
+
 def _logaddexp_dx(z: Operand, x: Operand, y: Operand) -> Operand:
     """exp(x) / (exp(x) + exp(y))."""
     return softmax(x, y)
@@ -224,7 +212,7 @@ def _norm_pdf_slope_dx(y: Operand, x: Operand) -> Operand:
 
 
 def _polygamma_dx(y: Operand, x: Operand, n: Operand) -> Operand:
-    """The next polygamma."""
+    """The polygamma of the next order."""
     return polygamma(x, add(n, 1.0))
 
 
@@ -275,7 +263,7 @@ def _opposite(i: int, z: Operand, *xys: Operand) -> Operand:
     return xys[(i + len(xys) // 2) % len(xys)]
 
 
-# Where 4 units in the last place are not kept.
+# Exceptions from 4 units in the last place.
 
 
 def _dot_scale(*xys: float) -> float:
@@ -316,30 +304,34 @@ sub: Row  = core("sub", operator.sub, (1.0, -1.0),                            "x
                  python="({} - {})", neutral=(None, 0.0), ufuncs=("subtract",), quick=True)
 neg: Row  = core("neg", operator.neg, (-1.0,),                                "-x",                      "-",
                  python="(-{})", is_involution=True, ufuncs=("negative",), quick=True)
-div: Row  = core("div", f.div,        (lambda z, x, y: div(1.0, y), _div_dy), "x / y",                   "/",
-                 neutral=(None, 1.0), piece=p.DIVISOR, ufuncs=("divide", "true_divide"))
-powc: Row = row("powc", s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),),    "x ** n for a constant n", "**",
-                 has_static=True, piece=p.POWER)
-pow: Row  = core("pow", s.ieee_pow,   (_pow_dx, _pow_dy),                     "x ** y",                  "**",
-                 domain=BASE, piece=p.SIGN, libm="pow", ufuncs=("power", "float_power"))
-abs: Row  = core("abs", operator.abs, (lambda y, x: sign(x),),                "The absolute value; slope 0 at 0.",
-                 piece=p.SIGN, libm="fabs", ufuncs=("absolute", "fabs"), quick=True)
+
+div: Row = core("div", f.div, (lambda z, x, y: div(1.0, y), lambda z, x, y: neg(div2(x, y))), "x / y", "/",
+                neutral=(None, 1.0), pieces=p.DIVISOR, ufuncs=("divide", "true_divide"))
+
+powc: Row = row("powc", s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),), "x ** n for a constant n", "**",
+                 has_static=True, pieces=p.POWER)
+pow: Row  = core("pow", s.ieee_pow,   (_pow_dx, _pow_dy),                  "x ** y",                  "**",
+                 domain=BASE, pieces=p.SIGN, libm="pow", ufuncs=("power", "float_power"))
+abs: Row  = core("abs", operator.abs, (lambda y, x: sign(x),),             "The absolute value; slope 0 at 0.",
+                 pieces=p.SIGN, libm="fabs", ufuncs=("absolute", "fabs"), quick=True)
 
 mod: Row      = row("mod",      f.mod,      (_one, _mod_dy),         "x % y, with the sign of y", "%",
-                     piece=p.FLOOR, ufuncs=("remainder",))
+                     pieces=p.FLOOR, ufuncs=("remainder",))
 floordiv: Row = row("floordiv", f.floordiv, FLAT2,                   "x // y",                    "//",
-                     piece=p.RESULT, ufuncs=("floor_divide",))
-fma: Row      = libm("fma",     s.fma,      (_fma_dx, _fma_dy, 1.0), "x * y + z, rounded once")
+                     pieces=p.RESULT, ufuncs=("floor_divide",))
+
+fma: Row = libm("fma", s.fma, (lambda w, x, y, z: y, lambda w, x, y, z: x, 1.0), "x * y + z, rounded once")
 
 # Choices. The cotangent of ``where`` goes to the arm that was selected and to no other.
-where: Row   = core("where",  f.where,   (None, _where_dx, _where_dy), "x where c, else y",
-                    python="({1} if {0} else {2})", kind="choice", piece=p.ARM)
-maximum: Row = row("maximum", f.maximum, (_first, _second),            "The larger; half of the slope each at a tie.",
-                    symbol="max", piece=p.WINNER, ufuncs=("maximum",))
-minimum: Row = row("minimum", f.minimum, (_second, _first),            "The smaller; half of the slope each at a tie.",
-                    symbol="min", piece=p.WINNER, ufuncs=("minimum",))
-relu: Row    = row("relu",    f.relu,    (lambda y, x: step(x),),      "x above 0, else 0; slope 0 at 0.",
-                    piece=p.SIGN)
+where: Row = core("where", f.where, (None, lambda z, c, x, y: c, lambda z, c, x, y: not_(c)), "x where c, else y",
+                  python="({1} if {0} else {2})", kind="choice", pieces=p.ARM)
+
+maximum: Row = row("maximum", f.maximum, (_first, _second),       "The larger; half of the slope each at a tie.",
+                    symbol="max", pieces=p.WINNER, ufuncs=("maximum",))
+minimum: Row = row("minimum", f.minimum, (_second, _first),       "The smaller; half of the slope each at a tie.",
+                    symbol="min", pieces=p.WINNER, ufuncs=("minimum",))
+relu: Row    = row("relu",    f.relu,    (lambda y, x: step(x),), "x above 0, else 0; slope 0 at 0.",
+                    pieces=p.SIGN)
 
 # Truth values: comparisons, connectives and tests.
 lt: Row = compare("lt", f.lt, FLAT2, "1 if x < y, else 0",  "<",  ufuncs=("less",))
@@ -358,17 +350,17 @@ isinf: Row    = truth("isinf",    f.isinf,    FLAT, "1 if x is infinite, else 0"
 isfinite: Row = truth("isfinite", f.isfinite, FLAT, "1 if x is finite, else 0",   ufuncs=("isfinite",))
 
 # Steps and signs; a row of C's library ends with numpy's name for it.
-floor: Row = libm("floor", f.floor, FLAT, "The largest integer not above x.",  "floor", piece=p.RESULT)
-ceil: Row  = libm("ceil",  f.ceil,  FLAT, "The smallest integer not below x.", "ceil",  piece=p.RESULT)
-trunc: Row = libm("trunc", f.trunc, FLAT, "x rounded towards 0.",              "trunc", piece=p.RESULT)
-sign: Row  = row("sign",   f.sign,  FLAT, "-1, 0 or 1.",                       piece=p.RESULT, ufuncs=("sign",))
+floor: Row = libm("floor", f.floor, FLAT, "The largest integer not above x.",  "floor", pieces=p.RESULT)
+ceil: Row  = libm("ceil",  f.ceil,  FLAT, "The smallest integer not below x.", "ceil",  pieces=p.RESULT)
+trunc: Row = libm("trunc", f.trunc, FLAT, "x rounded towards 0.",              "trunc", pieces=p.RESULT)
+sign: Row  = row("sign",   f.sign,  FLAT, "-1, 0 or 1.",                       pieces=p.RESULT, ufuncs=("sign",))
 
 copysign: Row  = libm("copysign",  f.copysign,  (_copysign_dx, None),  "abs(x) with the sign of y",         "copysign",
-                      piece=p.SIGNS)
+                      pieces=p.SIGNS)
 fmod: Row      = libm("fmod",      f.fmod,      (_one, _fmod_dy),      "The remainder with the sign of x.", "fmod",
-                      piece=p.TRUNC)
+                      pieces=p.TRUNC)
 remainder: Row = libm("remainder", f.remainder, (_one, _remainder_dy), "The remainder of the nearest quotient.",
-                      piece=p.ROUND)
+                      pieces=p.ROUND)
 
 ldexp: Row    = row("ldexp",    f.ldexp, (lambda y, x, n: ldexp(1.0, n),), "x * 2 ** n",
                     has_static=True)
@@ -381,33 +373,33 @@ exp2: Row  = libm("exp2",  f.exp2,  (lambda y, x: pow_dy(2.0, x),), "2 ** x",   
 expm1: Row = libm("expm1", f.expm1, (lambda y, x: exp(x),),         "e ** x - 1", "expm1")
 
 log: Row   = libm("log",   f.log,   (lambda y, x: div_pos(1.0, x),),           "The natural logarithm.",    "log",
-                  domain=HALF)
+                  domain=NOT_NEGATIVE)
 log2: Row  = libm("log2",  f.log2,  (lambda y, x: div_pos(1.0 / LN2, x),),     "The logarithm to base 2.",  "log2",
-                  domain=HALF)
+                  domain=NOT_NEGATIVE)
 log10: Row = libm("log10", f.log10, (lambda y, x: div_pos(1.0 / LN10, x),),    "The logarithm to base 10.", "log10",
-                  domain=HALF)
+                  domain=NOT_NEGATIVE)
 log1p: Row = libm("log1p", f.log1p, (lambda y, x: div_pos(1.0, add(1.0, x)),), "log(1 + x)",                "log1p",
                   domain=ABOVE_MINUS_1)
 sqrt: Row  = libm("sqrt",  f.sqrt,  (lambda y, x: div_pos(0.5, y),),           "The square root.",          "sqrt",
-                  domain=HALF)
+                  domain=NOT_NEGATIVE)
 cbrt: Row  = libm("cbrt",  f.cbrt,  (lambda y, x: cbrt_slope(x),),             "The cube root.",            "cbrt",
-                  piece=p.SIGN)
+                  pieces=p.SIGN)
 
 hypot: Row = row("hypot", f.hypot, _hypot_slope, "The Euclidean norm; slope 0 at the origin.",
-                 commutes_from=0, piece=p.ORIGIN, ufuncs=("hypot",))
+                 commutes_from=0, pieces=p.ORIGIN, ufuncs=("hypot",))
 
 # Circles and hyperbolas.
 sin: Row   = libm("sin",   f.sin,   (lambda y, x: cos(x),),              "The sine.",                      "sin")
 cos: Row   = libm("cos",   f.cos,   (lambda y, x: neg(sin(x)),),         "The cosine.",                    "cos")
 tan: Row   = libm("tan",   f.tan,   (lambda y, x: add(1.0, mul(y, y)),), "The tangent.",                   "tan",
-                  piece=p.TAN)
+                  pieces=p.TAN)
 asin: Row  = libm("asin",  f.asin,  (lambda y, x: div(1.0, _root(x)),),  "The arc sine.",                  "arcsin",
                   domain=UNIT)
 acos: Row  = libm("acos",  f.acos,  (lambda y, x: div(-1.0, _root(x)),), "The arc cosine.",                "arccos",
                   domain=UNIT)
 atan: Row  = libm("atan",  f.atan,  (lambda y, x: recip_re(1.0, x),),    "The arc tangent.",               "arctan")
 atan2: Row = libm("atan2", f.atan2, (_atan2_dy, _atan2_dx),              "The angle of the point (x, y).", "arctan2",
-                  piece=p.CUT)
+                  pieces=p.CUT)
 
 sinh: Row  = libm("sinh",  f.sinh,  (lambda y, x: cosh(x),),                 "The hyperbolic sine.",    "sinh")
 cosh: Row  = libm("cosh",  f.cosh,  (lambda y, x: sinh(x),),                 "The hyperbolic cosine.",  "cosh")
@@ -429,13 +421,13 @@ norm_cdf: Row = row("norm_cdf", s.norm_cdf, (lambda y, x: norm_pdf(x),),       "
 norm_pdf: Row = row("norm_pdf", s.norm_pdf, (lambda y, x: norm_pdf_slope(x),), "The standard normal density.")
 
 gamma: Row     = row("gamma",     f.gamma,     (lambda y, x: gamma_slope(x),),    "The gamma function.",
-                     piece=p.GAMMA, slack=GAMMA)
+                     pieces=p.GAMMA, slack=GAMMA)
 lgamma: Row    = row("lgamma",    f.lgamma,    (lambda y, x: digamma(x),),        "log(abs(gamma(x)))",
-                     piece=p.GAMMA, slack=LGAMMA)
+                     pieces=p.GAMMA, slack=LGAMMA)
 digamma: Row   = row("digamma",   g.digamma,   (lambda y, x: polygamma(x, 1.0),), "The slope of lgamma.",
-                     piece=p.GAMMA, slack=DIGAMMA)
+                     pieces=p.GAMMA, slack=DIGAMMA)
 polygamma: Row = row("polygamma", g.polygamma, (_polygamma_dx,),                  "The n-th slope of digamma.",
-                     has_static=True, piece=p.GAMMA, slack=POLYGAMMA)
+                     has_static=True, pieces=p.GAMMA, slack=POLYGAMMA)
 
 sigmoid: Row    = row("sigmoid",    s.sigmoid,    (lambda y, x: mul(y, sigmoid(neg(x))),), "1 / (1 + exp(-x))")
 softplus: Row   = row("softplus",   s.softplus,   (lambda y, x: sigmoid(x),),              "log(1 + exp(x))")
@@ -457,31 +449,31 @@ dot: Row = row("dot", s.dot, _opposite, "The sum of products of the first half w
 
 # Helpers: quotients and steps.
 div_pos: Row = helper("div_pos", f.div_pos, (_div_pos_dx, _div_pos_dy), "x / y for y >= 0, else nan",
-                      symbol="/", piece=p.DIVISOR)
+                      symbol="/", pieces=p.DIVISOR)
 div2: Row    = helper("div2",    s.div2,    (_div2_dx, _div2_dy),       "x / y ** 2",
-                      symbol="/", piece=p.DIVISOR)
+                      symbol="/", pieces=p.DIVISOR)
 
 truncdiv: Row = helper("truncdiv", f.truncdiv, FLAT2, "x / y rounded towards 0",
-                       symbol="//", piece=p.RESULT)
+                       symbol="//", pieces=p.RESULT)
 rounddiv: Row = helper("rounddiv", f.rounddiv, FLAT2, "x / y rounded to the nearest integer, ties to even",
-                       symbol="//", piece=p.RESULT)
+                       symbol="//", pieces=p.RESULT)
 step: Row     = helper("step",     f.step,     FLAT,  "The slope of relu.",
-                       piece=p.RESULT)
+                       pieces=p.RESULT)
 win: Row      = helper("win",      f.win,      FLAT2, "1 where x > y, one half for a tie, else 0",
-                       piece=p.RESULT)
+                       pieces=p.RESULT)
 
 # Helpers: slopes of powers, roots and angles.
 pow_dx: Row     = helper("pow_dx",     s.pow_dx,     (_pow_dx_dx, _pow_mixed),     "y * x ** (y - 1)",
-                         domain=BASE, piece=p.SIGN)
+                         domain=BASE, pieces=p.SIGN)
 pow_dy: Row     = helper("pow_dy",     s.pow_dy,     (_pow_mixed, _pow_dy_dy),     "x ** y * log(x)",
-                         domain=BASE, piece=p.SIGN)
+                         domain=BASE, pieces=p.SIGN)
 powc_slope: Row = helper("powc_slope", s.pow_dx,     (_powc_slope_dx,),            "n * x ** (n - 1)",
-                         has_static=True, piece=p.POWER)
+                         has_static=True, pieces=p.POWER)
 direction: Row  = helper("direction",  s.direction,  _direction_slope,             "x / hypot(x, ...); 0 at the origin",
-                         commutes_from=1, piece=p.ORIGIN)
+                         commutes_from=1, pieces=p.ORIGIN)
 recip_re: Row   = helper("recip_re",   s.recip_re,   (_recip_re_dx, _recip_re_dy), "x / (x ** 2 + y ** 2)")
 cbrt_slope: Row = helper("cbrt_slope", s.cbrt_slope, (_cbrt_slope_dx,),            "1 / (3 * cbrt(x) ** 2)",
-                         piece=p.SIGN)
+                         pieces=p.SIGN)
 
 # Helpers: slopes of special functions.
 sech2: Row = helper("sech2", s.sech2, (lambda y, x: mul(-2.0, mul(y, tanh(x))),), "1 / cosh(x) ** 2")
@@ -489,7 +481,7 @@ gauss: Row = helper("gauss", s.gauss, (lambda y, x: mul(-2.0, mul(x, y)),),     
 
 norm_pdf_slope: Row = helper("norm_pdf_slope", s.norm_pdf_slope, (_norm_pdf_slope_dx,), "-x * norm_pdf(x)")
 gamma_slope: Row    = helper("gamma_slope",    g.gamma_slope,    (_gamma_slope_dx,),    "gamma(x) * digamma(x)",
-                             piece=p.GAMMA)
+                             pieces=p.GAMMA)
 softmax: Row        = helper("softmax",        s.softmax,        _softmax_slope,        "exp(x) / (exp(x) + ...)",
                              commutes_from=1)
 

@@ -53,11 +53,8 @@ def scope(name: str, /) -> Callable[[Callable[P, R]], Callable[P, R]]:
             if recorder is None:
                 return f(*args, **kwargs)
             recorder.require_open()
-            outside = recorder.enter(name)
-            try:
+            with recorder.scoped(name):
                 return f(*args, **kwargs)
-            finally:
-                recorder.leave(outside)
 
         return scoped
 

@@ -184,19 +184,17 @@ class Recorder:
             self.guards[var._slot] = mark()
         return var
 
-    def enter(self, name: str) -> int | None:
-        """Begins a scope and returns the index of the one around it."""
-        outside = self.scope
-        self.scope = len(self.scopes)
+    @contextmanager
+    def scoped(self, name: str) -> Iterator[None]:
+        """Puts the entries recorded meanwhile into a scope, inside that around it."""
+        outside, index = self.scope, len(self.scopes)
         self.scopes.append(Scope(name, len(self.codes), -1, outside))
-        return outside
-
-    def leave(self, outside: int | None) -> None:
-        """Ends the innermost scope; ``outside`` is the index of the one around it."""
-        if self.scope is not None:
-            scope = self.scopes[self.scope]
-            self.scopes[self.scope] = attrs.evolve(scope, stop=len(self.codes))
-        self.scope = outside
+        self.scope = index
+        try:
+            yield
+        finally:
+            self.scopes[index] = attrs.evolve(self.scopes[index], stop=len(self.codes))
+            self.scope = outside
 
     @contextmanager
     def attributing(self) -> Iterator[Callable[[int], None] | None]:
