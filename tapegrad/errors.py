@@ -41,7 +41,7 @@ class TapegradError(Exception):
 
 
 class InputError(TapegradError, TypeError):
-    """An argument holds something that cannot be an input; the message names its path.
+    """An argument holds something that cannot be an input; the message names its key path.
 
     Fails: ``grad(loss)({"w": "2.0"})``. Mended: ``grad(loss)({"w": 2.0})``.
     """
@@ -101,7 +101,7 @@ class PrimitiveError(TapegradError, ValueError):
 
 
 class CheckError(TapegradError, AssertionError):
-    """A derivative is wrong, or differences cannot tell; the message names path, numbers and line.
+    """A derivative is wrong, or differences cannot tell; the message says where.
 
     Fails: ``check_grad(abs, 0.0).require()``. Mended: ``check_grad(abs, 0.5).require()``.
     """

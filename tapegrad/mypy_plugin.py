@@ -3,7 +3,7 @@
 The types of tapegrad need no plugin. This one adds two things that types alone cannot say:
 
 - a model that takes plain floats, or returns nothing that can be traced, is an error where it is
-  handed to ``grad``, ``value_and_grad``, ``partials`` or ``record``;
+  passed to ``grad``, ``value_and_grad``, ``partials`` or ``record``;
 - ``partials(f)(a=1.0, b=2.0)`` has the type of a read-only ``TypedDict`` with the names of the
   parameters of ``f``, so that a misspelt key is an error.
 
@@ -47,7 +47,7 @@ class _Hooked(Plugin):
 
 
 def plugin(version: str) -> type[object]:
-    """Where mypy enters; ``version`` is mypy's own."""
+    """The entry point for mypy, whose version is ``version``."""
     return _Hooked
 
 

@@ -1,11 +1,11 @@
-"""What a type checker would have said of a call, said when the call is made."""
+"""Checks calls when they are made, with the messages of a type checker."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import cast, get_origin, get_type_hints, is_typeddict
+from typing import TypeAlias, cast, get_origin, get_type_hints, is_typeddict
 from weakref import WeakKeyDictionary
 
 from tapegrad._support.source_position import here
@@ -15,13 +15,13 @@ __all__ = ["bind", "name_of", "require_keys", "require_positive", "require_signa
 
 
 def require_positive(name: str, number: int) -> None:
-    """Let a count through that is 1 or more."""
+    """Raises for a count below 1."""
     if number < 1:
         raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
 
 
 def name_of(f: Callable[..., object]) -> str:
-    """What to call a function in a message."""
+    """The name of a function in a message."""
     name = getattr(f, "__qualname__", type(f).__qualname__)
     return str(name).rpartition("<locals>.")[2]
 
@@ -47,7 +47,7 @@ def bind(
 def require_signature(
     f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> None:
-    """``bind``, where the parameters of ``f`` can be known."""
+    """Raises where ``f`` does not take the arguments, if its parameters can be known."""
     try:
         signature = inspect.signature(f)
     except (TypeError, ValueError):
@@ -56,7 +56,7 @@ def require_signature(
 
 
 def _names(signature: inspect.Signature) -> str:
-    """The parameters without their types and defaults."""
+    """The signature as text, without types and defaults."""
     bare = [
         parameter.replace(annotation=parameter.empty, default=parameter.empty)
         for parameter in signature.parameters.values()
@@ -64,12 +64,14 @@ def _names(signature: inspect.Signature) -> str:
     return str(signature.replace(parameters=bare, return_annotation=signature.empty))
 
 
-_Expected = tuple[str, type] | None
+_Expected: TypeAlias = tuple[str, type] | None
+"""The name of a parameter and the ``TypedDict`` it is annotated with."""
+
 _EXPECTED: WeakKeyDictionary[Callable[..., object], _Expected] = WeakKeyDictionary()
 
 
 def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
-    """Let a dict through with the keys that ``f`` asks for, if it asks for a ``TypedDict``.
+    """Checks the keys of a dict against the ``TypedDict`` that ``f`` is annotated with, if any.
 
     Raises:
         InputError: when a key is missing, or there is one too many.
@@ -91,7 +93,7 @@ def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
 
 
 def _expected(f: Callable[..., object]) -> _Expected:
-    """The first parameter and its ``TypedDict``, if its annotation is one."""
+    """The first parameter of ``f`` and its ``TypedDict``, if its annotation is one."""
     function = cast(Callable[..., object], getattr(f, "__func__", f))
     if type(function) is not FunctionType:
         return None

@@ -1,7 +1,7 @@
-"""The static types of the arrays that answers hold.
+"""Static types for the arrays in results.
 
-They are numpy's own, and SciPy's. The types are stated here so that checking a program that uses
-none does not read numpy's; for what is not listed here, ``numpy.asarray`` gives numpy's type.
+The arrays are numpy's own, and SciPy's. The types are stated here so that checking a program that
+uses none does not read numpy's; for what is not listed here, ``numpy.asarray`` gives numpy's type.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ class FloatArray(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """How many numbers there are along each axis."""
+        """The length of each axis."""
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
 
     @property
     def size(self) -> int:
-        """How many numbers there are."""
+        """The number of elements."""
 
     @property
     def dtype(self) -> object:
-        """The type of the numbers, float64."""
+        """The type of the elements, float64."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[float]: ...
@@ -90,34 +90,31 @@ class SparseArray(Protocol):
 
     @property
     def nnz(self) -> int:
-        """How many entries are stored."""
+        """The number of stored entries."""
 
     def toarray(self) -> FloatArray:
-        """All entries, with zeros for those that are not stored."""
+        """The dense array, with zeros for entries that are not stored."""
 
 
 class TruthArray(Protocol):
-    """What comparing arrays gives, number by number."""
+    """The outcomes of comparing arrays, element by element."""
 
     def __len__(self) -> int: ...
     def __and__(self, other: TruthArray, /) -> TruthArray: ...
     def __or__(self, other: TruthArray, /) -> TruthArray: ...
     def __invert__(self) -> TruthArray: ...
     def any(self) -> bool:
-        """Whether it holds somewhere."""
-        ...
+        """Whether any is true."""
 
     def all(self) -> bool:
-        """Whether it holds everywhere."""
-        ...
+        """Whether all are true."""
 
     def sum(self) -> int:
-        """How often it holds."""
-        ...
+        """The number of those that are true."""
 
 
 class Vector(Protocol):
-    """Numbers one after the other: an array, or a list."""
+    """A sequence of numbers: an array, or a list."""
 
     # Less than a FloatArray, which mypy finds numpy's arrays to be from Python 3.12 on.
     def __len__(self) -> int: ...

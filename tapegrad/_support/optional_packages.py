@@ -17,21 +17,17 @@ _EXTRAS: Final = {"numpy": "numpy", "llvmlite": "native", "scipy": "scipy"}
 
 @cache
 def installed(package: str) -> bool:
-    """Tell whether a package can be imported."""
+    """Whether a package can be imported."""
     return find_spec(package) is not None
 
 
 def missing(packages: Sequence[str]) -> str | None:
-    """Return the first of these packages that is not installed."""
+    """The first of these packages that is not installed."""
     return next((package for package in packages if not installed(package)), None)
 
 
 def require(*packages: str) -> None:
-    """Refuse to go on where a package is not installed.
-
-    Raises:
-        BackendError: for the first that is not; it names the command that installs it.
-    """
+    """Raises a ``BackendError`` for the first package that is not installed; it says what to do."""
     package = missing(packages)
     if package is not None:
         raise BackendError(

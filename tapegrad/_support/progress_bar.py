@@ -1,8 +1,7 @@
-"""A line on the terminal that says how far something long has come.
+"""A progress line on the terminal, for work that takes more than a second.
 
-Nothing is written unless the standard error stream is a terminal and a second has passed, and the
-line is wiped when it is over, however it ends. Of things inside one another the outer one has the
-line.
+Nothing is written unless the standard error stream is a terminal, and the line is cleared when the
+work ends. Of nested pieces of work the outer one has the line.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ __all__ = ["progress", "waiting"]
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 1.0
-"""The seconds that pass before anything is written."""
-_PACE: Final = 0.1
-"""The seconds between two looks of the line."""
+_DELAY: Final = 1.0
+"""The seconds of work before anything is written."""
+_INTERVAL: Final = 0.1
+"""The seconds between two updates of the line."""
 _WIDTH: Final = 30
 _LINE: Final = Lock()
-"""Held by what writes the line."""
-_WIPE: Final = "\r\x1b[K"
+"""Held by the work that has the line."""
+_CLEAR: Final = "\r\x1b[K"
 
 
 def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """The items as they are, with a bar for how many of ``total`` have been taken.
+    """The items, with a bar for the share of ``total`` that has been taken.
 
     >>> sum(progress(range(4), 4, "adding"))
     6
@@ -41,12 +40,12 @@ def _counted(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     if not _LINE.acquire(blocking=False):
         yield from items
         return
-    due, shown = monotonic() + _PATIENCE, False
+    due, shown = monotonic() + _DELAY, False
     try:
         for count, item in enumerate(items):
             if monotonic() >= due:
                 _write(f"{title} {_bar(count, total)} {count:,} of {total:,}")
-                due, shown = monotonic() + _PACE, True
+                due, shown = monotonic() + _INTERVAL, True
             yield item
     finally:
         if shown:
@@ -56,7 +55,7 @@ def _counted(items: Iterable[T], total: int, title: str) -> Iterator[T]:
 
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
-    """Show that something is under way, and for how many seconds, where no one can count.
+    """Shows the title and the seconds that have passed, for work whose steps cannot be counted.
 
     >>> with waiting("laying out"):
     ...     pass
@@ -77,9 +76,9 @@ def waiting(title: str) -> Iterator[None]:
 
 def _tick(title: str, over: Event) -> None:
     start = monotonic()
-    if over.wait(_PATIENCE):
+    if over.wait(_DELAY):
         return
-    while not over.wait(_PACE):
+    while not over.wait(_INTERVAL):
         _write(f"{title} ... {monotonic() - start:.0f} s")
     _write("")
 
@@ -90,5 +89,5 @@ def _bar(count: int, total: int) -> str:
 
 
 def _write(text: str) -> None:
-    sys.stderr.write(_WIPE + text)
+    sys.stderr.write(_CLEAR + text)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Where in the user's program something happened."""
+"""Positions in the user's program."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-__all__ = ["Mark", "Site", "head", "here", "mark", "reread", "resolve", "site", "user_frame"]
+__all__ = [
+    "Mark", "Site", "function_line", "here", "mark", "refresh_sources", "resolve", "site",
+    "user_frame",
+]  # fmt: skip
 
 _REACH: Final = 200
-"""So many lines above a line the head of its function is looked for."""
+"""The most lines above a line at which the ``def`` of its function is looked for."""
 
-_ENTRANCES: Final = frozenset(("tapegrad.__main__", "tapegrad.cli.demo"))
+_CALLERS: Final = frozenset(("tapegrad.__main__", "tapegrad.cli.demo"))
 """The modules of the package that call it as a user does."""
 
 Mark: TypeAlias = tuple[CodeType, int]
-"""A code object and an instruction offset: all that is taken down while recording."""
+"""A code object and an instruction offset, which recording keeps: lines are looked up later."""
 
 
 @final
@@ -38,7 +41,7 @@ class Site:
 
 
 def user_frame() -> FrameType:
-    """The innermost frame that is not tapegrad's own."""
+    """The innermost frame of code that is not tapegrad's own."""
     frame = sys._getframe(1)
     while _is_ours(str(frame.f_globals.get("__name__"))) and frame.f_back is not None:
         frame = frame.f_back
@@ -46,7 +49,7 @@ def user_frame() -> FrameType:
 
 
 def _is_ours(module: str) -> bool:
-    return module.startswith("tapegrad.") and module not in _ENTRANCES
+    return module.startswith("tapegrad.") and module not in _CALLERS
 
 
 def mark() -> Mark:
@@ -56,7 +59,7 @@ def mark() -> Mark:
 
 
 def here() -> str:
-    """The user's current line, for a message."""
+    """The user's current line, as text for a message."""
     return str(site(*mark()))
 
 
@@ -71,7 +74,7 @@ def site(code: CodeType, offset: int) -> Site:
 def resolve(marks: Iterable[Mark | None]) -> tuple[tuple[Site, ...], Sequence[int]]:
     """The distinct lines, and for each mark the index of its line (-1 for none).
 
-    Code objects hash by content, which is slow, so they are told apart by identity here.
+    Marks are compared by the identity of the code object, which hashes by content, slowly.
     """
     sites: dict[Site, int] = {}
     seen: dict[tuple[int, int], int] = {}
@@ -88,11 +91,8 @@ def resolve(marks: Iterable[Mark | None]) -> tuple[tuple[Site, ...], Sequence[in
     return tuple(sites), indices
 
 
-def head(place: Site) -> int | None:
-    """The line on which the function around a line begins, if it is near; of a lambda none.
-
-    A lambda or comprehension inside a function has the head of that function.
-    """
+def function_line(place: Site) -> int | None:
+    """The line of the ``def`` around a line, if it is near; None for a lambda outside functions."""
     names = [name for name in place.function.split(".") if name.isidentifier()]
     if not names:
         return None
@@ -101,7 +101,7 @@ def head(place: Site) -> int | None:
     return next((at for at in above if begins.match(linecache.getline(place.file, at))), None)
 
 
-def reread(places: Iterable[Site]) -> None:
-    """Take the text of files that have changed from the files, and not from memory."""
+def refresh_sources(places: Iterable[Site]) -> None:
+    """Drops the cached text of files that have changed, so that it is read again."""
     for file in {place.file for place in places}:
         linecache.checkcache(file)

@@ -1,4 +1,4 @@
-"""Text from anywhere, made safe to look at."""
+"""Text for people: tables, numbers and values, and foreign text made safe to print."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ __all__ = ["aligned", "describe", "number", "visible"]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows under their titles, the first of them; a column with nothing in it is left out.
+    """The lines of a table whose first row has the titles; empty columns are left out.
 
     >>> aligned([("slot", "label", "value"), ("%0", "", "2.5")])
     ['slot  value', '%0    2.5']
@@ -18,7 +18,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def visible(text: str) -> str:
-    r"""``text`` on one line: what does not print (newlines, control, bidi) is spelled out.
+    r"""``text`` on one line: characters that do not print (newlines, control, bidi) are escaped.
 
     >>> visible("two\nlines")
     'two\\nlines'
@@ -30,7 +30,7 @@ def visible(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """Six significant digits.
+    """A number with six significant digits.
 
     >>> number(0.1 + 0.2), number(1e300)
     ('0.3', '1e+300')

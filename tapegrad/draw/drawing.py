@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, Unpack, final, get_args
 
 import attrs
 
-from tapegrad._support.source_position import here, reread
+from tapegrad._support.source_position import here, refresh_sources
 from tapegrad._support.text import visible
 from tapegrad.draw.layout import laid_out, require_ending, save, svg
 from tapegrad.draw.picture import Arrow, Box, By, Picture, Rankdir, View, counted
@@ -46,7 +46,7 @@ def picture(  # noqa: PLR0913  # what `View` lists
         InputError: for a name that is not on the tape.
     """
     _require(by, rankdir, depth, top)
-    reread(tape.sites)
+    refresh_sources(tape.sites)
     part = _Part(tape, cotangents)
     if around is not None:
         part.stay_around(around, depth)

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad._support.source_position import Site, here, reread
+from tapegrad._support.source_position import Site, here, refresh_sources
 from tapegrad._support.text import number, visible
 from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
@@ -172,7 +172,7 @@ def explain(
     """Take one derivative on a tape of plain numbers apart; ``bars`` sweeps from slots."""
     if isinstance(top, bool) or top < 0:
         raise InputError(f"top={top!r} ({here()}) is no number of paths: use 0 or more")
-    reread(tape.sites)
+    refresh_sources(tape.sites)
     names = Names(tape)
     end, start = _output(names, of), names.slot(wrt, inputs_first=True)
     ways = _Ways(tape, bars((end,)), start, end)

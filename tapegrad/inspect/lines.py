@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-from tapegrad._support.source_position import Site, head, reread
+from tapegrad._support.source_position import Site, function_line, refresh_sources
 from tapegrad._support.text import number, visible
 from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
@@ -86,7 +86,7 @@ class Listing:
 
 def lines(tape: Entries, cotangents: Sequence[float | None]) -> Listing:
     """List the source lines of a tape of plain numbers, with what each put on it."""
-    reread(tape.sites)
+    refresh_sources(tape.sites)
     columns, values, start = tape.columns, tape.numbers, len(tape.inputs)
     homes = lines_of_entries(tape)
     margins = {home: _Margin(count) for home, count in Counter(homes[start:]).items()}
@@ -184,7 +184,7 @@ def _not_finite(numbers: Sequence[float | None], start: int) -> Iterator[int]:
 def _page(file: str, found: Sequence[Line]) -> str:
     """One file: the lines that put entries on the tape, and a few around them."""
     margins = {line.site.line: line for line in found if line.site}
-    heads = {head(line.site) or line.site.line for line in found if line.site}
+    heads = {function_line(line.site) or line.site.line for line in found if line.site}
     shown = list(_with_gaps(sorted(heads | margins.keys())))
     table = [_TITLES, *(_row(margins.get(at), at) for at in shown)]
     columns = [column for column in zip(*table, strict=True) if any(column[1:])]

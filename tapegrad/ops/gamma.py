@@ -258,7 +258,7 @@ def _divide(a: float, b: float) -> tuple[float, float]:
 
 
 def _gamma_reflected(x: float) -> tuple[float, float, int]:
-    """Returns gamma(x) as `_gamma` does for x < -20, f the exact distance to the nearest integer."""
+    """Returns gamma(x) as `_gamma` does for x < -20; f is the distance from the nearest integer."""
     f = math.remainder(x, 1.0)
     sine = math.copysign(math.sin(math.pi * f), f if (x - f) % 2.0 == 0.0 else -f)
     mantissa, relative, exponent = _gamma_stirling(*two_sum(1.0, -x))

@@ -1,9 +1,12 @@
-"""Rows spelled in core rows, for code that knows the core rows only.
+"""How rows are spelled in core rows, for compiled code, which knows the core rows only.
 
-``LOWER`` has the spellings that are a row's value on floats operation by operation, and so have
-the same bits; where that would cost too much in a rare range, the row itself is asked there
-(``Usually``). ``NEAR`` has those that are within 4 units in the last place. A row in neither is
-called back. The modules ``floats`` and ``special`` say why each value is computed as it is.
+``LOWER`` has the spellings with the bits of the row's value: each does on operands, operation by
+operation, what the function of the same name in ``floats``, ``special`` or ``math`` does on floats,
+and says where it does otherwise. Where that would cost too much in a rare range, the row itself is
+called there (``Usually``). ``NEAR`` has spellings within 4 units in the last place. A row in
+neither is called back.
+
+To spell a row, write a function of its operands under ``@_exactly(row)`` or ``@_nearly(row)``.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ __all__ = ["LOWER", "NEAR", "Spelling", "Usually"]
 @final
 @attrs.frozen
 class Usually:
-    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is asked."""
+    """A spelling that holds where ``holds`` is 1; elsewhere the row itself is called."""
 
     value: Operand
     holds: Operand
@@ -65,7 +68,7 @@ class Usually:
 Spelled: TypeAlias = Operand | Usually | None
 
 Spelling: TypeAlias = Callable[..., Spelled]
-"""How a row is said in core rows, given its operands; None where it cannot be."""
+"""A row in core rows, as a function of its operands; None where it has no spelling."""
 
 S = TypeVar("S", bound=Spelling)
 
@@ -73,116 +76,104 @@ LOWER: Final[dict[Primitive, Spelling]] = {}
 NEAR: Final[dict[Primitive, Spelling]] = {}
 
 
-def _lower(*rows: Primitive) -> Callable[[S], S]:
-    """Make a function the spelling of these rows that has their bits."""
-
-    def register(spelling: S) -> S:
-        LOWER.update(dict.fromkeys(rows, spelling))
-        return spelling
-
-    return register
+def _exactly(*rows: Primitive) -> Callable[[S], S]:
+    """Makes a function the spelling of these rows that has their bits."""
+    return lambda spelling: _register(LOWER, rows, spelling)
 
 
-def _near(row: Primitive) -> Callable[[S], S]:
-    """Make a function the spelling of this row that is within 4 units in the last place."""
+def _nearly(*rows: Primitive) -> Callable[[S], S]:
+    """Makes a function the spelling of these rows that is within 4 units in the last place."""
+    return lambda spelling: _register(NEAR, rows, spelling)
 
-    def register(spelling: S) -> S:
-        NEAR[row] = spelling
-        return spelling
 
-    return register
+def _register(spellings: dict[Primitive, Spelling], rows: Sequence[Primitive], spelling: S) -> S:
+    spellings |= dict.fromkeys(rows, spelling)
+    return spelling
 
 
 # Choices.
 
 
-@_lower(ops.maximum)
-def maximum(x: Operand, y: Operand) -> Operand:
-    """``floats.maximum``."""
+@_exactly(ops.maximum)
+def _maximum(x: Operand, y: Operand) -> Operand:
     return where(or_(ge(x, y), ne(x, x)), x, y)
 
 
-@_lower(ops.minimum)
-def minimum(x: Operand, y: Operand) -> Operand:
-    """``floats.minimum``."""
+@_exactly(ops.minimum)
+def _minimum(x: Operand, y: Operand) -> Operand:
     return where(or_(le(x, y), ne(x, x)), x, y)
 
 
-@_lower(ops.win)
-def win(x: Operand, y: Operand) -> Operand:
-    """``floats.win``."""
+@_exactly(ops.win)
+def _win(x: Operand, y: Operand) -> Operand:
     return where(gt(x, y), 1.0, where(lt(x, y), 0.0, where(eq(x, y), 0.5, nan)))
 
 
-@_lower(ops.relu)
-def relu(x: Operand) -> Operand:
-    """``floats.relu``."""
+@_exactly(ops.relu)
+def _relu(x: Operand) -> Operand:
     return where(le(x, 0.0), 0.0, x)
 
 
-@_lower(ops.step)
-def step(x: Operand) -> Operand:
-    """``floats.step``."""
+@_exactly(ops.step)
+def _step(x: Operand) -> Operand:
     return where(gt(x, 0.0), 1.0, where(le(x, 0.0), 0.0, nan))
 
 
-@_lower(ops.sign)
-def sign(x: Operand) -> Operand:
-    """``floats.sign``; of 0 and of nan it is x - x."""
+@_exactly(ops.sign)
+def _sign(x: Operand) -> Operand:
+    """0 and nan are x - x."""
     return where(gt(abs(x), 0.0), copysign(1.0, x), sub(x, x))
 
 
-@_lower(ops.detached)
-def detached(x: Operand) -> Operand:
-    """The operand."""
+@_exactly(ops.detached)
+def _detached(x: Operand) -> Operand:
     return x
 
 
 # Quotients and remainders.
 
 
-@_lower(ops.div_pos)
-def div_pos(x: Operand, y: Operand) -> Operand:
-    """``floats.div_pos``; a square root is not negative."""
+@_exactly(ops.div_pos)
+def _div_pos(x: Operand, y: Operand) -> Operand:
+    """The sign of y is not tested where y is a square root."""
     quotient = div(x, abs(y))
     if isinstance(y, Traced) and y.made_by is sqrt:
         return quotient
     return where(ge(y, 0.0), quotient, nan)
 
 
-@_lower(ops.div2)
-def div2(a: Operand, b: Operand) -> Usually:
-    """``special.div2`` where the first quotient is 0 or in the middle of the range."""
+@_exactly(ops.div2)
+def _div2(a: Operand, b: Operand) -> Usually:
+    """Holds where the first quotient is 0 or in the middle of the range."""
     quotient = div(a, b)
     return Usually(div(quotient, b), or_(_plain(quotient), eq(quotient, 0.0)))
 
 
-@_lower(ops.recip_re)
-def recip_re(x: Operand, y: Operand) -> Usually:
-    """``special.recip_re`` where the sum of squares is in the middle of the range."""
+@_exactly(ops.recip_re)
+def _recip_re(x: Operand, y: Operand) -> Usually:
+    """Holds where the sum of squares is in the middle of the range."""
     square = add(mul(x, x), mul(y, y))
     return Usually(div(x, square), _plain_positive(square))
 
 
-@_lower(ops.cbrt_slope)
-def cbrt_slope(x: Operand) -> Operand:
-    """``special.cbrt_slope``."""
+@_exactly(ops.cbrt_slope)
+def _cbrt_slope(x: Operand) -> Operand:
     y = cbrt(x)
     nearer = add(y, div(sub(div(div(x, y), y), y), 3.0))
     return where(eq(x, 0.0), inf, div(div(nearer, x), 3.0))
 
 
-@_lower(ops.mod)
-def mod(x: Operand, y: Operand) -> Operand:
-    """What Python makes of C's remainder for ``x % y``."""
+@_exactly(ops.mod)
+def _mod(x: Operand, y: Operand) -> Operand:
+    """``x % y`` from the remainder of C, as Python computes it."""
     rest = fmod(x, y)
     moved = where(_differ_in_sign(rest, y), add(rest, y), rest)
     return where(eq(rest, 0.0), copysign(0.0, y), moved)
 
 
-@_lower(ops.floordiv)
-def floordiv(x: Operand, y: Operand) -> Operand:
-    """What Python makes of C's remainder for ``x // y``."""
+@_exactly(ops.floordiv)
+def _floordiv(x: Operand, y: Operand) -> Operand:
+    """``x // y`` from the remainder of C, as Python computes it."""
     rest = fmod(x, y)
     quotient = div(sub(x, rest), y)
     moved = and_(ne(rest, 0.0), _differ_in_sign(rest, y))
@@ -198,20 +189,18 @@ def _differ_in_sign(x: Operand, y: Operand) -> Operand:
     return ne(copysign(1.0, x), copysign(1.0, y))
 
 
-@_lower(ops.truncdiv)
-def truncdiv(x: Operand, y: Operand) -> Operand:
-    """``floats.truncdiv``."""
+@_exactly(ops.truncdiv)
+def _truncdiv(x: Operand, y: Operand) -> Operand:
     return _quotient(x, y, fmod(x, y))
 
 
-@_lower(ops.rounddiv)
-def rounddiv(x: Operand, y: Operand) -> Operand:
-    """``floats.rounddiv``."""
+@_exactly(ops.rounddiv)
+def _rounddiv(x: Operand, y: Operand) -> Operand:
     return _quotient(x, y, remainder(x, y))
 
 
 def _quotient(x: Operand, y: Operand, rest: Operand) -> Operand:
-    """A number below 2**52 is rounded to an integer by adding 2**52 and taking it away."""
+    """The quotient without its rest; adding 2**52 and subtracting it again rounds to an integer."""
     scale = where(gt(abs(x), 1e300), 0.25, 1.0)
     quotient = div(sub(mul(scale, x), mul(scale, rest)), mul(scale, y))
     grid = copysign(2.0**52, quotient)
@@ -219,8 +208,8 @@ def _quotient(x: Operand, y: Operand, rest: Operand) -> Operand:
     return where(lt(abs(quotient), 2.0**52), rounded, quotient)
 
 
-@_lower(ops.ldexp)
-def ldexp(x: Operand, n: float) -> Operand:
+@_exactly(ops.ldexp)
+def _ldexp(x: Operand, n: float) -> Operand:
     """Products with powers of two, of which only the last one rounds."""
     exponent = max(-2148, min(int(n), 3069))
     while exponent > 1023:
@@ -230,29 +219,26 @@ def ldexp(x: Operand, n: float) -> Operand:
     return mul(x, 2.0**exponent)
 
 
-@_lower(ops.degrees)
-def degrees(x: Operand) -> Operand:
-    """``math.degrees``."""
+@_exactly(ops.degrees)
+def _degrees(x: Operand) -> Operand:
     return mul(x, 180.0 / pi)
 
 
-@_lower(ops.radians)
-def radians(x: Operand) -> Operand:
-    """``math.radians``."""
+@_exactly(ops.radians)
+def _radians(x: Operand) -> Operand:
     return mul(x, pi / 180.0)
 
 
 # Powers.
 
 
-@_lower(ops.powc)
-def powc(x: Operand, n: float) -> Operand:
-    """The row of any exponent."""
+@_exactly(ops.powc)
+def _powc(x: Operand, n: float) -> Operand:
     return pow(x, n)
 
 
-@_near(ops.powc)
-def near_powc(x: Operand, n: float) -> Operand:
+@_nearly(ops.powc)
+def _near_powc(x: Operand, n: float) -> Operand:
     """Small powers as products and quotients."""
     if n == 1.0:
         return x
@@ -265,9 +251,9 @@ def near_powc(x: Operand, n: float) -> Operand:
     return pow(x, n)
 
 
-@_lower(ops.pow_dx, ops.powc_slope)
-def pow_dx(x: Operand, n: Operand) -> Spelled:
-    """``special.pow_dx`` in the middle of the range, and for a constant n at 0, too."""
+@_exactly(ops.pow_dx, ops.powc_slope)
+def _pow_dx(x: Operand, n: Operand) -> Spelled:
+    """Holds in the middle of the range, and for a constant n at 0, too."""
     if isinstance(n, float) and n in {0.0, 1.0, 2.0}:
         return mul(2.0, x) if n == 2.0 else n + 0.0
     c, rest = _two_sum(n, -1.0)
@@ -281,8 +267,8 @@ def pow_dx(x: Operand, n: Operand) -> Spelled:
     return Usually(value, and_(inside, isfinite(value)))
 
 
-@_near(ops.powc_slope)
-def near_pow_dx(x: Operand, n: Operand) -> Spelled:
+@_nearly(ops.powc_slope)
+def _near_pow_dx(x: Operand, n: Operand) -> Spelled:
     """Small powers as products and quotients."""
     if n == 3.0:
         return mul(mul(3.0, x), x)
@@ -290,12 +276,12 @@ def near_pow_dx(x: Operand, n: Operand) -> Spelled:
         return mul(mul(mul(4.0, x), x), x)
     if n == -1.0:
         return div(div(-1.0, x), x)
-    return pow_dx(x, n)
+    return _pow_dx(x, n)
 
 
-@_lower(ops.pow_dy)
-def pow_dy(x: Operand, n: Operand) -> Usually:
-    """``special.pow_dy`` in the middle of the range."""
+@_exactly(ops.pow_dy)
+def _pow_dy(x: Operand, n: Operand) -> Usually:
+    """Holds in the middle of the range."""
     power = pow(x, n)
     return Usually(mul(power, log(x)), _all(gt(x, 0.0), _plain(power)))
 
@@ -303,61 +289,56 @@ def pow_dy(x: Operand, n: Operand) -> Usually:
 # The logistic family.
 
 
-@_lower(ops.sigmoid)
-def sigmoid(x: Operand) -> Operand:
-    """``special.sigmoid``."""
+@_exactly(ops.sigmoid)
+def _sigmoid(x: Operand) -> Operand:
     e = exp(neg(abs(x)))
     return div(where(ge(x, 0.0), 1.0, e), add(1.0, e))
 
 
-@_lower(ops.softplus)
-def softplus(x: Operand) -> Operand:
-    """``special.softplus``."""
+@_exactly(ops.softplus)
+def _softplus(x: Operand) -> Operand:
     rest = log1p(exp(neg(abs(x))))
     return where(gt(x, 0.0), add(x, rest), rest)
 
 
-@_lower(ops.logsigmoid)
-def logsigmoid(x: Operand) -> Operand:
-    """``special.logsigmoid``."""
-    return neg(softplus(neg(x)))
+@_exactly(ops.logsigmoid)
+def _logsigmoid(x: Operand) -> Operand:
+    return neg(_softplus(neg(x)))
 
 
-@_lower(ops.sech2)
-def sech2(x: Operand) -> Operand:
-    """``special.sech2``; beyond 20 the square of the root, which does not underflow so soon."""
+@_exactly(ops.sech2)
+def _sech2(x: Operand) -> Operand:
+    """Beyond 20 it is the square of the root, which underflows later."""
     size = abs(x)
     e = exp(where(gt(size, 20.0), neg(size), mul(-2.0, size)))
     root, d = mul(2.0, e), add(1.0, e)
     return where(gt(size, 20.0), mul(root, root), div(mul(4.0, e), mul(d, d)))
 
 
-@_lower(ops.logaddexp)
-def logaddexp(a: Operand, b: Operand) -> Operand:
-    """``special.logaddexp``."""
+@_exactly(ops.logaddexp)
+def _logaddexp(a: Operand, b: Operand) -> Operand:
     low, high = where(ge(a, b), b, a), where(ge(a, b), a, b)
     return add(high, log1p(_exp_difference(low, high)))
 
 
-@_near(ops.logaddexp)
-def near_logaddexp(a: Operand, b: Operand) -> Operand:
+@_nearly(ops.logaddexp)
+def _near_logaddexp(a: Operand, b: Operand) -> Operand:
     """The same without the rounding of the difference, which the row's slack covers."""
     high = where(ge(a, b), a, b)
     apart = where(eq(a, b), 0.0, neg(abs(sub(a, b))))
     return add(high, log1p(exp(apart)))
 
 
-@_lower(ops.logsumexp)
-def logsumexp(*xs: Operand) -> Operand:
-    """``special.logsumexp``."""
+@_exactly(ops.logsumexp)
+def _logsumexp(*xs: Operand) -> Operand:
     if not xs:
         return -inf
     top, terms = _exps(xs)
     return add(top, log1p(ops.fsum(-1.0, *terms)))
 
 
-@_near(ops.logsumexp)
-def near_logsumexp(*xs: Operand) -> Spelled:
+@_nearly(ops.logsumexp)
+def _near_logsumexp(*xs: Operand) -> Spelled:
     """The same without the roundings of the differences, which the row's slack covers."""
     if not xs:
         return -inf
@@ -367,16 +348,15 @@ def near_logsumexp(*xs: Operand) -> Spelled:
     return Usually(value, isfinite(value))
 
 
-@_lower(ops.softmax)
-def softmax(x: Operand, *others: Operand) -> Operand:
-    """``special.softmax``."""
+@_exactly(ops.softmax)
+def _softmax(x: Operand, *others: Operand) -> Operand:
     top, terms = _exps([x, *others])
     total = add(*terms) if len(terms) == 2 else ops.fsum(*terms)
     return div(_exp_difference(x, top), total)
 
 
-@_near(ops.softmax)
-def near_softmax(x: Operand, *others: Operand) -> Usually:
+@_nearly(ops.softmax)
+def _near_softmax(x: Operand, *others: Operand) -> Usually:
     """The same with a plain sum of exponentials."""
     ordered = _in_order([x, *others])
     top = _largest(ordered)
@@ -396,12 +376,10 @@ def _exps(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
 
 
 def _in_order(xs: Sequence[Operand]) -> list[Operand]:
-    """One order whichever operand comes first, so that every partial shares the same entries."""
-    return sorted(xs, key=lambda x: (0.0, x) if isinstance(x, float) else (1.0, _place(x)))
-
-
-def _place(x: object) -> int:
-    return getattr(x, "slot", 0)
+    """The operands in an order that all partials share, so that they share entries, too."""
+    return sorted(
+        xs, key=lambda x: (0.0, x) if isinstance(x, float) else (1.0, getattr(x, "slot", 0))
+    )
 
 
 def _largest(xs: Sequence[Operand]) -> Operand:
@@ -419,21 +397,19 @@ def _exp_difference(x: Operand, top: Operand) -> Operand:
 # The normal distribution.
 
 
-@_lower(ops.gauss)
-def gauss(x: Operand) -> Operand:
-    """``special.gauss``."""
+@_exactly(ops.gauss)
+def _gauss(x: Operand) -> Operand:
     return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 1.0, 1.0))
 
 
-@_lower(ops.norm_pdf)
-def norm_pdf(x: Operand) -> Operand:
-    """``special.norm_pdf``."""
+@_exactly(ops.norm_pdf)
+def _norm_pdf(x: Operand) -> Operand:
     return where(gt(abs(x), 40.0), 0.0, _gaussian(x, 0.5, INV_SQRT_2PI))
 
 
-@_lower(ops.norm_pdf_slope)
-def norm_pdf_slope(x: Operand) -> Usually:
-    """``special.norm_pdf_slope``, but for the tail in which the square is subnormal."""
+@_exactly(ops.norm_pdf_slope)
+def _norm_pdf_slope(x: Operand) -> Usually:
+    """Holds outside the tail in which the square is subnormal."""
     size, minus = abs(x), neg(x)
     inside = _gaussian(x, 0.5, mul(minus, INV_SQRT_2PI))
     value = where(gt(size, 40.0), copysign(0.0, minus), inside)
@@ -447,19 +423,19 @@ def _gaussian(x: Operand, factor: float, scale: Operand) -> Operand:
     return sub(e, mul(e, mul(factor, rest)))
 
 
-@_lower(ops.norm_cdf)
-def norm_cdf(x: Operand) -> Usually:
-    """``special.norm_cdf``; its tail is computed at 1 where it is not asked for."""
-    return _norm_cdf(x, lambda terms: _rounded_sum(terms, few=0))
+@_exactly(ops.norm_cdf)
+def _norm_cdf(x: Operand) -> Usually:
+    """The tail is computed at 1 where it is not selected."""
+    return _norm_cdf_by(x, lambda terms: _rounded_sum(terms, few=0))
 
 
-@_near(ops.norm_cdf)
-def near_norm_cdf(x: Operand) -> Usually:
+@_nearly(ops.norm_cdf)
+def _near_norm_cdf_by(x: Operand) -> Usually:
     """The same with a plain sum in the tail, from the smallest term to the largest."""
-    return _norm_cdf(x, lambda terms: (reduce(add, reversed(terms)), 1.0))
+    return _norm_cdf_by(x, lambda terms: (reduce(add, reversed(terms)), 1.0))
 
 
-def _norm_cdf(
+def _norm_cdf_by(
     x: Operand, summed: Callable[[Sequence[Operand]], tuple[Operand, Operand]]
 ) -> Usually:
     in_tail = lt(x, -0.67)
@@ -473,7 +449,7 @@ def _norm_cdf(
 
 
 def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Operand:
-    """The rest of ``special.norm_cdf`` below -0.67, x being its size."""
+    """The probability beyond x >= 0.67, given the sum of the trapezoidal rule."""
     mills, lost = _two_product(x, total)
     tail = mul(mills, exp(mul(-0.5, square)))
     moved = add(0.5, div(1.0, add(square, 1.0)))
@@ -486,23 +462,23 @@ def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Op
 # Sums, products and lengths of any number of operands.
 
 
-@_lower(ops.fsum)
-def fsum(*xs: Operand) -> Usually:
-    """The sum rounded once, where it can be told which way."""
+@_exactly(ops.fsum)
+def _fsum(*xs: Operand) -> Usually:
+    """Holds where the sum is certain to round as the exact one does."""
     return Usually(*_rounded_sum(xs))
 
 
-@_lower(ops.mean)
-def mean(*xs: Operand) -> Spelled:
-    """``special.mean`` of an ordinary sum."""
+@_exactly(ops.mean)
+def _mean(*xs: Operand) -> Spelled:
+    """Holds where the sum does, and is finite."""
     if not xs:
         return nan
     total, holds = _rounded_sum(xs)
     return Usually(div(total, float(len(xs))), _all(holds, isfinite(total)))
 
 
-@_near(ops.mean)
-def near_mean(*xs: Operand) -> Spelled:
+@_nearly(ops.mean)
+def _near_mean(*xs: Operand) -> Spelled:
     """The same with a plain sum."""
     if not xs:
         return nan
@@ -510,17 +486,17 @@ def near_mean(*xs: Operand) -> Spelled:
     return Usually(div(total, float(len(xs))), isfinite(total))
 
 
-@_lower(ops.dot)
-def dot(*xys: Operand) -> Spelled:
-    """``special.dot`` as it is before Python 3.12, whose own sum of products rounds otherwise."""
+@_exactly(ops.dot)
+def _dot(*xys: Operand) -> Spelled:
+    """The sum before Python 3.12, whose ``math.sumprod`` rounds otherwise."""
     if sys.version_info >= (3, 12):
         return None
     total, holds = _rounded_sum(_products(xys))
     return Usually(total, _all(holds, isfinite(total)))
 
 
-@_near(ops.dot)
-def near_dot(*xys: Operand) -> Spelled:
+@_nearly(ops.dot)
+def _near_dot(*xys: Operand) -> Spelled:
     """The same with a plain sum."""
     total = _sum(_products(xys))
     return Usually(total, isfinite(total))
@@ -531,17 +507,16 @@ def _products(xys: Sequence[Operand]) -> list[Operand]:
     return list(map(mul, xys[:half], xys[half:]))
 
 
-@_lower(ops.prod)
-def prod(*xs: Operand) -> Operand:
-    """``math.prod``."""
+@_exactly(ops.prod)
+def _prod(*xs: Operand) -> Operand:
     return reduce(mul, xs) if xs else 1.0
 
 
-@_lower(ops.product)
-def product(*xs: Operand) -> Spelled:
-    """``special.product`` where nothing leaves the middle of the range on the way."""
+@_exactly(ops.product)
+def _product(*xs: Operand) -> Spelled:
+    """Holds where no factor and no product leaves the middle of the range."""
     if len(xs) < 3:
-        return prod(*xs)
+        return _prod(*xs)
     total, error = _two_product(xs[0], xs[1])
     inside = [_exact_factor(x) for x in (xs[0], xs[1], total)]
     for x in xs[2:]:
@@ -551,11 +526,11 @@ def product(*xs: Operand) -> Spelled:
     return Usually(add(total, error), _all(*inside))
 
 
-@_near(ops.product)
-def near_product(*xs: Operand) -> Spelled:
+@_nearly(ops.product)
+def _near_product(*xs: Operand) -> Spelled:
     """A few plain products."""
     if not 3 <= len(xs) <= 5:
-        return product(*xs)
+        return _product(*xs)
     partial, inside = xs[0], []
     for x in xs[1:-1]:
         partial = mul(partial, x)
@@ -563,47 +538,47 @@ def near_product(*xs: Operand) -> Spelled:
     return Usually(mul(partial, xs[-1]), _all(*inside))
 
 
-@_lower(ops.hypot)
-def hypot(*xs: Operand) -> Spelled:
-    """A lone operand's size; Python's own function has no other spelling."""
+@_exactly(ops.hypot)
+def _hypot(*xs: Operand) -> Spelled:
+    """The size of a lone operand; of several, Python's own function has no spelling."""
     return abs(*xs) if len(xs) == 1 else None
 
 
-@_near(ops.hypot)
-def near_hypot(*xs: Operand) -> Spelled:
+@_nearly(ops.hypot)
+def _near_hypot(*xs: Operand) -> Spelled:
     """The root of the sum of squares in the middle of the range."""
     if len(xs) == 1:
-        return hypot(*xs)
+        return _hypot(*xs)
     square = _sum([mul(x, x) for x in xs])
     return Usually(sqrt(square), _plain_positive(square))
 
 
-@_lower(ops.direction)
-def direction(x: Operand, *others: Operand) -> Spelled:
-    """A lone x has its own sign."""
-    return None if others else sign(x)
+@_exactly(ops.direction)
+def _direction(x: Operand, *others: Operand) -> Spelled:
+    """The sign of a lone x."""
+    return None if others else _sign(x)
 
 
-@_near(ops.direction)
-def near_direction(x: Operand, *others: Operand) -> Spelled:
-    """The quotient by ``near_hypot``."""
+@_nearly(ops.direction)
+def _near_direction(x: Operand, *others: Operand) -> Spelled:
+    """The quotient by ``_near_hypot``."""
     if not others:
-        return direction(x)
+        return _direction(x)
     square = _sum([mul(each, each) for each in _in_order([x, *others])])
     return Usually(div(x, sqrt(square)), _plain_positive(square))
 
 
-# Pieces.
+# Parts that spellings share.
 
 
 def _all(*conditions: Operand) -> Operand:
-    """Whether all of them hold; those that are known to are not asked."""
+    """Whether all conditions hold; those that are known to hold are left out."""
     asked = [condition for condition in conditions if condition != 1.0]
     return reduce(and_, asked) if asked else 1.0
 
 
 def _plain(x: Operand) -> Operand:
-    """Whether x is so far from overflow and underflow that one more step is safe."""
+    """Whether x is so far from overflow and underflow that one more operation is safe."""
     return _plain_positive(abs(x))
 
 
@@ -618,14 +593,12 @@ def _exact_factor(x: Operand) -> Operand:
 
 
 def _two_sum(a: Operand, b: Operand) -> tuple[Operand, Operand]:
-    """``special.two_sum``."""
     s = add(a, b)
     t = sub(s, a)
     return s, add(sub(a, sub(s, t)), sub(b, t))
 
 
 def _two_product(a: Operand, b: Operand) -> tuple[Operand, Operand]:
-    """``special.two_product``."""
     p = mul(a, b)
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     rest = add(sub(mul(a_high, b_high), p), mul(a_high, b_low))

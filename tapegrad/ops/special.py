@@ -383,7 +383,7 @@ def product(*xs: float) -> float:
 
 
 def dot(*values: float) -> float:
-    """Returns the inner product of the first half and the second, within 4 eps * sum(abs(x * y))."""
+    """Returns the inner product of the two halves, within 4 eps * sum(abs(x * y))."""
     half = len(values) // 2
     xs, ys = values[:half], values[half:]
     try:

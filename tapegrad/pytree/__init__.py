@@ -1,7 +1,6 @@
-"""The user's containers, taken apart into numbers with names and put together again.
+"""The user's containers, taken apart into numbers with key paths and put together again.
 
-May import: ``ops`` and what is left of it.
+May import: ``errors``, ``_support``, ``ops``.
 Start reading: ``structure``; ``flatten`` and ``build`` are the two directions.
-To add a kind of container: its case in ``structure`` and in ``codegen``, which spells the same for
-compiled functions.
+To add a kind of container: an entry of the table in ``containers``.
 """

@@ -1,4 +1,4 @@
-"""Tells which fields of a class hold numbers: those whose annotation mentions ``Real``."""
+"""Finds the fields of a class that hold numbers: those whose annotations mention ``Real``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Field", "class_fields"]
 
 
 class Field(Enum):
-    """What the annotation of a field says about its value."""
+    """The kinds of values that the annotation of a field allows."""
 
     REAL = "numbers, or containers of them"
     OPTIONAL = "the same, or None"

@@ -1,4 +1,4 @@
-"""Turns numbers of Python and numpy into floats, and says of other values what they are."""
+"""Turns real numbers of Python and numpy into floats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["RejectedError", "as_number", "real_number"]
 
 
 class RejectedError(Exception):
-    """Collects the keys on the way out of the containers."""
+    """A value that is refused: the error to raise, why, and its keys, the innermost first."""
 
     def __init__(self, error: type[InputError | OutputError], what: str) -> None:
         self.error = error

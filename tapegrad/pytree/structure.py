@@ -47,7 +47,7 @@ class Static:
 @final
 @attrs.frozen
 class Branch:
-    """A container: its class, the keys or field names, and what stands under each."""
+    """A container: its class, its keys or field names, and the structure of each part."""
 
     kind: type
     keys: tuple[object, ...]
@@ -72,7 +72,7 @@ _TOO_DEEP: Final = "is nested too deeply, or contains itself"
 
 
 class Role(Enum):
-    """What a value is to a recording, which decides what in it is a number."""
+    """The part that a value plays in a recording, which decides what in it is a number."""
 
     PARAMETERS = "differentiated: ints are promoted, anything but a number is an error"
     DATA = "floats are recorded, everything else is static"

@@ -1,6 +1,6 @@
-"""Recording: the traced numbers that a user's function is called with, and what they write to.
+"""Recording: a function is called with traced numbers, which write entries to a recorder.
 
-May import: ``entries`` and what is left of it.
-Start reading: ``recorder``: ``Var``, ``Condition`` and ``Recorder`` are one idea in one file.
+May import: ``entries`` and the packages below it.
+Start reading: ``trace``, which records one call, then ``recorder`` with ``Var`` and ``Condition``.
 To add something that models may call: a module here, and its name in ``tapegrad/__init__.py``.
 """

@@ -1,4 +1,4 @@
-"""numpy's functions on traced numbers: those that are rows record, the rest are refused by name."""
+"""numpy's functions on traced numbers: those that are rows record, others are refused by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["apply"]
 
 
 def _is_recorded(row: Primitive) -> bool:
-    """Whether numpy's function records: connectives and tests of a number are functions of ours."""
+    """Whether numpy's function may record the row; connectives and tests give conditions."""
     return row.kind == "operation" and not (row.is_truth and row.arity == 1)
 
 
@@ -33,7 +33,7 @@ def apply(
     kwargs: Mapping[str, object],
     element: Callable[..., object],
 ) -> object:
-    """Calls a function of numpy's on traced numbers; arrays go element by element.
+    """Applies a function of numpy's to traced numbers, to arrays of them element by element.
 
     ``element(row, *values)`` applies a row to numbers.
     """
@@ -52,7 +52,7 @@ def apply(
 
 
 def _as_objects(value: object) -> object:
-    """An array of objects: a traced number alone would ask for this function again."""
+    """The value as an array of objects: on a traced number numpy would call this module again."""
     np = _numpy()
     array = np.empty((), dtype=object) if isinstance(value, Traced) else np.asarray(value, object)
     if isinstance(value, Traced):
@@ -61,5 +61,5 @@ def _as_objects(value: object) -> object:
 
 
 def _numpy() -> ModuleType:
-    """The module that has called; imported by name, it would cost every user's mypy a second."""
+    """The module that has called; an import by name would cost every user's mypy a second."""
     return sys.modules["numpy"]

@@ -1,4 +1,4 @@
-"""Which numbers a derivative sees: choosing by a condition, and cutting a derivative off."""
+"""Functions that decide what a derivative passes through: ``where`` and ``stop_gradient``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     a nan. A plain bool picks.
 
     Raises:
-        InputError: for an int, which is what ``~`` makes of a plain bool.
+        InputError: for an int, such as ``~True``.
 
     >>> from tapegrad import Real, grad, math, where
     >>> def f(x: Real) -> Real:
@@ -50,7 +50,7 @@ def stop_gradient(x: float, /) -> float: ...
 @overload
 def stop_gradient(x: Var, /) -> Var: ...
 def stop_gradient(x: Var | float, /) -> Var | float:
-    """x, as a constant to every derivative.
+    """x, which every derivative takes for a constant.
 
     >>> from tapegrad import Real, grad, stop_gradient
     >>> def f(x: Real) -> Real:

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 import attrs
 
-from tapegrad._support.source_position import Site, head
+from tapegrad._support.source_position import Site, function_line
 from tapegrad._support.text import visible
 from tapegrad.draw.walkthrough import Item, Lecture, Shown, lecture
 from tapegrad.entries.entries import Entries
@@ -119,7 +119,7 @@ def _shown_lines(sites: Iterable[Site]) -> list[Line | None]:
     """The lines to show, file by file; None stands for lines left out."""
     wanted: dict[str, set[int]] = {}
     for site in sites:
-        wanted.setdefault(site.file, set()).update((site.line, head(site) or site.line))
+        wanted.setdefault(site.file, set()).update((site.line, function_line(site) or site.line))
     return [line for file, numbers in wanted.items() for line in _filled(file, sorted(numbers))]
 
 
