@@ -14,9 +14,10 @@ type checkers follow, where ``builtins.sum``, ``max``, ``min`` and ``x ** 0.5`` 
 from __future__ import annotations
 
 import math as _math
+import operator
 from collections.abc import Callable, Iterable
 from math import comb, e, factorial, gcd, inf, isqrt, lcm, nan, perm, pi, tau
-from typing import TYPE_CHECKING, Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast, overload
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import TracedNumberError
@@ -26,84 +27,14 @@ from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.recording.recorder import Condition, Real, Var, condition
 
 __all__ = [
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "comb",
-    "copysign",
-    "cos",
-    "cosh",
-    "degrees",
-    "digamma",
-    "dist",
-    "dot",
-    "e",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "expm1",
-    "fabs",
-    "factorial",
-    "floor",
-    "fma",
-    "fmod",
-    "frexp",
-    "fsum",
-    "gamma",
-    "gcd",
-    "hypot",
-    "inf",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isqrt",
-    "lcm",
-    "ldexp",
-    "lgamma",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logaddexp",
-    "logsigmoid",
-    "logsumexp",
-    "maximum",
-    "mean",
-    "minimum",
-    "modf",
-    "nan",
-    "nextafter",
-    "norm_cdf",
-    "norm_pdf",
-    "perm",
-    "pi",
-    "polygamma",
-    "pow",
-    "prod",
-    "radians",
-    "relu",
-    "remainder",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "softplus",
-    "sqrt",
-    "sum",
-    "sumprod",
-    "tan",
-    "tanh",
-    "tau",
-    "trunc",
-    "ulp",
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "comb", "copysign",
+    "cos", "cosh", "degrees", "digamma", "dist", "dot", "e", "erf", "erfc", "exp", "exp2", "expm1",
+    "fabs", "factorial", "floor", "fma", "fmod", "frexp", "fsum", "gamma", "gcd", "hypot", "inf",
+    "isclose", "isfinite", "isinf", "isnan", "isqrt", "lcm", "ldexp", "lgamma", "log", "log1p",
+    "log2", "log10", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum", "modf",
+    "nan", "nextafter", "norm_cdf", "norm_pdf", "perm", "pi", "polygamma", "pow", "prod", "radians",
+    "relu", "remainder", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "sum", "sumprod",
+    "tan", "tanh", "tau", "trunc", "ulp",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -112,9 +43,11 @@ if TYPE_CHECKING:
 F = TypeVar("F")
 
 
-def _named(function: Callable[..., object], name: str, doc: str) -> None:
+def _named(function: Callable[..., object], name: str, doc: str) -> Callable[..., object]:
+    """The function, under this name and with this docstring."""
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
+    return function
 
 
 def _unary(row: Primitive, plain: Callable[[float], float] | None = None) -> Unary:
@@ -123,8 +56,7 @@ def _unary(row: Primitive, plain: Callable[[float], float] | None = None) -> Una
     def function(x: Operand) -> Operand:
         return x._recorder.unary(row, x) if isinstance(x, Var) else on_floats(cast(float, x))
 
-    _named(function, plain.__name__ if plain else row.name, row.doc)
-    return cast("Unary", function)
+    return cast("Unary", _named(function, plain.__name__ if plain else row.name, row.doc))
 
 
 def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
@@ -136,39 +68,32 @@ def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
         except (ValueError, OverflowError):
             return cast(float, x)
 
-    _named(function, row.name, row.doc)
-    return cast("Rounding", function)
+    return cast("Rounding", _named(function, row.name, row.doc))
 
 
 def _binary(row: Primitive) -> Binary:
     def function(x: Operand, y: Operand) -> Operand:
         return row(x, y)
 
-    _named(function, row.name, row.doc)
-    return cast("Binary", function)
+    return cast("Binary", _named(function, row.name, row.doc))
 
 
-def _fold(row: Primitive, plain: Callable[[tuple[float, ...]], float] | None = None) -> Fold:
+def _fold(row: Primitive) -> Fold:
     def function(xs: Iterable[Operand]) -> Operand:
-        operands = tuple(xs)
-        if plain is None or any(isinstance(x, Var) for x in operands):
-            return row(*operands)
-        return plain(cast(tuple[float, ...], operands))
+        return row(*xs)
 
-    _named(function, row.name, row.doc)
-    return cast("Fold", function)
+    return cast("Fold", _named(function, row.name, row.doc))
 
 
 def _test(row: Primitive, plain: Callable[[float], bool]) -> Test:
     def function(x: Operand) -> Condition | bool:
         return condition(row, x) if isinstance(x, Var) else plain(cast(float, x))
 
-    _named(function, row.name, row.doc)
-    return cast("Test", function)
+    return cast("Test", _named(function, row.name, row.doc))
 
 
 def _untraced(plain: F) -> F:
-    """The library's function, which has no derivative to record."""
+    """A function of the library that has no derivative and refuses traced numbers."""
 
     def function(*args: object, **kwargs: object) -> object:
         if any(isinstance(value, Var) for value in (*args, *kwargs.values())):
@@ -179,8 +104,7 @@ def _untraced(plain: F) -> F:
         return cast(Callable[..., object], plain)(*args, **kwargs)
 
     name = cast(Callable[..., object], plain).__name__
-    _named(function, name, plain.__doc__ or "")
-    return cast(F, function)
+    return cast(F, _named(function, name, plain.__doc__ or ""))
 
 
 # fmt: off
@@ -277,11 +201,13 @@ def ldexp(x: float, i: int, /) -> float: ...
 def ldexp(x: Var, i: int, /) -> Var: ...
 def ldexp(x: Var | float, i: int, /) -> Var | float:
     """x * 2 ** i for an int i."""
-    if isinstance(i, Var):
-        raise TracedNumberError(
-            f"the exponent of ldexp at {here()} is a traced number: pass an int"
-        )
+    _require_plain("the exponent of ldexp", i)
     return cast("Var | float", ops.ldexp(x, i))
+
+
+def _require_plain(what: str, number: object) -> None:
+    if isinstance(number, Var):
+        raise TracedNumberError(f"{what} at {here()} is a traced number: pass an int")
 
 
 @overload
@@ -303,10 +229,7 @@ def polygamma(n: int, x: float, /) -> float: ...
 def polygamma(n: int, x: Var, /) -> Var: ...
 def polygamma(n: int, x: Var | float, /) -> Var | float:
     """The n-th derivative of ``digamma``; nan for a negative n."""
-    if isinstance(n, Var):
-        raise TracedNumberError(
-            f"the order of polygamma at {here()} is a traced number: pass an int"
-        )
+    _require_plain("the order of polygamma", n)
     return cast("Var | float", ops.polygamma(x, n))
 
 
@@ -325,51 +248,40 @@ def hypot(*coordinates: Var | float) -> Var | float:
     return cast("Var | float", ops.hypot(*coordinates))
 
 
-@overload
-def dist(p: Iterable[Real], q: Iterable[float], /) -> Real: ...
-@overload
-def dist(p: Iterable[float], q: Iterable[Real], /) -> Real: ...
-@overload
-def dist(p: Iterable[Real], q: Iterable[Real], /) -> Real: ...
-@overload
-def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
-def dist(p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var:
-    """The Euclidean distance of two points.
+def _of_two(
+    name: str,
+    doc: str,
+    plain: Callable[..., float] | None,
+    traced: Callable[[_Numbers, _Numbers], Operand],
+) -> Products:
+    """A function of two sequences, which calls ``plain``, if there is one, where none is traced."""
 
-    Raises:
-        ValueError: when they have different dimensions.
-    """
-    first, second = _paired("dist", p, q)
-    if not any(isinstance(x, Var) for x in (*first, *second)):
-        return _math.dist(cast("tuple[float, ...]", first), cast("tuple[float, ...]", second))
-    return hypot(*(x - y for x, y in zip(first, second, strict=True)))
-
-
-def _paired(
-    name: str, p: Iterable[float | Var], q: Iterable[float | Var]
-) -> tuple[tuple[float | Var, ...], tuple[float | Var, ...]]:
-    first, second = tuple(p), tuple(q)
-    if len(first) != len(second):
-        raise ValueError(
-            f"{name} at {here()} was given {len(first)} numbers and {len(second)}: "
-            "pass as many of one as of the other"
-        )
-    return first, second
-
-
-def _products(name: str, plain: Callable[..., float] | None) -> Products:
     def function(p: Iterable[float | Var], q: Iterable[float | Var]) -> Operand:
-        first, second = _paired(name, p, q)
+        first, second = tuple(p), tuple(q)
+        if len(first) != len(second):
+            raise ValueError(
+                f"{name} at {here()} was given {len(first)} numbers and {len(second)}: "
+                "pass as many of one as of the other"
+            )
         if plain is not None and not any(isinstance(x, Var) for x in (*first, *second)):
             return plain(first, second)
-        return ops.dot(*first, *second)
+        return traced(first, second)
 
-    _named(function, name, "The sum of products of two sequences of the same length.")
-    return cast("Products", function)
+    return cast("Products", _named(function, name, f"{doc} of two sequences of the same length."))
 
 
-dot: Final = _products("dot", None)
-sumprod: Final = _products("sumprod", getattr(_math, "sumprod", None))
+_Numbers: TypeAlias = tuple[float | Var, ...]
+
+
+def _dot(p: _Numbers, q: _Numbers) -> Operand:
+    return ops.dot(*p, *q)
+
+
+dist: Final = _of_two(
+    "dist", "The Euclidean distance", _math.dist, lambda p, q: hypot(*map(operator.sub, p, q))
+)
+dot: Final = _of_two("dot", "The sum of products", None, _dot)
+sumprod: Final = _of_two("sumprod", "The sum of products", getattr(_math, "sumprod", None), _dot)
 
 
 @overload

@@ -3,5 +3,5 @@
 May import: ``errors``, ``_support``.
 Start reading: ``primitive`` (what a row is), then ``table``, where every derivative is stated once.
 To add an operation: a row in ``table``, its value in ``floats`` or ``special``, its public name in
-``tapegrad.math``, and its true value in ``tests/oracle.py``; ``lowering`` may spell it in core rows.
+``tapegrad.math``, its true value in ``tests/oracle.py``, and perhaps its spelling in ``lowering``.
 """
