@@ -405,6 +405,20 @@ def test_the_table_spells_itself() -> None:
                 assert isinstance(row.partial(index, Symbol("y"), *names), Symbol | float | None)
 
 
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
+def test_a_derivative_passes_through_the_differentiated_operands(row: Primitive) -> None:
+    """The partial in any other is None; a row of any number of operands has none of these."""
+    count = 3 if row.arity is None else row.arity
+    passing = set(row.differentiated_operands(count))
+    assert passing <= set(range(count))
+    if isinstance(row.partials, tuple):
+        symbols = [Symbol(f"x{index}") for index in range(count + row.has_static)]
+        found = [row.partial(index, Symbol("y"), *symbols) for index in range(count)]
+        assert passing == {index for index, partial in enumerate(found) if partial is not None}
+    else:
+        assert len(passing) == count
+
+
 @pytest.mark.parametrize("name", [name for name in dir(math) if not name.startswith("_")])
 def test_every_name_of_the_standard_library_is_here(name: str) -> None:
     """`from tapegrad import math` is the whole port."""

@@ -573,8 +573,8 @@ def _near_direction(x: Operand, *others: Operand) -> Spelled:
 
 def _all(*conditions: Operand) -> Operand:
     """Whether all conditions hold; those that are known to hold are left out."""
-    asked = [condition for condition in conditions if condition != 1.0]
-    return reduce(and_, asked) if asked else 1.0
+    unknown = [condition for condition in conditions if condition != 1.0]
+    return reduce(and_, unknown) if unknown else 1.0
 
 
 def _plain(x: Operand) -> Operand:
@@ -617,10 +617,10 @@ _FEW = 64
 def _rounded_sum(xs: Sequence[Operand], few: int = _FEW) -> tuple[Operand, Operand]:
     """The sum as ``math.fsum`` rounds it, and whether it is certain to round so.
 
-    What each addition loses is added up beside it, with a bound for what these additions lose in
-    turn: where both ends of the bound give the same sum, it is the true one, rounded. The sum of
-    a few numbers often is a tie (of three one time in three), which only a bound of 0 decides: so
-    what they lose is added in the same way.
+    The rounding errors of the additions are added up, too, with a bound for the errors of these
+    additions: where both ends of the bound give the same sum, it is the true one, rounded. The sum
+    of a few numbers often is a tie (of three one time in three), which only a bound of 0 decides:
+    so the errors of the errors are added up in the same way.
     """
     if len(xs) < 3:
         nothing: Operand = 0.0

@@ -113,9 +113,9 @@ class Primitive:
     ``helper`` marks rows that exist to spell other rows' partials, and ``is_truth`` those whose
     result is 1 or 0.
 
-    What rewriting may rely on, to the bit: ``neutral`` has for each side the constant there that
-    leaves the other operand as it is, or None; operands from ``commutes_from`` on may change places
-    (stated where partials permute them); an involution applied twice gives its operand.
+    Rewriting relies on the following, to the bit: ``neutral`` has for each side the constant there
+    that leaves the other operand as it is, or None; operands from ``commutes_from`` on may change
+    places (stated where partials permute them); an involution applied twice gives its operand.
 
     ``pieces`` tells the smooth pieces of the row apart; a row without one is smooth inside its
     domain. ``slack`` states the exceptions of a row whose value or first partials are not accurate

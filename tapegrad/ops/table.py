@@ -290,7 +290,7 @@ DOT = (Slack("value", _dot_scale, "products may cancel: 4 eps of their absolute 
 MEAN = (Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute mean"),)
 
 # fmt: off
-# What a tape holds besides operations.
+# Entries of a tape that are no operations.
 input: Row    = core("input",    f.same,  (),   "A number that the recording was opened with.", kind="input")
 constant: Row = core("constant", f.same,  (),   "A plain number met while recording.",          kind="constant")
 guard: Row    = truth("guard",   f.truth, FLAT, "A truth value that Python asked for.",         kind="guard")

@@ -24,7 +24,7 @@ class Field(Enum):
 
     REAL = "numbers, or containers of them"
     OPTIONAL = "the same, or None"
-    STATIC = "handed through"
+    STATIC = "passed on as it is"
 
 
 def class_fields(cls: type) -> Mapping[str, Field] | None:

@@ -109,7 +109,7 @@ def first_difference(
 def in_order(structure: Structure, value: object) -> object:
     """``value`` with its dicts in the order of those in ``structure``, where they have its keys.
 
-    A container whose dicts are in that order is handed through as it is.
+    A container whose dicts are in that order is returned as it is.
     """
     given = _parts_by_key(structure, value)
     if given is None or not isinstance(structure, Branch) or given.keys() != set(structure.keys):

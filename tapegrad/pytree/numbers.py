@@ -32,7 +32,7 @@ def as_number(value: object) -> float | None:
 
 
 def real_number(value: object, *, ints: bool) -> float | None:
-    """A real number of Python or numpy as a float, ints only where asked; None for all else."""
+    """A real number of Python or numpy as a float; an int only with ``ints``; None for all else."""
     if isinstance(value, float):
         return float(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -39,7 +39,7 @@ class Leaf:
 @final
 @attrs.frozen
 class Static:
-    """A value that is handed through as it is."""
+    """A value that is passed on as it is."""
 
     value: object
 
@@ -159,7 +159,7 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
 def _split_container(
     value: object, kind: ContainerKind, role: Role, leaves: list[Operand]
 ) -> Structure:
-    """The structure of a container; a class that returns no numbers is handed through."""
+    """The structure of a container; an instance without numbers in a result is static."""
     if not kind.holds_numbers and role is Role.PARAMETERS:
         raise RejectedError(
             InputError,
