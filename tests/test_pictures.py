@@ -841,8 +841,8 @@ class TestProgress:
         """A terminal on which a second is over at once."""
         terminal = Terminal(is_terminal=True)
         monkeypatch.setattr("tapegrad._support.progress_bar.sys", SimpleNamespace(stderr=terminal))
-        monkeypatch.setattr("tapegrad._support.progress_bar._PATIENCE", 0.0)
-        monkeypatch.setattr("tapegrad._support.progress_bar._PACE", 0.001)
+        monkeypatch.setattr("tapegrad._support.progress_bar._DELAY", 0.0)
+        monkeypatch.setattr("tapegrad._support.progress_bar._INTERVAL", 0.001)
         return terminal
 
     def test_a_bar_shows_how_far_it_is_and_goes(self, terminal: Terminal) -> None:
@@ -879,7 +879,7 @@ class TestProgress:
         self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Before a second has passed nothing is written."""
-        monkeypatch.setattr("tapegrad._support.progress_bar._PATIENCE", 60.0)
+        monkeypatch.setattr("tapegrad._support.progress_bar._DELAY", 60.0)
         with waiting("laying out"):
             assert sum(progress(range(4), 4, "drawing")) == 6
         assert terminal.text == ""

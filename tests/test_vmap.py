@@ -1009,7 +1009,7 @@ class TestTheBatch:
     ) -> None:
         """A batch that takes long says how far it is, where someone sees it."""
         monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("tapegrad._support.progress_bar._PATIENCE", 0.0)
+        monkeypatch.setattr("tapegrad._support.progress_bar._DELAY", 0.0)
         tg.vmap(lambda x: x * 2.0, reduce="sum", threads=1)(np.ones(9000))
         shown = capsys.readouterr().err
         assert "<lambda>, blocks of rows [" in shown
