@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from itertools import compress
 from typing import cast, final
 
-from tapegrad.entries.static_keys import Itself, static_key
+from tapegrad.entries.static_keys import ByIdentity, static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
 
@@ -130,7 +130,7 @@ class Builder:
 
     def constant_key(self, number: Operand) -> Hashable:
         """Return the key that equal constants share: its bits, or a traced number itself."""
-        return Itself(number) if isinstance(number, Traced) else _bits(number)
+        return ByIdentity(number) if isinstance(number, Traced) else _bits(number)
 
     def write_constant(self, number: Operand) -> Written:
         """Write a constant entry that is shared with none."""

@@ -16,6 +16,7 @@ import attrs
 from tapegrad._support.source_position import Site
 from tapegrad.entries.columns import Columns, Scope, check, freeze_values
 from tapegrad.entries.nodes import Node, view
+from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Table, primal
 from tapegrad.pytree.key_paths import under
@@ -167,7 +168,7 @@ class Entries:
         stored = self.stored
         values = tuple(map(id, stored)) if isinstance(stored, tuple) else stored
         columns = (self.codes, self.left, self.right, values, self.pool)
-        statics = tuple((type(static), repr(static)) for static in self.statics)
+        statics = tuple(map(static_key, self.statics))
         shapes = tuple(map(_outline, (self.parameters, self.data, self.result)))
         return (self.table.rows, columns, statics, self.paths, self.outputs, shapes)
 
