@@ -12,7 +12,7 @@ import attrs
 from tapegrad.errors import TapeError
 from tapegrad.ops.primitive import Operand, Primitive, Table
 
-__all__ = ["Block", "Columns", "Scope", "check", "freeze_values"]
+__all__ = ["CheckpointedBlock", "Columns", "Scope", "check", "freeze_values"]
 
 
 @final
@@ -120,12 +120,12 @@ class Columns:
         )
 
 
-class Block:
+class CheckpointedBlock:
     """A static operand that stands for entries which are taken down again when they are swept."""
 
     __slots__ = ()
 
-    def again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+    def record_again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
         """Those entries, the operands first; and which of them the next entries stand for."""
         raise NotImplementedError
 

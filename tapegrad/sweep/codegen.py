@@ -19,11 +19,21 @@ import attrs
 from tapegrad.entries.columns import Columns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
 
-__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product", "reads", "seeded", "source_of"]
+__all__ = [
+    "DerivativeColumn",
+    "Sweep",
+    "SymbolicOperand",
+    "accumulate",
+    "product_source",
+    "reads",
+    "seeded",
+    "source_of",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Branch: TypeAlias = Callable[[Primitive], str]
+DerivativeColumn: TypeAlias = list[Operand | None]
+"""For each slot a tangent or a cotangent; None where none has reached it."""
 
 
 @final
@@ -128,7 +138,7 @@ def source_of(operand: Operand) -> str:
     return operand.text if isinstance(operand, Symbol) else repr(operand)
 
 
-def product(x: str, y: str) -> str:
+def product_source(x: str, y: str) -> str:
     """The expression ``x * y``, without a factor that is 1 or -1."""
     for one, other in ((x, y), (y, x)):
         if one in {"1.0", "-1.0"}:
@@ -160,7 +170,7 @@ _HOT: Final = 6
 """The number of rows with an operator, the first of the table, that are asked for one by one."""
 
 
-def _dispatch(table: Table, branch: Branch, otherwise: str) -> str:
+def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
     """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
 
     Arithmetic is asked for first, the rest by binary search. Some branches end in ``continue``.
@@ -177,7 +187,7 @@ def _case(condition: str, body: str) -> str:
     return f"if {condition}:\n{indent(body, '    ')}    continue\n"
 
 
-def _search(table: Table, branch: Branch, codes: Sequence[int]) -> str:
+def _search(table: Table, branch: Callable[[Primitive], str], codes: Sequence[int]) -> str:
     """A binary search for the code, with a row's branch at each end."""
     if len(codes) == 1:
         return branch(table.rows[codes[0]])
