@@ -15,7 +15,7 @@ from typing import TypeVar, cast, final
 import attrs
 
 from tapegrad.entries.builder import EvaluatingBuilder, Written
-from tapegrad.entries.columns import Columns, Scope, freeze_values
+from tapegrad.entries.columns import Columns, Scope, freeze
 from tapegrad.entries.entries import Entries
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Entries)
 
 def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
     """Simplify entries, and count those that were dead, folded, shared and dropped."""
-    rewriting = _Rewriting(tape.columns.thawed(), share=fast or tape.holds_gradient, fast=fast)
+    rewriting = _Rewriting(tape.columns.as_lists(), share=fast or tape.holds_gradient, fast=fast)
     for slot in range(len(tape)):
         rewriting.rewrite(slot)
     smaller = _simplified(tape, rewriting)
@@ -93,18 +93,12 @@ def _simplified(tape: E, rewriting: _Rewriting) -> E:
     outputs = [rewriting.places[output].slot for output in tape.outputs]
     kept = rewriting.needed((*range(len(tape.inputs)), *rewriting.guards, *outputs))
     new = {slot: place for place, slot in enumerate(kept)}
-    columns = _laid_out(rewriting, kept, new)
     labels = {rewriting.places[old].slot: name for old, name in tape.labels}
     origins = [rewriting.origins[slot] for slot in kept]
     sites = tape.site_indices
     return attrs.evolve(
         tape,
-        codes=bytes(columns.codes),
-        left=array("i", columns.left).tobytes(),
-        right=array("i", columns.right).tobytes(),
-        stored=freeze_values(columns.values),
-        pool=array("i", columns.pool).tobytes(),
-        statics=tuple(columns.statics),
+        **freeze(_laid_out(rewriting, kept, new)),
         outputs=tuple(new[output] for output in outputs),
         labels=tuple(sorted((new[slot], name) for slot, name in labels.items() if slot in new)),
         scopes=tuple(_moved(scope, origins) for scope in tape.scopes),
