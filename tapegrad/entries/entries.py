@@ -99,7 +99,7 @@ class Entries:
 
     @property
     def width(self) -> int:
-        """How many inputs the differentiated argument has."""
+        """The number of inputs in the differentiated argument."""
         return len(key_paths(self.parameters))
 
     @property
@@ -220,7 +220,7 @@ class Nodes(Sequence[Node]):
 
 
 def _outline(structure: Structure) -> object:
-    """A structure without its static values, which may have no hash."""
+    """The parts of a structure that have a hash: its static values may have none."""
     if isinstance(structure, Branch):
         return structure.kind, structure.keys, tuple(map(_outline, structure.children))
     return type(structure)

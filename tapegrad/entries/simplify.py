@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Entries)
 
 
 def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
-    """Simplify entries, and count those that were dead, folded, shared and dropped."""
+    """Simplifies entries, and counts those that were dead, folded, shared and dropped."""
     rewriting = _Rewriting(tape.columns.as_lists(), share=fast or tape.holds_gradient, fast=fast)
     for slot in range(len(tape)):
         rewriting.rewrite(slot)
@@ -37,9 +37,9 @@ def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
 
 @final
 class _Rewriting(EvaluatingBuilder):
-    """Writes a tape's entries again, and counts those that became fewer.
+    """Writes the entries of a tape again, and counts those that are gone.
 
-    ``places`` says where each entry of the tape now stands.
+    ``places`` has for each entry of the tape the one that now stands for it.
     """
 
     def __init__(self, tape: Columns, *, share: bool, fast: bool) -> None:
@@ -50,7 +50,7 @@ class _Rewriting(EvaluatingBuilder):
         self.folded = self.shared = self.dropped = 0
 
     def rewrite(self, slot: int) -> None:
-        """Write one entry of the tape, or find where what it defines stands already."""
+        """Writes one entry of the tape, or finds one that stands for it already."""
         self.origin = slot
         row, value = self.tape.row(slot), self.tape.values[slot]
         operands = [self.places[operand] for operand in self.tape.operands(slot)]
@@ -77,19 +77,16 @@ class _Rewriting(EvaluatingBuilder):
         if kept is not None:
             self.dropped += 1
         elif self.fast and row is ops.powc and operands[1] in _SMALL_POWERS:
-            return self.product(operands[0], int(operands[1]))
+            return reduce(ops.mul, [operands[0]] * int(operands[1]))
         return kept
-
-    def product(self, factor: Operand, count: int) -> Operand:
-        """Return a small power as products, which are cheaper and differ in the last place."""
-        return reduce(ops.mul, [factor] * count)
 
 
 _SMALL_POWERS = {2.0, 3.0, 4.0}
+"""The exponents of powers that are cheaper as products, which differ in the last place."""
 
 
 def _simplified(tape: E, rewriting: _Rewriting) -> E:
-    """Return the tape with the entries that are needed; labels, scopes and positions follow."""
+    """The tape with the entries that are needed; labels, scopes and positions follow."""
     outputs = [rewriting.places[output].slot for output in tape.outputs]
     kept = rewriting.needed((*range(len(tape.inputs)), *rewriting.guards, *outputs))
     new = {slot: place for place, slot in enumerate(kept)}
@@ -107,13 +104,13 @@ def _simplified(tape: E, rewriting: _Rewriting) -> E:
 
 
 def _moved(scope: Scope, origins: Sequence[int]) -> Scope:
-    """Return a scope around the entries that were written for those it stood around."""
+    """A scope around the entries that were written for those it stood around."""
     start, stop = (bisect_left(origins, end) for end in (scope.start, scope.stop))
     return attrs.evolve(scope, start=start, stop=stop)
 
 
 def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]) -> Columns:
-    """Lay out the kept entries as the columns of a tape, under their new numbers."""
+    """Lays out the kept entries as the columns of a tape, under their new numbers."""
     codes: list[int] = []
     lefts: list[int] = []
     rights: list[int] = []

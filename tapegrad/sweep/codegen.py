@@ -166,20 +166,20 @@ _VALUES: Final = (
     ("n", "statics[right[k]]"),
 )
 
-_HOT: Final = 6
-"""The number of rows with an operator, the first of the table, that are asked for one by one."""
+_TESTED_FIRST: Final = 6
+"""The number of rows with an operator, the first of the table, whose codes are tested in turn."""
 
 
 def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
     """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
 
-    Arithmetic is asked for first, the rest by binary search. Some branches end in ``continue``.
+    Arithmetic is tested first, the rest is found by binary search.
     """
     codes = range(len(table.rows))
-    hot = [code for code in codes if table.rows[code].python][:_HOT]
-    first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in hot)
-    cold = [code for code in codes if code not in hot]
-    return first + _case(f"code >= {len(codes)}", otherwise) + _search(table, branch, cold)
+    frequent = [code for code in codes if table.rows[code].python][:_TESTED_FIRST]
+    first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in frequent)
+    rest = [code for code in codes if code not in frequent]
+    return first + _case(f"code >= {len(codes)}", otherwise) + _search(table, branch, rest)
 
 
 def _case(condition: str, body: str) -> str:

@@ -41,7 +41,7 @@ def second_order(
     direction. Works on floats only.
     """
     cotangents = seeded(len(columns), seeds)
-    changes = seeded(len(columns), dict[int, float]())
+    changes: FloatColumn = [None] * len(columns)
     _SWEEP(columns, range(max(seeds, default=-1), -1, -1), tangents, cotangents, changes)
     return cotangents, changes
 
