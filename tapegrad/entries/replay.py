@@ -53,7 +53,7 @@ def _check_guard(
 
 
 def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
-    """Yields the comparisons of a condition that come out differently, with the numbers compared."""
+    """Yields the comparisons of a condition that come out differently, with their numbers."""
     row, operands = columns.row(slot), columns.operands(slot)
     if row.kind == "connective":
         for operand in operands:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Hashable
-from functools import partial, singledispatch
+from functools import partial
 from types import MethodType
 from typing import final
 
@@ -28,7 +28,6 @@ class ByIdentity:
     value: object = attrs.field(eq=id)
 
 
-@singledispatch
 def static_key(static: object) -> Hashable:
     """The key that two static operands share if one may stand for the other.
 
@@ -37,33 +36,20 @@ def static_key(static: object) -> Hashable:
     classes and dataclasses, bound methods, partial functions. All else is compared by identity.
     """
     kind = type(static)
-    fields = None if kind.__hash__ in {None, object.__hash__} else class_fields(kind)
-    if fields is None:
-        return ByIdentity(static)
-    return kind, *(static_key(getattr(static, name)) for name in fields.fields)
-
-
-@static_key.register
-def _float_key(static: float) -> Hashable:
-    return type(static), struct.pack("d", static)
-
-
-@static_key.register
-def _value_key(static: int | str | bytes) -> Hashable:
-    return type(static), static
-
-
-@static_key.register
-def _tuple_key(static: tuple) -> Hashable:  # type: ignore[type-arg]  # registered by its class
-    return type(static), *map(static_key, static)
-
-
-@static_key.register
-def _method_key(static: MethodType) -> Hashable:
-    return MethodType, static_key(static.__self__), static_key(static.__func__)
-
-
-@static_key.register
-def _partial_key(static: partial) -> Hashable:  # type: ignore[type-arg]  # registered by its class
-    keywords = tuple(static.keywords.items())
-    return partial, *map(static_key, (static.func, static.args, keywords))
+    match static:
+        case float():
+            return kind, struct.pack("d", static)
+        case int() | str() | bytes():
+            return kind, static
+        case tuple():
+            parts = static
+        case MethodType():
+            parts = static.__self__, static.__func__
+        case partial():
+            parts = static.func, static.args, *static.keywords.items()
+        case _:
+            fields = None if kind.__hash__ in {None, object.__hash__} else class_fields(kind)
+            if fields is None:
+                return ByIdentity(static)
+            parts = tuple(getattr(static, name) for name in fields.fields)
+    return kind, *map(static_key, parts)

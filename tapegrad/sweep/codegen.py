@@ -9,31 +9,19 @@ of the branch, and the call of a function for entries whose row has no branch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from textwrap import indent
-from typing import Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast, final
+from typing import Concatenate, Final, Generic, ParamSpec, cast, final
 
 import attrs
 
 from tapegrad.entries.columns import Columns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
 
-__all__ = [
-    "DerivativeColumn",
-    "Sweep",
-    "SymbolicOperand",
-    "accumulate",
-    "product_source",
-    "reads",
-    "seeded",
-    "source_of",
-]
+__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product_source", "reads", "source_of"]
 
 P = ParamSpec("P")
-T = TypeVar("T")
-DerivativeColumn: TypeAlias = list[Operand | None]
-"""For each slot a tangent or a cotangent; None where none has reached it."""
 
 
 @final
@@ -123,14 +111,6 @@ def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
         if partial is not None:
             is_first = all(before is None for before in partials[:index])
             yield SymbolicOperand(row, index, slot, source_of(partial), is_first)
-
-
-def seeded(length: int, seeds: Mapping[int, T]) -> list[T | None]:
-    """A column with the seeds at their slots, and None everywhere else."""
-    column: list[T | None] = [None] * length
-    for slot, seed in seeds.items():
-        column[slot] = seed
-    return column
 
 
 def source_of(operand: Operand) -> str:

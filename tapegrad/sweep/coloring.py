@@ -72,7 +72,7 @@ class _Stars:
         self.first: list[dict[int, int]] = [{} for _ in range(count)]
 
     def colour(self, vertex: int) -> None:
-        """Gives a vertex the lowest colour that leaves no path of four vertices with two colours."""
+        """Gives a vertex the lowest colour with which no path of four vertices has two colours."""
         coloured = [other for other in self.neighbours[vertex] if self.colours[other] >= 0]
         middle = (self.near[other] for other in coloured if self._is_repeated(vertex, other))
         ends = (self.hubs[other] for other in coloured)

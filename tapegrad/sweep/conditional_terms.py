@@ -9,15 +9,22 @@ returned, ``where(present, number, -0.0)`` is recorded: -0.0 changes nothing it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeVar
 
 from tapegrad.entries.columns import Columns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand
-from tapegrad.sweep.codegen import DerivativeColumn
 
-__all__ = ["ConditionalArithmetic", "ConditionalTerm", "RecordedSweep", "or_zero", "product"]
+__all__ = [
+    "ConditionalArithmetic", "ConditionalTerm", "DerivativeColumn", "RecordedSweep", "or_zero",
+    "product", "seeded",
+]  # fmt: skip
+
+T = TypeVar("T")
+
+DerivativeColumn: TypeAlias = list[Operand | None]
+"""For each slot a tangent or a cotangent; None where none has reached it."""
 
 ConditionalTerm: TypeAlias = tuple[Operand, Operand | None]
 """A number, and the condition under which it is present; None for always."""
@@ -127,3 +134,11 @@ def product(x: Operand, y: Operand) -> Operand:
         if isinstance(one, float) and abs(one) == 1.0:
             return other if one == 1.0 else ops.neg(other)
     return ops.mul(x, y)
+
+
+def seeded(length: int, seeds: Mapping[int, T]) -> list[T | None]:
+    """A column with the seeds at their slots, and None everywhere else."""
+    column: list[T | None] = [None] * length
+    for slot, seed in seeds.items():
+        column[slot] = seed
+    return column

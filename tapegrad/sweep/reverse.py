@@ -14,16 +14,8 @@ from typing import Final, cast
 
 from tapegrad.entries.columns import CheckpointedBlock, Columns
 from tapegrad.ops.primitive import Operand
-from tapegrad.sweep.codegen import (
-    DerivativeColumn,
-    Sweep,
-    SymbolicOperand,
-    accumulate,
-    product_source,
-    reads,
-    seeded,
-)
-from tapegrad.sweep.conditional_terms import RecordedSweep, product
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, product_source, reads
+from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, product, seeded
 
 __all__ = ["cotangents"]
 

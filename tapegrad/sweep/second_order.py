@@ -14,17 +14,21 @@ from typing import Final, TypeAlias, cast, final
 import attrs
 
 from tapegrad.entries.columns import Columns
-from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced
+from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced, primal
 from tapegrad.sweep.codegen import (
     Sweep,
     SymbolicOperand,
     accumulate,
     product_source,
     reads,
-    seeded,
     source_of,
 )
-from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, product
+from tapegrad.sweep.conditional_terms import (
+    ConditionalArithmetic,
+    ConditionalTerm,
+    product,
+    seeded,
+)
 
 __all__ = ["second_order"]
 
@@ -49,32 +53,33 @@ def second_order(
 @final
 @attrs.frozen
 class _DualNumber(Traced):
-    """A number with its tangent, None where it has none; a row applied to such computes both."""
+    """A number, or a symbol for one, with its tangent; a row applied to such gives both."""
 
-    value: float
-    tangent: float | None
+    value: Operand
+    tangent: ConditionalTerm | None
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _DualNumber:
-        values, tangents = zip(*map(_value_and_tangent, operands), strict=True)
-        value = cast(float, row(*values))
+        values, tangents = zip(*map(_parts, operands), strict=True)
+        value = row(*values)
         if row.kind == "choice":
-            return _DualNumber(value, tangents[1 if values[0] else 2])
-        total: float | None = None
-        for index, tangent in enumerate(tangents):
-            partial = None if tangent is None else row.partial(index, value, *values)
-            if tangent is not None and partial is not None:
-                total = _sum(total, cast(float, partial) * tangent)
+            return _DualNumber(value, _ARITHMETIC.selected(values[0], *tangents[1:]))
+        total: ConditionalTerm | None = None
+        for index, term in enumerate(tangents):
+            partial = None if term is None else row.partial(index, value, *values)
+            if term is not None and partial is not None:
+                total = _ARITHMETIC.plus(total, (product(partial, term[0]), term[1]))
         return _DualNumber(value, total)
 
     def _primal(self) -> float:
-        return self.value
+        return primal(self.value)
 
 
-def _value_and_tangent(operand: Operand) -> tuple[float, float | None]:
-    """The two parts of a dual number; a plain number has no tangent."""
-    if isinstance(operand, _DualNumber):
-        return operand.value, operand.tangent
-    return cast(float, operand), None
+_ARITHMETIC: Final = ConditionalArithmetic()
+
+
+def _parts(operand: Operand) -> tuple[Operand, ConditionalTerm | None]:
+    """The value and the tangent of a dual number; a plain number has no tangent."""
+    return (operand.value, operand.tangent) if isinstance(operand, _DualNumber) else (operand, None)
 
 
 def _contribute_all(
@@ -87,19 +92,24 @@ def _contribute_all(
     """Adds the shares of all operands of one entry, and their tangents."""
     row, cotangent, change = columns.row(slot), cast(float, cotangents[slot]), changes[slot]
     operands, static = columns.operands(slot), cast("tuple[float, ...]", columns.static(slot))
-    values = cast("list[float]", columns.values)
-    result, *duals = (_DualNumber(values[place], tangents[place]) for place in (slot, *operands))
+    result, *duals = (_dual(columns, tangents, place) for place in (slot, *operands))
     for index, operand in enumerate(operands):
         partial = row.partial(index, result, *duals, *static)
         if partial is None:
             continue
-        value, tangent = _value_and_tangent(partial)
+        value, term = cast("tuple[float, tuple[float, None] | None]", _parts(partial))
         cotangents[operand] = _sum(cotangents[operand], cotangent * value)
-        share = None if tangent is None else cotangent * tangent
+        share = None if term is None else cotangent * term[0]
         if change is not None:
             share = _sum(share, change * value)
         if share is not None:
             changes[operand] = _sum(changes[operand], share)
+
+
+def _dual(columns: Columns, tangents: FloatColumn, slot: int) -> _DualNumber:
+    """The value of a slot with its tangent."""
+    tangent = tangents[slot]
+    return _DualNumber(columns.values[slot], None if tangent is None else (tangent, None))
 
 
 def _sum(total: float | None, share: float) -> float:
@@ -139,38 +149,13 @@ def _slopes(row: Primitive, index: int) -> dict[str, tuple[str, str]]:
     """
     slopes = {}
     names = ["y", *(f"x{number}" for number in range(row.arity or 0))]
-    arithmetic = ConditionalArithmetic()
     for name in names:
-        operands = [
-            _SymbolWithSlope(arithmetic, other, (1.0, None) if other == name else None)
+        moving = [
+            _DualNumber(Symbol(other), (1.0, None) if other == name else None)
             for other in [*names, *["n"] * row.has_static]
         ]
-        partial = row.partial(index, *operands)
-        if isinstance(partial, _SymbolWithSlope) and partial.slope is not None:
-            slope, condition = partial.slope
+        _, term = _parts(cast(Operand, row.partial(index, *moving)))
+        if term is not None:
+            slope, condition = term
             slopes[name] = source_of(slope), "" if condition is None else source_of(condition)
     return slopes
-
-
-@final
-@attrs.frozen
-class _SymbolWithSlope(Traced):
-    """An expression with its derivative in one variable; None stands for 0."""
-
-    arithmetic: ConditionalArithmetic
-    text: str
-    slope: ConditionalTerm | None
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _SymbolWithSlope:
-        symbols = [Symbol(x.text) if isinstance(x, _SymbolWithSlope) else x for x in operands]
-        slopes = [x.slope if isinstance(x, _SymbolWithSlope) else None for x in operands]
-        result = cast(Symbol, row(*symbols))
-        if row.kind == "choice":
-            slope = self.arithmetic.selected(symbols[0], slopes[1], slopes[2])
-            return _SymbolWithSlope(self.arithmetic, result.text, slope)
-        total: ConditionalTerm | None = None
-        for index, term in enumerate(slopes):
-            partial = None if term is None else row.partial(index, result, *symbols)
-            if term is not None and partial is not None:
-                total = self.arithmetic.plus(total, (product(partial, term[0]), term[1]))
-        return _SymbolWithSlope(self.arithmetic, result.text, total)
