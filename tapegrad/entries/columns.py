@@ -96,11 +96,9 @@ class Columns:
     def reads(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
         """Each entry with each slot that it reads, from the first entry on or from the last."""
         kinds = [3 if row.is_pooled else row.arity or 0 for row in self.table.rows]
-        entries = zip(range(len(self)), self.codes, self.left, self.right, strict=True)
-        if backwards:
-            columns = (range(len(self)), self.codes, self.left, self.right)
-            entries = zip(*map(reversed, columns), strict=True)
-        for slot, code, left, right in entries:
+        columns = (range(len(self)), self.codes, self.left, self.right)
+        ordered = map(reversed, columns) if backwards else columns
+        for slot, code, left, right in zip(*ordered, strict=True):
             kind = kinds[code]
             if kind == 3:
                 for operand in self.pool[left : left + right]:

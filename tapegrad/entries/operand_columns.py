@@ -43,7 +43,10 @@ def operand_columns(columns: Columns) -> OperandColumns:
     met = set(codes)
     pooled = [code for code in met if rows[code].is_pooled]
     with_static = [code for code in met if rows[code].has_static]
-    left, right = _copy(columns.left), _copy(columns.right)
+    left, right = (
+        array("i", side.tobytes() if isinstance(side, memoryview) else side)
+        for side in (columns.left, columns.right)
+    )
     pools = {}
     for slot in slots_of_codes(codes, {*pooled, *with_static}):
         right[slot] = -1
@@ -51,15 +54,6 @@ def operand_columns(columns: Columns) -> OperandColumns:
         left[slot] = -1
         pools[slot] = columns.operands(slot)
     return OperandColumns(left, right, pools)
-
-
-def _copy(column: Sequence[int]) -> array[int]:
-    """A column that can be written to, copied as bytes where it is held as bytes."""
-    if not isinstance(column, memoryview):
-        return array("i", column)
-    copy = array("i")
-    copy.frombytes(column.cast("B"))
-    return copy
 
 
 def flags_of_codes(codes: Sequence[int], wanted: Iterable[int]) -> bytes:

@@ -19,7 +19,7 @@ import attrs
 from tapegrad.entries.columns import Columns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
 
-__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product_source", "reads", "source_of"]
+__all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
 
 P = ParamSpec("P")
 
@@ -118,7 +118,7 @@ def source_of(operand: Operand) -> str:
     return operand.text if isinstance(operand, Symbol) else repr(operand)
 
 
-def product_source(x: str, y: str) -> str:
+def times(x: str, y: str) -> str:
     """The expression ``x * y``, without a factor that is 1 or -1."""
     for one, other in ((x, y), (y, x)):
         if one in {"1.0", "-1.0"}:

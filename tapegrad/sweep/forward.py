@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from tapegrad.entries.columns import Columns
 from tapegrad.ops.primitive import Operand
-from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, product_source, reads
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, product, seeded
 
 __all__ = ["tangents"]
@@ -41,7 +41,7 @@ def tangents(
 
 def _combine(operand: SymbolicOperand) -> str:
     """Source that adds what an operand's tangent ``a`` gives the entry."""
-    term = product_source("a", operand.partial)
+    term = times("a", operand.partial)
     add = f"tangents[k] = {term}\n" if operand.is_first else accumulate("tangents[k]", term)
     return f"a = tangents[{operand.slot}]\nif a is not None:\n{indent(reads(term) + add, '    ')}"
 

@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from tapegrad.entries.columns import CheckpointedBlock, Columns
 from tapegrad.ops.primitive import Operand
-from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, product_source, reads
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, product, seeded
 
 __all__ = ["cotangents"]
@@ -39,7 +39,7 @@ def cotangents(
 
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``."""
-    share = product_source("b", operand.partial)
+    share = times("b", operand.partial)
     return f"i = {operand.slot}\n{reads(share)}{accumulate('cotangents[i]', share)}"
 
 

@@ -15,20 +15,8 @@ import attrs
 
 from tapegrad.entries.columns import Columns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced, primal
-from tapegrad.sweep.codegen import (
-    Sweep,
-    SymbolicOperand,
-    accumulate,
-    product_source,
-    reads,
-    source_of,
-)
-from tapegrad.sweep.conditional_terms import (
-    ConditionalArithmetic,
-    ConditionalTerm,
-    product,
-    seeded,
-)
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, source_of, times
+from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, product, seeded
 
 __all__ = ["second_order"]
 
@@ -126,7 +114,7 @@ def _contribute(operand: SymbolicOperand) -> str:
     for variable, (slope, condition) in slopes.items():
         present = f" and {condition}" if condition else ""
         lines += f"t = {_TANGENTS[variable]}\nif t is not None{present}:\n"
-        lines += f"    u = {product_source('b', slope)} * t\n    s = u if s is None else s + u\n"
+        lines += f"    u = {times('b', slope)} * t\n    s = u if s is None else s + u\n"
     return f"{lines}if s is not None:\n{indent(accumulate('changes[i]', 's'), '    ')}"
 
 
