@@ -88,7 +88,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         """
         from tapegrad.sweep.sparsity import jacobian_sparsity
 
-        return jacobian_sparsity(self.columns.thawed(), self.width, self.outputs)
+        return jacobian_sparsity(self.columns.as_lists(), self.width, self.outputs)
 
     def hessian_sparsity(self) -> Sparsity:
         """Where the second derivative of the one output can be not zero; a symmetric pattern.
@@ -99,7 +99,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         from tapegrad.sweep.sparsity import hessian_sparsity
 
         output = self._only_output("a Hessian needs")
-        return hessian_sparsity(self.columns.thawed(), self.width, output)
+        return hessian_sparsity(self.columns.as_lists(), self.width, output)
 
     def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R_co]:
         """The same program at other inputs, as a new tape; data not given stays as recorded.
@@ -186,7 +186,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         """The cotangents of every slot, swept from some of them at once."""
         from tapegrad.sweep.reverse import cotangents
 
-        bars = cotangents(self.columns.thawed(), dict.fromkeys(slots, 1.0))
+        bars = cotangents(self.columns.as_lists(), dict.fromkeys(slots, 1.0))
         return cast("list[float | None]", bars)
 
     def _known_cotangents(self) -> Sequence[float | None]:

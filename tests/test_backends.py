@@ -173,7 +173,7 @@ def tape_of_all(
 
 
 def program_of(tape: tg.Tape[Any, ..., Any], **how: bool) -> Program:
-    return lowered(tape.columns.thawed(), tape.outputs, **how)
+    return lowered(tape.columns.as_lists(), tape.outputs, **how)
 
 
 def triples(count: int) -> list[tuple[float, ...]]:

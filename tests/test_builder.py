@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from functools import partial
 from math import inf, nan
@@ -57,7 +58,15 @@ class TestSharing:
 
     @pytest.mark.parametrize(
         ("one", "other"),
-        [(2.0, 2), (1, True), (0.0, -0.0), (2.0, np.float64(2.0)), (Silent(), Silent())],
+        [
+            (2.0, 2),
+            (1, True),
+            (0.0, -0.0),
+            (2.0, np.float64(2.0)),
+            (Silent(), Silent()),
+            ((2.0,), (2,)),
+            ("a", b"a"),
+        ],
     )
     def test_static_operands_that_differ_make_two_entries(self, one: object, other: object) -> None:
         """Numbers of another type or other bits do, and objects that are not the same one."""
@@ -65,6 +74,13 @@ class TestSharing:
         slots = [builder.entry(BESIDE, (x, static)).slot for static in (one, other)]  # type: ignore[arg-type]  # static
         assert [builder.statics[slot] for slot in slots] == [one, other]
         assert slots == [1, 2]
+
+    @pytest.mark.parametrize(
+        "make", [lambda: float("2.0"), lambda: int("300"), lambda: (1, -0.0), lambda: "".join("ab")]
+    )
+    def test_equal_values_are_one(self, make: Callable[[], object]) -> None:
+        """Numbers, text, and tuples of them, whichever object holds the value."""
+        assert static_key(make()) == static_key(make())
 
     @pytest.mark.parametrize("static", [2.0, 3, nan, inf, Silent(), len, Silent().method])
     def test_the_same_static_operand_makes_one_entry(self, static: Number) -> None:
@@ -146,6 +162,24 @@ class Cubic:
         return self(x, a)
 
 
+def cubic(x: Number, a: Number) -> Number:
+    return x**3 + x - a
+
+
+def root_of(equation: Callable[..., Number]) -> Any:
+    """The tape of the solution of one equation."""
+
+    def solution(a: Number) -> Number:
+        return tg.root(equation, 1.0, a)
+
+    return tg.record(solution)(2.0)
+
+
+EQUATIONS: list[Callable[..., Number]] = [
+    Cubic(8.0), Cubic(1.0), Cubic(8.0).residual, partial(Cubic.residual, Cubic(scale=8.0)),
+]  # fmt: skip
+
+
 def apart(a: Number) -> Number:
     return tg.root(Cubic(8.0), 1.0, a) - tg.root(Cubic(1.0), 1.0, a)
 
@@ -168,9 +202,20 @@ class TestEquationsThatPrintAlike:
         assert tape.simplify().tape.value == tape.value
         assert tape.simplify().tape.replay(3.0).value == tg.grad(apart)(3.0)
 
-    @pytest.mark.parametrize(
-        "equation", [Cubic(8.0), Cubic(8.0).residual, partial(Cubic.residual, Cubic(8.0))]
-    )
+    def test_their_tapes_differ(self) -> None:
+        """Where the solutions are equal, too."""
+        tapes = [tg.record(lambda a, c=c: tg.root(c, 1.0, a * 0.0))(2.0) for c in EQUATIONS[:2]]
+        assert tapes[0].value == tapes[1].value
+        assert tapes[0] != tapes[1]
+
+    @pytest.mark.parametrize("equation", [cubic, *EQUATIONS])
+    def test_a_pickled_tape_comes_back_equal(self, equation: Callable[..., Number]) -> None:
+        """Functions are found by their names, and frozen values are equal by their fields."""
+        tape = root_of(equation)
+        again = pickle.loads(pickle.dumps(tape))  # noqa: S301  # our own bytes
+        assert (again, hash(again)) == (tape, hash(tape))
+
+    @pytest.mark.parametrize("equation", EQUATIONS)
     def test_one_equation_is_solved_once(self, equation: Callable[..., Number]) -> None:
         """The same function from the same start is one entry."""
 

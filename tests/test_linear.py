@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import tapegrad as tg
 from tapegrad import Real, math
 from tapegrad.errors import InputError, OutputError
+from tapegrad.ops.primitive import Primitive
+from tests import mutants
 from tests.chain import derivative
 from tests.strategies import Program, ordinary, points, programs, same_bits, smooth
 
@@ -178,6 +180,26 @@ def test_a_selected_arm_curves_as_it_does_alone() -> None:
         for v in ((1.0, 0.0), (0.5, -2.0)):
             direct, nested = tg.hvp(choosing, point, v), tg.jvp(tg.grad(choosing), point, v)[1]
             assert all(close(a, b, 10.0) for a, b in zip(direct, nested, strict=True))
+
+
+@pytest.mark.parametrize("row", mutants.ROWS, ids=lambda row: row.name)
+def test_every_row_curves_as_its_partials_say(row: Primitive) -> None:
+    """The sweep that is generated from a row knows all the slopes of its partials."""
+    for operands in mutants.points(row, 3):
+        xs, static = mutants.split(row, operands)
+        f, v = mutants.applied(row, static), tuple(range(1, 1 + len(xs)))
+        direct, nested = tg.hvp(f, xs, v), tg.jvp(tg.grad(f), xs, v)[1]
+        assert all(close(a, b, 10.0) for a, b in zip(direct, nested, strict=True))
+
+
+def test_an_arm_without_a_slope_has_no_share_of_an_infinite_tangent() -> None:
+    """The slope of x ** y in x is y * x ** (y - 1), whose slope in x is 0 where y is 0."""
+
+    def slope(p: tuple[Any, Any]) -> Any:
+        x, y = p
+        return tg.grad(lambda z: z**y)(x)
+
+    assert tg.hvp(slope, (2.0, 0.0), (stdlib.inf, 0.0))[0] == 0.0
 
 
 def largest(*numbers: float) -> float:

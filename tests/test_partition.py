@@ -26,7 +26,7 @@ def mixed(xs: Sequence[Any]) -> list[Any]:
 
 def program() -> Program:
     tape = tg.record(mixed)([0.3, 0.4, -0.2])
-    return lowered(tape.columns.thawed(), tape.outputs)
+    return lowered(tape.columns.as_lists(), tape.outputs)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 10_000])

@@ -79,7 +79,7 @@ def path_of(
 ) -> Path:
     """The path that a tape recorded; ``near`` and ``whole`` as in ``lowered``."""
     started = perf_counter() if started is None else started
-    program = lowered(tape.columns.thawed(), tape.outputs, near=near, whole=whole)
+    program = lowered(tape.columns.as_lists(), tape.outputs, near=near, whole=whole)
     return Path(tape, program, program.outcomes, perf_counter() - started)
 
 

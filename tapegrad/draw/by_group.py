@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from tapegrad._support.text import visible
 from tapegrad.draw.picture import Arrow, Box, Group, counted, short
 from tapegrad.entries.entries import Entries
-from tapegrad.entries.operand_columns import chosen, found, wires
+from tapegrad.entries.operand_columns import flags_of_codes, operand_columns, slots_of_codes
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
@@ -59,12 +59,12 @@ class _Sums:
 
 def _count(tape: Entries, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[tuple[int, int]]:
     """Count entries and operations into the tally; how often which group reads which."""
-    columns, joined, nowhere = tape.columns, wires(tape.columns), len(tally) - 1
+    columns, joined, nowhere = tape.columns, operand_columns(tape.columns), len(tally) - 1
     given = [code for code, row in enumerate(tape.table.rows) if not row.is_operation]
     tails = [*of, nowhere]  # what reads nothing reads slot -1
-    for slot in found(columns.codes, [tape.table.codes[ops.constant]]):
+    for slot in slots_of_codes(columns.codes, [tape.table.codes[ops.constant]]):
         tails[slot] = nowhere  # a constant is part of the line that it stands in
-    left, right = (map(tails.__getitem__, side) for side in joined.sides)
+    left, right = (map(tails.__getitem__, side) for side in (joined.left, joined.right))
     uses: Counter[tuple[int, int]] = Counter()
     for (group, code, *read), number in _patterns(nowhere, of, columns.codes, left, right):
         tally[group].entries += number
@@ -103,14 +103,16 @@ def _collect(
     columns = tape.columns
     values = tape.numbers
     met = {code: columns.table.rows[code] for code in sorted(set(columns.codes))}
-    ranged = chosen(columns.codes, (code for code, row in met.items() if _is_ranged(row)))
+    ranged = flags_of_codes(columns.codes, (code for code, row in met.items() if _is_ranged(row)))
     add_value = [sums.values.append for sums in tally]
     add_cotangent = [sums.cotangents.append for sums in tally]
     for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
         add_value[group](value)
         if bar is not None:
             add_cotangent[group](bar)
-    for slot in found(columns.codes, [code for code, row in met.items() if row.kind == "guard"]):
+    for slot in slots_of_codes(
+        columns.codes, [code for code, row in met.items() if row.kind == "guard"]
+    ):
         tally[of[slot]].guards[values[slot] != 0.0] += 1
     for slot, label in tape.labels:
         tally[of[slot]].labels[label] = None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 
 from tapegrad.entries.columns import Columns
-from tapegrad.entries.operand_columns import Wires, chosen, wires
+from tapegrad.entries.operand_columns import OperandColumns, flags_of_codes, operand_columns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import primal
 
@@ -20,7 +20,7 @@ Flags = bytearray
 
 def around(columns: Columns, starts: Iterable[int], depth: int) -> Flags:
     """The entries within ``depth`` steps of some, a step leading to an operand or to a user."""
-    joined = wires(columns)
+    joined = operand_columns(columns)
     users = _Users(joined)
     flags = Flags(len(columns))
     frontier = list(starts)
@@ -41,11 +41,11 @@ def around(columns: Columns, starts: Iterable[int], depth: int) -> Flags:
 class _Users:
     """For each entry those that read it: chains of links, the last one first."""
 
-    def __init__(self, joined: Wires) -> None:
+    def __init__(self, joined: OperandColumns) -> None:
         self.first = [-1] * (len(joined.left) + 1)  # the last is for what reads nothing
         self.link: list[int] = []
         self.user: list[int] = []
-        for slot, operands in enumerate(zip(*joined.sides, strict=True)):
+        for slot, operands in enumerate(zip(joined.left, joined.right, strict=True)):
             self._add(slot, joined.pools.get(slot, operands))
 
     def _add(self, slot: int, operands: Iterable[int]) -> None:
@@ -64,12 +64,12 @@ class _Users:
 
 def between(columns: Columns, starts: Iterable[int], ends: Iterable[int]) -> Flags:
     """The entries on a path of operands and users from one of ``starts`` to one of ``ends``."""
-    joined = wires(columns)
+    joined = operand_columns(columns)
     after, before = Flags(len(columns) + 1), Flags(len(columns) + 1)
     for flags, slots in ((after, starts), (before, ends)):
         for slot in slots:
             flags[slot] = 1
-    for slot, (left, right) in enumerate(zip(*joined.sides, strict=True)):
+    for slot, (left, right) in enumerate(zip(joined.left, joined.right, strict=True)):
         read = joined.pools.get(slot, ())
         if after[left] or after[right] or any(after[operand] for operand in read):
             after[slot] = 1
@@ -85,7 +85,7 @@ def largest(
 ) -> Flags:
     """Of the entries kept the ``count`` with the largest |cotangent x value|; nan is largest."""
     rows = columns.table.codes
-    unranked = chosen(columns.codes, (rows[ops.constant], rows[ops.guard]))
+    unranked = flags_of_codes(columns.codes, (rows[ops.constant], rows[ops.guard]))
 
     def weight(slot: int) -> float:
         product = (cotangents[slot] or 0.0) * primal(columns.values[slot])
@@ -108,7 +108,7 @@ def passages(columns: Columns, slots: Sequence[int]) -> Iterator[tuple[int, int]
     A pair that others already connect is not given. Sets of entries are held as the bits of an
     int, so ``slots`` should be few.
     """
-    joined = wires(columns)
+    joined = operand_columns(columns)
     bit = {slot: 1 << index for index, slot in enumerate(slots)}
     reached = [0] * (len(columns) + 1)  # the kept entries met first on the way up
     above: dict[int, int] = {}

@@ -1,6 +1,6 @@
-"""The data of a tape: entries in columns, views of them, and what rewrites entries into entries.
+"""The data of a tape: entries in columns, nodes to look at them, and rewritings of entries.
 
 May import: ``pytree`` and what is left of it.
-Start reading: ``columns`` (entry by entry), then ``entries`` (what every reading takes).
+Start reading: ``columns`` (how an entry is stored), then ``entries`` (the input of every reading).
 To add a rewriting: a module that takes entries and writes them with ``builder``.
 """

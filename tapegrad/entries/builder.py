@@ -1,6 +1,6 @@
 """Writes the entries of a new program and shares the equal ones (hash-consing).
 
-Lowering, ``simplify`` and ``taylor`` rewrite a tape entry by entry. What they have in common is
+Lowering, ``simplify`` and ``taylor`` rewrite a tape entry by entry. The part that they share is
 here; each adds its own rules by overriding ``rewritten``, ``new_entry`` or ``key``.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from itertools import compress
 from typing import cast, final
 
-from tapegrad.entries.static_keys import Itself, static_key
+from tapegrad.entries.static_keys import ByIdentity, static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
 
@@ -57,16 +57,16 @@ class Builder:
         self.known: dict[Hashable, Written] = {}
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
-        """Return what stands for the row applied to these operands, some of which are entries."""
+        """The row applied to these operands, some of which are entries: a number or an entry."""
         simpler = self.rewritten(row, operands)
         return self.entry(row, operands) if simpler is None else simpler
 
     def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
-        """Return something simpler that has the same value, or None."""
+        """Something simpler that has the same value, or None."""
         return self.neutral(row, operands)
 
     def neutral(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
-        """Return the operand that the row gives back unchanged, as in ``x * 1`` and ``-(-x)``."""
+        """The operand that the row gives back unchanged, as in ``x * 1`` and ``-(-x)``."""
         if row is ops.neg:
             return self.negated(operands[0])
         for side, number in enumerate(row.neutral):
@@ -75,7 +75,7 @@ class Builder:
         return None
 
     def negated(self, operand: Operand) -> Written | None:
-        """Return the entry whose negative ``operand`` is, if it was written as a negative."""
+        """The entry whose negative ``operand`` is, if it was written as a negative."""
         if isinstance(operand, Written) and self.rows[operand.slot] is ops.neg:
             return Written(self, self.operands[operand.slot][0])
         return None
@@ -86,7 +86,7 @@ class Builder:
         return isinstance(known, float) and known == number and _bits(known) == _bits(number)
 
     def entry(self, row: Primitive, operands: tuple[Operand, ...]) -> Written:
-        """Return the entry that applies the row to the operands: one that is there, or a new one.
+        """The entry that applies the row to the operands: one that is there, or a new one.
 
         The last operand of a row with a static operand is that one.
         """
@@ -99,29 +99,29 @@ class Builder:
         return found
 
     def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
-        """Return the key that equal entries share."""
+        """The key that equal entries share."""
         return (row, slots, static_key(static[0])) if static else (row, slots)
 
     def find(self, key: Hashable) -> Written | None:
-        """Return the entry known under a key, if there is one."""
+        """The entry known under a key, if there is one."""
         return self.known.get(key)
 
     def new_entry(
         self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
     ) -> Written:
-        """Write the entry that applies a row to operands, which stand in these slots."""
+        """Writes the entry that applies a row to operands, which stand in these slots."""
         return self.write(row, slots, operands[len(slots) :])
 
     def slot(self, operand: Operand) -> int:
-        """Return the slot of an operand; a number gets a constant entry."""
+        """The slot of an operand; a number gets a constant entry."""
         return operand.slot if isinstance(operand, Written) else self.constant(operand).slot
 
     def written(self, operand: Operand) -> Written:
-        """Return an operand as an entry; a number gets a constant entry."""
+        """An operand as an entry; a number gets a constant entry."""
         return operand if isinstance(operand, Written) else self.constant(operand)
 
     def constant(self, number: Operand) -> Written:
-        """Return the constant entry of a number, shared with numbers of the same bits."""
+        """The constant entry of a number, shared with numbers of the same bits."""
         key = self.constant_key(number)
         found = self.find(key)
         if found is None:
@@ -129,18 +129,18 @@ class Builder:
         return found
 
     def constant_key(self, number: Operand) -> Hashable:
-        """Return the key that equal constants share: its bits, or a traced number itself."""
-        return Itself(number) if isinstance(number, Traced) else _bits(number)
+        """The key that equal constants share: its bits, or a traced number itself."""
+        return ByIdentity(number) if isinstance(number, Traced) else _bits(number)
 
     def write_constant(self, number: Operand) -> Written:
-        """Write a constant entry that is shared with none."""
+        """Writes a constant entry that is shared with none."""
         self.constants[len(self.rows)] = number
         return self.write(ops.constant, ())
 
     def write(
         self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...] = ()
     ) -> Written:
-        """Write an entry that is shared with none."""
+        """Writes an entry that is shared with none."""
         slot = len(self.rows)
         self.rows.append(row)
         self.operands.append(slots)
@@ -149,15 +149,15 @@ class Builder:
         return Written(self, slot)
 
     def value(self, slot: int) -> Operand:
-        """Return the value of an entry, where values are computed."""
+        """The value of an entry, where values are computed."""
         raise NotImplementedError
 
     def static(self, slot: int) -> tuple[Operand, ...]:
-        """Return the static operand of an entry, if its row has one."""
+        """The static operand of an entry, if its row has one."""
         return (cast(Operand, self.statics[slot]),) if slot in self.statics else ()
 
     def needed(self, slots: Iterable[int]) -> list[int]:
-        """Return these slots and all that they are computed from, in order."""
+        """These slots and all that they are computed from, in order."""
         wanted = bytearray(len(self.rows))
         for slot in slots:
             wanted[slot] = 1
@@ -171,8 +171,8 @@ class Builder:
 class EvaluatingBuilder(Builder):
     """A builder that computes the value of each entry as it is written.
 
-    ``origins`` says for each entry which one of the tape it was written for: ``origin`` at the
-    time.
+    ``origins`` has for each entry the one of the tape that it was written for, which is ``origin``
+    while it is written.
     """
 
     def __init__(self, table: Table) -> None:
@@ -188,7 +188,7 @@ class EvaluatingBuilder(Builder):
         static: tuple[object, ...] = (),
         value: Operand | None = None,
     ) -> Written:
-        """Write an entry that is shared with none; its value is computed unless it is given."""
+        """Writes an entry that is shared with none; its value is computed unless it is given."""
         if value is None:
             value = self.constants.get(len(self.rows))
         if value is None:
@@ -199,7 +199,7 @@ class EvaluatingBuilder(Builder):
         return super().write(row, slots, static)
 
     def value(self, slot: int) -> Operand:
-        """Return the value of an entry."""
+        """The value of an entry."""
         return self.values[slot]
 
 

@@ -1,18 +1,20 @@
-"""A tape's entries, column by column: what every reading works on, and the invariants."""
+"""The entries of a tape in columns, which every reading works on, and their invariants."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
 from math import isnan, nan
-from typing import cast, final
+from typing import TypedDict, cast, final
 
 import attrs
 
 from tapegrad.errors import TapeError
 from tapegrad.ops.primitive import Operand, Primitive, Table
 
-__all__ = ["Block", "Columns", "Scope", "check", "freeze_values"]
+__all__ = [
+    "CheckpointedBlock", "Columns", "FrozenColumns", "Scope", "check", "freeze", "freeze_values",
+]  # fmt: skip
 
 
 @final
@@ -29,7 +31,7 @@ class Scope:
 @final
 @attrs.frozen(eq=False, repr=False)
 class Columns:
-    """What every reading works on: entry *i* is ``codes[i]`` applied to its operands.
+    """The entries of a tape: entry *i* is row ``codes[i]`` applied to its operands.
 
     One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
     number, has its operands in ``pool[left : left + right]``. A static operand is
@@ -66,13 +68,13 @@ class Columns:
         return (self.statics[self.static_at(slot)],) if self.row(slot).has_static else ()
 
     def static_at(self, slot: int) -> int:
-        """Where among ``statics`` that of entry ``slot`` stands, if its row has one."""
+        """The index in ``statics`` of the operand of entry ``slot``, if its row has one."""
         right = self.right[slot]
         pooled = self.row(slot).is_pooled and self.row(slot).has_static
         return self.pool[self.left[slot] + right] if pooled else right
 
     def arguments(self, slot: int) -> tuple[Operand, ...]:
-        """What the row of entry ``slot`` is applied to: operands' values, then the static one."""
+        """The operands of entry ``slot`` that its row takes: their values, then the static one."""
         values = tuple(self.values[operand] for operand in self.operands(slot))
         return values + cast(tuple[Operand, ...], self.static(slot))
 
@@ -94,11 +96,9 @@ class Columns:
     def reads(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
         """Each entry with each slot that it reads, from the first entry on or from the last."""
         kinds = [3 if row.is_pooled else row.arity or 0 for row in self.table.rows]
-        entries = zip(range(len(self)), self.codes, self.left, self.right, strict=True)
-        if backwards:
-            columns = (range(len(self)), self.codes, self.left, self.right)
-            entries = zip(*map(reversed, columns), strict=True)
-        for slot, code, left, right in entries:
+        columns = (range(len(self)), self.codes, self.left, self.right)
+        ordered = map(reversed, columns) if backwards else columns
+        for slot, code, left, right in zip(*ordered, strict=True):
             kind = kinds[code]
             if kind == 3:
                 for operand in self.pool[left : left + right]:
@@ -108,7 +108,7 @@ class Columns:
                 if kind == 2:
                     yield slot, right
 
-    def thawed(self) -> Columns:
+    def as_lists(self) -> Columns:
         """The same columns as lists, which Python indexes fastest."""
         return attrs.evolve(
             self,
@@ -120,14 +120,39 @@ class Columns:
         )
 
 
-class Block:
-    """A static operand that stands for entries which are taken down again when they are swept."""
+class CheckpointedBlock:
+    """A static operand that stands for entries which are recorded again when they are swept."""
 
     __slots__ = ()
 
-    def again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
-        """Those entries, the operands first; and which of them the next entries stand for."""
+    def record_again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+        """The entries, the operands first, and the slots of those that the next entries read."""
         raise NotImplementedError
+
+
+class FrozenColumns(TypedDict):
+    """The columns of a tape that never changes, as the fields of ``Entries``."""
+
+    table: Table
+    codes: bytes
+    left: bytes
+    right: bytes
+    stored: bytes | tuple[Operand, ...]
+    pool: bytes
+    statics: tuple[object, ...]
+
+
+def freeze(columns: Columns) -> FrozenColumns:
+    """Columns as bytes."""
+    return FrozenColumns(
+        table=columns.table,
+        codes=bytes(columns.codes),
+        left=array("i", columns.left).tobytes(),
+        right=array("i", columns.right).tobytes(),
+        stored=freeze_values(columns.values),
+        pool=array("i", columns.pool).tobytes(),
+        statics=tuple(columns.statics),
+    )
 
 
 def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
@@ -142,7 +167,7 @@ def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
 
 
 def check(columns: Columns, outputs: tuple[int, ...]) -> None:
-    """The invariants of a tape: known rows, and operands below their own entry."""
+    """Raises a TapeError unless rows are known and operands are slots below their own entry."""
     count, rows = len(columns), columns.table.rows
     lengths = {len(column) for column in (columns.left, columns.right, columns.values)}
     if lengths != {count}:

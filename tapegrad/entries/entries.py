@@ -16,6 +16,7 @@ import attrs
 from tapegrad._support.source_position import Site
 from tapegrad.entries.columns import Columns, Scope, check, freeze_values
 from tapegrad.entries.nodes import Node, view
+from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Table, primal
 from tapegrad.pytree.key_paths import key_path_in
@@ -98,7 +99,7 @@ class Entries:
 
     @property
     def width(self) -> int:
-        """How many inputs the differentiated argument has."""
+        """The number of inputs in the differentiated argument."""
         return len(key_paths(self.parameters))
 
     @property
@@ -171,7 +172,7 @@ class Entries:
         stored = self.stored
         values = tuple(map(id, stored)) if isinstance(stored, tuple) else stored
         columns = (self.codes, self.left, self.right, values, self.pool)
-        statics = tuple((type(static), repr(static)) for static in self.statics)
+        statics = tuple(map(static_key, self.statics))
         shapes = tuple(map(_outline, (self.parameters, self.data, self.result)))
         return (self.table.rows, columns, statics, self.paths, self.outputs, shapes)
 
@@ -223,7 +224,7 @@ class Nodes(Sequence[Node]):
 
 
 def _outline(structure: Structure) -> object:
-    """A structure without its static values, which may have no hash."""
+    """The parts of a structure that have a hash: its static values may have none."""
     if isinstance(structure, Branch):
         return structure.kind, structure.keys, tuple(map(_outline, structure.children))
     return type(structure)

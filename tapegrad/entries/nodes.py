@@ -1,4 +1,4 @@
-"""Views of a tape's entries."""
+"""Nodes: views of the entries of a tape, each made when it is looked at."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def view(
     scope: tuple[str, ...],
     site: Site | None,
 ) -> Node:
-    """The view of one entry; ``names`` are those of the inputs."""
+    """The view of one entry; ``names`` are the paths of the inputs."""
     row, value = columns.row(slot), cast(float, columns.values[slot])
     if row.kind == "input":
         return Input(slot, value, names[slot], label)

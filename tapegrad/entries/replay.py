@@ -1,4 +1,4 @@
-"""Runs the same program again at other inputs."""
+"""Computes the entries of a recorded program again, at other inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["replay"]
 def replay(
     columns: Columns, inputs: Sequence[Operand], where: Callable[[int], str]
 ) -> list[Operand]:
-    """Compute the value of every slot from those of the inputs, which are the first slots.
+    """Computes the value of every slot from those of the inputs, which are the first slots.
 
     ``where`` names the line of an entry, for an error.
 
@@ -41,7 +41,7 @@ def replay(
 def _check_guard(
     columns: Columns, slot: int, recorded: Sequence[Operand], where: Callable[[int], str]
 ) -> None:
-    """Raise a GuardError where a condition comes out differently than recorded."""
+    """Raises a GuardError where a condition comes out differently than recorded."""
     outcome = primal(recorded[slot]) != 0.0
     if (primal(columns.values[slot]) != 0.0) == outcome:
         return
@@ -53,7 +53,7 @@ def _check_guard(
 
 
 def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
-    """Yield the comparisons of a condition that come out differently, with the numbers compared."""
+    """Yields the comparisons of a condition that come out differently, with their numbers."""
     row, operands = columns.row(slot), columns.operands(slot)
     if row.kind == "connective":
         for operand in operands:

@@ -15,7 +15,7 @@ from typing import TypeVar, cast, final
 import attrs
 
 from tapegrad.entries.builder import EvaluatingBuilder, Written
-from tapegrad.entries.columns import Columns, Scope, freeze_values
+from tapegrad.entries.columns import Columns, Scope, freeze
 from tapegrad.entries.entries import Entries
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
@@ -26,8 +26,8 @@ E = TypeVar("E", bound=Entries)
 
 
 def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
-    """Simplify entries, and count those that were dead, folded, shared and dropped."""
-    rewriting = _Rewriting(tape.columns.thawed(), share=fast or tape.holds_gradient, fast=fast)
+    """Simplifies entries, and counts those that were dead, folded, shared and dropped."""
+    rewriting = _Rewriting(tape.columns.as_lists(), share=fast or tape.holds_gradient, fast=fast)
     for slot in range(len(tape)):
         rewriting.rewrite(slot)
     smaller = _simplified(tape, rewriting)
@@ -37,9 +37,9 @@ def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
 
 @final
 class _Rewriting(EvaluatingBuilder):
-    """Writes a tape's entries again, and counts those that became fewer.
+    """Writes the entries of a tape again, and counts those that are gone.
 
-    ``places`` says where each entry of the tape now stands.
+    ``places`` has for each entry of the tape the one that now stands for it.
     """
 
     def __init__(self, tape: Columns, *, share: bool, fast: bool) -> None:
@@ -50,7 +50,7 @@ class _Rewriting(EvaluatingBuilder):
         self.folded = self.shared = self.dropped = 0
 
     def rewrite(self, slot: int) -> None:
-        """Write one entry of the tape, or find where what it defines stands already."""
+        """Writes one entry of the tape, or finds one that stands for it already."""
         self.origin = slot
         row, value = self.tape.row(slot), self.tape.values[slot]
         operands = [self.places[operand] for operand in self.tape.operands(slot)]
@@ -77,34 +77,25 @@ class _Rewriting(EvaluatingBuilder):
         if kept is not None:
             self.dropped += 1
         elif self.fast and row is ops.powc and operands[1] in _SMALL_POWERS:
-            return self.product(operands[0], int(operands[1]))
+            return reduce(ops.mul, [operands[0]] * int(operands[1]))
         return kept
-
-    def product(self, factor: Operand, count: int) -> Operand:
-        """Return a small power as products, which are cheaper and differ in the last place."""
-        return reduce(ops.mul, [factor] * count)
 
 
 _SMALL_POWERS = {2.0, 3.0, 4.0}
+"""The exponents of powers that are cheaper as products, which differ in the last place."""
 
 
 def _simplified(tape: E, rewriting: _Rewriting) -> E:
-    """Return the tape with the entries that are needed; labels, scopes and positions follow."""
+    """The tape with the entries that are needed; labels, scopes and positions follow."""
     outputs = [rewriting.places[output].slot for output in tape.outputs]
     kept = rewriting.needed((*range(len(tape.inputs)), *rewriting.guards, *outputs))
     new = {slot: place for place, slot in enumerate(kept)}
-    columns = _laid_out(rewriting, kept, new)
     labels = {rewriting.places[old].slot: name for old, name in tape.labels}
     origins = [rewriting.origins[slot] for slot in kept]
     sites = tape.site_indices
     return attrs.evolve(
         tape,
-        codes=bytes(columns.codes),
-        left=array("i", columns.left).tobytes(),
-        right=array("i", columns.right).tobytes(),
-        stored=freeze_values(columns.values),
-        pool=array("i", columns.pool).tobytes(),
-        statics=tuple(columns.statics),
+        **freeze(_laid_out(rewriting, kept, new)),
         outputs=tuple(new[output] for output in outputs),
         labels=tuple(sorted((new[slot], name) for slot, name in labels.items() if slot in new)),
         scopes=tuple(_moved(scope, origins) for scope in tape.scopes),
@@ -113,13 +104,13 @@ def _simplified(tape: E, rewriting: _Rewriting) -> E:
 
 
 def _moved(scope: Scope, origins: Sequence[int]) -> Scope:
-    """Return a scope around the entries that were written for those it stood around."""
+    """A scope around the entries that were written for those it stood around."""
     start, stop = (bisect_left(origins, end) for end in (scope.start, scope.stop))
     return attrs.evolve(scope, start=start, stop=stop)
 
 
 def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]) -> Columns:
-    """Lay out the kept entries as the columns of a tape, under their new numbers."""
+    """Lays out the kept entries as the columns of a tape, under their new numbers."""
     codes: list[int] = []
     lefts: list[int] = []
     rights: list[int] = []

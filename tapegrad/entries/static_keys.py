@@ -1,4 +1,4 @@
-"""Tells static operands apart, wherever entries are compared or shared.
+"""Keys that tell static operands apart, wherever entries are compared or shared.
 
 A static operand is what an entry keeps beside its operands: the exponent of ``x ** 3``, the
 equation of a ``root``. How it prints says nothing about what it does, so keys are by value or by
@@ -9,43 +9,47 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Hashable
-from functools import singledispatch
+from functools import partial
 from types import MethodType
 from typing import final
 
 import attrs
 
-__all__ = ["Itself", "static_key"]
+from tapegrad.pytree.classes import class_fields
+
+__all__ = ["ByIdentity", "static_key"]
 
 
 @final
 @attrs.frozen
-class Itself:
+class ByIdentity:
     """A key that equals another for the same object only, and keeps that object alive."""
 
     value: object = attrs.field(eq=id)
 
 
-@singledispatch
 def static_key(static: object) -> Hashable:
-    """Return a key that two static operands share if one may stand for the other.
+    """The key that two static operands share if one may stand for the other.
 
-    Numbers are compared by type and bits, bound methods by their object and function, and all else
-    by identity. A class whose instances are values registers a function that says so.
+    Numbers and text are compared by type and value (floats by their bits), containers and
+    callables that cannot change by what they are made of: tuples, instances of hashable attrs
+    classes and dataclasses, bound methods, partial functions. All else is compared by identity.
     """
-    return Itself(static)
-
-
-@static_key.register
-def _float_key(static: float) -> Hashable:
-    return type(static), struct.pack("d", static)
-
-
-@static_key.register
-def _int_key(static: int) -> Hashable:
-    return type(static), static
-
-
-@static_key.register
-def _method_key(static: MethodType) -> Hashable:
-    return MethodType, Itself(static.__self__), static_key(static.__func__)
+    kind = type(static)
+    match static:
+        case float():
+            return kind, struct.pack("d", static)
+        case int() | str() | bytes():
+            return kind, static
+        case tuple():
+            parts = static
+        case MethodType():
+            parts = static.__self__, static.__func__
+        case partial():
+            parts = static.func, static.args, *static.keywords.items()
+        case _:
+            fields = None if kind.__hash__ in {None, object.__hash__} else class_fields(kind)
+            if fields is None:
+                return ByIdentity(static)
+            parts = tuple(getattr(static, name) for name in fields.fields)
+    return kind, *map(static_key, parts)

@@ -232,7 +232,7 @@ class _Ways:
         self.heads: list[int] = []
         self.partials: list[float] = []
         between = [slot for slot in range(start + 1, end + 1) if bars[slot] is not None]
-        columns = tape.columns.thawed()
+        columns = tape.columns.as_lists()
         _SWEEP(columns, between, self.dots, self.tails, self.heads, self.partials)
         self.best = [-inf] * (end + 1)
         self.ways = [0.0] * (end + 1)

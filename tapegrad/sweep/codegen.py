@@ -9,21 +9,19 @@ of the branch, and the call of a function for entries whose row has no branch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from textwrap import indent
-from typing import Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast, final
+from typing import Concatenate, Final, Generic, ParamSpec, cast, final
 
 import attrs
 
 from tapegrad.entries.columns import Columns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
 
-__all__ = ["Sweep", "SymbolicOperand", "accumulate", "product", "reads", "seeded", "source_of"]
+__all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
 
 P = ParamSpec("P")
-T = TypeVar("T")
-Branch: TypeAlias = Callable[[Primitive], str]
 
 
 @final
@@ -115,20 +113,12 @@ def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
             yield SymbolicOperand(row, index, slot, source_of(partial), is_first)
 
 
-def seeded(length: int, seeds: Mapping[int, T]) -> list[T | None]:
-    """A column with the seeds at their slots, and None everywhere else."""
-    column: list[T | None] = [None] * length
-    for slot, seed in seeds.items():
-        column[slot] = seed
-    return column
-
-
 def source_of(operand: Operand) -> str:
     """A symbol's expression, or a number as Python writes it."""
     return operand.text if isinstance(operand, Symbol) else repr(operand)
 
 
-def product(x: str, y: str) -> str:
+def times(x: str, y: str) -> str:
     """The expression ``x * y``, without a factor that is 1 or -1."""
     for one, other in ((x, y), (y, x)):
         if one in {"1.0", "-1.0"}:
@@ -156,20 +146,20 @@ _VALUES: Final = (
     ("n", "statics[right[k]]"),
 )
 
-_HOT: Final = 6
-"""The number of rows with an operator, the first of the table, that are asked for one by one."""
+_TESTED_FIRST: Final = 6
+"""The number of rows with an operator, the first of the table, whose codes are tested in turn."""
 
 
-def _dispatch(table: Table, branch: Branch, otherwise: str) -> str:
+def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
     """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
 
-    Arithmetic is asked for first, the rest by binary search. Some branches end in ``continue``.
+    Arithmetic is tested first, the rest is found by binary search.
     """
     codes = range(len(table.rows))
-    hot = [code for code in codes if table.rows[code].python][:_HOT]
-    first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in hot)
-    cold = [code for code in codes if code not in hot]
-    return first + _case(f"code >= {len(codes)}", otherwise) + _search(table, branch, cold)
+    frequent = [code for code in codes if table.rows[code].python][:_TESTED_FIRST]
+    first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in frequent)
+    rest = [code for code in codes if code not in frequent]
+    return first + _case(f"code >= {len(codes)}", otherwise) + _search(table, branch, rest)
 
 
 def _case(condition: str, body: str) -> str:
@@ -177,7 +167,7 @@ def _case(condition: str, body: str) -> str:
     return f"if {condition}:\n{indent(body, '    ')}    continue\n"
 
 
-def _search(table: Table, branch: Branch, codes: Sequence[int]) -> str:
+def _search(table: Table, branch: Callable[[Primitive], str], codes: Sequence[int]) -> str:
     """A binary search for the code, with a row's branch at each end."""
     if len(codes) == 1:
         return branch(table.rows[codes[0]])

@@ -16,7 +16,7 @@ __all__ = ["distance_one", "star"]
 
 
 def distance_one(lines: Sequence[Sequence[int]], crossings: int) -> list[int]:
-    """Colour lines so that two that share a crossing differ: columns that share a row, say.
+    """Colours lines so that two that share a crossing differ: columns that share a row, say.
 
     ``lines`` has the crossings of each line, numbers below ``crossings``. A line without any has
     the colour -1. This is the column intersection graph of A. Curtis, M. Powell and J. Reid, On the
@@ -39,7 +39,7 @@ def distance_one(lines: Sequence[Sequence[int]], crossings: int) -> list[int]:
 
 
 def star(neighbours: Sequence[Sequence[int]]) -> list[int]:
-    """Colour a graph so that neighbours differ and every path of four vertices has three colours.
+    """Colours a graph so that neighbours differ and every path of four vertices has three colours.
 
     Then each entry of a symmetric matrix stands alone in its row among the columns of its group, or
     its transposed entry does: T. Coleman and J. Moré, Estimation of sparse Hessian matrices and
@@ -59,8 +59,8 @@ def star(neighbours: Sequence[Sequence[int]]) -> list[int]:
 class _Stars:
     """A graph that is being coloured.
 
-    For each vertex ``near`` has the colours of its neighbours, ``often`` those that two or more of
-    them have, and ``hubs`` those of neighbours with another neighbour of this vertex's colour.
+    For each vertex ``near`` has the colours of its neighbours, ``repeated`` those that two or more
+    of them have, and ``hubs`` those of neighbours with another neighbour of this vertex's colour.
     ``first`` has for each colour in ``near`` the first neighbour that got it.
     """
 
@@ -68,33 +68,33 @@ class _Stars:
         count = len(neighbours)
         self.neighbours = neighbours
         self.colours = [-1] * count
-        self.near, self.often, self.hubs = [0] * count, [0] * count, [0] * count
+        self.near, self.repeated, self.hubs = [0] * count, [0] * count, [0] * count
         self.first: list[dict[int, int]] = [{} for _ in range(count)]
 
     def colour(self, vertex: int) -> None:
-        """Give a vertex the lowest colour that leaves no path of four vertices with two colours."""
+        """Gives a vertex the lowest colour with which no path of four vertices has two colours."""
         coloured = [other for other in self.neighbours[vertex] if self.colours[other] >= 0]
-        middle = (self.near[other] for other in coloured if self._is_often(vertex, other))
+        middle = (self.near[other] for other in coloured if self._is_repeated(vertex, other))
         ends = (self.hubs[other] for other in coloured)
         bit = _free((self.near[vertex], *ends, *middle))
         self.colours[vertex] = bit.bit_length() - 1
         for other in coloured:
-            if self._is_often(vertex, other):
+            if self._is_repeated(vertex, other):
                 self.hubs[other] |= bit
         for other in self.neighbours[vertex]:
-            self._show(vertex, other, bit)
+            self._add_colour(vertex, other, bit)
 
-    def _is_often(self, vertex: int, other: int) -> bool:
+    def _is_repeated(self, vertex: int, other: int) -> bool:
         """Whether two neighbours of ``vertex`` have the colour of ``other``."""
-        return bool(self.often[vertex] >> self.colours[other] & 1)
+        return bool(self.repeated[vertex] >> self.colours[other] & 1)
 
-    def _show(self, vertex: int, other: int, bit: int) -> None:
-        """Tell ``other`` the colour that its neighbour ``vertex`` got."""
+    def _add_colour(self, vertex: int, other: int, bit: int) -> None:
+        """Adds the colour of ``vertex`` to those around its neighbour ``other``."""
         if not self.near[other] & bit:
             self.near[other] |= bit
             self.first[other][bit] = vertex
             return
-        self.often[other] |= bit
+        self.repeated[other] |= bit
         if self.colours[other] >= 0:
             hub = 1 << self.colours[other]
             self.hubs[vertex] |= hub

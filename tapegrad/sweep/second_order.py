@@ -7,90 +7,97 @@ of rows, so p' follows from their partials, and no second derivative is stated a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from textwrap import indent
 from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.entries.columns import Columns
-from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced
-from tapegrad.sweep.codegen import (
-    Sweep,
-    SymbolicOperand,
-    accumulate,
-    product,
-    reads,
-    seeded,
-    source_of,
-)
+from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced, primal
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, source_of, times
+from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, product, seeded
 
 __all__ = ["second_order"]
 
-Floats: TypeAlias = list[float | None]
+FloatColumn: TypeAlias = list[float | None]
+"""For each slot a derivative; None where none has reached it."""
 
 
 def second_order(
-    columns: Columns, dots: Floats, seeds: Mapping[int, float]
-) -> tuple[Floats, Floats]:
-    """Compute the cotangents of all slots and their tangents from the slots' tangents ``dots``.
+    columns: Columns, tangents: FloatColumn, seeds: Mapping[int, float]
+) -> tuple[FloatColumn, FloatColumn]:
+    """Computes the cotangents of all slots, and their tangents from those of the slots.
 
     For one output seeded with 1.0 the tangents of the inputs' cotangents are the Hessian times the
     direction. Works on floats only.
     """
-    bars, bar_dots = seeded(len(columns), seeds), seeded(len(columns), dict[int, float]())
-    _SWEEP(columns, range(max(seeds, default=-1), -1, -1), dots, bars, bar_dots)
-    return bars, bar_dots
+    cotangents = seeded(len(columns), seeds)
+    changes: FloatColumn = [None] * len(columns)
+    _SWEEP(columns, range(max(seeds, default=-1), -1, -1), tangents, cotangents, changes)
+    return cotangents, changes
 
 
 @final
 @attrs.frozen
-class _Dual(Traced):
-    """A number with its tangent, None where it has none; a row applied to such computes both."""
+class _DualNumber(Traced):
+    """A number, or a symbol for one, with its tangent; a row applied to such gives both."""
 
-    value: float
-    dot: float | None
+    value: Operand
+    tangent: ConditionalTerm | None
 
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Dual:
-        values = [x.value if isinstance(x, _Dual) else cast(float, x) for x in operands]
-        dots = [x.dot if isinstance(x, _Dual) else None for x in operands]
-        value = cast(float, row(*values))
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _DualNumber:
+        values, tangents = zip(*map(_parts, operands), strict=True)
+        value = row(*values)
         if row.kind == "choice":
-            return _Dual(value, dots[1 if values[0] else 2])
-        total: float | None = None
-        for index, dot in enumerate(dots):
-            partial = None if dot is None else row.partial(index, value, *values)
-            if dot is not None and partial is not None:
-                total = _sum(total, cast(float, partial) * dot)
-        return _Dual(value, total)
+            return _DualNumber(value, _ARITHMETIC.selected(values[0], *tangents[1:]))
+        total: ConditionalTerm | None = None
+        for index, term in enumerate(tangents):
+            partial = None if term is None else row.partial(index, value, *values)
+            if term is not None and partial is not None:
+                total = _ARITHMETIC.plus(total, (product(partial, term[0]), term[1]))
+        return _DualNumber(value, total)
 
     def _primal(self) -> float:
-        return self.value
+        return primal(self.value)
+
+
+_ARITHMETIC: Final = ConditionalArithmetic()
+
+
+def _parts(operand: Operand) -> tuple[Operand, ConditionalTerm | None]:
+    """The value and the tangent of a dual number; a plain number has no tangent."""
+    return (operand.value, operand.tangent) if isinstance(operand, _DualNumber) else (operand, None)
 
 
 def _contribute_all(
-    columns: Columns, slot: int, dots: Floats, bars: Floats, bar_dots: Floats
+    columns: Columns,
+    slot: int,
+    tangents: FloatColumn,
+    cotangents: FloatColumn,
+    changes: FloatColumn,
 ) -> None:
-    """Add the shares of all operands of one entry, and their tangents."""
-    row, bar, bar_dot = columns.row(slot), cast(float, bars[slot]), bar_dots[slot]
+    """Adds the shares of all operands of one entry, and their tangents."""
+    row, cotangent, change = columns.row(slot), cast(float, cotangents[slot]), changes[slot]
     operands, static = columns.operands(slot), cast("tuple[float, ...]", columns.static(slot))
-    result, *duals = (_dual(columns, dots, place) for place in (slot, *operands))
+    result, *duals = (_dual(columns, tangents, place) for place in (slot, *operands))
     for index, operand in enumerate(operands):
         partial = row.partial(index, result, *duals, *static)
         if partial is None:
             continue
-        value, dot = (partial.value, partial.dot) if isinstance(partial, _Dual) else (partial, None)
-        bars[operand] = _sum(bars[operand], bar * cast(float, value))
-        share = None if dot is None else bar * dot
-        if bar_dot is not None:
-            share = _sum(share, bar_dot * cast(float, value))
+        value, term = cast("tuple[float, tuple[float, None] | None]", _parts(partial))
+        cotangents[operand] = _sum(cotangents[operand], cotangent * value)
+        share = None if term is None else cotangent * term[0]
+        if change is not None:
+            share = _sum(share, change * value)
         if share is not None:
-            bar_dots[operand] = _sum(bar_dots[operand], share)
+            changes[operand] = _sum(changes[operand], share)
 
 
-def _dual(columns: Columns, dots: Floats, slot: int) -> _Dual:
+def _dual(columns: Columns, tangents: FloatColumn, slot: int) -> _DualNumber:
     """The value of a slot with its tangent."""
-    return _Dual(cast(float, columns.values[slot]), dots[slot])
+    tangent = tangents[slot]
+    return _DualNumber(columns.values[slot], None if tangent is None else (tangent, None))
 
 
 def _sum(total: float | None, share: float) -> float:
@@ -101,69 +108,42 @@ def _sum(total: float | None, share: float) -> float:
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``, and the tangent of the share."""
     slopes = _slopes(operand.row, operand.index) if reads(operand.partial) else {}
-    fetch = reads(operand.partial, *slopes.values())
+    fetch = reads(operand.partial, *(text for slope in slopes.values() for text in slope))
     lines = f"i = {operand.slot}\n{fetch}q = {operand.partial}\n"
-    lines += f"{accumulate('bars[i]', 'b * q')}s = None if e is None else e * q\n"
-    for variable, slope in slopes.items():
-        lines += f"t = {_TANGENTS[variable]}\nif t is not None:\n"
-        lines += f"    u = {product('b', slope)} * t\n    s = u if s is None else s + u\n"
-    return f"{lines}if s is not None:\n{indent(accumulate('bar_dots[i]', 's'), '    ')}"
+    lines += f"{accumulate('cotangents[i]', 'b * q')}s = None if e is None else e * q\n"
+    for variable, (slope, condition) in slopes.items():
+        present = f" and {condition}" if condition else ""
+        lines += f"t = {_TANGENTS[variable]}\nif t is not None{present}:\n"
+        lines += f"    u = {times('b', slope)} * t\n    s = u if s is None else s + u\n"
+    return f"{lines}if s is not None:\n{indent(accumulate('changes[i]', 's'), '    ')}"
 
 
-_TANGENTS: Final = {"y": "dots[k]", "x0": "dots[left[k]]", "x1": "dots[right[k]]"}
+_TANGENTS: Final = {
+    "y": "tangents[k]", "x0": "tangents[left[k]]", "x1": "tangents[right[k]]",
+}  # fmt: skip
 
 _SWEEP: Final = Sweep(
-    state="dots, bars, bar_dots",
-    arrive="b = bars[k]\nif b is None:\n    continue\ne = bar_dots[k]\n",
+    state="tangents, cotangents, changes",
+    arrive="b = cotangents[k]\nif b is None:\n    continue\ne = changes[k]\n",
     operand=_contribute,
     any_entry=_contribute_all,
 )
 
 
-def _slopes(row: Primitive, index: int) -> dict[str, str]:
-    """The slopes of a partial in the result and in each operand; those that are 0 are left out."""
+def _slopes(row: Primitive, index: int) -> dict[str, tuple[str, str]]:
+    """The slopes of a partial in the result and in each operand, each with its condition.
+
+    Those that are 0 are left out, and a slope that is always there has an empty condition.
+    """
     slopes = {}
     names = ["y", *(f"x{number}" for number in range(row.arity or 0))]
     for name in names:
-        moving = [_Moving(other, "1.0" if other == name else None) for other in names]
-        static = [Symbol("n")] * row.has_static
-        partial = row.partial(index, *moving, *static)
-        if isinstance(partial, _Moving) and partial.slope is not None:
-            slopes[name] = partial.slope
+        moving = [
+            _DualNumber(Symbol(other), (1.0, None) if other == name else None)
+            for other in [*names, *["n"] * row.has_static]
+        ]
+        _, term = _parts(cast(Operand, row.partial(index, *moving)))
+        if term is not None:
+            slope, condition = term
+            slopes[name] = source_of(slope), "" if condition is None else source_of(condition)
     return slopes
-
-
-@final
-@attrs.frozen
-class _Moving(Traced):
-    """An expression with its derivative in one variable; None stands for 0."""
-
-    text: str
-    slope: str | None
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Moving:
-        symbols = [Symbol(x.text) if isinstance(x, _Moving) else x for x in operands]
-        result = cast(Symbol, row(*symbols))
-        return _Moving(result.text, _slope(row, result, symbols, operands))
-
-
-def _slope(
-    row: Primitive, result: Symbol, symbols: Sequence[Operand], operands: Sequence[Operand]
-) -> str | None:
-    """Apply the chain rule to one row; None where no operand has a slope."""
-    slopes = [x.slope if isinstance(x, _Moving) else None for x in operands]
-    if row.kind == "choice":
-        return _slope_of_arms(source_of(symbols[0]), *slopes[1:])
-    terms = []
-    for index, slope in enumerate(slopes):
-        partial = None if slope is None else row.partial(index, result, *symbols)
-        if slope is not None and partial is not None:
-            terms.append(product(source_of(partial), slope))
-    return f"({' + '.join(terms)})" if terms else None
-
-
-def _slope_of_arms(condition: str, x: str | None, y: str | None) -> str | None:
-    """The slope of the arm that a ``where`` selects; None where neither has one."""
-    if x is None and y is None:
-        return None
-    return f"({x or 0.0} if {condition} else {y or 0.0})"

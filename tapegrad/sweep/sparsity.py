@@ -27,18 +27,19 @@ from tapegrad.sweep.sparse_matrix import Sparsity, transposed
 
 __all__ = ["hessian_sparsity", "jacobian_sparsity"]
 
-Inputs: TypeAlias = tuple[int, int]
+InputSet: TypeAlias = tuple[int, int]
 """A set of inputs: the lowest, and bits for it and those above."""
 
-Places: TypeAlias = tuple[int, ...]
+Indices: TypeAlias = tuple[int, ...]
 """Operands of an entry, by index."""
 
-_NONE: Final[Inputs] = (0, 0)
-_ROWS: Final = 512
+_EMPTY: Final[InputSet] = (0, 0)
+_CACHED_ROWS: Final = 512
+"""The most rows, each with a number of operands, that are remembered."""
 
 
 def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> Sparsity:
-    """Find the pattern of the derivative of ``outputs`` in the first ``width`` slots.
+    """Finds the pattern of the derivative of ``outputs`` in the first ``width`` slots.
 
     This takes one pass, and for each entry a union of as many bits as its inputs are apart.
     """
@@ -47,12 +48,12 @@ def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> S
 
 
 def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
-    """Find the pattern of the second derivative of ``output`` in the first ``width`` slots.
+    """Finds the pattern of the second derivative of ``output`` in the first ``width`` slots.
 
     It is symmetric. This takes a pass up for the dependencies and one down, over the entries that
     the output depends on; a pair of sets takes as many unions as the smaller one has members.
     """
-    interacting = [_NONE] * width
+    interacting = [_EMPTY] * width
     for pair in set(_interactions(columns, _dependencies(columns, width), output)):
         few, many = sorted(pair, key=lambda members: members[1].bit_count())
         for member in _members(few):
@@ -69,22 +70,22 @@ def _sparsity(lines: Sequence[Sequence[int]], width: int) -> Sparsity:
     return Sparsity(tuple(rows), tuple(chain.from_iterable(lines)), (len(lines), width))
 
 
-def _dependencies(columns: Columns, width: int) -> list[Inputs]:
-    """Find for every slot the inputs that its derivative is not flat in."""
-    sets = [(slot, 1) for slot in range(width)] + [_NONE] * (len(columns) - width)
+def _dependencies(columns: Columns, width: int) -> list[InputSet]:
+    """Finds for every slot the inputs that its derivative is not flat in."""
+    sets = [(slot, 1) for slot in range(width)] + [_EMPTY] * (len(columns) - width)
     for slot in range(width, len(columns)):
         operands = columns.operands(slot)
         if operands:
             row = columns.row(slot)
-            passing = (sets[operands[index]] for index in _passing(row, len(operands)))
-            sets[slot] = reduce(_union, passing, _NONE)
+            passing = (sets[operands[index]] for index in _differentiated(row, len(operands)))
+            sets[slot] = reduce(_union, passing, _EMPTY)
     return sets
 
 
 def _interactions(
-    columns: Columns, sets: Sequence[Inputs], output: int
-) -> Iterator[tuple[Inputs, Inputs]]:
-    """Yield pairs of sets; every member of one interacts with every member of the other."""
+    columns: Columns, sets: Sequence[InputSet], output: int
+) -> Iterator[tuple[InputSet, InputSet]]:
+    """Yields pairs of sets; every member of one interacts with every member of the other."""
     own = (columns.table.base or columns.table).codes
     live = bytearray(len(columns))
     live[output] = True
@@ -92,44 +93,46 @@ def _interactions(
         if not live[slot] or not sets[slot][1]:
             continue
         row, operands = columns.row(slot), columns.operands(slot)
-        for index in _passing(row, len(operands)):
+        for index in _differentiated(row, len(operands)):
             live[operands[index]] = True
-        for indices, read in _reading(row, len(operands), is_own=row in own):
+        for indices, read in _interacting_operands(row, len(operands), is_own=row in own):
             one, other = (
-                reduce(_union, (sets[operands[place]] for place in places), _NONE)
+                reduce(_union, (sets[operands[place]] for place in places), _EMPTY)
                 for places in (indices, read)
             )
             if one[1] and other[1]:
                 yield min(one, other), max(one, other)
 
 
-@lru_cache(_ROWS)
-def _passing(row: Primitive, count: int) -> Places:
+@lru_cache(_CACHED_ROWS)
+def _differentiated(row: Primitive, count: int) -> Indices:
     """The indices of the operands that the row is not flat in."""
     if not isinstance(row.partials, tuple):
         return tuple(range(count))
     return tuple(index for index, partial in enumerate(row.partials) if partial is not None)
 
 
-@lru_cache(_ROWS)
-def _reading(row: Primitive, count: int, *, is_own: bool) -> tuple[tuple[Places, Places], ...]:
+@lru_cache(_CACHED_ROWS)
+def _interacting_operands(
+    row: Primitive, count: int, *, is_own: bool
+) -> tuple[tuple[Indices, Indices], ...]:
     """Pairs of operands and the operands that the partials in them read.
 
     A partial of a user's row may branch on the numbers it is given, so it counts as reading all.
     """
-    passing = _passing(row, count)
-    result = _Made(sum(1 << index for index in passing))
-    symbols = [_Made(result.read & 1 << index) for index in range(count)]
-    symbols += [_Made(0)] * row.has_static
+    passing = _differentiated(row, count)
+    result = _DependentSymbol(sum(1 << index for index in passing))
+    symbols = [_DependentSymbol(result.operands & 1 << index) for index in range(count)]
+    symbols += [_DependentSymbol(0)] * row.has_static
     found: dict[int, list[int]] = {}
     for index in passing:
         partial = row.partial(index, result, *symbols) if is_own else _unknown(row, index, result)
-        if read := _read(partial):
+        if read := _operands_of(partial):
             found.setdefault(read, []).append(index)
     return tuple((tuple(indices), tuple(_members((0, read)))) for read, indices in found.items())
 
 
-def _unknown(row: Primitive, index: int, result: _Made) -> Operand | None:
+def _unknown(row: Primitive, index: int, result: _DependentSymbol) -> Operand | None:
     """The result, which depends on every operand, unless the partial is a number or None."""
     partial = row.partials[index] if isinstance(row.partials, tuple) else row.partials
     return result if callable(partial) else partial
@@ -137,22 +140,24 @@ def _unknown(row: Primitive, index: int, result: _Made) -> Operand | None:
 
 @final
 @attrs.frozen
-class _Made(Traced):
-    """A symbol for a number; ``read`` has a bit for each operand that the number varies with."""
+class _DependentSymbol(Traced):
+    """A symbol for a number; ``operands`` has a bit for each that the number varies with."""
 
-    read: int
+    operands: int
 
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Made:
-        passing = _passing(row, len(operands) - row.has_static)
-        return _Made(reduce(or_, (_read(operands[index]) for index in passing), 0))
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _DependentSymbol:
+        passing = _differentiated(row, len(operands) - row.has_static)
+        return _DependentSymbol(
+            reduce(or_, (_operands_of(operands[index]) for index in passing), 0)
+        )
 
 
-def _read(operand: Operand | None) -> int:
+def _operands_of(operand: Operand | None) -> int:
     """The operands that a partial varies with, as bits."""
-    return operand.read if isinstance(operand, _Made) else 0
+    return operand.operands if isinstance(operand, _DependentSymbol) else 0
 
 
-def _union(one: Inputs, other: Inputs) -> Inputs:
+def _union(one: InputSet, other: InputSet) -> InputSet:
     """The union of two sets; no new set where one contains the other."""
     (low, bits), (start, more) = one, other
     if not more or one is other:
@@ -165,7 +170,7 @@ def _union(one: Inputs, other: Inputs) -> Inputs:
     return one if both == bits else (low, both)
 
 
-def _members(inputs: Inputs) -> Iterator[int]:
+def _members(inputs: InputSet) -> Iterator[int]:
     """The inputs of a set, in order."""
     low, bits = inputs
     text = bin(bits)[:1:-1]

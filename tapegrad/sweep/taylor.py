@@ -26,7 +26,7 @@ from tapegrad.entries.builder import EvaluatingBuilder, Written
 from tapegrad.entries.columns import Columns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
-from tapegrad.sweep.conditional import Conditional, Term, handed_out
+from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, or_zero
 
 __all__ = ["taylor"]
 
@@ -34,7 +34,7 @@ Visit: TypeAlias = Callable[[int], None] | None
 
 
 def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
-    """Return the Taylor coefficients 0 to ``order`` of slot ``output`` along slot 0.
+    """Returns the Taylor coefficients 0 to ``order`` of slot ``output`` along slot 0.
 
     Where the values are traced, ``visit`` is called with a slot of the tape before anything is
     recorded for it.
@@ -74,16 +74,13 @@ _RECIPROCALS: Final[Mapping[Primitive, Primitive]] = {
 
 @final
 class _Extension(EvaluatingBuilder):
-    """The entries of a tape under their own numbers, then those that their partials write.
-
-    ``moving`` says which entries depend on slot 0.
-    """
+    """The entries of a tape under their own numbers, then those that their partials write."""
 
     def __init__(self, columns: Columns, visit: Visit) -> None:
         super().__init__(columns.table.base or columns.table)
         self.traced = columns.traced
         self.visit = visit
-        self.moving: list[bool] = []
+        self._moves: list[bool] = []
         for slot in range(len(columns)):
             self.origin = slot
             self._copy(columns, slot)
@@ -91,7 +88,7 @@ class _Extension(EvaluatingBuilder):
         self.zero = self._copy_constant(0.0)
 
     def _copy(self, columns: Columns, slot: int) -> None:
-        """Write an entry of the tape under its own number, to be shared if it is the first."""
+        """Writes an entry of the tape under its own number, to be shared if it is the first."""
         row, operands, static = columns.row(slot), columns.operands(slot), columns.static(slot)
         if row.kind == "constant":
             self._copy_constant(columns.values[slot])
@@ -105,20 +102,16 @@ class _Extension(EvaluatingBuilder):
         self.known.setdefault(self.constant_key(number), entry)
         return entry
 
-    def write(
-        self,
-        row: Primitive,
-        slots: tuple[int, ...],
-        static: tuple[object, ...] = (),
-        value: Operand | None = None,
-    ) -> Written:
-        written = super().write(row, slots, static, value)
-        moved = (self.moving[slots[index]] for index in self._differentiated(written.slot))
-        self.moving.append(written.slot == 0 or any(moved))
-        return written
+    def moves(self, slot: int) -> bool:
+        """Whether an entry depends on slot 0."""
+        for other in range(len(self._moves), slot + 1):
+            operands = self.operands[other]
+            moved = (self._moves[operands[index]] for index in self._differentiated(other))
+            self._moves.append(other == 0 or any(moved))
+        return self._moves[slot]
 
     def _differentiated(self, slot: int) -> Iterable[int]:
-        """Return the indices of the operands that a derivative passes through."""
+        """The indices of the operands that a derivative passes through."""
         row, operands = self.rows[slot], self.operands[slot]
         if row.kind == "choice":
             chosen = self.values[operands[0]]
@@ -132,7 +125,7 @@ class _Extension(EvaluatingBuilder):
         return super().key(row, (*slots[:start], *sorted(slots[start:])), static)
 
     def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Written | None:
-        """Return the same in rows whose partials lead back to entries that are there, or None.
+        """Returns the same in rows whose partials lead back to entries that are there, or None.
 
         A quotient becomes a product with a reciprocal r, whose slope is -r * r, and a product of
         many becomes products of two. A zero that a rule mentions (the slope of x ** 0) is exact:
@@ -160,14 +153,14 @@ class _Extension(EvaluatingBuilder):
         return _is_number(operand, 0.0)
 
     def equations(self, output: int, order: int) -> dict[int, _SlotEquation]:
-        """Return the equations of all slots that the coefficients of ``output`` depend on."""
+        """Returns the equations of all slots that the coefficients of ``output`` depend on."""
         found: dict[int, _SlotEquation] = {}
         pending = [output]
         for reach in range(order, 0, -1):
             factors: list[int] = []
             while pending:
                 slot = pending.pop()
-                if slot == 0 or slot in found or not self.moving[slot]:
+                if slot == 0 or slot in found or not self.moves(slot):
                     continue
                 equation = found[slot] = self._equation(slot, reach)
                 pending += equation.operands
@@ -176,10 +169,10 @@ class _Extension(EvaluatingBuilder):
         return dict(sorted(found.items()))
 
     def _equation(self, slot: int, reach: int) -> _SlotEquation:
-        """Return the equation of one slot; its partials are written as entries."""
+        """Returns the equation of one slot; its partials are written as entries."""
         self.attribute(slot)
         row, operands = self.rows[slot], self.operands[slot]
-        passing = [index for index in self._differentiated(slot) if self.moving[operands[index]]]
+        passing = [index for index in self._differentiated(slot) if self.moves(operands[index])]
         if row.kind == "choice":
             condition, *arms = operands
             if isinstance(self.values[condition], Traced):
@@ -191,7 +184,7 @@ class _Extension(EvaluatingBuilder):
             partial = self._partial(slot, index)
             if not isinstance(partial, Written):
                 scaled += [(operands[index], partial)] if partial else []
-            elif self.moving[partial.slot]:
+            elif self.moves(partial.slot):
                 products.append((operands[index], partial.slot))
             elif partial.slot != self.zero.slot:
                 scaled.append((operands[index], self.values[partial.slot]))
@@ -203,7 +196,7 @@ class _Extension(EvaluatingBuilder):
         return row.partial(index, Written(self, slot), *operands, *static)
 
     def attribute(self, slot: int) -> None:
-        """Attribute what is written from here on to the entry of the tape that ``slot`` is for."""
+        """Attributes what is written from here on to the entry of the tape that ``slot`` is for."""
         self.origin = self.origins[slot]
         if self.visit is not None:
             self.visit(self.origin)
@@ -218,7 +211,7 @@ class _Solution:
         functions: list[Callable[..., Operand]]
         functions = [row if extension.traced else row.value for row in rows]
         self.add, self.mul, self.div = functions
-        self.conditional = Conditional(self.add)
+        self.arithmetic = ConditionalArithmetic(self.add)
         self.extension = extension
         self.series: list[list[Operand]] = [[value] for value in extension.values]
         self.slopes: list[list[Operand]] = [[] for _ in extension.values]
@@ -226,7 +219,7 @@ class _Solution:
         self._append(0, (1.0, None))
 
     def coefficients(self, equations: Mapping[int, _SlotEquation], output: int) -> list[Operand]:
-        """Return the coefficients of ``output``, without the zeros at their end."""
+        """Computes the coefficients of ``output``, without the zeros at their end."""
         for order in range(1, 1 + max((known.reach for known in equations.values()), default=0)):
             for slot, equation in equations.items():
                 if order <= equation.reach:
@@ -235,38 +228,40 @@ class _Solution:
                     if found is not None:
                         self._append(slot, found)
         terms = (self._term(output, order) for order in range(len(self.series[output])))
-        return [handed_out(term) for term in terms if term is not None]
+        return [or_zero(term) for term in terms if term is not None]
 
-    def _term(self, slot: int, order: int) -> Term | None:
+    def _term(self, slot: int, order: int) -> ConditionalTerm | None:
         """The coefficient of one slot with its condition, or None beyond the last one."""
         if order >= len(self.series[slot]):
             return None
         return self.series[slot][order], self.conditions.get((slot, order))
 
-    def _append(self, slot: int, term: Term) -> None:
+    def _append(self, slot: int, term: ConditionalTerm) -> None:
         order, (coefficient, condition) = len(self.series[slot]), term
         self.series[slot].append(coefficient)
         self.slopes[slot].append(self._product(coefficient, float(order)))
         if condition is not None:
             self.conditions[slot, order] = condition
 
-    def _coefficient(self, equation: _SlotEquation, order: int) -> Term | None:
+    def _coefficient(self, equation: _SlotEquation, order: int) -> ConditionalTerm | None:
         """Computes the coefficient of one slot, or None beyond the degree of a polynomial."""
         if equation.choice is not None:
             condition, *arms = equation.choice
-            return self.conditional.chosen(condition, *(self._term(arm, order) for arm in arms))
-        total: Term | None = None
+            return self.arithmetic.selected(condition, *(self._term(arm, order) for arm in arms))
+        total: ConditionalTerm | None = None
         for operand, factor in equation.products:
-            total = self._sum(total, self._convolved(operand, factor, order - 1))
+            term = self._convolved(operand, factor, order - 1)
+            if term is not None:
+                total = self.arithmetic.plus(total, term)
         if total is not None and order > 1:
             total = self.div(total[0], float(order)), total[1]
         for operand, number in equation.scaled:
             term = self._term(operand, order)
             if term is not None:
-                total = self._sum(total, (self._product(term[0], number), term[1]))
+                total = self.arithmetic.plus(total, (self._product(term[0], number), term[1]))
         return total
 
-    def _convolved(self, operand: int, factor: int, order: int) -> Term | None:
+    def _convolved(self, operand: int, factor: int, order: int) -> ConditionalTerm | None:
         """Computes the coefficient of p * x' for an operand x and its partial p."""
         slopes, factors = self.slopes[operand], self.series[factor]
         low, high = max(0, order + 1 - len(factors)), min(order, len(slopes) - 1)
@@ -277,26 +272,21 @@ class _Solution:
         if not self.conditions:
             return reduce(self.add, products), None
         conditions = (
-            self.conditional.both(
+            self.arithmetic.both(
                 self.conditions.get((operand, index + 1)),
                 self.conditions.get((factor, order - index)),
             )
             for index in range(low, high + 1)
         )
-        return reduce(self.conditional.plus, zip(products, conditions, strict=True))
+        return reduce(self.arithmetic.plus, zip(products, conditions, strict=True))
 
     def _product(self, x: Operand, y: Operand) -> Operand:
         other = _other_factor(x, y)
         return self.mul(x, y) if other is None else other
 
-    def _sum(self, x: Term | None, y: Term | None) -> Term | None:
-        if x is None or y is None:
-            return y if x is None else x
-        return self.conditional.plus(x, y)
-
 
 def _other_factor(x: Operand, y: Operand) -> Operand | None:
-    """Return the other factor of a product with the number 1, or None."""
+    """The other factor of a product with the number 1, or None."""
     if _is_number(x, 1.0):
         return y
     return x if _is_number(y, 1.0) else None

@@ -10,7 +10,7 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
-from tapegrad.entries.columns import Block, Columns
+from tapegrad.entries.columns import CheckpointedBlock, Columns
 from tapegrad.errors import RecordingError
 from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.pytree.key_paths import key_path
@@ -67,7 +67,7 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
 
 @final
 @attrs.frozen
-class _Call(Block):
+class _Call(CheckpointedBlock):
     """A call of ``f``: ``leaves`` are its numbers, an index for each that is an operand."""
 
     f: Callable[..., object]
@@ -88,7 +88,7 @@ class _Call(Block):
         inside.__qualname__ = name_of(self.f)
         return trace(inside, tuple(operands), {}, blocks=True)
 
-    def again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+    def record_again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
         traced = self.traced(operands)
         results = _results(traced)
         values = tuple(traced.columns.values[slot] for slot in results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from math import fabs, isfinite, isnan
 from typing import Final, TypeAlias, cast, final, overload
 
@@ -11,7 +11,6 @@ import attrs
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
-from tapegrad.entries.static_keys import static_key
 from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
@@ -116,12 +115,6 @@ class _Equation:
             return ops.neg(ops.div(of_operand, of_x))
 
         return cast(Operand, lifted(quotient, x, *self.filled(operands)[1:]))
-
-
-@static_key.register
-def _equation_key(equation: _Equation) -> Hashable:
-    """Return equal keys for the same function with the same numbers, however it prints."""
-    return _Equation, static_key(equation.f), *map(static_key, equation.numbers)
 
 
 def _value(*operands: object) -> float:

@@ -11,7 +11,7 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here, resolve
-from tapegrad.entries.columns import freeze_values
+from tapegrad.entries.columns import freeze as freeze_columns
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.containers import declare_numbers
@@ -156,7 +156,7 @@ def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]
     Raises:
         InputError: when two inputs would have the same path.
     """
-    recorder, columns = traced.recorder, traced.columns
+    recorder = traced.recorder
     keys = cast(Branch, traced.data).keys
     names = parameter_names(f, 1 + sum(isinstance(key, int) for key in keys))
     data = attrs.evolve(
@@ -165,13 +165,7 @@ def freeze(f: Callable[..., object], traced: Trace) -> Tape[object, ..., object]
     )
     sites, site_of = resolve(recorder.marks or ())
     tape: Tape[object, ..., object] = Tape(
-        table=columns.table,
-        codes=bytes(columns.codes),
-        left=array("i", columns.left).tobytes(),
-        right=array("i", columns.right).tobytes(),
-        stored=freeze_values(columns.values),
-        pool=array("i", columns.pool).tobytes(),
-        statics=tuple(columns.statics),
+        **freeze_columns(traced.columns),
         parameters=traced.parameters,
         data=data,
         names=names,
