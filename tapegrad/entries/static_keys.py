@@ -15,7 +15,7 @@ from typing import final
 
 import attrs
 
-from tapegrad.pytree.classes import class_fields
+from tapegrad.pytree.containers import keys_and_parts
 
 __all__ = ["ByIdentity", "static_key"]
 
@@ -48,8 +48,9 @@ def static_key(static: object) -> Hashable:
         case partial():
             parts = static.func, static.args, *static.keywords.items()
         case _:
-            fields = None if kind.__hash__ in {None, object.__hash__} else class_fields(kind)
-            if fields is None:
+            has_value = kind.__hash__ not in {None, object.__hash__}
+            opened = keys_and_parts(static) if has_value else None
+            if opened is None:
                 return ByIdentity(static)
-            parts = tuple(getattr(static, name) for name in fields.fields)
+            parts = opened[1]
     return kind, *map(static_key, parts)
