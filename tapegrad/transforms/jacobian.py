@@ -1,9 +1,9 @@
-"""Derivatives as matrices: Jacobians and Hessians, keyed by path."""
+"""``jacobian`` and ``hessian``: derivatives as dicts of dicts, by key path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Sequence
+from typing import Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
@@ -11,18 +11,17 @@ from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import named
 from tapegrad.pytree.structure import key_paths
 from tapegrad.recording.recorder import Trace, Var, trace
-from tapegrad.transforms.grad import grad
-from tapegrad.transforms.products import hessian_along
-from tapegrad.transforms.traced_call import Data, like, pull, push, scalar
+from tapegrad.transforms.products import HessianProduct
+from tapegrad.transforms.traced_call import Data, pull, push, transformed
 
-__all__ = ["Matrix", "hessian", "jacobian"]
+__all__ = ["hessian", "jacobian"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Matrix = dict[str, dict[str, float]]
-"""The rows by path, and in each the columns by path."""
+Matrix: TypeAlias = dict[str, dict[str, float]]
+"""The rows by key path, and in each the columns by key path."""
 
 
 def jacobian(
@@ -53,11 +52,11 @@ def jacobian(
         traced = trace(f, x, data)
         fewer_inputs = traced.width <= len(traced.outputs)
         forward = fewer_inputs if mode is None else mode == "forward"
-        rows = _by_columns(traced) if forward else _by_rows(traced)
+        rows = _by_forward_sweeps(traced) if forward else _by_reverse_sweeps(traced)
         outputs = [path or "value" for path in key_paths(traced.result)]
         return _matrix(outputs, _inputs(f, traced), rows)
 
-    return cast(Callable[Concatenate[A, P], Matrix], like(f, "jacobian", matrix))
+    return cast(Callable[Concatenate[A, P], Matrix], transformed(f, "jacobian", matrix))
 
 
 @overload
@@ -84,42 +83,33 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
     """
 
     def matrix(x: object, data: Data) -> object:
-        traced = trace(f, x, data)
-        output = scalar(f, traced)
-        names = _inputs(f, traced)
-        if traced.columns.traced:
-            gradient = trace(grad(f), x, data)
-            return _matrix(names, names, _by_columns(gradient))
-        rows = [hessian_along(traced, output, {slot: 1.0}) for slot in range(traced.width)]
+        product = HessianProduct(f, x, data)
+        names = _inputs(f, product.traced)
+        products = [product.along({slot: 1.0}) for slot in range(len(names))]
+        # The matrix is symmetric but for rounding; each branch keeps its own.
+        rows = zip(*products, strict=True) if product.traced.columns.traced else products
         return _matrix(names, names, rows)
 
-    return cast(Callable[Concatenate[A, P], Matrix], like(f, "hessian", matrix))
+    return cast(Callable[Concatenate[A, P], Matrix], transformed(f, "hessian", matrix))
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:
     return [path or named(f, (), ()) for path in key_paths(traced.parameters)]
 
 
-def _by_rows(traced: Trace) -> list[Sequence[Operand]]:
-    """A reverse sweep for each output."""
-    return [
-        [0.0 if bar is None else bar for bar in pull(traced, {slot: 1.0})]
-        for slot in traced.outputs
-    ]
+def _by_reverse_sweeps(traced: Trace) -> list[Sequence[Operand]]:
+    """The rows of the Jacobian, from a reverse sweep for each output."""
+    return [pull(traced, {slot: 1.0}) for slot in traced.outputs]
 
 
-def _by_columns(traced: Trace) -> list[Sequence[Operand]]:
-    """A forward sweep for each input."""
-    columns = []
-    for slot in range(traced.width):
-        dots = push(traced, {slot: 1.0})
-        tangents = (dots[output] for output in traced.outputs)
-        columns.append([0.0 if dot is None else dot for dot in tangents])
+def _by_forward_sweeps(traced: Trace) -> list[Sequence[Operand]]:
+    """The rows of the Jacobian, from a forward sweep for each input."""
+    columns = [push(traced, {slot: 1.0}) for slot in range(traced.width)]
     return list(zip(*columns, strict=True))
 
 
 def _matrix(
-    rows: Sequence[str], columns: Sequence[str], entries: Sequence[Sequence[Operand]]
+    rows: Sequence[str], columns: Sequence[str], entries: Iterable[Sequence[Operand]]
 ) -> dict[str, dict[str, Operand]]:
     return {
         row: dict(zip(columns, line, strict=True)) for row, line in zip(rows, entries, strict=True)
