@@ -165,7 +165,7 @@ _VIEW: Final = ("by", "around", "depth", "between", "top", "rankdir", "gradient"
 
 
 def _diff(options: Namespace) -> Answer:
-    from tapegrad.transforms.grad import record
+    from tapegrad.transforms.record import record
 
     run_once = cache(run_file)  # a file run twice has every class twice, and those differ
     first = call(function(options.function, run_once), point(options.at))
@@ -195,7 +195,7 @@ def _named(options: Namespace) -> Call:
 
 
 def _recorded(options: Namespace) -> tuple[Call, AnyTape]:
-    from tapegrad.transforms.grad import record
+    from tapegrad.transforms.record import record
 
     named = _named(options)
     return named, named.through(record)

@@ -66,7 +66,8 @@ def check_partial(
         point = repr(xs[0] if len(xs) == 1 else xs)
         raise PrimitiveError(
             f"the partial of {name} in {operand} at {point} is {slope!r}, and "
-            f"differences give {found.value!r} with an error of {found.error:.1g} ({here()}): mend the partial"
+            f"differences give {found.value!r} with an error of {found.error:.1g} ({here()}): "
+            "mend the partial"
         )
     is_decided = found.error <= _DECISIVE * size or (partial is None and found.value == 0.0)
     outcome: Literal["agrees", "not decided"] = "agrees" if is_decided else "not decided"

@@ -1,14 +1,14 @@
-"""The smooth piece of a program that a call ran on: its branches, and the sides of its kinks.
+"""The smooth piece of a program that a call is on: its branches, and the sides of its kinks.
 
-Two calls of one program take the same course where they have the same entries and every operation
-that is smooth in pieces only is on the same piece of itself. Differences mean something between
-such calls alone.
+Two calls of one program are on the same piece where they have the same entries, and every row that
+is smooth in pieces only is on the same piece of itself. Only between such calls do differences
+estimate a derivative.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import zip_longest
 
 from tapegrad._support.text import number
@@ -16,44 +16,37 @@ from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply
 from tapegrad.ops.primitive import Primitive
+from tapegrad.recording.recorder import Trace
 
-__all__ = ["change", "change_at", "piece_of", "watched"]
+__all__ = ["describe_change", "first_change", "piece_of"]
 
 
 def piece_of(row: Primitive, y: float, *xs: float) -> float:
-    """The piece of ``row`` that a call was on; of a row that is smooth always the same."""
+    """A number for the smooth piece of ``row`` that a call is on; a smooth row has one only."""
     return 0.0 if row.piece is None else row.piece.of(y, *xs)
 
 
-def watched(columns: Columns) -> tuple[int, ...]:
-    """The entries that have several pieces."""
-    codes = {code for code, row in enumerate(columns.table.rows) if row.piece}
-    return tuple(slot for slot, code in enumerate(columns.codes) if code in codes)
+def first_change(base: Trace, other: Trace) -> int | None:
+    """The first entry of ``base`` at which another call is on another piece; None without one.
 
-
-def change(
-    base: Columns, other: Columns, slots: Sequence[int], outputs: Sequence[int]
-) -> int | None:
-    """The first entry at which another call leaves the course of this one; None if none does.
-
-    ``slots`` are those of ``watched(base)``. A result that is not finite is off the course, too.
+    A call with an output that is not finite is on another piece, too.
     """
-    end = _same_entries(base, other)
-    for slot in slots:
-        if slot >= end:
-            break
-        if not _equal(_piece(base, slot), _piece(other, slot)):
+    ours, theirs = base.columns, other.columns
+    end = _same_entries(ours, theirs)
+    pieces = {code for code, row in enumerate(ours.table.rows) if row.piece}
+    for slot, code in enumerate(ours.codes[:end]):
+        if code in pieces and not _equal(_piece(ours, slot), _piece(theirs, slot)):
             return slot
-    if end < max(len(base), len(other)):
-        return min(end, len(base) - 1)
-    if all(_is_finite(other, slot) for slot in outputs):
+    if end < max(len(ours), len(theirs)):
+        return min(end, len(ours) - 1)
+    if all(_is_finite(theirs, slot) for slot in base.outputs):
         return None
-    ends = (slot for slot in range(end) if _is_finite(base, slot) > _is_finite(other, slot))
-    return next(ends, outputs[0])
+    ends = (slot for slot in range(end) if _is_finite(ours, slot) > _is_finite(theirs, slot))
+    return next(ends, base.outputs[0])
 
 
 def _same_entries(base: Columns, other: Columns) -> int:
-    """How many entries apply the same rows from the start on."""
+    """The number of entries from the start on that apply the same rows."""
     if base.codes == other.codes:
         return len(base)
     pairs = enumerate(zip_longest(base.codes, other.codes))
@@ -72,19 +65,19 @@ def _is_finite(columns: Columns, slot: int) -> bool:
     return math.isfinite(columns.values[slot])  # type: ignore[arg-type]  # plain numbers
 
 
-def change_at(tape: Entries, slot: int) -> str:
-    """What changes at the entry that ``change`` found, and on which line."""
+def describe_change(tape: Entries, slot: int) -> str:
+    """Says what changes at the entry that ``first_change`` found, and on which line."""
     node = tape[slot]
     if not isinstance(node, Apply) or node.primitive.is_truth:
         guard = next(_guards_after(tape.columns, slot), None)
         if guard is not None:
             return f"branch at {tape.site(guard)} changes here"
         return f"condition at {tape.site(slot)} changes here"
-    return f"{_how(node, tape.columns.arguments(slot))}, {node.site}"  # type: ignore[arg-type]  # plain numbers
+    return f"{_change_in(node, tape.columns.arguments(slot))}, {node.site}"  # type: ignore[arg-type]  # plain numbers
 
 
 def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
-    """The guards that read a condition, as it is or combined with others."""
+    """The guards that read a condition, by itself or combined with others."""
     reached = {slot}
     for later in range(slot, len(columns)):
         row = columns.row(later)
@@ -95,7 +88,8 @@ def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
                 reached.add(later)
 
 
-def _how(node: Apply, xs: tuple[float, ...]) -> str:
+def _change_in(node: Apply, xs: tuple[float, ...]) -> str:
+    """What changes in an operation at these operands."""
     name, piece = node.primitive.name, node.primitive.piece
     if piece and piece.border == "tie":
         return f"tie in {name}" if xs[0] == xs[1] else f"{name} changes sides here"
