@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tapegrad.__main__ import main
-from tapegrad.cli.commands import COMMANDS, plain
+from tapegrad.cli.commands import COMMANDS, json_value
 
 MODEL = """\
 from __future__ import annotations
@@ -514,7 +514,7 @@ class TestTheProgram:
     def test_data_is_json_whatever_it_holds(self) -> None:
         """What is not finite is text, and what JSON does not know is told by str."""
         given: Sequence[object] = (float("nan"), float("-inf"), 1.5, True, None, {2: (1,)}, 1j)
-        assert plain(given) == ["nan", "-inf", 1.5, True, None, {"2": [1]}, "1j"]
+        assert json_value(given) == ["nan", "-inf", 1.5, True, None, {"2": [1]}, "1j"]
 
 
 def transcripts(page: str) -> list[tuple[str, str]]:
