@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import TypeAlias
 
 from tapegrad._support.source_position import Site
-from tapegrad.check.entry_partials import EntryPartial
-from tapegrad.check.recorded_point import RecordedPoint, Slots, magnitude
+from tapegrad.check.recorded_point import EntryPartial, RecordedPoint, Slots, magnitude
 
 __all__ = ["Cause", "first_nonfinite", "kinked_entry", "most_rounding", "wrong_partial"]
 
@@ -56,7 +55,7 @@ def most_rounding(point: RecordedPoint, bars: Slots) -> Cause:
 
 def first_nonfinite(point: RecordedPoint) -> Cause:
     """The first entry whose value is not finite."""
-    values: Sequence[float] = point.values
-    slot = next((slot for slot, value in enumerate(values) if not math.isfinite(value)), 0)
+    slots = (slot for slot, value in enumerate(point.values) if not math.isfinite(value))
+    slot = next(slots, 0)
     site = point.tape.site(slot)
-    return f"{point.columns.row(slot).name} gives {values[slot]!r}, {site}", site
+    return f"{point.columns.row(slot).name} gives {point.values[slot]!r}, {site}", site

@@ -32,25 +32,17 @@ def first_change(base: Trace, other: Trace) -> int | None:
     A call with an output that is not finite is on another piece, too.
     """
     ours, theirs = base.columns, other.columns
-    end = _same_entries(ours, theirs)
     pieces = {code for code, row in enumerate(ours.table.rows) if row.piece}
-    for slot, code in enumerate(ours.codes[:end]):
+    for slot, (code, now) in enumerate(zip_longest(ours.codes, theirs.codes)):
+        if code != now:
+            return min(slot, len(ours) - 1)
         if code in pieces and not _equal(_piece(ours, slot), _piece(theirs, slot)):
             return slot
-    if end < max(len(ours), len(theirs)):
-        return min(end, len(ours) - 1)
     if all(_is_finite(theirs, slot) for slot in base.outputs):
         return None
-    ends = (slot for slot in range(end) if _is_finite(ours, slot) > _is_finite(theirs, slot))
+    slots = range(len(ours))
+    ends = (slot for slot in slots if _is_finite(ours, slot) > _is_finite(theirs, slot))
     return next(ends, base.outputs[0])
-
-
-def _same_entries(base: Columns, other: Columns) -> int:
-    """The number of entries from the start on that apply the same rows."""
-    if base.codes == other.codes:
-        return len(base)
-    pairs = enumerate(zip_longest(base.codes, other.codes))
-    return next(slot for slot, (code, now) in pairs if code != now)
 
 
 def _piece(columns: Columns, slot: int) -> float:

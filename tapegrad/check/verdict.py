@@ -13,8 +13,7 @@ from tapegrad.check.causes import (
     most_rounding,
     wrong_partial,
 )
-from tapegrad.check.entry_partials import MARGIN
-from tapegrad.check.recorded_point import RecordedPoint
+from tapegrad.check.recorded_point import MARGIN, RecordedPoint
 from tapegrad.check.report import Finding, Verdict
 from tapegrad.check.sampling import InputSamples
 from tapegrad.transforms.finite_differences import FiniteDifference, finite_difference

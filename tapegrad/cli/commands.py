@@ -122,18 +122,19 @@ def _operation(node: Node) -> Mapping[str, object]:
 
 def _stats(options: Namespace) -> Answer:
     """The tape in figures."""
-    _, tape = _recorded(options)
-    with waiting("counting"):
-        stats = tape.stats()
-    return Answer(stats, stats)
+    return _reading(options, AnyTape.stats)
 
 
 def _lines(options: Namespace) -> Answer:
     """The source, with what each line put on the tape in its margin."""
+    return _reading(options, AnyTape.lines)
+
+
+def _reading(options: Namespace, read: Callable[[AnyTape], object]) -> Answer:
     _, tape = _recorded(options)
-    with waiting("sweeping"):
-        listing = tape.lines()
-    return Answer(listing, listing)
+    with waiting("reading the tape"):
+        found = read(tape)
+    return Answer(found, found)
 
 
 def _nonfinite(options: Namespace) -> Answer:
@@ -155,7 +156,7 @@ def _explain(options: Namespace) -> Answer:
 
 
 def _diff(options: Namespace) -> Answer:
-    """The place where two calls part, in structure and in value; 1 where they do."""
+    """The differences between two calls, in structure and in value; 1 where there are any."""
     run_once = cache(run_file)  # a file run twice has every class twice, and those differ
     first = bind_call(find_function(options.function, run_once), parse_point(options.at))
     other = find_function(options.against or options.function, run_once)

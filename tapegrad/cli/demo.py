@@ -8,7 +8,7 @@ from pathlib import Path
 from tapegrad import Real, grad, label, math, record, scope
 from tapegrad.errors import DrawingError
 
-__all__ = ["demo", "neuron"]
+__all__ = ["POINT", "demo", "neuron"]
 
 POINT = {"x1": 2.0, "x2": 0.0, "w1": -3.0, "w2": 1.0, "b": 6.8813735870195432}
 

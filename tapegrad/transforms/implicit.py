@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final, cast, final, overload
 
 import attrs
@@ -63,7 +63,7 @@ def root(f: Residual, x0: float | Var, /, *args: float | Var) -> float | Var:
     equation = _Equation(f, tuple(x if isinstance(x, float) else None for x in given))
     operands = cast(tuple[Operand, ...], tuple(x for x in given if isinstance(x, Var)))
     if not operands:
-        return equation.solve()
+        return _solve(equation)
     return cast(Var, ROOT(*operands, cast(float, equation)))
 
 
@@ -81,31 +81,11 @@ class _Equation:
     def __str__(self) -> str:
         return name_of(self.f)
 
-    def filled(self, operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
+    def filled(self, operands: Sequence[object]) -> tuple[Operand, ...]:
         """The start and the arguments, with the operands in their places."""
         rest = iter(operands)
-        return tuple(next(rest) if number is None else number for number in self.numbers)
-
-    def solve(self, *operands: float) -> float:
-        """The solution nearest to the start that the solver finds."""
-        start, *args = cast(tuple[float, ...], self.filled(operands))
-        return find_root(self.f, start, tuple(args))
-
-    def partial(self, index: int, x: Operand, *operands: Operand) -> Operand | None:
-        """The derivative of the solution ``x`` in one operand; the start has none."""
-        place = [place for place, number in enumerate(self.numbers) if number is None][index]
-        if place == 0:
-            return None
-
-        def f_of(arguments: tuple[float, ...]) -> object:
-            return self.f(*arguments)
-
-        def quotient(*arguments: Operand) -> Operand:
-            _, gradient = differentiate(f_of, arguments, {})
-            slopes = cast(tuple[Operand, ...], gradient)
-            return ops.neg(ops.div(slopes[place], slopes[0]))
-
-        return cast(Operand, lifted(quotient, x, *self.filled(operands)[1:]))
+        filled = (next(rest) if number is None else number for number in self.numbers)
+        return cast(tuple[Operand, ...], tuple(filled))
 
 
 @static_key.register
@@ -114,17 +94,31 @@ def _equation_key(equation: _Equation) -> Hashable:
     return _Equation, static_key(equation.f), *map(static_key, equation.numbers)
 
 
-def _value(*operands: object) -> float:
-    *numbers, equation = operands
-    return cast(_Equation, equation).solve(*cast(list[float], numbers))
+def _solve(*operands: object) -> float:
+    *numbers, equation = cast("list[_Equation]", operands)
+    start, *args = cast("list[float]", equation.filled(numbers))
+    return find_root(equation.f, start, tuple(args))
 
 
 def _partial(index: int, x: Operand, *operands: object) -> Operand | None:
-    *numbers, equation = operands
-    return cast(_Equation, equation).partial(index, x, *cast(list[Operand], numbers))
+    """The derivative of the solution ``x`` in one operand; the start has none."""
+    *numbers, equation = cast("list[_Equation]", operands)
+    place = [place for place, number in enumerate(equation.numbers) if number is None][index]
+    if place == 0:
+        return None
+
+    def f_of(arguments: tuple[float, ...]) -> object:
+        return equation.f(*arguments)
+
+    def quotient(*arguments: Operand) -> Operand:
+        _, gradient = differentiate(f_of, arguments, {})
+        slopes = cast(tuple[Operand, ...], gradient)
+        return ops.neg(ops.div(slopes[place], slopes[0]))
+
+    return cast(Operand, lifted(quotient, x, *equation.filled(numbers)[1:]))
 
 
 ROOT: Final = Primitive(
-    "root", _value, _partial, "A solution of f(x, *args) == 0.",
+    "root", _solve, _partial, "A solution of f(x, *args) == 0.",
     has_static=True, module="tapegrad.transforms.implicit", reference="ROOT",
 )  # fmt: skip

@@ -48,15 +48,19 @@ def jacobian(
     if mode not in {None, "forward", "reverse"}:
         raise InputError(f"mode={mode!r} ({here()}) is unknown: use 'forward' or 'reverse'")
 
-    def matrix(x: object, data: Data) -> object:
+    def matrix(x: A, data: Data) -> Matrix:
         traced = trace(f, x, data)
         fewer_inputs = traced.width <= len(traced.outputs)
         forward = fewer_inputs if mode is None else mode == "forward"
-        rows = _by_forward_sweeps(traced) if forward else _by_reverse_sweeps(traced)
+        if forward:
+            columns = [push(traced, {slot: 1.0}) for slot in range(traced.width)]
+            rows = list(zip(*columns, strict=True))
+        else:
+            rows = [tuple(pull(traced, {slot: 1.0})) for slot in traced.outputs]
         outputs = [path or "value" for path in key_paths(traced.result)]
         return _matrix(outputs, _inputs(f, traced), rows)
 
-    return cast(Callable[Concatenate[A, P], Matrix], transformed(f, "jacobian", matrix))
+    return transformed(f, "jacobian", matrix)
 
 
 @overload
@@ -82,7 +86,7 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
     {'x': {'x': 4.0, 'y': 6.0}, 'y': {'x': 6.0, 'y': 0.0}}
     """
 
-    def matrix(x: object, data: Data) -> object:
+    def matrix(x: A, data: Data) -> Matrix:
         product = HessianProduct(f, x, data)
         names = _inputs(f, product.traced)
         products = [product.along({slot: 1.0}) for slot in range(len(names))]
@@ -90,27 +94,15 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
         rows = zip(*products, strict=True) if product.traced.columns.traced else products
         return _matrix(names, names, rows)
 
-    return cast(Callable[Concatenate[A, P], Matrix], transformed(f, "hessian", matrix))
+    return transformed(f, "hessian", matrix)
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:
     return [path or named(f, (), ()) for path in key_paths(traced.parameters)]
 
 
-def _by_reverse_sweeps(traced: Trace) -> list[Sequence[Operand]]:
-    """The rows of the Jacobian, from a reverse sweep for each output."""
-    return [pull(traced, {slot: 1.0}) for slot in traced.outputs]
-
-
-def _by_forward_sweeps(traced: Trace) -> list[Sequence[Operand]]:
-    """The rows of the Jacobian, from a forward sweep for each input."""
-    columns = [push(traced, {slot: 1.0}) for slot in range(traced.width)]
-    return list(zip(*columns, strict=True))
-
-
 def _matrix(
     rows: Sequence[str], columns: Sequence[str], entries: Iterable[Sequence[Operand]]
-) -> dict[str, dict[str, Operand]]:
-    return {
-        row: dict(zip(columns, line, strict=True)) for row, line in zip(rows, entries, strict=True)
-    }
+) -> Matrix:
+    lines = (dict(zip(columns, line, strict=True)) for line in entries)
+    return cast(Matrix, dict(zip(rows, lines, strict=True)))

@@ -111,10 +111,7 @@ def primitive(
     given = partials if isinstance(partials, tuple) else (partials,)
     points = [point if isinstance(point, tuple) else (point,) for point in at]
 
-    def decorate(f: Callable[..., float]) -> Rule:
-        return Rule(f, given, points)
-
-    return decorate
+    return lambda f: Rule(f, given, points)
 
 
 @final
@@ -280,10 +277,6 @@ def lifted(f: Callable[..., object], *operands: Operand) -> object:
     """
     if all(isinstance(operand, float | Var) for operand in operands):
         return f(*operands)
-
-    def of_all(numbers: tuple[Operand, ...]) -> object:
-        return f(*numbers)
-
-    traced = trace(of_all, tuple(map(primal, operands)), {})
+    traced = trace(lambda numbers: f(*numbers), tuple(map(primal, operands)), {})
     values = replay(traced.columns, operands, str)
     return values[traced.outputs[0]] if len(traced.outputs) == 1 else None

@@ -45,10 +45,10 @@ def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], 
     (10.0, 6.0, 4)
     """
 
-    def recorded(x: object, data: Data) -> object:
-        return tape_of(f, trace(f, x, data, positions=True))
+    def recorded(x: A, data: Data) -> Tape[A, P, R]:
+        return cast("Tape[A, P, R]", tape_of(f, trace(f, x, data, positions=True)))
 
-    return cast(Callable[Concatenate[A, P], Tape[A, P, R]], transformed(f, "record", recorded))
+    return transformed(f, "record", recorded)
 
 
 def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:

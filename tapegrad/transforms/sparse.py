@@ -15,7 +15,7 @@ from tapegrad.sweep.coloring import distance_one, star
 from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
 from tapegrad.sweep.sparsity import hessian_sparsity, jacobian_sparsity
 from tapegrad.transforms.products import HessianProduct
-from tapegrad.transforms.traced_call import Data, pull, push, transformed
+from tapegrad.transforms.traced_call import pull, push, transformed
 
 __all__ = ["sparse_hessian", "sparse_jacobian"]
 
@@ -43,11 +43,7 @@ def sparse_jacobian(
     >>> sparse_jacobian(f)([2.0, 3.0, 5.0])
     Coordinates(rows=(0, 0, 1, 1), columns=(0, 1, 1, 2), values=(3.0, 2.0, 5.0, 3.0), shape=(2, 3))
     """
-
-    def matrix(x: object, data: Data) -> object:
-        return _jacobian(trace(f, x, data))
-
-    return cast(Callable[Concatenate[A, P], Coordinates], transformed(f, "sparse_jacobian", matrix))
+    return transformed(f, "sparse_jacobian", lambda x, data: _jacobian(trace(f, x, data)))
 
 
 @overload
@@ -77,11 +73,7 @@ def sparse_hessian(
     >>> sparse_hessian(f)([2.0, 3.0, 5.0, 7.0])
     Coordinates(rows=(0, 1, 2), columns=(1, 0, 2), values=(1.0, 1.0, 2.0), shape=(4, 4))
     """
-
-    def matrix(x: object, data: Data) -> object:
-        return _hessian(HessianProduct(f, x, data))
-
-    return cast(Callable[Concatenate[A, P], Coordinates], transformed(f, "sparse_hessian", matrix))
+    return transformed(f, "sparse_hessian", lambda x, data: _hessian(HessianProduct(f, x, data)))
 
 
 def _jacobian(traced: Trace) -> Coordinates:

@@ -50,18 +50,18 @@ def taylor(
     """
     _require_order(order)
 
-    def expansion(x: object, data: Data) -> object:
+    def expansion(x: float, data: Data) -> tuple[float, ...]:
         traced = trace(f, x, data)
         _require_number(f, traced.parameters)
         output = scalar_output(f, traced)
         if order == 1:  # a rule of the user's may give no more than its first partial
-            return traced.columns.values[output], *push(traced, {0: 1.0})
-        with traced.recorder.pinning() as pin:
-            return tuple(coefficients(traced.columns, output, order, pin))
+            found = [traced.columns.values[output], *push(traced, {0: 1.0})]
+        else:
+            with traced.recorder.pinning() as pin:
+                found = coefficients(traced.columns, output, order, pin)
+        return cast("tuple[float, ...]", tuple(found))
 
-    return cast(
-        Callable[Concatenate[float, P], tuple[float, ...]], transformed(f, "taylor", expansion)
-    )
+    return transformed(f, "taylor", expansion)
 
 
 def _require_number(f: Callable[..., object], parameters: Structure) -> None:

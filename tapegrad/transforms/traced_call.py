@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeAlias
+from typing import Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar, cast
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
@@ -17,26 +17,30 @@ __all__ = [
     "Data", "data_of", "differentiate", "pull", "push", "result_of", "scalar_output", "transformed",
 ]  # fmt: skip
 
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Data: TypeAlias = Mapping[int | str, object]
 """The arguments after the first: those given by position under 0, 1, ..., and those by name."""
 
 
 def transformed(
-    f: Callable[..., object], transform: str, run: Callable[[object, Data], object]
-) -> Callable[..., object]:
+    f: Callable[Concatenate[A, P], object], transform: str, run: Callable[[A, Data], R]
+) -> Callable[Concatenate[A, P], R]:
     """A function with the parameters of ``f`` that gives ``run(x, data)``.
 
     Its name is made of those of the transform and of ``f``.
     """
 
-    def call(*args: object, **kwargs: object) -> object:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not args:
             _refuse_keywords(transform, kwargs)
-        return run(args[0], data_of(args[1:], kwargs))
+        return run(cast(A, args[0]), data_of(args[1:], kwargs))
 
     functools.update_wrapper(call, f, updated=())
     call.__name__ = f"{transform}({getattr(f, '__name__', 'f')})"
-    return call
+    return cast("Callable[Concatenate[A, P], R]", call)
 
 
 def data_of(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
