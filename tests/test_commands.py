@@ -121,6 +121,10 @@ def leaves(x: Real) -> Real:
     sys.exit("enough")
 
 
+def scalar(x: Real) -> Real:
+    return math.sum(x)
+
+
 def words(kind: str) -> str:
     return kind
 """
@@ -441,6 +445,10 @@ class TestRefusals:
             (
                 "grad model.py:leaves --at x=1",
                 "leaves raised SystemExit: enough (model.py:<sys.exit>)",
+            ),
+            (
+                "grad model.py:scalar --at x=1",
+                "scalar raised TypeError: 'Var' object is not iterable (model.py:<math.sum(x)>)",
             ),
             (
                 "grad broken.py:f",

@@ -335,3 +335,19 @@ class TestColourings:
     def test_a_full_row_of_a_hessian_takes_one_colour_more(self) -> None:
         """The centre of a wheel without a rim, and all its spokes: two colours."""
         assert star([list(range(1, 100)), *([0] for _ in range(99))]) == [0] + [1] * 99
+
+
+@pytest.mark.parametrize("transform", [tg.hessian, tg.sparse_hessian])
+def test_a_recorded_hessian_has_the_lines_of_the_program(transform: Any) -> None:
+    """Every entry stands at a line of the user's, whatever sweeps made it."""
+
+    def f(xs: Sequence[Number]) -> Number:
+        return math.sin(xs[0]) * xs[1] + xs[1] ** 3
+
+    def values(xs: Sequence[Number]) -> Any:
+        found = transform(f)(xs)
+        return found if isinstance(found, dict) else found.values
+
+    tape = tg.record(values)([1.0, 2.0])
+    sites = [tape.site(slot) for slot in range(len(tape))]
+    assert {site.file for site in sites if site is not None} == {__file__}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec, TypeVar, cast, final, overload
 
@@ -134,19 +133,18 @@ class HessianProduct:
 
     def __init__(self, f: Callable[..., object], x: object, data: Data) -> None:
         self._call = f, x, data
+        self._gradient: Trace | None = None
         self.traced = trace(f, x, data)
         self.output = scalar_output(f, self.traced)
-
-    @functools.cached_property
-    def _gradient(self) -> Trace:
-        """The recorded gradient, for the numbers that the sweep on floats cannot take."""
-        f, x, data = self._call
-        return trace(grad(cast("Callable[..., float]", f)), x, data)
 
     def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
         """The Hessian times the direction whose numbers ``seeds`` holds by input."""
         columns = self.traced.columns
         if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
+            if self._gradient is None:
+                # Not a cached_property: its frame would be taken for the user's line.
+                f, x, data = self._call
+                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data)
             return push(self._gradient, seeds)
         floats = cast("Mapping[int, float]", seeds)
         dots = cast("list[float | None]", tangents(columns, floats))
