@@ -1,4 +1,4 @@
-"""Values of a function along one input, told apart by the smooth piece that each is on."""
+"""Values of a function along one input, kept to the smooth piece that the point is on."""
 
 from __future__ import annotations
 

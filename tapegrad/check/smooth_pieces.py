@@ -81,7 +81,7 @@ def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
 
 
 def _change_in(node: Apply, xs: tuple[float, ...]) -> str:
-    """What changes in an operation at these operands."""
+    """Says what changes in an operation at these operands."""
     name, piece = node.primitive.name, node.primitive.piece
     if piece and piece.border == "tie":
         return f"tie in {name}" if xs[0] == xs[1] else f"{name} changes sides here"

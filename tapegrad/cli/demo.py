@@ -1,4 +1,4 @@
-"""What ``python -m tapegrad demo`` shows: a gradient, the tape behind it, and its picture."""
+"""The output of ``python -m tapegrad demo``: a gradient, its tape, and the picture of the tape."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def differentiate(
 
 
 def result_of(traced: Trace) -> object:
-    """What the traced function returned, with its numbers as they are outside the recording."""
+    """The result of the traced function, with its numbers as they are outside the recording."""
     values = traced.columns.values
     return build(traced.result, (values[slot] for slot in traced.outputs))
 
