@@ -15,11 +15,9 @@ from tapegrad.recording.annotate import label, scope
 from tapegrad.recording.recorder import Condition, Real, Scalar, Var
 from tapegrad.recording.where import stop_gradient, where
 from tapegrad.tape import Simplified, Tape
-from tapegrad.transforms.grad import grad, partials, record, value_and_grad
-from tapegrad.transforms.jacobian import hessian, jacobian
-from tapegrad.transforms.primitive import primitive
-from tapegrad.transforms.products import hvp, jvp, linearize, vjp
-from tapegrad.transforms.traced_call import ValueAndGrad
+from tapegrad.transforms.grad import ValueAndGrad, grad, value_and_grad
+from tapegrad.transforms.partials import partials
+from tapegrad.transforms.record import record
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray
@@ -34,10 +32,13 @@ if TYPE_CHECKING:
     from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
     from tapegrad.transforms.checkpoint import checkpoint
     from tapegrad.transforms.implicit import root
+    from tapegrad.transforms.jacobian import hessian, jacobian
+    from tapegrad.transforms.primitive import primitive
+    from tapegrad.transforms.products import hvp, jvp, linearize, vjp
     from tapegrad.transforms.sparse import sparse_hessian, sparse_jacobian
     from tapegrad.transforms.taylor import taylor
 else:
-    # What few programs use is loaded when it is: importing the package stays quick.
+    # These are loaded when they are used, to keep `import tapegrad` quick.
     _LATER = {
         "_support.array_types": ["FloatArray"],
         "batch.results": ["BatchValueAndGrad", "Batched", "Columns", "Estimate", "Progress"],
@@ -51,15 +52,18 @@ else:
         "sweep.sparse_matrix": ["Coordinates", "Sparsity"],
         "transforms.checkpoint": ["checkpoint"],
         "transforms.implicit": ["root"],
+        "transforms.jacobian": ["hessian", "jacobian"],
+        "transforms.primitive": ["primitive"],
+        "transforms.products": ["hvp", "jvp", "linearize", "vjp"],
         "transforms.sparse": ["sparse_hessian", "sparse_jacobian"],
         "transforms.taylor": ["taylor"],
     }
-    _HOMES = {name: module for module, names in _LATER.items() for name in names}
+    _MODULES = {name: module for module, names in _LATER.items() for name in names}
 
     def __getattr__(name):
-        if name not in _HOMES:
+        if name not in _MODULES:
             raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")
-        return getattr(importlib.import_module(f"tapegrad.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(f"tapegrad.{_MODULES[name]}"), name)
 
     def __dir__():
         return sorted(__all__)

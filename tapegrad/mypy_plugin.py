@@ -35,7 +35,6 @@ __all__ = ["plugin"]
 
 _TRACE: Final = ErrorCode("tapegrad-trace", "A model that cannot be traced", "tapegrad")
 _TRACED: Final = "tapegrad.recording.recorder.Var"
-_MODULE: Final = "tapegrad.transforms.grad"
 
 
 class _Hooked(Plugin):
@@ -158,8 +157,8 @@ def _fields(t: Instance) -> Iterator[Type]:
 
 
 _HOOKS: Final = {
-    f"{_MODULE}.grad": _grad,
-    f"{_MODULE}.value_and_grad": _grad,
-    f"{_MODULE}.partials": _partials,
-    f"{_MODULE}.record": _record,
+    "tapegrad.transforms.grad.grad": _grad,
+    "tapegrad.transforms.grad.value_and_grad": _grad,
+    "tapegrad.transforms.partials.partials": _partials,
+    "tapegrad.transforms.record.record": _record,
 }

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tapegrad.__main__ import main
-from tapegrad.cli.commands import COMMANDS, plain
+from tapegrad.cli.commands import COMMANDS, json_value
 
 MODEL = """\
 from __future__ import annotations
@@ -119,6 +119,10 @@ def wordy(x: Real) -> Real:
 
 def leaves(x: Real) -> Real:
     sys.exit("enough")
+
+
+def scalar(x: Real) -> Real:
+    return math.sum(x)
 
 
 def words(kind: str) -> str:
@@ -443,6 +447,10 @@ class TestRefusals:
                 "leaves raised SystemExit: enough (model.py:<sys.exit>)",
             ),
             (
+                "grad model.py:scalar --at x=1",
+                "scalar raised TypeError: 'Var' object is not iterable (model.py:<math.sum(x)>)",
+            ),
+            (
                 "grad broken.py:f",
                 "broken.py raised ZeroDivisionError: division by zero (broken.py:1)",
             ),
@@ -514,7 +522,7 @@ class TestTheProgram:
     def test_data_is_json_whatever_it_holds(self) -> None:
         """What is not finite is text, and what JSON does not know is told by str."""
         given: Sequence[object] = (float("nan"), float("-inf"), 1.5, True, None, {2: (1,)}, 1j)
-        assert plain(given) == ["nan", "-inf", 1.5, True, None, {"2": [1]}, "1j"]
+        assert json_value(given) == ["nan", "-inf", 1.5, True, None, {"2": [1]}, "1j"]
 
 
 def transcripts(page: str) -> list[tuple[str, str]]:

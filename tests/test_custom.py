@@ -18,7 +18,7 @@ import tapegrad as tg
 from tapegrad import errors, math
 from tapegrad.ops.table import TABLE
 from tapegrad.transforms.checkpoint import checkpoint
-from tapegrad.transforms.finite_differences import difference
+from tapegrad.transforms.finite_differences import finite_difference
 from tapegrad.transforms.implicit import root
 from tapegrad.transforms.primitive import primitive
 from tapegrad.transforms.taylor import taylor
@@ -187,7 +187,7 @@ class TestCheckingARule:
                 def along(x: float, row: Any = row, index: int = index) -> float:
                     return float(row.value(*point[:index], x, *point[index + 1 :]))  # noqa: B023  # called now
 
-                found = difference(along, point[index])
+                found = finite_difference(along, point[index])
                 assert abs(found.value - slope) <= 10.0 * found.error + 1e-15 * abs(slope), row
                 assert found.error <= 5e-9 * abs(slope), row
 

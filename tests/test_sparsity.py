@@ -20,6 +20,7 @@ from tapegrad.sweep.sparse_matrix import Coordinates
 from tapegrad.transforms import sparse
 from tapegrad.transforms.jacobian import hessian, jacobian
 from tapegrad.transforms.primitive import primitive
+from tapegrad.transforms.products import HessianProduct
 from tapegrad.transforms.sparse import sparse_hessian, sparse_jacobian
 from tests.places import refusal
 from tests.strategies import Program, bits, ordinary, programs, smooth
@@ -141,14 +142,14 @@ class TestCost:
     def sweeps(self, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         """How often the tape is swept, by direction."""
         count: Counter[str] = Counter()
-        for name in ("push", "pull", "hessian_along"):
-            original = getattr(sparse, name)
+        for owner, name in ((sparse, "push"), (sparse, "pull"), (HessianProduct, "along")):
+            original = getattr(owner, name)
 
             def counted(*args: Any, name: str = name, original: Any = original) -> Any:
                 count[name] += 1
                 return original(*args)
 
-            monkeypatch.setattr(sparse, name, counted)
+            monkeypatch.setattr(owner, name, counted)
         return count
 
     def test_a_band_takes_as_many_sweeps_as_it_is_wide(self, sweeps: Counter[str]) -> None:
@@ -180,7 +181,7 @@ class TestCost:
     def test_a_banded_hessian_takes_three_products(self, size: int, sweeps: Counter[str]) -> None:
         """A tridiagonal Hessian has a star colouring in three colours, whatever its size."""
         found = sparse_hessian(energy)([0.1 * (i % 7) for i in range(size)])
-        assert sweeps["hessian_along"] == 3
+        assert sweeps["along"] == 3
         assert len(found.values) == 3 * size - 2
 
     def test_long_tapes_are_walked(self) -> None:
@@ -334,3 +335,19 @@ class TestColourings:
     def test_a_full_row_of_a_hessian_takes_one_colour_more(self) -> None:
         """The centre of a wheel without a rim, and all its spokes: two colours."""
         assert star([list(range(1, 100)), *([0] for _ in range(99))]) == [0] + [1] * 99
+
+
+@pytest.mark.parametrize("transform", [tg.hessian, tg.sparse_hessian])
+def test_a_recorded_hessian_has_the_lines_of_the_program(transform: Any) -> None:
+    """Every entry stands at a line of the user's, whatever sweeps made it."""
+
+    def f(xs: Sequence[Number]) -> Number:
+        return math.sin(xs[0]) * xs[1] + xs[1] ** 3
+
+    def values(xs: Sequence[Number]) -> Any:
+        found = transform(f)(xs)
+        return found if isinstance(found, dict) else found.values
+
+    tape = tg.record(values)([1.0, 2.0])
+    sites = [tape.site(slot) for slot in range(len(tape))]
+    assert {site.file for site in sites if site is not None} == {__file__}

@@ -23,7 +23,7 @@ from tapegrad.errors import OutputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import copy_statics, first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
-from tapegrad.transforms.traced_call import gathered
+from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,7 +153,7 @@ class Learner:
         """
         f = self._in_first_order if self.paths else self.recorded.f
         with _at_row(number):
-            data = gathered(args[1:], self.given.kwargs)
+            data = data_of(args[1:], self.given.kwargs)
             path = record_path(f, args[0], data, near=True)
         if (
             self.paths

@@ -27,7 +27,7 @@ from tapegrad.compile.paths import AnyTape, missing_function, path_of
 from tapegrad.compile.report import Report, varying, warn_of_many
 from tapegrad.compile.source import source
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
-from tapegrad.transforms.traced_call import ValueAndGrad
+from tapegrad.transforms.grad import ValueAndGrad
 
 if TYPE_CHECKING:
     import numpy as np

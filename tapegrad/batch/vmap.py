@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tapegrad._support.array_types import FloatArray
     from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate, Progress
-    from tapegrad.transforms.traced_call import ValueAndGrad
+    from tapegrad.transforms.grad import ValueAndGrad
 
 __all__ = ["vmap"]
 

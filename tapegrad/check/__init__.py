@@ -1,6 +1,6 @@
-"""Derivatives checked against differences, and the modes against each other.
+"""Derivatives checked: against finite differences, and forward mode against reverse mode.
 
 May import: ``transforms`` and what is left of it.
-Start reading: ``gradient``, which has ``check_grad``.
-To add a check: its case in ``gradient`` and its line in ``report``.
+Start reading: ``gradient`` (``check_grad``), then ``verdict`` (one derivative), then ``causes``.
+To add a check: its case in ``verdict`` and its line in ``report``.
 """

@@ -1,9 +1,8 @@
-"""What a check of derivatives found, as values that print as a table."""
+"""The report of ``check_grad``: findings as values, printed as a table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias, final
 
 import attrs
@@ -15,9 +14,10 @@ from tapegrad.errors import CheckError
 __all__ = ["Finding", "GradientCheck", "Transposition", "Verdict", "exact"]
 
 Verdict: TypeAlias = Literal["right", "wrong", "not decided", "kink"]
-"""What differences say of a derivative."""
+"""The verdict of differences on a derivative."""
 
 _SHOWN: Final = 60
+"""The most findings printed; with more, only those that are not right are."""
 
 
 @final
@@ -67,11 +67,14 @@ class Transposition:
             math.isfinite(self.forward) or math.isfinite(self.reverse)
         )
 
+    def __str__(self) -> str:
+        return f"w . (J v) is {self.forward!r} forward and {self.reverse!r} in reverse"
+
 
 @final
 @attrs.frozen
 class GradientCheck:
-    """What ``check_grad`` found: printed it is a table, as a truth value it is ``ok``."""
+    """The report of ``check_grad``: a table when printed; true where it is ``ok``."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -79,7 +82,7 @@ class GradientCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether every derivative is right; one that could not be decided is not."""
+        """Whether every derivative is right; an undecided one is not."""
         right = all(finding.verdict == "right" for finding in self.findings)
         return right and all(law.holds for law in self.transpositions)
 
@@ -90,7 +93,7 @@ class GradientCheck:
 
     @property
     def undecided(self) -> tuple[Finding, ...]:
-        """The derivatives that differences say nothing of, kinks included."""
+        """The derivatives that differences neither confirm nor contradict, kinks included."""
         return tuple(f for f in self.findings if f.verdict in {"not decided", "kink"})
 
     def require(self) -> GradientCheck:
@@ -104,10 +107,7 @@ class GradientCheck:
             raise CheckError(f"{self.name}: {finding} ({here()}): {_CURES[finding.verdict]}")
         for law in self.transpositions:
             if not law.holds:
-                raise CheckError(
-                    f"{self.name}: w . (J v) is {law.forward!r} forward and {law.reverse!r} in "
-                    f"reverse ({here()}): the sweeps of a rule differ"
-                )
+                raise CheckError(f"{self.name}: {law} ({here()}): the sweeps of a rule differ")
         return self
 
     def __bool__(self) -> bool:
@@ -117,8 +117,9 @@ class GradientCheck:
         shown = self.findings
         if len(shown) > _SHOWN:
             shown = (self.wrong + self.undecided)[:_SHOWN]
+        broken = (str(law) for law in self.transpositions if not law.holds)
         rows = [_TITLES, *map(_row, shown)] if shown else []
-        return "\n".join((self._headline(), *aligned(rows), *self._broken_laws()))
+        return "\n".join((self._headline(), *aligned(rows), *broken))
 
     def _headline(self) -> str:
         counts = dict.fromkeys(("right", "wrong", "not decided", "kink"), 0)
@@ -126,11 +127,6 @@ class GradientCheck:
             counts[finding.verdict] += 1
         parts = (f"{count:,} {verdict}" for verdict, count in counts.items() if count)
         return f"{self.name}: {', '.join(parts) or 'nothing to check'}"
-
-    def _broken_laws(self) -> Iterator[str]:
-        for law in self.transpositions:
-            if not law.holds:
-                yield f"w . (J v) is {law.forward!r} forward and {law.reverse!r} in reverse"
 
 
 _CURES: Final = {
@@ -151,5 +147,5 @@ def _row(finding: Finding) -> tuple[str, ...]:
 
 
 def exact(value: float) -> str:
-    """Twelve digits: enough to see one part in 10^7 beside what is right."""
+    """A number in twelve digits: enough to see an error of one part in 10^7."""
     return f"{value:.12g}"

@@ -1,27 +1,22 @@
-"""What a command line names: a function in a file, and the point to call it at."""
+"""The arguments of a function made from the values of ``--at``, as its annotations ask."""
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import json
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import wraps
-from pathlib import Path
-from types import CodeType, FunctionType, ModuleType, NoneType, SimpleNamespace, UnionType
+from types import CodeType, FunctionType, NoneType, SimpleNamespace, UnionType
 from typing import TypeVar, Union, cast, final, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
 from tapegrad._support.progress_bar import waiting
-from tapegrad._support.text import visible
-from tapegrad.errors import InputError, TapegradError
+from tapegrad.cli.user_file import errors_in_one_sentence
+from tapegrad.errors import InputError
 from tapegrad.inspect.names import nearest
 
-__all__ = ["Call", "call", "function", "point", "run_file"]
+__all__ = ["BoundCall", "bind_call"]
 
 T = TypeVar("T")
 Hints = Mapping[str, object]
@@ -29,8 +24,12 @@ Hints = Mapping[str, object]
 
 @final
 @attrs.frozen
-class Call:
-    """A function and the arguments to call it with, the first of which is differentiated."""
+class BoundCall:
+    """A function and the arguments to call it with, the first of which is differentiated.
+
+    ``code`` is that of the user's function. ``prefix`` is what ``--at`` writes before the key paths
+    of the first argument.
+    """
 
     name: str
     function: Callable[..., object]
@@ -39,24 +38,24 @@ class Call:
     code: CodeType | None
     prefix: str
 
-    def through(self, transform: Callable[..., Callable[..., T]]) -> T:
-        """What a transform of the function gives; what the program prints goes to stderr.
+    def run(self, transform: Callable[..., Callable[..., T]]) -> T:
+        """The result of the transformed function; what the program prints goes to stderr.
 
         Raises:
             InputError: when the function raises, in one sentence.
         """
         transformed = transform(self.function)
-        with _told(self.name), waiting(f"running {self.name}"):
-            return self.at_home(lambda: transformed(*self.arguments, **self.data))
+        with errors_in_one_sentence(self.name), waiting(f"running {self.name}"):
+            return self.as_user_code(lambda: transformed(*self.arguments, **self.data))
 
-    def path(self, name: str) -> str | int:
-        """An input as ``--at`` names it, in the words of a tape: a path, or a slot after ``%``."""
+    def key_path(self, name: str) -> str | int:
+        """The key path of an input that is named as for ``--at``; for ``%3`` the slot 3."""
         if name.startswith("%") and name[1:].isdecimal():
             return int(name[1:])
         return name.removeprefix(self.prefix)
 
-    def at_home(self, run: Callable[[], T]) -> T:
-        """``run()``, so that messages and positions name the function's line and none of ours."""
+    def as_user_code(self, run: Callable[[], T]) -> T:
+        """``run()``, called so that messages and positions name the user's function, not us."""
         if self.code is None:
             return run()
         caller = (lambda run: run()).__code__.replace(
@@ -68,137 +67,11 @@ class Call:
         return cast(T, FunctionType(caller, {"__name__": "__call__"})(run))
 
 
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """An exception of the user's program, in one sentence."""
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except TapegradError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's program may raise anything
-        frames = [x for x in traceback.extract_tb(error.__traceback__) if _is_users(x.filename)]
-        at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-        text = visible(f"{type(error).__name__}: {error}".removesuffix(": "))
-        raise InputError(f"{what} raised {text}{at}") from error
+def bind_call(f: Callable[..., object], values: Mapping[str, object]) -> BoundCall:
+    """The call of ``f`` at a point.
 
-
-def _is_users(file: str) -> bool:
-    """Whether a file is neither ours nor the standard library's."""
-    others = {Path(__file__).parent, Path(traceback.__file__).parent}
-    return not file.startswith("<") and others.isdisjoint(Path(file).parents)
-
-
-def run_file(path: Path) -> ModuleType:
-    """The file as a module, run under its own name and beside the files next to it.
-
-    Raises:
-        InputError: when it is no file of Python, or raises.
-    """
-    name = path.stem if path.stem not in sys.modules else f"{path.stem} of the command line"
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no file of Python: name one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
-    with _told(str(path)):
-        spec.loader.exec_module(module)
-    return module
-
-
-def function(target: str, run: Callable[[Path], ModuleType] = run_file) -> Callable[..., object]:
-    """The function that ``file.py:name`` names; ``run`` runs the file.
-
-    Raises:
-        InputError: when there is no such file or function, or the file raises.
-    """
-    file, _, name = target.rpartition(":")
-    if not file or not name:
-        raise InputError(f"{target} names no function: write file.py:function")
-    if not Path(file).is_file():
-        raise InputError(f"there is no file {file}: name a file of Python")
-    module = run(Path(file))
-    found: object = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            members = getattr(found, "__dict__", {})
-            own = {key: x for key, x in members.items() if _is_own(key, x, module)}
-            raise InputError(f"{file} has no function {name}: {nearest(part, own)}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise InputError(f"{name} in {file} is a {type(found).__name__}: name a function")
-    return found
-
-
-def _is_own(name: str, value: object, module: ModuleType) -> bool:
-    """Whether a name stands for a function of this very file."""
-    own = getattr(value, "__module__", None) == module.__name__
-    return own and callable(value) and not isinstance(value, type) and not name.startswith("_")
-
-
-def point(items: Sequence[str]) -> dict[str, object]:
-    """The values that ``--at`` gives: ``name=value`` each, or a TOML file of them.
-
-    A dotted name stands for a part of a dict. A value is JSON, ``1,2,3``, a number, or text.
-
-    Raises:
-        InputError: when an item is neither, or gives a name both a value and parts.
-    """
-    values: dict[str, object] = {}
-    for item in items:
-        name, equals, text = item.partition("=")
-        if equals and name:
-            _put(values, name, _value(name, text))
-        elif item.endswith(".toml"):
-            for name, value in _toml(Path(item)).items():
-                _put(values, name, value)
-        else:
-            raise InputError(f"--at {item} gives no value: write name=value, or name a .toml file")
-    return values
-
-
-def _toml(path: Path) -> dict[str, object]:
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--at {path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InputError(f"--at {path} is not TOML: {error}") from None
-
-
-def _put(values: dict[str, object], name: str, value: object) -> None:
-    """Set the part that a dotted name stands for."""
-    *outer, last = name.split(".")
-    part = values
-    for key in outer:
-        inner = part.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"--at gives {key} the value {inner!r} and the part {name}: give one")
-        part = inner
-    part[last] = value
-
-
-def _value(name: str, text: str) -> object:
-    try:
-        return cast(object, json.loads(text))
-    except ValueError as error:
-        if text.startswith(("[", "{", '"')):
-            raise InputError(f"--at {name}={text} is not JSON: {error}") from None
-    try:
-        return float(text)
-    except ValueError:
-        parts = [part.strip() for part in text.split(",")]
-    return [_value(name, part) for part in parts if part] if len(parts) > 1 else text
-
-
-def call(f: Callable[..., object], values: Mapping[str, object]) -> Call:
-    """What to differentiate of ``f`` at a point.
-
-    The first argument, where it is a container or a model; else all arguments that are numbers, but
-    for those annotated ``int``, together as ``partials`` does.
+    Its first argument is that of ``f``, where that is a container or a model; else it is all
+    arguments that are numbers, but for those annotated ``int``, as in ``partials``.
 
     Raises:
         InputError: when a parameter is unknown or missing, or there is nothing to differentiate.
@@ -211,7 +84,7 @@ def call(f: Callable[..., object], values: Mapping[str, object]) -> Call:
     variadic = {key for key, x in signature.parameters.items() if x.kind is x.VAR_POSITIONAL}
     first, value = next(iter(bound.arguments.items()), ("", None))
     if bound.args and first not in variadic and not isinstance(value, _PLAIN):
-        return Call(name, f, bound.args, bound.kwargs, code, f"{first}.")
+        return BoundCall(name, f, bound.args, bound.kwargs, code, f"{first}.")
     numbers = {
         key: x
         for key, x in bound.arguments.items()
@@ -219,20 +92,25 @@ def call(f: Callable[..., object], values: Mapping[str, object]) -> Call:
     }
     if not numbers:
         raise InputError(f"{name} is given no number to differentiate in: give one, --at x=1.0")
-    rest = {key: value for key, value in bound.arguments.items() if key not in numbers}
+    data = {key: value for key, value in bound.arguments.items() if key not in numbers}
+    return BoundCall(name, _by_name(f, bound), (numbers,), data, code, "")
+
+
+def _by_name(f: Callable[..., object], bound: inspect.BoundArguments) -> Callable[..., object]:
+    """``f`` as a function of a dict of arguments, and of the others by name."""
 
     @wraps(f)
     def of_numbers(numbers: Mapping[str, object], /, **data: object) -> object:
         arguments = {**numbers, **data}
         ordered = {key: arguments[key] for key in bound.arguments}
-        whole = inspect.BoundArguments(signature, ordered)
+        whole = inspect.BoundArguments(bound.signature, ordered)
         return f(*whole.args, **whole.kwargs)
 
-    return Call(name, of_numbers, (numbers,), rest, code, "")
+    return of_numbers
 
 
 _PLAIN = (int, float, str, NoneType)
-"""What is no container."""
+"""Types of values that are no containers."""
 
 
 def _is_number(value: object) -> bool:
@@ -251,11 +129,8 @@ def _hints(f: Callable[..., object]) -> Hints:
     names = getattr(f, "__globals__", {})
     found: dict[str, object] = {}
     for name, hint in getattr(f, "__annotations__", {}).items():
-        try:
-            one = get_type_hints(SimpleNamespace(__annotations__={name: hint}), names)
-        except Exception:  # noqa: BLE001  # an annotation may be any expression
-            one = {}
-        found |= one
+        with suppress(Exception):  # an annotation may be any expression
+            found |= get_type_hints(SimpleNamespace(__annotations__={name: hint}), names)
     return found
 
 
@@ -267,26 +142,29 @@ def _bound(
     for key in given:
         if key not in parameters:
             raise InputError(f"{name} has no parameter {key}: {nearest(key, parameters)}")
-    if missing := _missing(parameters, given):
-        wanted = " ".join(f"{key}=..." for key in missing)
-        raise InputError(f"{name} needs more: give --at {wanted}")
+    _require_all(name, "", parameters, given)
     ordered = {key: given[key] for key in parameters if key in given}
     return inspect.BoundArguments(signature, ordered)
 
 
-def _missing(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, object]) -> list[str]:
-    """The parameters that have to be given, and are not."""
-    return [
-        key
+def _require_all(
+    what: str, prefix: str, parameters: Mapping[str, inspect.Parameter], given: Iterable[str]
+) -> None:
+    """Raises an InputError when a parameter without a default is not given."""
+    variadic = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    missing = [
+        f"{prefix}{key}=..."
         for key, parameter in parameters.items()
         if key not in given
         and parameter.default is parameter.empty
-        and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        and parameter.kind not in variadic
     ]
+    if missing:
+        raise InputError(f"{what} needs more: give --at {' '.join(missing)}")
 
 
 def _fitted(path: str, value: object, hint: object) -> object:
-    """A value as its annotation asks for it: an instance of a class, a tuple, a float."""
+    """A value made into what its annotation asks for: a tuple, a float, an instance of a class."""
     origin, parts = get_origin(hint) or hint, get_args(hint)
     if origin is Union or origin is UnionType:
         return _fitted(path, value, next((x for x in parts if x is not NoneType), None))
@@ -315,21 +193,18 @@ def _has_fields(kind: object) -> bool:
 def _instance(path: str, value: Mapping[str, object], kind: type) -> object:
     """An instance of a class with fields, made from a dict of them."""
     parameters = inspect.signature(kind).parameters
-    try:
-        hints: Hints = get_type_hints(kind)
-    except Exception:  # noqa: BLE001  # an annotation may be any expression
-        hints = {}
+    hints: Hints = {}
+    with suppress(Exception):  # an annotation may be any expression
+        hints = get_type_hints(kind)
     for key in value:
         if key not in parameters:
             raise InputError(
                 f"{path} has no field {key}, it is a {kind.__name__}: {nearest(key, parameters)}"
             )
-    if missing := _missing(parameters, value):
-        wanted = " ".join(f"{path}.{key}=..." for key in missing)
-        raise InputError(f"{path} is a {kind.__name__} and needs more: give --at {wanted}")
+    _require_all(f"{path} is a {kind.__name__} and", f"{path}.", parameters, value)
     fields = {
         key: _fitted(f"{path}.{key}", x, hints.get(key, hints.get(f"_{key}")))
         for key, x in value.items()
     }
-    with _told(f"{kind.__name__} for {path}"):
+    with errors_in_one_sentence(f"{kind.__name__} for {path}"):
         return cast(object, kind(**fields))

@@ -1,4 +1,4 @@
-"""What ``python -m tapegrad demo`` shows: a gradient, the tape behind it, and its picture."""
+"""The output of ``python -m tapegrad demo``: a gradient, its tape, and the picture of the tape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tapegrad import Real, grad, label, math, record, scope
 from tapegrad.errors import DrawingError
 
-__all__ = ["demo", "neuron"]
+__all__ = ["POINT", "demo", "neuron"]
 
 POINT = {"x1": 2.0, "x2": 0.0, "w1": -3.0, "w2": 1.0, "b": 6.8813735870195432}
 

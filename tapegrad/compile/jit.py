@@ -40,7 +40,7 @@ from tapegrad.pytree.structure import (
     flatten,
     key_paths,
 )
-from tapegrad.transforms.traced_call import gathered
+from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -310,9 +310,9 @@ class _Recording:
         if len(self.paths) >= self.max_paths:
             return self.f(*args, **kwargs)
         if args:
-            f, x, data = self.f, args[0], gathered(args[1:], kwargs)
+            f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
-            f, x, data = (lambda _, **given: self.f(**given)), (), gathered((), kwargs)
+            f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
         path = record_path(f, x, data, whole=self.whole)
         self.latest = self.runner(self.paths.add(path))
         return path.tape.value
@@ -347,7 +347,7 @@ def _taken_apart(f: Callable[..., object], call: Call) -> tuple[Shape, list[obje
         )
         first, leaves = (structure,), [*found]
     rest, found = flatten(
-        gathered(args[1:], kwargs), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
+        data_of(args[1:], kwargs), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
     )
     data = cast(Branch, rest)
     positional = len(args[1:])

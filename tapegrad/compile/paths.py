@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from threading import Lock
 from time import perf_counter
-from typing import Any, TypeAlias, final
+from typing import final
 
 import attrs
 
@@ -18,13 +18,10 @@ from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import primal
 from tapegrad.recording.trace import trace
-from tapegrad.tape import Tape
-from tapegrad.transforms.traced_call import Data, freeze
+from tapegrad.transforms.record import AnyTape, tape_of
+from tapegrad.transforms.traced_call import Data
 
 __all__ = ["AnyTape", "Path", "Paths", "missing_function", "path_of", "record_path"]
-
-AnyTape: TypeAlias = Tape[Any, ..., Any]
-"""A tape of whatever function."""
 
 
 @final
@@ -70,7 +67,7 @@ def record_path(
 ) -> Path:
     """The path that ``f`` takes on these arguments; ``near`` and ``whole`` as in ``lowered``."""
     started = perf_counter()
-    tape = freeze(f, trace(f, x, data, positions=True))
+    tape = tape_of(f, trace(f, x, data, positions=True))
     return path_of(tape, near=near, whole=whole, started=started)
 
 

@@ -14,7 +14,7 @@ from tapegrad.compile.jit import jit
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, flatten
 from tapegrad.sweep.sparse_matrix import Sparsity
-from tapegrad.transforms.traced_call import gathered
+from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
@@ -62,7 +62,7 @@ def compiled(program: TupleProgram, data: ModelData, starts: Sequence[object]) -
     """Compiles a program that is called once, and records it at these starts."""
     function = jit(program)
     flat = function.flat(*starts, *data.args, **data.kwargs)
-    _, leaves = flatten(gathered(data.args, data.kwargs), Role.DATA, key_path)
+    _, leaves = flatten(data_of(data.args, data.kwargs), Role.DATA, key_path)
     constants = vector(cast("list[float]", leaves))
 
     def run(*points: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Functions to functions: ``grad`` and everything else that takes a function and differentiates it.
+"""Functions to functions: ``grad`` and all else that takes a function and differentiates it.
 
 May import: ``tape`` and what is left of it.
 Start reading: ``traced_call`` (one recorded call, which all transforms share), then ``grad``.

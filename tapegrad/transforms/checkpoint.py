@@ -1,4 +1,4 @@
-"""Memory for time: a part of a program that the reverse sweep computes again."""
+"""``checkpoint``: a part of a program that the reverse sweep computes again, to save memory."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ R = TypeVar("R")
 
 
 def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
-    """``f``, of which a gradient keeps the arguments and the results only.
+    """``f``, with only its arguments and results kept for a gradient.
 
-    What ``f`` computes is dropped, and computed again when the reverse sweep comes to it: of a
-    long loop cut into blocks the memory is that of the blocks' ends and of one block, for one more
-    evaluation. Values and gradients have the same bits as without. Blocks may stand in blocks.
+    The inside of ``f`` is dropped, and computed again when the reverse sweep reaches it. A long
+    loop cut into such blocks takes the memory of the blocks' ends and of one block, and one more
+    evaluation. Values and gradients have the same bits as without it. Blocks may be nested.
 
     It saves memory in ``grad``, ``value_and_grad``, ``partials`` and ``vjp``, where ``f`` gets all
-    numbers that are traced as arguments. Elsewhere (under ``record`` and the other transforms, in
-    a gradient of a gradient, for an ``f`` that reads traced numbers from around it) ``f`` is
-    called as if it stood alone.
+    its traced numbers as arguments. Elsewhere (under ``record`` and the other transforms, in a
+    gradient of a gradient, for an ``f`` that reads traced numbers from an enclosing scope) ``f``
+    is called as if it were not wrapped.
 
     Raises:
-        RecordingError: when ``f`` computes something else the second time.
+        RecordingError: when ``f`` gives other numbers the second time.
 
     >>> from tapegrad import Real, grad, math
     >>> @checkpoint
@@ -57,53 +57,55 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
     def checkpointed(*args: P.args, **kwargs: P.kwargs) -> R:
         recorder = recorder_among((args, kwargs))
         if recorder is not None and recorder.blocks and not recorder.outers:
-            block = _block(f, (args, kwargs), recorder)
-            if block is not None:
-                return cast(R, block)
+            result = _call_as_block(f, (args, kwargs), recorder)
+            if result is not None:
+                return cast(R, result)
         return f(*args, **kwargs)
 
     return checkpointed
 
 
 @final
-@attrs.frozen
-class _Call(CheckpointedBlock):
-    """A call of ``f``: ``leaves`` are its numbers, an index for each that is an operand."""
+@attrs.frozen(eq=False)
+class _CallBlock(CheckpointedBlock):
+    """A call of ``f``: ``leaves`` are its numbers, an index for each that is an operand.
+
+    ``results`` are the numbers that it computed when it was recorded.
+    """
 
     f: Callable[..., object]
     structure: Structure
     leaves: tuple[float | int, ...]
-    values: tuple[float, ...] = ()
+    results: tuple[float, ...] = ()
 
-    def traced(self, operands: Sequence[float]) -> Trace:
-        """The call on these operands, taken down."""
+    def trace(self, operands: Sequence[float]) -> Trace:
+        """The call recorded on these operands."""
 
-        def inside(given: tuple[Operand, ...]) -> object:
+        def call(given: tuple[Operand, ...]) -> object:
             leaves = (given[leaf] if isinstance(leaf, int) else leaf for leaf in self.leaves)
-            args, kwargs = cast(
-                "tuple[tuple[object, ...], dict[str, object]]", build(self.structure, leaves)
-            )
+            arguments = build(self.structure, leaves)
+            args, kwargs = cast("tuple[tuple[object, ...], dict[str, object]]", arguments)
             return self.f(*args, **kwargs)
 
-        inside.__qualname__ = name_of(self.f)
-        return trace(inside, tuple(operands), {}, blocks=True)
+        call.__qualname__ = name_of(self.f)
+        return trace(call, tuple(operands), {}, blocks=True)
 
     def record_again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
-        traced = self.traced(operands)
-        results = _results(traced)
-        values = tuple(traced.columns.values[slot] for slot in results)
-        if repr(values) != repr(self.values):
+        traced = self.trace(operands)
+        slots = _computed(traced)
+        results = tuple(traced.columns.values[slot] for slot in slots)
+        if repr(results) != repr(self.results):
             raise RecordingError(
-                f"{name_of(self.f)} under checkpoint ({here()}) gave {self.values} when recorded "
-                f"and {values} when computed again: let it depend on nothing but its arguments"
+                f"{name_of(self.f)} under checkpoint ({here()}) gave {self.results} when recorded "
+                f"and {results} when computed again: let it depend on nothing but its arguments"
             )
-        return traced.columns, results
+        return traced.columns, slots
 
 
-def _block(
+def _call_as_block(
     f: Callable[..., object], arguments: tuple[object, object], recorder: Recorder
 ) -> object:
-    """What the call gives as one entry of the recording; None if it has to be taken down."""
+    """The result of the call, recorded as a block; None if it has to be recorded in full."""
     recorder.require_open()
     structure, leaves = flatten(arguments, Role.DATA, key_path)
     numbers = [leaf for leaf in leaves if isinstance(leaf, Var)]
@@ -111,36 +113,33 @@ def _block(
         return None
     operands = {number._slot: number for number in numbers}
     places = {slot: place for place, slot in enumerate(operands)}
-    call = _Call(
-        f,
-        structure,
-        tuple(
-            places[leaf._slot] if isinstance(leaf, Var) else cast(float, leaf) for leaf in leaves
-        ),
-    )
-    traced = call.traced([cast(float, operand._value) for operand in operands.values()])
+    indices = (places[x._slot] if isinstance(x, Var) else cast(float, x) for x in leaves)
+    call = _CallBlock(f, structure, tuple(indices))
+    traced = call.trace([cast(float, operand._value) for operand in operands.values()])
     return None if traced.columns.traced else _entered(call, traced, tuple(operands.values()))
 
 
-def _entered(call: _Call, traced: Trace, operands: tuple[Var, ...]) -> object:
-    """What the call returned, with one entry for the block and one for each number it computed."""
-    columns, results = traced.columns, _results(traced)
-    given: dict[int, Operand] = dict(enumerate(operands))
-    if results:
-        values = tuple(cast(float, columns.values[slot]) for slot in results)
-        whole = BLOCK(*operands, cast(float, attrs.evolve(call, values=values)))
-        given |= {slot: RESULT(whole, value) for slot, value in zip(results, values, strict=True)}
-    return build(traced.result, (given.get(slot, columns.values[slot]) for slot in traced.outputs))
+def _entered(call: _CallBlock, traced: Trace, operands: tuple[Var, ...]) -> object:
+    """The result of the call, after recording the block and each number that it computed."""
+    columns, slots = traced.columns, _computed(traced)
+    numbers: dict[int, Operand] = dict(enumerate(operands))
+    if slots:
+        results = tuple(cast(float, columns.values[slot]) for slot in slots)
+        block = BLOCK(*operands, cast(float, attrs.evolve(call, results=results)))
+        numbers |= {slot: RESULT(block, x) for slot, x in zip(slots, results, strict=True)}
+    return build(traced.result, (numbers.get(x, columns.values[x]) for x in traced.outputs))
 
 
-def _results(traced: Trace) -> list[int]:
-    """The slots of the numbers that were computed inside, and neither given nor constant."""
+def _computed(traced: Trace) -> list[int]:
+    """The slots of the results that are neither operands nor constants."""
     computed = (slot for slot in traced.outputs if traced.columns.row(slot).is_operation)
     return sorted(set(computed))
 
 
 def _no_partial(*_: object) -> Operand:
-    raise RecordingError("a block of checkpoint has no partials: sweep what it stands for")
+    raise RecordingError(
+        "a block of checkpoint has no partials: sweep the entries that it stands for"
+    )
 
 
 BLOCK: Final = Primitive(

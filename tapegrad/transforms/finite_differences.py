@@ -1,8 +1,8 @@
-"""A derivative from values alone, with an estimate of its error.
+"""Estimates a derivative from values of a function alone, with the error of the estimate.
 
-Central differences over steps that halve, extrapolated as L. F. Richardson did and stopped where
-two neighbours agree best (C. J. F. Ridders, Advances in Engineering Software 4, 1982). The rounding
-of the function is measured from the smallest steps, not assumed.
+Takes central differences over steps that halve, extrapolates them (L. F. Richardson) and stops
+where two neighbours agree best (C. J. F. Ridders, Advances in Engineering Software 4, 1982). The
+rounding error of the function is measured at the smallest steps, not assumed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Final, final
 
 import attrs
 
-__all__ = ["Difference", "difference"]
+__all__ = ["FiniteDifference", "finite_difference"]
 
 _STEPS: Final = 20
-_DEPTH: Final = 6
-_FIRST: Final = 0.2371
+_MOST_EXTRAPOLATIONS: Final = 6
+_FIRST_STEP: Final = 0.2371
 """Not a dyadic fraction: steps commensurate with a period would all see the same value."""
 
 
 @final
 @attrs.frozen
-class Difference:
+class FiniteDifference:
     """An estimate of a derivative; ``kink`` where the slopes of the two sides differ."""
 
     value: float
@@ -35,42 +35,42 @@ class Difference:
 @final
 @attrs.frozen
 class _Quotient:
-    """What two values at one distance say of the slope, and of the jump of the slope."""
+    """A central difference quotient, and the difference of the one-sided ones (``jump``)."""
 
     step: float
     slope: float
     jump: float
 
 
-def difference(f: Callable[[float], float], x: float) -> Difference:
+def finite_difference(f: Callable[[float], float], x: float) -> FiniteDifference:
     """The derivative of ``f`` at ``x`` from its values around there.
 
-    Where ``f`` raises or is not finite, it is left out.
+    Points where ``f`` raises or is not finite are left out.
 
     >>> from math import exp
-    >>> found = difference(exp, 1.0)
+    >>> found = finite_difference(exp, 1.0)
     >>> abs(found.value - exp(1.0)) <= found.error <= 1e-10
     True
     """
-    middle = _settled(f, x)
-    best = Difference(nan, inf)
+    middle = _value_or_nan(f, x)
+    best = FiniteDifference(nan, inf)
     for scale in sorted({max(fabs(x), 1.0), fabs(x)} - {0.0}):
         quotients = list(_quotients(f, x, middle, scale))
         if _has_kink(quotients):
-            return Difference(quotients[-1].slope, inf, kink=True)
+            return FiniteDifference(quotients[-1].slope, inf, kink=True)
         for found in reversed(list(_extrapolated(quotients, fabs(middle)))):
             best = _better(best, found)
     return best
 
 
-def _better(best: Difference, coarser: Difference) -> Difference:
-    """The coarser one if it is more certain and does not contradict what finer steps have shown."""
+def _better(best: FiniteDifference, coarser: FiniteDifference) -> FiniteDifference:
+    """The coarser one if its error is smaller and it does not contradict the finer ones."""
     apart = fabs(coarser.value - best.value)
     contradicts = apart > 10.0 * (coarser.error + best.error)
     return coarser if coarser.error < best.error and not contradicts else best
 
 
-def _settled(f: Callable[[float], float], x: float) -> float:
+def _value_or_nan(f: Callable[[float], float], x: float) -> float:
     try:
         return f(x)
     except (ArithmeticError, ValueError):
@@ -81,9 +81,9 @@ def _quotients(
     f: Callable[[float], float], x: float, middle: float, scale: float
 ) -> Iterator[_Quotient]:
     for level in range(_STEPS):
-        step = scale * _FIRST * 0.5**level
+        step = scale * _FIRST_STEP * 0.5**level
         right, left = x + step, x - step
-        above, below = _settled(f, right), _settled(f, left)
+        above, below = _value_or_nan(f, right), _value_or_nan(f, left)
         if isfinite(above) and isfinite(below) and left < x < right:
             slope = (above - below) / (right - left)
             jump = (above - middle) / (right - x) - (middle - below) / (x - left)
@@ -91,29 +91,30 @@ def _quotients(
 
 
 def _noise(quotients: Sequence[_Quotient]) -> float:
-    """How far values are off their curve, seen where steps are too small for anything else."""
+    """The rounding error of the values, seen where the steps are too small for anything else."""
     bends = [b.slope - a.slope for a, b in pairwise(quotients[-8:])]
     steps = [quotient.step for quotient in quotients[-len(bends) + 1 :]]
-    # Of a smooth function a bend is a quarter of the one before, up to rounding.
+    # For a smooth function each bend is a quarter of the one before, up to rounding.
     off = (fabs(a / 4.0 - b) * step for (a, b), step in zip(pairwise(bends), steps, strict=False))
     return max(off, default=inf)
 
 
-def _extrapolated(quotients: Sequence[_Quotient], size: float) -> Iterator[Difference]:
+def _extrapolated(quotients: Sequence[_Quotient], size: float) -> Iterator[FiniteDifference]:
+    """Richardson's extrapolations of the quotients, each with the distance to its neighbours."""
     floor = _noise(quotients) + 2.0**-52 * size
     above: list[float] = []
     for quotient in quotients:
         row = [quotient.slope]
-        for order, coarser in enumerate(above[:_DEPTH], 1):
+        for order, coarser in enumerate(above[:_MOST_EXTRAPOLATIONS], 1):
             row.append(row[-1] + (row[-1] - coarser) / (4.0**order - 1.0))
         for order in range(2, len(row)):
             apart = max(fabs(row[order] - row[order - 1]), fabs(row[order] - above[order - 1]))
-            yield Difference(row[order], apart + 2.0 * floor / quotient.step)
+            yield FiniteDifference(row[order], apart + 2.0 * floor / quotient.step)
         above = row
 
 
 def _has_kink(quotients: Sequence[_Quotient]) -> bool:
-    """Whether the jump of the slope stays as the step shrinks; of a smooth one it goes with it."""
+    """Whether the jump of the slope stays as the step shrinks; without a kink it shrinks too."""
     if len(quotients) < _STEPS // 2:
         return False
     wide, narrow = quotients[len(quotients) // 2], quotients[len(quotients) // 2 + 4]

@@ -1,9 +1,9 @@
-"""Derivatives as matrices: Jacobians and Hessians, keyed by path."""
+"""``jacobian`` and ``hessian``: derivatives as dicts of dicts, by key path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Sequence
+from typing import Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
@@ -12,18 +12,17 @@ from tapegrad.pytree.key_paths import input_key_path
 from tapegrad.pytree.structure import key_paths
 from tapegrad.recording.recorder import Var
 from tapegrad.recording.trace import Trace, trace
-from tapegrad.transforms.grad import grad
-from tapegrad.transforms.products import hessian_along
-from tapegrad.transforms.traced_call import Data, like, pull, push, scalar
+from tapegrad.transforms.products import HessianProduct
+from tapegrad.transforms.traced_call import Data, pull, push, transformed
 
-__all__ = ["Matrix", "hessian", "jacobian"]
+__all__ = ["hessian", "jacobian"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Matrix = dict[str, dict[str, float]]
-"""The rows by path, and in each the columns by path."""
+Matrix: TypeAlias = dict[str, dict[str, float]]
+"""The rows by key path, and in each the columns by key path."""
 
 
 def jacobian(
@@ -50,15 +49,19 @@ def jacobian(
     if mode not in {None, "forward", "reverse"}:
         raise InputError(f"mode={mode!r} ({here()}) is unknown: use 'forward' or 'reverse'")
 
-    def matrix(x: object, data: Data) -> object:
+    def matrix(x: A, data: Data) -> Matrix:
         traced = trace(f, x, data)
         fewer_inputs = traced.width <= len(traced.outputs)
         forward = fewer_inputs if mode is None else mode == "forward"
-        rows = _by_columns(traced) if forward else _by_rows(traced)
+        if forward:
+            columns = [push(traced, {slot: 1.0}) for slot in range(traced.width)]
+            rows = list(zip(*columns, strict=True))
+        else:
+            rows = [tuple(pull(traced, {slot: 1.0})) for slot in traced.outputs]
         outputs = [path or "value" for path in key_paths(traced.result)]
         return _matrix(outputs, _inputs(f, traced), rows)
 
-    return cast(Callable[Concatenate[A, P], Matrix], like(f, "jacobian", matrix))
+    return transformed(f, "jacobian", matrix)
 
 
 @overload
@@ -84,44 +87,23 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
     {'x': {'x': 4.0, 'y': 6.0}, 'y': {'x': 6.0, 'y': 0.0}}
     """
 
-    def matrix(x: object, data: Data) -> object:
-        traced = trace(f, x, data)
-        output = scalar(f, traced)
-        names = _inputs(f, traced)
-        if traced.columns.traced:
-            gradient = trace(grad(f), x, data)
-            return _matrix(names, names, _by_columns(gradient))
-        rows = [hessian_along(traced, output, {slot: 1.0}) for slot in range(traced.width)]
+    def matrix(x: A, data: Data) -> Matrix:
+        product = HessianProduct(f, x, data)
+        names = _inputs(f, product.traced)
+        products = [product.along({slot: 1.0}) for slot in range(len(names))]
+        # The matrix is symmetric but for rounding; each branch keeps its own.
+        rows = zip(*products, strict=True) if product.traced.columns.traced else products
         return _matrix(names, names, rows)
 
-    return cast(Callable[Concatenate[A, P], Matrix], like(f, "hessian", matrix))
+    return transformed(f, "hessian", matrix)
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:
     return [path or input_key_path(f, (), ()) for path in key_paths(traced.parameters)]
 
 
-def _by_rows(traced: Trace) -> list[Sequence[Operand]]:
-    """A reverse sweep for each output."""
-    return [
-        [0.0 if bar is None else bar for bar in pull(traced, {slot: 1.0})]
-        for slot in traced.outputs
-    ]
-
-
-def _by_columns(traced: Trace) -> list[Sequence[Operand]]:
-    """A forward sweep for each input."""
-    columns = []
-    for slot in range(traced.width):
-        dots = push(traced, {slot: 1.0})
-        tangents = (dots[output] for output in traced.outputs)
-        columns.append([0.0 if dot is None else dot for dot in tangents])
-    return list(zip(*columns, strict=True))
-
-
 def _matrix(
-    rows: Sequence[str], columns: Sequence[str], entries: Sequence[Sequence[Operand]]
-) -> dict[str, dict[str, Operand]]:
-    return {
-        row: dict(zip(columns, line, strict=True)) for row, line in zip(rows, entries, strict=True)
-    }
+    rows: Sequence[str], columns: Sequence[str], entries: Iterable[Sequence[Operand]]
+) -> Matrix:
+    lines = (dict(zip(columns, line, strict=True)) for line in entries)
+    return cast(Matrix, dict(zip(rows, lines, strict=True)))

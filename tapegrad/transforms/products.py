@@ -1,9 +1,9 @@
-"""The derivative as a linear map: forward, in reverse, and once more along a direction."""
+"""Derivatives as linear maps of a direction: ``jvp``, ``linearize``, ``vjp``, ``hvp``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec, TypeVar, cast, overload
+from typing import Concatenate, ParamSpec, TypeVar, cast, final, overload
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
@@ -13,10 +13,12 @@ from tapegrad.pytree.matching import numbers_as
 from tapegrad.pytree.structure import Structure, build
 from tapegrad.recording.recorder import Var
 from tapegrad.recording.trace import Trace, trace
+from tapegrad.sweep.forward import tangents
+from tapegrad.sweep.second_order import second_order
 from tapegrad.transforms.grad import grad
-from tapegrad.transforms.traced_call import gathered, pull, push, returned, scalar
+from tapegrad.transforms.traced_call import Data, data_of, pull, push, result_of, scalar_output
 
-__all__ = ["hessian_along", "hvp", "jvp", "linearize", "vjp"]
+__all__ = ["HessianProduct", "hvp", "jvp", "linearize", "vjp"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -41,14 +43,13 @@ def vjp(
     >>> value, pullback((1.0, 10.0))
     ((6.0, 1.0), (12.0, -7.0))
     """
-    traced = trace(f, x, gathered(args, kwargs), blocks=True)
+    traced = trace(f, x, data_of(args, kwargs), blocks=True)
 
     def pullback(y_bar: R) -> A:
         seeds = _seeds(traced.result, traced.outputs, y_bar, "the cotangent")
-        bars = pull(traced, seeds)
-        return cast(A, build(traced.parameters, (0.0 if bar is None else bar for bar in bars)))
+        return cast(A, build(traced.parameters, pull(traced, seeds)))
 
-    return cast(R, returned(traced)), pullback
+    return cast(R, result_of(traced)), pullback
 
 
 def jvp(
@@ -87,15 +88,13 @@ def linearize(
     >>> derivative((1.0, 0.0)), derivative((0.0, 1.0))
     (2.0, 3.0)
     """
-    traced = trace(f, x, gathered(args, kwargs))
+    traced = trace(f, x, data_of(args, kwargs))
 
     def pushforward(x_dot: A) -> R:
         seeds = _seeds(traced.parameters, tuple(range(traced.width)), x_dot, "the tangent")
-        dots = push(traced, seeds)
-        tangents = (dots[slot] for slot in traced.outputs)
-        return cast(R, build(traced.result, (0.0 if dot is None else dot for dot in tangents)))
+        return cast(R, build(traced.result, push(traced, seeds)))
 
-    return cast(R, returned(traced)), pushforward
+    return cast(R, result_of(traced)), pushforward
 
 
 @overload
@@ -123,29 +122,45 @@ def hvp(
     >>> hvp(f, (3.0, 2.0), (1.0, 0.0))
     (4.0, 6.0)
     """
-    data = gathered(args, kwargs)
-    traced = trace(f, x, data)
-    output = scalar(f, traced)
-    seeds = _seeds(traced.parameters, tuple(range(traced.width)), v, "the direction")
-    if traced.columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
-        return jvp(grad(f), x, v, *args, **kwargs)[1]
-    along = hessian_along(traced, output, cast("Mapping[int, float]", seeds))
-    return cast(A, build(traced.parameters, along))
+    second = HessianProduct(f, x, data_of(args, kwargs))
+    structure, width = second.traced.parameters, second.traced.width
+    seeds = _seeds(structure, tuple(range(width)), v, "the direction")
+    return cast(A, build(structure, second.along(seeds)))
 
 
-def hessian_along(traced: Trace, output: int, seeds: Mapping[int, float]) -> list[float]:
-    """The Hessian of one output on floats times the direction that ``seeds`` gives."""
-    from tapegrad.sweep.second_order import second_order
+@final
+class HessianProduct:
+    """The Hessian of ``f`` at one point as a linear map; ``traced`` is the recorded call."""
 
-    dots = cast("list[float | None]", push(traced, seeds))
-    _, bar_dots = second_order(traced.columns, dots, {output: 1.0})
-    return [dot or 0.0 for dot in bar_dots[: traced.width]]
+    def __init__(self, f: Callable[..., object], x: object, data: Data) -> None:
+        self._call = f, x, data
+        self._gradient: Trace | None = None
+        self.traced = trace(f, x, data)
+        self.output = scalar_output(f, self.traced)
+
+    def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
+        """The Hessian times the direction whose numbers ``seeds`` holds by input."""
+        columns = self.traced.columns
+        if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
+            if self._gradient is None:
+                # Not a cached_property: its frame would be taken for the user's line.
+                f, x, data = self._call
+                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data)
+            return push(self._gradient, seeds)
+        floats = cast("Mapping[int, float]", seeds)
+        dots = cast("list[float | None]", tangents(columns, floats))
+        _, bar_dots = second_order(columns, dots, {self.output: 1.0})
+        return [dot or 0.0 for dot in bar_dots[: self.traced.width]]
 
 
 def _seeds(
     structure: Structure, slots: tuple[int, ...], given: object, what: str
 ) -> dict[int, Operand]:
-    """A cotangent or a tangent, slot by slot."""
+    """The numbers of a cotangent or a tangent by slot.
+
+    Raises:
+        InputError: when it is not built as ``structure`` is.
+    """
 
     def name(keys: Keys) -> str:
         return f"{what} at {key_path(keys)}" if keys else what

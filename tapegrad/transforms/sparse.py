@@ -1,4 +1,7 @@
-"""Derivatives that are mostly zeros: as many sweeps as colours, not as rows or columns."""
+"""``sparse_jacobian`` and ``sparse_hessian``: one sweep for each colour of a colouring.
+
+Columns (or rows) of one colour share no entry of the pattern, so one sweep finds them all.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from typing import Concatenate, ParamSpec, TypeVar, cast, overload
 from tapegrad.ops.primitive import Operand
 from tapegrad.recording.recorder import Var
 from tapegrad.recording.trace import Trace, trace
+from tapegrad.sweep.coloring import distance_one, star
 from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
-from tapegrad.transforms.grad import grad
-from tapegrad.transforms.products import hessian_along
-from tapegrad.transforms.traced_call import Data, like, pull, push, scalar
+from tapegrad.sweep.sparsity import hessian_sparsity, jacobian_sparsity
+from tapegrad.transforms.products import HessianProduct
+from tapegrad.transforms.traced_call import pull, push, transformed
 
 __all__ = ["sparse_hessian", "sparse_jacobian"]
 
@@ -40,11 +44,7 @@ def sparse_jacobian(
     >>> sparse_jacobian(f)([2.0, 3.0, 5.0])
     Coordinates(rows=(0, 0, 1, 1), columns=(0, 1, 1, 2), values=(3.0, 2.0, 5.0, 3.0), shape=(2, 3))
     """
-
-    def matrix(x: object, data: Data) -> object:
-        return _jacobian(trace(f, x, data))
-
-    return cast(Callable[Concatenate[A, P], Coordinates], like(f, "sparse_jacobian", matrix))
+    return transformed(f, "sparse_jacobian", lambda x, data: _jacobian(trace(f, x, data)))
 
 
 @overload
@@ -74,48 +74,37 @@ def sparse_hessian(
     >>> sparse_hessian(f)([2.0, 3.0, 5.0, 7.0])
     Coordinates(rows=(0, 1, 2), columns=(1, 0, 2), values=(1.0, 1.0, 2.0), shape=(4, 4))
     """
-
-    def matrix(x: object, data: Data) -> object:
-        traced = trace(f, x, data)
-        output = scalar(f, traced)
-        if not traced.columns.traced:
-            return _hessian(traced, output, lambda seeds: hessian_along(traced, output, seeds))
-        gradient = trace(grad(f), x, data)
-        return _hessian(traced, output, lambda seeds: _pushed(gradient, seeds))
-
-    return cast(Callable[Concatenate[A, P], Coordinates], like(f, "sparse_hessian", matrix))
+    return transformed(f, "sparse_hessian", lambda x, data: _hessian(HessianProduct(f, x, data)))
 
 
 def _jacobian(traced: Trace) -> Coordinates:
-    from tapegrad.sweep.coloring import distance_one
-    from tapegrad.sweep.sparsity import jacobian_sparsity
-
+    """The Jacobian, by forward sweeps for columns or reverse ones for rows: whichever are fewer."""
     pattern = jacobian_sparsity(traced.columns, traced.width, traced.outputs)
     height, width = pattern.shape
     of_columns = distance_one(pattern.by_column(), height)
     of_rows = distance_one(pattern.by_row(), width)
     if max(of_columns, default=-1) <= max(of_rows, default=-1):
-        tangents = [_pushed(traced, seeds) for seeds in _groups(of_columns, range(width))]
-        return _coordinates(pattern, lambda row, column: tangents[of_columns[column]][row])
-    cotangents = [pull(traced, seeds) for seeds in _groups(of_rows, traced.outputs)]
-    return _coordinates(pattern, lambda row, column: cotangents[of_rows[row]][column])
+        dots = [push(traced, seeds) for seeds in _seeds_by_colour(of_columns, range(width))]
+        return _coordinates(pattern, lambda row, column: dots[of_columns[column]][row])
+    bars = [pull(traced, seeds) for seeds in _seeds_by_colour(of_rows, traced.outputs)]
+    return _coordinates(pattern, lambda row, column: bars[of_rows[row]][column])
 
 
-def _hessian(
-    traced: Trace, output: int, product: Callable[[dict[int, float]], Sequence[Operand | None]]
-) -> Coordinates:
-    """Directly recovered: an entry stands alone in a row of one group of columns or the other."""
-    from tapegrad.sweep.coloring import star
-    from tapegrad.sweep.sparsity import hessian_sparsity
+def _hessian(hessian: HessianProduct) -> Coordinates:
+    """The Hessian, by products with a direction for each colour of a star colouring.
 
-    pattern = hessian_sparsity(traced.columns, traced.width, output)
+    Of the two columns that an entry and its mirror image stand in, one is the only column of its
+    colour that has an entry in that row: there the product is the entry itself.
+    """
+    width = hessian.traced.width
+    pattern = hessian_sparsity(hessian.traced.columns, width, hessian.output)
     lines = pattern.by_row()
     neighbours = [[other for other in line if other != row] for row, line in enumerate(lines)]
     colours = star(neighbours)
-    products = [product(seeds) for seeds in _groups(colours, range(traced.width))]
+    products = [hessian.along(seeds) for seeds in _seeds_by_colour(colours, range(width))]
     seen = [Counter(colours[other] for other in near) for near in neighbours]
 
-    def entry(row: int, column: int) -> Operand | None:
+    def entry(row: int, column: int) -> Operand:
         low, high = min(row, column), max(row, column)
         is_alone = seen[low][colours[high]] <= 1
         return products[colours[high]][low] if is_alone else products[colours[low]][high]
@@ -123,23 +112,16 @@ def _hessian(
     return _coordinates(pattern, entry)
 
 
-def _groups(colours: Sequence[int], slots: Sequence[int]) -> list[dict[int, float]]:
+def _seeds_by_colour(colours: Sequence[int], slots: Sequence[int]) -> list[dict[int, Operand]]:
     """For each colour, the slots that have it, seeded with 1.0."""
-    groups: list[dict[int, float]] = [{} for _ in range(1 + max(colours, default=-1))]
+    seeds: list[dict[int, Operand]] = [{} for _ in range(1 + max(colours, default=-1))]
     for colour, slot in zip(colours, slots, strict=True):
         if colour >= 0:
-            groups[colour][slot] = 1.0
-    return groups
+            seeds[colour][slot] = 1.0
+    return seeds
 
 
-def _pushed(traced: Trace, seeds: dict[int, float]) -> list[Operand | None]:
-    """The tangents of the outputs."""
-    dots = push(traced, seeds)
-    return [dots[slot] for slot in traced.outputs]
-
-
-def _coordinates(pattern: Sparsity, entry: Callable[[int, int], Operand | None]) -> Coordinates:
-    """The matrix of that pattern; an entry that no sweep reached is 0.0."""
-    found = map(entry, pattern.rows, pattern.columns)
-    values = cast("tuple[float, ...]", tuple(0.0 if value is None else value for value in found))
+def _coordinates(pattern: Sparsity, entry: Callable[[int, int], Operand]) -> Coordinates:
+    """The matrix of that pattern."""
+    values = cast("tuple[float, ...]", tuple(map(entry, pattern.rows, pattern.columns)))
     return Coordinates(pattern.rows, pattern.columns, values, pattern.shape)

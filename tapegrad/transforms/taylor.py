@@ -1,4 +1,4 @@
-"""Taylor series of functions of one number."""
+"""``taylor``: the Taylor coefficients of a function of one number."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
-from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.structure import Leaf, Structure, describe_structure
 from tapegrad.recording.recorder import Var
-from tapegrad.recording.trace import Trace, trace
-from tapegrad.transforms.traced_call import Data, like, push, scalar
+from tapegrad.recording.trace import trace
+from tapegrad.sweep.taylor import taylor as coefficients
+from tapegrad.transforms.traced_call import Data, push, scalar_output, transformed
 
 __all__ = ["taylor"]
 
@@ -51,23 +51,18 @@ def taylor(
     """
     _require_order(order)
 
-    def expansion(x: object, data: Data) -> object:
-        from tapegrad.sweep.taylor import taylor as coefficients
-
+    def expansion(x: float, data: Data) -> tuple[float, ...]:
         traced = trace(f, x, data)
         _require_number(f, traced.parameters)
+        output = scalar_output(f, traced)
         if order == 1:  # a rule of the user's may give no more than its first partial
-            return _line(traced, scalar(f, traced))
-        with traced.recorder.attributing() as pin:
-            return tuple(coefficients(traced.columns, scalar(f, traced), order, pin))
+            found = [traced.columns.values[output], *push(traced, {0: 1.0})]
+        else:
+            with traced.recorder.attributing() as pin:
+                found = coefficients(traced.columns, output, order, pin)
+        return cast("tuple[float, ...]", tuple(found))
 
-    return cast(Callable[Concatenate[float, P], tuple[float, ...]], like(f, "taylor", expansion))
-
-
-def _line(traced: Trace, output: int) -> tuple[Operand, Operand]:
-    """The first two coefficients: the value, and the tangent along the one input."""
-    slope = push(traced, {0: 1.0})[output]
-    return traced.columns.values[output], 0.0 if slope is None else slope
+    return transformed(f, "taylor", expansion)
 
 
 def _require_number(f: Callable[..., object], parameters: Structure) -> None:

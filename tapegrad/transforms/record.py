@@ -1,0 +1,91 @@
+"""``record``: the tape of a call."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+
+import attrs
+
+from tapegrad._support.source_position import here, resolve
+from tapegrad.entries.columns import freeze
+from tapegrad.errors import InputError
+from tapegrad.pytree.key_paths import parameter_names
+from tapegrad.pytree.structure import Branch
+from tapegrad.recording.trace import Trace, trace
+from tapegrad.tape import Tape
+from tapegrad.transforms.traced_call import Data, transformed
+
+__all__ = ["AnyTape", "record", "tape_of"]
+
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+AnyTape: TypeAlias = Tape[Any, ..., Any]
+"""A tape of whatever function."""
+
+
+def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], Tape[A, P, R]]:
+    """The tape of a call of ``f``: what it computed on these arguments, entry by entry.
+
+    ``f`` may return any number of numbers, in any containers.
+
+    Raises:
+        InputError: when the first argument holds anything but numbers, or two inputs would have
+            the same path.
+        OutputError: when ``f`` returns a condition.
+
+    >>> from tapegrad import Real, record
+    >>> def f(x: Real) -> Real:
+    ...     return x * x + 1.0
+    >>> tape = record(f)(3.0)
+    >>> tape.value, tape.gradient(), len(tape)
+    (10.0, 6.0, 4)
+    """
+
+    def recorded(x: A, data: Data) -> Tape[A, P, R]:
+        return cast("Tape[A, P, R]", tape_of(f, trace(f, x, data, positions=True)))
+
+    return transformed(f, "record", recorded)
+
+
+def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:
+    """The tape of a traced call of ``f``.
+
+    Raises:
+        InputError: when two inputs would have the same path.
+    """
+    recorder = traced.recorder
+    keys = cast(Branch, traced.data).keys
+    names = parameter_names(f, 1 + sum(isinstance(key, int) for key in keys))
+    data = attrs.evolve(
+        cast(Branch, traced.data),
+        keys=tuple(names[key + 1] if isinstance(key, int) else key for key in keys),
+    )
+    sites, site_of = resolve(recorder.marks or ())
+    tape: AnyTape = Tape(
+        **freeze(traced.columns),
+        parameters=traced.parameters,
+        data=data,
+        names=names,
+        result=traced.result,
+        outputs=traced.outputs,
+        labels=tuple(sorted(recorder.labels.items())),
+        scopes=tuple(recorder.scopes),
+        holds_gradient=recorder.holds_gradient,
+        sites=sites,
+        site_of=array("i", site_of).tobytes(),
+    )
+    _require_unique(tape.paths)
+    return tape
+
+
+def _require_unique(names: tuple[str, ...]) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = next(name for index, name in enumerate(names) if name in names[:index])
+    raise InputError(
+        f"two inputs would both be called {twice} ({here()}): rename the parameter or the key"
+    )
