@@ -93,7 +93,7 @@ def seconds(work: Work, pool: Executor | None, rounds: int) -> tuple[float, floa
     return taken[0], median(taken[1:]), answer
 
 
-def travels(choice: Options) -> None:
+def bytes_sent(choice: Options) -> None:
     """Prints the size of what is sent to a worker for each path."""
     print("\nbytes sent for a path")
     batch = tg.vmap(tg.value_and_grad(payoff), in_axes=(None, 0), reduce="sum")
@@ -159,7 +159,7 @@ def schedule(choice: Options) -> None:
 def main() -> None:
     choice = options(__doc__)
     print(machine("numpy", "llvmlite"))
-    travels(choice)
+    bytes_sent(choice)
     draw()
     schedule(choice)
     blocks = 256 if choice.quick else 1024
