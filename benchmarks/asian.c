@@ -1,7 +1,8 @@
 /* The Asian option of asian.py with its reverse pass written by hand.
  *
- * Sixteen paths at a time: every inner loop runs over the lanes of one block, which gcc turns into
- * vector instructions, calls of exp included where -ffast-math lets it use the vector library.
+ * It computes sixteen price paths at a time: every inner loop runs over the lanes of one block, and
+ * gcc turns it into vector instructions, including calls of exp where -ffast-math lets it use the
+ * vector library.
  */
 
 #include <math.h>
@@ -12,7 +13,7 @@ enum { SPOT, STRIKE, RATE, VARIANCE, REVERSION, LEVEL, VOLATILITY };
 
 static const double DT = 1.0 / STEPS;
 
-/* What the reverse pass needs of the steps of one block. */
+/* The values of the steps of one block that the reverse pass needs. */
 typedef struct {
     double shock[STEPS][LANES], root[STEPS][LANES], variance[STEPS][LANES];
     double sign[STEPS][LANES], growth[STEPS][LANES], spot[STEPS][LANES];
@@ -80,7 +81,7 @@ static void reverse(const Block *b, const double *m, const double total[LANES],
     }
 }
 
-/* The sums, over the paths, of the value and the seven slopes; paths are a multiple of sixteen. */
+/* Sums the value and the seven derivatives over the price paths, a multiple of sixteen. */
 void value_and_grad(const double *market, const double *normals, size_t paths, double *sums)
 {
     double lanes[OUTPUTS][LANES] = {{0.0}};

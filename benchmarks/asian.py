@@ -1,10 +1,10 @@
-"""An Asian option: 65,536 paths of 50 steps, its value and seven slopes, beside the peers.
+"""The value and seven derivatives of an Asian option, in tapegrad, other libraries and C.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.asian [--quick]
 
-All read the same array, paths by steps, and whatever they make of it first is in their time. The
-slopes are those of the mean over the paths. The C program is asian.c, with its reverse pass written
-by hand.
+The value is a mean over 65,536 price paths of 50 steps each. Every version reads the same array,
+with a row for each price path and a column for each step; converting it counts in its time. The C
+program is asian.c, whose reverse pass is written by hand.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ROOT_DT = DT**0.5
 
 
 class Market(NamedTuple, Generic[Real]):
-    """What the value depends on."""
+    """The parameters that the value depends on."""
 
     spot: Real
     strike: Real
@@ -56,7 +56,7 @@ class Market(NamedTuple, Generic[Real]):
 
 
 def payoff(market: Market[Real], normals: Sequence[float]) -> Real:
-    """What one path pays, in today's money: one normal a step moves the price and its variance."""
+    """The discounted payoff of one price path; each normal moves the price and its variance."""
     spot, variance = market.spot, market.variance
     total: Real | float = 0.0
     for normal in normals:
@@ -76,7 +76,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Maths(NamedTuple):
-    """A peer's functions, with which the program is otherwise the same."""
+    """The functions of another library; the rest of the program is the same for all libraries."""
 
     sqrt: Callable[..., Any]
     exp: Callable[..., Any]
@@ -97,7 +97,7 @@ def paid(maths: Maths, market: Market[Any], total: Any) -> Any:
 
 
 def payoff_with(maths: Maths, market: Market[Any], normals: Sequence[Any]) -> Any:
-    """`payoff` on a peer's numbers, or on its arrays with a column for each step."""
+    """`payoff` on another library's numbers, or on its arrays with a column for each step."""
     carry: tuple[Any, ...] = (market.spot, market.variance, 0.0)
     for normal in normals:
         carry = step(maths, market, carry, normal)
@@ -121,14 +121,14 @@ def jax_maths() -> Maths:
 
 
 def jax_scalar() -> Run:
-    """The program as it stands, mapped over the paths."""
+    """The scalar program, mapped over the price paths."""
     one = jax().vmap(jax().value_and_grad(partial(payoff_with, jax_maths())), in_axes=(None, 0))
     mean = jax().jit(lambda *x: jax().tree.map(lambda leaf: leaf.mean(), one(*x)))
     return lambda: floats(mean(MARKET, NORMALS))
 
 
 def scanned(checkpoint: bool) -> Callable[[Market[Any], Any], Any]:
-    """The program as its users write it for speed: one scan over steps, of vectors over paths."""
+    """The program as a fast jax program: a scan over the steps, on vectors over the price paths."""
     maths = jax_maths()
 
     def payoffs(market: Market[Any], normals: Any) -> Any:
@@ -151,7 +151,7 @@ def jax_scan(checkpoint: bool) -> Run:
 
 
 def jax_blocks(size: int = 1024) -> Run:
-    """The scan over blocks that stay in the cache, the blocks shared among the cores."""
+    """The scan over blocks of price paths that fit the cache, distributed over the cores."""
     payoffs, lax, spec = scanned(checkpoint=False), jax().lax, jax().sharding.PartitionSpec
     gradient = jax().value_and_grad(lambda *x: payoffs(*x).sum())
 
@@ -199,7 +199,7 @@ def autograd_arrays() -> Run:
 
 
 def casadi_map(compiled: bool) -> Run:
-    """An SX Function mapped over the paths of each core, with its sums in its own buffers."""
+    """An SX Function mapped over the price paths of each core, which writes sums to buffers."""
     import casadi
 
     inputs, normals = casadi.SX.sym("inputs", 7), casadi.SX.sym("normals", STEPS)
@@ -223,7 +223,7 @@ def casadi_map(compiled: bool) -> Run:
 
 
 def c_program(flags: Sequence[str], threads: int) -> Run:
-    """asian.c, called once for each thread; ctypes lets go of the interpreter's lock."""
+    """The program asian.c, called once for each thread; ctypes releases the interpreter's lock."""
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     with TemporaryDirectory() as folder:
         source, built = Path(__file__).with_suffix(".c"), Path(folder) / "asian.so"
@@ -271,7 +271,7 @@ C = [
 
 
 def as_eager(paths: int = 64) -> None:
-    """Refuse to go on where our mean over a few paths is not that of the eager gradients."""
+    """Exits if the mean over a few price paths is not that of the eager gradients."""
     rows = NORMALS[:paths]
     eager = [tg.value_and_grad(payoff)(MARKET, row) for row in rows.tolist()]
     want = [fsum(column) / paths for column in zip(*([v, *g] for v, g in eager), strict=True)]

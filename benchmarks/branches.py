@@ -1,9 +1,10 @@
-"""Programs that branch: a barrier with an early exit, and Newton's iteration for each row.
+"""Programs with branches, over many rows: a barrier option, and Newton's iteration.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.branches [--quick]
 
-Each runs over 65,536 rows, value and slopes, beside numpy with masks and derivatives by hand. jax
-is given the barrier as it stands, and its answer is printed.
+The value and the derivatives are computed for 65,536 rows. The versions for numpy and autograd use
+masks, and for numpy the derivatives are written by hand. jax gets the barrier option as a scalar
+program, and its error is printed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BARRIER = 130.0
 
 
 class Market(NamedTuple, Generic[Real]):
-    """What a barrier option depends on."""
+    """The parameters of a barrier option."""
 
     spot: Real
     strike: Real
@@ -38,7 +39,7 @@ class Market(NamedTuple, Generic[Real]):
 
 
 def barrier(market: Market[Real], normals: Sequence[float]) -> Real:
-    """A call that is worth a rebate, paid at once, where the price rises above the barrier."""
+    """The payoff of a call option that pays a rebate instead once the price exceeds the barrier."""
     dt = 1.0 / len(normals)
     drift = (market.rate - 0.5 * market.volatility * market.volatility) * dt
     price = market.spot
@@ -50,7 +51,7 @@ def barrier(market: Market[Real], normals: Sequence[float]) -> Real:
 
 
 class Terms(NamedTuple, Generic[Real]):
-    """What an option's price depends on beside the volatility."""
+    """The parameters of an option's price, without the volatility."""
 
     forward: Real
     strike: Real
@@ -58,7 +59,7 @@ class Terms(NamedTuple, Generic[Real]):
 
 
 def worth(terms: Terms[Real], volatility: Real | float) -> tuple[Real, Real]:
-    """Black's price of a call, and its slope in the volatility."""
+    """Black's price of a call, and its derivative in the volatility."""
     root = math.sqrt(terms.years)
     width = volatility * root
     upper = math.log(terms.forward / terms.strike) / width + 0.5 * width
@@ -85,7 +86,7 @@ def normals(steps: int) -> Array:
 
 
 def market_quotes() -> tuple[Terms[Any], Array]:
-    """Terms, and what they are worth at random volatilities."""
+    """Random terms, and the prices of their options at random volatilities."""
     source = np.random.default_rng(0)
     ranges = ((90.0, 110.0), (80.0, 120.0), (0.25, 2.0), (0.15, 0.6))
     *terms, volatilities = (source.uniform(*ends, ROWS) for ends in ranges)
@@ -106,7 +107,7 @@ def barrier_ours(rows: Array, *, fast: bool) -> Run:
 
 
 def barrier_numpy(rows: Array) -> Run:
-    """All rows to the last step, with a mask, and the slopes of the closed form by hand."""
+    """All rows run to the last step, with a mask; the derivatives are written by hand."""
 
     def run() -> list[float]:
         spot, strike, rate, volatility, rebate = MARKET
@@ -138,7 +139,7 @@ def barrier_numpy(rows: Array) -> Run:
 
 
 def barrier_autograd(rows: Array) -> Run:
-    """All rows to the last step, with a mask, differentiated by autograd."""
+    """All rows run to the last step, with a mask; autograd computes the derivatives."""
     from autograd import numpy, value_and_grad
 
     def mean(inputs: Any, columns: Array) -> Any:
@@ -174,7 +175,7 @@ def implied_ours(terms: Terms[Any], quotes: Array, *, fast: bool) -> Run:
 
 
 def black(terms: Sequence[Array], volatility: Array) -> tuple[Array, ...]:
-    """Black's price, its slope in the volatility, and the two probabilities in it."""
+    """Black's price, its derivative in the volatility, and its two probabilities."""
     from scipy.special import ndtr
 
     forward, strike, years = terms
@@ -186,7 +187,7 @@ def black(terms: Sequence[Array], volatility: Array) -> tuple[Array, ...]:
 
 
 def implied_numpy(terms: Terms[Any], quotes: Array) -> Run:
-    """The rows that are not done yet go on; the slopes are those of the implicit function."""
+    """Newton's iteration on the unfinished rows; derivatives by the implicit function theorem."""
 
     def run() -> Array:
         volatility, undone = np.full(ROWS, 0.4), np.arange(ROWS)
@@ -222,7 +223,7 @@ def of_implied() -> list[Peer]:
 
 
 def jax_answer() -> str:
-    """What jax says of the barrier as it stands."""
+    """The error that jax raises for the scalar program of the barrier option."""
     numpy = jax().numpy
 
     def same(market: Market[Any], normals: Any) -> Any:
@@ -246,7 +247,7 @@ def main() -> None:
     print(machine("autograd", "numpy", "scipy", "jax"))
     for steps in (50, 250):
         compare(f"a barrier, {steps} steps", of_barrier(steps), choice, "tapegrad", "fast")
-    # Newton's derivatives are as far off as its last step but one was long.
+    # The error of the derivatives is as large as the last step but one of the iteration.
     compare("implied volatilities", of_implied(), choice, "tapegrad", "fast", tolerance=1e-8)
     if find_spec("jax"):
         print(f"\njax on the barrier: {jax_answer()}")

@@ -1,9 +1,9 @@
-/* The reprojection errors of bundle.py and their derivatives, by hand.
+/* The reprojection errors of bundle.py and their derivatives, written by hand.
  *
- * Sixteen observations at a time: every inner loop runs over the lanes of one block, which gcc turns
- * into vector instructions, the sines and cosines where -ffast-math lets it use the vector library.
- * The derivative of a rotation in its vector is that of G. Gallego and A. Yezzi, A compact formula
- * for the derivative of a 3-D rotation in exponential coordinates (2015).
+ * It computes sixteen observations at a time: every inner loop runs over the lanes of one block, and
+ * gcc turns it into vector instructions, including the sines and cosines where -ffast-math lets it
+ * use the vector library. The derivative of a rotation in its vector is that of G. Gallego and
+ * A. Yezzi, A compact formula for the derivative of a 3-D rotation in exponential coordinates (2015).
  */
 
 #include <math.h>
@@ -85,7 +85,7 @@ static void block(In in, Out out)
         one(l, in, angle[l], s[l], c[l], out);
 }
 
-/* Rows of inputs and features in, and a matrix of OUTPUTS by INPUTS for each out. */
+/* Reads rows of inputs and features, and writes a matrix of OUTPUTS by INPUTS for each. */
 void jacobians(const double *inputs, const double *features, size_t rows, double *matrices)
 {
     In in;

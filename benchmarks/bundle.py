@@ -1,11 +1,12 @@
-"""Bundle adjustment: the Jacobians of 30,000 reprojection errors, beside the peers and C.
+"""The Jacobians of 30,000 reprojection errors (bundle adjustment), also in other libraries and C.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.bundle [--quick]
 
 A camera has eleven numbers (rotation vector, centre, focal length, principal point, two of radial
-distortion), a point three and its observation a weight; each observation gives two errors, and so
-two rows of the sparse Jacobian with fifteen entries each. All read the same arrays, an observation
-a row. The C program is bundle.c, its derivatives found by hand.
+distortion), a point has three, and an observation has a weight. Each observation gives two errors,
+and so two rows of the sparse Jacobian with fifteen entries each. Every version reads the same
+arrays, with a row for each observation. The C program is bundle.c, whose derivatives are written by
+hand.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 ROWS = 30_000
 STEP = ROWS // 100
-"""One observation in so many is answered as plain floats."""
+"""Every STEP-th observation is returned as plain floats and compared."""
 
 
 class Maths(NamedTuple):
-    """A peer's functions, with which the program is otherwise the same."""
+    """The functions of another library; the rest of the program is the same for all libraries."""
 
     sqrt: Callable[[Any], Any]
     sin: Callable[[Any], Any]
@@ -53,7 +54,7 @@ class Maths(NamedTuple):
 
 
 def errors_with(maths: Maths, inputs: Any, feature: Any) -> tuple[Any, Any]:
-    """Where the camera sees the point, less where it was seen, times the weight."""
+    """The computed position of the point in the image minus the observed one, times the weight."""
     r0, r1, r2, c0, c1, c2, focal, u0, v0, k1, k2, p0, p1, p2, weight = inputs
     angle = maths.sqrt(r0 * r0 + r1 * r1 + r2 * r2)
     sine, cosine = maths.sin(angle), maths.cos(angle)
@@ -74,7 +75,7 @@ def errors_with(maths: Maths, inputs: Any, feature: Any) -> tuple[Any, Any]:
 
 
 def errors(inputs: Sequence[Real], feature: Sequence[float]) -> tuple[Real, Real]:
-    """The same program in scalar Python with our functions, as its types are written."""
+    """The same program with our functions, and with types."""
     found: tuple[Real, Real] = errors_with(Maths(math.sqrt, math.sin, math.cos), inputs, feature)
     return found
 
@@ -86,7 +87,7 @@ def entries(inputs: Sequence[Real], feature: Sequence[float]) -> tuple[float, ..
 
 
 def scene(seed: int = 0) -> tuple[Array, Array]:
-    """Observations of points in front of cameras, and the features that were seen."""
+    """Random cameras and points in front of them, and the observed positions in the image."""
     draw = np.random.default_rng(seed)
     inputs = np.concatenate(
         [
@@ -108,13 +109,13 @@ INPUTS, FEATURES = scene()
 
 
 def some(matrices: Array) -> list[float]:
-    """A few of the Jacobians, as plain floats."""
+    """Every STEP-th Jacobian, as plain floats."""
     found: list[float] = matrices[::STEP].ravel().tolist()
     return found
 
 
 def ours(fast: bool, threads: int | None) -> Run:
-    """A column of all observations for each entry, as ``vmap`` gives them."""
+    """The Jacobians by ``vmap``: one column for each entry, with all observations."""
     jacobians = tg.vmap(entries, fast=fast, threads=threads)
 
     def run() -> list[float]:
@@ -150,9 +151,9 @@ def torch_jacobians(compiled: bool) -> Run:
 
 
 def c_program(flags: Sequence[str], threads: int, kept: bool = False) -> Run:
-    """bundle.c, called once for each thread; ctypes lets go of the interpreter's lock.
+    """The program bundle.c, called once for each thread; ctypes releases the interpreter's lock.
 
-    The answer is a new array as everybody's, or the same one again where it is ``kept``.
+    It writes to a new array at each call, or with ``kept`` to the same one.
     """
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     with TemporaryDirectory() as folder:
@@ -199,7 +200,7 @@ C = [
 
 
 def as_eager() -> None:
-    """Refuse to go on where our Jacobians of a few observations are not the eager ones."""
+    """Exits if our Jacobians of a few observations are not the eager ones."""
     rows = zip(INPUTS[::STEP].tolist(), FEATURES[::STEP].tolist(), strict=True)
     eager = [float(slope) for inputs, feature in rows for slope in entries(inputs, feature)]
     refuse_to_differ("eager", eager, "vmap", ours(fast=False, threads=None)(), tolerance=1e-12)

@@ -1,6 +1,6 @@
 """Values and gradients written by hand, in the loops that numba compiles best.
 
-Each writes the value and then the slopes into `out`. Imported only where numba is installed.
+Each writes the value and then the gradient to `out`. Imported only where numba is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 def compiled(function: F) -> F:
-    """The function as numba compiles it, with the type it has."""
+    """The function compiled by numba, with the type of the original."""
     result: F = numba.njit(function)
     return result
 
@@ -36,7 +36,7 @@ def rosenbrock(x: Array, out: Array) -> None:
 
 @compiled
 def velocity(u: Array, p: Array, k: Array) -> None:
-    """Lorenz's equations: the velocity k at u."""
+    """Lorenz's equations: writes the velocity at u to k."""
     k[0] = p[0] * (u[1] - u[0])
     k[1] = u[0] * (p[1] - u[2]) - u[1]
     k[2] = u[0] * u[1] - p[2] * u[2]
@@ -44,7 +44,7 @@ def velocity(u: Array, p: Array, k: Array) -> None:
 
 @compiled
 def velocity_back(u: Array, p: Array, k_bar: Array, u_bar: Array, p_bar: Array) -> None:
-    """The cotangents of u, and those of the parameters added up, given those of the velocity."""
+    """From cotangents of the velocity: writes those of u, adds to those of the parameters."""
     a, b, c = k_bar
     u_bar[0] = -p[0] * a + (p[1] - u[2]) * b + u[1] * c
     u_bar[1] = p[0] * a - b + u[0] * c
@@ -56,7 +56,7 @@ def velocity_back(u: Array, p: Array, k_bar: Array, u_bar: Array, p_bar: Array) 
 
 @compiled
 def step(u: Array, p: Array, at: Array, k: Array, h: float) -> None:
-    """One step in u, which leaves in `at` the four points where it asked for velocities."""
+    """One step of Runge and Kutta in u; stores its four points of evaluation in `at`."""
     for stage, reach in enumerate((0.0, 0.5, 0.5, 1.0)):
         for i in range(3):
             at[stage, i] = u[i] + (reach * h * k[stage - 1, i] if stage else 0.0)
@@ -67,7 +67,7 @@ def step(u: Array, p: Array, at: Array, k: Array, h: float) -> None:
 
 @compiled
 def step_back(u_bar: Array, p: Array, at: Array, work: Array, p_bar: Array, h: float) -> None:
-    """The same backwards; `work` has room for the cotangents of four velocities and one point."""
+    """The reverse of `step`; `work` has space for the cotangents of four velocities and a point."""
     k_bar, at_bar = work[:4], work[4]
     for i in range(3):
         k_bar[0, i] = k_bar[3, i] = h / 6.0 * u_bar[i]

@@ -1,10 +1,10 @@
-"""One call at a time: values and gradients of two programs, for lists of floats and for arrays.
+"""Values and gradients of two programs, one call at a time, for lists of floats and for arrays.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.calls [--quick]
 
 The programs are Rosenbrock's function of a hundred numbers, and a thousand steps of Runge and Kutta
-through Lorenz's equations, differentiated in the state they begin with and the three parameters.
-A call takes a list or an array of floats and gives one back; what that takes is in its time.
+through Lorenz's equations, differentiated in the initial state and the three parameters. A call
+takes a list or an array of floats and returns one; converting them counts in its time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def lorenz(inputs: Sequence[Real]) -> Real:
 
 @attrs.frozen
 class Problem:
-    """A program, where it is differentiated, and the same as peers have it written for them."""
+    """A program, a point, and the versions of the program that other libraries need."""
 
     name: str
     program: Callable[[Sequence[Any]], Any]
@@ -68,7 +68,7 @@ class Problem:
 
     @property
     def size(self) -> int:
-        """How many numbers there are in an answer."""
+        """The number of floats in an answer."""
         return 1 + len(self.point)
 
 
@@ -89,7 +89,7 @@ def ours_flat(problem: Problem) -> Run:
 
 
 def casadi_function(problem: Problem, *, together: bool) -> Any:
-    """An SX Function, of the value and the gradient, or of both in one column."""
+    """An SX Function that returns value and gradient, or with ``together`` both in one column."""
     import casadi
 
     inputs = casadi.SX.sym("inputs", len(problem.point))

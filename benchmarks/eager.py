@@ -1,9 +1,9 @@
-"""The eager gradient: beside micrograd, as it grows, and what it weighs.
+"""The eager gradient: time beside micrograd, growth with the program, memory, import.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.eager
 
-Times are medians of alternating runs in one process; ratios travel between machines, seconds do
-not.
+Times are medians of alternating runs in one process. Compare the ratios between machines, not the
+seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def alternating(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
 
 
 def micrograd_gradient() -> Callable[[], object]:
-    """micrograd's gradient of the same loss at the same parameters, as its demo spells it."""
+    """micrograd's gradient of the same loss at the same parameters, written as in its demo."""
     from micrograd.engine import Value
     from micrograd.nn import MLP
 
@@ -113,7 +113,7 @@ def growth() -> None:
 def per_operation(
     program: Callable[[tuple[float, float], int], float], steps: int, rounds: int
 ) -> float:
-    """The median seconds of a gradient for each of two operations a step."""
+    """The median seconds of a gradient divided by the number of operations, two for each step."""
     (seconds,) = alternating(lambda: grad(program)((0.5, 0.3), steps), rounds=rounds)
     return seconds / (2 * steps)
 
@@ -129,7 +129,7 @@ def weight() -> None:
 
 
 def import_time() -> None:
-    """With bytecode cached, as in any installation."""
+    """Prints the time of the import with cached bytecode, as in any installation."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
     def run(module: str) -> Callable[[], object]:

@@ -1,9 +1,10 @@
-"""How compiling and running grow with the program: per operation, net of an empty call.
+"""The time of compiling and running an operation, for programs of growing length.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.growth [--quick]
 
-The program is Lotka and Volterra's equations in steps of Euler's, eight operations each. Compiling
-is what the first call takes longer than the next ones; recording the program is part of it.
+The program is Euler's method for the equations of Lotka and Volterra, eight operations a step. The
+time of compiling is that of the first call minus that of a later one, so it includes recording. The
+time of an empty program is subtracted from all times.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROWS = 4_096
 
 
 class Start(NamedTuple, Generic[Real]):
-    """Hares and lynxes."""
+    """The initial numbers of prey and of hunters."""
 
     prey: Real
     hunters: Real

@@ -1,4 +1,4 @@
-"""What peers need in order to run well, which more than one benchmark uses."""
+"""Helpers that run jax and casadi at their best, shared by the benchmarks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["buffered", "floats", "jax"]
 
 @cache
 def jax() -> Any:
-    """jax with doubles, and with each core as a device for programs that ask for it."""
+    """The module jax, set to doubles and to one device for each core."""
     os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={CORES}")
     import jax as module
 
@@ -30,7 +30,7 @@ def jax() -> Any:
 def buffered(
     function: Any, inputs: Sequence[Array], outputs: Sequence[Array]
 ) -> Callable[[], None]:
-    """A casadi Function that reads and writes these arrays, without a copy."""
+    """A call of a casadi Function that reads and writes these arrays without a copy."""
     buffer, trigger = function.buffer()
     for index, array in enumerate(inputs):
         buffer.set_arg(index, array.data)
@@ -38,7 +38,7 @@ def buffered(
         buffer.set_res(index, array.data)
 
     def call(held: object = (buffer, inputs, outputs)) -> None:
-        # The trigger keeps neither its buffer nor the arrays alive.
+        # `held` keeps the buffer and the arrays alive, which the trigger does not.
         del held
         trigger()
 
@@ -46,6 +46,6 @@ def buffered(
 
 
 def floats(answer: tuple[Any, Sequence[Any]]) -> list[float]:
-    """A value and a sequence of slopes, a peer's scalars, as Python's."""
+    """A value and its derivatives, scalars of another library, as Python floats."""
     value, slopes = answer
     return [value.item(), *(slope.item() for slope in slopes)]

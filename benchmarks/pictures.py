@@ -1,9 +1,9 @@
-"""What a picture costs: by line beside one reverse sweep, of a small tape beside ``dot`` itself.
+"""The cost of pictures: by line beside a reverse sweep, of a small tape beside ``dot`` alone.
 
     python -m benchmarks.pictures
 
-Times are medians of alternating runs; ratios travel between machines, seconds do not. The last part
-needs the ``dot`` program.
+Times are medians of alternating runs. Compare the ratios between machines, not the seconds. The
+last part needs the ``dot`` program.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tapegrad import Real, math, record
 
 
 def walk(x: Real, steps: int) -> Real:
-    """Four lines, again and again: rows with one operand, two and a static one, and a guard."""
+    """A loop over operations with one operand, with two and with a static one, and a guard."""
     y = x
     for _ in range(steps):
         y = math.sin(y) * 0.9 + x
@@ -44,7 +44,7 @@ def by_line() -> None:
 
 
 def peak(run: Callable[[], object]) -> int:
-    """The bytes that a run holds at most."""
+    """The most bytes that a run holds at once."""
     tracemalloc.start()
     run()
     held = tracemalloc.get_traced_memory()[1]

@@ -1,8 +1,8 @@
-"""What the questions to a tape cost, beside one reverse sweep: listing, figures, explanation, ...
+"""The cost of questions to a tape (listing, counts, explanation, ...) beside one reverse sweep.
 
     python -m benchmarks.readings
 
-Times are medians of alternating runs; ratios travel between machines, seconds do not.
+Times are medians of alternating runs. Compare the ratios between machines, not the seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tapegrad import Real, math, record
 
 
 def asian(p: Mapping[str, Real], paths: int, steps: int) -> Real:
-    """An average price along paths: loops in a loop, and a guard for each path."""
+    """An average price over price paths: a loop in a loop, and a guard for each price path."""
     total = 0.0 * p["spot"]
     for i in range(paths):
         spot = p["spot"]

@@ -1,10 +1,9 @@
-"""What a batch costs past one machine: what travels, what workers compile, and how they add up.
+"""Batches on workers: the bytes that are sent, the time to compile, and the speed of two workers.
 
     python -m pip install -e '.[bench,dask]' && python -m benchmarks.scaling [--quick]
 
-An Asian option (asian.py) over rows in a file, and a system of two equations over rows that are
-sent, by one worker process and by two. All answers are compared bit by bit with that of this
-process.
+One worker process and two run an Asian option (asian.py) over rows in a file, and a system of two
+equations over rows that are sent. All answers are compared with that of this process, bit by bit.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from tapegrad.batch.remote.messages import serialised
 
 Run: TypeAlias = Callable[[], Any]
 Work: TypeAlias = Callable[[Executor | None], Run]
-"""Gives the batch that an executor runs."""
+"""A function that makes the run for an executor, or for this process (None)."""
 
 WORKERS = (1, 2)
 DAYS = 250
 
 
 def asian(rows: Any) -> Work:
-    """The mean value and its slopes over rows that the workers read from a file."""
+    """The mean value and its gradient over rows that the workers read from a file."""
 
     def made(executor: Executor | None) -> Run:
         gradient = tg.value_and_grad(payoff)
@@ -48,14 +47,14 @@ def asian(rows: Any) -> Work:
 
 
 class Start(NamedTuple, Generic[Real]):
-    """Hares and lynxes."""
+    """The initial numbers of prey and of hunters."""
 
     prey: Real
     hunters: Real
 
 
 def populations(start: Start[Real], birth: float) -> Real:
-    """Lotka and Volterra's equations over some days, for one rate of births."""
+    """The product of both numbers after `DAYS` steps of Lotka and Volterra's equations."""
     prey, hunters = start
     for _ in range(DAYS):
         born, eaten = birth - hunters, prey - 1.0
@@ -64,7 +63,7 @@ def populations(start: Start[Real], birth: float) -> Real:
 
 
 def sent(rows: int) -> Work:
-    """The same of a system that takes long for the one number of a row, which is sent."""
+    """The mean value and its gradient over rows that are sent: one number, and much arithmetic."""
     births = np.linspace(0.9, 1.1, rows)
 
     def made(executor: Executor | None) -> Run:
@@ -77,14 +76,14 @@ def sent(rows: int) -> Work:
 
 @contextmanager
 def workers(count: int) -> Iterator[Executor]:
-    """Fresh processes, which have imported what they need."""
+    """Fresh worker processes that have finished their imports."""
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         list(pool.map(abs, range(4 * count)))
         yield pool
 
 
 def seconds(work: Work, pool: Executor | None, rounds: int) -> tuple[float, float, Any]:
-    """Of the first call, and the median of those after it; and the answer."""
+    """The seconds of the first call, the median of the later ones, and the answer."""
     taken, run = [], work(pool)
     answer = None
     for _ in range(rounds + 1):
@@ -94,9 +93,9 @@ def seconds(work: Work, pool: Executor | None, rounds: int) -> tuple[float, floa
     return taken[0], median(taken[1:]), answer
 
 
-def travels(choice: Options) -> None:
-    """Print what goes to a worker for each path."""
-    print("\nwhat travels for a path")
+def bytes_sent(choice: Options) -> None:
+    """Prints the size of what is sent to a worker for each path."""
+    print("\nbytes sent for a path")
     batch = tg.vmap(tg.value_and_grad(payoff), in_axes=(None, 0), reduce="sum")
     for steps in (10, 50, 250) if choice.quick else (10, 50, 250, 1000):
         rows = np.random.default_rng(steps).standard_normal((8, steps))
@@ -112,7 +111,7 @@ def travels(choice: Options) -> None:
 
 
 def scale(title: str, work: Work, choice: Options) -> None:
-    """Print the times of one worker and of two, and require the bits of this process."""
+    """Prints the times of one worker and of two; exits if their answers differ from ours."""
     rounds = 3 if choice.quick else 9
     first, expected_time, expected = seconds(work, None, rounds)
     print(f"\n{title}\n  this thread {spelled(expected_time)}, its first call {spelled(first)}")
@@ -127,7 +126,7 @@ def scale(title: str, work: Work, choice: Options) -> None:
 
 
 def draw() -> None:
-    """Print what it takes to make a row."""
+    """Prints the time of drawing the numbers of a row."""
     source, times = np.random.default_rng(0), []
     for _ in range(9):
         start = perf_counter()
@@ -137,7 +136,7 @@ def draw() -> None:
 
 
 def schedule(choice: Options) -> None:
-    """Print what Dask takes for a piece, beside its arithmetic."""
+    """Prints the time that Dask needs to schedule a piece."""
     if find_spec("distributed") is None:
         print("\nDask is left out: it is not installed")
         return
@@ -160,7 +159,7 @@ def schedule(choice: Options) -> None:
 def main() -> None:
     choice = options(__doc__)
     print(machine("numpy", "llvmlite"))
-    travels(choice)
+    bytes_sent(choice)
     draw()
     schedule(choice)
     blocks = 256 if choice.quick else 1024

@@ -1,13 +1,13 @@
-"""SciPy's L-BFGS-B to the end, the first solve and the tenth, beside jax's gradients.
+"""Complete solves by SciPy's L-BFGS-B with gradients of tapegrad and of jax.
 
     python -m pip install -e '.[bench]'
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.solve [--quick]
 
-Two problems: the chain of Rosenbrock in 1,000 unknowns, and a logistic regression of 50,000 rows.
-Ours are written in scalar Python, the regression as one row's loss; jax's are jitted functions of
-arrays. The first solve counts recording, compiling and all else from the functions on. SciPy's own
-part is the same for both; it multiplies vectors of 1,000 numbers, for which OpenBLAS wakes threads
-that cost more than they save, so let it use one.
+Two problems are solved ten times: Rosenbrock's function of 1,000 unknowns, and a logistic
+regression of 50,000 rows. Our functions are written in scalar Python, the regression as the loss of
+one row; jax's are jitted functions of arrays. The first solve includes recording and compiling.
+SciPy's own work is the same for both. It multiplies vectors of 1,000 numbers, for which threads
+cost more than they save; OPENBLAS_NUM_THREADS=1 turns them off.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ DATA = regression()
 
 
 def solved(both: Both, start: Array) -> list[float]:
-    """The value where L-BFGS-B stops, and where that is."""
+    """The value where L-BFGS-B stops, then the point."""
     from scipy.optimize import minimize
 
     found = minimize(both, start, jac=True, method="L-BFGS-B")
@@ -117,7 +117,7 @@ PEERS = [
 
 
 def compare(problem: str, peers: Sequence[Peer], solves: int) -> None:
-    """Print the first solve of each, the tenth and the median of those between, in turns."""
+    """Prints the times of the first solve, of the last, and the median of all but the first."""
     from benchmarks.timing import Options
 
     sides = ready(peers, Options(quick=False, first=None), tolerance=1e-4)

@@ -1,7 +1,8 @@
-"""Peers side by side: first their answers compared, then their times, in turns.
+"""Compares libraries: first their answers, then their times, measured in turns.
 
-Every run gives its answer as plain floats, so that nobody is timed for work that was put off, and
-nobody for other numbers than ours. Ratios travel between machines, seconds do not.
+A *peer* is one way to compute an answer, such as a library. Every run returns its answer as plain
+floats, so that work which a library postpones is timed, too. Compare the ratios between machines,
+not the seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ CORES = os.cpu_count() or 1
 
 @attrs.frozen
 class Peer:
-    """One way to the answer: what it is called, what it imports, and how its run is made."""
+    """One way to compute an answer: its name, the library it needs, and a maker of its run."""
 
     name: str
     library: str
@@ -51,7 +52,7 @@ class Peer:
 
 @attrs.frozen
 class Ready:
-    """A run that was asked once: what it answered, and how long making and asking it took."""
+    """A run that was called once: the seconds of making and calling it, and its answer."""
 
     run: Run
     first: float
@@ -60,24 +61,24 @@ class Ready:
 
 @attrs.frozen
 class Options:
-    """The command line."""
+    """The options of the command line."""
 
     quick: bool
     first: str | None
 
     @property
     def seconds(self) -> float:
-        """How long each run goes before its times count, so that whoever compiles is done."""
+        """The seconds that each run is repeated before it is timed, so that compiling is over."""
         return 0.2 if self.quick else 2.0
 
     @property
     def rounds(self) -> int:
-        """How many times count."""
+        """The number of times that each run is timed."""
         return 5 if self.quick else 25
 
 
 def options(description: str | None) -> Options:
-    """The command line, read."""
+    """The options read from the command line."""
     parser = ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no slow peers")
     parser.add_argument("--first", metavar="PEER", help="time this peer's first answer, alone")
@@ -86,14 +87,14 @@ def options(description: str | None) -> Options:
 
 
 def machine(*libraries: str) -> str:
-    """Processor, cores, Python and the versions of the libraries, for the head of a listing."""
+    """The line with Python, processor, cores, system and the versions of the libraries."""
     here = [f"Python {platform.python_version()}", f"{processor()}, {CORES} cores"]
     there = [f"{name} {version(name)}" for name in libraries if find_spec(name)]
     return ", ".join([*here, platform.system(), *there])
 
 
 def processor() -> str:
-    """The processor's name where the system tells, else its kind."""
+    """The processor's name where the system gives it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -103,9 +104,9 @@ def processor() -> str:
 
 
 def ready(peers: Iterable[Peer], choice: Options, tolerance: float = 1e-9) -> dict[str, Ready]:
-    """The runs of the peers that are installed, each made and asked once.
+    """The runs of the peers that are installed, each made and called once.
 
-    Refuses to go on where an answer is not that of the first peer.
+    Exits if an answer is not that of the first peer.
     """
     made: dict[str, Ready] = {}
     for peer in peers:
@@ -135,19 +136,19 @@ def refuse_to_differ(
 
 
 def in_turns(sides: Mapping[str, Ready], choice: Options) -> dict[str, float]:
-    """The median seconds of each run, the runs taking turns."""
+    """The median seconds of each run, measured in turns."""
     counts = {name: settled(side.run, choice.seconds) for name, side in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(choice.rounds):
         for name, side in sides.items():
-            # Once for the caches, and for threads of the run before that may still spin.
+            # One call before: it fills the caches, and threads of the previous run come to rest.
             side.run()
             times[name].append(per_call(side.run, counts[name]))
     return {name: median(seconds) for name, seconds in times.items()}
 
 
 def settled(run: Run, seconds: float) -> int:
-    """How many calls take some ten milliseconds, after as many as fill the seconds."""
+    """The number of calls that take about ten milliseconds, found by calling for ``seconds``."""
     end = perf_counter() + seconds
     while True:
         taken = per_call(run, 1)
@@ -163,7 +164,7 @@ def per_call(run: Run, count: int) -> float:
 
 
 def spelled(seconds: float) -> str:
-    """Seconds with a unit, in ten columns."""
+    """A time with its unit, ten characters wide."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:7.2f} {unit:2}"
@@ -173,7 +174,7 @@ def spelled(seconds: float) -> str:
 def compare(
     title: str, peers: Iterable[Peer], choice: Options, *beside: str, tolerance: float = 1e-9
 ) -> None:
-    """Print what each peer's first answer takes and the next ones, and ratios to those beside."""
+    """Prints the times of first and later answers of each peer, and their ratios to ``beside``."""
     sides = ready(peers, choice, tolerance)
     times = in_turns(sides, choice)
     width = max(map(len, sides)) + 2
@@ -186,7 +187,7 @@ def compare(
 
 
 def report_first(peers: Iterable[Peer], name: str) -> None:
-    """In a fresh process: print the seconds of the import, and of all else up to the answer."""
+    """Prints the seconds of the import, and from there to the answer; runs in a fresh process."""
     (peer,) = (peer for peer in peers if peer.name == name)
     known, start = peer.library in sys.modules, perf_counter()
     importlib.import_module(peer.library)
@@ -196,7 +197,7 @@ def report_first(peers: Iterable[Peer], name: str) -> None:
 
 
 def first_answers(module: str, peers: Iterable[Peer], limit: float) -> None:
-    """Print how long each peer takes to its first answer in a fresh process, imports apart."""
+    """Prints the time to each peer's first answer in a fresh process, without the import."""
     print(f"\nfirst answers, in fresh processes\n{'apart from':>52}   the import")
     for peer in peers:
         command = [sys.executable, "-m", module, "--first", peer.name]

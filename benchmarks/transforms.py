@@ -1,6 +1,6 @@
-"""What each transform costs beside the ones it is made of.
+"""The cost of each transform in relation to a cheaper computation.
 
-python -m benchmarks.transforms
+Run it with ``python -m benchmarks.transforms``.
 """
 
 from __future__ import annotations

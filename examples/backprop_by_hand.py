@@ -1,7 +1,8 @@
-"""Backpropagation by hand, entry by entry, against the tape: L = (a * b + c) * f.
+"""Backpropagation by hand for L = (a * b + c) * f, compared with the tape.
 
-Read the reverse sweep from the last line up. Each line takes the cotangent of one entry, which is
-the derivative of L in it, and hands the chain rule's products to the entry's operands.
+The function `by_hand` is the reverse sweep: it goes from the result back to the inputs. Each line
+takes the cotangent of one value, which is the derivative of L in it (`d_bar` for the value `d`),
+and multiplies it by the partial derivatives to get the cotangents of the operands.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def loss(p: tuple[Real, Real, Real, Real]) -> Real:
 
 
 def by_hand(a: float, b: float, c: float, f: float) -> dict[str, float]:
-    """The cotangent of every entry, in the order in which the reverse sweep finds them."""
+    """The cotangent of every value, in the order in which the reverse sweep computes them."""
     d = a * b + c
     l_bar = 1.0
     d_bar, f_bar = l_bar * f, l_bar * d  # L = d * f
@@ -33,7 +34,7 @@ def by_hand(a: float, b: float, c: float, f: float) -> dict[str, float]:
 
 
 def by_tape(a: float, b: float, c: float, f: float) -> dict[str, float]:
-    """The same from the tape, in its own order."""
+    """The cotangents that the tape gives, in the order of the tape."""
     tape = record(loss)((a, b, c, f))
     cotangents = zip(range(len(tape)), tape.cotangents(), strict=True)
     return {tape.label(slot) or "": bar or 0.0 for slot, bar in cotangents}

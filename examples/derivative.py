@@ -1,4 +1,4 @@
-"""A derivative, three ways: by the tape, by hand, and by differences."""
+"""A derivative computed in three ways: by `grad`, by hand, and by a difference."""
 
 from __future__ import annotations
 

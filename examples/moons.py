@@ -1,7 +1,8 @@
-"""micrograd's demo: two moons told apart by a network of 337 parameters, on plain tuples.
+"""A small network that separates two half moons, trained by gradient descent (micrograd's demo).
 
-A hundred points, two hidden layers of sixteen relu neurons, a hinge loss with L2 regularisation,
-and a learning rate that falls from 1.0 to 0.1.
+It has two hidden layers of sixteen relu neurons, and its 337 parameters are plain tuples and lists.
+The loss over a hundred points is a hinge loss with L2 regularisation, and the learning rate falls
+from 1.0 to 0.1.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def parameters(net: Network[Real]) -> Iterator[Real]:
 
 
 def loss(net: Network[Real], points: Sequence[Sequence[Real]], labels: Sequence[Real]) -> Real:
-    """The mean hinge loss and the regularisation."""
+    """The mean hinge loss plus the regularisation."""
     scores = [score(net, point) for point in points]
     hinges = [math.relu(1.0 - y * s) for y, s in zip(labels, scores, strict=True)]
     penalty = ALPHA * math.sum(p * p for p in parameters(net))
@@ -75,7 +76,7 @@ def loss(net: Network[Real], points: Sequence[Sequence[Real]], labels: Sequence[
 
 
 def descend(net: Network[float], slope: Network[float], rate: float) -> Network[float]:
-    """The parameters one step down the gradient."""
+    """The parameters after one step of gradient descent."""
     return [
         [
             ([w - rate * dw for w, dw in zip(ws, dws, strict=True)], b - rate * db)
@@ -86,7 +87,7 @@ def descend(net: Network[float], slope: Network[float], rate: float) -> Network[
 
 
 def accuracy(net: Network[float], points: Sequence[Point], labels: Sequence[float]) -> float:
-    """The share of points on the right side."""
+    """The share of points that are classified correctly."""
     right = [
         (score(net, point) > 0.0) == (y > 0.0) for point, y in zip(points, labels, strict=True)
     ]
@@ -94,7 +95,7 @@ def accuracy(net: Network[float], points: Sequence[Point], labels: Sequence[floa
 
 
 def train(steps: int, schedule: int = 100, seed: int = 1337) -> tuple[list[float], float]:
-    """The losses met on the way, and the accuracy reached."""
+    """The loss before each step, and the accuracy after the last."""
     points, labels = moons(100, noise=0.1, seed=seed)
     net = network((2, 16, 16, 1), seed)
     losses = []

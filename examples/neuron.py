@@ -1,6 +1,7 @@
-"""The two-input neuron of the micrograd lecture, and its tanh taken apart.
+"""A neuron with two inputs, with tanh as one operation and with tanh written by means of exp.
 
-Both spellings have the same value and the same gradient; only the tapes differ.
+Both versions have the same value and the same gradient, but different tapes. The numbers are those
+of Andrej Karpathy's introduction to micrograd.
 """
 
 from __future__ import annotations

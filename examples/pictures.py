@@ -1,8 +1,8 @@
-"""The pictures of the pages: a loss of two parameters, and an average over random paths.
+"""The pictures in the documentation: a loss of two parameters, and a mean over random prices.
 
     python -m examples.pictures docs
 
-writes them into the folder ``docs``; without a folder they are printed as trees.
+writes them into the folder ``docs``. Without a folder they are printed as trees.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def payoff(market: Mapping[str, Real], normals: Sequence[float]) -> Real:
 
 
 def price(market: Mapping[str, Real], paths: Sequence[Sequence[float]]) -> Real:
-    """The mean payoff of a call on monthly paths."""
+    """The mean payoff of a call option over random developments of its price, in monthly steps."""
     payoffs = [payoff(market, normals) for normals in paths]
     return label(math.sum(payoffs) / len(payoffs), "price")
 
 
 def draws(count: int) -> list[list[float]]:
-    """Twelve random numbers for each path, the same on every run."""
+    """Twelve random numbers for each development of the price, the same on every run."""
     source = Random(1)
     return [[source.gauss(0.0, 1.0) for _ in range(12)] for _ in range(count)]
 
