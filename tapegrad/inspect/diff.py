@@ -193,7 +193,7 @@ def _same_pooled(one: Columns, two: Columns, end: int) -> int:
 def _furthest(one: Entries, two: Entries, slots: Sequence[int]) -> int | None:
     """The slot with the largest relative difference; one where a value is not finite comes first.
 
-    Only rows that have partials count: a condition that comes out differently says nothing here.
+    Only rows that have partials count: a condition that comes out differently would be largest.
     """
     rows, values, others = one.table.rows, one.numbers, two.numbers
     smooth = [callable(row.partials) or any(p is not None for p in row.partials) for row in rows]

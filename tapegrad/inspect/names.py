@@ -113,9 +113,7 @@ def _unknown(name: str, known: Sequence[str]) -> InputError:
     return InputError(f"nothing on this tape is called {name!r} ({here()}): {close}")
 
 
-def shortened(
-    operands: Sequence[T], written: Callable[[T], str], most: int = _SHOWN
-) -> list[str]:
+def shortened(operands: Sequence[T], written: Callable[[T], str], most: int = _SHOWN) -> list[str]:
     """Operands in words: the first ``most`` of them, and how many more there are.
 
     >>> shortened([5, 6, 7], "%{}".format, 2)
