@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
+from collections.abc import Iterator, Sequence
 from math import isfinite, log10
-from sys import byteorder
 from typing import Final
+
+import attrs
 
 from tapegrad._support.text import visible
 from tapegrad.draw.groups import Group
 from tapegrad.draw.picture import Arrow, Box, counted, short
 from tapegrad.entries.entries import Entries
-from tapegrad.entries.operand_columns import chosen, found, wires
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
 
@@ -43,57 +42,36 @@ def group_boxes(
     return boxes, list(_arrows(groups, totals, uses))
 
 
+@attrs.define
 class _Totals:
     """Counts and numbers of one group."""
 
-    __slots__ = ("cotangents", "entries", "guards", "labels", "operations", "outputs", "values")
-
-    def __init__(self) -> None:
-        self.entries = 0
-        self.operations: Counter[int] = Counter()
-        self.values: list[float] = []
-        self.cotangents: list[float] = []
-        self.guards: Counter[bool] = Counter()
-        self.labels: dict[str, None] = {}
-        self.outputs: list[float] = []
+    entries: int = 0
+    operations: Counter[int] = attrs.Factory(Counter)
+    values: list[float] = attrs.Factory(list)
+    cotangents: list[float] = attrs.Factory(list)
+    guards: Counter[bool] = attrs.Factory(Counter)
+    labels: dict[str, None] = attrs.Factory(dict)
+    outputs: list[float] = attrs.Factory(list)
 
 
 def _count(
     entries: Entries, of: Sequence[int], totals: Sequence[_Totals]
 ) -> Counter[tuple[int, int]]:
     """Counts entries and operations into the totals, and how often each group reads each other."""
-    columns, joined, nowhere = entries.columns, wires(entries.columns), len(totals) - 1
-    given = [code for code, row in enumerate(entries.table.rows) if not row.is_operation]
-    tails = [*of, nowhere]  # an operand that is not there is slot -1
-    for slot in found(columns.codes, [entries.table.codes[ops.constant]]):
-        tails[slot] = nowhere  # a constant is part of the line that reads it
-    left, right = (map(tails.__getitem__, side) for side in joined.sides)
-    uses: Counter[tuple[int, int]] = Counter()
-    for (group, code, *read), number in _patterns(nowhere, of, columns.codes, left, right):
+    columns, rows = entries.columns, entries.table.rows
+    for (group, code), number in Counter(zip(of, columns.codes, strict=True)).items():
         totals[group].entries += number
-        if code not in given:
+        if rows[code].is_operation:
             totals[group].operations[code] += number
-        for tail in read:
-            if tail != group or code not in given:  # a guard is no round of a loop
-                uses[tail, group] += number
-    for slot, operands in joined.pools.items():
-        uses.update((tails[operand], of[slot]) for operand in operands)
-    return uses
-
-
-def _patterns(highest: int, *columns: Iterable[int]) -> Iterable[tuple[Sequence[int], int]]:
-    """The combinations of numbers side by side in four columns, and how often each occurs.
-
-    Numbers below 256 are counted as the bytes of one word, which takes half the time.
-    """
-    if highest > 255:
-        return Counter(zip(*columns, strict=True)).items()
-    sides = [bytes(column) for column in columns]
-    words = bytearray(4 * len(sides[0]))
-    for place, side in enumerate(sides):
-        words[place::4] = side
-    counts = Counter(memoryview(words).cast("I"))
-    return [(tuple(word.to_bytes(4, byteorder)), number) for word, number in counts.items()]
+    tails = list(of)
+    for slot in columns.slots_of(ops.constant):
+        tails[slot] = len(totals) - 1  # a constant is part of the line that reads it
+    uses = Counter((tails[operand], of[slot]) for slot, operand in columns.reads())
+    for slot in columns.slots_of(ops.guard):
+        if tails[columns.left[slot]] == of[slot]:
+            uses[of[slot], of[slot]] -= 1  # a guard is no round of a loop
+    return +uses
 
 
 def _collect(
@@ -107,16 +85,15 @@ def _collect(
     Constants and truth values are not part of a range.
     """
     columns, values = entries.columns, entries.numbers
-    met = {code: columns.table.rows[code] for code in sorted(set(columns.codes))}
-    left_out = [code for code, row in met.items() if row.is_truth or row.kind == "constant"]
-    ranged = chosen(columns.codes, met.keys() - left_out)
+    has_range = [not row.is_truth and row.kind != "constant" for row in columns.table.rows]
     add_value = [total.values.append for total in totals]
     add_cotangent = [total.cotangents.append for total in totals]
-    for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
-        add_value[group](value)
-        if bar is not None:
-            add_cotangent[group](bar)
-    for slot in found(columns.codes, [code for code, row in met.items() if row.kind == "guard"]):
+    for group, code, value, bar in zip(of, columns.codes, values, cotangents, strict=True):
+        if has_range[code]:
+            add_value[group](value)
+            if bar is not None:
+                add_cotangent[group](bar)
+    for slot in columns.slots_of(ops.guard):
         totals[of[slot]].guards[values[slot] != 0.0] += 1
     for slot, label in entries.labels:
         totals[of[slot]].labels[label] = None

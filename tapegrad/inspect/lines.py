@@ -16,7 +16,6 @@ from tapegrad._support.source_position import Site, head, reread
 from tapegrad._support.text import aligned, number, visible
 from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
-from tapegrad.entries.operand_columns import found
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.ops import table as ops
 from tapegrad.sweep.gradient import known_cotangents
@@ -94,7 +93,7 @@ def lines(entries: Entries) -> Listing:
     margins = {home: _Margin(count) for home, count in Counter(homes[start:]).items()}
     for slot in _results(columns, homes, start, entries.outputs):
         margins[homes[slot]].add(values[slot], cotangents[slot])
-    for slot in found(columns.codes, [columns.table.codes[ops.guard]]):
+    for slot in columns.slots_of(ops.guard):
         margins[homes[slot]].guards[values[slot] != 0.0] += 1
     for slot in _not_finite(values, start):
         margins[homes[slot]].bad[values[slot] != values[slot]] += 1
@@ -109,20 +108,19 @@ def lines(entries: Entries) -> Listing:
 
 
 @final
+@attrs.define
 class _Margin:
-    """The numbers gathered for one line."""
+    """The numbers gathered for one line; guards by outcome, ``bad`` values as infs and nans."""
 
-    __slots__ = ("bad", "bars", "blown", "entries", "guards", "values")
-
-    def __init__(self, entries: int) -> None:
-        self.entries = entries
-        self.values: list[float] = []
-        self.bars: list[float] = []
-        self.guards = [0, 0]
-        self.bad = [0, 0]
-        self.blown = 0
+    entries: int
+    values: list[float] = attrs.Factory(list)
+    bars: list[float] = attrs.Factory(list)
+    guards: list[int] = attrs.Factory(lambda: [0, 0])
+    bad: list[int] = attrs.Factory(lambda: [0, 0])
+    blown: int = 0
 
     def add(self, value: float, bar: float | None) -> None:
+        """Adds a result of the line and its cotangent."""
         self.values.append(value)
         if bar is not None:
             self.bars.append(bar)
