@@ -17,13 +17,14 @@ from tapegrad.draw.picture import Arrow, Box, BoxKind, Frames, short
 from tapegrad.entries.entries import Entries
 from tapegrad.inspect.names import sign
 from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["entry_boxes"]
 
 
 def entry_boxes(
     entries: Entries,
-    cotangents: Sequence[float | None],
+    cotangents: Cotangents,
     slots: Sequence[int],
     frames: Sequence[Frames] = (),
 ) -> tuple[list[Box], list[Arrow]]:
@@ -40,9 +41,7 @@ def entry_boxes(
 class _BoxMaker:
     """Makes boxes and arrows one entry after the other; holds what each needs of the tape."""
 
-    def __init__(
-        self, entries: Entries, cotangents: Sequence[float | None], slots: Sequence[int]
-    ) -> None:
+    def __init__(self, entries: Entries, cotangents: Cotangents, slots: Sequence[int]) -> None:
         self.columns = entries.of_numbers().columns
         self.cotangents = cotangents
         self.drawn = frozenset(slots)

@@ -19,13 +19,14 @@ from tapegrad.draw.picture import Arrow, Box, counted, short
 from tapegrad.entries.entries import Entries
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["group_boxes"]
 
 
 def group_boxes(
     entries: Entries,
-    cotangents: Sequence[float | None],
+    cotangents: Cotangents,
     groups: Sequence[Group],
     of: Sequence[int],
 ) -> tuple[list[Box], list[Arrow]]:
@@ -78,7 +79,7 @@ def _collect(
     entries: Entries,
     of: Sequence[int],
     totals: Sequence[_Totals],
-    cotangents: Sequence[float | None],
+    cotangents: Cotangents,
 ) -> None:
     """Adds values, cotangents, outcomes of guards, labels and outputs to the totals.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from os import PathLike
 from pathlib import Path
-from typing import Final, TypeAlias, Unpack, final, get_args
+from typing import Final, Unpack, final, get_args
 
 import attrs
 
@@ -23,11 +23,9 @@ from tapegrad.entries.entries import Entries
 from tapegrad.errors import DrawingError
 from tapegrad.inspect.names import Names
 from tapegrad.inspect.table import table
-from tapegrad.sweep.gradient import known_cotangents
+from tapegrad.sweep.gradient import Cotangents, known_cotangents
 
 __all__ = ["Drawing", "bundle", "draw", "picture"]
-
-Cotangents: TypeAlias = Sequence[float | None]
 
 _READABLE: Final = 150
 """More entries than this are drawn by line, unless asked for otherwise."""

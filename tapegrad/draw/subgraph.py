@@ -13,6 +13,7 @@ from math import inf, isnan
 
 from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["around", "between", "indirect_arrows", "largest"]
 
@@ -50,9 +51,7 @@ def between(columns: Columns, starts: Iterable[int], ends: Iterable[int]) -> Fla
     return Flags(map(int.__and__, after, before))
 
 
-def largest(
-    entries: Entries, cotangents: Sequence[float | None], kept: Sequence[int], count: int
-) -> Flags:
+def largest(entries: Entries, cotangents: Cotangents, kept: Sequence[int], count: int) -> Flags:
     """Of the entries kept the ``count`` with the largest |cotangent x value|; nan is largest.
 
     Constants and guards are not ranked.

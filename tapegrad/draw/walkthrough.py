@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite, isnan, nan
-from typing import Final, Literal, TypeAlias, cast, final
+from typing import Final, Literal, cast, final
 
 import attrs
 
@@ -22,6 +22,7 @@ from tapegrad.entries.source_lines import lines_of_entries, numbered_lines
 from tapegrad.inspect.names import Names
 from tapegrad.inspect.reverse_steps import ReverseStep, expression, reverse_steps, rule
 from tapegrad.ops.primitive import Operand
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["CotangentUpdate", "Item", "NumberText", "Step", "Walkthrough", "walkthrough"]
 
@@ -30,8 +31,6 @@ _MOST: Final = 2_000
 
 _WRITTEN: Final = 8
 """The most operands that are written out in a formula."""
-
-Cotangents: TypeAlias = Sequence[float | None]
 
 
 @final

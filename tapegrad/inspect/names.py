@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
 from typing import Final, TypeVar, final
@@ -143,8 +144,6 @@ def nearest(name: str, known: Mapping[str, object]) -> str:
     >>> nearest("q", {"price": 1, "spot": 2})
     'use price, spot'
     """
-    from difflib import get_close_matches
-
     close = get_close_matches(name, known)
     if close:
         return f"did you mean {' or '.join(map(visible, close))}?"

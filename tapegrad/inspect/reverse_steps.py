@@ -17,6 +17,7 @@ from tapegrad.entries.columns import Columns
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["ReverseStep", "Share", "expression", "reverse_steps", "rule"]
 
@@ -51,7 +52,7 @@ class ReverseStep:
     shares: tuple[Share, ...]
 
 
-def reverse_steps(columns: Columns, cotangents: Sequence[float | None]) -> Iterator[ReverseStep]:
+def reverse_steps(columns: Columns, cotangents: Cotangents) -> Iterator[ReverseStep]:
     """The steps of the reverse sweep that gave these cotangents, on numbers, from the output down.
 
     Entries that no cotangent reached have no step, and neither have inputs and constants.

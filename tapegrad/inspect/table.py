@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tapegrad._support.text import aligned, number, visible
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.inspect.names import Names, shortened
-from tapegrad.sweep.gradient import known_cotangents
+from tapegrad.sweep.gradient import Cotangents, known_cotangents
 
 __all__ = ["table"]
 
@@ -32,9 +32,7 @@ def table(entries: Entries) -> str:
     return "\n".join((*lines[: _HEAD + 1], f"... {left_out:,} more", *lines[_HEAD + 1 :]))
 
 
-def _rows(
-    entries: Entries, cotangents: Sequence[float | None], slots: range
-) -> Iterator[tuple[str, ...]]:
+def _rows(entries: Entries, cotangents: Cotangents, slots: range) -> Iterator[tuple[str, ...]]:
     names, outputs = Names(entries), frozenset(entries.outputs)
     for slot, node in zip(slots, entries[slots.start : slots.stop], strict=True):
         bar = None if isinstance(node, Constant) else cotangents[slot]

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import OutputError
 from tapegrad.pytree.structure import Leaf, build, describe_structure
 from tapegrad.sweep.reverse import cotangents
 
-__all__ = ["cotangents_from", "gradient", "known_cotangents", "only_output", "output_cotangents"]
+__all__ = [
+    "Cotangents", "cotangents_from", "gradient", "known_cotangents", "only_output",
+    "output_cotangents",
+]  # fmt: skip
+
+Cotangents: TypeAlias = Sequence[float | None]
+"""The cotangent of every slot; None where none arrives."""
 
 
-def cotangents_from(entries: Entries, slots: Iterable[int]) -> Sequence[float | None]:
+def cotangents_from(entries: Entries, slots: Iterable[int]) -> Cotangents:
     """The cotangent of every slot, swept from some of them at once; None where none arrives."""
     bars = cotangents(entries.columns.thawed(), dict.fromkeys(slots, 1.0))
     return cast("list[float | None]", bars)
 
 
-def output_cotangents(entries: Entries) -> Sequence[float | None]:
+def output_cotangents(entries: Entries) -> Cotangents:
     """The derivative of the one output in every slot; None where none arrives.
 
     Raises:
@@ -28,7 +34,7 @@ def output_cotangents(entries: Entries) -> Sequence[float | None]:
     return cotangents_from(entries, (only_output(entries, "cotangents need"),))
 
 
-def known_cotangents(entries: Entries) -> Sequence[float | None]:
+def known_cotangents(entries: Entries) -> Cotangents:
     """The cotangents where there is one output, else None for every slot.
 
     Those of traced values are computed on the numbers they stand for: looking records nothing.

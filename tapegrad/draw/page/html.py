@@ -26,6 +26,7 @@ from tapegrad._support.source_position import Site, head
 from tapegrad._support.text import visible
 from tapegrad.draw.walkthrough import Item, NumberText, Walkthrough, walkthrough
 from tapegrad.entries.entries import Entries
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["page"]
 
@@ -36,7 +37,7 @@ Place: TypeAlias = tuple[str, int]
 def page(
     entries: Entries,
     svg: str | None,
-    cotangents: Sequence[float | None],
+    cotangents: Cotangents,
     title: str = "A tape, step by step",
 ) -> str:
     """The page as HTML text; the same bytes for the same tape and the same source files.
