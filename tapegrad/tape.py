@@ -1,31 +1,29 @@
 """The tape: a recorded program with the types of its function, and every reading as a method.
 
-The data is in ``entries``; the readings take entries, and know nothing of this class.
+The data is in ``entries``. The readings take entries and do not import this class, so methods
+import them when they are called, which keeps ``import tapegrad`` light.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, final, overload
 
 import attrs
 
-from tapegrad.entries.columns import freeze_values
 from tapegrad.entries.entries import Entries
-from tapegrad.errors import OutputError
-from tapegrad.pytree.structure import Leaf, build, describe_structure
+from tapegrad.pytree.structure import build
 
 if TYPE_CHECKING:
     import os
     import pathlib
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from typing import Unpack
 
     import graphviz
 
     from tapegrad.draw.drawing import Drawing
     from tapegrad.draw.picture import View
-    from tapegrad.inspect.diff import Difference
+    from tapegrad.inspect.diff import TapeDifference
     from tapegrad.inspect.explain import Explanation
     from tapegrad.inspect.lines import Listing
     from tapegrad.inspect.nonfinite import Nonfinite
@@ -43,7 +41,7 @@ R_co = TypeVar("R_co", covariant=True)
 @final
 @attrs.frozen(eq=False, repr=False)
 class Tape(Entries, Generic[A, P, R_co]):
-    """A recorded program, as a value: print it, index it, draw it, replay it, differentiate it.
+    """A recorded program as a value: print it, index it, draw it, replay it, differentiate it.
 
     ``A`` is the type of the differentiated argument, ``P`` the other parameters and ``R_co`` what
     the program returned. Made by ``record``; equality and hash compare structure, constants, static
@@ -65,7 +63,9 @@ class Tape(Entries, Generic[A, P, R_co]):
         Raises:
             OutputError: when the tape has not exactly one output.
         """
-        return tuple(self._cotangents_from((self._only_output("cotangents need"),)))
+        from tapegrad.sweep.gradient import output_cotangents
+
+        return tuple(output_cotangents(self))
 
     def gradient(self: Tape[A, P, float | Var]) -> A:
         """The gradient of the one output in the first argument, in the argument's own shape.
@@ -73,13 +73,9 @@ class Tape(Entries, Generic[A, P, R_co]):
         Raises:
             OutputError: when the recorded function returned anything but one number.
         """
-        if not isinstance(self.result, Leaf):
-            raise OutputError(
-                f"this tape returned {describe_structure(self.result)}, and a gradient needs one "
-                "number: record a function that returns one, or use jacobian for one of several"
-            )
-        bars = self.cotangents()
-        return cast(A, build(self.parameters, (0.0 if bar is None else bar for bar in bars)))
+        from tapegrad.sweep.gradient import gradient
+
+        return cast(A, gradient(self))
 
     def jacobian_sparsity(self) -> Sparsity:
         """Where the derivative of the outputs in the first argument's numbers can be not zero.
@@ -96,9 +92,10 @@ class Tape(Entries, Generic[A, P, R_co]):
         Raises:
             OutputError: when the tape has not exactly one output.
         """
+        from tapegrad.sweep.gradient import only_output
         from tapegrad.sweep.sparsity import hessian_sparsity
 
-        output = self._only_output("a Hessian needs")
+        output = only_output(self, "a Hessian needs")
         return hessian_sparsity(self.columns.as_lists(), self.width, output)
 
     def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R_co]:
@@ -108,15 +105,12 @@ class Tape(Entries, Generic[A, P, R_co]):
             GuardError: when a recorded comparison comes out differently.
             InputError: when the arguments' structure is not the recorded one.
         """
-        from tapegrad.entries.replay import replay
-        from tapegrad.entries.replay_arguments import replay_inputs
+        from tapegrad.entries.replay_arguments import replay_at
 
-        inputs = replay_inputs(self, x, args, kwargs)
-        values = replay(self.columns, inputs, lambda slot: str(self.site(slot) or f"%{slot}"))
-        return attrs.evolve(self, stored=freeze_values(values))
+        return replay_at(self, x, args, kwargs)
 
     def simplify(self, *, fast: bool = False) -> Simplified[A, P, R_co]:
-        """The same program with less in it, and how many entries went for which reason.
+        """The same program with fewer entries, and how many were removed for which reason.
 
         Removes what no output and no guard needs, and folds constants. On a tape that already
         holds its gradient (``record(grad(f))``) it also shares equal entries and drops ``x * 1``,
@@ -131,12 +125,12 @@ class Tape(Entries, Generic[A, P, R_co]):
     def lines(self) -> Listing:
         """The user's source with what each line put on the tape in its margin.
 
-        Print it: entries, the range of what the line hands on, that of its cotangents, and marks
+        Print it: entries, the range of the line's results, that of their cotangents, and marks
         for nan, infinity and guards.
         """
         from tapegrad.inspect.lines import lines
 
-        return lines(self.of_numbers(), self._known_cotangents())
+        return lines(self)
 
     def stats(self) -> Stats:
         """The tape in figures: entries by row, inputs, guards, depth, bytes."""
@@ -145,11 +139,11 @@ class Tape(Entries, Generic[A, P, R_co]):
         return stats(self)
 
     def explain(self, of: str | int | None = None, *, wrt: str | int, top: int = 5) -> Explanation:
-        """What one derivative is made of: by the lines that read ``wrt``, by path, by label.
+        """The parts that add up to one derivative: by line that reads ``wrt``, by path, by label.
 
-        ``of`` is the path of an output, a label, or a slot, and the one output where it is not
-        given; ``wrt`` the path of an input, a label, or a slot. At most ``top`` paths, those of
-        the largest magnitude, are told one by one.
+        ``of`` is the key path of an output, a label, or a slot, and the one output where it is not
+        given; ``wrt`` the key path of an input, a label, or a slot. At most ``top`` paths, those of
+        the largest magnitude, are listed one by one.
 
         Raises:
             InputError: when a name is unknown or stands for several entries, or ``top`` is
@@ -157,8 +151,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         """
         from tapegrad.inspect.explain import explain
 
-        numbers = self.of_numbers()
-        return explain(numbers, numbers._cotangents_from, of, wrt, top)
+        return explain(self, of, wrt, top)
 
     def first_nonfinite(
         self, sweep: Literal["forward", "reverse"] | None = None
@@ -173,42 +166,18 @@ class Tape(Entries, Generic[A, P, R_co]):
         """
         from tapegrad.inspect.nonfinite import first_nonfinite
 
-        numbers = self.of_numbers()
-        return first_nonfinite(numbers, numbers._cotangents_from, sweep)
+        return first_nonfinite(self, sweep)
 
-    def diff(self, other: Tape[Any, ..., Any]) -> Difference:
-        """Where this recording and another part, in structure and in value."""
+    def diff(self, other: Tape[Any, ..., Any]) -> TapeDifference:
+        """The first entries in which this recording and another differ, in structure and value."""
         from tapegrad.inspect.diff import diff
 
-        return diff(self.of_numbers(), other.of_numbers())
-
-    def _cotangents_from(self, slots: Iterable[int]) -> Sequence[float | None]:
-        """The cotangents of every slot, swept from some of them at once."""
-        from tapegrad.sweep.reverse import cotangents
-
-        bars = cotangents(self.columns.as_lists(), dict.fromkeys(slots, 1.0))
-        return cast("list[float | None]", bars)
-
-    def _known_cotangents(self) -> Sequence[float | None]:
-        """The cotangents where they are defined, for a reading that shows them.
-
-        Those of traced values are computed on the numbers they stand for: looking records nothing.
-        """
-        return self.of_numbers().cotangents() if len(self.outputs) == 1 else (None,) * len(self)
-
-    def _only_output(self, needs: str) -> int:
-        """The slot of the one output, which some result ``needs``."""
-        if len(self.outputs) != 1:
-            raise OutputError(
-                f"this tape has {len(self.outputs)} outputs, and {needs} one: record a function "
-                "that returns one number"
-            )
-        return self.outputs[0]
+        return diff(self, other)
 
     def __str__(self) -> str:
         from tapegrad.inspect.table import table
 
-        return table(self, self._known_cotangents())
+        return table(self)
 
     def to_dot(self, **view: Unpack[View]) -> str:
         """The picture that ``draw`` describes as DOT text; the same bytes on every run.
@@ -219,7 +188,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         """
         from tapegrad.draw.drawing import picture
 
-        return picture(self, self._known_cotangents(), **view).dot()
+        return picture(self, **view).dot()
 
     def to_graphviz(self, **view: Unpack[View]) -> graphviz.Source:
         """The picture as an object of the ``graphviz`` package, which ships no types of its own."""
@@ -234,7 +203,7 @@ class Tape(Entries, Generic[A, P, R_co]):
     def draw(
         self, path: str | os.PathLike[str] | None = None, **view: Unpack[View]
     ) -> Drawing | pathlib.Path:
-        """Write the picture to a file: ``.svg``, ``.png``, ``.pdf``, ``.dot`` or ``.html``.
+        """Writes the picture to a file: ``.svg``, ``.png``, ``.pdf``, ``.dot`` or ``.html``.
 
         Without a path it is a value that shows itself in a notebook, and in print as a tree.
 
@@ -252,23 +221,23 @@ class Tape(Entries, Generic[A, P, R_co]):
         """
         from tapegrad.draw.drawing import draw
 
-        return draw(self, self._known_cotangents(), path, **view)
+        return draw(self, path, **view)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
     ) -> dict[str, str]:
         from tapegrad.draw.drawing import bundle
 
-        return bundle(self, self._known_cotangents, include, exclude)
+        return bundle(self, include, exclude)
 
 
 @final
 @attrs.frozen
 class Simplified(Generic[A, P, R_co]):
-    """A simplified tape, and what was removed.
+    """A simplified tape, and counts of the entries that were removed or replaced.
 
-    ``dead`` entries were needed by nothing (any more), ``shared`` ones equal to another, and
-    ``dropped`` ones gave back an operand; ``folded`` ones became constants.
+    ``dead`` entries were not needed by any output or guard, ``shared`` ones were equal to another,
+    and ``dropped`` ones gave back an operand; ``folded`` ones became constants.
     """
 
     tape: Tape[A, P, R_co]

@@ -1,4 +1,4 @@
-"""The HTML page in a real browser: the lecture is told step by step, and nothing else happens.
+"""The HTML page in a real browser: the sweeps go step by step, and nothing else happens.
 
 Run with `python -m pytest -m browser`; needs Chromium.
 """
@@ -17,7 +17,7 @@ import pytest
 import tapegrad as tg
 from tapegrad._support.text import visible
 from tapegrad.draw.page.html import page
-from tapegrad.draw.walkthrough import lecture
+from tapegrad.draw.walkthrough import walkthrough
 from tests.browser import Page, browser, program
 from tests.test_page import HOSTILE, drawn, long, recorded
 
@@ -71,23 +71,23 @@ def go_to(window: Page, step: int) -> None:
 class TestSweeps:
     @pytest.mark.parametrize("has_picture", [True, False])
     def test_every_step_shows_what_has_arrived(self, opened: Opened, has_picture: bool) -> None:
-        """At step k are shown the values of the forward scenes up to k, and the sums up to k."""
+        """At step k are shown the values of the forward steps up to k, and the sums up to k."""
         tape = recorded()
-        told = lecture(tape, tape.cotangents())
+        found = walkthrough(tape, tape.cotangents())
         window = opened(tape, drawn(tape) if has_picture else None)
         arrived, bars = [False] * len(tape), [""] * len(tape)
-        for step, scene in enumerate(told.scenes):
-            if scene.phase == "forward" and scene.item is not None:
-                arrived[scene.item] = True
-            for arrival in scene.arrivals:
-                bars[arrival.to] = arrival.after.short
-            assert window.ask(AT) == step
+        for number, step in enumerate(found.steps):
+            if step.phase == "forward" and step.item is not None:
+                arrived[step.item] = True
+            for update in step.updates:
+                bars[update.to] = update.after.short
+            assert window.ask(AT) == number
             assert window.ask(SEEN) == arrived
             assert window.ask(BARS) == bars
-            assert window.ask(MARKED) == (-1 if scene.item is None else scene.item)
-            assert window.text("#text") == f"{scene.text}."
+            assert window.ask(MARKED) == (-1 if step.item is None else step.item)
+            assert window.text("#text") == f"{step.text}."
             window.press("ArrowRight")
-        assert window.ask(AT) == window.ask(LAST) == len(told.scenes) - 1
+        assert window.ask(AT) == window.ask(LAST) == len(found.steps) - 1
 
     def test_the_last_step_shows_the_cotangents(self, opened: Opened) -> None:
         """At the end each entry has its cotangent; hovering gives every digit of it."""
@@ -146,7 +146,7 @@ class TestSweeps:
 
     @pytest.mark.parametrize("has_picture", [True, False])
     def test_a_long_tape_steps_by_line(self, opened: Opened, has_picture: bool) -> None:
-        """A long tape is a lecture on the lines of the program, with or without its picture."""
+        """A long tape is stepped through line by line, with or without its picture."""
         tape = tg.record(long)(0.5)
         window = opened(tape, drawn(tape).replace("n0", "s1") if has_picture else None)
         assert window.ask(LAST) == 7
@@ -168,7 +168,7 @@ class TestSweeps:
         assert not any(window.ask(BARS))
 
     def test_two_thousand_entries_are_quick(self, opened: Opened) -> None:
-        """A step of the longest lecture told entry by entry takes less than half a second."""
+        """A step of the longest tape shown entry by entry takes less than half a second."""
 
         def f(x: Any) -> Any:
             y = x

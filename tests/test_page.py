@@ -1,4 +1,4 @@
-"""The HTML page: the lecture's numbers are the tape's, and nothing in it is markup but ours."""
+"""The HTML page: its numbers are the tape's, and nothing in it is markup but ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import tapegrad as tg
 from tapegrad import math
 from tapegrad._support.text import visible
 from tapegrad.draw.page.html import page
-from tapegrad.draw.walkthrough import Shown, lecture
+from tapegrad.draw.walkthrough import NumberText, walkthrough
 from tapegrad.inspect.reverse_steps import reverse_steps, rule
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
@@ -43,7 +43,7 @@ def recorded(f: Callable[..., Any] = model) -> Any:
 
 
 def long(x: Any) -> Any:
-    """More entries than are told one by one."""
+    """More entries than are shown one by one."""
     y = x
     for _ in range(1500):
         y = math.sin(y)
@@ -155,19 +155,19 @@ class TestSteps:
             return x * x * x
 
         tape = tg.record(cube)(2.0)
-        told = lecture(tape, tape.cotangents())
-        assert told.items[1].text == "cube(%0)"
-        (arrival,) = told.scenes[-2].arrivals
-        assert (arrival.rule, arrival.partial) == ("", Shown("12", "12.0"))
+        found = walkthrough(tape, tape.cotangents())
+        assert found.items[1].text == "cube(%0)"
+        (update,) = found.steps[-2].updates
+        assert (update.rule, update.partial) == ("", NumberText("12", "12.0"))
 
 
-class TestLectures:
+class TestWalkthroughs:
     def test_sentences(self) -> None:
         """A step says what it computes, with names and with numbers."""
         tape = recorded()
-        told = lecture(tape, tape.cotangents())
-        assert told.about == "14 entries, 4 inputs"
-        assert [scene.text for scene in told.scenes] == [
+        found = walkthrough(tape, tape.cotangents())
+        assert found.about == "14 entries, 4 inputs"
+        assert [step.text for step in found.steps] == [
             "Nothing is computed yet: step on with the right arrow, or play with space",
             "w is an input: 0.3",
             "b is an input: 0.1",
@@ -193,11 +193,11 @@ class TestLectures:
             "The derivatives of %13 in the inputs have arrived",
         ]
 
-    def test_arrivals(self) -> None:
+    def test_updates_of_cotangents(self) -> None:
         """A reverse step says cotangent times partial, what it is added to, and the sum."""
         tape = tg.record(lambda x: x * x)(3.0)
-        first, second = lecture(tape, tape.cotangents()).scenes[-2].arrivals
-        three, six = Shown("3", "3.0"), Shown("6", "6.0")
+        first, second = walkthrough(tape, tape.cotangents()).steps[-2].updates
+        three, six = NumberText("3", "3.0"), NumberText("6", "6.0")
         assert (first.to, first.rule, first.partial, first.share) == (0, "x", three, three)
         assert (first.before, first.after) == (None, three)
         assert (second.before, second.after) == (three, six)
@@ -205,16 +205,16 @@ class TestLectures:
     def test_a_flat_step_hands_nothing_on(self) -> None:
         """A cotangent ends where the slope is 0 everywhere, and the input's is 0."""
         tape = tg.record(math.floor)(2.5)
-        *_, step, end = lecture(tape, tape.cotangents()).scenes
+        *_, step, end = walkthrough(tape, tape.cotangents()).steps
         assert step.text == "%1 has its cotangent, 1, and hands nothing on: it is flat"
-        assert [arrival.after for arrival in end.arrivals] == [Shown("0", "0.0")]
+        assert [update.after for update in end.updates] == [NumberText("0", "0.0")]
 
     def test_several_outputs_have_no_reverse_sweep(self) -> None:
         """Cotangents are those of one output; with another number of them the page says so."""
         tape = tg.record(lambda x: (x, x * x))(2.0)
-        told = lecture(tape, [None, None])
-        assert [scene.phase for scene in told.scenes] == ["start", "forward", "forward", "end"]
-        assert told.scenes[-1].text == (
+        found = walkthrough(tape, [None, None])
+        assert [step.phase for step in found.steps] == ["start", "forward", "forward", "end"]
+        assert found.steps[-1].text == (
             "The tape has 2 outputs, and the reverse sweep starts from one"
         )
 
@@ -226,24 +226,24 @@ class TestLectures:
             return math.sin(x)
 
         tape = tg.record(sin)(2.0)
-        text = lecture(tape, tape.cotangents()).items[1].text
+        text = walkthrough(tape, tape.cotangents()).items[1].text
         assert text.endswith(".sin(%0)")
         assert text.startswith(__name__)
 
     def test_very_many_operands_are_left_out(self) -> None:
         """A formula of hundreds of operands shows the first and the last."""
         tape = tg.record(math.fsum)([float(n) for n in range(100)])
-        told = lecture(tape, tape.cotangents())
-        assert told.items[-1].text == "fsum(%0, %1, %2, %3, ..., %99)"
-        assert [arrival.rule for arrival in told.scenes[-2].arrivals] == [""] * 100
+        found = walkthrough(tape, tape.cotangents())
+        assert found.items[-1].text == "fsum(%0, %1, %2, %3, ..., %99)"
+        assert [update.rule for update in found.steps[-2].updates] == [""] * 100
 
-    def test_a_long_tape_is_told_by_line(self) -> None:
+    def test_a_long_tape_is_shown_by_line(self) -> None:
         """Beyond 2,000 entries an item is a line, with its range and its largest cotangent."""
         tape = tg.record(long)(0.5)
         bars = tape.cotangents()
-        told = lecture(tape, bars)
-        assert told.about == "3,001 entries, shown as 3 lines of the program"
-        first = told.items[1]
+        found = walkthrough(tape, bars)
+        assert found.about == "3,001 entries, shown as 3 lines of the program"
+        first = found.items[1]
         assert first.text == "1,500 sin"
         assert (first.operands, first.users) == ((0, 2), (2,))
         sines = [node for node in tape if isinstance(node, tg.Apply) and node.primitive is ops.sin]
@@ -252,15 +252,15 @@ class TestLectures:
         assert first.cotangent
         largest = max(abs(bars[node.slot] or 0.0) for node in sines)
         assert first.cotangent.exact == repr(largest)
-        phases = [(scene.phase, scene.item) for scene in told.scenes]
+        phases = [(step.phase, step.item) for step in found.steps]
         assert phases == [
             ("start", None),
             *(("forward", 0), ("forward", 1), ("forward", 2)),
             *(("reverse", 2), ("reverse", 1), ("reverse", 0)),
             ("end", None),
         ]
-        assert told.scenes[2].text == f"{first.name}: 1,500 sin; {first.value.short}"
-        assert told.scenes[-3].text == (
+        assert found.steps[2].text == f"{first.name}: 1,500 sin; {first.value.short}"
+        assert found.steps[-3].text == (
             f"{first.name}: cotangents of magnitudes up to {first.cotangent.short}"
         )
 
@@ -273,9 +273,9 @@ class TestLectures:
             return x
 
         tape = tg.record(steep)(1.0)
-        told = lecture(tape, tape.cotangents())
-        assert any(item.value.short.endswith(" not finite") for item in told.items)
-        assert any(item.cotangent == Shown("nan", "nan") for item in told.items)
+        found = walkthrough(tape, tape.cotangents())
+        assert any(item.value.short.endswith(" not finite") for item in found.items)
+        assert any(item.cotangent == NumberText("nan", "nan") for item in found.items)
 
 
 class TestPages:

@@ -25,9 +25,8 @@ import tapegrad as tg
 from examples import pictures as examples
 from tapegrad import errors, math
 from tapegrad._support.progress_bar import progress, waiting
-from tapegrad.draw import drawing
+from tapegrad.draw import drawing, subgraph
 from tapegrad.draw import picture as pictures
-from tapegrad.draw import subgraph as slices
 from tapegrad.draw.picture import Box, short
 from tests.places import place, refusal
 from tests.strategies import Program, points, programs
@@ -73,7 +72,7 @@ def loop(steps: int) -> Any:
 
 
 def picture(tape: Any, **view: Any) -> pictures.Picture:
-    return drawing.picture(tape, tape._known_cotangents(), **view)
+    return drawing.picture(tape, **view)
 
 
 def boxes(tape: Any, **view: Any) -> dict[str, Box]:
@@ -282,7 +281,7 @@ class TestByScope:
     def test_functions_stand_in_the_frames_of_their_scopes(self) -> None:
         """Frames nest as scopes do and say how often they ran; inputs stand by their path."""
         tape = option()
-        small = {box.name: box.where for box in picture(tape, by="scope").boxes}
+        small = {box.name: box.frames for box in picture(tape, by="scope").boxes}
         assert small["n0"] == ("p",)
         assert small["n3"] == ()
         inside = {where for where in small.values() if "cdf × 2" in where}
@@ -300,8 +299,8 @@ class TestByScope:
             return math.sum([path(x * float(i)) for i in range(50)])
 
         drawn = picture(tg.record(average)(0.5), by="scope")
-        (box,) = [box for box in drawn.boxes if box.where]
-        assert box.where == ("path × 50",)
+        (box,) = [box for box in drawn.boxes if box.frames]
+        assert box.frames == ("path × 50",)
         assert box.cells[:2] == (f"walk {Path(__file__).name}", "300 operations: 150 *, 150 sin")
 
     def test_scopes_may_nest_as_deep_as_calls(self) -> None:
@@ -312,7 +311,7 @@ class TestByScope:
             return nest(x * 1.5, depth - 1) if depth else x
 
         drawn = picture(tg.record(nest)(1.0, 200), by="scope")
-        assert max(len(box.where) for box in drawn.boxes) == 8
+        assert max(len(box.frames) for box in drawn.boxes) == 8
         assert sum("operation" in cell for box in drawn.boxes for cell in box.cells) >= 1
 
 
@@ -328,7 +327,7 @@ class TestParts:
         near = {start}
         for _ in range(depth):
             near |= {a for pair in edges(tape) if near & {*pair} for a in pair}
-        flags = slices.around(tape.columns, [start], depth)
+        flags = subgraph.around(tape.columns, [start], depth)
         assert {slot for slot, flag in enumerate(flags) if flag} == near
 
     @given(PROGRAM_AND_POINT, st.data())
@@ -339,7 +338,7 @@ class TestParts:
         tape = tg.record(case[0])(case[1])
         first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(tape) - 1)] * 2)))
         reach = reachable(tape)
-        flags = slices.between(tape.columns, [first], [last])
+        flags = subgraph.between(tape.columns, [first], [last])
         assert {slot for slot, flag in enumerate(flags) if flag} == {
             slot for slot in range(len(tape)) if slot in reach[first] and last in reach[slot]
         }
@@ -351,7 +350,7 @@ class TestParts:
         """Through arrows and dashed arrows the same entries are reached as on the whole tape."""
         tape = tg.record(case[0])(case[1])
         kept = sorted(data.draw(st.sets(st.integers(0, len(tape) - 1), min_size=1)))
-        drawn = [*slices.passages(tape.columns, kept)]
+        drawn = [*subgraph.indirect_arrows(tape.columns, kept)]
         drawn += [pair for pair in edges(tape) if {*pair} <= {*kept}]
         whole, part = reachable(tape), reached(len(tape), drawn)
         assert all((b in whole[a]) == (b in part[a]) for a, b in product(kept, kept))
@@ -621,7 +620,7 @@ class TestThePages:
         file = Path(__file__).parent.parent / "docs" / f"{name}.svg"
         shown = written(file.read_text(encoding="utf-8"))
         cells = {cell for box in drawn.boxes for cell in (*box.cells, box.source)}
-        frames = {frame for box in drawn.boxes for frame in box.where}
+        frames = {frame for box in drawn.boxes for frame in box.frames}
         labels = {arrow.label for arrow in drawn.arrows}
         assert shown == (cells | frames | labels | {drawn.caption}) - {""}
 

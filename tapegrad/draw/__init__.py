@@ -2,5 +2,5 @@
 
 May import: ``inspect`` and what is left of it.
 Start reading: ``picture`` (boxes, arrows, a caption), then ``drawing``, which puts one together.
-To add a picture: a module that gives a ``Picture``, and its name in ``drawing``.
+To add a picture: a module that gives boxes and arrows, and its name in ``drawing``.
 """

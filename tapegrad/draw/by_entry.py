@@ -10,75 +10,72 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from linecache import getline
 from math import isfinite
-from typing import TypeAlias, cast
+from typing import cast
 
 from tapegrad._support.progress_bar import progress
-from tapegrad.draw.picture import Arrow, Box, Kind, short
+from tapegrad.draw.picture import Arrow, Box, BoxKind, Frames, short
 from tapegrad.entries.entries import Entries
 from tapegrad.inspect.names import sign
-from tapegrad.ops.primitive import Operand, Primitive, primal
+from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.sweep.gradient import Cotangents
 
-__all__ = ["entries"]
-
-Cotangents: TypeAlias = Sequence[float | None]
-Frames: TypeAlias = tuple[str, ...]
+__all__ = ["entry_boxes"]
 
 
-def entries(
-    tape: Entries, cotangents: Cotangents, slots: Sequence[int], where: Sequence[Frames] = ()
+def entry_boxes(
+    entries: Entries,
+    cotangents: Cotangents,
+    slots: Sequence[int],
+    frames: Sequence[Frames] = (),
 ) -> tuple[list[Box], list[Arrow]]:
     """The boxes, ovals and arrows of some entries: entry 17 is ``n17``, its oval ``n17op``.
 
-    ``where`` has for each entry of the tape the frames around it, if there are any.
+    ``frames`` has for each entry of the tape the frames around it, if there are any.
     """
-    drawing = _Drawing(tape, cotangents, slots)
+    maker = _BoxMaker(entries, cotangents, slots)
     for slot in progress(slots, len(slots), "drawing"):
-        drawing.add(slot, where[slot] if where else ())
-    return drawing.boxes, drawing.arrows
+        maker.add(slot, frames[slot] if frames else ())
+    return maker.boxes, maker.arrows
 
 
-class _Drawing:
-    """Boxes and arrows so far, and what each new one needs of the tape."""
+class _BoxMaker:
+    """Makes boxes and arrows one entry after the other; holds what each needs of the tape."""
 
-    def __init__(self, tape: Entries, cotangents: Cotangents, slots: Sequence[int]) -> None:
-        self.columns = tape.columns
+    def __init__(self, entries: Entries, cotangents: Cotangents, slots: Sequence[int]) -> None:
+        self.columns = entries.of_numbers().columns
         self.cotangents = cotangents
-        self.shown = frozenset(slots)
-        self.outputs = frozenset(tape.outputs)
-        self.names = dict(enumerate(tape.paths))
-        self.names |= {slot: label for slot, label in tape.labels if label}
-        self.values = tape.numbers
-        self.site_indices = tape.site_indices
+        self.drawn = frozenset(slots)
+        self.outputs = frozenset(entries.outputs)
+        self.names = dict(enumerate(entries.paths))
+        self.names |= {slot: label for slot, label in entries.labels if label}
+        self.values = entries.numbers
+        self.site_indices = entries.site_indices
         self.lines = [
             (f"{site} in {site.function}", getline(site.file, site.line).strip())
-            for site in tape.sites
+            for site in entries.sites
         ]
         self.boxes: list[Box] = []
         self.arrows: list[Arrow] = []
 
-    def add(self, slot: int, where: Frames) -> None:
-        """Draw an entry: its box, its oval if it is an operation, and the arrows into them."""
+    def add(self, slot: int, frames: Frames) -> None:
+        """Adds the box of an entry, its oval if it is an operation, and the arrows into them."""
         row, site = self.columns.row(slot), self.site_indices[slot]
-        kind = _kind(row)
-        lines = self.lines[site] if site >= 0 else (f"%{slot}",)
-        tooltip = tuple(filter(None, lines))
-        operation = self._operation(slot, row) if kind == "value" else ""
-        self.boxes.append(self._box(slot, kind, operation, tooltip, where))
+        kind = "value" if row.is_operation else cast(BoxKind, row.kind)
+        tooltip = tuple(filter(None, self.lines[site])) if site >= 0 else (f"%{slot}",)
+        static = "".join(f" {value}" for value in self.columns.static(slot))
+        operation = sign(row) + static if row.is_operation else ""
+        self.boxes.append(self._box(slot, kind, operation, tooltip, frames))
         if operation:
             oval = f"n{slot}op"
-            cut = not self.shown.issuperset(self.columns.operands(slot))
+            cut = not self.drawn.issuperset(self.columns.operands(slot))
             cells = (f"{operation} ..." if cut else operation,)
-            self.boxes.append(Box(oval, "operation", cells, operation, "", tooltip, where))
-            self.arrows += [Arrow(oval, f"n{slot}"), *self._into(slot, row)]
-        elif kind == "guard" and self.columns.left[slot] in self.shown:
+            self.boxes.append(Box(oval, "operation", cells, operation, "", tooltip, frames))
+            self.arrows += [Arrow(oval, f"n{slot}"), *self._arrows_into(slot, row)]
+        elif kind == "guard" and self.columns.left[slot] in self.drawn:
             self.arrows.append(Arrow(f"n{self.columns.left[slot]}", f"n{slot}"))
 
-    def _operation(self, slot: int, row: Primitive) -> str:
-        static = "".join(f" {value}" for value in self.columns.static(slot))
-        return sign(row) + static
-
     def _box(
-        self, slot: int, kind: Kind, operation: str, tooltip: tuple[str, ...], where: Frames
+        self, slot: int, kind: BoxKind, operation: str, tooltip: tuple[str, ...], frames: Frames
     ) -> Box:
         value, name = self.values[slot], self.names.get(slot, "")
         bar = None if kind == "constant" else self.cotangents[slot]
@@ -90,34 +87,31 @@ class _Drawing:
             _text(slot, kind, operation, name, cells),
             "",
             tooltip,
-            where,
+            frames,
             is_output=slot in self.outputs,
             is_broken=not isfinite(value) or (bar is not None and not isfinite(bar)),
         )
 
-    def _into(self, slot: int, row: Primitive) -> Iterator[Arrow]:
+    def _arrows_into(self, slot: int, row: Primitive) -> Iterator[Arrow]:
         """The arrows into an oval, with the partials where a cotangent goes back through them."""
         operands = self.columns.operands(slot)
         partials: Iterable[Operand | None] = repeat(None)
         if self.cotangents[slot] is not None:
-            arguments = map(primal, self.columns.arguments(slot))
+            arguments = cast("tuple[float, ...]", self.columns.arguments(slot))
             partials = row.every_partial(self.values[slot], *arguments)
         for operand, partial in zip(operands, partials, strict=False):
-            if operand in self.shown:
-                yield Arrow(f"n{operand}", f"n{slot}op", self._partial(operand, partial))
+            if operand in self.drawn:
+                label = self._partial(operand, cast("float | None", partial))
+                yield Arrow(f"n{operand}", f"n{slot}op", label)
 
-    def _partial(self, operand: int, partial: Operand | None) -> str:
-        """The partial in an operand as text, where it says something: constants have none."""
+    def _partial(self, operand: int, partial: float | None) -> str:
+        """The partial in an operand as text; empty for 1, for none and for that in a constant."""
         if partial is None or partial == 1.0 or self.columns.row(operand).kind == "constant":
             return ""
-        return short(primal(partial))
+        return short(partial)
 
 
-def _kind(row: Primitive) -> Kind:
-    return "value" if row.is_operation else cast(Kind, row.kind)
-
-
-def _text(slot: int, kind: Kind, operation: str, name: str, cells: tuple[str, ...]) -> str:
+def _text(slot: int, kind: BoxKind, operation: str, name: str, cells: tuple[str, ...]) -> str:
     """A box on one line of a text tree."""
     if kind == "constant":
         return " ".join(cells)
@@ -127,7 +121,7 @@ def _text(slot: int, kind: Kind, operation: str, name: str, cells: tuple[str, ..
     return f"{name or f'%{slot}'}{' = ' * bool(operation)}{operation}  {facts}"
 
 
-def _cells(kind: Kind, name: str, value: float, bar: float | None) -> tuple[str, ...]:
+def _cells(kind: BoxKind, name: str, value: float, bar: float | None) -> tuple[str, ...]:
     if kind == "guard":
         return (str(value != 0.0),)
     if kind == "constant":

@@ -1,159 +1,137 @@
-"""A long tape as a small picture: a box for each group of entries, with what is known of them all.
+"""A long tape as a small picture: a box for each group of entries, with counts and ranges.
 
-The columns are tallied by counters and buckets, and no view of an entry is made.
+The columns are counted as a whole, and no view of an entry is made.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
+from collections.abc import Iterator, Sequence
 from math import isfinite, log10
-from sys import byteorder
-from typing import Final, TypeAlias
+from typing import Final
+
+import attrs
 
 from tapegrad._support.text import visible
-from tapegrad.draw.picture import Arrow, Box, Group, counted, short
+from tapegrad.draw.groups import Group
+from tapegrad.draw.picture import Arrow, Box, counted, short
 from tapegrad.entries.entries import Entries
-from tapegrad.entries.operand_columns import flags_of_codes, operand_columns, slots_of_codes
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive
+from tapegrad.sweep.gradient import Cotangents
 
-__all__ = ["quotient"]
-
-Cotangents: TypeAlias = Sequence[float | None]
+__all__ = ["group_boxes"]
 
 
-def quotient(
-    tape: Entries, cotangents: Cotangents, groups: Sequence[Group], of: Sequence[int]
+def group_boxes(
+    entries: Entries,
+    cotangents: Cotangents,
+    groups: Sequence[Group],
+    of: Sequence[int],
 ) -> tuple[list[Box], list[Arrow]]:
     """A box for each group that has an entry, and arrows with the number of uses.
 
     ``of`` has the index of each entry's group; ``len(groups)`` leaves an entry out.
     """
-    tally = [_Sums() for _ in range(len(groups) + 1)]
-    uses = _count(tape, of, tally)
-    _collect(tape, of, tally, cotangents)
-    signs = list(map(sign, tape.table.rows))
-    met = [(group, sums) for group, sums in zip(groups, tally, strict=False) if sums.entries]
-    boxes = [_box(group, sums, signs) for group, sums in met]
-    return boxes, list(_arrows(groups, tally, uses))
+    totals = [_Totals() for _ in range(len(groups) + 1)]
+    uses = _count(entries, of, totals)
+    _collect(entries, of, totals, cotangents)
+    signs = list(map(sign, entries.table.rows))
+    pairs = zip(groups, totals, strict=False)
+    boxes = [_box(group, total, signs) for group, total in pairs if total.entries]
+    return boxes, list(_arrows(groups, totals, uses))
 
 
-class _Sums:
-    """What is known of one group."""
+@attrs.define
+class _Totals:
+    """Counts and numbers of one group."""
 
-    __slots__ = ("cotangents", "entries", "guards", "labels", "operations", "outputs", "values")
-
-    def __init__(self) -> None:
-        self.entries = 0
-        self.operations: Counter[int] = Counter()
-        self.values: list[float] = []
-        self.cotangents: list[float] = []
-        self.guards: Counter[bool] = Counter()
-        self.labels: dict[str, None] = {}
-        self.outputs: list[float] = []
+    entries: int = 0
+    operations: Counter[int] = attrs.Factory(Counter)
+    values: list[float] = attrs.Factory(list)
+    cotangents: list[float] = attrs.Factory(list)
+    guards: Counter[bool] = attrs.Factory(Counter)
+    labels: dict[str, None] = attrs.Factory(dict)
+    outputs: list[float] = attrs.Factory(list)
 
 
-def _count(tape: Entries, of: Sequence[int], tally: Sequence[_Sums]) -> Counter[tuple[int, int]]:
-    """Count entries and operations into the tally; how often which group reads which."""
-    columns, joined, nowhere = tape.columns, operand_columns(tape.columns), len(tally) - 1
-    given = [code for code, row in enumerate(tape.table.rows) if not row.is_operation]
-    tails = [*of, nowhere]  # what reads nothing reads slot -1
-    for slot in slots_of_codes(columns.codes, [tape.table.codes[ops.constant]]):
-        tails[slot] = nowhere  # a constant is part of the line that it stands in
-    left, right = (map(tails.__getitem__, side) for side in (joined.left, joined.right))
-    uses: Counter[tuple[int, int]] = Counter()
-    for (group, code, *read), number in _patterns(nowhere, of, columns.codes, left, right):
-        tally[group].entries += number
-        if code not in given:
-            tally[group].operations[code] += number
-        for tail in read:
-            if tail != group or code not in given:  # a guard is no round of a loop
-                uses[tail, group] += number
-    for slot, operands in joined.pools.items():
-        uses.update((tails[operand], of[slot]) for operand in operands)
-    return uses
-
-
-def _patterns(highest: int, *columns: Iterable[int]) -> Iterable[tuple[Sequence[int], int]]:
-    """How often which numbers stand side by side in four columns.
-
-    Numbers below 256 are counted as the bytes of one word, which takes half the time.
-    """
-    if highest > 255:
-        return Counter(zip(*columns, strict=True)).items()
-    sides = [bytes(column) for column in columns]
-    words = bytearray(4 * len(sides[0]))
-    for place, side in enumerate(sides):
-        words[place::4] = side
-    counts = Counter(memoryview(words).cast("I"))
-    return [(tuple(word.to_bytes(4, byteorder)), number) for word, number in counts.items()]
+def _count(
+    entries: Entries, of: Sequence[int], totals: Sequence[_Totals]
+) -> Counter[tuple[int, int]]:
+    """Counts entries and operations into the totals, and how often each group reads each other."""
+    columns, rows = entries.columns, entries.table.rows
+    for (group, code), number in Counter(zip(of, columns.codes, strict=True)).items():
+        totals[group].entries += number
+        if rows[code].is_operation:
+            totals[group].operations[code] += number
+    tails = list(of)
+    for slot in columns.slots_of(ops.constant):
+        tails[slot] = len(totals) - 1  # a constant is part of the line that reads it
+    uses = Counter((tails[operand], of[slot]) for slot, operand in columns.reads())
+    for slot in columns.slots_of(ops.guard):
+        if tails[columns.left[slot]] == of[slot]:
+            uses[of[slot], of[slot]] -= 1  # a guard is no round of a loop
+    return +uses
 
 
 def _collect(
-    tape: Entries, of: Sequence[int], tally: Sequence[_Sums], cotangents: Cotangents
+    entries: Entries,
+    of: Sequence[int],
+    totals: Sequence[_Totals],
+    cotangents: Cotangents,
 ) -> None:
-    """Take values, cotangents, outcomes of guards, labels and outputs into the tally.
+    """Adds values, cotangents, outcomes of guards, labels and outputs to the totals.
 
-    Plain numbers of the program and truth values are no part of a range.
+    Constants and truth values are not part of a range.
     """
-    columns = tape.columns
-    values = tape.numbers
-    met = {code: columns.table.rows[code] for code in sorted(set(columns.codes))}
-    ranged = flags_of_codes(columns.codes, (code for code, row in met.items() if _is_ranged(row)))
-    add_value = [sums.values.append for sums in tally]
-    add_cotangent = [sums.cotangents.append for sums in tally]
-    for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
-        add_value[group](value)
-        if bar is not None:
-            add_cotangent[group](bar)
-    for slot in slots_of_codes(
-        columns.codes, [code for code, row in met.items() if row.kind == "guard"]
-    ):
-        tally[of[slot]].guards[values[slot] != 0.0] += 1
-    for slot, label in tape.labels:
-        tally[of[slot]].labels[label] = None
-    for slot in tape.outputs:
-        tally[of[slot]].outputs.append(values[slot])
-
-
-def _is_ranged(row: Primitive) -> bool:
-    return not row.is_truth and row.kind != "constant"
+    columns, values = entries.columns, entries.numbers
+    has_range = [not row.is_truth and row.kind != "constant" for row in columns.table.rows]
+    add_value = [total.values.append for total in totals]
+    add_cotangent = [total.cotangents.append for total in totals]
+    for group, code, value, bar in zip(of, columns.codes, values, cotangents, strict=True):
+        if has_range[code]:
+            add_value[group](value)
+            if bar is not None:
+                add_cotangent[group](bar)
+    for slot in columns.slots_of(ops.guard):
+        totals[of[slot]].guards[values[slot] != 0.0] += 1
+    for slot, label in entries.labels:
+        totals[of[slot]].labels[label] = None
+    for slot in entries.outputs:
+        totals[of[slot]].outputs.append(values[slot])
 
 
 _WIDEST: Final = 72
-"""Longer lines of source are cut."""
+"""The most letters of a source line in a box; longer ones are cut."""
 _MOST: Final = 4
-"""So many operations, labels and outputs are named in a box."""
+"""The most operations, labels or outputs that are named in a box."""
 
 
-def _box(group: Group, sums: _Sums, signs: Sequence[str]) -> Box:
-    facts = [*_facts(sums, signs), *_numbers(sums)]
+def _box(group: Group, total: _Totals, signs: Sequence[str]) -> Box:
+    facts = [*_facts(total, signs), *_numbers(total)]
     source = visible(group.source)
     source = source if len(source) <= _WIDEST else f"{source[: _WIDEST - 3]}..."
-    if group.is_input and sums.entries > 1:
-        facts.insert(0, f"{sums.entries:,} inputs")
+    if group.is_input and total.entries > 1:
+        facts.insert(0, f"{total.entries:,} inputs")
     cells = (group.title, *facts)
     return Box(
         group.name,
-        "input" if group.is_input else "branches" if sums.guards else "summary",
+        "input" if group.is_input else "branches" if total.guards else "summary",
         cells,
         "  ".join(filter(None, (group.title, source, *facts))),
         source,
         tuple(filter(None, (group.title, group.source))),
-        group.where,
-        is_output=bool(sums.outputs),
-        is_broken=_broken(sums.values) + _broken(sums.cotangents) > 0,
+        group.frames,
+        is_output=bool(total.outputs),
+        is_broken=_broken(total.values) + _broken(total.cotangents) > 0,
     )
 
 
-def _facts(sums: _Sums, signs: Sequence[str]) -> Iterator[str]:
-    """What was done: operations, outcomes of guards; what it is called, what it gave."""
+def _facts(total: _Totals, signs: Sequence[str]) -> Iterator[str]:
+    """Operations, outcomes of guards, labels and outputs, in words."""
     names: Counter[str] = Counter()
-    for code, number in sums.operations.items():
+    for code, number in total.operations.items():
         names[signs[code]] += number
     ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
     if len(ranked) == 1:
@@ -162,13 +140,13 @@ def _facts(sums: _Sums, signs: Sequence[str]) -> Iterator[str]:
     elif names:
         each = [f"{number:,} {name}" for name, number in ranked]
         yield f"{counted(names.total(), 'operation')}: {_listed(each)}"
-    if sums.guards:
-        outcomes = sorted(sums.guards.items(), reverse=True)
+    if total.guards:
+        outcomes = sorted(total.guards.items(), reverse=True)
         yield f"guard {', '.join(f'{outcome}{_times(number)}' for outcome, number in outcomes)}"
-    if sums.labels:
-        yield f"labels {_listed(list(sums.labels))}"
-    if sums.outputs:
-        yield f"output {_listed([short(value) for value in sums.outputs])}"
+    if total.labels:
+        yield f"labels {_listed(list(total.labels))}"
+    if total.outputs:
+        yield f"output {_listed([short(value) for value in total.outputs])}"
 
 
 def _times(number: int) -> str:
@@ -180,9 +158,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join([*names[:_MOST], *more])
 
 
-def _numbers(sums: _Sums) -> Iterator[str]:
-    """The range of the values, the largest cotangent, and how many are not finite, if of many."""
-    values, bars = sums.values, sums.cotangents
+def _numbers(total: _Totals) -> Iterator[str]:
+    """The range of the values, the largest cotangent, and the counts of nan and infinity."""
+    values, bars = total.values, total.cotangents
     broken = [_broken(numbers) if len(numbers) > 1 else 0 for numbers in (values, bars)]
     finite = [value for value in values if isfinite(value)] if broken[0] else values
     if finite:
@@ -200,27 +178,27 @@ def _numbers(sums: _Sums) -> Iterator[str]:
 
 
 def _broken(numbers: Sequence[float]) -> int:
-    """How many are nan or infinite; a sum tells whether to look for them at all."""
+    """The number of nan and infinite ones; where the sum is finite there are none."""
     return 0 if isfinite(sum(numbers)) else sum(not isfinite(number) for number in numbers)
 
 
 _ONE_PASS: Final = re.compile(r"\*\*|//|[-+*/%]|[<>=!]=|[<>]|\w\(|\b(?:and|or|not)\b")
-"""What makes an operation where a line of source runs once."""
+"""The signs and calls in a line of source that make one operation each when it runs once."""
 
 
 def _arrows(
-    groups: Sequence[Group], tally: Sequence[_Sums], uses: Counter[tuple[int, int]]
+    groups: Sequence[Group], totals: Sequence[_Totals], uses: Counter[tuple[int, int]]
 ) -> Iterator[Arrow]:
-    """Arrows as thick as their use; from a box to itself where its line ran again and again."""
+    """Arrows as thick as their use; one from a box to itself where its line ran repeatedly."""
     nowhere = len(groups)
     for (tail, head), number in sorted(uses.items()):
         if nowhere in {tail, head} or (
-            tail == head and not _is_repeated(groups[head], tally[head])
+            tail == head and not _is_repeated(groups[head], totals[head])
         ):
             continue
         width = min(1.0 + log10(number) / 2.0, 4.0)
         yield Arrow(groups[tail].name, groups[head].name, _times(number).strip(), width)
 
 
-def _is_repeated(group: Group, sums: _Sums) -> bool:
-    return sums.operations.total() > len(_ONE_PASS.findall(group.source))
+def _is_repeated(group: Group, total: _Totals) -> bool:
+    return total.operations.total() > len(_ONE_PASS.findall(group.source))

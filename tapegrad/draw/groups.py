@@ -1,4 +1,4 @@
-"""Which entries share a box: those of one source line, or of one function in one scope.
+"""Entries grouped for a box each: those of one source line, or of one function in one scope.
 
 There are as many groups as the program has lines or functions, however long the tape is.
 """
@@ -11,56 +11,70 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from linecache import getline
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 
-from tapegrad.draw.picture import Group
+import attrs
+
+from tapegrad.draw.picture import Frames
 from tapegrad.entries.columns import Scope
 from tapegrad.entries.entries import Entries
-from tapegrad.entries.source_lines import lines_of_entries, lines_of_sites
+from tapegrad.entries.source_lines import numbered_lines
 
-__all__ = ["by_line", "by_scope", "frames"]
+__all__ = ["Group", "by_line", "by_scope"]
+
+
+@final
+@attrs.frozen
+class Group:
+    """Entries that share one box: its id and title, its line of source, the frames around it."""
+
+    name: str
+    title: str
+    source: str = ""
+    frames: Frames = ()
+    is_input: bool = False
+
 
 Grouping: TypeAlias = tuple[list[Group], list[int]]
-"""Groups in the order of their boxes, and for each entry the index of its own."""
-
-Names: TypeAlias = tuple[str, ...]
+"""Groups in the order of their boxes, and for each entry the index of its group."""
 
 
-def by_line(tape: Entries) -> Grouping:
+def by_line(entries: Entries) -> Grouping:
     """One group for each line of the program, and some for the inputs."""
-    groups, of_input = _inputs(tape, framed=False)
-    numbers: dict[int, int] = {}
-    for line in dict.fromkeys(lines_of_sites(tape.sites)):
-        numbers[line] = len(groups)
-        site = tape.sites[line]
-        source = getline(site.file, site.line).strip()
-        groups.append(Group(f"s{line}", f"{site} {_function(site.function)}", source))
-    numbers[-1] = len(groups)
-    groups.append(Group("s", "no line kept"))
-    of = list(map(numbers.__getitem__, lines_of_entries(tape)))
+    groups, of_input = _inputs(entries, framed=False)
+    lines, numbers = numbered_lines(entries)
+    of = [len(groups) + number for number in numbers]
     of[: len(of_input)] = of_input
-    return groups, of
+    return groups + [_line(entries, line) for line in lines], of
 
 
-def by_scope(tape: Entries) -> Grouping:
+def _line(entries: Entries, line: int) -> Group:
+    if line < 0:
+        return Group("s", "no line kept")
+    site = entries.sites[line]
+    source = getline(site.file, site.line).strip()
+    return Group(f"s{line}", f"{site} {_function(site.function)}", source)
+
+
+def by_scope(entries: Entries) -> Grouping:
     """One group for each function in each scope, framed by the scopes, and some for the inputs."""
-    groups, of_input = _inputs(tape, framed=True)
-    functions = [*((site.file, site.function) for site in tape.sites), ("", "no function kept")]
-    numbers: dict[tuple[Names, tuple[str, str]], int] = {}
+    groups, of_input = _inputs(entries, framed=True)
+    functions = [*((site.file, site.function) for site in entries.sites), ("", "no function kept")]
+    numbers: dict[tuple[Frames, tuple[str, str]], int] = {}
     of: list[int] = []
-    sites = tape.site_indices
-    for where, start, stop in _stretches(tape):
+    sites = entries.site_indices
+    for scopes, start, stop in _stretches(entries):
         part = sites[start:stop]
-        keys = {site: (where, functions[site]) for site in dict.fromkeys(part)}
+        keys = {site: (scopes, functions[site]) for site in dict.fromkeys(part)}
         ours = {
             site: numbers.setdefault(key, len(groups) + len(numbers)) for site, key in keys.items()
         }
         of += map(ours.__getitem__, part)
     of[: len(of_input)] = of_input
-    texts = frames(tape)
-    for (where, (file, function)), number in numbers.items():
+    titles = _frame_titles(entries)
+    for (scopes, (file, function)), number in numbers.items():
         title = " ".join(filter(None, (_function(function), Path(file).name)))
-        groups.append(Group(f"f{number}", title, where=texts[where]))
+        groups.append(Group(f"f{number}", title, frames=titles[scopes]))
     return groups, of
 
 
@@ -70,52 +84,54 @@ def _function(name: str) -> str:
 
 
 _DEEPEST: Final = 8
-"""Scopes inside one another beyond this many are taken as one."""
+"""The most scopes inside one another; those further inside are taken as part of the last."""
 
 
-def _stretches(tape: Entries) -> Iterator[tuple[Names, int, int]]:
-    """The tape cut where scopes begin and end: the names of those around, from where, to where."""
-    position, around = 0, list[tuple[Names, int]]()
-    for where, start, stop in (*_named(tape.scopes), ((), len(tape), len(tape))):
+def _stretches(entries: Entries) -> Iterator[tuple[Frames, int, int]]:
+    """The tape cut where scopes begin and end: the scopes around a stretch, its start and stop."""
+    position, around = 0, list[tuple[Frames, int]]()
+    end = len(entries)
+    for scopes, start, stop in (*_nested(entries.scopes), ((), end, end)):
         while around and around[-1][1] <= start:
-            inside, end = around.pop()
-            yield inside, position, end
-            position = end
+            inside, inner_stop = around.pop()
+            yield inside, position, inner_stop
+            position = inner_stop
         yield around[-1][0] if around else (), position, start
         position = start
-        around.append((where, stop))
+        around.append((scopes, stop))
 
 
-def _named(scopes: Iterable[Scope]) -> Iterator[tuple[Names, int, int]]:
-    """Each scope by the names of those around it and its own, with where it begins and ends."""
-    names: list[Names] = []
+def _nested(scopes: Iterable[Scope]) -> Iterator[tuple[Frames, int, int]]:
+    """For each scope the names of those around it and its own, its start and its stop."""
+    names: list[Frames] = []
     for scope in scopes:
         outer = () if scope.parent is None else names[scope.parent]
         names.append((*outer, scope.name)[:_DEEPEST])
         yield names[-1], scope.start, scope.stop
 
 
-def frames(tape: Entries) -> dict[Names, Names]:
-    """For the scopes around an entry what stands on their frames: a name, and how often it ran."""
-    counts = Counter(where for where, _, _ in _named(tape.scopes))
-    texts = {where: where[-1] + f" × {count:,}" * (count > 1) for where, count in counts.items()}
+def _frame_titles(entries: Entries) -> dict[Frames, Frames]:
+    """For nested scopes the titles of their frames: each name, and how often it ran."""
+    counts = Counter(scopes for scopes, _, _ in _nested(entries.scopes))
+    titles = {names: names[-1] + f" × {count:,}" * (count > 1) for names, count in counts.items()}
     return {
-        where: tuple(texts[where[: end + 1]] for end in range(len(where))) for where in ((), *texts)
+        names: tuple(titles[names[: end + 1]] for end in range(len(names)))
+        for names in ((), *titles)
     }
 
 
 _MOST_INPUTS: Final = 12
-"""So many boxes of inputs at most; beyond, those whose paths begin alike share one."""
+"""The most boxes of inputs; beyond, those whose key paths begin alike share one."""
 
 _KEY: Final = re.compile(
     r"""\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]'"])*\]|[.:]?[^.:\[]+""", re.DOTALL
 )
-"""One key of a path, with the sign before it."""
+"""One key of a key path, with the sign before it."""
 
 
-def _inputs(tape: Entries, *, framed: bool) -> Grouping:
-    """The groups of the inputs, which stand first on the tape."""
-    places = _input_places(tape)
+def _inputs(entries: Entries, *, framed: bool) -> Grouping:
+    """The groups of the inputs, which come first on the tape."""
+    places = _input_places(entries)
     parts = sorted(_parted(places).items(), key=lambda part: part[1][0])
     groups, of = [], [0] * len(places)
     for number, (place, slots) in enumerate(parts):
@@ -126,8 +142,8 @@ def _inputs(tape: Entries, *, framed: bool) -> Grouping:
     return groups, of
 
 
-def _parted(places: Sequence[Names]) -> dict[Names, list[int]]:
-    """The inputs by argument, and then container by container while the boxes are few."""
+def _parted(places: Sequence[Frames]) -> dict[Frames, list[int]]:
+    """The inputs by argument, then split container by container as long as the boxes are few."""
     parts = _by_prefix(places, range(len(places)), 1)
     waiting = deque(parts)
     while waiting:
@@ -141,20 +157,20 @@ def _parted(places: Sequence[Names]) -> dict[Names, list[int]]:
 
 
 def _by_prefix(
-    places: Sequence[Names], slots: Iterable[int], length: int
-) -> dict[Names, list[int]]:
-    parts: dict[Names, list[int]] = {}
+    places: Sequence[Frames], slots: Iterable[int], length: int
+) -> dict[Frames, list[int]]:
+    parts: dict[Frames, list[int]] = {}
     for slot in slots:
         parts.setdefault(places[slot][:length], []).append(slot)
     return parts
 
 
-def _input_places(tape: Entries) -> list[Names]:
-    """For each input its argument and the paths of the containers that lead to it, then its own."""
-    width, names = tape.width, tape.paths
+def _input_places(entries: Entries) -> list[Frames]:
+    """For each input its argument, the key paths of the containers around it, and its own."""
+    width, names = entries.width, entries.paths
     places = []
     for slot, path in enumerate(names):
         outer = tuple(accumulate(_KEY.findall(path)))[:-1]
-        argument = (tape.names[0],) if slot < width and path != tape.names[0] else ()
+        argument = (entries.names[0],) if slot < width and path != entries.names[0] else ()
         places.append((*argument, *outer, path))
     return places

@@ -1,4 +1,4 @@
-"""Pictures laid out: by the ``dot`` program, or by the Graphviz that the extra ``draw`` brings.
+"""Lays out pictures: with the ``dot`` program, or with the Graphviz that the extra ``draw`` brings.
 
 The extra is Graphviz as WebAssembly. It needs no program on the machine; it writes SVG only, and
 knows no HTML-like tables.
@@ -12,6 +12,8 @@ from subprocess import CalledProcessError
 from threading import Lock
 from typing import Final
 
+import graphviz
+
 from tapegrad._support.progress_bar import waiting
 from tapegrad._support.text import visible
 from tapegrad.draw.picture import Picture
@@ -20,10 +22,10 @@ from tapegrad.errors import DrawingError
 __all__ = ["laid_out", "require_ending", "save", "svg"]
 
 _TEXTS: Final = frozenset(("dot", "gv", "html"))
-"""The endings of files that no layout program writes."""
+"""The endings of files that are written without a layout program."""
 
 _PROGRAM: Final = {"darwin": "brew install graphviz", "win32": "winget install graphviz"}
-"""The command that brings the dot program, where it is not Debian's."""
+"""The command that installs the dot program, by platform; elsewhere it is Debian's."""
 
 
 def require_ending(path: Path) -> str:
@@ -32,8 +34,6 @@ def require_ending(path: Path) -> str:
     Raises:
         DrawingError: for an ending that no picture has.
     """
-    import graphviz
-
     ending = path.suffix.removeprefix(".").lower()
     if ending not in _TEXTS | graphviz.FORMATS:
         raise DrawingError(
@@ -52,9 +52,7 @@ def svg(picture: Picture) -> str:
 
 
 def laid_out(picture: Picture, ending: str, what: str) -> bytes:
-    """A picture in the format of an ending; ``what`` it is, for the errors of ``svg``."""
-    import graphviz
-
+    """A picture in the format of an ending; ``what`` names it in errors, those of ``svg``."""
     text = picture.dot()
     try:
         with waiting("laying out the picture"):
@@ -72,7 +70,7 @@ def laid_out(picture: Picture, ending: str, what: str) -> bytes:
 
 
 _ONE_AT_A_TIME: Final = Lock()
-"""The memory of the WebAssembly machine is one for all threads."""
+"""All threads share the memory of the WebAssembly machine."""
 
 
 def _by_extra(text: str, what: str) -> bytes:
@@ -92,7 +90,7 @@ def _by_extra(text: str, what: str) -> bytes:
 
 
 def _last_words(failure: CalledProcessError) -> str:
-    """How dot ended, and the first sentence of what it said of it."""
+    """The exit status of dot, and the first sentence of its error output."""
     said = failure.stderr or b""
     lines = (said.decode(errors="replace") if isinstance(said, bytes) else said).splitlines()
     why = f": {visible(lines[0].partition('. ')[0])}" if lines else ""
@@ -107,7 +105,7 @@ def _failed(text: str, what: str, how: str) -> DrawingError:
 
 
 def save(path: Path, content: bytes) -> Path:
-    """Write a file.
+    """Writes a file.
 
     Raises:
         DrawingError: where it cannot be written.

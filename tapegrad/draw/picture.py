@@ -1,4 +1,4 @@
-"""What a picture is, whichever reading makes it: boxes, arrows and a caption; its DOT and its text.
+"""Pictures as values, made of boxes, arrows and a caption, and written as DOT or as a text tree.
 
 Kinds of boxes differ in shape, border or words as well as in colour (Okabe and Ito's, which
 colour-blind readers can tell apart). Every box is filled and every line is a middle grey, so that a
@@ -16,20 +16,25 @@ import attrs
 from tapegrad._support.text import visible
 
 __all__ = [
-    "Arrow", "Box", "By", "Group", "Kind", "Picture", "Rankdir", "View", "counted", "short",
+    "Arrow", "Box", "BoxKind", "By", "Frames", "Picture", "Rankdir", "View", "counted", "short",
 ]  # fmt: skip
 
 By: TypeAlias = Literal["auto", "node", "line", "scope"]
-"""What a box stands for."""
+"""The unit that a box stands for: an entry, a source line or a function."""
 
 Rankdir: TypeAlias = Literal["LR", "TB"]
-"""Where arrows point: to the right, or down."""
+"""The direction of arrows: to the right, or down."""
 
-Kind: TypeAlias = Literal["input", "constant", "value", "guard", "operation", "summary", "branches"]
+BoxKind: TypeAlias = Literal[
+    "input", "constant", "value", "guard", "operation", "summary", "branches"
+]
+
+Frames: TypeAlias = tuple[str, ...]
+"""The titles of the frames around a box, outermost first."""
 
 
 class View(TypedDict, total=False):
-    """How to look at a tape; ``Tape.draw`` says what each of these means."""
+    """Options of a picture; ``Tape.draw`` explains them."""
 
     by: By
     rankdir: Rankdir
@@ -45,32 +50,19 @@ class View(TypedDict, total=False):
 class Box:
     """A box: its ``cells`` stand side by side, or below each other in a summary of many entries.
 
-    ``name`` is its id in DOT and SVG, ``text`` the box on one line, and ``where`` the names of the
-    frames it stands in, outermost first. ``source`` is a line of program text, under the first
-    cell of a summary. ``is_broken`` marks a nan or an infinity.
+    ``name`` is its id in DOT and SVG and ``text`` the box on one line. ``source`` is a line of
+    program text, under the first cell of a summary. ``is_broken`` marks a nan or an infinity.
     """
 
     name: str
-    kind: Kind
+    kind: BoxKind
     cells: tuple[str, ...]
     text: str
     source: str = ""
     tooltip: tuple[str, ...] = ()
-    where: tuple[str, ...] = ()
+    frames: Frames = ()
     is_output: bool = False
     is_broken: bool = False
-
-
-@final
-@attrs.frozen
-class Group:
-    """Entries that share one box: its id and title, its line of source, the frames around it."""
-
-    name: str
-    title: str
-    source: str = ""
-    where: tuple[str, ...] = ()
-    is_input: bool = False
 
 
 @final
@@ -105,20 +97,20 @@ class Picture:
 
     def _framed(self, label: Callable[[Box], str]) -> Iterator[str]:
         """The boxes in their frames; DOT lets a frame be opened again and again."""
-        frames: dict[tuple[str, ...], list[Box]] = {}
+        framed: dict[Frames, list[Box]] = {}
         for box in self.boxes:
-            frames.setdefault(box.where[:_DEEPEST], []).append(box)
-        numbers: dict[tuple[str, ...], int] = {}
-        for where, boxes in frames.items():
-            for depth, name in enumerate(where, 1):
-                number = numbers.setdefault(where[:depth], len(numbers))
+            framed.setdefault(box.frames[:_DEEPEST], []).append(box)
+        numbers: dict[Frames, int] = {}
+        for frames, boxes in framed.items():
+            for depth, name in enumerate(frames, 1):
+                number = numbers.setdefault(frames[:depth], len(numbers))
                 yield f"\tsubgraph cluster_{number} {{ graph [{_FRAME} label={_quoted(name)}]"
             yield from (_box(box, label(box)) for box in boxes)
-            if where:
-                yield "\t" + "}" * len(where)
+            if frames:
+                yield "\t" + "}" * len(frames)
 
     def tree(self) -> str:
-        """The picture as indented text, results first; a box met again is not taken apart again."""
+        """The picture as indented text, results first; the operands of a box are shown once."""
         reads = self._reads()
         texts = {box.name: box.text for box in self.boxes if box.kind != "operation"}
         seen: set[str] = set()
@@ -135,7 +127,7 @@ class Picture:
         return "\n".join(filter(None, (*lines, self.caption)))
 
     def _reads(self) -> dict[str, list[str]]:
-        """For each box those it reads; ovals are looked through."""
+        """For each box those it reads; instead of an oval, those that the oval reads."""
         ovals = {box.name for box in self.boxes if box.kind == "operation"}
         reads: dict[str, list[str]] = {}
         for arrow in self.arrows:
@@ -155,7 +147,7 @@ class Picture:
 
 
 _DEEPEST: Final = 12
-"""Frames inside one another beyond this many are drawn as one: Graphviz descends recursively."""
+"""The most frames inside one another that are drawn: Graphviz descends recursively."""
 
 _GREY: Final = "#808080"
 _GRAPH: Final = (
@@ -169,7 +161,7 @@ _DEFAULTS: Final = (
 _EVEN: Final = "\tnode [fontname=Courier fontsize=10]"
 """Letters of one width, which a Graphviz that reads no fonts can measure."""
 _FRAME: Final = f'style="dashed,rounded" color="{_GREY}" labelloc=t labeljust=l'
-_LOOKS: Final[dict[Kind, str]] = {
+_LOOKS: Final[dict[BoxKind, str]] = {
     "input": 'shape=box style="rounded,filled" fillcolor="#cfe8f7" color="#0072b2"',
     "constant": 'shape=plaintext style=filled fillcolor="#ececec" fontsize=9 height=0.2',
     "value": f'shape=box style=filled fillcolor=white color="{_GREY}"',
@@ -192,7 +184,7 @@ def _box(box: Box, label: str) -> str:
 
 
 def _label(box: Box) -> str:
-    """Cells side by side with lines between them, or a title above lines of program and facts."""
+    """Cells side by side with lines between them; in a summary, a title above source and facts."""
     if len(box.cells) == 1:
         return _quoted(*box.cells)
     cells = [_escaped(cell) for cell in box.cells]
@@ -244,11 +236,11 @@ def _escaped(text: str) -> str:
 
 
 _STEEPEST: Final = 40
-"""Lines of a tree are indented so often at most, or a long chain would be mostly blanks."""
+"""The most steps by which a line of a tree is indented, or a long chain would be mostly blanks."""
 
 
 def _indent(depth: int) -> str:
-    """The room before a line of a tree; far from the result the depth in figures, too."""
+    """The indentation of a line of a tree; far from the result the depth in figures, too."""
     return "  " * min(depth, _STEEPEST) + f"({depth:,}) " * (depth > _STEEPEST)
 
 

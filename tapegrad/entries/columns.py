@@ -108,6 +108,11 @@ class Columns:
                 if kind == 2:
                     yield slot, right
 
+    def slots_of(self, *rows: Primitive) -> Iterator[int]:
+        """The entries that apply one of these rows."""
+        codes = {self.table.codes[row] for row in rows}
+        return (slot for slot, code in enumerate(self.codes) if code in codes)
+
     def as_lists(self) -> Columns:
         """The same columns as lists, which Python indexes fastest."""
         return attrs.evolve(

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import attrs
 
 from tapegrad._support.source_position import here
+from tapegrad.entries.columns import freeze_values
 from tapegrad.entries.entries import Entries
+from tapegrad.entries.replay import replay
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path, key_path_in
 from tapegrad.pytree.matching import first_difference, in_order
 from tapegrad.pytree.structure import Role, Structure, flatten, key_paths
 
-__all__ = ["replay_inputs"]
+__all__ = ["replay_at"]
+
+E = TypeVar("E", bound=Entries)
 
 
-def replay_inputs(
-    recorded: Entries, x: object, args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> list[Operand]:
-    """The values of the inputs for a replay; those of data not given are as recorded.
+def replay_at(recorded: E, x: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> E:
+    """The same entries with the values that other arguments give them.
 
     Raises:
+        GuardError: when a recorded comparison comes out differently.
         InputError: when the arguments' structure is not the recorded one.
     """
+    inputs = _inputs(recorded, x, args, kwargs)
+    values = replay(recorded.columns, inputs, lambda slot: str(recorded.site(slot) or f"%{slot}"))
+    return attrs.evolve(recorded, stored=freeze_values(values))
+
+
+def _inputs(
+    recorded: Entries, x: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> list[Operand]:
+    """The values of the inputs for a replay; those of data not given are as recorded."""
     leaves = _leaves(recorded.parameters, x, Role.PARAMETERS, recorded.names[0])
     given = _given(recorded, args, kwargs)
     old = list(recorded.values[len(leaves) : len(recorded.inputs)])

@@ -1,4 +1,4 @@
-"""Two recordings side by side: where they part, in structure and in value."""
+"""The differences between two recordings, in structure and in value."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.inspect.names import Names
 
-__all__ = ["Difference", "Entry", "Pair", "diff"]
+__all__ = ["EntryText", "Pair", "TapeDifference", "diff"]
 
 _SHOWN: Final = 10
-"""So many lines with other numbers of entries are told."""
+"""The most lines with different numbers of entries that are listed."""
 
 
 @final
 @attrs.frozen
-class Entry:
+class EntryText:
     """One entry in words: the row applied to slots, its value, and its line."""
 
     slot: int
@@ -38,14 +38,14 @@ class Entry:
         return f"{self.text}{f', {self.site}' if self.site else ''}"
 
 
-Pair: TypeAlias = tuple[Entry | None, Entry | None]
+Pair: TypeAlias = tuple[EntryText | None, EntryText | None]
 """The entries of one slot on both tapes; None beyond a tape's end."""
 
 
 @final
 @attrs.frozen
-class Difference:
-    """Where two recordings part; as a truth value, whether they do, as ``!=`` between them.
+class TapeDifference:
+    """The differences between two recordings; true where there are any, as ``!=`` between them.
 
     ``structure`` is the first slot where another row is applied, or to other slots or static
     operands; from there on slots are not compared. Of the ``shared`` slots before it ``values`` is
@@ -97,7 +97,7 @@ class Difference:
             yield from _sides(self.largest)
 
     def _counts(self) -> Iterator[str]:
-        """The lines with other numbers of entries."""
+        """The lines with different numbers of entries."""
         rows = [(str(site), f"{one:,}", f"{two:,}") for site, one, two in self.lines[:_SHOWN]]
         if rows:
             yield "entries by line"
@@ -115,55 +115,53 @@ def _sides(pair: Pair) -> Iterator[str]:
         yield f"           {'(the end)' if entry is None else entry}"
 
 
-def diff(tape: Entries, other: Entries) -> Difference:
-    """Compare two tapes of plain numbers, entry by entry and line by line."""
-    shared = _same_entries(tape, other)
-    ends = len(tape) == len(other) == shared
-    first, second = (memoryview(_bytes(x)).cast("q")[:shared] for x in (tape, other))
+def diff(entries: Entries, other: Entries) -> TapeDifference:
+    """Compares the numbers of two tapes, entry by entry and line by line."""
+    entries, other = entries.of_numbers(), other.of_numbers()
+    shared = _same_entries(entries, other)
+    ends = len(entries) == len(other) == shared
+    first, second = (memoryview(cast(bytes, x.stored)).cast("q")[:shared] for x in (entries, other))
     changed = list(compress(count(), map(ne, first, second)))
-    guards = (at for at in changed if tape.columns.row(at).kind == "guard")
+    guards = (at for at in changed if entries.columns.row(at).kind == "guard")
 
     def pair(slot: int | None) -> Pair | None:
-        return None if slot is None else (_entry(tape, slot), _entry(other, slot))
+        return None if slot is None else (_entry(entries, slot), _entry(other, slot))
 
-    return Difference(
-        same=tape == other,
-        lengths=(len(tape), len(other)),
+    return TapeDifference(
+        same=entries == other,
+        lengths=(len(entries), len(other)),
         shared=shared,
         structure=None if ends else pair(shared),
         changed=len(changed),
         values=pair(changed[0] if changed else None),
-        largest=pair(_furthest(tape.columns, other.columns, changed)),
+        largest=pair(_furthest(entries, other, changed)),
         guard=pair(next(guards, None)),
-        lines=() if ends else tuple(_other_counts(tape, other)),
+        lines=() if ends else tuple(_other_counts(entries, other)),
     )
 
 
-def _entry(tape: Entries, slot: int) -> Entry | None:
-    if slot >= len(tape):
+def _entry(entries: Entries, slot: int) -> EntryText | None:
+    if slot >= len(entries):
         return None
-    names = Names(tape)
-    value = cast(float, tape.columns.values[slot])
+    names = Names(entries)
+    value = entries.numbers[slot]
     call = names.call(slot)
-    applies = bool(tape.columns.operands(slot))
+    applies = bool(entries.columns.operands(slot))
     text = f"{names[slot]} = {call} = {value!r}" if applies else f"{call} {names[slot]} = {value!r}"
-    return Entry(slot, text, value, tape.site(slot))
+    return EntryText(slot, text, value, entries.site(slot))
 
 
-def _bytes(tape: Entries) -> bytes:
-    return cast(bytes, tape.stored)
-
-
-def _same_entries(tape: Entries, other: Entries) -> int:
-    """How many entries from the first on apply the same rows to the same slots and statics."""
-    alike = [_prefix(tape.left, other.left) // _WIDTH, _prefix(tape.right, other.right) // _WIDTH]
-    if tape.table.rows == other.table.rows:
-        alike.append(_prefix(tape.codes, other.codes))
+def _same_entries(entries: Entries, other: Entries) -> int:
+    """The number of entries, from the first on, that apply the same rows to the same operands."""
+    sides = (entries.left, other.left), (entries.right, other.right)
+    alike = [_prefix(*side) // _WIDTH for side in sides]
+    if entries.table.rows == other.table.rows:
+        alike.append(_prefix(entries.codes, other.codes))
     else:
-        rows = ([x.table.rows[code] for code in x.codes] for x in (tape, other))
+        rows = ([x.table.rows[code] for code in x.codes] for x in (entries, other))
         ends = (at for at, (one, two) in enumerate(zip(*rows, strict=False)) if one is not two)
-        alike.append(next(ends, min(len(tape), len(other))))
-    return _same_aside(tape.columns, other.columns, min(alike))
+        alike.append(next(ends, min(len(entries), len(other))))
+    return _same_pooled(entries.columns, other.columns, min(alike))
 
 
 _WIDTH: Final = 4
@@ -171,7 +169,7 @@ _WIDTH: Final = 4
 
 
 def _prefix(one: bytes, two: bytes) -> int:
-    """How many bytes two columns have in common from the first on, by halving."""
+    """The number of bytes, from the first on, that two columns have in common; by bisection."""
     low, high = 0, min(len(one), len(two))
     while low < high:
         middle = (low + high + 1) // 2
@@ -182,26 +180,26 @@ def _prefix(one: bytes, two: bytes) -> int:
     return low
 
 
-def _same_aside(one: Columns, two: Columns, end: int) -> int:
-    """The first entry below ``end`` that differs in what stands aside: pooled operands, statics."""
-    aside = [row.is_pooled or row.has_static for row in one.table.rows]
-    for slot in compress(range(end), map(aside.__getitem__, one.codes)):
+def _same_pooled(one: Columns, two: Columns, end: int) -> int:
+    """The first entry below ``end`` that differs in pooled or static operands, else ``end``."""
+    pooled = [row.is_pooled or row.has_static for row in one.table.rows]
+    for slot in compress(range(end), map(pooled.__getitem__, one.codes)):
         statics = [tuple((type(x), repr(x)) for x in side.static(slot)) for side in (one, two)]
         if one.operands(slot) != two.operands(slot) or statics[0] != statics[1]:
             return slot
     return end
 
 
-def _furthest(one: Columns, two: Columns, slots: Sequence[int]) -> int | None:
-    """Where values are furthest apart beside their size; where one is not finite, first.
+def _furthest(one: Entries, two: Entries, slots: Sequence[int]) -> int | None:
+    """The slot with the largest relative difference; one where a value is not finite comes first.
 
-    Of what varies smoothly: a condition that comes out differently is as far apart as can be.
+    Only rows that have partials count: a condition that comes out differently would be largest.
     """
-    rows = one.table.rows
+    rows, values, others = one.table.rows, one.numbers, two.numbers
     smooth = [callable(row.partials) or any(p is not None for p in row.partials) for row in rows]
 
     def apart(slot: int) -> float:
-        x, y = cast(float, one.values[slot]), cast(float, two.values[slot])
+        x, y = values[slot], others[slot]
         if not (isfinite(x) and isfinite(y)):
             return inf
         size = max(abs(x), abs(y))
@@ -210,17 +208,17 @@ def _furthest(one: Columns, two: Columns, slots: Sequence[int]) -> int | None:
     return max((slot for slot in slots if smooth[one.codes[slot]]), key=apart, default=None)
 
 
-def _other_counts(tape: Entries, other: Entries) -> Iterator[tuple[Site, int, int]]:
-    """The lines with another number of entries on the two tapes."""
-    one, two = _by_line(tape), _by_line(other)
-    sites = {(site.file, site.line): site for site in (*other.sites, *tape.sites)}
+def _other_counts(entries: Entries, other: Entries) -> Iterator[tuple[Site, int, int]]:
+    """The lines with different numbers of entries on the two tapes, and both numbers."""
+    one, two = _by_line(entries), _by_line(other)
+    sites = {(site.file, site.line): site for site in (*other.sites, *entries.sites)}
     for place in sorted(one.keys() | two.keys()):
         if one[place] != two[place]:
             yield sites[place], one[place], two[place]
 
 
-def _by_line(tape: Entries) -> Counter[tuple[str, int]]:
-    """How many entries each line put on the tape; inputs are on none."""
-    counts = Counter(lines_of_entries(tape)[len(tape.inputs) :])
-    sites = {line: tape.sites[line] for line in counts if line >= 0}
+def _by_line(entries: Entries) -> Counter[tuple[str, int]]:
+    """The number of entries that each line put on the tape, inputs left out."""
+    counts = Counter(lines_of_entries(entries)[len(entries.inputs) :])
+    sites = {line: entries.sites[line] for line in counts if line >= 0}
     return Counter({(site.file, site.line): counts[line] for line, site in sites.items()})

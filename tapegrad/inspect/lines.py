@@ -1,11 +1,11 @@
-"""The user's source with what each line put on the tape in its margin, as a profiler lists it."""
+"""The user's source with counts and ranges of each line's entries, as a profiler lists it."""
 
 from __future__ import annotations
 
 import linecache
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import isfinite, nan
 from pathlib import Path
 from typing import Final, TypeAlias, final
@@ -13,12 +13,12 @@ from typing import Final, TypeAlias, final
 import attrs
 
 from tapegrad._support.source_position import Site, function_line, refresh_sources
-from tapegrad._support.text import number, visible
+from tapegrad._support.text import aligned, number, visible
 from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive
+from tapegrad.sweep.gradient import known_cotangents
 
 __all__ = ["Line", "Listing", "lines"]
 
@@ -26,15 +26,15 @@ Range: TypeAlias = tuple[float, float]
 """The smallest and the largest of some numbers; two nans where none of them is finite."""
 
 _GAP: Final = 3
-"""So many lines that put nothing on the tape are shown between two that did."""
+"""The most lines without entries that are shown between two lines with some."""
 
-_TITLES: Final = ("line", "entries", "value", "cotangent", "")
+_TITLES: Final = ("line", "entries", "value", "cotangent", "", "")
 
 
 @final
 @attrs.frozen
 class Line:
-    """What one line of the program put on the tape.
+    """One line of the program, with counts and ranges of the entries it recorded.
 
     ``values`` and ``cotangents`` are the ranges over the line's *results*: the entries that
     another line, the output or nothing at all reads; None where there are none. ``taken`` and
@@ -56,7 +56,7 @@ class Line:
 
     @property
     def marks(self) -> str:
-        """What a reader should not miss: nan, infinity, and how guards came out."""
+        """The counts of nan, infinity, bad cotangents, and guards by outcome, in words."""
         counts = (
             (self.nans, "nan"), (self.infs, "inf"), (self.blown, "bad cotangents"),
             (self.taken, "true"), (self.declined, "false"),
@@ -74,59 +74,53 @@ class Listing:
     inputs: int
 
     def __str__(self) -> str:
-        files: dict[str, list[Line]] = {}
         head = f"{self.entries:,} entries, {self.inputs:,} of them inputs"
-        for line in self.lines:
-            if line.site is None:
-                head += f", {line.entries:,} without a line"
-            else:
-                files.setdefault(line.site.file, []).append(line)
-        return "\n\n".join((head, *(_page(file, found) for file, found in files.items())))
+        head += "".join(f", {x.entries:,} without a line" for x in self.lines if x.site is None)
+        files = groupby((line for line in self.lines if line.site), key=_file)
+        return "\n\n".join((head, *(_page(file, list(lines)) for file, lines in files)))
 
 
-def lines(tape: Entries, cotangents: Sequence[float | None]) -> Listing:
-    """List the source lines of a tape of plain numbers, with what each put on it."""
-    refresh_sources(tape.sites)
-    columns, values, start = tape.columns, tape.numbers, len(tape.inputs)
-    homes = lines_of_entries(tape)
+def _file(line: Line) -> str:
+    return line.site.file if line.site else ""
+
+
+def lines(entries: Entries) -> Listing:
+    """Lists the source lines of a tape, with counts and ranges of the entries of each."""
+    refresh_sources(entries.sites)
+    columns, values, start = entries.columns, entries.numbers, len(entries.inputs)
+    cotangents = known_cotangents(entries)
+    homes = lines_of_entries(entries)
     margins = {home: _Margin(count) for home, count in Counter(homes[start:]).items()}
-    for slot in _results(columns, homes, start, tape.outputs):
+    for slot in _results(columns, homes, start, entries.outputs):
         margins[homes[slot]].add(values[slot], cotangents[slot])
-    for slot in _slots_of(columns, ops.guard):
+    for slot in columns.slots_of(ops.guard):
         margins[homes[slot]].guards[values[slot] != 0.0] += 1
     for slot in _not_finite(values, start):
         margins[homes[slot]].bad[values[slot] != values[slot]] += 1
     for slot in _not_finite(cotangents, start):
         margins[homes[slot]].blown += 1
-    sites = {home: tape.sites[home] if home >= 0 else None for home in margins}
-    found = [margin.line(sites[home]) for home, margin in margins.items()]
-    return Listing(tuple(_by_file(found)), len(tape), start)
-
-
-def _by_file(found: Sequence[Line]) -> Iterator[Line]:
-    """In the order in which the files were met, and in each by line."""
-    files: dict[str, list[Line]] = {}
-    for line in found:
-        files.setdefault(line.site.file if line.site else "", []).append(line)
-    for group in files.values():
-        yield from sorted(group, key=lambda line: line.site.line if line.site else 0)
+    listed = [
+        margin.line(entries.sites[home] if home >= 0 else None) for home, margin in margins.items()
+    ]
+    files = list(dict.fromkeys(map(_file, listed)))
+    listed.sort(key=lambda line: (files.index(_file(line)), line.site.line if line.site else 0))
+    return Listing(tuple(listed), len(entries), start)
 
 
 @final
+@attrs.define
 class _Margin:
-    """What is gathered for one line."""
+    """The numbers gathered for one line; guards by outcome, ``bad`` values as infs and nans."""
 
-    __slots__ = ("bad", "bars", "blown", "entries", "guards", "values")
-
-    def __init__(self, entries: int) -> None:
-        self.entries = entries
-        self.values: list[float] = []
-        self.bars: list[float] = []
-        self.guards = [0, 0]
-        self.bad = [0, 0]
-        self.blown = 0
+    entries: int
+    values: list[float] = attrs.Factory(list)
+    bars: list[float] = attrs.Factory(list)
+    guards: list[int] = attrs.Factory(lambda: [0, 0])
+    bad: list[int] = attrs.Factory(lambda: [0, 0])
+    blown: int = 0
 
     def add(self, value: float, bar: float | None) -> None:
+        """Adds a result of the line and its cotangent."""
         self.values.append(value)
         if bar is not None:
             self.bars.append(bar)
@@ -150,9 +144,9 @@ def _range(numbers: Sequence[float]) -> Range | None:
 def _results(
     columns: Columns, homes: Sequence[int], start: int, outputs: Sequence[int]
 ) -> Iterator[int]:
-    """The entries that another line reads, or the caller, or nobody; constants and guards are none.
+    """The entries that another line reads, or the caller, or nobody, but no constants and guards.
 
-    What the entries of a line make of one another is no news to its reader.
+    Intermediate values that only their own line reads are left out.
     """
     inner, outer = bytearray(len(columns)), bytearray(len(columns))
     for slot in outputs:
@@ -161,19 +155,14 @@ def _results(
         inner[operand] = 1
         if homes[operand] != homes[reader]:
             outer[operand] = 1
-    dull = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
+    excluded = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
     for slot in range(start, len(columns)):
-        if (outer[slot] or not inner[slot]) and columns.codes[slot] not in dull:
+        if (outer[slot] or not inner[slot]) and columns.codes[slot] not in excluded:
             yield slot
 
 
-def _slots_of(columns: Columns, row: Primitive) -> Iterator[int]:
-    code = columns.table.codes[row]
-    return (slot for slot, found in enumerate(columns.codes) if found == code)
-
-
 def _not_finite(numbers: Sequence[float | None], start: int) -> Iterator[int]:
-    """Where numbers are nan or infinite; their sum, which is quick, tells whether any is."""
+    """The slots of nan and infinite numbers; a finite sum, which is quick, shows there are none."""
     if isfinite(sum(filter(None, numbers))):
         return
     for slot, x in enumerate(numbers):
@@ -186,19 +175,12 @@ def _page(file: str, found: Sequence[Line]) -> str:
     margins = {line.site.line: line for line in found if line.site}
     heads = {function_line(line.site) or line.site.line for line in found if line.site}
     shown = list(_with_gaps(sorted(heads | margins.keys())))
-    table = [_TITLES, *(_row(margins.get(at), at) for at in shown)]
-    columns = [column for column in zip(*table, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    sources = ["", *(_source(file, at) if at else "" for at in shown)]
-    lines = (
-        f"{'  '.join(map(str.rjust, row, widths))}  {source}".rstrip()
-        for row, source in zip(zip(*columns, strict=True), sources, strict=True)
-    )
-    return "\n".join((visible(_nearby(file)), *lines))
+    rows = ((*_row(margins.get(at), at), _source(file, at) if at else "") for at in shown)
+    return "\n".join((visible(_nearby(file)), *aligned([_TITLES, *rows], right=5)))
 
 
 def _nearby(file: str) -> str:
-    """A file as it is called from the current folder, if it is in there."""
+    """The path of a file, relative to the current folder where it is in there."""
     path, folder = Path(file), Path.cwd()
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
 
@@ -208,7 +190,7 @@ def _source(file: str, at: int) -> str:
 
 
 def _row(line: Line | None, at: int) -> tuple[str, ...]:
-    """The margin of a line; of none where ``at`` is 0."""
+    """The margin of line ``at``; an ``at`` of 0 stands for lines left out."""
     if line is None:
         return (f"{at}" if at else "...", "", "", "", "")
     entries = f"{line.entries:,}"
@@ -224,7 +206,7 @@ def _span(range_: Range | None) -> str:
 
 
 def _with_gaps(numbers: Sequence[int]) -> Iterator[int]:
-    """The lines and those in small gaps between them; 0 for a large gap."""
+    """The lines and those in small gaps between them, with a 0 for each large gap."""
     yield from numbers[:1]
     for before, after in pairwise(numbers):
         if after - before > _GAP + 1:

@@ -1,14 +1,14 @@
-"""Where the first nan or infinity arises, going forward through values and back through cotangents.
+"""Where the first nan or infinity arises: forward among values, and in reverse among cotangents.
 
 Both sweeps are read from the tape as it is: nothing runs again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from math import isfinite
-from typing import Final, Literal, TypeAlias, cast, final
+from typing import Literal, TypeAlias, cast, final
 
 import attrs
 
@@ -16,17 +16,13 @@ from tapegrad._support.source_position import Site, here
 from tapegrad.entries.columns import Columns
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
-from tapegrad.inspect.names import Names
+from tapegrad.inspect.names import Names, shortened
 from tapegrad.ops import table as ops
+from tapegrad.sweep.gradient import cotangents_from
 
 __all__ = ["Nonfinite", "first_nonfinite"]
 
-Sweep: TypeAlias = Literal["forward", "reverse"]
-Bars: TypeAlias = Sequence[float | None]
-
-
-_SHOWN: Final = 6
-"""So many operands are told one by one."""
+Direction: TypeAlias = Literal["forward", "reverse"]
 
 
 @final
@@ -34,13 +30,13 @@ _SHOWN: Final = 6
 class Nonfinite:
     """The entry at which the first nan or infinity arises.
 
-    Forward it is the ``value`` of entry ``slot``, which ``name`` tells. In reverse it is
-    ``handed``: the sum in slot ``receiver`` after the entry, whose own ``cotangent`` is finite, has
-    added its share, ``cotangent * partial``. ``operation`` is the row's name, and ``operands`` are
-    the slots it reads, with their names and values.
+    Forward it is the ``value`` of entry ``slot``, called ``name``. In reverse it is ``handed``: the
+    sum in slot ``receiver`` after the entry, whose own ``cotangent`` is finite, has added its
+    share, ``cotangent * partial``. ``operation`` is the row's name, and ``operands`` are the slots
+    it reads, with their names and values.
     """
 
-    sweep: Sweep
+    sweep: Direction
     slot: int
     name: str
     operation: str
@@ -65,43 +61,38 @@ class Nonfinite:
         )
 
     def _call(self) -> str:
-        shown = [f"{name} = {value!r}" for _, name, value in self.operands[:_SHOWN]]
-        if len(self.operands) > _SHOWN:
-            shown.append(f"... {len(self.operands) - _SHOWN:,} more")
-        shown += map(str, self.static)
-        return f"{self.operation}({', '.join(shown)})"
+        shown = shortened(self.operands, lambda operand: f"{operand[1]} = {operand[2]!r}")
+        return f"{self.operation}({', '.join((*shown, *map(str, self.static)))})"
 
 
-def first_nonfinite(
-    tape: Entries, bars: Callable[[Iterable[int]], Bars], sweep: Sweep | None
-) -> Nonfinite | None:
-    """Find the first nan or infinity among plain numbers; ``bars`` sweeps from slots."""
+def first_nonfinite(entries: Entries, sweep: Direction | None) -> Nonfinite | None:
+    """Finds the first nan or infinity in one sweep, or in the forward and then the reverse one."""
     if sweep not in {None, "forward", "reverse"}:
         raise InputError(f"sweep={sweep!r} ({here()}) is unknown: use 'forward' or 'reverse'")
-    found = None if sweep == "reverse" else _forward(tape)
-    return found or (None if sweep == "forward" else _reverse(tape, bars(tape.outputs)))
+    numbers = entries.of_numbers()
+    found = None if sweep == "reverse" else _forward(numbers)
+    return found or (None if sweep == "forward" else _reverse(numbers))
 
 
-def _forward(tape: Entries) -> Nonfinite | None:
-    columns = tape.columns
-    constant = columns.table.codes[ops.constant]
-    values = cast(Sequence[float], columns.values)
-    entries = enumerate(zip(tape.codes, map(isfinite, values), strict=True))
-    slot = next((slot for slot, (code, fine) in entries if not fine and code != constant), None)
-    return None if slot is None else _described(tape, slot, "forward")
+def _forward(entries: Entries) -> Nonfinite | None:
+    constant = entries.table.codes[ops.constant]
+    finite = enumerate(zip(entries.codes, map(isfinite, entries.numbers), strict=True))
+    slot = next((slot for slot, (code, fine) in finite if not fine and code != constant), None)
+    return None if slot is None else _described(entries, slot, "forward")
 
 
-def _reverse(tape: Entries, bars: Bars) -> Nonfinite | None:
-    """The sweep's additions once more, for the slots in which the sum is not finite."""
+def _reverse(entries: Entries) -> Nonfinite | None:
+    """Repeats the additions of the sweep for the slots in which the sum is not finite."""
+    bars, columns = cotangents_from(entries, entries.outputs), entries.columns
     sums = {slot: -0.0 for slot, bar in enumerate(bars) if bar is not None and not isfinite(bar)}
-    for slot in _readers(tape.columns, sums) if sums else ():
+    for slot in _readers(columns, sums) if sums else ():
         bar = bars[slot]
-        for operand, partial in _partials(tape.columns, slot):
+        for operand, partial in cast("Iterator[tuple[int, float]]", columns.partials(slot)):
             if bar is None or operand not in sums:
                 continue
             sums[operand] += bar * partial
             if not isfinite(sums[operand]):
-                found = _described(tape, slot, "reverse")
+                found = _described(entries, slot, "reverse")
                 return attrs.evolve(
                     found, cotangent=bar, partial=partial, handed=sums[operand], receiver=operand
                 )
@@ -114,19 +105,9 @@ def _readers(columns: Columns, slots: Mapping[int, float]) -> Iterator[int]:
     return (slot for slot, _ in groupby(found))
 
 
-def _partials(columns: Columns, slot: int) -> Iterator[tuple[int, float]]:
-    """The operands that an entry is not flat in, and its partials."""
-    arguments = cast("list[float]", [columns.values[slot], *columns.arguments(slot)])
-    partials = columns.row(slot).every_partial(*arguments)
-    for operand, partial in zip(columns.operands(slot), partials, strict=True):
-        if partial is not None:
-            yield operand, cast(float, partial)
-
-
-def _described(tape: Entries, slot: int, sweep: Sweep) -> Nonfinite:
-    columns, names = tape.columns, Names(tape)
-    values = cast(Sequence[float], columns.values)
+def _described(entries: Entries, slot: int, sweep: Direction) -> Nonfinite:
+    columns, names, values = entries.columns, Names(entries), entries.numbers
     operands = tuple((at, names[at], values[at]) for at in columns.operands(slot))
     name = columns.row(slot).name.rstrip("_")
-    static, site = columns.static(slot), tape.site(slot)
+    static, site = columns.static(slot), entries.site(slot)
     return Nonfinite(sweep, slot, names[slot], name, values[slot], operands, static, site)

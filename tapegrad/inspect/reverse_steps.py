@@ -1,7 +1,7 @@
-"""The reverse sweep as steps to look at: what each entry hands to its operands, and by which rule.
+"""The reverse sweep step by step: the shares that each entry adds to its operands, and their rules.
 
-The sweeps that compute are generated and say nothing; this one says everything. It adds the same
-products in the same order, so its last sums are the cotangents to the bit.
+The sweeps that compute are generated code, which keeps no intermediate sums; this one gives each of
+them. It adds the same products in the same order, so its last sums are the cotangents to the bit.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import attrs
 from tapegrad.entries.columns import Columns
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive, Traced, primal
+from tapegrad.ops.primitive import Operand, Primitive, Traced
+from tapegrad.sweep.gradient import Cotangents
 
-__all__ = ["Share", "Step", "expression", "reverse_steps", "rule"]
+__all__ = ["ReverseStep", "Share", "expression", "reverse_steps", "rule"]
 
 _SPELLED: Final = 8
-"""Rows of so many operands spell their partials; of more, each rule would be a page."""
+"""The most operands of a row whose partials are written out; with more, a rule would be a page."""
 
 
 @final
 @attrs.frozen
 class Share:
-    """What one step adds to the cotangent of ``operand``, operand ``index`` of its row.
+    """The number that one step adds to the cotangent of ``operand``, operand ``index`` of its row.
 
     ``share`` is the step's cotangent times ``partial``; ``after`` is the sum that it makes with
     ``before``, None where it is the first to arrive.
@@ -43,7 +44,7 @@ class Share:
 
 @final
 @attrs.frozen
-class Step:
+class ReverseStep:
     """The reverse sweep at entry ``slot``, whose cotangent is complete."""
 
     slot: int
@@ -51,18 +52,16 @@ class Step:
     shares: tuple[Share, ...]
 
 
-def reverse_steps(columns: Columns, cotangents: Sequence[float | None]) -> Iterator[Step]:
-    """The steps of the reverse sweep that gave these cotangents, from the output down.
+def reverse_steps(columns: Columns, cotangents: Cotangents) -> Iterator[ReverseStep]:
+    """The steps of the reverse sweep that gave these cotangents, on numbers, from the output down.
 
     Entries that no cotangent reached have no step, and neither have inputs and constants.
     """
-    values = tuple(map(primal, columns.values))
-    columns = attrs.evolve(columns, values=values, traced=False)
     sums: list[float | None] = [None] * len(columns)
     for slot in reversed(range(len(columns))):
         cotangent = cotangents[slot]
         if cotangent is not None and columns.operands(slot):
-            yield Step(slot, cotangent, tuple(_shares(columns, slot, cotangent, sums)))
+            yield ReverseStep(slot, cotangent, tuple(_shares(columns, slot, cotangent, sums)))
 
 
 def _shares(
@@ -79,7 +78,7 @@ def _shares(
 
 
 def _partials(columns: Columns, slot: int) -> Sequence[float | None]:
-    """The partials of an entry; those of a choice are none but the 1 of the arm it selected."""
+    """The partials of an entry; those of a choice are None but for the 1 of the arm it selected."""
     row = columns.row(slot)
     arguments = cast("tuple[float, ...]", columns.arguments(slot))
     if row.kind == "choice":
@@ -89,7 +88,7 @@ def _partials(columns: Columns, slot: int) -> Sequence[float | None]:
 
 
 def expression(row: Primitive, operands: Sequence[str]) -> str:
-    """A row applied to operands, as people write it.
+    """A row applied to operands, with its symbol where it has one.
 
     >>> from tapegrad.ops import table as ops
     >>> expression(ops.mul, ["w", "x"]), expression(ops.tanh, ["w"]), expression(ops.neg, ["w"])
@@ -107,14 +106,14 @@ def expression(row: Primitive, operands: Sequence[str]) -> str:
 
 
 def _is_function(written: str) -> bool:
-    """Whether it stands before its operands; a user's row may be called ``module.sin``."""
+    """Whether a sign is written before its operands; a user's row may be called ``module.sin``."""
     return any(map(str.isalnum, written)) and not keyword.iskeyword(written)
 
 
 def rule(row: Primitive, index: int, result: str, operands: Sequence[str | Operand]) -> str:
     """The partial in operand ``index`` as a formula over the names of the result and operands.
 
-    Empty for a rule of the user's own, which may ask more of its operands than a name can answer.
+    Empty for a user's own rule, which may need numbers where this passes names.
 
     >>> from tapegrad.ops import table as ops
     >>> rule(ops.mul, 0, "z", ["w", "x"]), rule(ops.tanh, 0, "y", ["x"])
@@ -131,7 +130,7 @@ def rule(row: Primitive, index: int, result: str, operands: Sequence[str | Opera
 @final
 @attrs.frozen
 class _Formula(Traced):
-    """Stands for a number in a rule: what is applied to it is written down."""
+    """Stands for a number in a rule: applying rows to it writes a formula."""
 
     text: str
     is_atom: bool = True
@@ -145,7 +144,7 @@ class _Formula(Traced):
 
 
 def _filled(doc: str, operands: Sequence[Operand]) -> str:
-    """The line of a helper, which is a formula in x, y or n, with its operands for them."""
+    """The description of a helper, a formula in x, y or n, with the operands in their place."""
     formula = re.split("; | for y ", doc)[0]
     letters = ("x", "y" if re.search(r"\by\b", formula) else "n")
     texts = dict(zip(letters, map(_enclosed, operands), strict=False))

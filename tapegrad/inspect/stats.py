@@ -1,4 +1,4 @@
-"""A tape in figures."""
+"""Counts of what is on a tape: entries by kind and by row, depth, dead entries, bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Stats", "stats"]
 @final
 @attrs.frozen
 class Stats:
-    """What is on a tape, counted.
+    """The counts of one tape.
 
     ``operations`` has the rows by name, the most frequent first. ``depth`` is the number of
-    operations on the longest way through the tape, and ``dead`` how many neither an output nor a
-    guard needs. ``nonfinite`` counts values that are nan or infinite. ``size`` is in bytes; it
-    leaves out what other tapes share, such as rows and code objects, and the values of a tape of
-    traced numbers.
+    operations on the longest chain of entries that read one another, and ``dead`` the number of
+    entries that neither an output nor a guard needs. ``nonfinite`` counts values that are nan or
+    infinite. ``size`` is in bytes; it leaves out what other tapes share, such as rows and code
+    objects, and the values of a tape of traced numbers.
     """
 
     entries: int
@@ -55,7 +55,7 @@ class Stats:
         return "\n".join(aligned([("", ""), *figures])[1:])
 
     def _parts(self) -> list[tuple[str, int]]:
-        """The entries by kind and by row."""
+        """The counts of entries by kind and by row, those of no entry left out."""
         kinds = {"inputs": self.inputs, "constants": self.constants, "guards": self.guards}
         return [*((name, count) for name, count in kinds.items() if count), *self.operations]
 
@@ -63,34 +63,34 @@ class Stats:
 _FIGURES: Final = ("outputs", "reads", "depth", "dead", "nonfinite", "lines", "labels", "scopes")
 
 
-def stats(tape: Entries) -> Stats:
-    """Count what is on a tape."""
-    columns = tape.columns
+def stats(entries: Entries) -> Stats:
+    """Counts what is on a tape."""
+    columns = entries.columns
     rows = columns.table.rows
-    counts = Counter({rows[code]: count for code, count in Counter(tape.codes).items()})
+    counts = Counter({rows[code]: count for code, count in Counter(entries.codes).items()})
     reads, depth = _depth(columns)
     return Stats(
-        entries=len(tape),
-        inputs=len(tape.inputs),
+        entries=len(entries),
+        inputs=len(entries.inputs),
         constants=counts[ops.constant],
         guards=counts[ops.guard],
-        outputs=len(tape.outputs),
+        outputs=len(entries.outputs),
         operations=tuple(
             (row.name, count) for row, count in counts.most_common() if row.is_operation
         ),
         reads=reads,
         depth=depth,
-        dead=_dead(columns, len(tape.inputs), tape.outputs),
-        nonfinite=sum(not isfinite(x) for x in tape.numbers),
-        lines=len({*lines_of_entries(tape)[len(tape.inputs) :]} - {-1}),
-        labels=len(tape.labels),
-        scopes=len(tape.scopes),
-        size=_size(tape),
+        dead=_dead(columns, len(entries.inputs), entries.outputs),
+        nonfinite=sum(not isfinite(x) for x in entries.numbers),
+        lines=len({*lines_of_entries(entries)[len(entries.inputs) :]} - {-1}),
+        labels=len(entries.labels),
+        scopes=len(entries.scopes),
+        size=_size(entries),
     )
 
 
 def _depth(columns: Columns) -> tuple[int, int]:
-    """How many operands are read in all, and the longest way."""
+    """The number of operands read in all, and the length of the longest chain of readers."""
     depths, count = [0] * len(columns), 0
     for slot, operand in columns.reads():
         count += 1
@@ -100,7 +100,7 @@ def _depth(columns: Columns) -> tuple[int, int]:
 
 
 def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
-    """How many entries neither an output nor a guard needs; inputs are what they are."""
+    """The number of entries that neither an output nor a guard needs; inputs do not count."""
     guard = columns.table.codes[ops.guard]
     needed = bytearray(code == guard for code in columns.codes)
     needed[:inputs] = b"\x01" * inputs
@@ -112,6 +112,6 @@ def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
     return needed.count(0)
 
 
-def _size(tape: Entries) -> int:
-    columns = (tape.codes, tape.left, tape.right, tape.stored, tape.pool, tape.site_of)
-    return sum(len(column) for column in columns if isinstance(column, bytes))
+def _size(entries: Entries) -> int:
+    columns = (entries.codes, entries.left, entries.right, entries.pool, entries.site_of)
+    return sum(map(len, columns)) + len(entries.stored) * isinstance(entries.stored, bytes)

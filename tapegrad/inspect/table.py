@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tapegrad._support.text import aligned, number, visible
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
-from tapegrad.ops.primitive import Operand, primal
+from tapegrad.inspect.names import Names, shortened
+from tapegrad.sweep.gradient import Cotangents, known_cotangents
 
 __all__ = ["table"]
 
@@ -16,59 +17,42 @@ _OPERANDS = 8
 _TITLES = ("slot", "operation", "operands", "value", "cotangent", "label", "scope", "line")
 
 
-def table(tape: Entries, cotangents: Sequence[Operand | None]) -> str:
+def table(entries: Entries) -> str:
     """Slot, operation, operands, value, cotangent, label, scope and line of each entry.
 
-    The middle of a long tape is left out, and said to be; a column with nothing in it is, too.
+    A long tape is shown without its middle, with the number of entries left out; a column with
+    nothing in it is left out, too.
     """
-    elided = len(tape) > _HEAD + _TAIL
-    slots = range(_HEAD) if elided else range(len(tape))
-    rows = [_TITLES, *_rows(tape, cotangents, slots)]
-    if elided:
-        rows += _rows(tape, cotangents, range(len(tape) - _TAIL, len(tape)))
-    lines = aligned(rows)
-    if elided:
-        lines.insert(_HEAD + 1, f"... {len(tape) - _HEAD - _TAIL:,} more")
-    return "\n".join(lines)
+    numbers, bars = entries.of_numbers(), known_cotangents(entries)
+    left_out = len(entries) - _HEAD - _TAIL
+    if left_out <= 0:
+        return "\n".join(aligned([_TITLES, *_rows(numbers, bars, range(len(entries)))]))
+    head, tail = range(_HEAD), range(len(entries) - _TAIL, len(entries))
+    lines = aligned([_TITLES, *_rows(numbers, bars, head), *_rows(numbers, bars, tail)])
+    return "\n".join((*lines[: _HEAD + 1], f"... {left_out:,} more", *lines[_HEAD + 1 :]))
 
 
-def _rows(
-    tape: Entries, cotangents: Sequence[Operand | None], slots: range
-) -> Iterator[tuple[str, ...]]:
-    outputs = frozenset(slot for slot in tape.outputs if slot in slots)
-    for slot, node in zip(slots, tape[slots.start : slots.stop], strict=True):
-        cotangent = "" if isinstance(node, Constant) else shown(cotangents[slot])
-        name = " ".join(filter(None, (_name(node), "(output)" * (slot in outputs))))
-        scope = "/".join(map(visible, tape.scope(slot)))
-        yield f"%{slot}", *_operation(node), cotangent, name, scope, str(tape.site(slot) or "")
+def _rows(entries: Entries, cotangents: Cotangents, slots: range) -> Iterator[tuple[str, ...]]:
+    names, outputs = Names(entries), frozenset(entries.outputs)
+    for slot, node in zip(slots, entries[slots.start : slots.stop], strict=True):
+        bar = None if isinstance(node, Constant) else cotangents[slot]
+        name = " ".join(filter(None, (names.given(slot), "(output)" * (slot in outputs))))
+        scope = "/".join(map(visible, entries.scope(slot)))
+        site = entries.site(slot)
+        cotangent = "" if bar is None else number(bar)
+        yield f"%{slot}", *_operation(node), cotangent, name, scope, str(site or "")
 
 
 def _operation(node: Node) -> tuple[str, str, str]:
     """The operation, its operands and its value."""
     match node:
         case Apply():
-            return node.primitive.name.rstrip("_"), _operands(node), shown(node.value)
+            slots = shortened(node.operands, "%{}".format, _OPERANDS)
+            operands = " ".join((*slots, *map(str, node.static)))
+            return node.primitive.name.rstrip("_"), operands, number(node.value)
         case Guard():
             return "guard", f"%{node.operand}", str(node.outcome)
         case Input():
-            return "input", "", shown(node.value)
+            return "input", "", number(node.value)
         case Constant():
-            return "constant", "", shown(node.value)
-
-
-def _operands(node: Apply) -> str:
-    """The slots that an entry reads, the first of very many, and its static operand."""
-    slots = [f"%{operand}" for operand in node.operands[:_OPERANDS]]
-    if len(node.operands) > _OPERANDS:
-        slots.append(f"... {len(node.operands) - _OPERANDS:,} more")
-    return " ".join((*slots, *map(str, node.static)))
-
-
-def _name(node: Node) -> str:
-    label = "" if isinstance(node, Guard) else visible(node.label or "")
-    return label or (visible(node.path) if isinstance(node, Input) else "")
-
-
-def shown(value: Operand | None) -> str:
-    """A number, or the number that a traced one stands for."""
-    return "" if value is None else number(primal(value))
+            return "constant", "", number(node.value)

@@ -1,7 +1,7 @@
-"""The tape as one HTML page: the forward and the reverse sweep, step by step, on one's own code.
+"""The tape as one HTML page: the forward and the reverse sweep, step by step, on the user's code.
 
-The page is a file by itself. Nothing in it is fetched, its policy lets nothing be, and the one
-script and the one style that may run are named by their hashes. Without scripts it still is the
+The page is one self-contained file. It fetches nothing, its content security policy forbids it, and
+the policy names the one script and the one style by their hashes. Without scripts it shows the
 program, the table and the picture: the script hides what has not happened yet.
 """
 
@@ -24,20 +24,20 @@ import attrs
 
 from tapegrad._support.source_position import Site, function_line
 from tapegrad._support.text import visible
-from tapegrad.draw.walkthrough import Item, Lecture, Shown, lecture
+from tapegrad.draw.walkthrough import Item, NumberText, Walkthrough, walkthrough
 from tapegrad.entries.entries import Entries
-from tapegrad.ops.primitive import Operand, primal
+from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["page"]
 
-Line: TypeAlias = tuple[str, int]
+Place: TypeAlias = tuple[str, int]
 """A file and the number of a line."""
 
 
 def page(
-    tape: Entries,
+    entries: Entries,
     svg: str | None,
-    cotangents: Sequence[Operand | None],
+    cotangents: Cotangents,
     title: str = "A tape, step by step",
 ) -> str:
     """The page as HTML text; the same bytes for the same tape and the same source files.
@@ -46,20 +46,20 @@ def page(
     ``cotangents`` are those of the tape's one output; where all are None, the page ends with the
     forward sweep.
     """
-    told = lecture(tape, [None if bar is None else primal(bar) for bar in cotangents])
-    shown = _shown_lines(tape.sites)
+    made = walkthrough(entries, cotangents)
+    shown = _shown_lines(entries.sites)
     style, script = _resource("page.css"), _resource("page.js")
     return Template(_resource("page.html")).substitute(
         title=html.escape(visible(title)),
-        about=html.escape(told.about),
+        about=html.escape(made.about),
         policy=_POLICY.format(_hash(style), _hash(script)),
         kind="drawn" if svg else "plain",
         code=_listing(shown),
-        headings="".join(f"<th>{heading}</th>" for heading in told.headings),
-        rows="\n".join(map(_row, told.items)),
+        headings="".join(f"<th>{heading}</th>" for heading in made.headings),
+        rows="\n".join(map(_row, made.items)),
         picture=_picture(svg) if svg else "",
-        data=_data(told, {line: index for index, line in enumerate(shown) if line}),
-        last=len(told.scenes) - 1,
+        data=_data(made, {line: index for index, line in enumerate(shown) if line}),
+        last=len(made.steps) - 1,
         style=style,
         script=script,
     )
@@ -79,15 +79,15 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _data(told: Lecture, places: Mapping[Line, int]) -> str:
-    r"""What the script works on, as JSON in which no letter means anything to HTML."""
-    items = [_item(item, places) for item in told.items]
-    scenes = [attrs.asdict(scene) for scene in told.scenes]
-    text = json.dumps({"items": items, "scenes": scenes}, separators=(",", ":"))
+def _data(made: Walkthrough, places: Mapping[Place, int]) -> str:
+    r"""The input of the script, as JSON without letters that HTML would interpret."""
+    items = [_item(item, places) for item in made.items]
+    steps = [attrs.asdict(step) for step in made.steps]
+    text = json.dumps({"items": items, "steps": steps}, separators=(",", ":"))
     return re.sub("[<>&]", lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
 
-def _item(item: Item, places: Mapping[Line, int]) -> dict[str, object]:
+def _item(item: Item, places: Mapping[Place, int]) -> dict[str, object]:
     site = item.site
     found = attrs.asdict(item, filter=lambda field, _: field.name != "site")
     where = visible(f"{site} in {site.function}") if site else ""
@@ -95,27 +95,27 @@ def _item(item: Item, places: Mapping[Line, int]) -> dict[str, object]:
 
 
 def _row(item: Item) -> str:
-    """An item as a row of the table."""
+    """A row of the page's table."""
     name, where = visible(item.name), visible(str(item.site or ""))
     cells = (
         f"<td>{html.escape(item.label)}</td>",
         f"<td><code>{html.escape(item.text)}</code></td>",
         _number("value", item.value),
-        _number("bar", item.cotangent or Shown("", "")),
+        _number("bar", item.cotangent or NumberText("", "")),
         f"<td>{html.escape(where if where != name else '')}</td>",
     )
     name = html.escape(name)
     return f'<tr><th scope="row"><button type="button">{name}</button></th>{"".join(cells)}</tr>'
 
 
-def _number(kind: str, number: Shown) -> str:
+def _number(kind: str, number: NumberText) -> str:
     return f'<td class="{kind}" title="{number.exact}">{number.short}</td>'
 
 
 # The program.
 
 
-def _shown_lines(sites: Iterable[Site]) -> list[Line | None]:
+def _shown_lines(sites: Iterable[Site]) -> list[Place | None]:
     """The lines to show, file by file; None stands for lines left out."""
     wanted: dict[str, set[int]] = {}
     for site in sites:
@@ -123,8 +123,8 @@ def _shown_lines(sites: Iterable[Site]) -> list[Line | None]:
     return [line for file, numbers in wanted.items() for line in _filled(file, sorted(numbers))]
 
 
-def _filled(file: str, numbers: Sequence[int]) -> Iterator[Line | None]:
-    """Those lines, and one or two between them rather than a mark that they are left out."""
+def _filled(file: str, numbers: Sequence[int]) -> Iterator[Place | None]:
+    """Those lines with gaps of one or two lines filled, and None for each longer gap."""
     last = numbers[0]
     for number in numbers:
         if number - last > 3:
@@ -135,7 +135,7 @@ def _filled(file: str, numbers: Sequence[int]) -> Iterator[Line | None]:
         last = number
 
 
-def _listing(shown: Sequence[Line | None]) -> str:
+def _listing(shown: Sequence[Place | None]) -> str:
     if not shown:
         return "<p>No positions were kept.</p>"
     rows, last = [], ""
@@ -167,7 +167,7 @@ _LOOKS: Final = frozenset(
         "font-size", "font-weight",
     )
 )  # fmt: skip
-"""What of Graphviz's SVG goes into the page: shapes and their looks; no links, no scripts."""
+"""The attributes of Graphviz's SVG that go into the page; links and scripts do not."""
 
 _NUMBER: Final = re.compile(r"(value|grad) (-?\d[\d.]*(e[+-]\d+)?|-?inf|nan)")
 
@@ -189,7 +189,7 @@ def _picture(svg: str) -> str:
 
 
 def _name(element: ElementTree.Element) -> None:
-    """Leave an element its looks, and say what it stands for."""
+    """Removes the other attributes of an element, and adds the box or arrow that it stands for."""
     title = next((child.text or "" for child in element if child.tag.endswith("title")), "")
     kind, text = element.get("class"), element.text or ""
     kept = {name: value for name, value in element.attrib.items() if name in _LOOKS}

@@ -1,8 +1,8 @@
 "use strict";
-// Every number is in the page already. What a step shows is all that the scenes up to it have
+// Every number is in the page already. What a step shows is all that the steps up to it have
 // brought: values in the forward sweep, sums of shares in the reverse sweep.
 
-const { items, scenes } = JSON.parse(document.getElementById("data").textContent);
+const { items, steps } = JSON.parse(document.getElementById("data").textContent);
 const PHASES = {
   start: "Start.", forward: "Forward sweep.", turn: "Turning point.",
   reverse: "Reverse sweep.", end: "End.",
@@ -15,7 +15,7 @@ const rows = all("#entries tbody tr");
 const lines = all("#code li:not(.file)");
 const svg = document.querySelector("#canvas svg");
 
-let at = 0; // the scene shown
+let at = 0; // the step shown
 let timer = null; // runs while playing
 
 function element(tag, text = "", look = "") {
@@ -44,14 +44,14 @@ for (const arrow of all("[data-ends]")) {
 // What has happened.
 
 const visits = items.map(() => []);
-scenes.forEach(({ item }, index) => item !== null && visits[item].push(index));
+steps.forEach(({ item }, index) => item !== null && visits[item].push(index));
 
 function happened() {
   const arrived = new Set();
   const bars = new Map();
-  for (const { phase, item, arrivals } of scenes.slice(0, at + 1)) {
+  for (const { phase, item, updates } of steps.slice(0, at + 1)) {
     if (phase === "forward") arrived.add(item);
-    for (const { to, after } of arrivals) bars.set(to, after);
+    for (const { to, after } of updates) bars.set(to, after);
   }
   return { arrived, bars };
 }
@@ -74,7 +74,7 @@ function showItem(index, arrived, bar) {
   }
 }
 
-// Marks for where the lecture is, and for what was clicked on.
+// Marks for the item of the step, and for the one clicked on.
 
 function mark(name, indices) {
   for (const marked of all(`.${name}`)) marked.classList.remove(name);
@@ -92,27 +92,27 @@ function reveal(index) {
 }
 
 function show(step) {
-  at = Math.max(0, Math.min(step, scenes.length - 1));
-  const { phase, item, text, arrivals } = scenes[at];
+  at = Math.max(0, Math.min(step, steps.length - 1));
+  const { phase, item, text, updates } = steps[at];
   const { arrived, bars } = happened();
   items.forEach((_, index) => showItem(index, arrived.has(index), bars.get(index)));
   mark("now", item === null ? [] : [item]);
   byId("slider").value = at;
-  byId("count").value = `step ${at} of ${scenes.length - 1}`;
+  byId("count").value = `step ${at} of ${steps.length - 1}`;
   byId("phase").textContent = PHASES[phase];
   byId("text").textContent = `${text}.`;
-  showShares(item, arrivals);
+  showShares(item, updates);
   inspect(item);
   if (item !== null) reveal(item);
 }
 
 // The arithmetic of a reverse step, a line for each operand.
 
-function showShares(from, arrivals) {
-  byId("shares").hidden = arrivals.length === 0;
-  byId("shares").classList.toggle("sums", !arrivals.some(({ partial }) => partial));
+function showShares(from, updates) {
+  byId("shares").hidden = updates.length === 0;
+  byId("shares").classList.toggle("sums", !updates.some(({ partial }) => partial));
   const bar = from === null ? null : items[from].cotangent;
-  byId("shares").tBodies[0].replaceChildren(...arrivals.map(arrival => shareRow(arrival, bar)));
+  byId("shares").tBodies[0].replaceChildren(...updates.map(update => shareRow(update, bar)));
 }
 
 function shareRow({ to, rule, partial, share, before, after }, bar) {
@@ -176,7 +176,7 @@ function inspect(index, isChosen = false) {
   links("operands", items[index].operands);
   links("users", items[index].users);
   byId("visits").replaceChildren(...visits[index].map(step => {
-    const button = element("button", `${scenes[step].phase}, step ${step}`);
+    const button = element("button", `${steps[step].phase}, step ${step}`);
     button.type = "button";
     button.addEventListener("click", () => show(step));
     return button;
@@ -282,11 +282,11 @@ function hover(event) {
 
 function play() {
   if (timer !== null) return pause();
-  if (at === scenes.length - 1) show(0);
+  if (at === steps.length - 1) show(0);
   byId("play").textContent = "Pause";
   timer = setInterval(() => {
     show(at + 1);
-    if (at === scenes.length - 1) pause();
+    if (at === steps.length - 1) pause();
   }, PACE);
 }
 
@@ -298,7 +298,7 @@ function pause() {
 
 const moves = {
   first: () => show(0), back: () => show(at - 1), next: () => show(at + 1),
-  last: () => show(scenes.length - 1), play,
+  last: () => show(steps.length - 1), play,
 };
 const keys = {
   Home: "first", ArrowLeft: "back", ArrowRight: "next", End: "last", " ": "play",
