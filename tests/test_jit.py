@@ -442,7 +442,7 @@ class TestNothingIsLeftBehind:
                 for call in range(calls):
                     fast(float(call))
                 gone: list[Callable[[], object]] = [weakref.ref(fast)]
-                gone += [weakref.ref(recording) for recording in fast._recordings]
+                gone += [weakref.ref(recording) for recording in fast._cache.recordings]
                 del fast
                 assert [ref() for ref in gone] == [None] * len(gone)
         finally:

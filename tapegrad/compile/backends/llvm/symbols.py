@@ -8,7 +8,7 @@ from typing import Final
 
 import llvmlite.binding as llvm
 
-from tapegrad.compile.backends.llvm_module import VectorMaths
+from tapegrad.compile.backends.llvm.plan import NO_VECTORS, VectorMaths
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 
@@ -34,7 +34,7 @@ def vector_maths() -> VectorMaths:
             rows = (row for row in ops.TABLE.rows if row.libm)
             found = (row.libm for row in rows if _mangled(library, prefix, row) is not None)
             return VectorMaths(prefix, width, frozenset(found))
-    return VectorMaths("", 1, frozenset())
+    return NO_VECTORS
 
 
 def address_of(symbol: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from string import Template
 from typing import Final
 
-from tapegrad.compile.backends.llvm_text import TILE, Declarations, Mode
+from tapegrad.compile.backends.llvm.instructions import TILE, Declarations, Mode
 
 __all__ = ["gather", "run_once", "run_rows"]
 

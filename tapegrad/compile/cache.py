@@ -1,0 +1,189 @@
+"""The recordings of a compiled function, found by the structure and static values of arguments.
+
+``jit`` and ``vmap`` keep theirs here. They differ in the code of a path, for one call or for rows,
+which is passed in.
+"""
+
+from __future__ import annotations
+
+import warnings
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from threading import Lock
+from typing import Any, Generic, Protocol, TypeVar, cast, final
+
+from tapegrad._support.argument_checks import name_of
+from tapegrad._support.source_position import here
+from tapegrad.compile.arguments import Shape, argument_namer
+from tapegrad.compile.backends.registry import Choice
+from tapegrad.compile.paths import AnyTape, Path
+from tapegrad.compile.report import MANY_RECORDINGS, PathReport, Report, ShapeReport
+from tapegrad.errors import GuardError
+from tapegrad.pytree.key_paths import Keys
+from tapegrad.pytree.matching import kept, misfit, same_static
+from tapegrad.pytree.structure import Branch, Static, Structure
+
+__all__ = ["PathCode", "Recording", "RecordingCache", "missing_function"]
+
+
+class PathCode(Protocol):
+    """A recorded path with the code that runs it."""
+
+    @property
+    def path(self) -> Path:
+        """The path."""
+
+    def report(self) -> PathReport:
+        """Describes the path, and the time that recording and compiling it took."""
+
+
+CodeT = TypeVar("CodeT", bound=PathCode)
+RecordingT = TypeVar("RecordingT", bound="Recording[Any]")
+
+_OUTCOMES = attrgetter("path.outcomes")
+
+
+class Recording(Generic[CodeT]):
+    """The recorded paths of calls whose arguments have one structure, each with its code.
+
+    ``codes`` stand in the lexicographic order of their guards' outcomes. A program runs the same
+    way as long as its guards come out the same, so no path's outcomes begin with another's. The
+    tuple is replaced when a path is added, so that whoever has read it may go on with it.
+    """
+
+    shape: Shape
+    codes: tuple[CodeT, ...]
+
+    def __init__(self, shape: Shape, code: Callable[[Path], CodeT]) -> None:
+        self.shape = cast(Shape, tuple(map(kept, shape)))
+        self.codes = ()
+        self._code = code
+        self._lock = Lock()
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether calls of this shape can run what is recorded here."""
+        pairs = zip(self.shape, shape, strict=True)
+        return all(misfit(own, other, statics=True) is None for own, other in pairs)
+
+    def find(self, prefix: bytes) -> CodeT | None:
+        """The code of a path whose outcomes begin with ``prefix``."""
+        codes = self.codes
+        place = bisect_left(codes, prefix, key=_OUTCOMES)
+        found = codes[place : place + 1]
+        return found[0] if found and found[0].path.outcomes.startswith(prefix) else None
+
+    def add(self, path: Path) -> CodeT:
+        """The code of a path, or of the one with the same outcomes that is there already."""
+        with self._lock:
+            code = self.find(path.outcomes)
+            if code is None:
+                code = self._code(path)
+                codes = [*self.codes]
+                insort(codes, code, key=_OUTCOMES)
+                self.codes = tuple(codes)
+            return code
+
+    @property
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The tapes of all paths."""
+        return tuple(code.path.tape for code in self.codes)
+
+    def report(self) -> ShapeReport:
+        """Describes what was recorded and compiled for arguments of this structure."""
+        return ShapeReport(tuple(code.report() for code in self.codes))
+
+
+@final
+class RecordingCache(Generic[RecordingT]):
+    """The recordings of one function, those made last first."""
+
+    recordings: tuple[RecordingT, ...]
+
+    def __init__(self, f: Callable[..., object]) -> None:
+        self._f = f
+        self.recordings = ()
+        self._lock = Lock()
+
+    def get(self, shape: Shape, new: Callable[[Shape], RecordingT]) -> RecordingT:
+        """The recording for calls of this shape; where there is none, a ``new`` one."""
+        with self._lock:
+            recording = self._known(shape)
+            if recording is not None:
+                return recording
+            recording = new(shape)
+            self.recordings = (recording, *self.recordings)
+        self._warn_of_many()
+        return recording
+
+    def _known(self, shape: Shape) -> RecordingT | None:
+        """The recording for calls of this shape, if there is one.
+
+        This is the only lookup: to find recordings by a key, keep a dict of them and ask it here.
+        """
+        return next((one for one in self.recordings if one.fits(shape)), None)
+
+    @property
+    def state(self) -> list[tuple[Shape, tuple[AnyTape, ...]]]:
+        """The shapes and tapes in the order in which they were made, to be pickled."""
+        return [(recording.shape, recording.tapes) for recording in reversed(self.recordings)]
+
+    @property
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The recorded tapes, one for each path and each structure of arguments."""
+        return tuple(tape for recording in self.recordings for tape in recording.tapes)
+
+    def report(self, choice: Choice) -> Report:
+        """Describes all recordings, and the backend that was chosen to run them."""
+        shapes = tuple(recording.report() for recording in self.recordings)
+        return Report(name_of(self._f), str(choice), shapes, self._varying())
+
+    def _varying(self) -> str | None:
+        """The key path of the one static value in which all recordings differ from the first."""
+        shapes = [recording.shape for recording in self.recordings]
+        found = [list(_differences(shapes[0], shape)) for shape in shapes[1:]]
+        if not found or any(keys != found[0] or len(keys) != 1 for keys in found):
+            return None
+        _, argument, *keys = found[0][0]
+        return argument_namer(self._f, cast("int | str", argument))(tuple(keys))
+
+    def _warn_of_many(self) -> None:
+        """Warns once, at the eighth recording, where they differ in one static value."""
+        if len(self.recordings) == MANY_RECORDINGS and (found := self._varying()) is not None:
+            warnings.warn(
+                f"{name_of(self._f)} ({here()}) has been recorded {MANY_RECORDINGS} times for "
+                f"arguments that differ in {found}, which is static: pass a float, or containers "
+                "of one shape, to record once",
+                stacklevel=5,
+            )
+
+
+def _differences(one: Shape, other: Shape) -> Iterator[Keys]:
+    """The places where two shapes differ, in a static value or altogether."""
+    for index, (left, right) in enumerate(zip(one, other, strict=True)):
+        yield from _differences_below(left, right, (index,))
+
+
+def _differences_below(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]:
+    if isinstance(one, Static) and isinstance(other, Static):
+        if not same_static(one.value, other.value):
+            yield keys
+    elif isinstance(one, Branch) and isinstance(other, Branch) and one.keys == other.keys:
+        for key, left, right in zip(one.keys, one.children, other.children, strict=True):
+            yield from _differences_below(left, right, (*keys, key))
+    elif one != other:
+        yield keys
+
+
+def missing_function(name: str) -> Callable[..., object]:
+    """A function that raises, in the place of one that was compiled elsewhere."""
+
+    def absent(*args: object, **kwargs: object) -> object:
+        raise GuardError(
+            f"{name} was compiled elsewhere and travelled without its function, and these "
+            f"arguments ({here()}) lead to a path that was not recorded: call it there, and send "
+            "it again"
+        )
+
+    absent.__name__ = absent.__qualname__ = name
+    return absent
