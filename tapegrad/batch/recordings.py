@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast, final
 
 from tapegrad._support.argument_checks import name_of
@@ -47,7 +47,7 @@ class RowRecording(Recording[Code]):
         *,
         fast: bool,
     ) -> None:
-        super().__init__(shape, partial(Code, mapped=places, choice=choice, fast=fast))
+        super().__init__(shape, lambda path: Code(path, places, choice, fast=fast))
         self.f, self.places = f, places
 
     @property

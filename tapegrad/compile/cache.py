@@ -6,7 +6,6 @@ which is passed in.
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from operator import attrgetter
@@ -14,7 +13,7 @@ from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad._support.source_position import here
+from tapegrad._support.source_position import here, warn
 from tapegrad.compile.arguments import Shape, argument_namer
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.paths import AnyTape, Path
@@ -148,13 +147,12 @@ class RecordingCache(Generic[RecordingT]):
         return argument_namer(self._f, cast("int | str", argument))(tuple(keys))
 
     def _warn_of_many(self) -> None:
-        """Warns once, at the eighth recording, where they differ in one static value."""
+        """Warns at the user's line of the eighth recording where they differ in one static value."""
         if len(self.recordings) == MANY_RECORDINGS and (found := self._varying()) is not None:
-            warnings.warn(
+            warn(
                 f"{name_of(self._f)} ({here()}) has been recorded {MANY_RECORDINGS} times for "
                 f"arguments that differ in {found}, which is static: pass a float, or containers "
-                "of one shape, to record once",
-                stacklevel=5,
+                "of one shape, to record once"
             )
 
 
