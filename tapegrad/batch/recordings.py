@@ -120,7 +120,7 @@ class Learner:
         return str(code.path.site(len(before)))
 
     def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
-        """Record a row's path, and give its outputs.
+        """Records a row's path, and gives its outputs.
 
         Raises:
             OutputError: where it returns another structure than the rows before.
@@ -172,7 +172,7 @@ class Learner:
 
 @contextmanager
 def _at_row(number: int) -> Iterator[None]:
-    """Note the row at an error of the user's function."""
+    """Notes the row at an error of the user's function."""
     try:
         yield
     except Exception as error:

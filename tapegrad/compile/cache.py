@@ -147,7 +147,7 @@ class RecordingCache(Generic[RecordingT]):
         return argument_namer(self._f, cast("int | str", argument))(tuple(keys))
 
     def _warn_of_many(self) -> None:
-        """Warns at the user's line of the eighth recording where they differ in one static value."""
+        """Warns at the eighth recording where all differ in one static value."""
         if len(self.recordings) == MANY_RECORDINGS and (found := self._varying()) is not None:
             warn(
                 f"{name_of(self._f)} ({here()}) has been recorded {MANY_RECORDINGS} times for "

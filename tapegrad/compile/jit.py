@@ -112,7 +112,7 @@ class Compiled(Generic[P, R_co]):
         return self._cache.tapes
 
     def report(self) -> Report:
-        """What was recorded and compiled, what runs it and why, and what that took."""
+        """Describes what was recorded and compiled, what runs it and why, and the time it took."""
         return self._cache.report(self._choice)
 
     def source(self, language: Language) -> str:

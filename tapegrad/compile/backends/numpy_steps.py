@@ -112,14 +112,14 @@ class Plan:
         self.steps.append((function, arguments))
 
     def number(self, slot: int) -> Uniform | Buffer:
-        """Return where a slot's numbers stand; an input is loaded when it is first read."""
+        """The place of a slot's numbers; an input is loaded when it is first read."""
         if slot not in self.places:
             self.places[slot] = self.floats.take()
             self.step(_load, RowBlock, slot - self.uniform, self.places[slot])
         return self.places[slot]
 
     def truth(self, slot: int) -> Buffer:
-        """Return where a slot's truth values stand."""
+        """The place of a slot's truth values."""
         if slot not in self.conditions:
             number = self.number(slot)
             self.conditions[slot] = self.truths.take()
@@ -127,19 +127,19 @@ class Plan:
         return self.conditions[slot]
 
     def write_output(self, slot: int) -> None:
-        """Write an output out as soon as it is there."""
+        """Writes an output out as soon as it is there."""
         for index in self.program.output_indices.get(slot, ()):
             self.step(_write_output, RowBlock, index, self.number(slot))
         if slot not in self.last:
             self.release(slot)
 
     def release(self, slot: int) -> None:
-        """Free the buffers of a slot that nothing reads any more."""
+        """Frees the buffers of a slot that nothing reads any more."""
         self.floats.give(self.places.pop(slot, None))
         self.truths.give(self.conditions.pop(slot, None))
 
     def finish(self, slot: int) -> None:
-        """Free the buffers that this entry was the last to read."""
+        """Frees the buffers that this entry was the last to read."""
         for operand in set(slots_read(self.program, slot)):
             if self.last[operand] == slot:
                 self.release(operand)
@@ -173,7 +173,7 @@ class Plan:
             self.step(np.copyto, self.places[slot], self.conditions[slot])
 
     def choice(self, slot: int) -> None:
-        """Write one arm over the other, in its own buffer where that is dead by then."""
+        """Writes one arm over the other, in its own buffer where that is dead by then."""
         chosen, x, y = self.program.operands[slot]
         truth, first, second = self.truth(chosen), self.number(x), self.number(y)
         if self.last[y] == slot and isinstance(second, Buffer) and y != x:
@@ -214,7 +214,7 @@ def _write_output(block: RowBlock, index: int, value: Floats) -> None:
 
 
 def _check(block: RowBlock, index: int, expected: bool, truth: Truths) -> None:
-    """Mark the rows whose guard came out differently, and no earlier one did."""
+    """Marks the rows whose guard came out differently, and no earlier one did."""
     if truth.all() if expected else not truth.any():
         return
     flipped = ~truth if expected else truth
@@ -226,7 +226,7 @@ def _select(out: Floats, truth: Truths, value: Floats) -> None:
 
 
 def _power(x: Floats, y: Floats, out: Floats) -> None:
-    """Compute a power; for 0.5 numpy takes the root, which differs at -0.0 and -inf."""
+    """Computes a power; for 0.5 numpy takes the root, which differs at -0.0 and -inf."""
     below = x == -np.inf
     np.power(x, y, out=out)
     if not y.ndim and y == 0.5:
@@ -242,7 +242,7 @@ def _call_host(
     statics: tuple[object, ...],
     *operands: Floats,
 ) -> None:
-    """Call a row's function for each row still on the path, or for those that need it."""
+    """Calls a row's function for each row still on the path, or for those that need it."""
     wanted = block.flips < 0
     if holds is not None:
         wanted &= ~holds
@@ -255,7 +255,7 @@ def _call_host(
 def _fma(
     block: RowBlock, function: Callable[..., float], out: Floats, x: Floats, y: Floats, z: Floats
 ) -> None:
-    """Compute x * y + z from a product in two pieces; out of range, by the row."""
+    """Computes x * y + z from a product in two pieces; out of range, by the row."""
     product = x * y
     (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
     rest = ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low

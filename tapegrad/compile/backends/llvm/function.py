@@ -54,7 +54,7 @@ class Function(Instructions):
         self.operands = 0
 
     def text(self) -> str:
-        """Write the function."""
+        """The text of the function."""
         plan = self.plan
         for slot in self.part.slots:
             self.entry(slot)
@@ -71,7 +71,7 @@ class Function(Instructions):
         return "\n".join([*head, *self.lines, end, "}"])
 
     def _memory_for_calls(self) -> list[str]:
-        """Allocate what calls back into Python are given, and what they answer."""
+        """The memory for the operands of calls back into Python, and for their answers."""
         if not self.operands:
             return []
         kind, lanes = self.mode.type, self.mode.lanes
@@ -84,7 +84,7 @@ class Function(Instructions):
     # Operands.
 
     def number(self, slot: int) -> str:
-        """Return the name of a slot's value, loaded where it comes from another function."""
+        """The name of a slot's value, loaded where it comes from another function."""
         if slot not in self.numbers:
             self.numbers[slot] = self._read(slot)
         return self.numbers[slot]
@@ -104,7 +104,7 @@ class Function(Instructions):
         return self.load("%S", self.part.reads[slot])
 
     def truth(self, slot: int) -> str:
-        """Return the name of a slot's value as a condition."""
+        """The name of a slot's value as a condition."""
         if slot not in self.truths and not (slot in self.plan.again and self.condition(slot)):
             self.truths[slot] = self.compare("une", self.number(slot), self.constant(0.0))
         return self.truths[slot]
@@ -112,7 +112,7 @@ class Function(Instructions):
     # Entries.
 
     def entry(self, slot: int) -> None:
-        """Write one entry, and store its value for later functions and as an output."""
+        """Writes one entry, and store its value for later functions and as an output."""
         if slot in self.program.guard_indices:
             self.guard(slot)
             return
@@ -125,7 +125,7 @@ class Function(Instructions):
             self.write_output(slot)
 
     def condition(self, slot: int) -> bool:
-        """Write an entry that gives a truth value; return whether it is one."""
+        """Writes an entry if it gives a truth value; returns whether it does."""
         name, operands = self.program.rows[slot].name, self.program.operands[slot]
         if name in _COMPARISONS:
             x, y = map(self.number, operands)
@@ -143,7 +143,7 @@ class Function(Instructions):
         return True
 
     def kind_of_number(self, name: str, x: str) -> str:
-        """Tell nan, infinite and finite numbers apart."""
+        """The condition that a number is nan, infinite or finite."""
         if name == "isnan":
             return self.compare("uno", x, x)
         size = self.intrinsic("fabs", [x])
@@ -151,7 +151,7 @@ class Function(Instructions):
         return self.compare(how, size, self.constant(float("inf")))
 
     def value(self, slot: int) -> str:
-        """Write an entry that gives a number; return the name of its value."""
+        """Writes an entry that gives a number, and returns the name of its value."""
         row, operands = self.program.rows[slot], self.program.operands[slot]
         if row.kind == "choice":
             return self.chosen(self.truth(operands[0]), *map(self.number, operands[1:]))
@@ -166,7 +166,7 @@ class Function(Instructions):
         return self.operation(row, numbers, flags)
 
     def operation(self, row: Primitive, numbers: Sequence[str], flags: str) -> str:
-        """Write the instruction or the call that computes a core row."""
+        """Writes the instruction or the call that computes a core row."""
         name, kind = row.name, self.mode.type
         if name in _ARITHMETIC:
             how = f"{_ARITHMETIC[name]}{flags}"
@@ -178,7 +178,7 @@ class Function(Instructions):
         return self.library(row.libm, numbers)
 
     def square(self, number: str) -> str:
-        """Write a product; for one call, where every bit counts, only where it is the power."""
+        """Writes x * x for pow(x, 2.0); for one call, where every bit counts, only where they agree."""
         kind, declarations = self.mode.type, self.declarations
         if self.mode.name != "call":
             return self.new(f"fmul {kind} {number}, {number}")
@@ -188,7 +188,7 @@ class Function(Instructions):
         return self.new(f"call double {callee}(double {number})")
 
     def library(self, name: str, numbers: Sequence[str]) -> str:
-        """Call a function of the maths library, of as many lanes at a time as there is one for."""
+        """Calls a function of the maths library, of as many lanes at a time as there is one for."""
         maths = self.plan.maths
         if self.mode.lanes == 1 or name not in maths.names:
             return self.call(f"tapegrad_{name}", numbers, 1, PURE)
@@ -198,7 +198,7 @@ class Function(Instructions):
     # Guards.
 
     def guard(self, slot: int) -> None:
-        """Leave, or mark the rows, where a guard comes out differently than recorded."""
+        """Leaves, or marks the rows, where a guard comes out differently than recorded."""
         truth = self.truth(self.program.operands[slot][0])
         expected = self.program.expected[slot]
         if self.mode.name == "call":
@@ -223,7 +223,7 @@ class Function(Instructions):
         self.alive = ""
 
     def rows_on_path(self) -> str:
-        """Return the condition that a lane holds a row of which no guard has flipped."""
+        """The condition that a lane holds a row of which no guard has flipped."""
         if self.mode.name == "call":
             return self.always()
         if not self.alive:
@@ -234,7 +234,7 @@ class Function(Instructions):
     # Calls back into Python.
 
     def skippable_call(self, slot: int, numbers: Sequence[str]) -> str:
-        """Call back only where some row on the path needs it."""
+        """Calls back into Python only where some row on the path needs it."""
         rare = self.negated(self.truth(self.program.skip_where[slot]))
         wanted = self.new(f"and {self.mode.truth} {rare}, {self.rows_on_path()}")
         needed, after = f"needed{slot}", f"after{slot}"
@@ -248,7 +248,7 @@ class Function(Instructions):
         return self.new(f"phi {self.mode.type} {nothing}, [ {found}, %{needed} ]")
 
     def call_host(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
-        """Call back into Python for a row's value, where it is wanted."""
+        """Calls back into Python for a row's value, in the lanes where it is wanted."""
         row, lanes = self.program.rows[slot], self.mode.lanes
         self.operands = max(self.operands, len(numbers))
         for index, number in enumerate(numbers):
@@ -266,7 +266,7 @@ class Function(Instructions):
     # Outputs.
 
     def write_output(self, slot: int) -> None:
-        """Write an output out, or add it to its sum where the row stayed on the path."""
+        """Writes an output out, or adds it to its sum where the row stayed on the path."""
         value = self.number(slot)
         for index in self.program.output_indices[slot]:
             if self.mode.name == "sums":
@@ -278,7 +278,7 @@ class Function(Instructions):
                 self.store(value, self.place("%O", index))
 
     def add_up(self, index: int, value: str) -> None:
-        """Add the rows on the path to the sums of an output, eight after eight."""
+        """Adds the rows on the path to the sums of an output, eight after eight."""
         kind, truth = self.mode.type, self.mode.truth
         place = self.new(f"getelementptr {SUM_TYPE}, ptr %O, i64 {index}")
         alive = self.rows_on_path()

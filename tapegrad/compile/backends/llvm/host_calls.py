@@ -25,7 +25,7 @@ class HostCall:
     static: object
 
     def __call__(self, *operands: float) -> float:
-        """Return the row's value."""
+        """The row's value."""
         static = (self.static,) if self.row.has_static else ()
         return self.row.value(*operands, *static)
 
@@ -47,7 +47,7 @@ class HostCalls:
         self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
     def reraise(self) -> None:
-        """Raise what was raised on the way, in this thread."""
+        """Raises the error that a call in this thread raised, if one did."""
         if self._errors and (error := self._errors.pop(get_ident(), None)) is not None:
             raise error
 
@@ -61,7 +61,7 @@ def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands 
     answer: MutableSequence[float],
     wanted: Sequence[int],
 ) -> None:
-    """Answer one call, for the lanes that want it; none after one has raised."""
+    """Answers one call, for the lanes that want it; none after one has raised."""
     if get_ident() in errors:
         return
     call = calls[number]

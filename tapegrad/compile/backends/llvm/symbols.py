@@ -17,7 +17,7 @@ __all__ = ["address_of", "features", "vector_maths"]
 
 @cache
 def features() -> str:
-    """Return the host's instructions, as LLVM names them."""
+    """The host's instructions, as LLVM names them."""
     return str(llvm.get_host_cpu_features().flatten())
 
 
@@ -27,7 +27,7 @@ _VECTORS: Final = (("+avx512f", "_ZGVeN8", 8), ("+avx2", "_ZGVdN4", 4), ("+sse4.
 
 @cache
 def vector_maths() -> VectorMaths:
-    """Return the functions of glibc's vector library on this machine, where it has one."""
+    """The functions of glibc's vector library on this machine, where it has one."""
     library = _library("libmvec.so.1")
     for feature, prefix, width in _VECTORS:
         if library is not None and feature in features().split(","):
@@ -38,14 +38,14 @@ def vector_maths() -> VectorMaths:
 
 
 def address_of(symbol: str) -> int:
-    """Return where a function that a module calls stands in memory."""
+    """The address of a function that a module calls."""
     if symbol.startswith("tapegrad_"):
         return _libm(symbol.removeprefix("tapegrad_"))
     return _address(_library("libmvec.so.1"), symbol) or 0
 
 
 def _libm(name: str) -> int:
-    """Find C's own function, the one that Python's ``math`` calls."""
+    """The address of C's own function, the one that Python's ``math`` calls."""
     for library in ("", "libm.so.6", "ucrtbase.dll"):
         if (address := _address(_library(library), name)) is not None:
             return address
@@ -58,7 +58,7 @@ def _mangled(library: ctypes.CDLL, prefix: str, row: Primitive) -> int | None:
 
 @cache
 def _library(name: str) -> ctypes.CDLL | None:
-    """Load a library, if there is one of this name; of no name, the process itself."""
+    """The library of this name, if there is one; of no name, the process itself."""
     try:
         return ctypes.CDLL(name or None)
     except OSError:
