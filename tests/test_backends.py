@@ -189,7 +189,7 @@ def on_columns(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, 
     out = np.empty((len(program.outputs), len(rows)))
     flips = np.empty(len(rows), dtype=np.int32)
     leaf = np.array(rows, dtype=float).reshape(len(rows), program.inputs)
-    numpy.ColumnCode(program, 0)([], [leaf], slice(0, len(rows)), out, flips)
+    numpy.ColumnCode(program, 0)(np.empty(0), [leaf], range(len(rows)), out, flips)
     return out.T, flips
 
 
@@ -439,14 +439,14 @@ class TestPrograms:
     def test_a_row_has_the_same_answer_in_any_company(
         self, function: strategies.Program, data: Any
     ) -> None:
-        """Alone, among others, as a slice or by its index: the same bits and the same guard."""
+        """Alone, among others, as a range or by its index: the same bits and the same guard."""
         rows = [data.draw(points(function.width)) for _ in range(5)]
         program = program_of(slopes_tape(function, rows[0]), approximate=True)
         run = numpy.ColumnCode(program, 0)
         together, flips = on_columns(program, rows)
         order = [3, 0, 4]
         out, marks = np.empty((len(program.outputs), 3)), np.empty(3, dtype=np.int32)
-        run([], [np.array(rows)], np.array(order), out, marks)
+        run(np.empty(0), [np.array(rows)], np.array(order), out, marks)
         for column, row in enumerate(order):
             alone, mark = on_columns(program, [rows[row]])
             assert flips[row] == mark[0] == marks[column]
@@ -464,11 +464,12 @@ class TestPrograms:
         count = numpy.BLOCK + 5
         xs, ys = np.arange(count, dtype=float), np.ones((count + 3, 2))
         out, flips = np.empty((1, count)), np.empty(count, dtype=np.int32)
-        numpy.ColumnCode(program, 2)([2.0, 3.0], [xs, ys], slice(0, count), out, flips)
+        shared, run = np.array([2.0, 3.0]), numpy.ColumnCode(program, 2)
+        run(shared, [xs, ys], range(count), out, flips)
         assert (out[0] == 2.0 * xs + 2.0).all()
         assert (flips == -1).all()
         out = out[:, :7]
-        numpy.ColumnCode(program, 2)([2.0, 3.0], [xs, ys], slice(4, 11), out, flips[:7])
+        run(shared, [xs, ys], range(4, 11), out, flips[:7])
         assert (out[0] == 2.0 * xs[4:11] + 2.0).all()
 
     def test_the_first_guard_that_flips_is_named(self) -> None:

@@ -12,9 +12,8 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad.batch.execute import Code, Sweep
 from tapegrad.batch.inputs import BatchInputs
-from tapegrad.compile.arguments import Shape
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.cache import Recording
+from tapegrad.compile.cache import Recording, Shape
 from tapegrad.compile.paths import AnyTape, record_path
 from tapegrad.errors import OutputError
 from tapegrad.pytree.key_paths import join

@@ -21,9 +21,8 @@ from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
 from tapegrad.batch.schedule import Drive
-from tapegrad.compile.arguments import Shape
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
-from tapegrad.compile.cache import RecordingCache, missing_function
+from tapegrad.compile.cache import RecordingCache, Shape, missing_function
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths

@@ -7,23 +7,28 @@ which is passed in.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar, cast, final
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here, warn
-from tapegrad.compile.arguments import Shape, argument_namer
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.paths import AnyTape, Path
 from tapegrad.compile.report import MANY_RECORDINGS, PathReport, Report, ShapeReport
 from tapegrad.errors import GuardError
-from tapegrad.pytree.key_paths import Keys
+from tapegrad.ops.primitive import Operand
+from tapegrad.pytree.key_paths import Keys, named
 from tapegrad.pytree.matching import kept, misfit, same_static
-from tapegrad.pytree.structure import Branch, Static, Structure
+from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
 
-__all__ = ["PathCode", "Recording", "RecordingCache", "missing_function"]
+__all__ = [
+    "PathCode", "Recording", "RecordingCache", "Shape", "flatten_arguments", "missing_function",
+]  # fmt: skip
+
+Shape: TypeAlias = tuple[Branch, Branch]
+"""The structures of a call's arguments, by position and by name, with their static values."""
 
 
 class PathCode(Protocol):
@@ -171,6 +176,35 @@ def _differences_below(one: Structure, other: Structure, keys: Keys) -> Iterator
             yield from _differences_below(left, right, (*keys, key))
     elif one != other:
         yield keys
+
+
+def flatten_arguments(
+    f: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[Shape, list[list[Operand]]]:
+    """The structures of a call's arguments, and the numbers in each argument.
+
+    Raises:
+        InputError: for what cannot be an argument; the message names the place.
+    """
+    structures: list[Structure] = []
+    numbers: list[list[Operand]] = []
+    by_key: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
+    for key, value in by_key:
+        role = Role.PARAMETERS if key == 0 else Role.DATA
+        structure, leaves = flatten(value, role, argument_namer(f, key))
+        structures.append(structure)
+        numbers.append(leaves)
+    count = len(args)
+    by_position = Branch(tuple, tuple(range(count)), tuple(structures[:count]))
+    by_name = Branch(dict, tuple(kwargs), tuple(structures[count:]))
+    return (by_position, by_name), numbers
+
+
+def argument_namer(f: Callable[..., object], argument: int | str) -> Callable[[Keys], str]:
+    """A function that gives the key paths of places in one argument of a call."""
+    if isinstance(argument, str):
+        return lambda keys: named(f, (argument,), keys)
+    return lambda keys: named(f, (argument - 1,) if argument else (), keys)
 
 
 def missing_function(name: str) -> Callable[..., object]:

@@ -1,4 +1,4 @@
-"""The recorded paths of ``jit``, each with its code for one call at a time."""
+"""The recorded paths of ``jit``: they run one call at a time, on arguments or on flat arrays."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast, final
 
-from tapegrad.compile.arguments import Shape
+from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.compile.backends.interface import RunBytes, RunFloats, ScalarCode
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.cache import Recording
-from tapegrad.compile.paths import Path, record_path
+from tapegrad.compile.cache import Recording, Shape
+from tapegrad.compile.paths import AnyTape, Path, record_path
 from tapegrad.compile.report import PathReport
+from tapegrad.errors import InputError, OutputError
 from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import join
-from tapegrad.pytree.matching import numbers_as
-from tapegrad.pytree.structure import Branch, build
+from tapegrad.pytree.matching import misfit, numbers_as
+from tapegrad.pytree.structure import Branch, build, key_paths
 from tapegrad.transforms.traced_call import gathered
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Arguments", "CallCode", "CallRecording"]
+    from tapegrad._support.array_types import FloatArray, Vector
+
+__all__ = ["Arguments", "CallCode", "CallRecording", "Flat"]
 
 Arguments: TypeAlias = tuple[tuple[object, ...], Mapping[str, object]]
 """The arguments of one call, by position and by name."""
@@ -120,3 +124,57 @@ class CallRecording(Recording[CallCode]):
         path = record_path(f, x, data, any_row=self.any_row)
         self.latest = self.add(path)
         return path.tape.value
+
+
+@final
+class Flat:
+    """A compiled function between flat arrays: ``flat(inputs)`` gives the outputs.
+
+    ``inputs`` and ``outputs`` name the numbers in order.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, recording: CallRecording) -> None:
+        tape = cast(CallCode, recording.latest).path.tape
+        self.inputs = tape.paths
+        self.outputs = tuple(path or "value" for path in key_paths(tape.result))
+        self._recording, self._tape = recording, tape
+        self._size = 8 * len(self.inputs)
+        self._float64: object
+        self._from_buffer: Callable[[Buffer], FloatArray]
+        if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+            from numpy import dtype, frombuffer
+
+            self._float64, self._from_buffer = dtype("float64"), frombuffer
+
+    def __call__(self, inputs: Vector) -> FloatArray:
+        """The outputs at these inputs.
+
+        Raises:
+            InputError: when ``inputs`` is not a float64 array with a number for each input.
+        """
+        array = cast("FloatArray", inputs)
+        is_array = hasattr(inputs, "dtype") and array.dtype == self._float64
+        given = array.tobytes() if is_array else b""
+        if len(given) != self._size:
+            what = f"an array of shape {array.shape}" if is_array else describe(inputs)
+            raise InputError(
+                f"{what} was given ({here()}) for {len(self.inputs)} inputs: pass one float64 "
+                "array of that length"
+            )
+        found = self._recording.run_flat(given)
+        tape = cast(CallCode, self._recording.latest).path.tape
+        if tape is not self._tape:
+            self._require_alike(tape)
+        return self._from_buffer(found)
+
+    def _require_alike(self, tape: AnyTape) -> None:
+        """Checks that another path returns the structure that the first one did."""
+        if misfit(self._tape.result, tape.result, statics=True) is not None:
+            raise OutputError(
+                f"a path at these inputs ({here()}) returns another structure than the first one: "
+                "return the same containers on every path"
+            )
+        self._tape = tape

@@ -8,11 +8,9 @@ from typing import Generic, ParamSpec, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of, require_positive
 from tapegrad._support.optional_packages import require
-from tapegrad.compile.arguments import Shape, flatten_arguments
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
-from tapegrad.compile.cache import RecordingCache, missing_function
-from tapegrad.compile.call_recording import Arguments, CallRecording
-from tapegrad.compile.flat import Flat
+from tapegrad.compile.cache import RecordingCache, Shape, flatten_arguments, missing_function
+from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.ops.primitive import Traced
@@ -84,12 +82,13 @@ class Compiled(Generic[P, R_co]):
 
     def _flattened_call(self, arguments: Arguments) -> R_co:
         """A call whose arguments fit no unpacker, or are traced numbers."""
-        shape, leaves = _flattened(self._f, arguments)
-        if any(isinstance(leaf, Traced) for leaf in leaves):
-            args, kwargs = arguments
+        args, kwargs = arguments
+        shape, numbers = flatten_arguments(self._f, args, kwargs)
+        floats = [number for part in numbers for number in part]
+        if any(isinstance(number, Traced) for number in floats):
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)
         recording = self._cache.get(shape, self._new_recording)
-        return cast(R_co, recording.run(cast("list[float]", leaves), arguments))
+        return cast(R_co, recording.run(cast("list[float]", floats), arguments))
 
     def _new_recording(self, shape: Shape) -> CallRecording:
         return CallRecording(self._f, self._choice, self._max_paths, shape)
@@ -130,16 +129,10 @@ class Compiled(Generic[P, R_co]):
         Recorded on these arguments, whose structure and static values it keeps. Needs numpy.
         """
         require("numpy")
-        shape, leaves = _flattened(self._f, (args, kwargs))
+        shape, numbers = flatten_arguments(self._f, args, kwargs)
         recording = self._cache.get(shape, self._new_recording)
-        recording.run(cast("list[float]", leaves), (args, kwargs))
+        recording.run([cast(float, number) for part in numbers for number in part], (args, kwargs))
         return Flat(recording)
-
-
-def _flattened(f: Callable[..., object], arguments: Arguments) -> tuple[Shape, list[object]]:
-    """The shape of a call's arguments, and all their numbers in order."""
-    shape, numbers = flatten_arguments(f, *arguments)
-    return shape, [number for part in numbers for number in part]
 
 
 def _unpickled(

@@ -33,16 +33,14 @@ OPERATORS: Final[Mapping[str, str]] = {
 class FunctionWriter(ABC):
     """Writes a program, whose slot *i* is the variable ``v<i>``.
 
-    It becomes one function or several, in which ``b`` is an array of the values that pass from one
-    to a later one.
+    It becomes one function or several; ``b`` is an array of the values that pass from one to a
+    later one. A language says how it writes an ``input``, the ``declaration`` of a variable, and
+    the statement that puts a variable into ``b`` (``store``).
     """
 
     input: ClassVar[str]
-    """An input, given its slot."""
     declaration: ClassVar[str]
-    """The statement that gives a variable its value."""
     store: ClassVar[str]
-    """The statement that writes a variable into ``b``, given the place and the slot."""
 
     def __init__(self, program: Program, name: str, reads: SlotsRead = slots_read) -> None:
         self.program, self.name = program, name

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
     Flips: TypeAlias = NDArray[np.int32]
-    Rows: TypeAlias = slice | NDArray[np.intp]
+    Rows: TypeAlias = range | NDArray[np.int64]
 
 __all__ = ["BLOCK", "ColumnCode", "fingerprint", "rows"]
 
@@ -29,20 +29,7 @@ BLOCK: Final = 4096
 
 def rows(program: Program, options: RowOptions) -> RowCode:
     """Compiles a program for rows; only ``shared`` of the options changes anything here."""
-    code = ColumnCode(program, options.shared)
-
-    def run(
-        shared: Floats,
-        leaves: Sequence[Floats],
-        rows: range | NDArray[np.int64],
-        out: Floats,
-        flips: Flips,
-    ) -> None:
-        count = len(rows)
-        found = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
-        code(shared.tolist(), leaves, found, out[:, :count], flips[:count])
-
-    return run
+    return ColumnCode(program, options.shared)
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -67,24 +54,17 @@ class ColumnCode:
         self._ready: list[_Bound] = []
 
     def __call__(
-        self,
-        shared: Sequence[float],
-        leaves: Sequence[Floats],
-        rows: Rows,
-        out: Floats,
-        flips: Flips,
+        self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
     ) -> None:
         """Runs these rows of the leaves, as described at ``RowCode``."""
-        count = out.shape[1]
+        count = len(rows)
         with np.errstate(all="ignore"):
             for start in range(0, count, BLOCK):
                 stop = min(start + BLOCK, count)
-                columns = list(_columns(leaves, _part(rows, start, stop)))
+                columns = list(_columns(leaves, rows[start:stop]))
                 self._run(shared, columns, out[:, start:stop], flips[start:stop])
 
-    def _run(
-        self, shared: Sequence[float], columns: list[Floats], out: Floats, flips: Flips
-    ) -> None:
+    def _run(self, shared: Floats, columns: list[Floats], out: Floats, flips: Flips) -> None:
         width = len(flips)
         bound = self._free(width)
         bound.same[: self._uniform] = shared
@@ -130,15 +110,8 @@ class _Bound:
     block: RowBlock
 
 
-def _part(rows: Rows, start: int, stop: int) -> Rows:
-    """The rows from one to another of those asked for."""
-    if isinstance(rows, slice):
-        first = rows.start or 0
-        return slice(first + start, first + stop)
-    return rows[start:stop]
-
-
 def _columns(leaves: Sequence[Floats], rows: Rows) -> Iterator[Floats]:
     """The columns of the leaves, one for each input that differs between rows."""
+    where = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
     for leaf in leaves:
-        yield from leaf[rows].T if leaf.ndim > 1 else [leaf[rows]]
+        yield from leaf[where].T if leaf.ndim > 1 else [leaf[where]]

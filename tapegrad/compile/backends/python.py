@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias, cast, final
+from typing import Final, cast, final
 
 from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter
-from tapegrad.compile.backends.interface import ScalarCode
+from tapegrad.compile.backends.interface import RunFloats, ScalarCode
 from tapegrad.compile.partition import ProgramPart
 from tapegrad.compile.program import Program
 from tapegrad.entries.static_keys import static_key
 
-__all__ = ["Run", "compiled", "scalar", "source"]
-
-Run: TypeAlias = Callable[[Sequence[float]], "list[float] | int"]
-"""The inputs in; the outputs out, or the index of the guard that came out differently."""
+__all__ = ["compiled", "scalar", "source"]
 
 _IN_RANGE: Final[Mapping[str, str]] = {
     "div": "{0} / {1} if {1} else",
@@ -85,13 +82,13 @@ _NAMES: Final[Mapping[str, object]] = {
 """The functions that stand in the source under their own names."""
 
 
-def compiled(program: Program) -> Run:
+def compiled(program: Program) -> RunFloats:
     """A program as a function of Python."""
     writer = _PythonWriter(program, "run")
     code = compile(writer.text(), "<spelled by tapegrad>", "exec")
     namespace = {**_NAMES, **writer.called}
     exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
-    return cast(Run, namespace["run"])
+    return cast(RunFloats, namespace["run"])
 
 
 def source(program: Program, name: str = "run") -> str:
@@ -105,7 +102,7 @@ def scalar(program: Program) -> ScalarCode:
     return ScalarCode(run, partial(_run_bytes, run))
 
 
-def _run_bytes(run: Run, inputs: bytes) -> bytes | int:
+def _run_bytes(run: RunFloats, inputs: bytes) -> bytes | int:
     found = run(memoryview(inputs).cast("d").tolist())
     return found if isinstance(found, int) else array("d", found).tobytes()
 

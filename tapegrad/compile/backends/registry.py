@@ -46,7 +46,7 @@ def _llvm_text(program: Program) -> str:
     return module(program).text
 
 
-_REGISTERED: Final = (
+_BACKENDS: Final = (
     Backend("python", scalar=python.scalar, source=python.source, calls_any_row=True),
     Backend(
         "numpy",
@@ -67,7 +67,7 @@ _REGISTERED: Final = (
     Backend("c", source=c.source),
 )
 
-BACKENDS: Final[Mapping[str, Backend]] = {backend.name: backend for backend in _REGISTERED}
+BACKENDS: Final[Mapping[str, Backend]] = {backend.name: backend for backend in _BACKENDS}
 """Every backend by its name; of two that can do the same, the quicker comes later."""
 
 BackendName: TypeAlias = Literal["auto", "python", "numpy", "llvm"]

@@ -178,7 +178,7 @@ class Function(Instructions):
         return self.library(row.libm, numbers)
 
     def square(self, number: str) -> str:
-        """Writes x * x for pow(x, 2.0); for one call, where every bit counts, only where they agree."""
+        """Writes a square as x * x; for one call, only where that has the bits of the power."""
         kind, declarations = self.mode.type, self.declarations
         if self.mode.name != "call":
             return self.new(f"fmul {kind} {number}, {number}")

@@ -16,7 +16,7 @@ __all__ = ["gather", "run_once", "run_rows"]
 
 
 def run_once(parts: int) -> str:
-    """The text of ``run`` for one call: it calls one function after the other, until a guard flips."""
+    """The text of ``run`` for one call: one function after the other, until a guard flips."""
     lines = ["define i32 @run(ptr %X, ptr %O, ptr %S) nounwind {"]
     for index in range(parts):
         given = "ptr %X, ptr null, ptr %S, ptr %O, ptr null, i64 0"
@@ -32,7 +32,7 @@ def run_once(parts: int) -> str:
 
 
 def run_rows(mode: Mode, parts: int, declarations: Declarations) -> str:
-    """The text of ``run`` for rows: it gathers a step of them, then calls one function after the other."""
+    """The text of ``run`` for rows: gathers a step of them, then calls every function."""
     signature = "void @tapegrad_gather(ptr, ptr, i64, i64, i64, ptr)"
     declarations.declare("tapegrad_gather", signature)
     return _RUN_ROWS.substitute(
@@ -83,7 +83,7 @@ done:
 
 
 def gather(width: int) -> str:
-    """The text of the function that takes eight rows of all leaves and writes them column by column.
+    """The text of a function that takes eight rows of all leaves and writes them by column.
 
     The numbers of a column are ``width`` apart from those of the next.
     """
