@@ -13,12 +13,12 @@ from tapegrad._support.source_position import here
 from tapegrad.batch.execute import Code, Sweep
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.cache import Recording, Shape
+from tapegrad.compile.cache import Recording
 from tapegrad.compile.paths import AnyTape, record_path
 from tapegrad.errors import OutputError
 from tapegrad.pytree.key_paths import join
 from tapegrad.pytree.matching import in_order, misfit, numbers_as
-from tapegrad.pytree.structure import Structure
+from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.traced_call import gathered
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class RowRecording(Recording[Code]):
         self,
         f: Callable[..., object],
         choice: Choice,
-        shape: Shape,
+        shape: Branch,
         places: tuple[int, ...],
         *,
         fast: bool,

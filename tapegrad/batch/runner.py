@@ -22,7 +22,7 @@ from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
 from tapegrad.batch.schedule import Drive
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
-from tapegrad.compile.cache import RecordingCache, Shape, missing_function
+from tapegrad.compile.cache import RecordingCache, call_shape, missing_function
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
@@ -40,7 +40,7 @@ __all__ = ["Runner"]
 
 T = TypeVar("T")
 
-RecordedState: TypeAlias = "tuple[Shape, tuple[int, ...], Sequence[AnyTape]]"
+RecordedState: TypeAlias = "tuple[Branch, tuple[int, ...], Sequence[AnyTape]]"
 """The recordings for one structure as they are pickled: structures, mapped inputs, tapes."""
 
 
@@ -78,10 +78,10 @@ class Runner(Batched[object]):
 
     def _learner(self, inputs: BatchInputs) -> Learner:
         """The known paths of a call's rows."""
-        recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places))
+        recorded = self._cache.get(call_shape(*inputs.shape), self._new_recording(inputs.places))
         return Learner(recorded, inputs, self._options.on_branch, self._options.max_paths)
 
-    def _new_recording(self, places: tuple[int, ...]) -> Callable[[Shape], RowRecording]:
+    def _new_recording(self, places: tuple[int, ...]) -> Callable[[Branch], RowRecording]:
         """Makes the recording for rows of a structure whose mapped inputs are ``places``."""
         f, choice, fast = self._f, self._choice, self._options.fast
         return lambda shape: RowRecording(f, choice, shape, places, fast=fast)

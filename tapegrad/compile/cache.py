@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
+from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here, warn
@@ -24,11 +24,9 @@ from tapegrad.pytree.matching import kept, misfit, same_static
 from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
 
 __all__ = [
-    "PathCode", "Recording", "RecordingCache", "Shape", "flatten_arguments", "missing_function",
+    "PathCode", "Recording", "RecordingCache", "call_shape", "flatten_arguments",
+    "missing_function",
 ]  # fmt: skip
-
-Shape: TypeAlias = tuple[Branch, Branch]
-"""The structures of a call's arguments, by position and by name, with their static values."""
 
 
 class PathCode(Protocol):
@@ -56,19 +54,18 @@ class Recording(Generic[CodeT]):
     tuple is replaced when a path is added, so that whoever has read it may go on with it.
     """
 
-    shape: Shape
+    shape: Branch
     codes: tuple[CodeT, ...]
 
-    def __init__(self, shape: Shape, code: Callable[[Path], CodeT]) -> None:
-        self.shape = cast(Shape, tuple(map(kept, shape)))
+    def __init__(self, shape: Branch, code: Callable[[Path], CodeT]) -> None:
+        self.shape = cast(Branch, kept(shape))
         self.codes = ()
         self._code = code
         self._lock = Lock()
 
-    def fits(self, shape: Shape) -> bool:
+    def fits(self, shape: Branch) -> bool:
         """Whether calls of this shape can run what is recorded here."""
-        pairs = zip(self.shape, shape, strict=True)
-        return all(misfit(own, other, statics=True) is None for own, other in pairs)
+        return misfit(self.shape, shape, statics=True) is None
 
     def find(self, prefix: bytes) -> CodeT | None:
         """The code of a path whose outcomes begin with ``prefix``."""
@@ -109,7 +106,7 @@ class RecordingCache(Generic[RecordingT]):
         self.recordings = ()
         self._lock = Lock()
 
-    def get(self, shape: Shape, new: Callable[[Shape], RecordingT]) -> RecordingT:
+    def get(self, shape: Branch, new: Callable[[Branch], RecordingT]) -> RecordingT:
         """The recording for calls of this shape; where there is none, a ``new`` one."""
         with self._lock:
             recording = self._known(shape)
@@ -120,7 +117,7 @@ class RecordingCache(Generic[RecordingT]):
         self._warn_of_many()
         return recording
 
-    def _known(self, shape: Shape) -> RecordingT | None:
+    def _known(self, shape: Branch) -> RecordingT | None:
         """The recording for calls of this shape, if there is one.
 
         This is the only lookup: to find recordings by a key, keep a dict of them and ask it here.
@@ -128,7 +125,7 @@ class RecordingCache(Generic[RecordingT]):
         return next((one for one in self.recordings if one.fits(shape)), None)
 
     @property
-    def state(self) -> list[tuple[Shape, tuple[AnyTape, ...]]]:
+    def state(self) -> list[tuple[Branch, tuple[AnyTape, ...]]]:
         """The shapes and tapes in the order in which they were made, to be pickled."""
         return [(recording.shape, recording.tapes) for recording in reversed(self.recordings)]
 
@@ -145,7 +142,7 @@ class RecordingCache(Generic[RecordingT]):
     def _varying(self) -> str | None:
         """The key path of the one static value in which all recordings differ from the first."""
         shapes = [recording.shape for recording in self.recordings]
-        found = [list(_differences(shapes[0], shape)) for shape in shapes[1:]]
+        found = [list(_differences(shapes[0], shape, ())) for shape in shapes[1:]]
         if not found or any(keys != found[0] or len(keys) != 1 for keys in found):
             return None
         _, argument, *keys = found[0][0]
@@ -161,26 +158,21 @@ class RecordingCache(Generic[RecordingT]):
             )
 
 
-def _differences(one: Shape, other: Shape) -> Iterator[Keys]:
-    """The places where two shapes differ, in a static value or altogether."""
-    for index, (left, right) in enumerate(zip(one, other, strict=True)):
-        yield from _differences_below(left, right, (index,))
-
-
-def _differences_below(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]:
+def _differences(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]:
+    """The places where two structures differ, in a static value or altogether."""
     if isinstance(one, Static) and isinstance(other, Static):
         if not same_static(one.value, other.value):
             yield keys
     elif isinstance(one, Branch) and isinstance(other, Branch) and one.keys == other.keys:
         for key, left, right in zip(one.keys, one.children, other.children, strict=True):
-            yield from _differences_below(left, right, (*keys, key))
+            yield from _differences(left, right, (*keys, key))
     elif one != other:
         yield keys
 
 
 def flatten_arguments(
     f: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
-) -> tuple[Shape, list[list[Operand]]]:
+) -> tuple[Branch, list[list[Operand]]]:
     """The structures of a call's arguments, and the numbers in each argument.
 
     Raises:
@@ -197,7 +189,12 @@ def flatten_arguments(
     count = len(args)
     by_position = Branch(tuple, tuple(range(count)), tuple(structures[:count]))
     by_name = Branch(dict, tuple(kwargs), tuple(structures[count:]))
-    return (by_position, by_name), numbers
+    return call_shape(by_position, by_name), numbers
+
+
+def call_shape(by_position: Branch, by_name: Branch) -> Branch:
+    """The structure of a call's arguments, with their static values."""
+    return Branch(tuple, (0, 1), (by_position, by_name))
 
 
 def argument_namer(f: Callable[..., object], argument: int | str) -> Callable[[Keys], str]:

@@ -12,7 +12,7 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.compile.backends.interface import RunBytes, RunFloats, ScalarCode
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.cache import Recording, Shape
+from tapegrad.compile.cache import Recording
 from tapegrad.compile.paths import AnyTape, Path, record_path
 from tapegrad.compile.report import PathReport
 from tapegrad.errors import InputError, OutputError
@@ -77,11 +77,11 @@ class CallRecording(Recording[CallCode]):
     latest: CallCode | None
 
     def __init__(
-        self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Shape
+        self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Branch
     ) -> None:
         super().__init__(shape, partial(CallCode, choice))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
-        by_position, by_name = self.shape
+        by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)
         named = zip(map(str, by_name.keys), by_name.children, strict=True)
         self.unpack = unpacker(by_position.children, dict(named))
         self.latest = None
@@ -107,7 +107,7 @@ class CallRecording(Recording[CallCode]):
         if not isinstance(found, int):
             return found
         floats = memoryview(inputs).cast("d").tolist()
-        arguments = build(Branch(tuple, (0, 1), self.shape), floats)
+        arguments = build(self.shape, floats)
         result = self.run(floats, cast(Arguments, arguments))
         outputs, _ = numbers_as(code.path.tape.result, result, join)
         return array("d", cast("list[float]", outputs)).tobytes()

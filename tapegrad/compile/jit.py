@@ -9,11 +9,12 @@ from typing import Generic, ParamSpec, TypeVar, cast, final
 from tapegrad._support.argument_checks import name_of, require_positive
 from tapegrad._support.optional_packages import require
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
-from tapegrad.compile.cache import RecordingCache, Shape, flatten_arguments, missing_function
+from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_function
 from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.ops.primitive import Traced
+from tapegrad.pytree.structure import Branch
 
 __all__ = ["Compiled", "Flat", "jit"]
 
@@ -90,7 +91,7 @@ class Compiled(Generic[P, R_co]):
         recording = self._cache.get(shape, self._new_recording)
         return cast(R_co, recording.run(cast("list[float]", floats), arguments))
 
-    def _new_recording(self, shape: Shape) -> CallRecording:
+    def _new_recording(self, shape: Branch) -> CallRecording:
         return CallRecording(self._f, self._choice, self._max_paths, shape)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
@@ -136,7 +137,7 @@ class Compiled(Generic[P, R_co]):
 
 
 def _unpickled(
-    name: str, backend: BackendName, state: Sequence[tuple[Shape, Sequence[AnyTape]]]
+    name: str, backend: BackendName, state: Sequence[tuple[Branch, Sequence[AnyTape]]]
 ) -> Compiled[..., object]:
     """A compiled function without the function itself."""
     compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0)

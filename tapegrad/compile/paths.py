@@ -27,7 +27,10 @@ AnyTape: TypeAlias = Tape[Any, ..., Any]
 @final
 @attrs.frozen(eq=False)
 class Path:
-    """One path through a function: its tape, the program to run, and how its guards came out."""
+    """One path through a function: its tape, the program to run, and how its guards came out.
+
+    ``seconds`` is the time that recording and lowering it took.
+    """
 
     tape: AnyTape
     program: Program
@@ -62,28 +65,15 @@ class Path:
         )
 
 
-def record_path(
-    f: Callable[..., object],
-    x: object,
-    data: Data,
-    *,
-    approximate: bool = False,
-    any_row: bool = False,
-) -> Path:
-    """The path that ``f`` takes on these arguments; options as in ``lower``."""
+def record_path(f: Callable[..., object], x: object, data: Data, **options: bool) -> Path:
+    """The path that ``f`` takes on these arguments; the options are those of ``lower``."""
     started = perf_counter()
-    tape = freeze(f, trace(f, x, data, positions=True))
-    return path_of(tape, approximate=approximate, any_row=any_row, started=started)
+    path = path_of(freeze(f, trace(f, x, data, positions=True)), **options)
+    return attrs.evolve(path, seconds=perf_counter() - started)
 
 
-def path_of(
-    tape: AnyTape,
-    *,
-    approximate: bool = False,
-    any_row: bool = False,
-    started: float | None = None,
-) -> Path:
-    """The path that a tape recorded; options as in ``lower``."""
-    started = perf_counter() if started is None else started
-    program = lower(tape.columns.thawed(), tape.outputs, approximate=approximate, any_row=any_row)
+def path_of(tape: AnyTape, **options: bool) -> Path:
+    """The path that a tape recorded; the options are those of ``lower``."""
+    started = perf_counter()
+    program = lower(tape.columns.thawed(), tape.outputs, **options)
     return Path(tape, program, program.outcomes, perf_counter() - started)

@@ -76,6 +76,10 @@ class Program:
                 read.update(operands[1:] if kind == "choice" else operands)
         return frozenset(slot for slot in read if self.rows[slot].is_truth)
 
+    def static(self, slot: int) -> tuple[object, ...]:
+        """The static operand of an entry, if it has one."""
+        return (self.statics[slot],) if slot in self.statics else ()
+
     def depends_on(self, inputs: Iterable[int]) -> bytearray:
         """A flag for each slot: 1 if it depends on one of these inputs."""
         reached = bytearray(len(self))

@@ -227,8 +227,7 @@ class _CWriter(FunctionWriter):
             yield self.declared(slot, "0.0")
             return
         self.helpers[name] = None
-        statics = self.program.statics
-        static = [self.literal(cast(float, statics[slot]))] if slot in statics else []
+        static = [self.literal(cast(float, value)) for value in self.program.static(slot)]
         call = f"{name}({', '.join([*self.operands(slot), *static])})"
         yield self.declared(slot, f"{skip} ? 0.0 : {call}")
 

@@ -198,8 +198,7 @@ class Plan:
         elif row is ops.fma:
             self.step(_fma, RowBlock, row.value, out, *operands)
         else:
-            statics = (program.statics[slot],) if slot in program.statics else ()
-            self.step(_call_host, RowBlock, row.value, out, holds, statics, *operands)
+            self.step(_call_host, RowBlock, row.value, out, holds, program.static(slot), *operands)
 
 
 # The functions that a step calls, besides ufuncs.

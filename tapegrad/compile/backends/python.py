@@ -184,8 +184,8 @@ class _PythonWriter(FunctionWriter):
 
     def call(self, slot: int, operands: Sequence[str]) -> str:
         """A call of the row's own function on floats."""
-        row, statics = self.program.rows[slot], self.program.statics
-        static = [self.named(statics[slot], "s")] if slot in statics else []
+        row = self.program.rows[slot]
+        static = [self.named(value, "s") for value in self.program.static(slot)]
         return f"{self.named(row.value, 'f')}({', '.join([*operands, *static])})"
 
     def named(self, value: object, kind: str) -> str:

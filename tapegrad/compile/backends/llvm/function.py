@@ -1,9 +1,11 @@
-"""LLVM's text of one function of a module: some entries of a program in a straight line."""
+"""LLVM's text of the functions of a module, each some entries of a program in a straight line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, final
+
+import attrs
 
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import (
@@ -11,14 +13,23 @@ from tapegrad.compile.backends.llvm.instructions import (
     SQUARE,
     SUM_LANES,
     SUM_TYPE,
+    Declarations,
     Instructions,
+    Mode,
     mask,
 )
-from tapegrad.compile.backends.llvm.plan import ModulePlan
-from tapegrad.compile.partition import ProgramPart
+from tapegrad.compile.partition import ProgramPart, partition, rematerialised, slots_read
+from tapegrad.compile.program import Program
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["Function"]
+__all__ = ["NO_VECTORS", "Function", "ModulePlan", "VectorMaths"]
+
+_ENTRIES: Final = {"call": 500, "rows": 1000, "sums": 1000}
+"""Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
+through the buffer."""
+
+_EFFORT: Final = 3
+"""The most quick operations by which a value is computed again instead of kept."""
 
 _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS: Final = {
@@ -34,6 +45,61 @@ _PARAMETERS: Final = (
 )
 """The inputs and the shared inputs, the buffer, the outputs, which guard of each row flipped, and
 how far apart the columns of two outputs are."""
+
+
+@final
+@attrs.frozen
+class VectorMaths:
+    """The functions of a vector maths library: ``prefix`` names those of ``width`` lanes."""
+
+    prefix: str
+    width: int
+    names: frozenset[str]
+
+
+NO_VECTORS: Final = VectorMaths("", 1, frozenset())
+
+
+@final
+class ModulePlan:
+    """The facts that the functions of one module share.
+
+    The entries ``exact`` keep their bits whatever the ``flags``. The slots ``at_end`` are outputs
+    that the last function writes; those in ``again`` are computed again where they are needed.
+    """
+
+    def __init__(
+        self, program: Program, mode: Mode, shared: int, maths: VectorMaths, *, fast: bool
+    ) -> None:
+        self.program, self.mode, self.shared, self.maths = program, mode, shared, maths
+        self.flags = " contract" if fast else ""
+        self.exact = _decisive(program) if fast else set()
+        self.declarations = Declarations()
+        self.calls: list[HostCall] = []
+        self.at_end = _at_end(program)
+        self.again = rematerialised(program, _EFFORT)
+        self.partition = partition(
+            program, _ENTRIES[mode.name], at_end=self.at_end, again=self.again
+        )
+
+
+def _at_end(program: Program) -> set[int]:
+    """The outputs that are no entry of a function, or stand before the last guard."""
+    last = max(program.expected, default=program.inputs - 1)
+    return {slot for slot in program.outputs if slot <= last or slot in program.constants}
+
+
+def _decisive(program: Program) -> set[int]:
+    """The entries that guards depend on.
+
+    They have the same bits in the code of every path, so that a row that leaves one at a guard is
+    not sent back by another.
+    """
+    found = set(program.expected)
+    for slot in range(len(program) - 1, program.inputs - 1, -1):
+        if slot in found:
+            found.update(slots_read(program, slot))
+    return found
 
 
 @final
@@ -259,7 +325,7 @@ class Function(Instructions):
         signature = "void @tapegrad_call_host(i64, ptr, ptr, ptr)"
         callee = self.declarations.declare("tapegrad_call_host", signature)
         call = len(self.plan.calls)
-        self.plan.calls.append(HostCall(row, len(numbers), self.program.statics.get(slot)))
+        self.plan.calls.append(HostCall(row, len(numbers), self.program.static(slot)))
         self.line(f"call void {callee}(i64 {call}, ptr %given, ptr %answer, ptr %wanted)")
         return self.new(f"load {self.mode.type}, ptr %answer, align 8")
 

@@ -18,16 +18,11 @@ __all__ = ["HostCall", "HostCalls"]
 @final
 @attrs.frozen(eq=False)
 class HostCall:
-    """A row whose value the code asks Python for, its static operand, and how many others."""
+    """A row whose value the code asks Python for, its static operand, and the number of others."""
 
     row: Primitive
     operands: int
-    static: object
-
-    def __call__(self, *operands: float) -> float:
-        """The row's value."""
-        static = (self.static,) if self.row.has_static else ()
-        return self.row.value(*operands, *static)
+    static: tuple[object, ...]
 
 
 _SIGNATURE: Final = ctypes.CFUNCTYPE(
@@ -69,6 +64,7 @@ def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands 
     try:
         for lane in range(lanes):
             if wanted[lane]:
-                answer[lane] = call(*(given[at] for at in range(lane, size, lanes)))
+                operands = (given[at] for at in range(lane, size, lanes))
+                answer[lane] = call.row.value(*operands, *call.static)
     except BaseException as error:  # noqa: BLE001  # it cannot pass through machine code
         errors[get_ident()] = error

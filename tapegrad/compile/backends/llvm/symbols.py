@@ -8,9 +8,8 @@ from typing import Final
 
 import llvmlite.binding as llvm
 
-from tapegrad.compile.backends.llvm.plan import NO_VECTORS, VectorMaths
+from tapegrad.compile.backends.llvm.function import NO_VECTORS, VectorMaths
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive
 
 __all__ = ["address_of", "features", "vector_maths"]
 
@@ -31,8 +30,12 @@ def vector_maths() -> VectorMaths:
     library = _library("libmvec.so.1")
     for feature, prefix, width in _VECTORS:
         if library is not None and feature in features().split(","):
-            rows = (row for row in ops.TABLE.rows if row.libm)
-            found = (row.libm for row in rows if _mangled(library, prefix, row) is not None)
+            names = {
+                row.libm: f"{prefix}{'v' * (row.arity or 0)}_{row.libm}"
+                for row in ops.TABLE.rows
+                if row.libm
+            }
+            found = (name for name, symbol in names.items() if _address(library, symbol))
             return VectorMaths(prefix, width, frozenset(found))
     return NO_VECTORS
 
@@ -50,10 +53,6 @@ def _libm(name: str) -> int:
         if (address := _address(_library(library), name)) is not None:
             return address
     raise OSError(f"this system's maths library has no {name}")
-
-
-def _mangled(library: ctypes.CDLL, prefix: str, row: Primitive) -> int | None:
-    return _address(library, f"{prefix}{'v' * (row.arity or 0)}_{row.libm}")
 
 
 @cache
