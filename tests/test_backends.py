@@ -23,7 +23,8 @@ import tapegrad as tg
 from tapegrad import errors
 from tapegrad.compile.backends import c, python
 from tapegrad.compile.backends.registry import BACKENDS, BackendName, Language
-from tapegrad.compile.program import Program, lowered
+from tapegrad.compile.lower import lower
+from tapegrad.compile.program import Program
 from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Usually
 from tapegrad.ops.primitive import Primitive
@@ -34,7 +35,7 @@ from tests.strategies import bits, points, programs, same_bits
 from tests.test_rows import by_name, is_close, operands
 
 np = pytest.importorskip("numpy")
-numpy = pytest.importorskip("tapegrad.compile.backends.numpy_columns")
+numpy = pytest.importorskip("tapegrad.compile.backends.numpy")
 
 Run: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
 
@@ -173,7 +174,7 @@ def tape_of_all(
 
 
 def program_of(tape: tg.Tape[Any, ..., Any], **how: bool) -> Program:
-    return lowered(tape.columns.as_lists(), tape.outputs, **how)
+    return lower(tape.columns.as_lists(), tape.outputs, **how)
 
 
 def triples(count: int) -> list[tuple[float, ...]]:
@@ -188,7 +189,7 @@ def on_columns(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, 
     out = np.empty((len(program.outputs), len(rows)))
     flips = np.empty(len(rows), dtype=np.int32)
     leaf = np.array(rows, dtype=float).reshape(len(rows), program.inputs)
-    numpy.compiled(program, 0)([], [leaf], slice(0, len(rows)), out, flips)
+    numpy.ColumnCode(program, 0)(np.empty(0), [leaf], range(len(rows)), out, flips)
     return out.T, flips
 
 
@@ -196,7 +197,7 @@ class TestEveryRow:
     @pytest.mark.parametrize("whole", [False, True])
     def test_python_gives_the_eager_bits(self, *, whole: bool) -> None:
         """Each row of the table, spelled or as it is, at points of every kind."""
-        run = python.compiled(program_of(tape_of_all(EVERY), whole=whole))
+        run = python.compiled(program_of(tape_of_all(EVERY), any_row=whole))
         for xs in triples(120):
             found = run(xs)
             assert isinstance(found, list)
@@ -207,7 +208,7 @@ class TestEveryRow:
     def test_numpy_is_within_four_units(self, *, near: bool) -> None:
         """Each row of the table, of the truth or of the eager value."""
         rows = triples(400)
-        found, flips = on_columns(program_of(tape_of_all(EVERY), near=near), rows)
+        found, flips = on_columns(program_of(tape_of_all(EVERY), approximate=near), rows)
         assert (flips == -1).all()
         for xs, answers in zip(rows, found.tolist(), strict=True):
             for application, got in zip(EVERY, answers, strict=True):
@@ -400,7 +401,7 @@ class TestPrograms:
         """Value and gradient at other points, to the bit, or the guard that flips."""
         start, other = (data.draw(points(function.width)) for _ in range(2))
         tape = slopes_tape(function, start)
-        for program in (program_of(tape), program_of(tape, whole=True)):
+        for program in (program_of(tape), program_of(tape, any_row=True)):
             run = python.compiled(program)
             for point in (start, other):
                 check_run(run(point), program, function, point)
@@ -438,14 +439,14 @@ class TestPrograms:
     def test_a_row_has_the_same_answer_in_any_company(
         self, function: strategies.Program, data: Any
     ) -> None:
-        """Alone, among others, as a slice or by its index: the same bits and the same guard."""
+        """Alone, among others, as a range or by its index: the same bits and the same guard."""
         rows = [data.draw(points(function.width)) for _ in range(5)]
-        program = program_of(slopes_tape(function, rows[0]), near=True)
-        run = numpy.compiled(program, 0)
+        program = program_of(slopes_tape(function, rows[0]), approximate=True)
+        run = numpy.ColumnCode(program, 0)
         together, flips = on_columns(program, rows)
         order = [3, 0, 4]
         out, marks = np.empty((len(program.outputs), 3)), np.empty(3, dtype=np.int32)
-        run([], [np.array(rows)], np.array(order), out, marks)
+        run(np.empty(0), [np.array(rows)], np.array(order), out, marks)
         for column, row in enumerate(order):
             alone, mark = on_columns(program, [rows[row]])
             assert flips[row] == mark[0] == marks[column]
@@ -463,11 +464,12 @@ class TestPrograms:
         count = numpy.BLOCK + 5
         xs, ys = np.arange(count, dtype=float), np.ones((count + 3, 2))
         out, flips = np.empty((1, count)), np.empty(count, dtype=np.int32)
-        numpy.compiled(program, 2)([2.0, 3.0], [xs, ys], slice(0, count), out, flips)
+        shared, run = np.array([2.0, 3.0]), numpy.ColumnCode(program, 2)
+        run(shared, [xs, ys], range(count), out, flips)
         assert (out[0] == 2.0 * xs + 2.0).all()
         assert (flips == -1).all()
         out = out[:, :7]
-        numpy.compiled(program, 2)([2.0, 3.0], [xs, ys], slice(4, 11), out, flips[:7])
+        run(shared, [xs, ys], range(4, 11), out, flips[:7])
         assert (out[0] == 2.0 * xs[4:11] + 2.0).all()
 
     def test_the_first_guard_that_flips_is_named(self) -> None:

@@ -58,7 +58,12 @@ class TestLayers:
 
 ROWS = {row.name: row.kind for row in ops.TABLE.rows}
 
-SPELLINGS = {"compile.backends.c", "compile.backends.llvm_module", "compile.backends.python"}
+SPELLINGS = {
+    "compile.backends.c",
+    "compile.backends.function_writer",
+    "compile.backends.llvm.function",
+    "compile.backends.python",
+}
 """Backends, whose dictionaries say how each of them writes a row."""
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
-from tapegrad.compile.program import Program, split
+from tapegrad.compile.backends.interface import RowOptions
+from tapegrad.compile.program import Program, batch_program
 from tests import strategies
 from tests.strategies import points, programs, same_bits
 from tests.test_backends import (
@@ -29,7 +30,7 @@ from tests.test_backends import (
 )
 
 np = pytest.importorskip("numpy")
-native = pytest.importorskip("tapegrad.compile.backends.machine_code")
+native = pytest.importorskip("tapegrad.compile.backends.llvm.machine_code")
 
 
 def on_rows(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, Any]:
@@ -37,7 +38,7 @@ def on_rows(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, Any
     room = -(-len(rows) // 16) * 16
     out, flips = np.empty((len(program.outputs), room)), np.empty(room, dtype=np.int32)
     leaf = np.array(rows, dtype=float).reshape(len(rows), program.inputs)
-    run = native.Rows(program, 0, sums=False)
+    run = native.RowFunction(program, RowOptions(0))
     run(np.empty(0), [leaf], range(len(rows)), out, flips)
     return out[:, : len(rows)].T, flips[: len(rows)]
 
@@ -46,7 +47,7 @@ class TestEveryRow:
     @pytest.mark.parametrize("whole", [False, True])
     def test_one_call_gives_the_eager_bits(self, *, whole: bool) -> None:
         """Each row of the table, spelled or called back, at points of every kind."""
-        run = native.Call(program_of(tape_of_all(EVERY), whole=whole))
+        run = native.ScalarFunction(program_of(tape_of_all(EVERY), any_row=whole))
         for xs in triples(120):
             for application, got in zip(EVERY, run(xs), strict=True):
                 assert same_bits(got, value_of(application, xs)), (application, xs)
@@ -55,7 +56,7 @@ class TestEveryRow:
     def test_rows_are_within_four_units(self, *, near: bool) -> None:
         """Each row of the table, of the truth or of the eager value, in vector code."""
         rows = triples(400)
-        found, flips = on_rows(program_of(tape_of_all(EVERY), near=near), rows)
+        found, flips = on_rows(program_of(tape_of_all(EVERY), approximate=near), rows)
         assert (flips == -1).all()
         for xs, answers in zip(rows, found.tolist(), strict=True):
             for application, got in zip(EVERY, answers, strict=True):
@@ -69,7 +70,7 @@ class TestPrograms:
         """Value and gradient at other points, to the bit, or the guard that flips."""
         start, other = (data.draw(points(function.width)) for _ in range(2))
         program = program_of(slopes_tape(function, start))
-        run = native.Call(program)
+        run = native.ScalarFunction(program)
         for point in (start, other):
             check_run(run(point), program, function, point)
 
@@ -108,7 +109,7 @@ class TestShapes:
         program = program_of(tape)
         rows = self.leaf()
         found, _ = on_rows(program, rows.tolist())
-        run = native.Call(program)
+        run = native.ScalarFunction(program)
         for xs, answers in zip(rows.tolist(), found.tolist(), strict=True):
             value, slope = tg.value_and_grad(many)(xs)
             assert answers == [value, *slope]
@@ -130,7 +131,7 @@ class TestShapes:
         order = np.random.default_rng(2).permutation(self.ROWS)[:21].astype(np.int64)
         for rows in (range(3, 30), range(8), range(36, 37), order):
             out, flips = np.empty((1, 48)), np.empty(48, dtype=np.int32)
-            native.Rows(program, 0, sums=False)(np.empty(0), [leaf], rows, out, flips)
+            native.RowFunction(program, RowOptions(0))(np.empty(0), [leaf], rows, out, flips)
             assert out[0, : len(rows)].tolist() == [f(leaf[row].tolist()) for row in rows]
 
     def test_what_is_the_same_for_all_rows_is_given_once(self) -> None:
@@ -141,12 +142,12 @@ class TestShapes:
 
         leaves = [np.linspace(1.0, 2.0, self.ROWS), np.abs(self.leaf()[:, :2]) + 1.0]
         tape = tg.record(f)(0.5, {"x": 1.0, "ys": [1.0, 2.0]})
-        parts = split(program_of(tape), [1, 2, 3])
+        parts = batch_program(program_of(tape), [1, 2, 3])
         assert [row.name for row in parts.shared.rows].count("exp") == 1
         assert "exp" not in [row.name for row in parts.rows.rows]
-        (shared,) = native.Call(parts.shared)([0.5])
+        (shared,) = native.ScalarFunction(parts.shared)([0.5])
         out, flips = np.empty((1, 48)), np.empty(48, dtype=np.int32)
-        run = native.Rows(parts.rows, 1, sums=False)
+        run = native.RowFunction(parts.rows, RowOptions(1))
         run(np.array([shared]), leaves, range(self.ROWS), out, flips)
         xs, ys = leaves
         expected = [
@@ -163,7 +164,9 @@ class TestShapes:
         xs = np.random.default_rng(3).normal(size=45)
         program = program_of(tg.record(f)(1.0))
         lanes, flips = np.full((1, 8), -0.0), np.empty(48, dtype=np.int32)
-        native.Rows(program, 0, sums=True)(np.empty(0), [xs], range(45), lanes, flips)
+        native.RowFunction(program, RowOptions(0, sums=True))(
+            np.empty(0), [xs], range(45), lanes, flips
+        )
         expected = [-0.0] * 8
         for row, x in enumerate(xs.tolist()):
             expected[row % 8] += x * 0.1 if x > 0.0 else -0.0
@@ -186,7 +189,7 @@ class TestCalls:
             return picky(x) * 2.0
 
         program = program_of(tg.record(f)(1.0))
-        run, rows = native.Call(program), native.Rows(program, 0, sums=False)
+        run, rows = native.ScalarFunction(program), native.RowFunction(program, RowOptions(0))
         for _ in range(2):
             assert list(run([2.0])) == [4.0]
             with pytest.raises(LookupError, match="too large"):
@@ -210,7 +213,7 @@ class TestCalls:
         program = program_of(tg.record(f)(1.0))
         xs = np.array([1.0, -1.0, 2.0, -2.0, 3.0])
         seen.clear()
-        native.Rows(program, 0, sums=False)(
+        native.RowFunction(program, RowOptions(0))(
             np.empty(0), [xs], range(5), np.empty((1, 16)), np.empty(16, dtype=np.int32)
         )
         assert seen == [1.0, 2.0, 3.0]
@@ -225,7 +228,7 @@ class TestCalls:
         program = program_of(tg.record(f)(rows[0]))
         out, flips = np.empty((1, 16)), np.empty(16, dtype=np.int32)
         for fast, expected in ((False, 0.0), (True, -(2.0**-60))):
-            run = native.Rows(program, 0, sums=False, fast=fast)
+            run = native.RowFunction(program, RowOptions(0, fast=fast))
             run(np.empty(0), [np.array(rows)], range(1), out, flips)
             if not fast or "+fma" in native.features().split(","):
                 assert out[0, 0] == expected
@@ -248,7 +251,7 @@ class TestNothingIsLeftBehind:
         program = program_of(tg.record(lambda x: tg.math.lgamma(x) * tg.math.sin(x))(1.0))
         gc.disable()
         try:
-            for make in (native.Call, lambda p: native.Rows(p, 0, sums=False)):
+            for make in (native.ScalarFunction, lambda p: native.RowFunction(p, RowOptions(0))):
                 for _ in range(20):
                     code = make(program)
                     gone = weakref.ref(code._code)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import tapegrad as tg
+from tapegrad.compile.lower import lower
 from tapegrad.compile.partition import partition, rematerialised, slots_read
-from tapegrad.compile.program import Program, lowered
+from tapegrad.compile.program import Program
 
 
 def mixed(xs: Sequence[Any]) -> list[Any]:
@@ -26,7 +27,7 @@ def mixed(xs: Sequence[Any]) -> list[Any]:
 
 def program() -> Program:
     tape = tg.record(mixed)([0.3, 0.4, -0.2])
-    return lowered(tape.columns.as_lists(), tape.outputs)
+    return lower(tape.columns.as_lists(), tape.outputs)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 10_000])

@@ -19,7 +19,7 @@ from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.backends.row_code import RowCode
 from tapegrad.compile.paths import Path
-from tapegrad.compile.program import Split, split
+from tapegrad.compile.program import BatchProgram, batch_program
 from tapegrad.compile.report import PathReport
 from tapegrad.errors import GuardError
 
@@ -58,7 +58,7 @@ class Code:
 
     def __init__(self, path: Path, mapped: Sequence[int], choice: Choice, *, fast: bool) -> None:
         self.path, self.choice, self.fast = path, choice, fast
-        self.parts: Split = split(path.program, mapped)
+        self.parts: BatchProgram = batch_program(path.program, mapped)
         self.rows = 0
         self.compiling = 0.0
         self._kernels: dict[bool, list[Rated]] = {}

@@ -6,22 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from operator import attrgetter
-from threading import Lock
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast, final
-
-import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad.batch.execute import Code, Sweep
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.paths import AnyTape, Path, record_path
-from tapegrad.compile.report import ShapeReport
+from tapegrad.compile.cache import Recording
+from tapegrad.compile.paths import AnyTape, record_path
 from tapegrad.errors import OutputError
 from tapegrad.pytree.key_paths import key_path
-from tapegrad.pytree.matching import copy_statics, first_difference, in_order, numbers_as
+from tapegrad.pytree.matching import first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.traced_call import data_of
 
@@ -31,44 +27,32 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Learner", "Recorded"]
-
-
-def _kept(shape: tuple[Branch, Branch]) -> tuple[Branch, Branch]:
-    return cast("tuple[Branch, Branch]", tuple(map(copy_statics, shape)))
+__all__ = ["Learner", "RowRecording"]
 
 
 @final
-@attrs.define(eq=False)
-class Recorded:
-    """Holds the recorded paths of rows of one structure, each with its code; calls share it.
-
-    ``codes`` has them in the order in which they were recorded. It never changes in place: a path
-    is added by putting a longer tuple here, so that who has read the shorter one may go on with it.
-    """
+class RowRecording(Recording[Code]):
+    """The recorded paths of rows of one structure, each with its code; calls share it."""
 
     f: Callable[..., object]
-    choice: Choice
-    shape: tuple[Branch, Branch] = attrs.field(converter=_kept)
     places: tuple[int, ...]
-    fast: bool = attrs.field(kw_only=True)
-    codes: tuple[Code, ...] = attrs.field(default=(), init=False)
-    _lock: Lock = attrs.field(factory=Lock, init=False)
 
-    def fits(self, shape: tuple[Branch, Branch]) -> bool:
-        """Whether rows of these structures can run what is recorded here."""
-        pairs = zip(self.shape, shape, strict=True)
-        return all(first_difference(own, other, statics=True) is None for own, other in pairs)
+    def __init__(
+        self,
+        f: Callable[..., object],
+        choice: Choice,
+        shape: Branch,
+        places: tuple[int, ...],
+        *,
+        fast: bool,
+    ) -> None:
+        super().__init__(shape, lambda path: Code(path, places, choice, fast=fast))
+        self.f, self.places = f, places
 
     @property
     def tape(self) -> AnyTape:
-        """The tape that was recorded first; the others have the same structures."""
+        """The tape of one path; the others have the same structures."""
         return self.codes[0].path.tape
-
-    @property
-    def tapes(self) -> Sequence[AnyTape]:
-        """The tapes of all paths, in the lexicographic order of how their guards come out."""
-        return [code.path.tape for code in sorted(self.codes, key=attrgetter("outcomes"))]
 
     @property
     def result(self) -> Structure:
@@ -79,36 +63,25 @@ class Recorded:
         """The codes, those first that most rows took."""
         return sorted(self.codes, key=lambda code: -code.rows)
 
-    def add(self, path: Path) -> None:
-        """Adds a path with its code, unless it is known."""
-        code = Code(path, self.places, self.choice, fast=self.fast)
-        with self._lock:
-            if all(known.outcomes != code.outcomes for known in self.codes):
-                self.codes = (*self.codes, code)
-
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""
         with self._lock:
             for code in self.codes:
                 code.rows += taken[code.outcomes]
 
-    def report(self) -> ShapeReport:
-        """Describes what was recorded and compiled for rows of this structure."""
-        return ShapeReport(tuple(code.report() for code in self.codes))
-
 
 @final
 class Learner:
     """Finds the paths of a function for one call, and records those that are missing."""
 
-    recorded: Recorded
+    recorded: RowRecording
     given: BatchInputs
     on_branch: str
     max_paths: int
     name: str
 
     def __init__(
-        self, recorded: Recorded, call: BatchInputs, on_branch: str, max_paths: int
+        self, recorded: RowRecording, call: BatchInputs, on_branch: str, max_paths: int
     ) -> None:
         self.recorded, self.given = recorded, call
         self.on_branch, self.max_paths = on_branch, max_paths
@@ -146,7 +119,7 @@ class Learner:
         return str(code.path.site(len(before)))
 
     def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
-        """Record a row's path, and give its outputs.
+        """Records a row's path, and gives its outputs.
 
         Raises:
             OutputError: where it returns another structure than the rows before.
@@ -154,7 +127,7 @@ class Learner:
         f = self._in_first_order if self.paths else self.recorded.f
         with _at_row(number):
             data = data_of(args[1:], self.given.kwargs)
-            path = record_path(f, args[0], data, near=True)
+            path = record_path(f, args[0], data, approximate=True)
         if (
             self.paths
             and first_difference(self.recorded.result, path.tape.result, statics=True) is not None
@@ -201,7 +174,7 @@ class Learner:
 
 @contextmanager
 def _at_row(number: int) -> Iterator[None]:
-    """Note the row at an error of the user's function."""
+    """Notes the row at an error of the user's function."""
     try:
         yield
     except Exception as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 import attrs
 import numpy as np
 
-from tapegrad.compile.backends.llvm_text import LANES as LANES_OF_CODE
+from tapegrad.compile.backends.llvm.instructions import LANES as LANES_OF_CODE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -16,16 +15,16 @@ from tapegrad.batch.inputs import BatchInputs, batch_inputs
 from tapegrad.batch.local import LocalDispatcher
 from tapegrad.batch.options import Options
 from tapegrad.batch.pieces import piece_rows, thread_count
-from tapegrad.batch.recordings import Learner, Recorded
+from tapegrad.batch.recordings import Learner, RowRecording
 from tapegrad.batch.reduce import Part
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
 from tapegrad.batch.schedule import Drive
-from tapegrad.compile.backends.registry import Choice, Language, chosen
-from tapegrad.compile.paths import AnyTape, missing_function, path_of
-from tapegrad.compile.report import Report, varying, warn_of_many
-from tapegrad.compile.source import source
+from tapegrad.compile.backends.registry import Choice, Language, chosen, source
+from tapegrad.compile.cache import RecordingCache, call_shape, missing_function
+from tapegrad.compile.paths import AnyTape, path_of
+from tapegrad.compile.report import Report
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.grad import ValueAndGrad
 
@@ -41,7 +40,7 @@ __all__ = ["Runner"]
 
 T = TypeVar("T")
 
-RecordedState: TypeAlias = "tuple[tuple[Branch, Branch], tuple[int, ...], Sequence[AnyTape]]"
+RecordedState: TypeAlias = "tuple[Branch, tuple[int, ...], Sequence[AnyTape]]"
 """The recordings for one structure as they are pickled: structures, mapped inputs, tapes."""
 
 
@@ -52,8 +51,7 @@ class Runner(Batched[object]):
     def __init__(self, f: Callable[..., object], options: Options) -> None:
         self._f, self._options = f, options
         self._choice: Choice = chosen(options.backend, rows=True)
-        self._recordings: list[Recorded] = []
-        self._lock = Lock()
+        self._cache: RecordingCache[RowRecording] = RecordingCache(f)
         self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
 
     def __call__(self, *args: object, **kwargs: object) -> object:
@@ -80,19 +78,13 @@ class Runner(Batched[object]):
 
     def _learner(self, inputs: BatchInputs) -> Learner:
         """The known paths of a call's rows."""
-        recorded = self._recorded(inputs.shape, inputs.places)
+        recorded = self._cache.get(call_shape(*inputs.shape), self._new_recording(inputs.places))
         return Learner(recorded, inputs, self._options.on_branch, self._options.max_paths)
 
-    def _recorded(self, shape: tuple[Branch, Branch], places: tuple[int, ...]) -> Recorded:
-        """The recordings for rows of these structures."""
-        with self._lock:
-            for recorded in self._recordings:
-                if recorded.fits(shape):
-                    return recorded
-            recorded = Recorded(self._f, self._choice, shape, places, fast=self._options.fast)
-            self._recordings.insert(0, recorded)
-        warn_of_many(self._f, [recorded.shape for recorded in self._recordings])
-        return recorded
+    def _new_recording(self, places: tuple[int, ...]) -> Callable[[Branch], RowRecording]:
+        """Makes the recording for rows of a structure whose mapped inputs are ``places``."""
+        f, choice, fast = self._f, self._choice, self._options.fast
+        return lambda shape: RowRecording(f, choice, shape, places, fast=fast)
 
     def _local(self, learner: Learner, threads: int) -> LocalDispatcher:
         """Runs pieces in this process."""
@@ -111,7 +103,8 @@ class Runner(Batched[object]):
 
     def __reduce__(self) -> tuple[Callable[..., Batched[object]], tuple[object, ...]]:
         recordings = [
-            (recorded.shape, recorded.places, recorded.tapes) for recorded in self._recordings
+            (recorded.shape, recorded.places, recorded.tapes)
+            for recorded in reversed(self._cache.recordings)
         ]
         options = attrs.evolve(self._options, executor=None, callback=None)
         return _unpickled, (name_of(self._f), options, recordings)
@@ -119,13 +112,11 @@ class Runner(Batched[object]):
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
         """The recorded tapes of a row, one for each path and each structure of arguments."""
-        return tuple(tape for recorded in self._recordings for tape in recorded.tapes)
+        return self._cache.tapes
 
     def report(self) -> Report:
         """What was recorded and compiled, what runs it and why, and what that took."""
-        shapes = tuple(recorded.report() for recorded in self._recordings)
-        found = varying(self._f, [recorded.shape for recorded in self._recordings])
-        return Report(name_of(self._f), str(self._choice), shapes, found)
+        return self._cache.report(self._choice)
 
     def source(self, language: Language) -> str:
         """The path that most rows took, as source: Python, LLVM's text, or C99.
@@ -133,7 +124,7 @@ class Runner(Batched[object]):
         Raises:
             BackendError: before the first call, or for C where it lacks an operation.
         """
-        likely = [recorded.likely()[0] for recorded in self._recordings if recorded.codes]
+        likely = [one.likely()[0] for one in self._cache.recordings if one.codes]
         return source(likely[0].path.program if likely else None, language)
 
 
@@ -141,9 +132,9 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
     """A batched function without the function itself."""
     runner = Runner(missing_function(name), options)
     for shape, places, tapes in recordings:
-        recorded = runner._recorded(shape, places)
+        recorded = runner._cache.get(shape, runner._new_recording(places))
         for tape in tapes:
-            recorded.add(path_of(tape, near=True))
+            recorded.add(path_of(tape, approximate=True))
     return runner
 
 
@@ -153,7 +144,7 @@ class _Reduction:
     """Sums over rows in the types of the function's answer."""
 
     options: Options
-    recorded: Recorded
+    recorded: RowRecording
 
     def answer(self, part: Part) -> object:
         """The sums as the user gets them."""

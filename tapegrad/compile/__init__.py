@@ -1,6 +1,7 @@
 """Compiled functions: a recording as a program, and the program as code.
 
 May import: ``transforms`` and what is left of it.
-Start reading: ``jit`` (what a user calls), ``program`` (what a backend is given), ``backends``.
-To add a backend: a module in ``backends``, and one line in its registry.
+Start reading: ``jit`` (what a user calls), ``cache`` (the recordings that it shares with ``vmap``),
+``program`` (what a backend is given) and ``lower`` (how a tape becomes one), ``backends``.
+To add a backend: see ``backends``.
 """

@@ -13,7 +13,7 @@ import attrs
 
 from tapegrad.compile.program import Program
 
-__all__ = ["Part", "Partition", "SlotsRead", "partition", "rematerialised", "slots_read"]
+__all__ = ["Partition", "ProgramPart", "SlotsRead", "partition", "rematerialised", "slots_read"]
 
 SlotsRead: TypeAlias = Callable[[Program, int], Sequence[int]]
 """Gives the slots that an entry reads."""
@@ -21,7 +21,7 @@ SlotsRead: TypeAlias = Callable[[Program, int], Sequence[int]]
 
 @final
 @attrs.frozen
-class Part:
+class ProgramPart:
     """One function: its entries, the inputs it reads, and the places of the buffer it uses.
 
     ``reads`` and ``writes`` map slots to places: those computed by earlier functions, and those of
@@ -39,14 +39,14 @@ class Part:
 class Partition:
     """A program's functions in order, and how many places their buffer has."""
 
-    parts: Sequence[Part]
+    parts: Sequence[ProgramPart]
     places: int
 
 
 def slots_read(program: Program, slot: int) -> Sequence[int]:
-    """Return the slots that an entry reads, the condition of a rare call among them."""
+    """The slots that an entry reads, the condition that skips a call among them."""
     operands = program.operands[slot]
-    return (*operands, program.rarely[slot]) if slot in program.rarely else operands
+    return (*operands, program.skip_where[slot]) if slot in program.skip_where else operands
 
 
 def partition(
@@ -57,7 +57,7 @@ def partition(
     at_end: Collection[int] | None = None,
     again: Mapping[int, Collection[int]] | None = None,
 ) -> Partition:
-    """Partition a program into functions of ``size`` entries. Inputs and constants are no entries.
+    """Partitions a program into functions of ``size`` entries. Inputs and constants are no entries.
 
     The last function reads the slots ``at_end``, by default the outputs. Where a function needs an
     entry of another that is in ``again``, it computes it anew and reads the slots given there.
@@ -69,7 +69,7 @@ def partition(
     outside = [_outside(slots, need, again or {}) for slots, need in zip(cut, needed, strict=True)]
     places, count = _places(cut, outside)
     parts = [
-        Part(
+        ProgramPart(
             inputs=[slot for slot in read if slot < program.inputs],
             slots=slots,
             reads={slot: places[slot] for slot in read if slot in places},
@@ -83,7 +83,7 @@ def partition(
 def _outside(
     slots: Sequence[int], needed: Collection[int], again: Mapping[int, Collection[int]]
 ) -> list[int]:
-    """Return the slots that a function reads and does not compute, in order."""
+    """The slots that a function reads and does not compute, in order."""
     missing = set(needed).difference(slots)
     return sorted({base for slot in missing for base in again.get(slot, (slot,))})
 
@@ -91,7 +91,7 @@ def _outside(
 def _places(
     cut: Sequence[Sequence[int]], outside: Sequence[Sequence[int]]
 ) -> tuple[dict[int, int], int]:
-    """Give each entry that a later function reads a place, and count the places."""
+    """Gives each entry that a later function reads a place, and counts the places."""
     last = {slot: index for index, read in enumerate(outside) for slot in read}
     places: dict[int, int] = {}
     free: list[int] = []
@@ -110,7 +110,7 @@ def _places(
 
 
 def rematerialised(program: Program, effort: int) -> dict[int, set[int]]:
-    """Find the entries that are quicker to compute again than to keep in the buffer.
+    """Finds the entries that are quicker to compute again than to keep in the buffer.
 
     Each is at most ``effort`` quick operations away from inputs, constants and at most
     one other entry, to which it is mapped.

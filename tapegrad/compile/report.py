@@ -1,25 +1,20 @@
-"""What compiled functions tell of themselves."""
+"""Reports of compiled functions: what was recorded, what runs it and why."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast, final
+from collections.abc import Iterator, Sequence
+from typing import final
 
 import attrs
 
-from tapegrad._support.argument_checks import name_of
-from tapegrad._support.source_position import here
 from tapegrad._support.text import number
-from tapegrad.pytree.key_paths import Keys, input_key_path
-from tapegrad.pytree.matching import same_static
-from tapegrad.pytree.structure import Branch, Static, Structure
 
-__all__ = ["PathReport", "Report", "ShapeReport", "varying", "warn_of_many"]
+__all__ = ["MANY_RECORDINGS", "PathReport", "Report", "ShapeReport"]
 
 _SHOWN = 6
-_MANY = 8
-"""So many recordings that differ in one static value earn a warning."""
+"""The most guards, or constants, of a path that are listed."""
+MANY_RECORDINGS = 8
+"""The number of recordings that differ in one static value at which there is a warning."""
 
 
 @final
@@ -79,7 +74,7 @@ class ShapeReport:
 @final
 @attrs.frozen
 class Report:
-    """What a compiled function is: the backend and why, and what was recorded.
+    """A compiled function: its backend and why that was chosen, and what was recorded.
 
     ``varying`` names the static argument in which alone its recordings differ, if one does.
     """
@@ -92,49 +87,6 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.name}: backend {self.backend}"]
         lines += [str(shape) for shape in self.shapes] or ["nothing recorded yet"]
-        if self.varying and len(self.shapes) >= _MANY:
+        if self.varying and len(self.shapes) >= MANY_RECORDINGS:
             lines.append(f"recorded anew for each {self.varying}: pass a float to record once")
         return "\n".join(lines)
-
-
-def varying(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch]]) -> str | None:
-    """The path of the one static value in which these calls differ from the first, if it is one."""
-    found = [list(_differences(shapes[0], shape)) for shape in shapes[1:]]
-    if not found or any(keys != found[0] or len(keys) != 1 for keys in found):
-        return None
-    return _name(f, found[0][0])
-
-
-def warn_of_many(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch]]) -> None:
-    """Warn once there are eight recordings that differ in one static value."""
-    if len(shapes) == _MANY and (found := varying(f, shapes)) is not None:
-        warnings.warn(
-            f"{name_of(f)} ({here()}) has been recorded {_MANY} times for arguments that differ in "
-            f"{found}, which is static: pass a float, or containers of one shape, to record once",
-            stacklevel=5,
-        )
-
-
-def _name(f: Callable[..., object], keys: Keys) -> str:
-    """The path of a place in the arguments of a call."""
-    by_name, argument, *rest = keys
-    if by_name:
-        return input_key_path(f, (argument,), tuple(rest))
-    return input_key_path(f, (cast(int, argument) - 1,) if argument else (), tuple(rest))
-
-
-def _differences(one: tuple[Branch, Branch], other: tuple[Branch, Branch]) -> Iterator[Keys]:
-    for index, (left, right) in enumerate(zip(one, other, strict=True)):
-        yield from _apart(left, right, (index,))
-
-
-def _apart(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]:
-    """Where two structures differ, in a static value or altogether."""
-    if isinstance(one, Static) and isinstance(other, Static):
-        if not same_static(one.value, other.value):
-            yield keys
-    elif isinstance(one, Branch) and isinstance(other, Branch) and one.keys == other.keys:
-        for key, left, right in zip(one.keys, one.children, other.children, strict=True):
-            yield from _apart(left, right, (*keys, key))
-    elif one != other:
-        yield keys

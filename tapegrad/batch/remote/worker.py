@@ -81,7 +81,7 @@ class _CodeCache:
 
 def _compiled(tape: bytes, job: Job) -> Code:
     choice = chosen(job.backend, rows=True)
-    return Code(path_of(deserialised(tape), near=True), job.places, choice, fast=job.fast)
+    return Code(path_of(deserialised(tape), approximate=True), job.places, choice, fast=job.fast)
 
 
 _CODES: Final = _CodeCache()

@@ -1,4 +1,4 @@
-"""A program as C99: one file of straight code without dependencies, and the bits of the eager call.
+"""Writes a program as C99: one file without dependencies, with the bits of the eager call.
 
 ``run`` takes the inputs in order and writes the outputs. It returns -1; or the index of the guard
 that came out differently, and -2 where numbers leave the range in which this code has the bits of
@@ -9,35 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import copysign, isinf, isnan
-from textwrap import dedent, indent
+from textwrap import dedent
 from typing import Final, cast, final
 
 from tapegrad._support.source_position import here
-from tapegrad.compile.backends.interface import Backend
-from tapegrad.compile.conditions import numbers
-from tapegrad.compile.partition import Part, partition, slots_read
+from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter
+from tapegrad.compile.partition import ProgramPart, slots_read
 from tapegrad.compile.program import Program
 from tapegrad.errors import BackendError
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["C", "source"]
-
-_ENTRIES: Final = 500
-"""Entries in one function."""
+__all__ = ["source"]
 
 _OPERATORS: Final[Mapping[str, str]] = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
+    **OPERATORS,
     "div": "{0} / {1}",
-    "neg": "-{0}",
     "where": "{0} ? {1} : {2}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
     "and_": "{0} && {1}",
     "or_": "{0} || {1}",
     "not_": "!{0}",
@@ -138,14 +125,14 @@ _HELPERS: Final[Mapping[str, str]] = {
         }
         """,
 }
-"""The functions, in C, of rows that are called in a rare range."""
+"""The functions, in C, of rows that are rarely needed."""
 
 _ALIASES: Final[Mapping[str, str]] = {"powc_slope": "pow_dx"}
-"""Rows that share another's function."""
+"""The rows that share the function of another row."""
 
 
 def source(program: Program, name: str = "run") -> str:
-    """Write the C source of ``int run(const double *in, double *out)``.
+    """The C source of ``int run(const double *in, double *out)``.
 
     It compiles with ``-std=c99 -Wall -Wextra -ffp-contract=off`` and needs the maths library.
 
@@ -153,17 +140,14 @@ def source(program: Program, name: str = "run") -> str:
         BackendError: when the program has rows that only Python can compute.
     """
     _require_c(program)
-    return _Writer(program, name).text()
-
-
-C: Final = Backend("c", source=source)
+    return _CWriter(program, name).text()
 
 
 def _require_c(program: Program) -> None:
     called = {
         row.name
         for slot, row in enumerate(program.rows)
-        if not row.core and slot not in program.rarely
+        if not row.core and slot not in program.skip_where
     }
     if called:
         raise BackendError(
@@ -172,19 +156,31 @@ def _require_c(program: Program) -> None:
         )
 
 
+def _c_name(row: Primitive) -> str:
+    """The name of the C function of a row."""
+    return _ALIASES.get(row.name, row.name)
+
+
+def _slots_read(program: Program, slot: int) -> Sequence[int]:
+    """The slots that an entry reads in C, where some calls that may be skipped have no function."""
+    row, skip = program.rows[slot], program.skip_where.get(slot)
+    if skip is not None and not row.core and _c_name(row) not in _HELPERS:
+        return (skip,)
+    return slots_read(program, slot)
+
+
 @final
-class _Writer:
-    """Writes a program."""
+class _CWriter(FunctionWriter):
+    """Writes a program; ``helpers`` names the functions of ``_HELPERS`` that it calls."""
+
+    input, declaration, store = "in[{}]", "const double v{} = {};", "b[{}] = v{};"
 
     def __init__(self, program: Program, name: str) -> None:
-        self.program, self.name = program, name
-        partitioned = partition(program, _ENTRIES, reads=_slots_read)
-        self.parts, self.places = partitioned.parts, partitioned.places
-        self.numbers = numbers(program)
-        self.guards = {slot: index for index, slot in enumerate(program.expected)}
+        super().__init__(program, name, _slots_read)
         self.helpers: dict[str, None] = {}
 
     def text(self) -> str:
+        """The source."""
         functions = [self.function(index, part) for index, part in enumerate(self.parts)]
         helpers = [dedent(_HELPERS[name]) for name in self.helpers]
         power = [_POWER] if "power(" in "".join([*functions, *helpers]) else []
@@ -200,72 +196,50 @@ class _Writer:
             f"    double b[{max(self.places, 1)}];\n    int flip;\n{calls}    return -1;\n}}\n"
         )
 
-    def function(self, index: int, part: Part) -> str:
-        lines = [line for slot in part.slots for line in self.lines(slot)]
-        lines += [f"b[{place}] = v{slot};" for slot, place in part.writes.items()]
+    def function(self, index: int, part: ProgramPart) -> str:
+        end = ["return -1;"]
         if part is self.parts[-1]:
-            outputs = map(self.operand, self.program.outputs)
-            lines += [f"out[{index}] = {value};" for index, value in enumerate(outputs)]
-        arrivals = [f"const double v{slot} = in[{slot}];" for slot in part.inputs]
-        arrivals += [f"const double v{slot} = b[{place}];" for slot, place in part.reads.items()]
-        unused = "(void)in, (void)out, (void)b;"
-        body = indent("\n".join([unused, *arrivals, *lines, "return -1;"]), "    ")
+            outputs = enumerate(map(self.operand, self.program.outputs))
+            end = [*(f"out[{index}] = {value};" for index, value in outputs), *end]
         parameters = "const double *in, double *out, double *b"
-        return f"static int {self.name}{index}({parameters})\n{{\n{body}\n}}\n"
+        unused = "    (void)in, (void)out, (void)b;"
+        body = self.body(part, end)
+        return f"static int {self.name}{index}({parameters})\n{{\n{unused}\n{body}\n}}\n"
 
-    def lines(self, slot: int) -> Iterator[str]:
-        """Write one entry."""
-        row, operands = self.program.rows[slot], self.program.operands[slot]
-        if slot in self.guards:
-            kept = "!" if self.program.expected[slot] else ""
-            yield f"if ({kept}{self.operand(operands[0])})\n    return {self.guards[slot]};"
-        elif row.is_truth:
-            kind = "double" if slot in self.numbers else "int"
-            yield f"const {kind} v{slot} = {self.expression(slot, row)};"
-        elif slot in self.program.rarely:
-            yield from self.rarely(slot, row)
+    def entry(self, slot: int) -> Iterator[str]:
+        program, row = self.program, self.program.rows[slot]
+        if slot in program.expected:
+            (condition,) = self.operands(slot)
+            recorded = "!" if program.expected[slot] else ""
+            yield f"if ({recorded}{condition})\n    return {program.guard_indices[slot]};"
+        elif row.is_truth and slot not in program.numeric_truths:
+            yield f"const int v{slot} = {self.expression(slot, row)};"
+        elif slot in program.skip_where:
+            yield from self.skippable(slot, row)
         else:
-            yield f"const double v{slot} = {self.expression(slot, row)};"
+            yield self.declared(slot, self.expression(slot, row))
 
-    def rarely(self, slot: int, row: Primitive) -> Iterator[str]:
-        """Write a row that is called in a rare range: its C function, or the way out."""
-        holds, name = self.operand(self.program.rarely[slot]), _ALIASES.get(row.name, row.name)
+    def skippable(self, slot: int, row: Primitive) -> Iterator[str]:
+        """The statements of a call that is rarely needed: its C function, or the way out."""
+        skip, name = self.operand(self.program.skip_where[slot]), _c_name(row)
         if name not in _HELPERS:
-            yield f"if (!{holds})\n    return -2;"
-            yield f"const double v{slot} = 0.0;"
+            yield f"if (!{skip})\n    return -2;"
+            yield self.declared(slot, "0.0")
             return
         self.helpers[name] = None
-        statics = [self.program.statics[slot]] if slot in self.program.statics else []
-        operands = [*map(self.operand, self.program.operands[slot]), *map(_literal, statics)]
-        yield f"const double v{slot} = {holds} ? 0.0 : {name}({', '.join(operands)});"
+        static = [self.literal(cast(float, value)) for value in self.program.static(slot)]
+        call = f"{name}({', '.join([*self.operands(slot), *static])})"
+        yield self.declared(slot, f"{skip} ? 0.0 : {call}")
 
     def expression(self, slot: int, row: Primitive) -> str:
-        operands = [self.operand(operand) for operand in self.program.operands[slot]]
+        """The value of an entry."""
+        operands = self.operands(slot)
         if row.name in _OPERATORS:
             return _OPERATORS[row.name].format(*operands)
         return f"{row.name}({', '.join(operands)})"
 
-    def operand(self, slot: int) -> str:
-        constants = self.program.constants
-        return _literal(constants[slot]) if slot in constants else f"v{slot}"
-
-
-def _slots_read(program: Program, slot: int) -> Sequence[int]:
-    """Return the slots that an entry reads in C, where not every rare call has a function."""
-    name = program.rows[slot].name
-    if (
-        slot in program.rarely
-        and not program.rows[slot].core
-        and _ALIASES.get(name, name) not in _HELPERS
-    ):
-        return (program.rarely[slot],)
-    return slots_read(program, slot)
-
-
-def _literal(value: object) -> str:
-    """Write a number in C, to the bit."""
-    number = cast(float, value)
-    if isnan(number):
-        return "NAN"
-    text = "INFINITY" if isinf(number) else abs(number).hex()
-    return f"(-{text})" if copysign(1.0, number) < 0.0 else text
+    def literal(self, number: float) -> str:
+        if isnan(number):
+            return "NAN"
+        text = "INFINITY" if isinf(number) else abs(number).hex()
+        return f"(-{text})" if copysign(1.0, number) < 0.0 else text

@@ -1,4 +1,4 @@
-"""What a backend is: a name, the packages it needs, and what it can make of a program.
+"""The interface of a backend: a name, the packages it needs, and the ways it compiles programs.
 
 A user's type checker reads this file by way of ``jit``, so it names none of numpy's types.
 """
@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
-"""A program that runs: the outputs, or the index of the guard that came out differently."""
+"""Runs a program: gives the outputs, or the index of the guard that came out differently."""
 
 RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 """The same between doubles that stand side by side."""
@@ -52,16 +52,16 @@ class RowOptions:
 
 CompileScalar: TypeAlias = Callable[[Program], ScalarCode]
 CompileRows: TypeAlias = Callable[[Program, RowOptions], Callable[..., None]]
-"""Gives a ``RowCode``, whose type is in numpy's types."""
+"""Gives a ``RowCode``, which is stated in numpy's types."""
 
 
 @final
 @attrs.frozen(eq=False)
 class Backend:
-    """What runs programs, or writes them in a language: each capability may be absent.
+    """Runs programs, or writes them in a language; each capability may be absent.
 
     ``needs`` names packages in the order in which they are asked for. ``source`` writes a program
-    as text. ``fingerprint`` tells what the bits of code for rows depend on.
+    as text. ``fingerprint`` gives what the bits of code for rows depend on.
     """
 
     name: str

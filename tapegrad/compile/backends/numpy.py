@@ -1,29 +1,117 @@
-"""The numpy backend: operations on blocks of rows."""
+"""The numpy backend: runs a program over columns of numbers, in blocks that stay in the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
-from tapegrad.compile.backends.interface import Backend, CompileRows
+import attrs
+import numpy as np
 
-__all__ = ["NUMPY"]
+from tapegrad.compile.backends.interface import RowOptions
+from tapegrad.compile.backends.numpy_steps import Buffer, Plan, RowBlock, Step, Uniform
+from tapegrad.compile.backends.row_code import RowCode
+from tapegrad.compile.program import Program
 
 if TYPE_CHECKING:
-    # As in `llvm_backend`: the imports below lead to numpy's types.
-    _rows: CompileRows
-    _fingerprint: Callable[[], Mapping[str, str]]
-else:
+    from numpy.typing import NDArray
 
-    def _rows(program, options):
-        from tapegrad.compile.backends.numpy_columns import rows
+    Floats: TypeAlias = NDArray[np.float64]
+    Flips: TypeAlias = NDArray[np.int32]
+    Rows: TypeAlias = range | NDArray[np.int64]
 
-        return rows(program, options)
+__all__ = ["BLOCK", "ColumnCode", "fingerprint", "rows"]
 
-    def _fingerprint():
-        from tapegrad.compile.backends.numpy_columns import fingerprint
-
-        return fingerprint()
+BLOCK: Final = 4096
+"""Rows at a time: 32 KiB a buffer."""
 
 
-NUMPY: Final = Backend("numpy", needs=("numpy",), rows=_rows, fingerprint=_fingerprint)
+def rows(program: Program, options: RowOptions) -> RowCode:
+    """Compiles a program for rows; only ``shared`` of the options changes anything here."""
+    return ColumnCode(program, options.shared)
+
+
+def fingerprint() -> Mapping[str, str]:
+    """The instructions that numpy's loops are compiled for and that it found here."""
+    found = np.show_config(mode="dicts") or {}
+    simd = found.get("SIMD Extensions", {})
+    return {"instructions": ",".join([*simd.get("baseline", []), *simd.get("found", [])])}
+
+
+@final
+class ColumnCode:
+    """Runs a program over rows; several threads may do so at a time.
+
+    The first ``uniform`` inputs are the same for all rows.
+    """
+
+    def __init__(self, program: Program, uniform: int) -> None:
+        plan = Plan(program, uniform)
+        self._steps, self._uniform = plan.steps, uniform
+        self._constants = list(program.constants.values())
+        self._sizes = plan.floats.size, plan.truths.size
+        self._ready: list[_Bound] = []
+
+    def __call__(
+        self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
+    ) -> None:
+        """Runs these rows of the leaves, as described at ``RowCode``."""
+        count = len(rows)
+        with np.errstate(all="ignore"):
+            for start in range(0, count, BLOCK):
+                stop = min(start + BLOCK, count)
+                columns = list(_columns(leaves, rows[start:stop]))
+                self._run(shared, columns, out[:, start:stop], flips[start:stop])
+
+    def _run(self, shared: Floats, columns: list[Floats], out: Floats, flips: Flips) -> None:
+        width = len(flips)
+        bound = self._free(width)
+        bound.same[: self._uniform] = shared
+        bound.block.columns, bound.block.out, bound.block.flips = columns, out, flips
+        flips[:] = -1
+        for function, arguments in bound.steps:
+            function(*arguments)
+        if width == BLOCK:
+            self._ready.append(bound)
+
+    def _free(self, width: int) -> _Bound:
+        """The steps bound to buffers that no other thread is running."""
+        if width == BLOCK:
+            with suppress(IndexError):
+                return self._ready.pop()
+        return self._bound(width)
+
+    def _bound(self, width: int) -> _Bound:
+        """The steps bound to buffers of their own."""
+        floats = np.empty((self._sizes[0], width), np.float64)
+        truths = np.empty((self._sizes[1], width), np.bool_)
+        same = np.array([*[0.0] * self._uniform, *self._constants])
+        block = RowBlock()
+
+        def place(argument: object) -> object:
+            if isinstance(argument, Uniform):
+                return same[argument.index : argument.index + 1].reshape(())
+            if isinstance(argument, Buffer):
+                return (truths if argument.truths else floats)[argument.index]
+            return block if argument is RowBlock else argument
+
+        steps = [(function, tuple(map(place, given))) for function, given in self._steps]
+        return _Bound(steps, same, block)
+
+
+@final
+@attrs.frozen(eq=False)
+class _Bound:
+    """Steps on buffers, the numbers that are the same for all rows, and the rows at hand."""
+
+    steps: Sequence[Step]
+    same: Floats
+    block: RowBlock
+
+
+def _columns(leaves: Sequence[Floats], rows: Rows) -> Iterator[Floats]:
+    """The columns of the leaves, one for each input that differs between rows."""
+    where = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
+    for leaf in leaves:
+        yield from leaf[where].T if leaf.ndim > 1 else [leaf[where]]

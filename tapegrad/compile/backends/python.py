@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from textwrap import indent
-from typing import Final, TypeAlias, cast
+from typing import Final, cast, final
 
-from tapegrad.compile.backends.interface import Backend, ScalarCode
-from tapegrad.compile.conditions import numbers
-from tapegrad.compile.partition import Part, partition
+from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter
+from tapegrad.compile.backends.interface import RunFloats, ScalarCode
+from tapegrad.compile.partition import ProgramPart
 from tapegrad.compile.program import Program
 from tapegrad.entries.static_keys import static_key
 
-__all__ = ["PYTHON", "Run", "compiled", "source"]
-
-Run: TypeAlias = Callable[[Sequence[float]], "list[float] | int"]
-"""The inputs in; the outputs out, or the index of the guard that came out differently."""
-
-_ENTRIES: Final = 500
-"""Entries in one function."""
+__all__ = ["compiled", "scalar", "source"]
 
 _IN_RANGE: Final[Mapping[str, str]] = {
     "div": "{0} / {1} if {1} else",
@@ -55,10 +48,7 @@ _IN_RANGE: Final[Mapping[str, str]] = {
 """Where Python's own operator or function gives what the row does; elsewhere the row is called."""
 
 _EVERYWHERE: Final[Mapping[str, str]] = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "neg": "-{0}",
+    **OPERATORS,
     "abs": "abs({0})",
     "detached": "{0}",
     "where": "{1} if {0} else {2}",
@@ -67,12 +57,6 @@ _EVERYWHERE: Final[Mapping[str, str]] = {
     "relu": "0.0 if {0} <= 0.0 else {0}",
     "step": "1.0 if {0} > 0.0 else 0.0 if {0} <= 0.0 else nan",
     "win": "1.0 if {0} > {1} else 0.0 if {0} < {1} else 0.5 if {0} == {1} else nan",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
     "and_": "{0} and {1}",
     "or_": "{0} or {1}",
     "not_": "not {0}",
@@ -88,63 +72,62 @@ _EVERYWHERE: Final[Mapping[str, str]] = {
 }
 """Rows that are an expression of Python whatever the operands."""
 
-
 _SMALL: Final = (1.0, 2.0, 3.0, 4.0)
-
-
-def compiled(program: Program) -> Run:
-    """Compile a program into a function of Python."""
-    writer = _Writer(program, "run")
-    code = compile(writer.text(), "<spelled by tapegrad>", "exec")
-    namespace = {**_NAMES, **writer.called}
-    exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
-    return cast(Run, namespace["run"])
-
-
-def source(program: Program, name: str = "run") -> str:
-    """Write the Python source, in which ``f0``, ``f1``, ... stand for rows' functions on floats."""
-    return _Writer(program, name).text()
-
-
-def _scalar(program: Program) -> ScalarCode:
-    run = compiled(program)
-    return ScalarCode(run, partial(_run_bytes, run))
-
-
-def _run_bytes(run: Run, inputs: bytes) -> bytes | int:
-    found = run(memoryview(inputs).cast("d").tolist())
-    return found if isinstance(found, int) else array("d", found).tobytes()
-
-
-PYTHON: Final = Backend("python", scalar=_scalar, source=source, calls_any_row=True)
-
+"""Exponents of which no power below 1e75 raises."""
 
 _NAMES: Final[Mapping[str, object]] = {
     "abs": abs,
     **{name: value for name, value in vars(math).items() if not name.startswith("_")},
 }
+"""The functions that stand in the source under their own names."""
 
 
-class _Writer:
-    """Writes a program, and knows what the names in it stand for."""
+def compiled(program: Program) -> RunFloats:
+    """A program as a function of Python."""
+    writer = _PythonWriter(program, "run")
+    code = compile(writer.text(), "<spelled by tapegrad>", "exec")
+    namespace = {**_NAMES, **writer.called}
+    exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
+    return cast(RunFloats, namespace["run"])
+
+
+def source(program: Program, name: str = "run") -> str:
+    """The Python source, in which ``f0``, ``f1``, ... stand for rows' functions on floats."""
+    return _PythonWriter(program, name).text()
+
+
+def scalar(program: Program) -> ScalarCode:
+    """Compiles a program for one call."""
+    run = compiled(program)
+    return ScalarCode(run, partial(_run_bytes, run))
+
+
+def _run_bytes(run: RunFloats, inputs: bytes) -> bytes | int:
+    found = run(memoryview(inputs).cast("d").tolist())
+    return found if isinstance(found, int) else array("d", found).tobytes()
+
+
+@final
+class _PythonWriter(FunctionWriter):
+    """Writes a program; ``called`` holds the objects that are named in the text."""
+
+    input, declaration, store = "x[{}]", "v{} = {}", "b[{}] = v{}"
 
     def __init__(self, program: Program, name: str) -> None:
-        self.program, self.name = program, name
-        partitioned = partition(program, _ENTRIES)
-        self.parts, self.places = partitioned.parts, partitioned.places
-        self.numbers = numbers(program)
-        self.guards = {slot: index for index, slot in enumerate(program.expected)}
+        super().__init__(program, name)
         self.called: dict[str, object] = {}
         self.names: dict[object, str] = {}
 
     def text(self) -> str:
+        """The source."""
+        end = f"return [{', '.join(map(self.operand, self.program.outputs))}]"
         if len(self.parts) == 1:
-            return self.function(self.name, "x", self.parts[0], self.return_outputs())
+            return self.function(self.name, "x", self.parts[0], end)
         functions = [
             self.function(f"{self.name}{index}", "x, b", part, "return None")
             for index, part in enumerate(self.parts[:-1])
         ]
-        last = self.function(f"{self.name}_end", "x, b", self.parts[-1], self.return_outputs())
+        last = self.function(f"{self.name}_end", "x, b", self.parts[-1], end)
         return "\n\n".join([*functions, last, self.entry_point()])
 
     def entry_point(self) -> str:
@@ -158,40 +141,39 @@ class _Writer:
             f"    return {self.name}_end(x, b)\n"
         )
 
-    def function(self, name: str, parameters: str, part: Part, end: str) -> str:
-        lines = [f"v{slot} = x[{slot}]" for slot in part.inputs]
-        lines += [f"v{slot} = b[{place}]" for slot, place in part.reads.items()]
-        lines += map(self.line, part.slots)
-        lines += [f"b[{place}] = v{slot}" for slot, place in part.writes.items()]
-        return f"def {name}({parameters}):\n{indent(chr(10).join([*lines, end]), '    ')}\n"
+    def function(self, name: str, parameters: str, part: ProgramPart, end: str) -> str:
+        return f"def {name}({parameters}):\n{self.body(part, [end])}\n"
 
-    def return_outputs(self) -> str:
-        return f"return [{', '.join(map(self.operand, self.program.outputs))}]"
+    def entry(self, slot: int) -> Iterator[str]:
+        program = self.program
+        if slot in program.expected:
+            (condition,) = self.operands(slot)
+            recorded = "not " if program.expected[slot] else ""
+            yield f"if {recorded}{condition}: return {program.guard_indices[slot]}"
+        else:
+            yield self.declared(slot, self.expression(slot))
 
-    def line(self, slot: int) -> str:
-        if slot in self.guards:
-            condition = self.operand(self.program.operands[slot][0])
-            kept = "not " if self.program.expected[slot] else ""
-            return f"if {kept}{condition}: return {self.guards[slot]}"
-        return f"v{slot} = {self.expression(slot)}"
+    def literal(self, number: float) -> str:
+        return f"({number!r})" if math.copysign(1.0, number) < 0.0 else repr(number)
 
     def expression(self, slot: int) -> str:
+        """The value of an entry."""
         program = self.program
-        name, operands = program.rows[slot].name, [*map(self.operand, program.operands[slot])]
+        name, operands = program.rows[slot].name, self.operands(slot)
         if name in _EVERYWHERE:
             plain = _EVERYWHERE[name].format(*operands)
-            return f"1.0 if {plain} else 0.0" if slot in self.numbers else plain
+            return f"1.0 if {plain} else 0.0" if slot in program.numeric_truths else plain
         if name == "powc_slope" and program.statics[slot] == 2.0:
             return f"2.0 * {operands[0]}"
         call = self.call(slot, operands)
         if usual := _IN_RANGE.get(name) or self.power(slot, name):
             return f"{usual.format(*operands)} {call}"
-        if slot in program.rarely:
-            return f"0.0 if {self.operand(program.rarely[slot])} else {call}"
+        if slot in program.skip_where:
+            return f"0.0 if {self.operand(program.skip_where[slot])} else {call}"
         return call
 
     def power(self, slot: int, name: str) -> str:
-        """Write the range in which a power by a small constant does not raise; else nothing."""
+        """The range in which a power by a small constant does not raise; else nothing."""
         program = self.program
         exponent = program.statics.get(slot)
         if name == "pow":
@@ -201,9 +183,9 @@ class _Writer:
         return f"pow({{0}}, {exponent!r}) if -1e75 < {{0}} < 1e75 else"
 
     def call(self, slot: int, operands: Sequence[str]) -> str:
-        """Write a call of the row's own function on floats."""
-        row, statics = self.program.rows[slot], self.program.statics
-        static = [self.named(statics[slot], "s")] if slot in statics else []
+        """A call of the row's own function on floats."""
+        row = self.program.rows[slot]
+        static = [self.named(value, "s") for value in self.program.static(slot)]
         return f"{self.named(row.value, 'f')}({', '.join([*operands, *static])})"
 
     def named(self, value: object, kind: str) -> str:
@@ -213,9 +195,3 @@ class _Writer:
             self.names[key] = f"{kind}{len(self.names)}"
             self.called[self.names[key]] = value
         return self.names[key]
-
-    def operand(self, slot: int) -> str:
-        if slot not in self.program.constants:
-            return f"v{slot}"
-        number = self.program.constants[slot]
-        return f"({number!r})" if math.copysign(1.0, number) < 0.0 else repr(number)

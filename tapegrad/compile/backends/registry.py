@@ -1,15 +1,15 @@
-"""The registry of backends, and the choice among them."""
+"""The registry of backends, the choice among them, and programs as source."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, final, get_args
 
 import attrs
 
 from tapegrad._support.optional_packages import missing, require
 from tapegrad._support.source_position import here
-from tapegrad.compile.backends.c import C
+from tapegrad.compile.backends import c, python
 from tapegrad.compile.backends.interface import (
     Backend,
     CompileRows,
@@ -17,26 +17,57 @@ from tapegrad.compile.backends.interface import (
     RowOptions,
     ScalarCode,
 )
-from tapegrad.compile.backends.llvm import LLVM
-from tapegrad.compile.backends.numpy import NUMPY
-from tapegrad.compile.backends.python import PYTHON
 from tapegrad.compile.program import Program
 from tapegrad.errors import BackendError
 
+__all__ = ["BACKENDS", "BackendName", "Choice", "Language", "chosen", "source"]
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    # A user's type checker reads this file by way of `jit` and follows the imports that it sees;
+    # below they lead to numpy, whose types take it longer than all of ours.
+    def _numpy() -> Any: ...
+    def _llvm() -> Any: ...
+else:
 
-__all__ = ["BACKENDS", "BackendName", "Choice", "Language", "chosen"]
+    def _numpy():
+        from tapegrad.compile.backends import numpy
 
-BACKENDS: Final[Mapping[str, Backend]] = {
-    backend.name: backend
-    for backend in (
-        PYTHON,
-        NUMPY,
-        LLVM,
-        C,
-    )
-}
+        return numpy
+
+    def _llvm():
+        from tapegrad.compile.backends.llvm import machine_code
+
+        return machine_code
+
+
+def _llvm_text(program: Program) -> str:
+    from tapegrad.compile.backends.llvm.module import module
+
+    return module(program).text
+
+
+_BACKENDS: Final = (
+    Backend("python", scalar=python.scalar, source=python.source, calls_any_row=True),
+    Backend(
+        "numpy",
+        needs=("numpy",),
+        rows=lambda program, options: _numpy().rows(program, options),
+        fingerprint=lambda: _numpy().fingerprint(),
+    ),
+    Backend(
+        "llvm",
+        needs=("llvmlite", "numpy"),
+        scalar=lambda program: _llvm().scalar(program),
+        rows=lambda program, options: _llvm().rows(program, options),
+        source=_llvm_text,
+        fingerprint=lambda: _llvm().fingerprint(),
+        adds_rows=True,
+        has_levels=True,
+    ),
+    Backend("c", source=c.source),
+)
+
+BACKENDS: Final[Mapping[str, Backend]] = {backend.name: backend for backend in _BACKENDS}
 """Every backend by its name; of two that can do the same, the quicker comes later."""
 
 BackendName: TypeAlias = Literal["auto", "python", "numpy", "llvm"]
@@ -49,7 +80,7 @@ Language: TypeAlias = Literal["python", "llvm", "c"]
 @final
 @attrs.frozen(eq=False)
 class Choice:
-    """The backend that runs, and why it is that one."""
+    """The chosen backend, and why it was chosen."""
 
     backend: Backend
     why: str
@@ -60,11 +91,11 @@ class Choice:
         return self.backend.name
 
     def scalar(self, program: Program) -> ScalarCode:
-        """Compile a program for one call; the backend was chosen for that."""
+        """Compiles a program for one call; the backend was chosen for that."""
         return cast(CompileScalar, self.backend.scalar)(program)
 
     def rows(self, program: Program, options: RowOptions) -> Callable[..., None]:
-        """Compile a program for rows, as a ``RowCode``; the backend was chosen for that."""
+        """Compiles a program for rows, as a ``RowCode``; the backend was chosen for that."""
         return cast(CompileRows, self.backend.rows)(program, options)
 
     def __str__(self) -> str:
@@ -72,7 +103,7 @@ class Choice:
 
 
 def chosen(name: str, *, rows: bool) -> Choice:
-    """Choose the backend for one call, or with ``rows`` for columns of numbers.
+    """Chooses the backend for one call, or with ``rows`` for columns of numbers.
 
     Raises:
         BackendError: when it is not known, not installed, or cannot do this.
@@ -97,7 +128,7 @@ def chosen(name: str, *, rows: bool) -> Choice:
 
 
 def _quickest(able: Sequence[Backend]) -> Choice:
-    """Choose the quickest backend whose packages are installed."""
+    """Chooses the quickest backend whose packages are installed."""
     lacking = [missing(backend.needs) for backend in able]
     ready = [backend for backend, package in zip(able, lacking, strict=True) if package is None]
     backend = (ready or able[:1])[-1]
@@ -105,3 +136,21 @@ def _quickest(able: Sequence[Backend]) -> Choice:
     if lacking[-1] is not None:
         return Choice(backend, f"{lacking[-1]} is not installed")
     return Choice(backend, f"{' and '.join(reversed(backend.needs))} are installed")
+
+
+def source(program: Program | None, language: Language) -> str:
+    """A program as text.
+
+    Raises:
+        BackendError: when there is none yet, or the language is not known or cannot say it.
+    """
+    if program is None:
+        raise BackendError(f"nothing has been recorded yet ({here()}): call the function first")
+    writers = {name: b.source for name, b in BACKENDS.items() if b.source is not None}
+    if language not in writers:
+        *others, last = writers
+        raise BackendError(
+            f"language {language!r} is not known ({here()}): choose among {', '.join(others)} and "
+            f"{last}"
+        )
+    return writers[language](program)

@@ -8,16 +8,15 @@ from typing import Final
 
 import llvmlite.binding as llvm
 
-from tapegrad.compile.backends.llvm_module import VectorMaths
+from tapegrad.compile.backends.llvm.function import NO_VECTORS, VectorMaths
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive
 
 __all__ = ["address_of", "features", "vector_maths"]
 
 
 @cache
 def features() -> str:
-    """Return the host's instructions, as LLVM names them."""
+    """The host's instructions, as LLVM names them."""
     return str(llvm.get_host_cpu_features().flatten())
 
 
@@ -27,38 +26,38 @@ _VECTORS: Final = (("+avx512f", "_ZGVeN8", 8), ("+avx2", "_ZGVdN4", 4), ("+sse4.
 
 @cache
 def vector_maths() -> VectorMaths:
-    """Return the functions of glibc's vector library on this machine, where it has one."""
+    """The functions of glibc's vector library on this machine, where it has one."""
     library = _library("libmvec.so.1")
     for feature, prefix, width in _VECTORS:
         if library is not None and feature in features().split(","):
-            rows = (row for row in ops.TABLE.rows if row.libm)
-            found = (row.libm for row in rows if _mangled(library, prefix, row) is not None)
+            names = {
+                row.libm: f"{prefix}{'v' * (row.arity or 0)}_{row.libm}"
+                for row in ops.TABLE.rows
+                if row.libm
+            }
+            found = (name for name, symbol in names.items() if _address(library, symbol))
             return VectorMaths(prefix, width, frozenset(found))
-    return VectorMaths("", 1, frozenset())
+    return NO_VECTORS
 
 
 def address_of(symbol: str) -> int:
-    """Return where a function that a module calls stands in memory."""
+    """The address of a function that a module calls."""
     if symbol.startswith("tapegrad_"):
         return _libm(symbol.removeprefix("tapegrad_"))
     return _address(_library("libmvec.so.1"), symbol) or 0
 
 
 def _libm(name: str) -> int:
-    """Find C's own function, the one that Python's ``math`` calls."""
+    """The address of C's own function, the one that Python's ``math`` calls."""
     for library in ("", "libm.so.6", "ucrtbase.dll"):
         if (address := _address(_library(library), name)) is not None:
             return address
     raise OSError(f"this system's maths library has no {name}")
 
 
-def _mangled(library: ctypes.CDLL, prefix: str, row: Primitive) -> int | None:
-    return _address(library, f"{prefix}{'v' * (row.arity or 0)}_{row.libm}")
-
-
 @cache
 def _library(name: str) -> ctypes.CDLL | None:
-    """Load a library, if there is one of this name; of no name, the process itself."""
+    """The library of this name, if there is one; of no name, the process itself."""
     try:
         return ctypes.CDLL(name or None)
     except OSError:

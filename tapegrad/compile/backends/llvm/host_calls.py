@@ -18,16 +18,11 @@ __all__ = ["HostCall", "HostCalls"]
 @final
 @attrs.frozen(eq=False)
 class HostCall:
-    """A row whose value the code asks Python for, its static operand, and how many others."""
+    """A row whose value the code asks Python for, its static operand, and the number of others."""
 
     row: Primitive
     operands: int
-    static: object
-
-    def __call__(self, *operands: float) -> float:
-        """Return the row's value."""
-        static = (self.static,) if self.row.has_static else ()
-        return self.row.value(*operands, *static)
+    static: tuple[object, ...]
 
 
 _SIGNATURE: Final = ctypes.CFUNCTYPE(
@@ -47,7 +42,7 @@ class HostCalls:
         self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
     def reraise(self) -> None:
-        """Raise what was raised on the way, in this thread."""
+        """Raises the error that a call in this thread raised, if one did."""
         if self._errors and (error := self._errors.pop(get_ident(), None)) is not None:
             raise error
 
@@ -61,7 +56,7 @@ def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands 
     answer: MutableSequence[float],
     wanted: Sequence[int],
 ) -> None:
-    """Answer one call, for the lanes that want it; none after one has raised."""
+    """Answers one call, for the lanes that want it; none after one has raised."""
     if get_ident() in errors:
         return
     call = calls[number]
@@ -69,6 +64,7 @@ def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands 
     try:
         for lane in range(lanes):
             if wanted[lane]:
-                answer[lane] = call(*(given[at] for at in range(lane, size, lanes)))
+                operands = (given[at] for at in range(lane, size, lanes))
+                answer[lane] = call.row.value(*operands, *call.static)
     except BaseException as error:  # noqa: BLE001  # it cannot pass through machine code
         errors[get_ident()] = error

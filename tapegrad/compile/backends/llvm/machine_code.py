@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final, final
 import llvmlite.binding as llvm
 import numpy as np
 
-from tapegrad.compile.backends.host_calls import HostCalls
 from tapegrad.compile.backends.interface import RowOptions, ScalarCode
-from tapegrad.compile.backends.llvm_module import Module, module
-from tapegrad.compile.backends.llvm_rows import gather
-from tapegrad.compile.backends.llvm_text import LANES, TILE
-from tapegrad.compile.backends.native_symbols import address_of, features, vector_maths
+from tapegrad.compile.backends.llvm.host_calls import HostCalls
+from tapegrad.compile.backends.llvm.instructions import LANES, TILE
+from tapegrad.compile.backends.llvm.module import Module, module
+from tapegrad.compile.backends.llvm.row_loop import gather
+from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
 from tapegrad.compile.backends.row_code import RowCode
 from tapegrad.compile.program import Program
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Call", "Rows", "fingerprint", "rows", "scalar"]
+__all__ = ["RowFunction", "ScalarFunction", "fingerprint", "rows", "scalar"]
 
 
 def scalar(program: Program) -> ScalarCode:
-    """Compile a program for one call."""
-    code = Call(program)
-    return ScalarCode(code, code.flat)
+    """Compiles a program for one call."""
+    function = ScalarFunction(program)
+    return ScalarCode(function, function.run_bytes)
 
 
 def rows(program: Program, options: RowOptions) -> RowCode:
-    """Compile a program for rows."""
-    return Rows(program, options.shared, sums=options.sums, fast=options.fast, quick=options.quick)
+    """Compiles a program for rows."""
+    return RowFunction(program, options)
 
 
 def fingerprint() -> Mapping[str, str]:
-    """Tell what the bits of machine code depend on."""
+    """The facts that the bits of machine code depend on."""
     maths = vector_maths()
     return {
         "llvmlite": version("llvmlite"),
@@ -55,12 +55,12 @@ def fingerprint() -> Mapping[str, str]:
 
 _QUICK: Final = 0
 _GOOD: Final = 1
-"""How hard LLVM tries. What it makes quickly has the same bits, takes a third of the time to make,
-and runs up to a third slower; it never takes a product and a sum together."""
+"""LLVM's levels of optimisation. Code of level 0 has the same bits, takes a third of the time to
+make, and runs up to a third slower; it never takes a product and a sum together."""
 
 
 def _target(level: int) -> llvm.TargetMachine:
-    """Describe the host to LLVM; an engine takes the description over, so each has its own."""
+    """The host as LLVM describes it; an engine takes the description over, so each has its own."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
@@ -69,8 +69,8 @@ def _target(level: int) -> llvm.TargetMachine:
 
 
 @final
-class _Code:
-    """A module as machine code, and what must live as long as it does."""
+class _LoadedModule:
+    """A module as machine code in memory, and the engine that must live as long as it does."""
 
     def __init__(self, text: str, addresses: Mapping[str, int], level: int = _QUICK) -> None:
         target = _target(level)
@@ -85,12 +85,12 @@ class _Code:
 
 
 @cache
-def _gather(lanes: int) -> _Code:
-    return _Code(gather(lanes), {})
+def _gather(lanes: int) -> _LoadedModule:
+    return _LoadedModule(gather(lanes), {})
 
 
-def _compiled(made: Module, host: HostCalls, level: int = _QUICK) -> _Code:
-    """Compile a module, and link it with the functions that it calls."""
+def _compiled(made: Module, host: HostCalls, level: int = _QUICK) -> _LoadedModule:
+    """Compiles a module, and links it with the functions that it calls."""
     addresses = {}
     for name in made.symbols:
         if name == "tapegrad_call_host":
@@ -99,11 +99,11 @@ def _compiled(made: Module, host: HostCalls, level: int = _QUICK) -> _Code:
             addresses[name] = _gather(host.lanes).address("gather")
         else:
             addresses[name] = address_of(name)
-    return _Code(made.text, addresses, level)
+    return _LoadedModule(made.text, addresses, level)
 
 
 @final
-class Call:
+class ScalarFunction:
     """Runs a program as scalar code: inputs in, outputs out, with the bits of the eager call."""
 
     def __init__(self, program: Program) -> None:
@@ -118,12 +118,12 @@ class Call:
         self._buffers: list[ctypes.Array[ctypes.c_double]] = []
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
-        """Return the outputs, or the index of the guard that came out differently."""
-        found = self.flat(self._pack(*inputs))
+        """The outputs, or the index of the guard that came out differently."""
+        found = self.run_bytes(self._pack(*inputs))
         return found if isinstance(found, int) else found[:]
 
-    def flat(self, inputs: bytes) -> ctypes.Array[ctypes.c_double] | int:
-        """Run on doubles that stand side by side."""
+    def run_bytes(self, inputs: bytes) -> ctypes.Array[ctypes.c_double] | int:
+        """The same for inputs that are doubles side by side."""
         outputs = self._outputs()
         buffer = self._free()
         flip: int = self._run(inputs, outputs, buffer)
@@ -132,7 +132,7 @@ class Call:
         return outputs if flip < 0 else flip
 
     def _free(self) -> ctypes.Array[ctypes.c_double]:
-        """Take a buffer that no other thread is using."""
+        """A buffer that no other thread is using."""
         try:
             return self._buffers.pop()
         except IndexError:
@@ -140,28 +140,21 @@ class Call:
 
 
 @final
-class Rows:
+class RowFunction:
     """Runs a program as vector code over the rows of columns."""
 
-    def __init__(
-        self,
-        program: Program,
-        shared: int,
-        *,
-        sums: bool,
-        fast: bool = False,
-        quick: bool = False,
-    ) -> None:
-        quick, self._lanes = quick and not fast, TILE if quick else LANES
+    def __init__(self, program: Program, options: RowOptions) -> None:
+        quick = options.quick and not options.fast
+        self._lanes = TILE if quick else LANES
         made = module(
             program,
-            "sums" if sums else "rows",
+            "sums" if options.sums else "rows",
             lanes=self._lanes,
-            shared=shared,
+            shared=options.shared,
             maths=vector_maths(),
-            fast=fast,
+            fast=options.fast,
         )
-        self._mapped = program.inputs - shared
+        self._mapped = program.inputs - options.shared
         self._host = HostCalls(made.calls, self._lanes)
         self._code = _compiled(made, self._host, _QUICK if quick else _GOOD)
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
@@ -178,7 +171,7 @@ class Rows:
         flips: NDArray[np.int32],
         /,
     ) -> None:
-        """Run these rows of the leaves, as described at ``RowCode``."""
+        """Runs these rows of the leaves, as described at ``RowCode``."""
         count = len(rows)
         described = _described(leaves)
         index = None if isinstance(rows, range) else rows.ctypes.data
@@ -194,7 +187,7 @@ class Rows:
 
 
 def _described(leaves: Sequence[Floats]) -> NDArray[np.int64]:
-    """List where each leaf begins, how far apart its rows are, and how many columns it has."""
+    """A list of where each leaf begins, how far apart its rows are, and how many columns it has."""
     table = [len(leaves)]
     for leaf in leaves:
         columns = leaf.shape[1] if leaf.ndim > 1 else 1

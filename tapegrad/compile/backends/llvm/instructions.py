@@ -36,7 +36,7 @@ each output. ``sums``: columns of numbers, each output added up over the rows.""
 
 @attrs.frozen
 class Mode:
-    """What code is written for, and the types of its values."""
+    """The purpose that code is written for, and the types of its values."""
 
     name: Kind
     lanes: int
@@ -58,7 +58,7 @@ class Mode:
 
     @staticmethod
     def type_of(lanes: int) -> str:
-        """The type of a number in each of so many lanes."""
+        """The type of a number in each of ``lanes`` lanes."""
         return "double" if lanes == 1 else f"<{lanes} x double>"
 
 
@@ -70,12 +70,12 @@ class Declarations:
         self._own: dict[str, str] = {}
 
     def declare(self, name: str, signature: str) -> str:
-        """Declare a function, and return how calls name it."""
+        """Declares a function, and returns its name in calls."""
         self._lines[name] = f"declare {signature}"
         return f"@{name}"
 
     def define(self, name: str, text: str) -> str:
-        """Define a function of the module's own, and return how calls name it."""
+        """Defines a function of the module's own, and returns its name in calls."""
         self._lines[name] = self._own[name] = text
         return f"@{name}"
 
@@ -104,45 +104,45 @@ class Instructions:
         self._names = count()
 
     def line(self, text: str) -> None:
-        """Write an instruction without a result."""
+        """Writes an instruction without a result."""
         self.lines.append(f"  {text}")
 
     def new(self, expression: str) -> str:
-        """Write an instruction, and return the name of its result."""
+        """Writes an instruction, and returns the name of its result."""
         name = f"%t{next(self._names)}"
         self.line(f"{name} = {expression}")
         return name
 
     def begin(self, block: str) -> None:
-        """Begin a block, where branches lead to."""
+        """Begins a block that branches lead to."""
         self.lines.append(f"{block}:")
         self.block = block
 
     def constant(self, number: float) -> str:
-        """Return how a number is written, to the bit."""
+        """A number as it is written, to the bit."""
         bits = f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
         return bits if self.mode.lanes == 1 else f"splat (double {bits})"
 
     def always(self) -> str:
-        """Return how the condition that holds in all lanes is written."""
+        """The condition that holds in all lanes, as it is written."""
         return "true" if self.mode.lanes == 1 else "splat (i1 true)"
 
     # Memory.
 
     def place(self, base: str, index: int) -> str:
-        """Compute where a number stands in an array of numbers."""
+        """Computes the address of a number in an array of numbers."""
         return self.new(f"getelementptr {self.mode.type}, ptr {base}, i64 {index}")
 
     def load(self, base: str, index: int) -> str:
-        """Load a number from an array of numbers."""
+        """Loads a number from an array of numbers."""
         return self.new(f"load {self.mode.type}, ptr {self.place(base, index)}, align 8")
 
     def store(self, number: str, place: str) -> None:
-        """Store a number."""
+        """Stores a number."""
         self.line(f"store {self.mode.type} {number}, ptr {place}, align 8")
 
     def load_same(self, base: str, index: int) -> str:
-        """Load one double into all lanes."""
+        """Loads one double into all lanes."""
         place = self.new(f"getelementptr double, ptr {base}, i64 {index}")
         number, kind = self.new(f"load double, ptr {place}, align 8"), self.mode.type
         if self.mode.lanes == 1:
@@ -154,20 +154,20 @@ class Instructions:
     # Numbers and conditions.
 
     def compare(self, how: str, x: str, y: str) -> str:
-        """Compare two numbers."""
+        """Compares two numbers."""
         return self.new(f"fcmp {how} {self.mode.type} {x}, {y}")
 
     def negated(self, truth: str) -> str:
-        """Negate a condition."""
+        """Negates a condition."""
         return self.new(f"xor {self.mode.truth} {truth}, {self.always()}")
 
     def chosen(self, truth: str, x: str, y: str) -> str:
-        """Choose one of two numbers by a condition."""
+        """Chooses one of two numbers by a condition."""
         kind = self.mode.type
         return self.new(f"select {self.mode.truth} {truth}, {kind} {x}, {kind} {y}")
 
     def any(self, truth: str) -> str:
-        """Tell whether a condition holds in any lane."""
+        """Computes whether a condition holds in any lane."""
         if self.mode.lanes == 1:
             return truth
         name = f"llvm.vector.reduce.or.v{self.mode.lanes}i1"
@@ -177,12 +177,12 @@ class Instructions:
     # Calls.
 
     def intrinsic(self, name: str, numbers: Sequence[str]) -> str:
-        """Call a function that LLVM has for any number of lanes."""
+        """Calls a function that LLVM has for any number of lanes."""
         lanes = self.mode.lanes
         return self.call(f"llvm.{name}.{f'v{lanes}f64' if lanes > 1 else 'f64'}", numbers, lanes)
 
     def call(self, symbol: str, numbers: Sequence[str], width: int, attributes: str = "") -> str:
-        """Call a function of ``width`` lanes, as often as the code's lanes need it."""
+        """Calls a function of ``width`` lanes, as often as the code's lanes need it."""
         kind = Mode.type_of(width)
         signature = f"{kind} @{symbol}({', '.join([kind] * len(numbers))})"
         callee = self.declarations.declare(symbol, f"{signature} {attributes}".rstrip())
@@ -221,7 +221,7 @@ class Instructions:
 
 
 def mask(lanes: range) -> str:
-    """Return the operand of a shuffle that takes these lanes."""
+    """The operand of a shuffle that takes these lanes."""
     return f"<{len(lanes)} x i32> <{', '.join(f'i32 {lane}' for lane in lanes)}>"
 
 

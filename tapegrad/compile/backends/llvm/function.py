@@ -1,9 +1,4 @@
-"""LLVM's text of a program: scalar code for one call, vector code for columns of numbers.
-
-A program becomes functions of a few hundred entries each. What one of them needs of another passes
-through a buffer, or is computed again. Sums go to eight lanes, however many rows the code takes at
-a time.
-"""
+"""LLVM's text of the functions of a module, each some entries of a program in a straight line."""
 
 from __future__ import annotations
 
@@ -12,40 +7,44 @@ from typing import Final, final
 
 import attrs
 
-from tapegrad.compile.backends.host_calls import HostCall
-from tapegrad.compile.backends.llvm_rows import run_once, run_rows
-from tapegrad.compile.backends.llvm_text import (
+from tapegrad.compile.backends.llvm.host_calls import HostCall
+from tapegrad.compile.backends.llvm.instructions import (
     PURE,
     SQUARE,
     SUM_LANES,
     SUM_TYPE,
     Declarations,
     Instructions,
-    Kind,
     Mode,
     mask,
 )
-from tapegrad.compile.partition import Part, partition, rematerialised, slots_read
+from tapegrad.compile.partition import ProgramPart, partition, rematerialised, slots_read
 from tapegrad.compile.program import Program
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["Module", "VectorMaths", "module"]
+__all__ = ["NO_VECTORS", "Function", "ModulePlan", "VectorMaths"]
 
 _ENTRIES: Final = {"call": 500, "rows": 1000, "sums": 1000}
 """Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
 through the buffer."""
 
+_EFFORT: Final = 3
+"""The most quick operations by which a value is computed again instead of kept."""
+
 _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS: Final = {
     "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une",
 }  # fmt: skip
-_EFFORT: Final = 3
-"""What is computed again instead of kept: so many quick operations at most."""
-
 _INTRINSICS: Final = {
     "abs": "fabs", "sqrt": "sqrt", "fma": "fma", "floor": "floor", "ceil": "ceil",
     "trunc": "trunc", "copysign": "copysign",
 }  # fmt: skip
+
+_PARAMETERS: Final = (
+    "ptr noalias %X, ptr noalias %U, ptr noalias %S, ptr noalias %O, ptr noalias %F, i64 %stride"
+)
+"""The inputs and the shared inputs, the buffer, the outputs, which guard of each row flipped, and
+how far apart the columns of two outputs are."""
 
 
 @final
@@ -62,81 +61,32 @@ NO_VECTORS: Final = VectorMaths("", 1, frozenset())
 
 
 @final
-@attrs.frozen
-class Module:
-    """The text of a module, whose entry point is ``run``, and what it needs to be given.
+class ModulePlan:
+    """The facts that the functions of one module share.
 
-    ``symbols`` are the external functions it calls, ``spills`` the numbers (of ``lanes`` each) in
-    its buffer, ``calls`` its calls back into Python, by the number it gives for each.
+    The entries ``exact`` keep their bits whatever the ``flags``. The slots ``at_end`` are outputs
+    that the last function writes; those in ``again`` are computed again where they are needed.
     """
-
-    text: str
-    symbols: tuple[str, ...]
-    spills: int
-    calls: tuple[HostCall, ...]
-
-
-def module(
-    program: Program,
-    mode: Kind = "call",
-    *,
-    lanes: int = 1,
-    shared: int = 0,
-    maths: VectorMaths = NO_VECTORS,
-    fast: bool = False,
-) -> Module:
-    """Write the module of a program whose first ``shared`` inputs are the same for all rows.
-
-    Code for rows takes ``lanes`` of them in a step: a multiple of eight.
-
-    With ``fast`` a product and a sum may become one operation, rounded once, where no guard depends
-    on it.
-    """
-    return _Writer(program, Mode(mode, lanes), shared, maths, " contract" if fast else "").module()
-
-
-@final
-class _Writer:
-    """Holds what the functions of one module share."""
 
     def __init__(
-        self, program: Program, mode: Mode, shared: int, maths: VectorMaths, flags: str
+        self, program: Program, mode: Mode, shared: int, maths: VectorMaths, *, fast: bool
     ) -> None:
-        self.program, self.mode, self.shared = program, mode, shared
-        self.maths, self.flags = maths, flags
-        self.exact = _decisive(program) if flags else set()
+        self.program, self.mode, self.shared, self.maths = program, mode, shared, maths
+        self.flags = " contract" if fast else ""
+        self.exact = _decisive(program) if fast else set()
         self.declarations = Declarations()
         self.calls: list[HostCall] = []
-        self.guards = {slot: index for index, slot in enumerate(program.expected)}
-        self.outputs: dict[int, list[int]] = {}
-        for index, slot in enumerate(program.outputs):
-            self.outputs.setdefault(slot, []).append(index)
-        self.at_end = self._at_end()
+        self.at_end = _at_end(program)
         self.again = rematerialised(program, _EFFORT)
         self.partition = partition(
             program, _ENTRIES[mode.name], at_end=self.at_end, again=self.again
         )
 
-    def _at_end(self) -> set[int]:
-        """Find the outputs that the last function writes.
 
-        They are no entry of a function, or stand before the last guard.
-        """
-        program = self.program
-        last = max(program.expected, default=program.inputs - 1)
-        return {slot for slot in self.outputs if slot <= last or slot in program.constants}
-
-    def module(self) -> Module:
-        """Write the functions, and what calls one after the other."""
-        parts = self.partition.parts
-        functions = [_Function(self, index).text() for index in range(len(parts))]
-        if self.mode.name == "call":
-            run = run_once(len(parts))
-        else:
-            run = run_rows(self.mode, len(parts), self.declarations)
-        text = "\n".join([*self.declarations.text, *functions, run, ""])
-        symbols = self.declarations.external
-        return Module(text, symbols, self.partition.places, tuple(self.calls))
+def _at_end(program: Program) -> set[int]:
+    """The outputs that are no entry of a function, or stand before the last guard."""
+    last = max(program.expected, default=program.inputs - 1)
+    return {slot for slot in program.outputs if slot <= last or slot in program.constants}
 
 
 def _decisive(program: Program) -> set[int]:
@@ -153,16 +103,16 @@ def _decisive(program: Program) -> set[int]:
 
 
 @final
-class _Function(Instructions):
+class Function(Instructions):
     """Writes one function of a module: some entries in a straight line.
 
     ``numbers`` and ``truths`` hold the names of slots' values, as numbers and as conditions.
     """
 
-    def __init__(self, writer: _Writer, index: int) -> None:
-        super().__init__(writer.mode, writer.declarations)
-        self.writer, self.program = writer, writer.program
-        self.part: Part = writer.partition.parts[index]
+    def __init__(self, plan: ModulePlan, index: int) -> None:
+        super().__init__(plan.mode, plan.declarations)
+        self.plan, self.program = plan, plan.program
+        self.part: ProgramPart = plan.partition.parts[index]
         self.index = index
         self.numbers: dict[int, str] = {}
         self.truths: dict[int, str] = {}
@@ -170,12 +120,12 @@ class _Function(Instructions):
         self.operands = 0
 
     def text(self) -> str:
-        """Write the function."""
-        writer = self.writer
+        """The text of the function."""
+        plan = self.plan
         for slot in self.part.slots:
             self.entry(slot)
-        if self.part is writer.partition.parts[-1]:
-            for slot in sorted(writer.at_end):
+        if self.part is plan.partition.parts[-1]:
+            for slot in sorted(plan.at_end):
                 self.write_output(slot)
         returned = "i32" if self.mode.name == "call" else "void"
         end = "  ret i32 -1" if self.mode.name == "call" else "  ret void"
@@ -187,7 +137,7 @@ class _Function(Instructions):
         return "\n".join([*head, *self.lines, end, "}"])
 
     def _memory_for_calls(self) -> list[str]:
-        """Allocate what calls back into Python are given, and what they answer."""
+        """The memory for the operands of calls back into Python, and for their answers."""
         if not self.operands:
             return []
         kind, lanes = self.mode.type, self.mode.lanes
@@ -200,13 +150,13 @@ class _Function(Instructions):
     # Operands.
 
     def number(self, slot: int) -> str:
-        """Return the name of a slot's value, loaded where it comes from another function."""
+        """The name of a slot's value, loaded where it comes from another function."""
         if slot not in self.numbers:
             self.numbers[slot] = self._read(slot)
         return self.numbers[slot]
 
     def _read(self, slot: int) -> str:
-        program, shared = self.program, self.writer.shared
+        program, shared = self.program, self.plan.shared
         if slot in program.constants:
             return self.constant(program.constants[slot])
         if slot in self.truths:
@@ -215,21 +165,21 @@ class _Function(Instructions):
             return self.load_same("%U", slot)
         if slot < program.inputs:
             return self.load("%X", slot - shared)
-        if slot in self.writer.again:
+        if slot in self.plan.again:
             return self._read(slot) if self.condition(slot) else self.value(slot)
         return self.load("%S", self.part.reads[slot])
 
     def truth(self, slot: int) -> str:
-        """Return the name of a slot's value as a condition."""
-        if slot not in self.truths and not (slot in self.writer.again and self.condition(slot)):
+        """The name of a slot's value as a condition."""
+        if slot not in self.truths and not (slot in self.plan.again and self.condition(slot)):
             self.truths[slot] = self.compare("une", self.number(slot), self.constant(0.0))
         return self.truths[slot]
 
     # Entries.
 
     def entry(self, slot: int) -> None:
-        """Write one entry, and store its value for later functions and as an output."""
-        if slot in self.writer.guards:
+        """Writes one entry, and store its value for later functions and as an output."""
+        if slot in self.program.guard_indices:
             self.guard(slot)
             return
         if not self.condition(slot):
@@ -237,11 +187,11 @@ class _Function(Instructions):
         if slot in self.part.writes:
             place = self.place("%S", self.part.writes[slot])
             self.store(self.number(slot), place)
-        if slot in self.writer.outputs and slot not in self.writer.at_end:
+        if slot in self.program.output_indices and slot not in self.plan.at_end:
             self.write_output(slot)
 
     def condition(self, slot: int) -> bool:
-        """Write an entry that gives a truth value; return whether it is one."""
+        """Writes an entry if it gives a truth value; returns whether it does."""
         name, operands = self.program.rows[slot].name, self.program.operands[slot]
         if name in _COMPARISONS:
             x, y = map(self.number, operands)
@@ -259,7 +209,7 @@ class _Function(Instructions):
         return True
 
     def kind_of_number(self, name: str, x: str) -> str:
-        """Tell nan, infinite and finite numbers apart."""
+        """The condition that a number is nan, infinite or finite."""
         if name == "isnan":
             return self.compare("uno", x, x)
         size = self.intrinsic("fabs", [x])
@@ -267,22 +217,22 @@ class _Function(Instructions):
         return self.compare(how, size, self.constant(float("inf")))
 
     def value(self, slot: int) -> str:
-        """Write an entry that gives a number; return the name of its value."""
+        """Writes an entry that gives a number, and returns the name of its value."""
         row, operands = self.program.rows[slot], self.program.operands[slot]
         if row.kind == "choice":
             return self.chosen(self.truth(operands[0]), *map(self.number, operands[1:]))
         numbers = [self.number(operand) for operand in operands]
-        if slot in self.program.rarely:
-            return self.rare_call(slot, numbers)
+        if slot in self.program.skip_where:
+            return self.skippable_call(slot, numbers)
         if not row.core:
             return self.call_host(slot, numbers, self.rows_on_path())
         if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
             return self.square(numbers[0])
-        flags = "" if slot in self.writer.exact else self.writer.flags
+        flags = "" if slot in self.plan.exact else self.plan.flags
         return self.operation(row, numbers, flags)
 
     def operation(self, row: Primitive, numbers: Sequence[str], flags: str) -> str:
-        """Write the instruction or the call that computes a core row."""
+        """Writes the instruction or the call that computes a core row."""
         name, kind = row.name, self.mode.type
         if name in _ARITHMETIC:
             how = f"{_ARITHMETIC[name]}{flags}"
@@ -294,7 +244,7 @@ class _Function(Instructions):
         return self.library(row.libm, numbers)
 
     def square(self, number: str) -> str:
-        """Write a product; for one call, where every bit counts, only where it is the power."""
+        """Writes a square as x * x; for one call, only where that has the bits of the power."""
         kind, declarations = self.mode.type, self.declarations
         if self.mode.name != "call":
             return self.new(f"fmul {kind} {number}, {number}")
@@ -304,8 +254,8 @@ class _Function(Instructions):
         return self.new(f"call double {callee}(double {number})")
 
     def library(self, name: str, numbers: Sequence[str]) -> str:
-        """Call a function of the maths library, of as many lanes at a time as there is one for."""
-        maths = self.writer.maths
+        """Calls a function of the maths library, of as many lanes at a time as there is one for."""
+        maths = self.plan.maths
         if self.mode.lanes == 1 or name not in maths.names:
             return self.call(f"tapegrad_{name}", numbers, 1, PURE)
         symbol = f"{maths.prefix}{'v' * len(numbers)}_{name}"
@@ -314,13 +264,13 @@ class _Function(Instructions):
     # Guards.
 
     def guard(self, slot: int) -> None:
-        """Leave, or mark the rows, where a guard comes out differently than recorded."""
+        """Leaves, or marks the rows, where a guard comes out differently than recorded."""
         truth = self.truth(self.program.operands[slot][0])
         expected = self.program.expected[slot]
         if self.mode.name == "call":
-            self._leave(self.writer.guards[slot], truth, expected=expected)
+            self._leave(self.program.guard_indices[slot], truth, expected=expected)
         else:
-            self._mark(self.writer.guards[slot], self.negated(truth) if expected else truth)
+            self._mark(self.program.guard_indices[slot], self.negated(truth) if expected else truth)
 
     def _leave(self, index: int, truth: str, *, expected: bool) -> None:
         stay, leave = f"stay{index}", f"leave{index}"
@@ -339,7 +289,7 @@ class _Function(Instructions):
         self.alive = ""
 
     def rows_on_path(self) -> str:
-        """Return the condition that a lane holds a row of which no guard has flipped."""
+        """The condition that a lane holds a row of which no guard has flipped."""
         if self.mode.name == "call":
             return self.always()
         if not self.alive:
@@ -349,9 +299,9 @@ class _Function(Instructions):
 
     # Calls back into Python.
 
-    def rare_call(self, slot: int, numbers: Sequence[str]) -> str:
-        """Call back only where some row on the path needs it."""
-        rare = self.negated(self.truth(self.program.rarely[slot]))
+    def skippable_call(self, slot: int, numbers: Sequence[str]) -> str:
+        """Calls back into Python only where some row on the path needs it."""
+        rare = self.negated(self.truth(self.program.skip_where[slot]))
         wanted = self.new(f"and {self.mode.truth} {rare}, {self.rows_on_path()}")
         needed, after = f"needed{slot}", f"after{slot}"
         self.line(f"br i1 {self.any(wanted)}, label %{needed}, label %{after}")
@@ -364,7 +314,7 @@ class _Function(Instructions):
         return self.new(f"phi {self.mode.type} {nothing}, [ {found}, %{needed} ]")
 
     def call_host(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
-        """Call back into Python for a row's value, where it is wanted."""
+        """Calls back into Python for a row's value, in the lanes where it is wanted."""
         row, lanes = self.program.rows[slot], self.mode.lanes
         self.operands = max(self.operands, len(numbers))
         for index, number in enumerate(numbers):
@@ -374,17 +324,17 @@ class _Function(Instructions):
         self.line(f"store {bytes_} {lanes_wanted}, ptr %wanted, align 1")
         signature = "void @tapegrad_call_host(i64, ptr, ptr, ptr)"
         callee = self.declarations.declare("tapegrad_call_host", signature)
-        call = len(self.writer.calls)
-        self.writer.calls.append(HostCall(row, len(numbers), self.program.statics.get(slot)))
+        call = len(self.plan.calls)
+        self.plan.calls.append(HostCall(row, len(numbers), self.program.static(slot)))
         self.line(f"call void {callee}(i64 {call}, ptr %given, ptr %answer, ptr %wanted)")
         return self.new(f"load {self.mode.type}, ptr %answer, align 8")
 
     # Outputs.
 
     def write_output(self, slot: int) -> None:
-        """Write an output out, or add it to its sum where the row stayed on the path."""
+        """Writes an output out, or adds it to its sum where the row stayed on the path."""
         value = self.number(slot)
-        for index in self.writer.outputs[slot]:
+        for index in self.program.output_indices[slot]:
             if self.mode.name == "sums":
                 self.add_up(index, value)
             elif self.mode.name == "rows":
@@ -394,7 +344,7 @@ class _Function(Instructions):
                 self.store(value, self.place("%O", index))
 
     def add_up(self, index: int, value: str) -> None:
-        """Add the rows on the path to the sums of an output, eight after eight."""
+        """Adds the rows on the path to the sums of an output, eight after eight."""
         kind, truth = self.mode.type, self.mode.truth
         place = self.new(f"getelementptr {SUM_TYPE}, ptr %O, i64 {index}")
         alive = self.rows_on_path()
@@ -408,10 +358,3 @@ class _Function(Instructions):
                 f"select <{SUM_LANES} x i1> {there}, {SUM_TYPE} {more}, {SUM_TYPE} {total}"
             )
         self.line(f"store {SUM_TYPE} {total}, ptr {place}, align 8")
-
-
-_PARAMETERS: Final = (
-    "ptr noalias %X, ptr noalias %U, ptr noalias %S, ptr noalias %O, ptr noalias %F, i64 %stride"
-)
-"""The inputs and the shared inputs, the buffer, the outputs, which guard of each row flipped, and
-how far apart the columns of two outputs are."""

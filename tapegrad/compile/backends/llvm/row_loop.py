@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from string import Template
 from typing import Final
 
-from tapegrad.compile.backends.llvm_text import TILE, Declarations, Mode
+from tapegrad.compile.backends.llvm.instructions import TILE, Declarations, Mode
 
 __all__ = ["gather", "run_once", "run_rows"]
 
 
 def run_once(parts: int) -> str:
-    """Write ``run`` for one call: one function after the other, until a guard flips."""
+    """The text of ``run`` for one call: one function after the other, until a guard flips."""
     lines = ["define i32 @run(ptr %X, ptr %O, ptr %S) nounwind {"]
     for index in range(parts):
         given = "ptr %X, ptr null, ptr %S, ptr %O, ptr null, i64 0"
@@ -32,7 +32,7 @@ def run_once(parts: int) -> str:
 
 
 def run_rows(mode: Mode, parts: int, declarations: Declarations) -> str:
-    """Write ``run`` for rows: gather a step of them, then call one function after the other."""
+    """The text of ``run`` for rows: gathers a step of them, then calls every function."""
     signature = "void @tapegrad_gather(ptr, ptr, i64, i64, i64, ptr)"
     declarations.declare("tapegrad_gather", signature)
     return _RUN_ROWS.substitute(
@@ -83,7 +83,7 @@ done:
 
 
 def gather(width: int) -> str:
-    """Write the function that takes eight rows of all leaves and writes them column by column.
+    """The text of a function that takes eight rows of all leaves and writes them by column.
 
     The numbers of a column are ``width`` apart from those of the next.
     """
@@ -113,7 +113,7 @@ def _for_lanes(line: Template, lanes: range) -> str:
 
 
 def _transposed(width: int) -> Sequence[str]:
-    """Transpose eight rows of eight numbers in three rounds of exchanges, and store them."""
+    """Transposes eight rows of eight numbers in three rounds of exchanges, and stores them."""
     lines, names = [], [f"%r{lane}" for lane in range(TILE)]
     for step in (1, 2, 4):
         turned = [f"%s{step}_{lane}" for lane in range(TILE)]
@@ -126,7 +126,7 @@ def _transposed(width: int) -> Sequence[str]:
 
 
 def _exchange(rows: Sequence[str], lane: int, step: int) -> str:
-    """Take half of a row's numbers from the row that is ``step`` away."""
+    """Takes half of a row's numbers from the row that is ``step`` away."""
     low, high = lane & ~step, lane | step
     kept = range(TILE)
     if lane & step:

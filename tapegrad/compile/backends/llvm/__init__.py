@@ -1,0 +1,6 @@
+"""The LLVM backend: machine code for one call and for rows, with no compiler to install.
+
+``module`` writes the text of a module: its functions by ``function``, instruction by instruction
+(``instructions``), and the loop over rows by ``row_loop``. ``machine_code`` compiles the text and
+links it with the maths library (``symbols``) and with calls into Python (``host_calls``).
+"""
