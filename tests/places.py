@@ -20,3 +20,9 @@ def refusal(error: type[Exception], call: Callable[[], object]) -> str:
         call()
     assert type(caught.value) is error
     return str(caught.value)
+
+
+def warned_at(seen: pytest.WarningsRecorder) -> str:
+    """`file:line` that the one warning names as its own."""
+    (warning,) = seen
+    return f"{Path(warning.filename).name}:{warning.lineno}"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import tapegrad as tg
 from tapegrad import Real, errors, math
 from tapegrad._support.optional_packages import installed
-from tests.places import place, refusal
+from tests.places import place, refusal, warned_at
 from tests.strategies import Program, points, programs, same_bits
 
 Name = Literal["python", "llvm"]
@@ -478,8 +478,13 @@ class TestReport:
         fast = tg.jit(f)
         for strike in range(7):
             fast(1.0, strike)
-        with pytest.warns(UserWarning, match="8 times for arguments that differ in strike"):
+
+        def eighth() -> None:
             fast(1.0, 7)
+
+        with pytest.warns(UserWarning, match="8 times for arguments that differ in strike") as seen:
+            eighth()
+        assert warned_at(seen) == place(eighth, "fast(")
         assert "recorded anew for each strike" in str(fast.report())
 
     def test_sources_are_told_in_three_languages(self) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import tapegrad as tg
 from tapegrad import Real, errors, math
 from tapegrad.batch.reduce import BLOCK, LANES, Total, part_of
-from tests.places import place, refusal
+from tests.places import place, refusal, warned_at
 from tests.strategies import ordinary, programs, smooth
 
 Floats = NDArray[np.float64]
@@ -258,8 +258,11 @@ class TestArguments:
             return x**power
 
         batch = tg.vmap(f, in_axes=(0, None))
-        with pytest.warns(UserWarning, match="recorded 8 times .* differ in power, which is"):
+        with pytest.warns(
+            UserWarning, match="recorded 8 times .* differ in power, which is"
+        ) as seen:
             self.powers(batch)
+        assert warned_at(seen) == place(self.powers, "batch(")
         assert "recorded anew for each power" in str(batch.report())
 
     def powers(self, batch: Any) -> None:

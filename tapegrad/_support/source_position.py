@@ -6,13 +6,16 @@ import linecache
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from types import CodeType, FrameType
 from typing import Final, TypeAlias, final
 
 import attrs
 
-__all__ = ["Mark", "Site", "head", "here", "mark", "reread", "resolve", "site", "user_frame"]
+__all__ = [
+    "Mark", "Site", "head", "here", "mark", "reread", "resolve", "site", "user_frame", "warn",
+]  # fmt: skip
 
 _REACH: Final = 200
 """So many lines above a line the head of its function is looked for."""
@@ -58,6 +61,19 @@ def mark() -> Mark:
 def here() -> str:
     """The user's current line, for a message."""
     return str(site(*mark()))
+
+
+def warn(message: str) -> None:
+    """Warns of the user's current line, however many calls of tapegrad's lie above it."""
+    frame = user_frame()
+    warnings.warn_explicit(
+        message,
+        UserWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
 
 
 def site(code: CodeType, offset: int) -> Site:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast, final
 
 import attrs
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad._support.source_position import here
+from tapegrad._support.source_position import here, warn
 from tapegrad._support.text import number
 from tapegrad.pytree.key_paths import Keys, named
 from tapegrad.pytree.matching import same_static
@@ -106,12 +105,11 @@ def varying(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch]]) -
 
 
 def warn_of_many(f: Callable[..., object], shapes: Sequence[tuple[Branch, Branch]]) -> None:
-    """Warn once there are eight recordings that differ in one static value."""
+    """Warns at the user's line of the eighth recording where they differ in one static value."""
     if len(shapes) == _MANY and (found := varying(f, shapes)) is not None:
-        warnings.warn(
+        warn(
             f"{name_of(f)} ({here()}) has been recorded {_MANY} times for arguments that differ in "
-            f"{found}, which is static: pass a float, or containers of one shape, to record once",
-            stacklevel=5,
+            f"{found}, which is static: pass a float, or containers of one shape, to record once"
         )
 
 
