@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, final
 
+from tapegrad.batch.arrays import as_float64
 from tapegrad.batch.execute import Done, Sweep
-from tapegrad.batch.mapped_argument import as_float64
 from tapegrad.batch.pieces import Piece
 
 __all__ = ["LocalDispatcher"]

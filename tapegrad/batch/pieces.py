@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar, final
 import attrs
 import numpy as np
 
+from tapegrad.batch.arrays import Array
 from tapegrad.batch.execute import Done, Work
 from tapegrad.batch.inputs import BatchInputs
-from tapegrad.batch.mapped_argument import Array
 from tapegrad.batch.options import Options
 from tapegrad.batch.reduce import BLOCK
 
@@ -95,4 +95,4 @@ def piece_rows(inputs: BatchInputs, options: Options, threads: int) -> int:
     blocks = max(1, limit // (8 * BLOCK * max(inputs.width, 1)))
     if inputs.rows is not None:
         blocks = min(blocks, max(1, inputs.rows // (_FEWEST * BLOCK)))
-    return BLOCK * max(blocks, inputs.chunk // BLOCK)
+    return BLOCK * max(blocks, inputs.dask_chunk // BLOCK)

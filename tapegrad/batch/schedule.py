@@ -18,9 +18,9 @@ import numpy as np
 
 from tapegrad._support.progress_bar import progress
 from tapegrad._support.source_position import here
+from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.execute import Block, Done, Left, Work, padded
 from tapegrad.batch.inputs import BatchInputs
-from tapegrad.batch.mapped_argument import Array, as_float64
 from tapegrad.batch.pieces import Dispatcher, Piece
 from tapegrad.batch.recordings import Learner
 from tapegrad.batch.reduce import BLOCK, Part, Total

@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any, cast
 
-from tapegrad.batch.mapped_argument import Array, is_dask
+from tapegrad.batch.arrays import Array, is_dask
 
 __all__ = ["is_dask_executor", "scheduled", "worker_threads"]
 

@@ -11,8 +11,8 @@ import attrs
 
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
+from tapegrad.batch.arrays import as_float64, is_dask
 from tapegrad.batch.execute import Code, Done
-from tapegrad.batch.mapped_argument import as_float64, is_dask
 from tapegrad.batch.options import ExecutorOrFactory
 from tapegrad.batch.pieces import Piece
 from tapegrad.batch.remote.dask import is_dask_executor, scheduled, worker_threads

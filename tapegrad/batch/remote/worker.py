@@ -10,8 +10,8 @@ from functools import cache
 from threading import Lock
 from typing import Final, cast, final
 
+from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.execute import Code, Sweep
-from tapegrad.batch.mapped_argument import Array, as_float64
 from tapegrad.batch.remote.fingerprint import fingerprint, own_version
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, deserialised
 from tapegrad.compile.backends.registry import chosen
