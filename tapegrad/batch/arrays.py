@@ -16,12 +16,14 @@ from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, opened
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats: TypeAlias = NDArray[np.float64]
-
 __all__ = [
-    "Array", "Namer", "as_float64", "checked_array", "common_rows", "is_dask", "namer",
-    "require_no_nan", "split_arrays",
+    "Array", "Floats", "Namer", "RowNumbers", "argument_namer", "as_float64", "checked_array",
+    "common_rows", "is_dask", "require_no_nan", "split_arrays",
 ]  # fmt: skip
+
+Floats: TypeAlias = "NDArray[np.float64]"
+RowNumbers: TypeAlias = "range | NDArray[np.intp]"
+"""The numbers of some rows in their batch."""
 
 Namer: TypeAlias = Callable[[Keys], str]
 """Gives the name, for a message, of what stands under some keys of an argument."""
@@ -30,7 +32,7 @@ _LONGEST: Final = 8
 """The most bytes of a number; a longer one would lose digits as a float64."""
 
 
-def namer(f: Callable[..., object], key: int | str) -> Namer:
+def argument_namer(f: Callable[..., object], key: int | str) -> Namer:
     """Names the places in the argument of ``f`` at a position, or of a name."""
     argument: Keys = (key,) if isinstance(key, str) else (key - 1,) if key else ()
     return lambda keys: named(f, argument, keys)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, cast, final
+from typing import TYPE_CHECKING, cast, final
 
 import attrs
 import numpy as np
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
-from tapegrad.batch.arrays import Array, common_rows, namer
+from tapegrad.batch.arrays import Array, Floats, argument_namer, common_rows
 from tapegrad.batch.mapped_argument import MappedArgument, mapped_argument
 from tapegrad.batch.options import Axes
 from tapegrad.errors import InputError, TracedNumberError
@@ -18,9 +18,8 @@ from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch, Role, Structure, flatten
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["BatchInputs", "batch_inputs"]
 
@@ -85,7 +84,7 @@ def batch_inputs(
         TracedNumberError: where an argument holds a number of a recording around this call.
     """
     mapped = {
-        index: mapped_argument(args[index], namer(f, index))
+        index: mapped_argument(args[index], argument_namer(f, index))
         for index in _mapped_positions(axes, len(args))
     }
     counts = [(index, one.rows) for index, one in mapped.items() if one.rows is not None]
@@ -99,7 +98,9 @@ def batch_inputs(
 
 def _common_rows(f: Callable[..., object], counts: Sequence[tuple[int, int]]) -> int:
     """The number of rows that arguments have, each given by position and by its own number."""
-    return common_rows([rows for _, rows in counts], lambda index: namer(f, counts[index][0])(()))
+    return common_rows(
+        [rows for _, rows in counts], lambda index: argument_namer(f, counts[index][0])(())
+    )
 
 
 def _split_arguments(
@@ -116,7 +117,7 @@ def _split_arguments(
     named_args: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
     for key, value in named_args:
         role = Role.DATA if key else Role.PARAMETERS
-        structure, leaves = flatten(value, role, namer(f, key))
+        structure, leaves = flatten(value, role, argument_namer(f, key))
         structures.append(structure)
         if key in mapped:
             places += range(count, count + len(leaves))

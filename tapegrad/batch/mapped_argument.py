@@ -7,7 +7,7 @@ a stream of any length goes through in constant memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import attrs
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import (
     Array,
+    Floats,
     Namer,
     as_float64,
     checked_array,
@@ -31,7 +32,6 @@ from tapegrad.pytree.structure import Structure, build
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["MappedArgument", "mapped_argument"]
 

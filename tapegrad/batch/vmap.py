@@ -143,8 +143,8 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     )
     batched: Batched[object]
     if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types in each program
-        from tapegrad.batch.runner import Runner
+        from tapegrad.batch.batched_function import BatchedFunction
 
-        batched = Runner(f, options)
+        batched = BatchedFunction(f, options)
     functools.update_wrapper(batched, f, updated=())
     return batched

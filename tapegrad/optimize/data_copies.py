@@ -10,8 +10,8 @@ import numpy as np
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import (
     Namer,
+    argument_namer,
     checked_array,
-    namer,
     require_no_nan,
     split_arrays,
 )
@@ -38,10 +38,11 @@ def copied(
             argument with rows is an iterator, or what ``vmap`` would refuse.
     """
     by_position = tuple(
-        (_constant if axis is None else _rows)(arg, namer(f, position))
+        (_constant if axis is None else _rows)(arg, argument_namer(f, position))
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True), 1)
     )
-    return by_position, {key: _constant(value, namer(f, key)) for key, value in kwargs.items()}
+    by_name = {key: _constant(value, argument_namer(f, key)) for key, value in kwargs.items()}
+    return by_position, by_name
 
 
 def _rows(value: object, name: Namer) -> object:

@@ -11,9 +11,10 @@ from threading import Lock
 from typing import Final, cast, final
 
 from tapegrad.batch.arrays import Array, as_float64
-from tapegrad.batch.execute import Code, Sweep
+from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.remote.fingerprint import fingerprint, own_version
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, deserialised
+from tapegrad.batch.row_runner import RowRunner
 from tapegrad.compile.backends.registry import chosen
 from tapegrad.compile.paths import path_of
 from tapegrad.errors import BackendError
@@ -31,7 +32,7 @@ def worker_name() -> str:
 
 
 def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
-    """Runs the piece of a packed task.
+    """Runs the chunk of a packed task.
 
     Raises:
         BackendError: where this worker has another version of tapegrad, or lacks the backend.
@@ -53,8 +54,8 @@ def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
         rows = [as_float64(leaf) for leaf in leaves]
     except FileNotFoundError:
         return Reply(name, own, lacks_file=True)
-    sweep = Sweep([cast(Code, code) for code in codes.values()], job.inputs, {})
-    return Reply(name, own, sweep.piece(rows, task.numbers, task.work))
+    runner = RowRunner([cast(BatchCode, code) for code in codes.values()], job.inputs, {})
+    return Reply(name, own, runner.run(rows, task.numbers, task.options))
 
 
 @final
@@ -62,10 +63,10 @@ class _CodeCache:
     """The code that this process made of tapes, the latest used kept."""
 
     def __init__(self) -> None:
-        self._codes: OrderedDict[object, Code] = OrderedDict()
+        self._codes: OrderedDict[object, BatchCode] = OrderedDict()
         self._lock = Lock()
 
-    def code(self, task: Task, key: Key) -> Code | None:
+    def code(self, task: Task, key: Key) -> BatchCode | None:
         """The code of a tape; None where the tape is neither here nor in the task."""
         job = task.job
         place = key, job.backend, job.fast, job.places
@@ -79,9 +80,9 @@ class _CodeCache:
             return self._codes.get(place)
 
 
-def _compiled(tape: bytes, job: Job) -> Code:
+def _compiled(tape: bytes, job: Job) -> BatchCode:
     choice = chosen(job.backend, rows=True)
-    return Code(path_of(deserialised(tape), near=True), job.places, choice, fast=job.fast)
+    return BatchCode(path_of(deserialised(tape), near=True), job.places, choice, fast=job.fast)
 
 
 _CODES: Final = _CodeCache()

@@ -1,4 +1,4 @@
-"""Runs the rows of a batched function: its recordings, and one call after another."""
+"""What ``vmap`` makes of a function: its recordings, and its calls from arguments to answer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad.batch.execute import Sweep
-from tapegrad.batch.inputs import BatchInputs, batch_inputs
-from tapegrad.batch.local import LocalDispatcher
+from tapegrad.batch.arrays import Floats
+from tapegrad.batch.chunks import chunk_rows, thread_count
+from tapegrad.batch.dispatch import LocalDispatcher
+from tapegrad.batch.inputs import batch_inputs
 from tapegrad.batch.options import Options
-from tapegrad.batch.pieces import piece_rows, thread_count
-from tapegrad.batch.recordings import Learner, Recorded
-from tapegrad.batch.reduce import Part
+from tapegrad.batch.recordings import PathRecorder, Recorded
+from tapegrad.batch.reduce import PartialSum
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
-from tapegrad.batch.schedule import Drive
+from tapegrad.batch.schedule import Schedule
 from tapegrad.compile.backends.registry import Choice, Language, chosen
 from tapegrad.compile.paths import AnyTape, missing_function, path_of
 from tapegrad.compile.report import Report, varying, warn_of_many
@@ -30,14 +30,9 @@ from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.traced_call import ValueAndGrad
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tapegrad._support.array_types import FloatArray
 
-    Floats: TypeAlias = NDArray[np.float64]
-
-__all__ = ["Runner"]
+__all__ = ["BatchedFunction"]
 
 T = TypeVar("T")
 
@@ -46,8 +41,8 @@ RecordedState: TypeAlias = "tuple[tuple[Branch, Branch], tuple[int, ...], Sequen
 
 
 @final
-class Runner(Batched[object]):
-    """A batched function: the recordings of its rows, and the calls that run them."""
+class BatchedFunction(Batched[object]):
+    """A function of rows: the recordings of a row, and the calls that run rows on them."""
 
     def __init__(self, f: Callable[..., object], options: Options) -> None:
         self._f, self._options = f, options
@@ -58,30 +53,28 @@ class Runner(Batched[object]):
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """The answers of all rows."""
-        inputs = batch_inputs(self._f, args, kwargs, self._options.axes)
-        learner = self._learner(inputs)
-        lengths = [len(code.path.program) for code in learner.recorded.codes]
-        threads = thread_count(self._options.threads, inputs.rows, max(lengths, default=None))
-        rows = piece_rows(inputs, self._options, threads)
-        if self._options.executor is None:
-            return self._answer(Drive(inputs, self._local(learner, threads), learner, rows))
-        job = Job(self._choice.name, self._options.fast, inputs.places, inputs.shared)
-        with ExecutorDispatcher(self._options.executor, learner.codes, job) as dispatcher:
-            return self._answer(Drive(inputs, dispatcher, learner, rows))
+        inputs, options = batch_inputs(self._f, args, kwargs, self._options.axes), self._options
+        recorded = self._recorded(inputs.shape, inputs.places)
+        recorder = PathRecorder(recorded, inputs, options.on_branch, options.max_paths)
+        lengths = [len(code.path.program) for code in recorded.codes]
+        threads = thread_count(options.threads, inputs.rows, max(lengths, default=None))
+        rows = chunk_rows(inputs, options, threads)
+        if options.executor is None:
+            pool = self._pool(threads) if threads > 1 else None
+            local = LocalDispatcher(recorder.runner, pool, threads)
+            return self._answer(Schedule(inputs, local, recorder, rows))
+        job = Job(self._choice.name, options.fast, inputs.places, inputs.shared)
+        with ExecutorDispatcher(options.executor, recorder.codes, job) as remote:
+            return self._answer(Schedule(inputs, remote, recorder, rows))
 
-    def _answer(self, drive: Drive[T]) -> object:
+    def _answer(self, schedule: Schedule[T]) -> object:
         """The answers of all rows, or their sum or mean."""
-        options, recorded = self._options, drive.learner.recorded
+        options, recorded = self._options, schedule.recorder.recorded
         if options.reduce is None:
-            return _by_row(recorded.tape, drive.arrays())
+            return _by_row(recorded.tape, schedule.arrays())
         reduction = _Reduction(options, recorded)
         stop = None if options.callback is None else reduction.stop
-        return reduction.answer(drive.sums(stop, spread=options.stderr))
-
-    def _learner(self, inputs: BatchInputs) -> Learner:
-        """The known paths of a call's rows."""
-        recorded = self._recorded(inputs.shape, inputs.places)
-        return Learner(recorded, inputs, self._options.on_branch, self._options.max_paths)
+        return reduction.answer(schedule.sums(stop, spread=options.stderr))
 
     def _recorded(self, shape: tuple[Branch, Branch], places: tuple[int, ...]) -> Recorded:
         """The recordings for rows of these structures."""
@@ -93,14 +86,6 @@ class Runner(Batched[object]):
             self._recordings.insert(0, recorded)
         warn_of_many(self._f, [recorded.shape for recorded in self._recordings])
         return recorded
-
-    def _local(self, learner: Learner, threads: int) -> LocalDispatcher:
-        """Runs pieces in this process."""
-
-        def sweep() -> Sweep:
-            return Sweep(learner.codes(), learner.given.shared, learner.memo)
-
-        return LocalDispatcher(sweep, self._pool(threads) if threads > 1 else None, threads)
 
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         """Threads that stay from call to call; a forked process has none of its parent's."""
@@ -137,9 +122,9 @@ class Runner(Batched[object]):
         return source(likely[0].path.program if likely else None, language)
 
 
-def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState]) -> Runner:
+def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState]) -> BatchedFunction:
     """A batched function without the function itself."""
-    runner = Runner(missing_function(name), options)
+    runner = BatchedFunction(missing_function(name), options)
     for shape, places, tapes in recordings:
         recorded = runner._recorded(shape, places)
         for tape in tapes:
@@ -150,20 +135,20 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
 @final
 @attrs.frozen
 class _Reduction:
-    """Sums over rows in the types of the function's answer."""
+    """Turns sums over rows into the types of the function's answer."""
 
     options: Options
     recorded: Recorded
 
-    def answer(self, part: Part) -> object:
-        """The sums as the user gets them."""
+    def answer(self, part: PartialSum) -> object:
+        """The sum, the mean or the estimate that the user gets."""
         reduced = self._built(part.sums if self.options.reduce == "sum" else part.mean())
         if self.options.stderr:
             return Estimate(reduced, self._built(part.stderr()), part.rows)
         return reduced
 
-    def stop(self, part: Part) -> bool:
-        """Gives the sums so far to the callback; whether that wants no more."""
+    def stop(self, part: PartialSum) -> bool:
+        """Calls the callback with the sums so far; true where it asks to stop."""
         callback, answer = self.options.callback, self.answer(part)
         if callback is None:
             return False
@@ -176,7 +161,7 @@ class _Reduction:
 
 
 def _by_row(tape: AnyTape, arrays: Floats) -> object:
-    """Columns of outputs as the user gets them."""
+    """The answer of a batch that is not reduced, given a column for each output."""
     result = tape.result
     if isinstance(result, Leaf):
         return arrays[0]
