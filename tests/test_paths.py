@@ -286,7 +286,7 @@ class TestInterrupts:
     def test_a_path_is_added_with_its_code_or_not_at_all(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An interrupt while a path is learned leaves a batch that works."""
+        """An interrupt while a path is recorded leaves a batch that works."""
         batch: Any = tg.vmap(lambda x: x if x > 0.0 else -x, threads=1)
 
         def interrupted(*_: object, **__: object) -> object:

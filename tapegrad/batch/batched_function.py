@@ -1,4 +1,4 @@
-"""What ``vmap`` makes of a function: its recordings, and its calls from arguments to answer."""
+"""The batched function that ``vmap`` returns: its recordings, and its calls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad.batch.arrays import Floats
-from tapegrad.batch.chunks import chunk_rows, thread_count
-from tapegrad.batch.dispatch import LocalDispatcher
+from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs
 from tapegrad.batch.options import Options
 from tapegrad.batch.recordings import PathRecorder, Recorded
@@ -107,7 +106,7 @@ class BatchedFunction(Batched[object]):
         return tuple(tape for recorded in self._recordings for tape in recorded.tapes)
 
     def report(self) -> Report:
-        """What was recorded and compiled, what runs it and why, and what that took."""
+        """Describes what was recorded and compiled, what runs it and why, and what that took."""
         shapes = tuple(recorded.report() for recorded in self._recordings)
         found = varying(self._f, [recorded.shape for recorded in self._recordings])
         return Report(name_of(self._f), str(self._choice), shapes, found)

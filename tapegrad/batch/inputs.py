@@ -87,20 +87,14 @@ def batch_inputs(
         index: mapped_argument(args[index], argument_namer(f, index))
         for index in _mapped_positions(axes, len(args))
     }
-    counts = [(index, one.rows) for index, one in mapped.items() if one.rows is not None]
-    rows = _common_rows(f, counts) if counts else None
+    counts = {index: one.rows for index, one in mapped.items() if one.rows is not None}
+    names = [argument_namer(f, index)(()) for index in counts]
+    rows = common_rows(list(counts.values()), names.__getitem__) if counts else None
     example = list(args)
     for index, one in mapped.items():
         example[index] = one.row([np.zeros(shape) for shape in one.row_shapes])
     split = _split_arguments(f, example, kwargs, mapped)
     return BatchInputs(args, kwargs, mapped, *split, rows if len(counts) == len(mapped) else None)
-
-
-def _common_rows(f: Callable[..., object], counts: Sequence[tuple[int, int]]) -> int:
-    """The number of rows that arguments have, each given by position and by its own number."""
-    return common_rows(
-        [rows for _, rows in counts], lambda index: argument_namer(f, counts[index][0])(())
-    )
 
 
 def _split_arguments(

@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import (
-    TYPE_CHECKING,
-    Literal,
-    Required,
-    TypeAlias,
-    TypedDict,
-    TypeVar,
-    final,
-    get_args,
-)
+from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, TypeVar, final, get_args
 
 import attrs
 

@@ -13,14 +13,7 @@ import numpy as np
 
 from tapegrad.batch.arrays import Floats, RowNumbers
 from tapegrad.batch.batch_code import BatchCode
-from tapegrad.batch.reduce import (
-    BLOCK,
-    PartialSum,
-    empty_lanes,
-    lane_sums,
-    padded,
-    partial_sum,
-)
+from tapegrad.batch.reduce import BLOCK, PartialSum, empty_lanes, lane_sums, padded, partial_sum
 from tapegrad.errors import GuardError
 
 if TYPE_CHECKING:
@@ -36,7 +29,7 @@ __all__ = ["BlockOutputs", "ChunkOptions", "ChunkResult", "RowRunner", "Unresolv
 @final
 @attrs.frozen
 class ChunkOptions:
-    """What to compute for a chunk: outputs or sums, and the squared distances from the mean.
+    """Says whether outputs or sums are computed, and of sums the squared distances from the mean.
 
     With ``mask`` rows that leave all known paths are left out.
     """
@@ -176,8 +169,7 @@ class RowRunner:
         same guards. So each row is in one group at a time, and ends on one path or is unresolved.
         """
         first = self._likely()
-        if out is None:
-            out = np.empty((first.outputs, padded(rows)))
+        out = np.empty((first.outputs, padded(rows))) if out is None else out
         unresolved: list[UnresolvedRows] = []
         groups = [(first, b"", np.arange(rows))]
         while groups:

@@ -18,8 +18,7 @@ import numpy as np
 from tapegrad._support.progress_bar import progress
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import Floats, as_float64
-from tapegrad.batch.chunks import Chunk
-from tapegrad.batch.dispatch import Dispatcher
+from tapegrad.batch.chunks import Chunk, Dispatcher
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.recordings import PathRecorder
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, PartialSum, padded, partial_sum
@@ -102,17 +101,14 @@ class Schedule(Generic[T]):
         self, options: ChunkOptions, out: Floats | None = None
     ) -> Generator[PartialSum | BlockOutputs, None, None]:
         """The blocks in order, each with the outputs of all its rows."""
-        for numbers, block in self._with_progress(self._in_order(options, out)):
+        rows, numbered = self._inputs.rows, self._in_order(options, out)
+        if rows is not None:
+            title = f"{self.recorder.name}, blocks of rows"
+            numbered = progress(numbered, -(-rows // BLOCK), title)
+        for numbers, block in numbered:
             found = self._resolved(block, numbers) if isinstance(block, BlockOutputs) else block
             self._finished = numbers.stop
             yield found
-
-    def _with_progress(self, blocks: Iterator[_Numbered]) -> Iterator[_Numbered]:
-        """The blocks, with a progress bar on a terminal."""
-        rows = self._inputs.rows
-        if rows is None:
-            return blocks
-        return progress(blocks, -(-rows // BLOCK), f"{self.recorder.name}, blocks of rows")
 
     def _in_order(self, options: ChunkOptions, out: Floats | None) -> Iterator[_Numbered]:
         """The blocks as they come from the dispatcher, in the order of the rows."""

@@ -8,13 +8,7 @@ from typing import Literal
 import numpy as np
 
 from tapegrad._support.source_position import here
-from tapegrad.batch.arrays import (
-    Namer,
-    argument_namer,
-    checked_array,
-    require_no_nan,
-    split_arrays,
-)
+from tapegrad.batch.arrays import Namer, argument_namer, checked_array, require_no_nan, split_arrays
 from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import under
 from tapegrad.pytree.structure import Role, build, flatten, key_paths

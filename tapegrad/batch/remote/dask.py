@@ -1,4 +1,4 @@
-"""Rows of Dask arrays for Dask's own workers: a piece is computed where it is used.
+"""Rows of Dask arrays for Dask's own workers: they are computed where they are used.
 
 Dask is imported where it is needed, since it need not be installed.
 """

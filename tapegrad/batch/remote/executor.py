@@ -35,7 +35,7 @@ _MOST_BREAKS: Final = 3
 @final
 @attrs.frozen(eq=False)
 class _Sent:
-    """A chunk under way: the executor that has it, and the tapes that its worker then holds."""
+    """A chunk in flight: the executor that has it, and the tapes that its worker then holds."""
 
     chunk: Chunk
     executor: Executor
@@ -55,7 +55,7 @@ class ExecutorDispatcher:
     ) -> None:
         self._codes, self._job = codes, job
         self._factory = None if isinstance(executor, Executor) else executor
-        self._executor = executor if isinstance(executor, Executor) else self._made()
+        self._executor = executor if isinstance(executor, Executor) else self._new_executor()
         self._breaks = 0
         self._tapes: dict[BatchCode, tuple[Key, bytes]] = {}
         self._sent: dict[Future[Reply], _Sent] = {}
@@ -70,7 +70,8 @@ class ExecutorDispatcher:
         if self._factory is not None:
             self._executor.shutdown(cancel_futures=True)
 
-    def _made(self) -> Executor:
+    def _new_executor(self) -> Executor:
+        """An executor of the user's function."""
         made: object = self._factory() if callable(self._factory) else self._factory
         if not isinstance(made, Executor):
             raise InputError(
@@ -103,9 +104,9 @@ class ExecutorDispatcher:
                 continue
             self._require_alike(reply)
             self._note_tapes(reply, sent.keys)
-            if reply.done is not None:
+            if reply.result is not None:
                 self._breaks = 0
-                return reply.done
+                return reply.result
             chunk = sent.chunk
             if reply.lacks_file:
                 chunk = attrs.evolve(chunk, leaves=[as_float64(leaf) for leaf in chunk.leaves])
@@ -121,7 +122,7 @@ class ExecutorDispatcher:
         return future
 
     def _submitted(self, task: Task, chunk: Chunk) -> Future[Reply]:
-        """The executor's future; where the executor is broken already, one that says so."""
+        """The executor's future; where the executor is broken already, one that raises that."""
         try:
             return self._executor.submit(run_task, own_version(), task.packed(), *chunk.leaves)
         except BrokenExecutor as error:
@@ -162,12 +163,12 @@ class ExecutorDispatcher:
             ) from error
 
     def _replaced(self, broken: Executor) -> bool:
-        """Puts another executor in the place of a broken one; whether there is another."""
+        """Puts another executor in the place of a broken one; false where there is none."""
         if self._factory is None or self._breaks >= _MOST_BREAKS:
             return False
         if broken is self._executor:
             self._breaks += 1
-            self._executor = self._made()
+            self._executor = self._new_executor()
         return True
 
     def _require_alike(self, reply: Reply) -> None:

@@ -30,7 +30,7 @@ Key: TypeAlias = bytes
 
 
 def serialised(tape: AnyTape) -> bytes:
-    """A tape as bytes for a worker: the program, with no more numbers than it needs."""
+    """Serialises a tape for a worker: its program, with no more numbers than that needs."""
     inputs, outputs = len(tape.inputs), len(tape.outputs)
     bare = attrs.evolve(
         tape,
@@ -72,7 +72,7 @@ def _needed_values(tape: AnyTape) -> bytes:
 @final
 @attrs.frozen(eq=False)
 class Job:
-    """The same for all chunks of a call: how to compile, and the numbers that rows share.
+    """The part of a task that all chunks of a call share: how to compile, and shared inputs.
 
     ``places`` says which inputs of the program the mapped arrays are.
     """
@@ -86,7 +86,7 @@ class Job:
 @final
 @attrs.frozen(eq=False)
 class Task:
-    """A chunk for a worker: the keys of its tapes, those that the worker may lack, and its rows."""
+    """A chunk for a worker: the keys of its tapes, the tapes that it may lack, and its rows."""
 
     job: Job
     keys: tuple[Key, ...]
@@ -102,10 +102,10 @@ class Task:
 @final
 @attrs.frozen(eq=False)
 class Reply:
-    """A worker's reply: what became of the chunk, or what the worker lacks to do it."""
+    """A worker's reply: the result of the chunk, or what the worker lacks to run it."""
 
     worker: str
     fingerprint: Fingerprint
-    done: ChunkResult | None = None
+    result: ChunkResult | None = None
     lacks_tapes: tuple[Key, ...] = ()
     lacks_file: bool = False

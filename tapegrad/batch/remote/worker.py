@@ -1,4 +1,4 @@
-"""Runs tasks where an executor's workers are: rows through tapes, never through the function."""
+"""Runs tasks in the workers of an executor, from tapes and rows, without the user's function."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tapegrad.errors import BackendError
 __all__ = ["run_task", "worker_name"]
 
 _MOST_CODES: Final = 4096
-"""The most codes that a worker keeps."""
+"""The most compiled paths that a worker keeps."""
 
 
 @cache
 def worker_name() -> str:
-    """The machine and process."""
+    """The machine and process that this code runs in."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -60,7 +60,7 @@ def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
 
 @final
 class _CodeCache:
-    """The code that this process made of tapes, the latest used kept."""
+    """The code that this process compiled from tapes; the least recently used is dropped."""
 
     def __init__(self) -> None:
         self._codes: OrderedDict[object, BatchCode] = OrderedDict()
@@ -86,4 +86,4 @@ def _compiled(tape: bytes, job: Job) -> BatchCode:
 
 
 _CODES: Final = _CodeCache()
-"""A memo: what is in it changes how long a task takes, and nothing else."""
+"""The cache of this process, which changes how long a task takes and nothing else."""
