@@ -158,10 +158,13 @@ class _BlockStream:
                     f"block {self._count} of {self._name(())} ({here()}) is built differently from "
                     "the first: yield the same containers of arrays"
                 )
-            for keys, array, shape in zip(
-                self._keys, arrays.values(), self.row_shapes, strict=True
-            ):
-                self._require_shape(keys, array.shape[1:], shape)
+            for (keys, array), shape in zip(arrays.items(), self.row_shapes, strict=True):
+                if array.shape[1:] != shape:
+                    raise InputError(
+                        f"block {self._count} of {self._name(keys)} has rows of shape "
+                        f"{array.shape[1:]} and the first has {shape} ({here()}): yield blocks of "
+                        "one width"
+                    )
             self._keep(arrays)
             return True
         return False
@@ -173,10 +176,3 @@ class _BlockStream:
         if not counts or max(counts):
             self._unread_rows += common_rows(counts, lambda index: self._name(self._keys[index]))
             self._unread.append([as_float64(_flat(array)).copy() for array in arrays.values()])
-
-    def _require_shape(self, keys: Keys, given: tuple[int, ...], expected: tuple[int, ...]) -> None:
-        if given != expected:
-            raise InputError(
-                f"block {self._count} of {self._name(keys)} has rows of shape {given} and the "
-                f"first has {expected} ({here()}): yield blocks of one width"
-            )
