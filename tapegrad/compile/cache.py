@@ -32,9 +32,7 @@ __all__ = [
 class PathCode(Protocol):
     """A recorded path with the code that runs it."""
 
-    @property
-    def path(self) -> Path:
-        """The path."""
+    path: Path
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
