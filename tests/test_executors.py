@@ -232,10 +232,12 @@ class TestRefusals:
 
     def test_workers_on_another_path(self) -> None:
         """A worker on which no path can be taken says so, rather than guess."""
-        from tapegrad.batch.execute import Sweep, Work
+        from tapegrad.batch.row_runner import ChunkOptions, RowRunner
 
-        sweep = Sweep((), (), {})
-        text = refusal(errors.GuardError, lambda: sweep.piece((), range(1), Work(sums=False)))
+        runner = RowRunner((), (), {})
+        text = refusal(
+            errors.GuardError, lambda: runner.run((), range(1), ChunkOptions(sums=False))
+        )
         assert text == (
             "a worker takes another path than was recorded, for numbers that are the same for all "
             "rows: two sides of a comparison differ by rounding alone; compare with a margin"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any, Generic
 
@@ -158,14 +159,14 @@ class TestObjectives:
         """SciPy asks for value and gradient apart; one run serves both."""
         o = tg.objective(rosenbrock, [-1.2, 1.0])
         runs = 0
-        compute = o._both
+        compute = o._value_and_gradient
 
         def counted(*vectors: Any) -> Any:
             nonlocal runs
             runs += 1
             return compute(*vectors)
 
-        object.__setattr__(o, "_both", counted)
+        object.__setattr__(o, "_value_and_gradient", counted)
         for x in ([1.0, 2.0], [3.0, 4.0]):
             for ask in (o.fun, o.jac, o.fun_and_jac, o.fun):
                 ask(np.array(x))
@@ -516,6 +517,38 @@ class TestRefusals:
         assert refusal(errors.InputError, call) == (
             f"row 1 of x holds nan, and 2 more do ({place(call, 'tg.objective')}): leave such rows "
             "out, or put numbers there"
+        )
+
+    def test_a_single_number_that_is_nan(self) -> None:
+        """An array without axes is named as a number is."""
+
+        def call() -> object:
+            number: Any = np.array(plain.nan)
+            return tg.objective(smooth, START, number)
+
+        assert refusal(errors.InputError, call) == (
+            f"xs is nan ({place(call, 'tg.objective')}): leave it out, or put a number there"
+        )
+
+    def test_data_that_are_no_rows(self) -> None:
+        """Arrays without rows, or of other kinds of numbers, are named by the model's parameter."""
+
+        def call(times: object) -> object:
+            return tg.residuals(fit, START, times, VALUES)
+
+        where = place(call, "tg.residuals")
+        arrays = {
+            "a single float64": np.array(plain.nan),
+            "an array of complex128": np.ones(3, complex),
+            "an array of object": np.array([1.0, "a"], object),
+        }
+        for what, array in arrays.items():
+            assert refusal(errors.InputError, partial(call, array)) == (
+                f"t is {what} ({where}): pass an array of float64 with the rows first"
+            )
+        masked = np.ma.MaskedArray([1.0, 2.0], [False, True])
+        assert refusal(errors.InputError, partial(call, masked)) == (
+            f"t is a masked array ({where}): pass its rows that are not masked, or filled()"
         )
 
     def test_data_that_hold_nan(self) -> None:

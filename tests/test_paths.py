@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import errors
-from tapegrad.batch import recordings as learning
-from tapegrad.batch.execute import Code
-from tapegrad.batch.reduce import BLOCK, Total, part_of
+from tapegrad.batch import recordings
+from tapegrad.batch.batch_code import BatchCode
+from tapegrad.batch.reduce import BLOCK, PairwiseSum, partial_sum
 from tests.branches import Branchy, branchy
 from tests.places import place, refusal
 
@@ -102,10 +102,10 @@ class TestRandomBranches:
         options: dict[str, Any] = {"backend": backend, "threads": threads}
         batch: Any = tg.vmap(program, in_axes=(0, None), **options)
         sums: Any = tg.vmap(program, in_axes=(0, None), reduce="sum", **options)
-        total = Total()
+        total = PairwiseSum()
         for start in range(0, len(some), BLOCK):
             with np.errstate(all="ignore"):
-                total.add(part_of(expected[np.newaxis, start : start + BLOCK]))
+                total.add(partial_sum(expected[np.newaxis, start : start + BLOCK]))
         for _ in range(2):
             assert same(batch(many, 0.5), expected)
             assert same([sums(many, 0.5)], total.value().sums)
@@ -203,14 +203,14 @@ class TestEachRowIsInOneGroup:
         rows = np.linspace(0.01, 15.9, 400)
         batch: Any = tg.vmap(bisected, backend="numpy", threads=1)
         batch(rows)
-        ran: list[tuple[Code, int]] = []
-        kernel = Code.kernel
+        ran: list[tuple[BatchCode, int]] = []
+        kernel = BatchCode.kernel
 
-        def counted(code: Code, count: int, *, sums: bool) -> Any:
+        def counted(code: BatchCode, count: int, *, sums: bool) -> Any:
             ran.append((code, count))
             return kernel(code, count, sums=sums)
 
-        monkeypatch.setattr(Code, "kernel", counted)
+        monkeypatch.setattr(BatchCode, "kernel", counted)
         assert same(batch(rows), np.array([bisected(x) for x in rows.tolist()]))
         assert len({code for code, _ in ran}) == len(ran) == len(batch.tapes)
         deepest = max(len(code.outcomes) for code, _ in ran)
@@ -286,7 +286,7 @@ class TestInterrupts:
     def test_a_path_is_added_with_its_code_or_not_at_all(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An interrupt while a path is learned leaves a batch that works."""
+        """An interrupt while a path is recorded leaves a batch that works."""
         batch: Any = tg.vmap(lambda x: x if x > 0.0 else -x, threads=1)
 
         def interrupted(*_: object, **__: object) -> object:
@@ -294,7 +294,7 @@ class TestInterrupts:
 
         for rows in ([1.0, 2.0], [1.0, -2.0]):
             with monkeypatch.context() as patch:
-                patch.setattr(learning, "Code", interrupted)
+                patch.setattr(recordings, "BatchCode", interrupted)
                 with pytest.raises(KeyboardInterrupt):
                     batch(np.array(rows))
             assert batch(np.array(rows)).tolist() == [abs(x) for x in rows]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
-from tapegrad.batch.reduce import BLOCK, LANES, Total, part_of
+from tapegrad.batch.reduce import BLOCK, LANES, PairwiseSum, partial_sum
 from tests.places import place, refusal, warned_at
 from tests.strategies import ordinary, programs, smooth
 
@@ -516,11 +516,13 @@ class TestBits:
         """Blocks of 4,096, eight lanes one after the other, lanes and blocks pairwise."""
         values = np.random.default_rng(rows).standard_normal((outputs, rows))
         left_out = np.random.default_rng(rows + 1).random(rows) < 0.5 if masked else None
-        total = Total()
+        total = PairwiseSum()
         for start in range(0, rows, BLOCK):
             stop = start + BLOCK
             total.add(
-                part_of(values[:, start:stop], None if left_out is None else left_out[start:stop])
+                partial_sum(
+                    values[:, start:stop], None if left_out is None else left_out[start:stop]
+                )
             )
         for output in range(outputs):
             blocks = []
@@ -537,7 +539,7 @@ class TestBits:
         """The spread of two parts together is that of all their rows."""
         rows = np.array([numbers])
         cut = min(cut, len(numbers) - 1)
-        both = part_of(rows[:, :cut], spread=True) + part_of(rows[:, cut:], spread=True)
+        both = partial_sum(rows[:, :cut], spread=True) + partial_sum(rows[:, cut:], spread=True)
         assert both.rows == len(numbers)
         assert close(both.stderr(), np.std(numbers, ddof=1) / len(numbers) ** 0.5, 1e-9)
 
@@ -892,7 +894,7 @@ class TestRefusals:
 
     def test_of_a_path_that_recording_does_not_find(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where a comparison of shared numbers is decided by rounding alone, it is an error."""
-        monkeypatch.setattr("tapegrad.batch.execute.Code.shared", lambda code, inputs: None)
+        monkeypatch.setattr("tapegrad.batch.batch_code.BatchCode.shared", lambda code, inputs: None)
 
         def call() -> object:
             return tg.vmap(lambda w, x: w * x, in_axes=(None, 0))(1.0, np.ones(3))

@@ -1,9 +1,9 @@
-"""The options of ``vmap``, checked."""
+"""The options of ``vmap``: their types for each kind of answer, and their checks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, final, get_args
+from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, TypeVar, final, get_args
 
 import attrs
 
@@ -15,9 +15,18 @@ from tapegrad.errors import InputError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Axes", "ExecutorOrFactory", "OnBranch", "Options", "Reduce", "RunOptions"]
+    from tapegrad.batch.results import Progress
+
+__all__ = [
+    "Axes", "ByRowOptions", "Callback", "ExecutorOrFactory", "OnBranch", "Options", "Reduce",
+    "ReduceOptions", "RunOptions", "StderrOptions",
+]  # fmt: skip
+
+R = TypeVar("R")
 
 Axes: TypeAlias = "Literal[0] | Sequence[Literal[0] | None]"
+Callback: TypeAlias = "Callable[[Progress[R]], bool | None] | None"
+"""Gets the sum or mean of the rows so far; where it returns true, the batch ends."""
 ExecutorOrFactory: TypeAlias = "Executor | Callable[[], Executor]"
 """An executor, or a function that makes one, and another one where it breaks."""
 OnBranch: TypeAlias = Literal["rerecord", "raise", "mask", "eager"]
@@ -36,10 +45,30 @@ class RunOptions(TypedDict, total=False):
     executor: ExecutorOrFactory | None
 
 
+class ByRowOptions(RunOptions, total=False):
+    """The options of a batch that answers with arrays."""
+
+    reduce: None
+
+
+class ReduceOptions(RunOptions, total=False):
+    """The options of a batch that answers with the sum or mean of its rows."""
+
+    reduce: Required[Reduce]
+    stderr: Literal[False]
+
+
+class StderrOptions(RunOptions, total=False):
+    """The options of a batch that answers with the mean of its rows and the standard errors."""
+
+    reduce: Required[Literal["mean"]]
+    stderr: Required[Literal[True]]
+
+
 @final
 @attrs.frozen
 class Options:
-    """The options of one batched function."""
+    """The options of one batched function, checked."""
 
     axes: Axes
     reduce: Reduce | None

@@ -6,32 +6,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast, final
+from time import perf_counter
+from typing import NoReturn, cast, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
-from tapegrad.batch.execute import Code, Sweep
+from tapegrad.batch.arrays import Floats
+from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.inputs import BatchInputs
+from tapegrad.batch.row_runner import RowRunner, UnresolvedRows
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.paths import AnyTape, record_path
-from tapegrad.errors import OutputError
+from tapegrad.errors import GuardError, OutputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.traced_call import data_of
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-
-__all__ = ["Learner", "RowRecording"]
+__all__ = ["PathRecorder", "RowRecording"]
 
 
 @final
-class RowRecording(Recording[Code]):
+class RowRecording(Recording[BatchCode]):
     """The recorded paths of rows of one structure, each with its code; calls share it."""
 
     f: Callable[..., object]
@@ -46,7 +43,7 @@ class RowRecording(Recording[Code]):
         *,
         fast: bool,
     ) -> None:
-        super().__init__(shape, lambda path: Code(path, places, choice, fast=fast))
+        super().__init__(shape, lambda path: BatchCode(path, places, choice, fast=fast))
         self.f, self.places = f, places
 
     @property
@@ -59,7 +56,7 @@ class RowRecording(Recording[Code]):
         """The structure of what the function returns for a row."""
         return self.tape.result
 
-    def likely(self) -> Sequence[Code]:
+    def likely(self) -> Sequence[BatchCode]:
         """The codes, those first that most rows took."""
         return sorted(self.codes, key=lambda code: -code.rows)
 
@@ -71,65 +68,102 @@ class RowRecording(Recording[Code]):
 
 
 @final
-class Learner:
-    """Finds the paths of a function for one call, and records those that are missing."""
+class PathRecorder:
+    """The paths of a function in one call: finds those recorded, and records those missing."""
 
     recorded: RowRecording
-    given: BatchInputs
+    inputs: BatchInputs
     on_branch: str
-    max_paths: int
     name: str
 
     def __init__(
-        self, recorded: RowRecording, call: BatchInputs, on_branch: str, max_paths: int
+        self, recorded: RowRecording, inputs: BatchInputs, on_branch: str, max_paths: int
     ) -> None:
-        self.recorded, self.given = recorded, call
-        self.on_branch, self.max_paths = on_branch, max_paths
+        self.recorded, self.inputs = recorded, inputs
+        self.on_branch, self._max_paths = on_branch, max_paths
         self.name = name_of(recorded.f)
-        self.memo: dict[Code, Floats | None] = {}
-        self._known: tuple[Code, ...] = ()
-        self._sweep = Sweep(self._known, call.shared, self.memo)
+        self._memo: dict[BatchCode, Floats | None] = {}
+        self._departures: Counter[str] = Counter()
+        self._codes = recorded.codes
+        self._runner = self.runner()
 
     @property
     def outputs(self) -> int:
         """The number of outputs of a row."""
         return len(self.recorded.tape.outputs)
 
-    @property
-    def paths(self) -> int:
-        """The number of paths that are recorded."""
-        return len(self.recorded.codes)
-
-    def codes(self) -> Sequence[Code]:
+    def codes(self) -> Sequence[BatchCode]:
         """The codes of the paths recorded by now, those first that most rows took."""
         return self.recorded.likely()
+
+    def runner(self) -> RowRunner:
+        """A runner of this call's rows on the paths recorded by now."""
+        return RowRunner(self.codes(), self.inputs.shared, self._memo)
 
     def knows(self, prefix: bytes) -> bool:
         """Whether rows of this call can run a path that begins with these outcomes."""
         codes = self.recorded.codes
-        if codes is not self._known:
-            self._sweep = Sweep(codes, self.given.shared, self.memo)
-            self._known = codes
-        return self._sweep.find(prefix) is not None
+        if codes is not self._codes:
+            self._codes, self._runner = codes, self.runner()
+        return self._runner.find(prefix) is not None
 
-    def line(self, prefix: bytes) -> str:
+    def note_departure(self, group: UnresolvedRows) -> None:
+        """Counts rows by the line at which they left the recorded paths, for the error on paths."""
+        if not self.knows(group.prefix):
+            self._departures[self._line(group.prefix)] += group.rows.size
+
+    def resolve(self, args: tuple[object, ...], prefix: bytes, number: int) -> Sequence[float]:
+        """The outputs of a row for which no path is known, found as ``on_branch`` says.
+
+        Raises:
+            GuardError: where the row may not leave the recorded paths, or there are too many.
+        """
+        if self.on_branch == "raise":
+            raise GuardError(
+                f"row {number:,} leaves the recorded path at {self._line(prefix)}, where its "
+                f'comparison is {bool(prefix[-1])}: leave on_branch at "rerecord", or spell the '
+                "choice with where"
+            )
+        if self.on_branch == "eager":
+            return self._call(args, number)
+        if len(self.recorded.codes) < self._max_paths:
+            return self.record(args, number)
+        raise self._too_many_paths(args, number)
+
+    def _too_many_paths(self, args: tuple[object, ...], number: int) -> GuardError:
+        """The error where rows take more paths than are allowed."""
+        started = perf_counter()
+        self._call(args, number)
+        seconds = perf_counter() - started
+        line, rows = self._departures.most_common(1)[0]
+        time = f"{seconds:.2g} s a row"
+        if self.inputs.rows is not None:
+            time = f"up to {seconds * self.inputs.rows:,.2g} s for all rows"
+        return GuardError(
+            f"the rows take more than max_paths={self._max_paths} paths; {rows:,} of them "
+            f"part at {line}: spell that choice with where or maximum, or pass "
+            f'on_branch="eager", which would take {time}'
+        )
+
+    def _line(self, prefix: bytes) -> str:
         """The user's line at which the last of these outcomes was found."""
         before = prefix[:-1]
         code = next(code for code in self.recorded.codes if code.outcomes.startswith(before))
         return str(code.path.site(len(before)))
 
-    def learn(self, args: tuple[object, ...], number: int) -> Sequence[float]:
-        """Records a row's path, and gives its outputs.
+    def record(self, args: tuple[object, ...], number: int) -> Sequence[float]:
+        """Records a row's path, and returns its outputs.
 
         Raises:
             OutputError: where it returns another structure than the rows before.
         """
-        f = self._in_first_order if self.paths else self.recorded.f
+        is_first = not self.recorded.codes
+        f = self.recorded.f if is_first else self._in_first_order
         with _at_row(number):
-            data = data_of(args[1:], self.given.kwargs)
+            data = data_of(args[1:], self.inputs.kwargs)
             path = record_path(f, args[0], data, approximate=True)
         if (
-            self.paths
+            not is_first
             and first_difference(self.recorded.result, path.tape.result, statics=True) is not None
         ):
             self._refuse(number)
@@ -137,14 +171,14 @@ class Learner:
         values = path.tape.columns.values
         return [cast(float, values[slot]) for slot in path.tape.outputs]
 
-    def call(self, args: tuple[object, ...], number: int) -> Sequence[float]:
-        """A row's outputs by calling the function.
+    def _call(self, args: tuple[object, ...], number: int) -> Sequence[float]:
+        """The outputs of a row by calling the function.
 
         Raises:
             OutputError: where it returns another structure than the rows before.
         """
         with _at_row(number):
-            returned = self.recorded.f(*args, **self.given.kwargs)
+            returned = self.recorded.f(*args, **self.inputs.kwargs)
         leaves, path = numbers_as(self.recorded.result, returned, key_path, statics=True)
         if path is not None:
             self._refuse(number)
@@ -162,6 +196,7 @@ class Learner:
         return in_first_order
 
     def _refuse(self, number: int) -> NoReturn:
+        """Raises for a row whose result has another structure than those before."""
         raise OutputError(
             f"row {number:,} of {self.name} ({here()}) returned another structure than the "
             "rows before it: return the same containers on every path"
@@ -174,7 +209,7 @@ class Learner:
 
 @contextmanager
 def _at_row(number: int) -> Iterator[None]:
-    """Notes the row at an error of the user's function."""
+    """Adds the number of the row to an error of the user's function."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What ``vmap`` returns: a batched function, and the types of its answers."""
+"""The type that ``vmap`` returns, a batched function, and the types of its answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Batched(ABC, Generic[A_co]):
 
     @abstractmethod
     def report(self) -> Report:
-        """What was recorded and compiled, what runs it and why, and what that took."""
+        """Describes what was recorded and compiled, what runs it and why, and what that took."""
 
     @abstractmethod
     def source(self, language: Language) -> str:
@@ -85,10 +85,10 @@ class Columns(Generic[A_co]):
     _arrays: FloatArray
 
     def column(self, path: str) -> FloatArray:
-        """The numbers of all rows under one path.
+        """The numbers of all rows under one key path.
 
         Raises:
-            InputError: when there is no such path.
+            InputError: when there is no such key path.
         """
         if path not in self.paths:
             raise InputError(
@@ -126,7 +126,7 @@ class Estimate(NamedTuple, Generic[A]):
 @final
 @attrs.frozen
 class Progress(Generic[A_co]):
-    """How far a batch has come: the rows so far, their sum or mean, and its standard error."""
+    """The progress of a batch: the rows so far, their sum or mean, and its standard error."""
 
     rows: int
     value: A_co

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
 from tapegrad._support.optional_packages import require
-from tapegrad.batch.options import Axes, ExecutorOrFactory, OnBranch, Options, Reduce, RunOptions
+from tapegrad.batch.options import Axes, ExecutorOrFactory, OnBranch, Options, Reduce
 from tapegrad.batch.results import Batched
 from tapegrad.compile.backends.registry import BackendName
 from tapegrad.recording.recorder import Scalar
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from tapegrad._support.array_types import FloatArray
-    from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate, Progress
+    from tapegrad.batch.options import ByRowOptions, Callback, ReduceOptions, StderrOptions
+    from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate
     from tapegrad.transforms.grad import ValueAndGrad
 
 __all__ = ["vmap"]
@@ -28,58 +29,49 @@ P = ParamSpec("P")
 
 @overload
 def vmap(
-    f: Callable[P, float], /, *, reduce: Literal["mean"], stderr: Literal[True],
-    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[Estimate[float]]: ...  # fmt: skip
+    f: Callable[P, float], /, *, callback: Callback[float] = ..., **options: Unpack[StderrOptions]
+) -> Batched[Estimate[float]]: ...
 @overload
 def vmap(
-    f: Callable[P, Scalar], /, *, reduce: Literal["mean"], stderr: Literal[True],
-    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[Estimate[float]]: ...  # fmt: skip
+    f: Callable[P, Scalar], /, *, callback: Callback[float] = ..., **options: Unpack[StderrOptions]
+) -> Batched[Estimate[float]]: ...
 @overload
 def vmap(
-    f: Callable[P, R], /, *, reduce: Literal["mean"], stderr: Literal[True],
-    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[Estimate[R]]: ...  # fmt: skip
+    f: Callable[P, R], /, *, callback: Callback[R] = ..., **options: Unpack[StderrOptions]
+) -> Batched[Estimate[R]]: ...
 @overload
 def vmap(
-    f: Callable[P, float], /, *, reduce: Reduce, stderr: Literal[False] = ...,
-    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[float]: ...  # fmt: skip
+    f: Callable[P, float], /, *, callback: Callback[float] = ..., **options: Unpack[ReduceOptions]
+) -> Batched[float]: ...
 @overload
 def vmap(
-    f: Callable[P, Scalar], /, *, reduce: Reduce, stderr: Literal[False] = ...,
-    callback: Callable[[Progress[float]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[float]: ...  # fmt: skip
+    f: Callable[P, Scalar], /, *, callback: Callback[float] = ..., **options: Unpack[ReduceOptions]
+) -> Batched[float]: ...
 @overload
 def vmap(
-    f: Callable[P, R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
-    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[R]: ...  # fmt: skip
+    f: Callable[P, R], /, *, callback: Callback[R] = ..., **options: Unpack[ReduceOptions]
+) -> Batched[R]: ...
 @overload
 def vmap(
-    f: Callable[..., R], /, *, reduce: Reduce, stderr: Literal[False] = ...,
-    callback: Callable[[Progress[R]], bool | None] | None = ..., **common: Unpack[RunOptions],
-) -> Batched[R]: ...  # fmt: skip
+    f: Callable[..., R], /, *, callback: Callback[R] = ..., **options: Unpack[ReduceOptions]
+) -> Batched[R]: ...
 @overload
 def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[P, ValueAndGrad[A]], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+    f: Callable[P, ValueAndGrad[A]], /, **options: Unpack[ByRowOptions]
 ) -> Batched[BatchValueAndGrad[A]]: ...
 @overload
 def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[P, float], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+    f: Callable[P, float], /, **options: Unpack[ByRowOptions]
 ) -> Batched[FloatArray]: ...
 @overload
 def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[P, Scalar], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+    f: Callable[P, Scalar], /, **options: Unpack[ByRowOptions]
 ) -> Batched[FloatArray]: ...
 @overload
-def vmap(
-    f: Callable[P, R], /, *, reduce: None = ..., **common: Unpack[RunOptions]
-) -> Batched[Columns[R]]: ...
+def vmap(f: Callable[P, R], /, **options: Unpack[ByRowOptions]) -> Batched[Columns[R]]: ...
 @overload
 def vmap(  # type: ignore[overload-cannot-match]  # generic functions of containers do
-    f: Callable[..., R], /, *, reduce: None = ..., **common: Unpack[RunOptions]
+    f: Callable[..., R], /, **options: Unpack[ByRowOptions]
 ) -> Batched[Columns[R]]: ...
 def vmap(  # noqa: PLR0913  # each says one thing about the rows
     f: Callable[..., object],
@@ -143,8 +135,8 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     )
     batched: Batched[object]
     if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types in each program
-        from tapegrad.batch.runner import Runner
+        from tapegrad.batch.batched_function import BatchedFunction
 
-        batched = Runner(f, options)
+        batched = BatchedFunction(f, options)
     functools.update_wrapper(batched, f, updated=())
     return batched

@@ -24,7 +24,7 @@ from tapegrad.pytree.matching import copy_statics, first_difference, same_static
 from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
 
 __all__ = [
-    "PathCode", "Recording", "RecordingCache", "call_shape", "flatten_arguments",
+    "PathCode", "Recording", "RecordingCache", "argument_namer", "flatten_arguments",
     "missing_function",
 ]  # fmt: skip
 
@@ -32,9 +32,7 @@ __all__ = [
 class PathCode(Protocol):
     """A recorded path with the code that runs it."""
 
-    @property
-    def path(self) -> Path:
-        """The path."""
+    path: Path
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
@@ -173,7 +171,7 @@ def _differences(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]
 def flatten_arguments(
     f: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Branch, list[list[Operand]]]:
-    """The structures of a call's arguments, and the numbers in each argument.
+    """The structure of a call's arguments, by position and by name, and the numbers in each.
 
     Raises:
         InputError: for what cannot be an argument; the message names the place.
@@ -189,12 +187,7 @@ def flatten_arguments(
     count = len(args)
     by_position = Branch(tuple, tuple(range(count)), tuple(structures[:count]))
     by_name = Branch(dict, tuple(kwargs), tuple(structures[count:]))
-    return call_shape(by_position, by_name), numbers
-
-
-def call_shape(by_position: Branch, by_name: Branch) -> Branch:
-    """The structure of a call's arguments, with their static values."""
-    return Branch(tuple, (0, 1), (by_position, by_name))
+    return Branch(tuple, (0, 1), (by_position, by_name)), numbers
 
 
 def argument_namer(f: Callable[..., object], argument: int | str) -> Callable[[Keys], str]:

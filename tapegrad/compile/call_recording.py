@@ -41,9 +41,7 @@ class CallCode:
     """
 
     path: Path
-    choice: Choice
     pack: Packer
-    compiling: float
 
     def __init__(self, choice: Choice, path: Path) -> None:
         self.choice, self.path = choice, path

@@ -1,6 +1,6 @@
-"""Models as optimisers take them: functions of one flat vector, with derivatives, compiled.
+"""``objective`` and ``residuals``: models as compiled functions of one flat vector, for SciPy.
 
 May import: ``batch`` and what is left of it.
-Start reading: ``objective``, then ``unknowns``: which numbers the vector holds, and their names.
-To add a kind of problem: a module beside ``objective`` that gives what SciPy asks for.
+Start reading: ``objective``, then ``unknowns`` (the vector and its names) and ``vector_function``.
+To add a kind of problem: a class beside ``Objective`` on ``Unknowns``, with SciPy's names.
 """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, fina
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.optimize.model_data import InAxes, ModelData, data_axes
-from tapegrad.optimize.unknowns import Limits, Unknowns, copied_data, numbers_of
+from tapegrad.optimize.unknowns import Limits, Unknowns, numbers_of
+from tapegrad.optimize.vector_function import InAxes, ModelData, data_axes, model_data
 from tapegrad.recording.recorder import Var
 from tapegrad.transforms.grad import value_and_grad
 from tapegrad.transforms.products import hvp
@@ -72,13 +72,13 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     {'a': 3.0, 'b': 0.0}
     """
     axes = _axes(reduce, in_axes, len(data))
-    return Objective(loss, start, copied_data(loss, ModelData(data, named, axes, reduce)))
+    return Objective(loss, start, model_data(loss, data, named, axes, reduce))
 
 
 def _axes(
     reduce: Reduce | None, in_axes: InAxes | None, count: int
 ) -> tuple[Literal[0] | None, ...]:
-    """Checks the two options against each other, and says which of the data have rows."""
+    """Which of the data have rows; raises where the two options do not fit each other."""
     if reduce not in {None, "mean", "sum"}:
         raise InputError(f'reduce={reduce!r} ({here()}) is unknown: use "mean" or "sum"')
     if reduce is None and in_axes is not None:
@@ -106,11 +106,11 @@ class Objective(Unknowns[A]):
     def __init__(self, loss: Callable[..., float | Var], start: A, data: ModelData) -> None:
         super().__init__(loss, start, data)
         self._loss = loss
-        self._both = self._compiled(_value_and_gradient(loss), 1)
+        self._value_and_gradient = self._compiled(_value_and_gradient(loss), 1)
         self._latest: tuple[bytes, FloatArray] = (b"", self._x0)
 
     def fun(self, x: Vector, /) -> float:
-        """Computes the value.
+        """The value.
 
         Raises:
             InputError: when the vector has another length than the start, as do all methods.
@@ -118,24 +118,24 @@ class Objective(Unknowns[A]):
         return float(self._at(x)[0])
 
     def jac(self, x: Vector, /) -> FloatArray:
-        """Computes the gradient."""
+        """The gradient."""
         return self._at(x)[1:].copy()
 
     def fun_and_jac(self, x: Vector, /) -> tuple[float, FloatArray]:
-        """Computes the value and the gradient, for ``jac=True``."""
+        """The value and the gradient, for ``jac=True``."""
         found = self._at(x)
         return float(found[0]), found[1:].copy()
 
     def hessp(self, x: Vector, v: Vector, /) -> FloatArray:
-        """Computes the Hessian times a vector, without the Hessian."""
+        """The Hessian times a vector, without the Hessian."""
         return self._product(self._vector(v), self._vector(x))
 
     def hess(self, x: Vector, /) -> FloatArray:
-        """Computes the Hessian, from as many products as its pattern has colours."""
+        """The Hessian, from as many products as its pattern has colours."""
         return self._hessian(self._vector(x))
 
     def bounds(self, limits: Limits, /) -> list[tuple[float, float]]:
-        """Gives the ``bounds`` of ``minimize``: a pair for each number, infinite where not given.
+        """The ``bounds`` of ``minimize``: a pair for each number, infinite where not given.
 
         Raises:
             InputError: when there is no such path, or a lower limit above the higher one.
@@ -147,7 +147,7 @@ class Objective(Unknowns[A]):
         vector = self._vector(x)
         point, found = self._latest
         if point != vector.tobytes():
-            found = self._both(vector)
+            found = self._value_and_gradient(vector)
             self._latest = vector.tobytes(), found
         return found
 
@@ -159,7 +159,7 @@ class Objective(Unknowns[A]):
     def _hessian(self) -> Callable[[FloatArray], FloatArray]:
         hessian: Callable[[FloatArray], FloatArray]
         if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
-            from tapegrad.optimize.vector_hessian import VectorHessian
+            from tapegrad.optimize.derivative_matrices import VectorHessian
 
             hessian = VectorHessian(self._product)
         return hessian

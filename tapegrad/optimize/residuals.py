@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Concatenate, TypeVar, final
+from typing import TYPE_CHECKING, Concatenate, TypeAlias, TypeVar, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import OutputError
-from tapegrad.optimize.model_data import InAxes, ModelData, data_axes
-from tapegrad.optimize.unknowns import Limits, Unknowns, copied_data, numbers_of
-from tapegrad.optimize.vector_function import TupleProgram, vector
-from tapegrad.optimize.vector_jacobian import VectorJacobian
+from tapegrad.optimize.unknowns import Limits, Unknowns, numbers_of
+from tapegrad.optimize.vector_function import (
+    InAxes,
+    ModelData,
+    TupleProgram,
+    VectorFunction,
+    data_axes,
+    model_data,
+    vector,
+)
+from tapegrad.sweep.sparse_matrix import Sparsity
+from tapegrad.transforms.sparse import sparse_jacobian
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, SparseArray, Vector
@@ -21,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Residuals", "residuals"]
 
 A = TypeVar("A")
+
+_Places: TypeAlias = tuple[tuple[int, int], ...]
+"""Rows and columns of entries."""
 
 
 def residuals(
@@ -55,8 +66,8 @@ def residuals(
     >>> r.unflatten(solved.x.round(6))
     {'height': 2.0, 'rate': 0.693147}
     """
-    given = ModelData(data, named, data_axes(in_axes, len(data)), None)
-    return Residuals(model, start, copied_data(model, given))
+    axes = data_axes(in_axes, len(data))
+    return Residuals(model, start, model_data(model, data, named, axes, None))
 
 
 @final
@@ -73,7 +84,7 @@ class Residuals(Unknowns[A]):
         self._values = self._compiled(_residuals(model), 1)
 
     def fun(self, x: Vector, /) -> FloatArray:
-        """Computes the residuals.
+        """The residuals.
 
         Raises:
             InputError: when the vector has another length than the start, as do all methods.
@@ -81,23 +92,23 @@ class Residuals(Unknowns[A]):
         return self._values(self._vector(x))
 
     def jac(self, x: Vector, /) -> FloatArray:
-        """Computes their derivatives: a row for each residual, a column for each unknown."""
+        """Their derivatives: a row for each residual, a column for each unknown."""
         return self._jacobian.dense(self._vector(x))
 
     def jac_sparse(self, x: Vector, /) -> SparseArray:
-        """Computes the same as a sparse array of SciPy's, with the entries that the paths reach.
+        """The same as a sparse array of SciPy's, with the entries that the recorded paths reach.
 
-        A path that is met later may bring more entries.
+        A path that is recorded later may add entries.
         """
         return self._jacobian.sparse(self._vector(x))
 
     @property
     def jac_sparsity(self) -> SparseArray:
-        """Ones where a derivative can be other than zero on the paths met so far."""
+        """Ones where a derivative can be other than zero on the paths recorded so far."""
         return self._jacobian.sparse(self._x0, ones=True)
 
     def bounds(self, limits: Limits, /) -> tuple[FloatArray, FloatArray]:
-        """Gives the ``bounds`` of ``least_squares``: all lower limits, and all higher ones.
+        """The ``bounds`` of ``least_squares``: all lower limits, and all higher ones.
 
         Raises:
             InputError: when there is no such path, or a lower limit above the higher one.
@@ -106,8 +117,8 @@ class Residuals(Unknowns[A]):
         return vector([low for low, _ in pairs]), vector([high for _, high in pairs])
 
     @cached_property
-    def _jacobian(self) -> VectorJacobian:
-        return VectorJacobian(
+    def _jacobian(self) -> _Jacobian:
+        return _Jacobian(
             self._f, self._values.sparsity(), lambda entries: self._compiled(entries, 1)
         )
 
@@ -123,3 +134,69 @@ def _residuals(model: Callable[..., object]) -> TupleProgram:
         )
 
     return program
+
+
+@final
+class _Jacobian:
+    """The derivatives of a model's numbers: those of the first row, then those of the next.
+
+    For each row the entries are computed that can be other than zero on the paths recorded so far.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., object],
+        pattern: Sparsity,
+        compiled: Callable[[TupleProgram], VectorFunction],
+    ) -> None:
+        self._model, self._compiled = model, compiled
+        self._shape = pattern.shape
+        self._seen = set(zip(pattern.rows, pattern.columns, strict=True))
+        self._entries = self._compiled_entries()
+
+    def dense(self, x: FloatArray) -> FloatArray:
+        """The matrix with all entries."""
+        pattern, entries = self._at(x)
+        matrix: FloatArray
+        if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+            from tapegrad.optimize.derivative_matrices import dense
+
+            matrix = dense(pattern, entries)
+        return matrix
+
+    def sparse(self, x: FloatArray, *, ones: bool = False) -> SparseArray:
+        """The matrix of the entries that can be other than zero, or of ones in their places."""
+        pattern, entries = self._at(x)
+        matrix: SparseArray
+        if not TYPE_CHECKING:
+            from tapegrad.optimize.derivative_matrices import sparse
+
+            matrix = sparse(pattern, vector([1.0] * len(entries)) if ones else entries)
+        return matrix
+
+    def _at(self, x: FloatArray) -> tuple[Sparsity, FloatArray]:
+        """The pattern of one row, and the entries of all rows; 0.0 for each where it is empty.
+
+        Where ``x`` leads to a path with places that are not in the pattern, the entries are
+        compiled and computed again.
+        """
+        places, entries = self._entries
+        found = entries(x)
+        while len(places) < len(self._seen):
+            places, entries = self._entries = self._compiled_entries()
+            found = entries(x)
+        rows, columns = zip(*places, strict=True) if places else ((), ())
+        return Sparsity(rows, columns, self._shape), found
+
+    def _compiled_entries(self) -> tuple[_Places, VectorFunction]:
+        """The places seen so far and the entries there, compiled; recording adds those it sees."""
+        places = tuple(sorted(self._seen))
+
+        def entries(x: object, *args: object, **kwargs: object) -> tuple[object, ...]:
+            matrix = sparse_jacobian(self._model)(x, *args, **kwargs)
+            reached = list(zip(matrix.rows, matrix.columns, strict=True))
+            self._seen.update(reached)
+            values = dict(zip(reached, matrix.values, strict=True))
+            return tuple(values.get(place, 0.0) for place in places) or (0.0,)
+
+        return places, self._compiled(entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar, cast
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.optional_packages import require
@@ -19,26 +19,25 @@ from tapegrad.pytree.structure import Role, build, flatten, key_paths
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
-    from tapegrad.optimize.model_data import ModelData
-    from tapegrad.optimize.vector_function import TupleProgram, VectorFunction
+    from tapegrad.optimize.vector_function import ModelData, TupleProgram, VectorFunction
 
-__all__ = ["Limits", "Unknowns", "copied_data", "numbers_of"]
+__all__ = ["Limits", "Unknowns", "numbers_of"]
 
 A = TypeVar("A")
 
 Limits: TypeAlias = Mapping[str, tuple[float | None, float | None]]
-"""The lowest and the highest value by path; None for no limit.
+"""The lowest and the highest value by key path; None for no limit.
 
-A path that leads to a container stands for all numbers in it, but for those with limits of their
-own.
+A key path that leads to a container stands for all numbers in it, but for those with limits of
+their own.
 """
 
 
 class Unknowns(Generic[A]):
-    """Turns the numbers of a start into one flat vector, and back."""
+    """The numbers of a start as one flat vector: base of ``Objective`` and ``Residuals``."""
 
     names: tuple[str, ...]
-    """Their paths, in order."""
+    """Their key paths, in order."""
 
     def __init__(self, f: Callable[..., object], start: A, data: ModelData) -> None:
         self._f, self._data = f, data
@@ -60,10 +59,10 @@ class Unknowns(Generic[A]):
         return self._x0.copy()
 
     def flatten(self, value: A) -> FloatArray:
-        """Gives the vector of a value that has the structure of the start.
+        """The vector of a value that has the structure of the start.
 
         Raises:
-            InputError: when it has another; the message names the first path that differs.
+            InputError: when it has another; the message names the first key path that differs.
         """
         value = cast(A, in_order(self._structure, value))
         found, leaves = flatten(value, Role.PARAMETERS, key_path)
@@ -75,7 +74,7 @@ class Unknowns(Generic[A]):
         return vector(cast("list[float]", leaves))
 
     def unflatten(self, x: Vector, /) -> A:
-        """Builds the value that a vector stands for, in the class of the start.
+        """The value that a vector stands for, in the class of the start.
 
         Raises:
             InputError: when the vector has another length.
@@ -111,7 +110,7 @@ class Unknowns(Generic[A]):
         return list(found.values())
 
     def _compiled(self, program: TupleProgram, points: int) -> VectorFunction:
-        """Compiles a program that takes so many points, and records it at the start."""
+        """Compiles a program that takes this number of points, and records it at the start."""
         program.__qualname__ = name_of(self._f)
         try:
             if 0 not in self._data.axes:
@@ -133,23 +132,8 @@ class Unknowns(Generic[A]):
         return type(self), (self._f, self._built(self._x0), self._data)
 
 
-def copied_data(f: Callable[..., object], data: ModelData) -> ModelData:
-    """Copies the arguments of ``f``, so that no change outside reaches them.
-
-    Raises:
-        BackendError: when numpy is not installed.
-        InputError: when a number is nan, or an argument with rows is an iterator.
-    """
-    require("numpy")
-    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
-        from tapegrad.optimize.data_copies import copied
-
-        data = copied(f, data)
-    return data
-
-
 def numbers_of(value: object) -> tuple[object, ...]:
-    """Gives the numbers of a result in order."""
+    """The numbers of a result in order."""
     return tuple(flatten(value, Role.RESULT, key_path)[1])
 
 
@@ -159,7 +143,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-_SHOWN = 6
+_SHOWN: Final = 6
+"""The most names that a message lists."""
 
 
 def _is_about_structure(error: Exception) -> bool:
@@ -172,11 +157,12 @@ def _is_about_structure(error: Exception) -> bool:
 
 
 def _is_inside(name: str, path: str) -> bool:
-    """Whether a name is that path, or a path inside it."""
+    """Whether a name is that key path, or one inside it."""
     return name == path or name.startswith((f"{path}.", f"{path}["))
 
 
 def _require_ordered(path: str, low: float, high: float) -> None:
+    """Refuses a lower limit above the higher one, and nan."""
     if not low <= high:
         raise InputError(
             f"the bounds of {path} are ({low!r}, {high!r}) ({here()}): give the lower one first"

@@ -1,16 +1,18 @@
-"""Compiled functions of flat vectors."""
+"""Compiled functions of flat vectors, and the data that they are compiled with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, cast, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad._support.optional_packages import installed
+from tapegrad._support.optional_packages import installed, require
+from tapegrad._support.source_position import here
 from tapegrad.batch.results import Columns
 from tapegrad.batch.vmap import vmap
 from tapegrad.compile.jit import jit
+from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, flatten
 from tapegrad.sweep.sparse_matrix import Sparsity
@@ -18,24 +20,76 @@ from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
+    from tapegrad.batch.options import Reduce
     from tapegrad.compile.paths import AnyTape
-    from tapegrad.optimize.model_data import ModelData
 elif installed("numpy"):  # a checker follows imports, and would read numpy's types
     import numpy as np
 
-__all__ = ["TupleProgram", "VectorFunction", "compiled", "compiled_for_rows", "vector"]
+__all__ = [
+    "InAxes", "ModelData", "TupleProgram", "VectorFunction", "compiled", "compiled_for_rows",
+    "data_axes", "model_data", "vector",
+]  # fmt: skip
 
 TupleProgram: TypeAlias = Callable[..., "tuple[object, ...]"]
 """A function that returns its numbers in a tuple."""
+
+InAxes: TypeAlias = "Sequence[Literal[0] | None]"
+"""For the start and each of the data: 0 where an argument has the rows first, None elsewhere."""
+
+
+@final
+@attrs.frozen(eq=False)
+class ModelData:
+    """The arguments after the first; those by position under ``axes`` 0 have the rows first."""
+
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+    axes: tuple[Literal[0] | None, ...]
+    reduce: Reduce | None
+
+
+def model_data(
+    f: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    axes: tuple[Literal[0] | None, ...],
+    reduce: Reduce | None,
+) -> ModelData:
+    """Copies the arguments of ``f`` after the first, so that no later change outside reaches them.
+
+    Raises:
+        BackendError: when numpy is not installed.
+        InputError: when a number is nan, an argument with rows is an iterator, or ``vmap`` would
+            refuse it.
+    """
+    require("numpy")
+    if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+        from tapegrad.optimize.data_copies import copied
+
+        args, kwargs = copied(f, args, kwargs, axes)
+    return ModelData(args, kwargs, axes, reduce)
+
+
+def data_axes(in_axes: InAxes | None, count: int) -> tuple[Literal[0] | None, ...]:
+    """The entries of ``in_axes`` for the data; where it is left out, all of the data have rows."""
+    if in_axes is None:
+        return cast("tuple[Literal[0], ...]", (0,) * count)
+    if in_axes[0] is not None:
+        problem = "maps the start, which is the same for all rows: begin with None"
+    elif len(in_axes) != 1 + count:
+        problem = f"has {len(in_axes)} entries for {1 + count} arguments: give one for each"
+    else:
+        return tuple(in_axes[1:])
+    raise InputError(f"in_axes={in_axes!r} ({here()}) {problem}")
 
 
 @final
 @attrs.frozen(eq=False)
 class VectorFunction:
-    """Computes the numbers that a program returns, given the arguments before the data as vectors.
+    """A compiled program whose arguments before the data are vectors, and whose result is one.
 
-    They come in one vector; where there are rows that are not summed, those of the first row come
-    first, then those of the next.
+    Where there are rows that are not summed, the numbers of the first row come first, then those
+    of the next.
     """
 
     _tapes: Callable[[], tuple[AnyTape, ...]]
@@ -52,10 +106,10 @@ class VectorFunction:
 
     def sparsity(self) -> Sparsity:
         """The places of the Jacobian that can be other than zero on a path recorded so far."""
-        found = [tape.jacobian_sparsity() for tape in self.tapes]
-        places = {place for one in found for place in zip(one.rows, one.columns, strict=True)}
+        patterns = [tape.jacobian_sparsity() for tape in self.tapes]
+        places = {place for one in patterns for place in zip(one.rows, one.columns, strict=True)}
         rows, columns = zip(*sorted(places), strict=True) if places else ((), ())
-        return Sparsity(rows, columns, found[0].shape)
+        return Sparsity(rows, columns, patterns[0].shape)
 
 
 def compiled(program: TupleProgram, data: ModelData, starts: Sequence[object]) -> VectorFunction:
@@ -77,7 +131,7 @@ def compiled(program: TupleProgram, data: ModelData, starts: Sequence[object]) -
 def compiled_for_rows(
     program: TupleProgram, data: ModelData, unflatten: Callable[[FloatArray], object], points: int
 ) -> VectorFunction:
-    """Compiles a program of one row and so many points, to be called for all rows."""
+    """Compiles a program of one row and this number of points, to be called for all rows."""
     axes = (None,) * points + data.axes
     batched = (
         vmap(program, in_axes=axes)
@@ -95,7 +149,7 @@ def compiled_for_rows(
 
 
 def vector(numbers: Vector) -> FloatArray:
-    """Gives the numbers as a flat array of float64; needs numpy."""
+    """The numbers as a flat array of float64; needs numpy."""
     array: FloatArray
     if not TYPE_CHECKING:
         array = np.asarray(numbers, dtype=np.float64).reshape(-1)

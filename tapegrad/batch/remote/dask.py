@@ -1,4 +1,4 @@
-"""Rows of Dask arrays for Dask's own workers: a piece is computed where it is used.
+"""Rows of Dask arrays for Dask's own workers: they are computed where they are used.
 
 Dask is imported where it is needed, since it need not be installed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any, cast
 
-from tapegrad.batch.mapped_argument import Array, is_dask
+from tapegrad.batch.arrays import Array, is_dask
 
 __all__ = ["is_dask_executor", "scheduled", "worker_threads"]
 

@@ -1,4 +1,4 @@
-"""Names what decides the bits of compiled code, so that unlike machines do not add up sums."""
+"""Fingerprints of what decides the bits of compiled code, so that only like machines add sums."""
 
 from __future__ import annotations
 

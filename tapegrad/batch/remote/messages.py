@@ -11,22 +11,17 @@ import pickle
 import zlib
 from array import array
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias, cast, final
+from typing import TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.batch.execute import Done, Work
+from tapegrad.batch.arrays import RowNumbers
 from tapegrad.batch.remote.fingerprint import Fingerprint
+from tapegrad.batch.row_runner import ChunkOptions, ChunkResult
 from tapegrad.compile.paths import AnyTape
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import primal
 from tapegrad.pytree.structure import Branch, Leaf, Structure
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Numbers: TypeAlias = range | NDArray[np.intp]
 
 __all__ = ["Job", "Key", "Reply", "Task", "deserialised", "key_of", "serialised"]
 
@@ -35,7 +30,7 @@ Key: TypeAlias = bytes
 
 
 def serialised(tape: AnyTape) -> bytes:
-    """A tape as bytes for a worker: the program, with no more numbers than it needs."""
+    """Serialises a tape for a worker: its program, with no more numbers than that needs."""
     inputs, outputs = len(tape.inputs), len(tape.outputs)
     bare = attrs.evolve(
         tape,
@@ -77,7 +72,7 @@ def _needed_values(tape: AnyTape) -> bytes:
 @final
 @attrs.frozen(eq=False)
 class Job:
-    """The same for all pieces of a call: how to compile, and the numbers that rows share.
+    """The part of a task that all chunks of a call share: how to compile, and shared inputs.
 
     ``places`` says which inputs of the program the mapped arrays are.
     """
@@ -91,13 +86,13 @@ class Job:
 @final
 @attrs.frozen(eq=False)
 class Task:
-    """A piece for a worker: the keys of its tapes, those that the worker may lack, and its rows."""
+    """A chunk for a worker: the keys of its tapes, the tapes that it may lack, and its rows."""
 
     job: Job
     keys: tuple[Key, ...]
     tapes: Mapping[Key, bytes]
-    numbers: Numbers
-    work: Work
+    numbers: RowNumbers
+    options: ChunkOptions
 
     def packed(self) -> bytes:
         """The task as bytes, which a worker of another version does not open."""
@@ -107,10 +102,10 @@ class Task:
 @final
 @attrs.frozen(eq=False)
 class Reply:
-    """A worker's reply: what became of the piece, or what the worker lacks to do it."""
+    """A worker's reply: the result of the chunk, or what the worker lacks to run it."""
 
     worker: str
     fingerprint: Fingerprint
-    done: Done | None = None
+    result: ChunkResult | None = None
     lacks_tapes: tuple[Key, ...] = ()
     lacks_file: bool = False

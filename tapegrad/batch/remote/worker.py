@@ -1,4 +1,4 @@
-"""Runs tasks where an executor's workers are: rows through tapes, never through the function."""
+"""Runs tasks in the workers of an executor, from tapes and rows, without the user's function."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from functools import cache
 from threading import Lock
 from typing import Final, cast, final
 
-from tapegrad.batch.execute import Code, Sweep
-from tapegrad.batch.mapped_argument import Array, as_float64
+from tapegrad.batch.arrays import Array, as_float64
+from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.remote.fingerprint import fingerprint, own_version
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, deserialised
+from tapegrad.batch.row_runner import RowRunner
 from tapegrad.compile.backends.registry import chosen
 from tapegrad.compile.paths import path_of
 from tapegrad.errors import BackendError
@@ -21,17 +22,17 @@ from tapegrad.errors import BackendError
 __all__ = ["run_task", "worker_name"]
 
 _MOST_CODES: Final = 4096
-"""The most codes that a worker keeps."""
+"""The most compiled paths that a worker keeps."""
 
 
 @cache
 def worker_name() -> str:
-    """The machine and process."""
+    """The machine and process that this code runs in."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
-    """Runs the piece of a packed task.
+    """Runs the chunk of a packed task.
 
     Raises:
         BackendError: where this worker has another version of tapegrad, or lacks the backend.
@@ -53,19 +54,19 @@ def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
         rows = [as_float64(leaf) for leaf in leaves]
     except FileNotFoundError:
         return Reply(name, own, lacks_file=True)
-    sweep = Sweep([cast(Code, code) for code in codes.values()], job.inputs, {})
-    return Reply(name, own, sweep.piece(rows, task.numbers, task.work))
+    runner = RowRunner([cast(BatchCode, code) for code in codes.values()], job.inputs, {})
+    return Reply(name, own, runner.run(rows, task.numbers, task.options))
 
 
 @final
 class _CodeCache:
-    """The code that this process made of tapes, the latest used kept."""
+    """The code that this process compiled from tapes; the least recently used is dropped."""
 
     def __init__(self) -> None:
-        self._codes: OrderedDict[object, Code] = OrderedDict()
+        self._codes: OrderedDict[object, BatchCode] = OrderedDict()
         self._lock = Lock()
 
-    def code(self, task: Task, key: Key) -> Code | None:
+    def code(self, task: Task, key: Key) -> BatchCode | None:
         """The code of a tape; None where the tape is neither here nor in the task."""
         job = task.job
         place = key, job.backend, job.fast, job.places
@@ -79,10 +80,12 @@ class _CodeCache:
             return self._codes.get(place)
 
 
-def _compiled(tape: bytes, job: Job) -> Code:
+def _compiled(tape: bytes, job: Job) -> BatchCode:
     choice = chosen(job.backend, rows=True)
-    return Code(path_of(deserialised(tape), approximate=True), job.places, choice, fast=job.fast)
+    return BatchCode(
+        path_of(deserialised(tape), approximate=True), job.places, choice, fast=job.fast
+    )
 
 
 _CODES: Final = _CodeCache()
-"""A memo: what is in it changes how long a task takes, and nothing else."""
+"""The cache of this process, which changes how long a task takes and nothing else."""

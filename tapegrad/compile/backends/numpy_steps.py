@@ -95,11 +95,6 @@ class Plan:
             for slot in range(program.inputs, len(program))
             for operand in slots_read(program, slot)
         }
-        self.write()
-
-    def write(self) -> None:
-        """Writes the steps of all entries."""
-        program = self.program
         for slot in program.output_indices:
             if slot < program.inputs or slot in program.constants:
                 self.write_output(slot)

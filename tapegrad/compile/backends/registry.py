@@ -46,28 +46,29 @@ def _llvm_text(program: Program) -> str:
     return module(program).text
 
 
-_BACKENDS: Final = (
-    Backend("python", scalar=python.scalar, source=python.source, calls_any_row=True),
-    Backend(
-        "numpy",
-        needs=("numpy",),
-        rows=lambda program, options: _numpy().rows(program, options),
-        fingerprint=lambda: _numpy().fingerprint(),
-    ),
-    Backend(
-        "llvm",
-        needs=("llvmlite", "numpy"),
-        scalar=lambda program: _llvm().scalar(program),
-        rows=lambda program, options: _llvm().rows(program, options),
-        source=_llvm_text,
-        fingerprint=lambda: _llvm().fingerprint(),
-        adds_rows=True,
-        has_levels=True,
-    ),
-    Backend("c", source=c.source),
-)
-
-BACKENDS: Final[Mapping[str, Backend]] = {backend.name: backend for backend in _BACKENDS}
+BACKENDS: Final[Mapping[str, Backend]] = {
+    backend.name: backend
+    for backend in (
+        Backend("python", scalar=python.scalar, source=python.source, calls_any_row=True),
+        Backend(
+            "numpy",
+            needs=("numpy",),
+            rows=lambda program, options: _numpy().rows(program, options),
+            fingerprint=lambda: _numpy().fingerprint(),
+        ),
+        Backend(
+            "llvm",
+            needs=("llvmlite", "numpy"),
+            scalar=lambda program: _llvm().scalar(program),
+            rows=lambda program, options: _llvm().rows(program, options),
+            source=_llvm_text,
+            fingerprint=lambda: _llvm().fingerprint(),
+            adds_rows=True,
+            has_levels=True,
+        ),
+        Backend("c", source=c.source),
+    )
+}
 """Every backend by its name; of two that can do the same, the quicker comes later."""
 
 BackendName: TypeAlias = Literal["auto", "python", "numpy", "llvm"]

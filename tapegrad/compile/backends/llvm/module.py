@@ -11,12 +11,7 @@ from typing import final
 
 import attrs
 
-from tapegrad.compile.backends.llvm.function import (
-    NO_VECTORS,
-    Function,
-    ModulePlan,
-    VectorMaths,
-)
+from tapegrad.compile.backends.llvm.function import NO_VECTORS, Function, ModulePlan, VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import Kind, Mode
 from tapegrad.compile.backends.llvm.row_loop import run_once, run_rows

@@ -1,4 +1,4 @@
-"""Runs the rows of a batched function: its recordings, and one call after another."""
+"""The batched function that ``vmap`` returns: its recordings, and its calls."""
 
 from __future__ import annotations
 
@@ -10,33 +10,27 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad.batch.execute import Sweep
-from tapegrad.batch.inputs import BatchInputs, batch_inputs
-from tapegrad.batch.local import LocalDispatcher
+from tapegrad.batch.arrays import Floats
+from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
+from tapegrad.batch.inputs import batch_inputs
 from tapegrad.batch.options import Options
-from tapegrad.batch.pieces import piece_rows, thread_count
-from tapegrad.batch.recordings import Learner, RowRecording
-from tapegrad.batch.reduce import Part
+from tapegrad.batch.recordings import PathRecorder, RowRecording
+from tapegrad.batch.reduce import PartialSum
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
-from tapegrad.batch.schedule import Drive
+from tapegrad.batch.schedule import Schedule
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
-from tapegrad.compile.cache import RecordingCache, call_shape, missing_function
+from tapegrad.compile.cache import RecordingCache, missing_function
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.grad import ValueAndGrad
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tapegrad._support.array_types import FloatArray
 
-    Floats: TypeAlias = NDArray[np.float64]
-
-__all__ = ["Runner"]
+__all__ = ["BatchedFunction"]
 
 T = TypeVar("T")
 
@@ -45,8 +39,8 @@ RecordedState: TypeAlias = "tuple[Branch, tuple[int, ...], Sequence[AnyTape]]"
 
 
 @final
-class Runner(Batched[object]):
-    """A batched function: the recordings of its rows, and the calls that run them."""
+class BatchedFunction(Batched[object]):
+    """A function of rows: the recordings of a row, and the calls that run rows on them."""
 
     def __init__(self, f: Callable[..., object], options: Options) -> None:
         self._f, self._options = f, options
@@ -56,43 +50,33 @@ class Runner(Batched[object]):
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """The answers of all rows."""
-        inputs = batch_inputs(self._f, args, kwargs, self._options.axes)
-        learner = self._learner(inputs)
-        lengths = [len(code.path.program) for code in learner.recorded.codes]
-        threads = thread_count(self._options.threads, inputs.rows, max(lengths, default=None))
-        rows = piece_rows(inputs, self._options, threads)
-        if self._options.executor is None:
-            return self._answer(Drive(inputs, self._local(learner, threads), learner, rows))
-        job = Job(self._choice.name, self._options.fast, inputs.places, inputs.shared)
-        with ExecutorDispatcher(self._options.executor, learner.codes, job) as dispatcher:
-            return self._answer(Drive(inputs, dispatcher, learner, rows))
+        inputs, options = batch_inputs(self._f, args, kwargs, self._options.axes), self._options
+        recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places))
+        recorder = PathRecorder(recorded, inputs, options.on_branch, options.max_paths)
+        lengths = [len(code.path.program) for code in recorded.codes]
+        threads = thread_count(options.threads, inputs.rows, max(lengths, default=None))
+        rows = chunk_rows(inputs, options, threads)
+        if options.executor is None:
+            pool = self._pool(threads) if threads > 1 else None
+            local = LocalDispatcher(recorder.runner, pool, threads)
+            return self._answer(Schedule(inputs, local, recorder, rows))
+        job = Job(self._choice.name, options.fast, inputs.places, inputs.shared)
+        with ExecutorDispatcher(options.executor, recorder.codes, job) as remote:
+            return self._answer(Schedule(inputs, remote, recorder, rows))
 
-    def _answer(self, drive: Drive[T]) -> object:
+    def _answer(self, schedule: Schedule[T]) -> object:
         """The answers of all rows, or their sum or mean."""
-        options, recorded = self._options, drive.learner.recorded
+        options, recorded = self._options, schedule.recorder.recorded
         if options.reduce is None:
-            return _by_row(recorded.tape, drive.arrays())
+            return _by_row(recorded.tape, schedule.arrays())
         reduction = _Reduction(options, recorded)
         stop = None if options.callback is None else reduction.stop
-        return reduction.answer(drive.sums(stop, spread=options.stderr))
-
-    def _learner(self, inputs: BatchInputs) -> Learner:
-        """The known paths of a call's rows."""
-        recorded = self._cache.get(call_shape(*inputs.shape), self._new_recording(inputs.places))
-        return Learner(recorded, inputs, self._options.on_branch, self._options.max_paths)
+        return reduction.answer(schedule.sums(stop, spread=options.stderr))
 
     def _new_recording(self, places: tuple[int, ...]) -> Callable[[Branch], RowRecording]:
         """Makes the recording for rows of a structure whose mapped inputs are ``places``."""
         f, choice, fast = self._f, self._choice, self._options.fast
         return lambda shape: RowRecording(f, choice, shape, places, fast=fast)
-
-    def _local(self, learner: Learner, threads: int) -> LocalDispatcher:
-        """Runs pieces in this process."""
-
-        def sweep() -> Sweep:
-            return Sweep(learner.codes(), learner.given.shared, learner.memo)
-
-        return LocalDispatcher(sweep, self._pool(threads) if threads > 1 else None, threads)
 
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         """Threads that stay from call to call; a forked process has none of its parent's."""
@@ -115,7 +99,7 @@ class Runner(Batched[object]):
         return self._cache.tapes
 
     def report(self) -> Report:
-        """What was recorded and compiled, what runs it and why, and what that took."""
+        """Describes what was recorded and compiled, what runs it and why, and what that took."""
         return self._cache.report(self._choice)
 
     def source(self, language: Language) -> str:
@@ -128,9 +112,9 @@ class Runner(Batched[object]):
         return source(likely[0].path.program if likely else None, language)
 
 
-def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState]) -> Runner:
+def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState]) -> BatchedFunction:
     """A batched function without the function itself."""
-    runner = Runner(missing_function(name), options)
+    runner = BatchedFunction(missing_function(name), options)
     for shape, places, tapes in recordings:
         recorded = runner._cache.get(shape, runner._new_recording(places))
         for tape in tapes:
@@ -141,20 +125,20 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
 @final
 @attrs.frozen
 class _Reduction:
-    """Sums over rows in the types of the function's answer."""
+    """Turns sums over rows into the types of the function's answer."""
 
     options: Options
     recorded: RowRecording
 
-    def answer(self, part: Part) -> object:
-        """The sums as the user gets them."""
+    def answer(self, part: PartialSum) -> object:
+        """The sum, the mean or the estimate that the user gets."""
         reduced = self._built(part.sums if self.options.reduce == "sum" else part.mean())
         if self.options.stderr:
             return Estimate(reduced, self._built(part.stderr()), part.rows)
         return reduced
 
-    def stop(self, part: Part) -> bool:
-        """Gives the sums so far to the callback; whether that wants no more."""
+    def stop(self, part: PartialSum) -> bool:
+        """Calls the callback with the sums so far; true where it asks to stop."""
         callback, answer = self.options.callback, self.answer(part)
         if callback is None:
             return False
@@ -167,7 +151,7 @@ class _Reduction:
 
 
 def _by_row(tape: AnyTape, arrays: Floats) -> object:
-    """Columns of outputs as the user gets them."""
+    """The answer of a batch that is not reduced, given a column for each output."""
     result = tape.result
     if isinstance(result, Leaf):
         return arrays[0]

@@ -1,0 +1,126 @@
+"""The chunks that the rows of a batch are cut into: how large they are, and what runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, Protocol, TypeVar, final
+
+import attrs
+import numpy as np
+
+from tapegrad.batch.arrays import Array, Floats, RowNumbers, as_float64
+from tapegrad.batch.inputs import BatchInputs
+from tapegrad.batch.options import Options
+from tapegrad.batch.reduce import BLOCK
+from tapegrad.batch.row_runner import ChunkOptions, ChunkResult, RowRunner
+
+__all__ = ["Chunk", "Dispatcher", "LocalDispatcher", "chunk_rows", "thread_count"]
+
+T = TypeVar("T")
+
+_ENTRIES: Final = 100
+"""The length assumed of a program that is not recorded yet."""
+_WORTH_THREADS: Final = 3e7
+"""The fewest entries times rows for which threads save more time than they cost."""
+_BLOCKS_FOR_A_THREAD: Final = 16
+"""The most blocks in a chunk that a thread runs."""
+_CHUNKS_FOR_A_THREAD: Final = 2
+"""The chunks in flight for each thread, so that none has to wait for the next."""
+_BYTES_SENT: Final = 2**22
+"""The most bytes of rows in a chunk that is sent to a worker."""
+_BYTES_READ: Final = 2**24
+"""The most bytes of rows in a chunk that a worker reads from a file."""
+_FEWEST: Final = 64
+"""The fewest chunks for workers, where there are as many blocks."""
+
+
+@final
+@attrs.frozen(eq=False)
+class Chunk:
+    """Rows that are run together: their arrays and numbers, and an array for the outputs."""
+
+    leaves: Sequence[Array]
+    numbers: RowNumbers
+    options: ChunkOptions
+    out: Floats | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of rows held in this process."""
+        return sum(leaf.nbytes for leaf in self.leaves if isinstance(leaf, np.ndarray))
+
+
+class Dispatcher(Protocol[T]):
+    """Runs chunks in futures, no more than ``max_in_flight`` of them at a time."""
+
+    max_in_flight: int
+
+    def submit(self, chunk: Chunk) -> Future[T]:
+        """Starts a chunk."""
+
+    def result(self, future: Future[T]) -> ChunkResult:
+        """Waits for a chunk."""
+
+
+@final
+class LocalDispatcher:
+    """Runs chunks in threads, or in the calling thread where there is no pool of them.
+
+    ``runner`` makes a runner for the paths known so far.
+    """
+
+    def __init__(
+        self, runner: Callable[[], RowRunner], pool: ThreadPoolExecutor | None, threads: int
+    ) -> None:
+        self._runner, self._pool = runner, pool
+        self.max_in_flight = 1 if pool is None else _CHUNKS_FOR_A_THREAD * threads
+
+    def submit(self, chunk: Chunk) -> Future[ChunkResult]:
+        """Starts a chunk; without threads it is run at once."""
+        runner = self._runner()
+        if self._pool is not None:
+            return self._pool.submit(_run, runner, chunk)
+        future: Future[ChunkResult] = Future()
+        future.set_result(_run(runner, chunk))
+        return future
+
+    def result(self, future: Future[ChunkResult]) -> ChunkResult:
+        """Waits for a chunk."""
+        return future.result()
+
+
+def _run(runner: RowRunner, chunk: Chunk) -> ChunkResult:
+    leaves = [as_float64(leaf) for leaf in chunk.leaves]
+    return runner.run(leaves, chunk.numbers, chunk.options, chunk.out)
+
+
+def thread_count(asked: int | None, rows: int | None, entries: int | None) -> int:
+    """The number of threads for a batch: what was asked for, or one for each core if that pays.
+
+    ``rows`` and the ``entries`` of the longest program are None where they are not known yet.
+    """
+    threads = asked or _cores()
+    if rows is None:
+        return threads
+    if asked is None and rows * (entries or _ENTRIES) < _WORTH_THREADS:
+        return 1
+    return min(threads, -(-rows // BLOCK))
+
+
+def _cores() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chunk_rows(inputs: BatchInputs, options: Options, threads: int) -> int:
+    """The rows in a chunk: whole blocks, enough to be worth a task, few enough to spread evenly."""
+    if options.executor is None:
+        blocks = 1 if inputs.rows is None else -(-inputs.rows // (4 * threads * BLOCK))
+        return BLOCK * min(_BLOCKS_FOR_A_THREAD, max(1, blocks))
+    limit = _BYTES_SENT if inputs.sent else _BYTES_READ
+    blocks = max(1, limit // (8 * BLOCK * max(inputs.width, 1)))
+    if inputs.rows is not None:
+        blocks = min(blocks, max(1, inputs.rows // (_FEWEST * BLOCK)))
+    return BLOCK * max(blocks, inputs.dask_chunk // BLOCK)
