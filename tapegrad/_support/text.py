@@ -6,20 +6,19 @@ __all__ = ["aligned", "describe", "number", "visible"]
 
 
 def aligned(rows: Sequence[Sequence[str]], right: int = 0) -> list[str]:
-    """The rows under their titles, the first of them; a column with nothing in it is left out.
+    """The lines of a table whose first row has the titles; empty columns are left out.
 
     The first ``right`` columns are aligned to the right, the others to the left.
 
     >>> aligned([("slot", "label", "value"), ("%0", "", "2.5")])
     ['slot  value', '%0    2.5']
     """
-    sides = [str.rjust if index < right else str.ljust for index in range(len(rows[0]))]
-    columns = [
-        [side(cell, max(map(len, column))) for cell in column]
-        for side, column in zip(sides, zip(*rows, strict=True), strict=True)
-        if any(column[1:])
-    ]
-    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+    cells = []
+    for index, column in enumerate(zip(*rows, strict=True)):
+        if any(column[1:]):
+            width, pad = max(map(len, column)), str.rjust if index < right else str.ljust
+            cells.append([pad(cell, width) for cell in column])
+    return ["  ".join(line).rstrip() for line in zip(*cells, strict=True)]
 
 
 def visible(text: str) -> str:

@@ -69,6 +69,7 @@ def _constant(value: object, name: Namer) -> object:
     for path, leaf in zip(key_paths(structure), leaves, strict=True):
         if leaf != leaf:
             raise InputError(
-                f"{key_path_in(name(()), path)} is nan ({here()}): leave it out, or put a number there"
+                f"{key_path_in(name(()), path)} is nan ({here()}): leave it out, or put a number "
+                "there"
             )
     return build(structure, leaves)
