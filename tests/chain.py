@@ -16,7 +16,7 @@ from typing import cast
 
 import attrs
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 
 __all__ = ["Derivative", "derivative"]
 
@@ -61,7 +61,7 @@ class Derivative:
         return abs(Fraction(got) - self.total) <= self.error
 
 
-def derivative(columns: Columns, seeds: Mapping[int, float], output: int) -> Derivative:
+def derivative(columns: EntryColumns, seeds: Mapping[int, float], output: int) -> Derivative:
     """The derivative of a slot along the tangents of some inputs, which are given by slot."""
     edges = [_edges(columns, slot) for slot in range(output + 1)]
     on_path = _on_paths(edges, seeds)
@@ -87,7 +87,7 @@ def derivative(columns: Columns, seeds: Mapping[int, float], output: int) -> Der
     return Derivative(sums.get(output, zero), sizes.get(output, zero), count, longest)
 
 
-def _edges(columns: Columns, slot: int) -> list[tuple[int, float]]:
+def _edges(columns: EntryColumns, slot: int) -> list[tuple[int, float]]:
     """The operands of an entry that a derivative passes through, each with its partial."""
     row, operands, arguments = columns.row(slot), columns.operands(slot), columns.arguments(slot)
     if row.kind == "choice":

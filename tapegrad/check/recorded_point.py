@@ -13,7 +13,7 @@ import attrs
 from tapegrad._support.source_position import here
 from tapegrad.check.report import exact
 from tapegrad.check.smooth_pieces import piece_of
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
 from tapegrad.pytree.structure import build
@@ -99,7 +99,7 @@ class RecordedPoint:
         return moved if len(moved.outputs) == len(self.outputs) else None
 
 
-def _partials(columns: Columns) -> Iterator[EntryPartial]:
+def _partials(columns: EntryColumns) -> Iterator[EntryPartial]:
     """The partial of every entry in every operand, on floats."""
     for slot in range(len(columns)):
         row, y, xs = columns.row(slot), columns.values[slot], columns.arguments(slot)
@@ -113,7 +113,7 @@ def _partials(columns: Columns) -> Iterator[EntryPartial]:
 class EntryPartial:
     """The partial of entry ``slot`` in its operand ``index``, which is slot ``operand``."""
 
-    columns: Columns
+    columns: EntryColumns
     slot: int
     index: int
     operand: int

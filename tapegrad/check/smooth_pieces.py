@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from tapegrad._support.text import number
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply
 from tapegrad.ops.primitive import Primitive
@@ -45,7 +45,7 @@ def first_change(base: Trace, other: Trace) -> int | None:
     return next(ends, base.outputs[0])
 
 
-def _piece(columns: Columns, slot: int) -> float:
+def _piece(columns: EntryColumns, slot: int) -> float:
     return piece_of(columns.row(slot), columns.values[slot], *columns.arguments(slot))  # type: ignore[arg-type]  # plain numbers
 
 
@@ -53,7 +53,7 @@ def _equal(a: float, b: float) -> bool:
     return a == b or (a != a and b != b)
 
 
-def _is_finite(columns: Columns, slot: int) -> bool:
+def _is_finite(columns: EntryColumns, slot: int) -> bool:
     return math.isfinite(columns.values[slot])  # type: ignore[arg-type]  # plain numbers
 
 
@@ -68,7 +68,7 @@ def describe_change(tape: Entries, slot: int) -> str:
     return f"{_change_in(node, tape.columns.arguments(slot))}, {node.site}"  # type: ignore[arg-type]  # plain numbers
 
 
-def _guards_after(columns: Columns, slot: int) -> Iterator[int]:
+def _guards_after(columns: EntryColumns, slot: int) -> Iterator[int]:
     """The guards that read a condition, by itself or combined with others."""
     reached = {slot}
     for later in range(slot, len(columns)):

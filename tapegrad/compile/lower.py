@@ -12,7 +12,7 @@ from typing import cast, final
 
 from tapegrad.compile.program import Program, renumbered
 from tapegrad.entries.builder import Builder, Written
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Usually
 from tapegrad.ops.primitive import Operand, Primitive, Traced, primal
@@ -21,7 +21,11 @@ __all__ = ["lower"]
 
 
 def lower(
-    columns: Columns, outputs: Sequence[int], *, approximate: bool = False, any_row: bool = False
+    columns: EntryColumns,
+    outputs: Sequence[int],
+    *,
+    approximate: bool = False,
+    any_row: bool = False,
 ) -> Program:
     """The program of a tape: the entries that its outputs and guards need.
 
@@ -41,7 +45,7 @@ class _Lowering(Builder):
     ``places`` says what each entry of the tape became: an entry of the program, or a number.
     """
 
-    def __init__(self, columns: Columns, *, approximate: bool, any_row: bool) -> None:
+    def __init__(self, columns: EntryColumns, *, approximate: bool, any_row: bool) -> None:
         super().__init__(columns.table)
         self.columns, self.approximate, self.any_row = columns, approximate, any_row
         self.expected: dict[int, bool] = {}

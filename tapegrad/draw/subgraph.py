@@ -11,7 +11,7 @@ from heapq import nlargest
 from itertools import groupby
 from math import inf, isnan
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.sweep.gradient import Cotangents
 
@@ -20,7 +20,7 @@ __all__ = ["around", "between", "indirect_arrows", "largest"]
 Flags = bytearray
 
 
-def around(columns: Columns, starts: Sequence[int], depth: int) -> Flags:
+def around(columns: EntryColumns, starts: Sequence[int], depth: int) -> Flags:
     """The entries within ``depth`` steps of some, a step leading to an operand or to a user."""
     users = defaultdict[int, list[int]](list)
     for slot, operand in columns.reads():
@@ -39,7 +39,7 @@ def around(columns: Columns, starts: Sequence[int], depth: int) -> Flags:
     return flags
 
 
-def between(columns: Columns, starts: Iterable[int], ends: Iterable[int]) -> Flags:
+def between(columns: EntryColumns, starts: Iterable[int], ends: Iterable[int]) -> Flags:
     """The entries on a chain from operand to user that leads from a start to an end."""
     after, before = _flags(columns, starts), _flags(columns, ends)
     for slot, operand in columns.reads():
@@ -71,14 +71,14 @@ def largest(entries: Entries, cotangents: Cotangents, kept: Sequence[int], count
     return _flags(entries.columns, nlargest(count, candidates, key=weight))
 
 
-def _flags(columns: Columns, slots: Iterable[int]) -> Flags:
+def _flags(columns: EntryColumns, slots: Iterable[int]) -> Flags:
     flags = Flags(len(columns))
     for slot in slots:
         flags[slot] = 1
     return flags
 
 
-def indirect_arrows(columns: Columns, slots: Sequence[int]) -> Iterator[tuple[int, int]]:
+def indirect_arrows(columns: EntryColumns, slots: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Pairs of some entries, one of which reaches the other through entries left out only.
 
     A pair that others already connect is not given. Sets of entries are held as the bits of an

@@ -13,7 +13,8 @@ from tapegrad.errors import TapeError
 from tapegrad.ops.primitive import Operand, Primitive, Table
 
 __all__ = [
-    "CheckpointedBlock", "Columns", "FrozenColumns", "Scope", "check", "freeze", "freeze_values",
+    "CheckpointedBlock", "EntryColumns", "FrozenColumns", "Scope", "check", "freeze",
+    "freeze_values",
 ]  # fmt: skip
 
 
@@ -30,7 +31,7 @@ class Scope:
 
 @final
 @attrs.frozen(eq=False, repr=False)
-class Columns:
+class EntryColumns:
     """The entries of a tape: entry *i* is row ``codes[i]`` applied to its operands.
 
     One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
@@ -113,7 +114,7 @@ class Columns:
         codes = {self.table.codes[row] for row in rows}
         return (slot for slot, code in enumerate(self.codes) if code in codes)
 
-    def as_lists(self) -> Columns:
+    def as_lists(self) -> EntryColumns:
         """The same columns as lists, which Python indexes fastest."""
         return attrs.evolve(
             self,
@@ -130,7 +131,7 @@ class CheckpointedBlock:
 
     __slots__ = ()
 
-    def record_again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+    def record_again(self, operands: Sequence[float]) -> tuple[EntryColumns, Sequence[int]]:
         """The entries, the operands first, and the slots of those that the next entries read."""
         raise NotImplementedError
 
@@ -147,8 +148,8 @@ class FrozenColumns(TypedDict):
     statics: tuple[object, ...]
 
 
-def freeze(columns: Columns) -> FrozenColumns:
-    """Columns as bytes."""
+def freeze(columns: EntryColumns) -> FrozenColumns:
+    """EntryColumns as bytes."""
     return FrozenColumns(
         table=columns.table,
         codes=bytes(columns.codes),
@@ -171,7 +172,7 @@ def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
     return column.tobytes()
 
 
-def check(columns: Columns, outputs: tuple[int, ...]) -> None:
+def check(columns: EntryColumns, outputs: tuple[int, ...]) -> None:
     """Raises a TapeError unless rows are known and operands are slots below their own entry."""
     count, rows = len(columns), columns.table.rows
     lengths = {len(column) for column in (columns.left, columns.right, columns.values)}
@@ -186,7 +187,7 @@ def check(columns: Columns, outputs: tuple[int, ...]) -> None:
             raise TapeError(f"output {output} is not a slot of a tape of {count} entries")
 
 
-def _out_of_order(columns: Columns) -> Iterator[tuple[int, int]]:
+def _out_of_order(columns: EntryColumns) -> Iterator[tuple[int, int]]:
     """Entries that read a slot not below their own, and that slot."""
     rows = columns.table.rows
     pooled = {code for code, row in enumerate(rows) if row.is_pooled or row.has_static}

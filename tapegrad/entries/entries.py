@@ -14,7 +14,7 @@ from typing import Self, final, overload
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad.entries.columns import Columns, Scope, check, freeze_values
+from tapegrad.entries.columns import EntryColumns, Scope, check, freeze_values
 from tapegrad.entries.nodes import Node, view
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
@@ -60,9 +60,9 @@ class Entries:
         check(self.columns, self.outputs)
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> EntryColumns:
         """The entries, column by column; read-only views of the bytes."""
-        return Columns(
+        return EntryColumns(
             self.table,
             self.codes,
             memoryview(self.left).cast("i"),

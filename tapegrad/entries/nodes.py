@@ -8,7 +8,7 @@ from typing import TypeAlias, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Primitive
 
 __all__ = ["Apply", "Constant", "Guard", "Input", "Node", "view"]
@@ -69,7 +69,7 @@ Node: TypeAlias = Input | Constant | Apply | Guard
 
 
 def view(
-    columns: Columns,
+    columns: EntryColumns,
     slot: int,
     names: Sequence[str],
     label: str | None,

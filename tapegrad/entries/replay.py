@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 
 from tapegrad._support.text import number
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.errors import GuardError
 from tapegrad.ops.primitive import Operand, primal
 
@@ -15,7 +15,7 @@ __all__ = ["replay"]
 
 
 def replay(
-    columns: Columns, inputs: Sequence[Operand], where: Callable[[int], str]
+    columns: EntryColumns, inputs: Sequence[Operand], where: Callable[[int], str]
 ) -> list[Operand]:
     """Computes the value of every slot from those of the inputs, which are the first slots.
 
@@ -39,7 +39,7 @@ def replay(
 
 
 def _check_guard(
-    columns: Columns, slot: int, recorded: Sequence[Operand], where: Callable[[int], str]
+    columns: EntryColumns, slot: int, recorded: Sequence[Operand], where: Callable[[int], str]
 ) -> None:
     """Raises a GuardError where a condition comes out differently than recorded."""
     outcome = primal(recorded[slot]) != 0.0
@@ -52,7 +52,7 @@ def _check_guard(
     )
 
 
-def _changed(columns: Columns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
+def _changed(columns: EntryColumns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
     """Yields the comparisons of a condition that come out differently, with their numbers."""
     row, operands = columns.row(slot), columns.operands(slot)
     if row.kind == "connective":

@@ -15,7 +15,7 @@ from typing import TypeVar, cast, final
 import attrs
 
 from tapegrad.entries.builder import EvaluatingBuilder, Written
-from tapegrad.entries.columns import Columns, Scope, freeze
+from tapegrad.entries.columns import EntryColumns, Scope, freeze
 from tapegrad.entries.entries import Entries
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
@@ -42,7 +42,7 @@ class _Rewriting(EvaluatingBuilder):
     ``places`` has for each entry of the tape the one that now stands for it.
     """
 
-    def __init__(self, tape: Columns, *, share: bool, fast: bool) -> None:
+    def __init__(self, tape: EntryColumns, *, share: bool, fast: bool) -> None:
         super().__init__(tape.table)
         self.tape, self.share, self.fast = tape, share, fast
         self.places: list[Written] = []
@@ -109,7 +109,7 @@ def _moved(scope: Scope, origins: Sequence[int]) -> Scope:
     return attrs.evolve(scope, start=start, stop=stop)
 
 
-def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]) -> Columns:
+def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]) -> EntryColumns:
     """Lays out the kept entries as the columns of a tape, under their new numbers."""
     codes: list[int] = []
     lefts: list[int] = []
@@ -131,6 +131,6 @@ def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]
         lefts.append(left)
         rights.append(right)
     values = [rewriting.values[slot] for slot in kept]
-    return Columns(
+    return EntryColumns(
         rewriting.table, codes, lefts, rights, values, pool, statics, rewriting.tape.traced
     )

@@ -13,7 +13,7 @@ import attrs
 
 from tapegrad._support.source_position import Site
 from tapegrad._support.text import aligned
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.inspect.names import Names
@@ -180,7 +180,7 @@ def _prefix(one: bytes, two: bytes) -> int:
     return low
 
 
-def _same_pooled(one: Columns, two: Columns, end: int) -> int:
+def _same_pooled(one: EntryColumns, two: EntryColumns, end: int) -> int:
     """The first entry below ``end`` that differs in pooled or static operands, else ``end``."""
     pooled = [row.is_pooled or row.has_static for row in one.table.rows]
     for slot in compress(range(end), map(pooled.__getitem__, one.codes)):

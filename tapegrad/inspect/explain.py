@@ -26,7 +26,7 @@ import attrs
 
 from tapegrad._support.source_position import Site, here, refresh_sources
 from tapegrad._support.text import aligned, number, visible
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.errors import InputError
@@ -399,7 +399,7 @@ def _edge(operand: SymbolicOperand) -> str:
 
 
 def _edges_into(
-    columns: Columns,
+    columns: EntryColumns,
     slot: int,
     dots: list[float | None],
     tails: list[int],

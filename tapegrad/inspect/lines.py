@@ -14,7 +14,7 @@ import attrs
 
 from tapegrad._support.source_position import Site, function_line, refresh_sources
 from tapegrad._support.text import aligned, number, visible
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.ops import table as ops
@@ -142,7 +142,7 @@ def _range(numbers: Sequence[float]) -> Range | None:
 
 
 def _results(
-    columns: Columns, homes: Sequence[int], start: int, outputs: Sequence[int]
+    columns: EntryColumns, homes: Sequence[int], start: int, outputs: Sequence[int]
 ) -> Iterator[int]:
     """The entries that another line reads, or the caller, or nobody, but no constants and guards.
 

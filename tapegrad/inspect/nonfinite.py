@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site, here
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
 from tapegrad.inspect.names import Names, shortened
@@ -99,7 +99,7 @@ def _reverse(entries: Entries) -> Nonfinite | None:
     return None
 
 
-def _readers(columns: Columns, slots: Mapping[int, float]) -> Iterator[int]:
+def _readers(columns: EntryColumns, slots: Mapping[int, float]) -> Iterator[int]:
     """The entries that read one of the slots, from the last on."""
     found = (slot for slot, operand in columns.reads(backwards=True) if operand in slots)
     return (slot for slot, _ in groupby(found))

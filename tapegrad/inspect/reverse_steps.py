@@ -13,7 +13,7 @@ from typing import Final, cast, final
 
 import attrs
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
@@ -52,7 +52,7 @@ class ReverseStep:
     shares: tuple[Share, ...]
 
 
-def reverse_steps(columns: Columns, cotangents: Cotangents) -> Iterator[ReverseStep]:
+def reverse_steps(columns: EntryColumns, cotangents: Cotangents) -> Iterator[ReverseStep]:
     """The steps of the reverse sweep that gave these cotangents, on numbers, from the output down.
 
     Entries that no cotangent reached have no step, and neither have inputs and constants.
@@ -65,7 +65,7 @@ def reverse_steps(columns: Columns, cotangents: Cotangents) -> Iterator[ReverseS
 
 
 def _shares(
-    columns: Columns, slot: int, cotangent: float, sums: list[float | None]
+    columns: EntryColumns, slot: int, cotangent: float, sums: list[float | None]
 ) -> Iterator[Share]:
     operands = columns.operands(slot)
     for index, partial in enumerate(_partials(columns, slot)):
@@ -77,7 +77,7 @@ def _shares(
             yield Share(index, operand, partial, share, before, after)
 
 
-def _partials(columns: Columns, slot: int) -> Sequence[float | None]:
+def _partials(columns: EntryColumns, slot: int) -> Sequence[float | None]:
     """The partials of an entry; those of a choice are None but for the 1 of the arm it selected."""
     row = columns.row(slot)
     arguments = cast("tuple[float, ...]", columns.arguments(slot))

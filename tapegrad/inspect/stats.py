@@ -10,7 +10,7 @@ from typing import Final, final
 import attrs
 
 from tapegrad._support.text import aligned
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.ops import table as ops
@@ -89,7 +89,7 @@ def stats(entries: Entries) -> Stats:
     )
 
 
-def _depth(columns: Columns) -> tuple[int, int]:
+def _depth(columns: EntryColumns) -> tuple[int, int]:
     """The number of operands read in all, and the length of the longest chain of readers."""
     depths, count = [0] * len(columns), 0
     for slot, operand in columns.reads():
@@ -99,7 +99,7 @@ def _depth(columns: Columns) -> tuple[int, int]:
     return count, max(depths, default=0)
 
 
-def _dead(columns: Columns, inputs: int, outputs: Sequence[int]) -> int:
+def _dead(columns: EntryColumns, inputs: int, outputs: Sequence[int]) -> int:
     """The number of entries that neither an output nor a guard needs; inputs do not count."""
     guard = columns.table.codes[ops.guard]
     needed = bytearray(code == guard for code in columns.codes)

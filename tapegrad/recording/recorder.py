@@ -18,7 +18,7 @@ import attrs
 
 from tapegrad._support.source_position import Mark, here, mark, site
 from tapegrad._support.text import describe
-from tapegrad.entries.columns import Columns, Scope
+from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
@@ -219,9 +219,9 @@ class Recorder:
         self.thread = 0
         self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
-    def columns(self) -> Columns:
+    def columns(self) -> EntryColumns:
         """The entries so far."""
-        return Columns(
+        return EntryColumns(
             self.table, self.codes, self.left, self.right, self.values, self.pool, self.statics,
             bool(self.outers),
         )  # fmt: skip

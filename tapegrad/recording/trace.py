@@ -10,7 +10,7 @@ import attrs
 from tapegrad._support.argument_checks import require_keys, require_signature
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.errors import OutputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, input_key_path, key_path
@@ -29,7 +29,7 @@ class Trace:
     """
 
     recorder: Recorder
-    columns: Columns
+    columns: EntryColumns
     width: int
     parameters: Structure
     data: Structure

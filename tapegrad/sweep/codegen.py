@@ -16,7 +16,7 @@ from typing import Concatenate, Final, Generic, ParamSpec, cast, final
 
 import attrs
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
 
 __all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
@@ -54,11 +54,11 @@ class Sweep(Generic[P]):
 
     state: str
     operand: Callable[[SymbolicOperand], str]
-    any_entry: Callable[Concatenate[Columns, int, P], None]
+    any_entry: Callable[Concatenate[EntryColumns, int, P], None]
     arrive: str = ""
 
     def __call__(
-        self, columns: Columns, slots: Iterable[int], /, *state: P.args, **named: P.kwargs
+        self, columns: EntryColumns, slots: Iterable[int], /, *state: P.args, **named: P.kwargs
     ) -> None:
         """Visit the entries ``slots`` in order."""
         _compiled(self, columns.table.base or columns.table)(columns, slots, *state, **named)

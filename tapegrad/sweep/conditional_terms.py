@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, TypeVar
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand
 
@@ -87,7 +87,7 @@ class RecordedSweep(ConditionalArithmetic):
     ``conditions`` the condition of each that is not always present.
     """
 
-    def __init__(self, columns: Columns, numbers: DerivativeColumn) -> None:
+    def __init__(self, columns: EntryColumns, numbers: DerivativeColumn) -> None:
         super().__init__()
         self.columns = columns
         self.numbers = numbers

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from textwrap import indent
 from typing import Final, cast
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, product, seeded
@@ -20,7 +20,7 @@ __all__ = ["tangents"]
 
 
 def tangents(
-    columns: Columns,
+    columns: EntryColumns,
     seeds: Mapping[int, Operand],
     visit: Callable[[int], None] | None = None,
     outputs: Sequence[int] = (),
@@ -46,7 +46,7 @@ def _combine(operand: SymbolicOperand) -> str:
     return f"a = tangents[{operand.slot}]\nif a is not None:\n{indent(reads(term) + add, '    ')}"
 
 
-def _combine_all(columns: Columns, slot: int, column: DerivativeColumn) -> None:
+def _combine_all(columns: EntryColumns, slot: int, column: DerivativeColumn) -> None:
     """Adds what the tangents of all operands give one entry, on floats."""
     total: float | None = None
     for operand, partial in columns.partials(slot, column):

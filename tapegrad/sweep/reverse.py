@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final, cast
 
-from tapegrad.entries.columns import CheckpointedBlock, Columns
+from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.ops.primitive import Operand
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, product, seeded
@@ -21,7 +21,7 @@ __all__ = ["cotangents"]
 
 
 def cotangents(
-    columns: Columns, seeds: Mapping[int, Operand], visit: Callable[[int], None] | None = None
+    columns: EntryColumns, seeds: Mapping[int, Operand], visit: Callable[[int], None] | None = None
 ) -> DerivativeColumn:
     """Computes the cotangent of every slot from those of the slots in ``seeds``.
 
@@ -43,7 +43,7 @@ def _contribute(operand: SymbolicOperand) -> str:
     return f"i = {operand.slot}\n{reads(share)}{accumulate('cotangents[i]', share)}"
 
 
-def _contribute_all(columns: Columns, slot: int, column: DerivativeColumn) -> None:
+def _contribute_all(columns: EntryColumns, slot: int, column: DerivativeColumn) -> None:
     """Adds the shares of all operands of one entry, on floats."""
     block = _block(columns, slot)
     if block is not None:
@@ -63,14 +63,14 @@ _SWEEP: Final = Sweep(
 )
 
 
-def _block(columns: Columns, slot: int) -> CheckpointedBlock | None:
+def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
     """The block that an entry stands for, if it does."""
     static = columns.static(slot)
     return static[0] if static and isinstance(static[0], CheckpointedBlock) else None
 
 
 def _sweep_block(
-    columns: Columns, slot: int, block: CheckpointedBlock, column: DerivativeColumn
+    columns: EntryColumns, slot: int, block: CheckpointedBlock, column: DerivativeColumn
 ) -> None:
     """Sweeps the entries that a block stands for, on floats."""
     inside, places = _recorded_again(columns, slot, block)
@@ -81,8 +81,8 @@ def _sweep_block(
 
 
 def _recorded_again(
-    columns: Columns, slot: int, block: CheckpointedBlock
-) -> tuple[Columns, dict[int, int]]:
+    columns: EntryColumns, slot: int, block: CheckpointedBlock
+) -> tuple[EntryColumns, dict[int, int]]:
     """The entries of a block, and the slots outside of its operands and results.
 
     The operands' cotangents are continued inside, not added afterwards: so the additions are those

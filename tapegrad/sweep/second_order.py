@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced, primal
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, source_of, times
 from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, product, seeded
@@ -25,7 +25,7 @@ FloatColumn: TypeAlias = list[float | None]
 
 
 def second_order(
-    columns: Columns, tangents: FloatColumn, seeds: Mapping[int, float]
+    columns: EntryColumns, tangents: FloatColumn, seeds: Mapping[int, float]
 ) -> tuple[FloatColumn, FloatColumn]:
     """Computes the cotangents of all slots, and their tangents from those of the slots.
 
@@ -71,7 +71,7 @@ def _parts(operand: Operand) -> tuple[Operand, ConditionalTerm | None]:
 
 
 def _contribute_all(
-    columns: Columns,
+    columns: EntryColumns,
     slot: int,
     tangents: FloatColumn,
     cotangents: FloatColumn,
@@ -94,7 +94,7 @@ def _contribute_all(
             changes[operand] = _sum(changes[operand], share)
 
 
-def _dual(columns: Columns, tangents: FloatColumn, slot: int) -> _DualNumber:
+def _dual(columns: EntryColumns, tangents: FloatColumn, slot: int) -> _DualNumber:
     """The value of a slot with its tangent."""
     tangent = tangents[slot]
     return _DualNumber(columns.values[slot], None if tangent is None else (tangent, None))

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand, Primitive, Traced
 from tapegrad.sweep.sparse_matrix import Sparsity, transposed
 
@@ -38,7 +38,7 @@ _CACHED_ROWS: Final = 512
 """The most rows, each with a number of operands, that are remembered."""
 
 
-def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> Sparsity:
+def jacobian_sparsity(columns: EntryColumns, width: int, outputs: Sequence[int]) -> Sparsity:
     """Finds the pattern of the derivative of ``outputs`` in the first ``width`` slots.
 
     This takes one pass, and for each entry a union of as many bits as its inputs are apart.
@@ -47,7 +47,7 @@ def jacobian_sparsity(columns: Columns, width: int, outputs: Sequence[int]) -> S
     return _sparsity([list(_members(sets[slot])) for slot in outputs], width)
 
 
-def hessian_sparsity(columns: Columns, width: int, output: int) -> Sparsity:
+def hessian_sparsity(columns: EntryColumns, width: int, output: int) -> Sparsity:
     """Finds the pattern of the second derivative of ``output`` in the first ``width`` slots.
 
     It is symmetric. This takes a pass up for the dependencies and one down, over the entries that
@@ -70,7 +70,7 @@ def _sparsity(lines: Sequence[Sequence[int]], width: int) -> Sparsity:
     return Sparsity(tuple(rows), tuple(chain.from_iterable(lines)), (len(lines), width))
 
 
-def _dependencies(columns: Columns, width: int) -> list[InputSet]:
+def _dependencies(columns: EntryColumns, width: int) -> list[InputSet]:
     """Finds for every slot the inputs that its derivative is not flat in."""
     sets = [(slot, 1) for slot in range(width)] + [_EMPTY] * (len(columns) - width)
     for slot in range(width, len(columns)):
@@ -83,7 +83,7 @@ def _dependencies(columns: Columns, width: int) -> list[InputSet]:
 
 
 def _interactions(
-    columns: Columns, sets: Sequence[InputSet], output: int
+    columns: EntryColumns, sets: Sequence[InputSet], output: int
 ) -> Iterator[tuple[InputSet, InputSet]]:
     """Yields pairs of sets; every member of one interacts with every member of the other."""
     own = (columns.table.base or columns.table).codes

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias, final
 import attrs
 
 from tapegrad.entries.builder import EvaluatingBuilder, Written
-from tapegrad.entries.columns import Columns
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
 from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, or_zero
@@ -33,7 +33,7 @@ __all__ = ["taylor"]
 Visit: TypeAlias = Callable[[int], None] | None
 
 
-def taylor(columns: Columns, output: int, order: int, visit: Visit = None) -> list[Operand]:
+def taylor(columns: EntryColumns, output: int, order: int, visit: Visit = None) -> list[Operand]:
     """Returns the Taylor coefficients 0 to ``order`` of slot ``output`` along slot 0.
 
     Where the values are traced, ``visit`` is called with a slot of the tape before anything is
@@ -76,7 +76,7 @@ _RECIPROCALS: Final[Mapping[Primitive, Primitive]] = {
 class _Extension(EvaluatingBuilder):
     """The entries of a tape under their own numbers, then those that their partials write."""
 
-    def __init__(self, columns: Columns, visit: Visit) -> None:
+    def __init__(self, columns: EntryColumns, visit: Visit) -> None:
         super().__init__(columns.table.base or columns.table)
         self.traced = columns.traced
         self.visit = visit
@@ -87,7 +87,7 @@ class _Extension(EvaluatingBuilder):
         self.origin = 0
         self.zero = self._copy_constant(0.0)
 
-    def _copy(self, columns: Columns, slot: int) -> None:
+    def _copy(self, columns: EntryColumns, slot: int) -> None:
         """Writes an entry of the tape under its own number, to be shared if it is the first."""
         row, operands, static = columns.row(slot), columns.operands(slot), columns.static(slot)
         if row.kind == "constant":

@@ -10,7 +10,7 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
-from tapegrad.entries.columns import CheckpointedBlock, Columns
+from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.errors import RecordingError
 from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.pytree.key_paths import key_path
@@ -90,7 +90,7 @@ class _CallBlock(CheckpointedBlock):
         call.__qualname__ = name_of(self.f)
         return trace(call, tuple(operands), {}, blocks=True)
 
-    def record_again(self, operands: Sequence[float]) -> tuple[Columns, Sequence[int]]:
+    def record_again(self, operands: Sequence[float]) -> tuple[EntryColumns, Sequence[int]]:
         traced = self.trace(operands)
         slots = _computed(traced)
         results = tuple(traced.columns.values[slot] for slot in slots)
