@@ -340,6 +340,14 @@ class TestPages:
         assert run_block(first, {"__name__": "page"}) >= 3
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_modules_that_pages_name_are_there(self, page: Path) -> None:
+        """A page that says `package/module` names a file or a folder of the package."""
+        packages = "|".join(folder.name for folder in PACKAGE.iterdir() if folder.is_dir())
+        named = re.findall(rf"`((?:{packages})(?:/\w+)+)`", page.read_text(encoding="utf-8"))
+        there = [(PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() for name in named]
+        assert [name for name, found in zip(named, there, strict=True) if not found] == []
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
     def test_links_between_pages_lead_somewhere(self, page: Path) -> None:
         """A relative link names a file that is there."""
         code = re.compile(r"^```.*?^```$|`[^`]*`", re.MULTILINE | re.DOTALL)
