@@ -71,6 +71,8 @@ class LocalDispatcher:
     ``runner`` makes a runner for the paths known so far.
     """
 
+    max_in_flight: int
+
     def __init__(
         self, runner: Callable[[], RowRunner], pool: ThreadPoolExecutor | None, threads: int
     ) -> None:

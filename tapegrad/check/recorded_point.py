@@ -21,7 +21,7 @@ from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.forward import tangents
 from tapegrad.sweep.reverse import cotangents
 from tapegrad.transforms.finite_differences import FiniteDifference, finite_difference
-from tapegrad.transforms.record import tape_of
+from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data
 
 __all__ = ["MARGIN", "EntryPartial", "RecordedPoint", "Slots", "magnitude"]
@@ -44,6 +44,13 @@ _ROUNDINGS: Final = 16.0
 @final
 class RecordedPoint:
     """A function recorded at a point, and its derivatives there by either mode."""
+
+    traced: Trace
+    columns: EntryColumns
+    tape: AnyTape
+    values: Sequence[float]
+    inputs: tuple[str, ...]
+    outputs: tuple[int, ...]
 
     def __init__(self, f: Callable[..., object], x: object, data: Data) -> None:
         self.f = f

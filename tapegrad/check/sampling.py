@@ -28,6 +28,8 @@ class _Sample:
 class InputSamples:
     """The outputs of a function as one input moves and the others stay."""
 
+    x: float
+
     def __init__(self, point: RecordedPoint, index: int) -> None:
         self.point = point
         self.index = index

@@ -13,7 +13,7 @@ from tapegrad.check.causes import (
     most_rounding,
     wrong_partial,
 )
-from tapegrad.check.recorded_point import MARGIN, RecordedPoint
+from tapegrad.check.recorded_point import MARGIN, RecordedPoint, Slots
 from tapegrad.check.report import Finding, Verdict
 from tapegrad.check.sampling import InputSamples
 from tapegrad.transforms.finite_differences import FiniteDifference, finite_difference
@@ -33,6 +33,9 @@ _NEGLIGIBLE: Final = 1e-10
 @final
 class InputCheck:
     """The derivatives of all outputs in one input, by the tape and by differences."""
+
+    dots: Slots
+    samples: InputSamples
 
     def __init__(self, point: RecordedPoint, index: int) -> None:
         self.point = point

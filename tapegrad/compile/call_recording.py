@@ -42,6 +42,8 @@ class CallCode:
 
     path: Path
     pack: Packer
+    choice: Choice
+    compiling: float
 
     def __init__(self, choice: Choice, path: Path) -> None:
         self.choice, self.path = choice, path

@@ -23,6 +23,8 @@ class Written(Traced):
     """Stands for an entry of a builder: applying a row to it writes an entry there."""
 
     __slots__ = ("builder", "slot")
+    builder: Builder
+    slot: int
 
     def __init__(self, builder: Builder, slot: int) -> None:
         self.builder = builder

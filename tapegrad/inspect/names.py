@@ -27,6 +27,9 @@ _SHOWN: Final = 6
 class Names:
     """The names on one tape, looked up in both directions."""
 
+    paths: tuple[str, ...]
+    labels: dict[int, str]
+
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
         self.paths = entries.paths

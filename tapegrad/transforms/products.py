@@ -132,6 +132,9 @@ def hvp(
 class HessianProduct:
     """The Hessian of ``f`` at one point as a linear map; ``traced`` is the recorded call."""
 
+    traced: Trace
+    output: int
+
     def __init__(self, f: Callable[..., object], x: object, data: Data) -> None:
         self._call = f, x, data
         self._gradient: Trace | None = None

@@ -50,6 +50,8 @@ class ExecutorDispatcher:
     that it made.
     """
 
+    max_in_flight: int
+
     def __init__(
         self, executor: ExecutorOrFactory, codes: Callable[[], Sequence[BatchCode]], job: Job
     ) -> None:

@@ -41,6 +41,10 @@ class FunctionWriter(ABC):
     input: ClassVar[str]
     declaration: ClassVar[str]
     store: ClassVar[str]
+    program: Program
+    name: str
+    parts: Sequence[ProgramPart]
+    places: int
 
     def __init__(self, program: Program, name: str, reads: SlotsRead = slots_read) -> None:
         self.program, self.name = program, name

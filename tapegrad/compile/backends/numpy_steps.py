@@ -62,6 +62,8 @@ class RowBlock:
 class _BufferPool:
     """Buffers of one kind: how many there are, and which are free."""
 
+    size: int
+
     def __init__(self, *, truths: bool) -> None:
         self.truths = truths
         self.size = 0
@@ -81,6 +83,12 @@ class _BufferPool:
 @final
 class Plan:
     """Writes the steps of a program."""
+
+    program: Program
+    uniform: int
+    floats: _BufferPool
+    truths: _BufferPool
+    last: dict[int, int]
 
     def __init__(self, program: Program, uniform: int) -> None:
         self.program, self.uniform = program, uniform

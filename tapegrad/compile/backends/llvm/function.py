@@ -18,7 +18,7 @@ from tapegrad.compile.backends.llvm.instructions import (
     Mode,
     mask,
 )
-from tapegrad.compile.partition import ProgramPart, partition, rematerialised, slots_read
+from tapegrad.compile.partition import Partition, ProgramPart, partition, rematerialised, slots_read
 from tapegrad.compile.program import Program
 from tapegrad.ops.primitive import Primitive
 
@@ -68,6 +68,16 @@ class ModulePlan:
     that the last function writes; those in ``again`` are computed again where they are needed.
     """
 
+    program: Program
+    mode: Mode
+    shared: int
+    maths: VectorMaths
+    exact: set[int]
+    declarations: Declarations
+    at_end: set[int]
+    again: dict[int, set[int]]
+    partition: Partition
+
     def __init__(
         self, program: Program, mode: Mode, shared: int, maths: VectorMaths, *, fast: bool
     ) -> None:
@@ -108,6 +118,11 @@ class Function(Instructions):
 
     ``numbers`` and ``truths`` hold the names of slots' values, as numbers and as conditions.
     """
+
+    plan: ModulePlan
+    program: Program
+    alive: str
+    operands: int
 
     def __init__(self, plan: ModulePlan, index: int) -> None:
         super().__init__(plan.mode, plan.declarations)

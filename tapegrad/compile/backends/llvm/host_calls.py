@@ -34,6 +34,8 @@ _SIGNATURE: Final = ctypes.CFUNCTYPE(
 class HostCalls:
     """Answers the calls that code makes back into Python, and keeps the error that one raised."""
 
+    address: int
+
     def __init__(self, calls: Sequence[HostCall], lanes: int) -> None:
         self.lanes = lanes
         self._errors: dict[int, BaseException] = {}

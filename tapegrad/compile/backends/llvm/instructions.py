@@ -96,6 +96,8 @@ class Instructions:
     """The instructions of one function; the result of each has a name."""
 
     mode: Mode
+    declarations: Declarations
+    block: str
 
     def __init__(self, mode: Mode, declarations: Declarations) -> None:
         self.mode, self.declarations = mode, declarations
