@@ -281,6 +281,26 @@ class TestWhatRowsDependOn:
         )
         assert caught.value.__notes__ == ["raised at row 2 of the batch"]
 
+    @pytest.mark.parametrize("backend", ["python", "llvm"])
+    def test_a_call_that_two_paths_send_to_each_other_is_an_error(self, backend: Any) -> None:
+        """`jit` names the line, and goes on to answer calls on which the paths agree."""
+        limit = [5.0]
+
+        def f(x: float) -> float:
+            return 2.0 * x if x > limit[0] else -x
+
+        compiled: Any = tg.jit(f, backend=backend)
+        compiled(7.0)
+        limit[0] = 0.0
+        compiled(-1.0)
+        with pytest.raises(errors.GuardError) as caught:
+            compiled(3.0)
+        assert str(caught.value) == (
+            f"two recorded paths disagree on the comparison at {place(f, 'limit[0]')}: pass what "
+            "it depends on as an argument, and let rules depend on their arguments alone"
+        )
+        assert (compiled(7.0), compiled(-1.0)) == (14.0, 1.0)
+
 
 class TestInterrupts:
     def test_a_path_is_added_with_its_code_or_not_at_all(

@@ -96,9 +96,9 @@ class BatchCode:
         shared = len(self.parts.shared.outputs)
         return self.choice.rows(self.parts.rows, RowOptions(shared, sums, self.fast, quick))
 
-    def flipped(self, guard: int) -> bytes:
-        """The outcomes of a row that leaves the path at this guard, up to there."""
-        return self.path.flipped(self.parts.row_guards[guard])
+    def flipped(self, guard: int, prefix: bytes) -> bytes:
+        """The outcomes of a row that came here by ``prefix`` and leaves the path at this guard."""
+        return self.path.flipped(self.parts.row_guards[guard], prefix)
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""

@@ -226,14 +226,7 @@ def _split_by_guard(
         return ()
     gone = gone[np.argsort(flips[gone], kind="stable")]
     guards, starts = np.unique(flips[gone], return_index=True)
-    prefixes = [code.flipped(guard) for guard in guards.tolist()]
-    if len(prefixes[0]) <= len(prefix):
-        number = len(prefixes[0]) - 1
-        line = code.path.site(number) or f"guard {number}"
-        raise GuardError(
-            f"two recorded paths disagree on the comparison at {line}: pass what it depends on as "
-            "an argument, and let rules depend on their arguments alone"
-        )
+    prefixes = [code.flipped(guard, prefix) for guard in guards.tolist()]
     return list(zip(prefixes, np.split(group[gone], starts[1:]), strict=True))
 
 

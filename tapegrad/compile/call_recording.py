@@ -87,13 +87,18 @@ class CallRecording(Recording[CallCode]):
         self.latest = None
 
     def run(self, floats: Sequence[float], arguments: Arguments) -> object:
-        """The result of one call."""
+        """The result of one call.
+
+        Raises:
+            GuardError: where two recorded paths disagree on a comparison.
+        """
         code = self.latest
         if code is None:
             return self.record(arguments)
-        found = (code.run or code.compile().run)(floats)
+        found, prefix = (code.run or code.compile().run)(floats), b""
         while isinstance(found, int):
-            other = self.find(code.path.flipped(found))
+            prefix = code.path.flipped(found, prefix)
+            other = self.find(prefix)
             if other is None:
                 return self.record(arguments)
             code = self.latest = other

@@ -12,6 +12,7 @@ from tapegrad._support.source_position import Site
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
 from tapegrad.compile.report import PathReport
+from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import primal
 from tapegrad.recording.trace import trace
@@ -38,8 +39,20 @@ class Path:
         """The user's line that asked for the truth of the condition."""
         return self.tape.site(self.program.guards[guard])
 
-    def flipped(self, guard: int) -> bytes:
-        """The outcomes up to a guard that comes out differently here."""
+    def flipped(self, guard: int, prefix: bytes = b"") -> bytes:
+        """The outcomes up to a guard that comes out differently here.
+
+        ``prefix`` has the outcomes that another path led here with.
+
+        Raises:
+            GuardError: where the guard is one of those, so that the two paths disagree on it.
+        """
+        if guard < len(prefix):
+            line = self.site(guard) or f"guard {guard}"
+            raise GuardError(
+                f"two recorded paths disagree on the comparison at {line}: pass what it depends on "
+                "as an argument, and let rules depend on their arguments alone"
+            )
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
 
     def report(self, *, runs_on: str, compiling: float, rows: int = 0) -> PathReport:

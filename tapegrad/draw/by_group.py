@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from math import isfinite, log10
 from typing import Final
 
@@ -68,7 +69,14 @@ def _count(
     tails = list(of)
     for slot in columns.slots_of(ops.constant):
         tails[slot] = len(totals) - 1  # a constant is part of the line that reads it
-    uses = Counter((tails[operand], of[slot]) for slot, operand in columns.reads())
+    uses: Counter[tuple[int, int]] = Counter()
+    for side, least in ((columns.left, 1), (columns.right, 2)):
+        reads = [not row.is_pooled and (row.arity or 0) >= least for row in rows]
+        chosen = list(map(reads.__getitem__, columns.codes))
+        operands = map(tails.__getitem__, compress(side, chosen))
+        uses.update(zip(operands, compress(of, chosen), strict=True))
+    for slot in columns.slots_of(*(row for row in rows if row.is_pooled)):
+        uses.update((tails[operand], of[slot]) for operand in columns.operands(slot))
     for slot in columns.slots_of(ops.guard):
         if tails[columns.left[slot]] == of[slot]:
             uses[of[slot], of[slot]] -= 1  # a guard is no round of a loop
