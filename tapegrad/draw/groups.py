@@ -43,7 +43,8 @@ def by_line(entries: Entries) -> Grouping:
     """One group for each line of the program, and some for the inputs."""
     groups, of_input = _inputs(entries, framed=False)
     lines, numbers = numbered_lines(entries)
-    of = [len(groups) + number for number in numbers]
+    first = len(groups)
+    of = [first + number for number in numbers]
     of[: len(of_input)] = of_input
     return groups + [_line(entries, line) for line in lines], of
 

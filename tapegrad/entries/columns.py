@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from math import isnan, nan
 from typing import TypedDict, cast, final
 
@@ -112,7 +113,7 @@ class EntryColumns:
     def slots_of(self, *rows: Primitive) -> Iterator[int]:
         """The entries that apply one of these rows."""
         codes = {self.table.codes[row] for row in rows}
-        return (slot for slot, code in enumerate(self.codes) if code in codes)
+        return compress(range(len(self)), map(codes.__contains__, self.codes))
 
     def as_lists(self) -> EntryColumns:
         """The same columns as lists, which Python indexes fastest."""
