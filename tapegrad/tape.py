@@ -53,7 +53,7 @@ class Tape(Entries, Generic[A, P, R_co]):
 
     @property
     def value(self) -> R_co:
-        """What the recorded function returned, with plain numbers for the traced ones."""
+        """The result of the recorded function, with plain numbers for the traced ones."""
         values = self.values
         return cast(R_co, build(self.result, (values[slot] for slot in self.outputs)))
 

@@ -1,1 +1,1 @@
-"""Rows run by an executor's workers, to which tapes travel and the user's function does not."""
+"""Rows run by an executor's workers: tapes and rows are sent to them, and no functions."""
