@@ -111,8 +111,12 @@ def in_order(structure: Structure, value: object) -> object:
 
     A container whose dicts are in that order is returned as it is.
     """
+    if not isinstance(structure, Branch):
+        return value
+    if structure.kind is not dict and not any(isinstance(x, Branch) for x in structure.children):
+        return value  # no dict inside: a long list of numbers is not taken apart
     given = _parts_by_key(structure, value)
-    if given is None or not isinstance(structure, Branch) or given.keys() != set(structure.keys):
+    if given is None or given.keys() != set(structure.keys):
         return value
     parts = zip(structure.keys, structure.children, strict=True)
     ordered = {key: in_order(part, given[key]) for key, part in parts}
