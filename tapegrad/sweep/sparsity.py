@@ -107,9 +107,7 @@ def _interactions(
 @lru_cache(_CACHED_ROWS)
 def _differentiated(row: Primitive, count: int) -> Indices:
     """The indices of the operands that the row is not flat in."""
-    if not isinstance(row.partials, tuple):
-        return tuple(range(count))
-    return tuple(index for index, partial in enumerate(row.partials) if partial is not None)
+    return tuple(row.differentiated_operands(count))
 
 
 @lru_cache(_CACHED_ROWS)

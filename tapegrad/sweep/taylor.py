@@ -116,9 +116,7 @@ class _Extension(EvaluatingBuilder):
         if row.kind == "choice":
             chosen = self.values[operands[0]]
             return (1, 2) if isinstance(chosen, Traced) else (1 if chosen else 2,)
-        if not isinstance(row.partials, tuple):
-            return range(len(operands))
-        return (index for index, partial in enumerate(row.partials) if partial is not None)
+        return row.differentiated_operands(len(operands))
 
     def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
         start = len(slots) if row.commutes_from is None else row.commutes_from
