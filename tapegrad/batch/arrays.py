@@ -64,6 +64,8 @@ def split_arrays(value: object, name: Namer) -> tuple[Structure, dict[Keys, obje
 
 
 def _split(value: object, keys: Keys, name: Namer, arrays: dict[Keys, object]) -> Structure:
+    if type(value) in {list, tuple} and not value and keys:
+        return Branch(type(value), (), ())  # in a container: no rows, but none of its parts either
     if type(value) in {list, tuple} and _is_numbers(cast("Sequence[object]", value)):
         value = _stacked(cast("Sequence[object]", value), name(keys))
     if hasattr(value, "__array__"):
