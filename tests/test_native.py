@@ -38,7 +38,7 @@ def on_rows(program: Program, rows: Sequence[Sequence[float]]) -> tuple[Any, Any
     room = -(-len(rows) // 16) * 16
     out, flips = np.empty((len(program.outputs), room)), np.empty(room, dtype=np.int32)
     leaf = np.array(rows, dtype=float).reshape(len(rows), program.inputs)
-    run = native.RowFunction(program, RowOptions(0))
+    run = native.rows(program, RowOptions(0))
     run(np.empty(0), [leaf], range(len(rows)), out, flips)
     return out[:, : len(rows)].T, flips[: len(rows)]
 
@@ -131,7 +131,7 @@ class TestShapes:
         order = np.random.default_rng(2).permutation(self.ROWS)[:21].astype(np.int64)
         for rows in (range(3, 30), range(8), range(36, 37), order):
             out, flips = np.empty((1, 48)), np.empty(48, dtype=np.int32)
-            native.RowFunction(program, RowOptions(0))(np.empty(0), [leaf], rows, out, flips)
+            native.rows(program, RowOptions(0))(np.empty(0), [leaf], rows, out, flips)
             assert out[0, : len(rows)].tolist() == [f(leaf[row].tolist()) for row in rows]
 
     def test_what_is_the_same_for_all_rows_is_given_once(self) -> None:
@@ -147,7 +147,7 @@ class TestShapes:
         assert "exp" not in [row.name for row in parts.rows.rows]
         (shared,) = native.ScalarFunction(parts.shared)([0.5])
         out, flips = np.empty((1, 48)), np.empty(48, dtype=np.int32)
-        run = native.RowFunction(parts.rows, RowOptions(1))
+        run = native.rows(parts.rows, RowOptions(1))
         run(np.array([shared]), leaves, range(self.ROWS), out, flips)
         xs, ys = leaves
         expected = [
@@ -164,9 +164,7 @@ class TestShapes:
         xs = np.random.default_rng(3).normal(size=45)
         program = program_of(tg.record(f)(1.0))
         lanes, flips = np.full((1, 8), -0.0), np.empty(48, dtype=np.int32)
-        native.RowFunction(program, RowOptions(0, sums=True))(
-            np.empty(0), [xs], range(45), lanes, flips
-        )
+        native.rows(program, RowOptions(0, sums=True))(np.empty(0), [xs], range(45), lanes, flips)
         expected = [-0.0] * 8
         for row, x in enumerate(xs.tolist()):
             expected[row % 8] += x * 0.1 if x > 0.0 else -0.0
@@ -189,7 +187,7 @@ class TestCalls:
             return picky(x) * 2.0
 
         program = program_of(tg.record(f)(1.0))
-        run, rows = native.ScalarFunction(program), native.RowFunction(program, RowOptions(0))
+        run, rows = native.ScalarFunction(program), native.rows(program, RowOptions(0))
         for _ in range(2):
             assert list(run([2.0])) == [4.0]
             with pytest.raises(LookupError, match="too large"):
@@ -213,7 +211,7 @@ class TestCalls:
         program = program_of(tg.record(f)(1.0))
         xs = np.array([1.0, -1.0, 2.0, -2.0, 3.0])
         seen.clear()
-        native.RowFunction(program, RowOptions(0))(
+        native.rows(program, RowOptions(0))(
             np.empty(0), [xs], range(5), np.empty((1, 16)), np.empty(16, dtype=np.int32)
         )
         assert seen == [1.0, 2.0, 3.0]
@@ -228,7 +226,7 @@ class TestCalls:
         program = program_of(tg.record(f)(rows[0]))
         out, flips = np.empty((1, 16)), np.empty(16, dtype=np.int32)
         for fast, expected in ((False, 0.0), (True, -(2.0**-60))):
-            run = native.RowFunction(program, RowOptions(0, fast=fast))
+            run = native.rows(program, RowOptions(0, fast=fast))
             run(np.empty(0), [np.array(rows)], range(1), out, flips)
             if not fast or "+fma" in native.features().split(","):
                 assert out[0, 0] == expected
@@ -251,10 +249,10 @@ class TestNothingIsLeftBehind:
         program = program_of(tg.record(lambda x: tg.math.lgamma(x) * tg.math.sin(x))(1.0))
         gc.disable()
         try:
-            for make in (native.ScalarFunction, lambda p: native.RowFunction(p, RowOptions(0))):
+            for make in (native.scalar, lambda p: native.rows(p, RowOptions(0))):
                 for _ in range(20):
                     code = make(program)
-                    gone = weakref.ref(code._code)
+                    gone = weakref.ref(getattr(code, "run_bytes", code).__self__._code)
                     del code
                     assert gone() is None
         finally:

@@ -105,7 +105,7 @@ def _split_arguments(
     mapped: Mapping[int, MappedArgument],
 ) -> tuple[Branch, tuple[float, ...], tuple[int, ...]]:
     """The structure of a row's arguments, the numbers not mapped, and the places of the mapped."""
-    shape, numbers = flatten_arguments(f, args, kwargs)
+    shape, numbers = flatten_arguments(f, args, kwargs, mapped)
     inputs: list[float] = []
     places: list[int] = []
     count = 0

@@ -7,7 +7,7 @@ which is passed in.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar, cast, final
@@ -169,9 +169,14 @@ def _differences(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]
 
 
 def flatten_arguments(
-    f: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+    f: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    mapped: Collection[int] = (),
 ) -> tuple[Branch, list[list[Operand]]]:
     """The structure of a call's arguments, by position and by name, and the numbers in each.
+
+    Those at the positions ``mapped`` are one row of what was given.
 
     Raises:
         InputError: for what cannot be an argument; the message names the place.
@@ -181,6 +186,8 @@ def flatten_arguments(
     by_key: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
     for key, value in by_key:
         role = Role.PARAMETERS if key == 0 else Role.DATA
+        if key in mapped:
+            role = Role.ROW
         structure, leaves = flatten(value, role, argument_namer(f, key))
         structures.append(structure)
         numbers.append(leaves)

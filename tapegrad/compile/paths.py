@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import final
 
@@ -75,10 +75,15 @@ class Path:
         )
 
 
-def record_path(f: Callable[..., object], x: object, data: Data, **options: bool) -> Path:
-    """The path that ``f`` takes on these arguments; the options are those of ``lower``."""
+def record_path(
+    f: Callable[..., object], x: object, data: Data, mapped: Collection[int] = (), **options: bool
+) -> Path:
+    """The path that ``f`` takes on these arguments; the options are those of ``lower``.
+
+    The arguments at the positions ``mapped`` are one row of what a batch was given.
+    """
     started = perf_counter()
-    path = path_of(tape_of(f, trace(f, x, data, positions=True)), **options)
+    path = path_of(tape_of(f, trace(f, x, data, positions=True, mapped=mapped)), **options)
     return attrs.evolve(path, seconds=perf_counter() - started)
 
 

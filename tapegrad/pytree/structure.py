@@ -76,6 +76,7 @@ class Role(Enum):
 
     PARAMETERS = "differentiated: ints are promoted, anything but a number is an error"
     DATA = "floats are recorded, everything else is static"
+    ROW = "a row of a mapped argument: as data, and fields hold numbers however annotated"
     RESULT = "numbers are recorded, everything else is static"
     AUX = "floats and traced numbers are recorded, everything else is static"
 
@@ -218,6 +219,8 @@ def _holds_traced(value: object) -> bool:
 
 
 def _split_field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
+    if role is Role.ROW:
+        return split_value(value, role, leaves)
     if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
         return split_value(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
     if role.is_returned:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import cast, final
 
 import attrs
@@ -37,7 +38,7 @@ class Trace:
     outputs: tuple[int, ...]
 
 
-def trace(
+def trace(  # noqa: PLR0913  # each option changes another part of the recording
     f: Callable[..., object],
     x: object,
     data: Mapping[int | str, object],
@@ -45,11 +46,13 @@ def trace(
     positions: bool = False,
     blocks: bool = False,
     has_aux: bool = False,
+    mapped: Collection[int] = (),
 ) -> Trace:
     """Calls ``f`` with traced numbers and records what it does.
 
     ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
     With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
+    The arguments at the positions ``mapped`` are one row of what a batch was given.
     ``blocks`` lets a checkpoint record its inside as one entry, which the reverse sweep alone can
     read.
 
@@ -61,10 +64,9 @@ def trace(
     if type(x) is dict:
         require_keys(f, x)
     try:
-        parameters, first = flatten(x, Role.PARAMETERS, lambda keys: input_key_path(f, (), keys))
-        rest, others = flatten(
-            dict(data), Role.DATA, lambda keys: input_key_path(f, keys[:1], keys[1:])
-        )
+        role = Role.ROW if 0 in mapped else Role.PARAMETERS
+        parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
+        rest, others = _flat_data(f, data, mapped)
         width = len(first)
         inputs = [recorder.input(number) for number in first + others]
         given = cast(dict[int | str, object], build(rest, inputs[width:]))
@@ -77,6 +79,21 @@ def trace(
         return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
     finally:
         recorder.close()
+
+
+def _flat_data(
+    f: Callable[..., object], data: Mapping[int | str, object], mapped: Collection[int]
+) -> tuple[Structure, list[Operand]]:
+    """The structure and the numbers of the arguments after the first."""
+    structures: list[Structure] = []
+    leaves: list[Operand] = []
+    for key, value in data.items():
+        is_row = isinstance(key, int) and key + 1 in mapped
+        name = partial(input_key_path, f, (key,))
+        structure, found = flatten(value, Role.ROW if is_row else Role.DATA, name)
+        structures.append(structure)
+        leaves += found
+    return Branch(dict, tuple(data), tuple(structures)), leaves
 
 
 def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.numpy_steps import Buffer, Plan, RowBlock, Step, Uniform
-from tapegrad.compile.backends.row_code import RowCode
+from tapegrad.compile.backends.row_code import RowCode, RowShapes
 from tapegrad.compile.program import Program
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class ColumnCode:
     """
 
     def __init__(self, program: Program, uniform: int) -> None:
+        self._shapes = RowShapes(uniform, program.inputs - uniform, len(program.outputs))
         plan = Plan(program, uniform)
         self._steps, self._uniform = plan.steps, uniform
         self._constants = list(program.constants.values())
@@ -56,7 +57,12 @@ class ColumnCode:
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
     ) -> None:
-        """Runs these rows of the leaves, as described at ``RowCode``."""
+        """Runs these rows of the leaves, as described at ``RowCode``.
+
+        Raises:
+            BackendError: for arrays that the program does not fit.
+        """
+        self._shapes.require(shared, leaves, rows, out, flips)
         count = len(rows)
         with np.errstate(all="ignore"):
             for start in range(0, count, BLOCK):

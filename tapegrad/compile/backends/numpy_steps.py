@@ -193,8 +193,13 @@ class Plan:
         program = self.program
         operands = [self.number(operand) for operand in program.operands[slot]]
         holds = self.truth(program.skip_where[slot]) if slot in program.skip_where else None
-        self.finish(slot)
-        self.places[slot] = out = self.floats.take()
+        if row is ops.fma:  # it reads its operands again when it has written
+            out = self.floats.take()
+            self.finish(slot)
+        else:
+            self.finish(slot)
+            out = self.floats.take()
+        self.places[slot] = out
         if row.core and row.ufuncs:
             ufunc = _power if row is ops.pow else getattr(np, row.ufuncs[0])
             self.step(ufunc, *operands, out)

@@ -32,20 +32,24 @@ _SIGNATURE: Final = ctypes.CFUNCTYPE(
 
 @final
 class HostCalls:
-    """Answers the calls that code makes back into Python, and keeps the error that one raised."""
+    """Answers the calls that code makes back into Python, and keeps the error that one raised.
+
+    ``errors`` holds them by thread until they are raised again.
+    """
 
     address: int
+    errors: dict[int, BaseException]
 
     def __init__(self, calls: Sequence[HostCall], lanes: int) -> None:
         self.lanes = lanes
-        self._errors: dict[int, BaseException] = {}
+        self.errors = {}
         # Not a method: what the code holds must not hold the code.
-        self._function = _SIGNATURE(partial(_answer, calls, lanes, self._errors))
+        self._function = _SIGNATURE(partial(_answer, calls, lanes, self.errors))
         self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
     def reraise(self) -> None:
         """Raises the error that a call in this thread raised, if one did."""
-        if self._errors and (error := self._errors.pop(get_ident(), None)) is not None:
+        if self.errors and (error := self.errors.pop(get_ident(), None)) is not None:
             raise error
 
 

@@ -5,31 +5,25 @@ Code is emitted from a program whose tape was validated, and its buffers are siz
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import llvmlite.binding as llvm
-import numpy as np
 
 from tapegrad.compile.backends.interface import RowOptions, ScalarCode
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
-from tapegrad.compile.backends.llvm.instructions import LANES, TILE
+from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.module import Module, module
+from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry, wrong_inputs
 from tapegrad.compile.backends.llvm.row_loop import gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
-from tapegrad.compile.backends.row_code import RowCode
+from tapegrad.compile.backends.row_code import RowCode, RowShapes
 from tapegrad.compile.program import Program
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
-__all__ = ["RowFunction", "ScalarFunction", "fingerprint", "rows", "scalar"]
+__all__ = ["ScalarFunction", "fingerprint", "rows", "scalar"]
 
 
 def scalar(program: Program) -> ScalarCode:
@@ -40,7 +34,26 @@ def scalar(program: Program) -> ScalarCode:
 
 def rows(program: Program, options: RowOptions) -> RowCode:
     """Compiles a program for rows."""
-    return RowFunction(program, options)
+    quick = options.quick and not options.fast
+    lanes = TILE if quick else LANES
+    made = module(
+        program,
+        "sums" if options.sums else "rows",
+        lanes=lanes,
+        shared=options.shared,
+        maths=vector_maths(),
+        fast=options.fast,
+    )
+    host = HostCalls(made.calls, lanes)
+    shapes = RowShapes(
+        options.shared,
+        program.inputs - options.shared,
+        len(program.outputs),
+        step=lanes,
+        lanes=SUM_LANES if options.sums else 0,
+    )
+    code = _compiled(made, host, _QUICK if quick else _GOOD)
+    return RowsEntry(code, host, shapes, made.spills).enter
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -70,7 +83,10 @@ def _target(level: int) -> llvm.TargetMachine:
 
 @final
 class _LoadedModule:
-    """A module as machine code in memory, and the engine that must live as long as it does."""
+    """A module as machine code in memory, and the engine that must live as long as it does.
+
+    It is called through the entries of ``native_entry`` alone.
+    """
 
     def __init__(self, text: str, addresses: Mapping[str, int], level: int = _QUICK) -> None:
         target = _target(level)
@@ -108,88 +124,19 @@ class ScalarFunction:
 
     def __init__(self, program: Program) -> None:
         made = module(program)
-        self._host = HostCalls(made.calls, 1)
-        self._code = _compiled(made, self._host)
-        arguments = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(self._code.address("run"))
+        host = HostCalls(made.calls, 1)
+        self._inputs = program.inputs
         self._pack = struct.Struct(f"{program.inputs}d").pack
-        self._outputs = ctypes.c_double * len(program.outputs)
-        self._buffer = ctypes.c_double * made.spills
-        self._buffers: list[ctypes.Array[ctypes.c_double]] = []
+        entry = CallEntry(
+            _compiled(made, host), host, program.inputs, len(program.outputs), made.spills
+        )
+        self.run_bytes = entry.enter
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
         """The outputs, or the index of the guard that came out differently."""
-        found = self.run_bytes(self._pack(*inputs))
-        return found if isinstance(found, int) else found[:]
-
-    def run_bytes(self, inputs: bytes) -> ctypes.Array[ctypes.c_double] | int:
-        """The same for inputs that are doubles side by side."""
-        outputs = self._outputs()
-        buffer = self._free()
-        flip: int = self._run(inputs, outputs, buffer)
-        self._buffers.append(buffer)
-        self._host.reraise()
-        return outputs if flip < 0 else flip
-
-    def _free(self) -> ctypes.Array[ctypes.c_double]:
-        """A buffer that no other thread is using."""
         try:
-            return self._buffers.pop()
-        except IndexError:
-            return self._buffer()
-
-
-@final
-class RowFunction:
-    """Runs a program as vector code over the rows of columns."""
-
-    def __init__(self, program: Program, options: RowOptions) -> None:
-        quick = options.quick and not options.fast
-        self._lanes = TILE if quick else LANES
-        made = module(
-            program,
-            "sums" if options.sums else "rows",
-            lanes=self._lanes,
-            shared=options.shared,
-            maths=vector_maths(),
-            fast=options.fast,
-        )
-        self._mapped = program.inputs - options.shared
-        self._host = HostCalls(made.calls, self._lanes)
-        self._code = _compiled(made, self._host, _QUICK if quick else _GOOD)
-        integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
-        self._run = ctypes.CFUNCTYPE(None, *arguments)(self._code.address("run"))
-        self._spills = made.spills
-
-    def __call__(
-        self,
-        shared: Floats,
-        leaves: Sequence[Floats],
-        rows: NDArray[np.int64] | range,
-        out: Floats,
-        flips: NDArray[np.int32],
-        /,
-    ) -> None:
-        """Runs these rows of the leaves, as described at ``RowCode``."""
-        count = len(rows)
-        described = _described(leaves)
-        index = None if isinstance(rows, range) else rows.ctypes.data
-        start = rows.start if isinstance(rows, range) else 0
-        buffer = np.empty((self._spills + self._mapped + 2) * self._lanes)
-        place = -(-buffer.ctypes.data // 64) * 64
-        self._run(
-            count, described.ctypes.data, index, start, shared.ctypes.data, place,
-            place + self._spills * self._lanes * 8, out.ctypes.data, out.strides[0] // 8,
-            flips.ctypes.data,
-        )  # fmt: skip
-        self._host.reraise()
-
-
-def _described(leaves: Sequence[Floats]) -> NDArray[np.int64]:
-    """A list of where each leaf begins, how far apart its rows are, and how many columns it has."""
-    table = [len(leaves)]
-    for leaf in leaves:
-        columns = leaf.shape[1] if leaf.ndim > 1 else 1
-        table += [leaf.ctypes.data, leaf.strides[0] // 8, columns]
-    return np.array(table, dtype=np.int64)
+            packed = self._pack(*inputs)
+        except struct.error:
+            raise wrong_inputs(inputs, self._inputs) from None
+        found = self.run_bytes(packed)
+        return found if isinstance(found, int) else found[:]

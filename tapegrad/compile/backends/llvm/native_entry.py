@@ -1,0 +1,133 @@
+"""Where machine code is entered: nothing else calls an address.
+
+What the code reads and writes is checked here against what it was made for, whoever calls, since
+nothing in machine code would notice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, final
+
+import numpy as np
+
+from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
+from tapegrad.compile.backends.llvm.host_calls import HostCalls
+from tapegrad.compile.backends.row_code import RowShapes
+from tapegrad.errors import BackendError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["CallEntry", "RowsEntry", "wrong_inputs"]
+
+
+class LoadedCode(Protocol):
+    """Machine code in memory, which an entry keeps there."""
+
+    def address(self, name: str) -> int:
+        """The address of a function."""
+
+
+@final
+class CallEntry:
+    """The entry of code for one call: the inputs as doubles side by side, and so the outputs."""
+
+    def __init__(
+        self, code: LoadedCode, host: HostCalls, inputs: int, outputs: int, spills: int
+    ) -> None:
+        arguments = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(code.address("run"))
+        self._code, self._host = code, host
+        self._size = 8 * inputs
+        self._outputs = ctypes.c_double * outputs
+        self._buffer = ctypes.c_double * spills
+        self._buffers: list[ctypes.Array[ctypes.c_double]] = []
+
+    def enter(self, inputs: bytes) -> ctypes.Array[ctypes.c_double] | int:
+        """The outputs, or the index of the guard that came out differently.
+
+        Raises:
+            BackendError: unless there are as many inputs as the code reads.
+        """
+        if len(inputs) != self._size:
+            raise wrong_inputs(inputs, self._size // 8)
+        outputs = self._outputs()
+        buffer = self._free()
+        flip: int = self._run(inputs, outputs, buffer)
+        self._buffers.append(buffer)
+        if self._host.errors:
+            self._host.reraise()
+        return outputs if flip < 0 else flip
+
+    def _free(self) -> ctypes.Array[ctypes.c_double]:
+        """A buffer that no other thread is using."""
+        try:
+            return self._buffers.pop()
+        except IndexError:
+            return self._buffer()
+
+
+def wrong_inputs(given: object, count: int) -> BackendError:
+    """The error for inputs other than those that code was made for."""
+    what = f"{len(given)} of them" if isinstance(given, list | tuple) else describe(given)
+    return BackendError(
+        f"compiled code for {count} numbers was to run ({here()}) on {what}: this is a fault of "
+        "tapegrad, please report it"
+    )
+
+
+@final
+class RowsEntry:
+    """The entry of code for rows, which is run as described at ``RowCode``."""
+
+    def __init__(self, code: LoadedCode, host: HostCalls, shapes: RowShapes, spills: int) -> None:
+        integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
+        self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
+        self._code, self._host, self._shapes = code, host, shapes
+        self._spilt = spills * host.lanes
+        self._size = self._spilt + (shapes.mapped + 2) * host.lanes
+
+    def enter(
+        self,
+        shared: Floats,
+        leaves: Sequence[Floats],
+        rows: NDArray[np.int64] | range,
+        out: Floats,
+        flips: NDArray[np.int32],
+        /,
+    ) -> None:
+        """Runs these rows of the leaves.
+
+        Raises:
+            BackendError: for arrays that the code was not made for.
+        """
+        self._shapes.require(shared, leaves, rows, out, flips)
+        table = _described(leaves)
+        buffer = np.empty(self._size + len(table))
+        buffer[self._size :].view(np.int64)[:] = table
+        begin = buffer.ctypes.data
+        place = -(-begin // 64) * 64
+        index = None if isinstance(rows, range) else rows.ctypes.data
+        start = rows.start if isinstance(rows, range) else 0
+        self._run(
+            len(rows), begin + self._size * 8, index, start,
+            shared.ctypes.data if shared.size else None, place, place + self._spilt * 8,
+            out.ctypes.data, out.strides[0] // 8, flips.ctypes.data,
+        )  # fmt: skip
+        if self._host.errors:
+            self._host.reraise()
+
+
+def _described(leaves: Sequence[Floats]) -> Sequence[int]:
+    """A list of where each leaf begins, how far apart its rows are, and how many columns it has."""
+    table = [len(leaves)]
+    for leaf in leaves:
+        columns = leaf.shape[1] if leaf.ndim > 1 else 1
+        table += [leaf.ctypes.data, leaf.strides[0] // 8, columns]
+    return table
