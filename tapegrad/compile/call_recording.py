@@ -5,21 +5,27 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
+from sys import maxsize
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
+
+import attrs
 
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
-from tapegrad.compile.backends.interface import RunBytes, RunFloats, ScalarCode
+from tapegrad.compile.backends import python
+from tapegrad.compile.backends.interface import RunBytes, RunFloats
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.cache import Recording
-from tapegrad.compile.paths import AnyTape, Path, record_path
-from tapegrad.compile.report import PathReport
+from tapegrad.compile.cache import Recording, flatten_arguments
+from tapegrad.compile.learning import COMPILING, FREE, RECORDING, Learning
+from tapegrad.compile.paths import Path, record_path
+from tapegrad.compile.report import PathReport, ShapeReport
 from tapegrad.errors import InputError, OutputError
 from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
-from tapegrad.pytree.matching import first_difference, numbers_as
-from tapegrad.pytree.structure import Branch, build, key_paths
+from tapegrad.pytree.matching import first_difference
+from tapegrad.pytree.structure import Branch, Role, Structure, build, flatten, key_paths
 from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
@@ -27,7 +33,12 @@ if TYPE_CHECKING:
 
     from tapegrad._support.array_types import FloatArray, Vector
 
-__all__ = ["Arguments", "CallCode", "CallRecording", "Flat"]
+__all__ = ["Arguments", "CallCode", "CallRecording", "Departure", "Flat"]
+
+_SHORT: Final = 512
+"""The most entries of a path for which Python's code is worth making before the backend's."""
+_QUICK_CALLS: Final = 1_000
+"""The calls after which Python's code gives way to the backend's."""
 
 Arguments: TypeAlias = tuple[tuple[object, ...], Mapping[str, object]]
 """The arguments of one call, by position and by name."""
@@ -37,13 +48,16 @@ Arguments: TypeAlias = tuple[tuple[object, ...], Mapping[str, object]]
 class CallCode:
     """A path, its code for one call, and the function that puts its results together.
 
-    The code is compiled when the path is taken a second time.
+    ``is_paid`` says that the code is made only once calls of the function itself have taken as
+    long. Code that is made ``quickly`` is Python's, until it has run many times.
     """
 
     path: Path
     pack: Packer
     choice: Choice
     compiling: float
+    is_paid: bool
+    quickly: bool
 
     def __init__(self, choice: Choice, path: Path) -> None:
         self.choice, self.path = choice, path
@@ -51,33 +65,74 @@ class CallCode:
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
         self.compiling = 0.0
+        self.is_paid = self.quickly = False
+        self._runs_on = "recorded only"
+        self._left = _QUICK_CALLS
 
-    def compile(self) -> ScalarCode:
+    def compile(self) -> RunFloats:
         """Compiles the path; two threads may both do so, and one of the two codes is kept."""
         started = perf_counter()
-        code = self.choice.scalar(self.path.program)
-        self.run, self.run_bytes = code.run, code.run_bytes
-        self.compiling = perf_counter() - started
-        return code
+        if self.quickly:
+            code = python.scalar(self.path.program)
+            run: RunFloats = partial(self._counted, code.run)
+        else:
+            code = self.choice.scalar(self.path.program)
+            run = code.run
+        self.run, self.run_bytes = run, code.run_bytes
+        self._runs_on = "python" if self.quickly else self.choice.name
+        self.compiling += perf_counter() - started
+        return run
+
+    def _counted(self, run: RunFloats, floats: Sequence[float]) -> Sequence[float] | int:
+        """Runs quick code; where it has run many times, it gives way to the backend's."""
+        self._left -= 1
+        if self._left >= 0:
+            return run(floats)
+        self.quickly = False
+        return self.compile()(floats)
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
-        runs_on = self.choice.name if self.compiling else "recorded only"
-        return self.path.report(runs_on=runs_on, compiling=self.compiling)
+        return self.path.report(runs_on=self._runs_on, compiling=self.compiling)
+
+
+@final
+@attrs.frozen(eq=False)
+class Departure:
+    """Numbers that no compiled path takes: the last one, and the outcomes that it was left with.
+
+    With ``is_recorded`` there is a path for them, which is not compiled yet.
+    """
+
+    code: CallCode | None
+    prefix: bytes
+    is_recorded: bool
 
 
 @final
 class CallRecording(Recording[CallCode]):
-    """The recorded paths of calls whose arguments have one structure; ``latest`` ran last."""
+    """The recorded paths of calls whose arguments have one structure; ``latest`` ran last.
+
+    With ``quick`` Python's code, which is made in less time, serves short paths at first. With
+    ``records_all`` every path is recorded at its first call, whatever that takes.
+    """
 
     f: Callable[..., object]
     max_paths: int
     any_row: bool
     unpack: Unpacker
     latest: CallCode | None
+    learning: Learning
 
     def __init__(
-        self, f: Callable[..., object], choice: Choice, max_paths: int, shape: Branch
+        self,
+        f: Callable[..., object],
+        choice: Choice,
+        max_paths: int,
+        shape: Branch,
+        *,
+        quick: bool = False,
+        records_all: bool = False,
     ) -> None:
         super().__init__(shape, partial(CallCode, choice))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
@@ -85,6 +140,8 @@ class CallRecording(Recording[CallCode]):
         named = zip(map(str, by_name.keys), by_name.children, strict=True)
         self.unpack = unpacker(by_position.children, dict(named))
         self.latest = None
+        self.learning = Learning(maxsize if records_all else FREE)
+        self._quick = quick
 
     def run(self, floats: Sequence[float], arguments: Arguments) -> object:
         """The result of one call.
@@ -92,43 +149,125 @@ class CallRecording(Recording[CallCode]):
         Raises:
             GuardError: where two recorded paths disagree on a comparison.
         """
-        code = self.latest
-        if code is None:
-            return self.record(arguments)
-        found, prefix = (code.run or code.compile().run)(floats), b""
-        while isinstance(found, int):
-            prefix = code.path.flipped(found, prefix)
-            other = self.find(prefix)
-            if other is None:
-                return self.record(arguments)
-            code = self.latest = other
-            found = (code.run or code.compile().run)(floats)
-        return code.pack(found)
+        code, found = self.latest, None
+        if code is not None and code.run is not None:
+            found = code.run(floats)
+            if not isinstance(found, int):
+                return code.pack(found)
+        settled = self.settle(floats, code, found)
+        if isinstance(settled, Departure):
+            return self._missed(settled, arguments)
+        code, outputs = settled
+        return code.pack(outputs)
 
-    def run_flat(self, inputs: bytes) -> Buffer:
-        """The outputs as doubles that stand side by side, given the inputs in the same way."""
+    def run_flat(self, inputs: bytes) -> tuple[Structure, Buffer]:
+        """The outputs as doubles that stand side by side, given the inputs in the same way.
+
+        Before them stands the structure of the result.
+        """
         code = cast(CallCode, self.latest)
-        found = (code.run_bytes or code.compile().run_bytes)(inputs)
-        if not isinstance(found, int):
-            return found
+        if code.run_bytes is not None:
+            found = code.run_bytes(inputs)
+            if not isinstance(found, int):
+                return code.path.tape.result, found
         floats = memoryview(inputs).cast("d").tolist()
-        arguments = build(self.shape, floats)
-        result = self.run(floats, cast(Arguments, arguments))
-        outputs, _ = numbers_as(code.path.tape.result, result, key_path)
-        return array("d", cast("list[float]", outputs)).tobytes()
+        settled = self.settle(floats, code)
+        if not isinstance(settled, Departure):
+            code, outputs = settled
+            return code.path.tape.result, array("d", outputs).tobytes()
+        returned = self._missed(settled, cast(Arguments, build(self.shape, floats)))
+        structure, numbers = flatten(returned, Role.RESULT, key_path)
+        return structure, array("d", cast("list[float]", numbers)).tobytes()
+
+    def settle(
+        self,
+        floats: Sequence[float],
+        code: CallCode | None,
+        found: Sequence[float] | int | None = None,
+    ) -> tuple[CallCode, Sequence[float]] | Departure:
+        """Runs the paths that numbers lead to: the one that they take, and their outputs on it.
+
+        The first to be run is ``code``, on which they may have been ``found`` already.
+        """
+        prefix, left = b"", code
+        while code is not None:
+            if found is None:
+                run = code.run or self._compiled(code)
+                if run is None:
+                    break
+                found = run(floats)
+            if not isinstance(found, int):
+                self.latest = code
+                return code, found
+            prefix, left = code.path.flipped(found, prefix), code
+            code, found = self.find(prefix), None
+        return Departure(left, prefix, is_recorded=code is not None)
+
+    def _compiled(self, code: CallCode) -> RunFloats | None:
+        """Compiles a path; None where that is not paid for yet."""
+        expected = COMPILING * len(code.path.program)
+        if code.is_paid and not self.learning.affords(expected):
+            return None
+        run = code.compile()
+        if code.is_paid:
+            self.learning.pay(code.compiling)
+        return run
+
+    def _missed(self, departure: Departure, arguments: Arguments) -> object:
+        """The result of a call whose path cannot be run: it is recorded, or made as it stands."""
+        if len(self.codes) < self.max_paths and self._is_worth_recording(departure):
+            result = self.record(arguments)
+            self.learning.forget(departure.prefix)
+            return result
+        return self.learning.call(partial(self._call, arguments))
+
+    def _is_worth_recording(self, departure: Departure) -> bool:
+        """Whether there is no path for the numbers, and recording it is free or paid for."""
+        code, prefix = departure.code, departure.prefix
+        if code is None or departure.is_recorded:
+            return not departure.is_recorded
+        entries = len(code.path.tape)
+        if self.learning.is_free(entries):
+            return True
+        comes_again = self.learning.comes_again(prefix)
+        self.learning.note_departure(code.path.site(len(prefix) - 1))
+        self.learning.warn_of_many(self.f, len(self.codes))
+        return comes_again and self.learning.affords(RECORDING * entries)
 
     def record(self, arguments: Arguments) -> object:
-        """The result of a call that is recorded; beyond ``max_paths`` it is only made."""
+        """The result of a call that is recorded."""
         args, kwargs = arguments
-        if len(self.codes) >= self.max_paths:
-            return self.f(*args, **kwargs)
         if args:
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
             f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
+        is_first = not self.codes
         path = record_path(f, x, data, any_row=self.any_row)
-        self.latest = self.add(path)
+        code = self.add(path)
+        entries = len(path.tape)
+        if is_first:
+            code.is_paid = entries > FREE and bool(path.outcomes)
+            self.latest = code
+        else:
+            code.quickly = self._quick and entries <= _SHORT
+            code.is_paid = self.learning.charge(entries, path.seconds)
         return path.tape.value
+
+    def report(self) -> ShapeReport:
+        """Describes what was recorded and compiled, and the calls of the function itself."""
+        learning = self.learning
+        return ShapeReport(super().report().paths, learning.calls, learning.called, learning.spent)
+
+    def _call(self, arguments: Arguments) -> object:
+        """The result of a call of the function itself; ints become floats, as in a recording."""
+        args, kwargs = arguments
+        if self.unpack(args, kwargs) is None:
+            shape, numbers = flatten_arguments(self.f, args, kwargs)
+            args, kwargs = cast(Arguments, build(shape, chain.from_iterable(numbers)))
+        returned = self.f(*args, **kwargs)
+        if type(returned) is float:
+            return returned
+        return build(*flatten(returned, Role.RESULT, key_path))
 
 
 @final
@@ -145,7 +284,7 @@ class Flat:
         tape = cast(CallCode, recording.latest).path.tape
         self.inputs = tape.paths
         self.outputs = tuple(path or "value" for path in key_paths(tape.result))
-        self._recording, self._tape = recording, tape
+        self._recording, self._result = recording, tape.result
         self._size = 8 * len(self.inputs)
         self._float64: object
         self._from_buffer: Callable[[Buffer], FloatArray]
@@ -169,17 +308,16 @@ class Flat:
                 f"{what} was given ({here()}) for {len(self.inputs)} inputs: pass one float64 "
                 "array of that length"
             )
-        found = self._recording.run_flat(given)
-        tape = cast(CallCode, self._recording.latest).path.tape
-        if tape is not self._tape:
-            self._require_alike(tape)
+        result, found = self._recording.run_flat(given)
+        if result is not self._result:
+            self._require_alike(result)
         return self._from_buffer(found)
 
-    def _require_alike(self, tape: AnyTape) -> None:
+    def _require_alike(self, result: Structure) -> None:
         """Checks that another path returns the structure that the first one did."""
-        if first_difference(self._tape.result, tape.result, statics=True) is not None:
+        if first_difference(self._result, result, statics=True) is not None:
             raise OutputError(
                 f"a path at these inputs ({here()}) returns another structure than the first one: "
                 "return the same containers on every path"
             )
-        self._tape = tape
+        self._result = result

@@ -32,9 +32,11 @@ def jit(
     """``f``, recorded at its first call and replayed by compiled code from then on.
 
     Takes what ``f`` takes and gives the same bits on every backend. A comparison that comes out
-    differently than recorded is noticed: the path that it leads to is recorded, kept beside the
-    others, and taken from then on. What ``f`` reads from outside its arguments stays as it was when
-    it was recorded; ``report()`` lists such constants. Beyond ``max_paths`` paths ``f`` is called.
+    differently than recorded is noticed. Then ``f`` itself is called, until the path pays for being
+    recorded; it is kept beside the others, and taken from then on. A few short paths need not pay.
+    So a stream of ever new paths takes about twice as long as calls of ``f``, at most. What ``f``
+    reads from outside its arguments stays as it was when it was recorded; ``report()`` lists such
+    constants. Beyond ``max_paths`` paths ``f`` is called.
 
     Ints among the numbers of the first argument and of the result are floats here.
 
@@ -65,8 +67,16 @@ class Compiled(Generic[P, R_co]):
     function itself stays behind, so that only paths recorded before can be taken there.
     """
 
-    def __init__(self, f: Callable[P, R_co], backend: BackendName, max_paths: int) -> None:
+    def __init__(
+        self,
+        f: Callable[P, R_co],
+        backend: BackendName,
+        max_paths: int,
+        *,
+        records_all: bool = False,
+    ) -> None:
         self._f = f
+        self._records_all = records_all
         self._backend: BackendName = backend
         self._choice = chosen(backend, rows=False)
         self._max_paths = max_paths
@@ -92,7 +102,14 @@ class Compiled(Generic[P, R_co]):
         return cast(R_co, recording.run(cast("list[float]", floats), arguments))
 
     def _new_recording(self, shape: Branch) -> CallRecording:
-        return CallRecording(self._f, self._choice, self._max_paths, shape)
+        return CallRecording(
+            self._f,
+            self._choice,
+            self._max_paths,
+            shape,
+            quick=self._backend == "auto",
+            records_all=self._records_all,
+        )
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _unpickled, (name_of(self._f), self._backend, self._cache.state)

@@ -61,12 +61,25 @@ def _few(parts: Sequence[str]) -> str:
 @final
 @attrs.frozen
 class ShapeReport:
-    """The paths recorded for arguments of one structure."""
+    """The paths recorded for arguments of one structure.
+
+    ``calls`` counts the calls of the function itself on other paths, which took ``called`` seconds;
+    ``paid`` are the seconds of recording and compiling that such calls had to take first.
+    """
 
     paths: tuple[PathReport, ...]
+    calls: int = 0
+    called: float = 0.0
+    paid: float = 0.0
 
     def __str__(self) -> str:
         title = f"{len(self.paths)} path{'s' * (len(self.paths) != 1)}"
+        if self.calls:
+            title += (
+                f", and {self.calls:,} calls of the function itself in {self.called:.3f} s: a "
+                "path that comes again is recorded, and compiled, once such calls have taken as "
+                f"long as that takes ({self.paid:.3f} s so far)"
+            )
         body = "\n".join(map(str, self.paths))
         return f"{title}\n  " + body.replace("\n", "\n  ")
 

@@ -110,11 +110,16 @@ class Unknowns(Generic[A]):
         return list(found.values())
 
     def _compiled(self, program: TupleProgram, points: int) -> VectorFunction:
-        """Compiles a program that takes this number of points, and records it at the start."""
+        """Compiles a program that takes this number of points, and records it at the start.
+
+        Of a program of two points, a product with the Hessian, each path is recorded: its pattern
+        is that of the tapes.
+        """
         program.__qualname__ = name_of(self._f)
         try:
             if 0 not in self._data.axes:
-                return compiled(program, self._data, [self._built(self._x0) for _ in range(points)])
+                starts = [self._built(self._x0) for _ in range(points)]
+                return compiled(program, self._data, starts, records_all=points > 1)
             function = compiled_for_rows(program, self._data, self._built, points)
             function(*[self._x0] * points)
             return function

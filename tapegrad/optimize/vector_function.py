@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
 
 import attrs
 
@@ -11,7 +11,7 @@ from tapegrad._support.optional_packages import installed, require
 from tapegrad._support.source_position import here
 from tapegrad.batch.results import Columns
 from tapegrad.batch.vmap import vmap
-from tapegrad.compile.jit import jit
+from tapegrad.compile.jit import Compiled
 from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, flatten
@@ -29,6 +29,9 @@ __all__ = [
     "InAxes", "ModelData", "TupleProgram", "VectorFunction", "compiled", "compiled_for_rows",
     "data_axes", "model_data", "vector",
 ]  # fmt: skip
+
+_MAX_PATHS: Final = 1024
+"""The most paths that are recorded."""
 
 TupleProgram: TypeAlias = Callable[..., "tuple[object, ...]"]
 """A function that returns its numbers in a tuple."""
@@ -112,9 +115,14 @@ class VectorFunction:
         return Sparsity(rows, columns, patterns[0].shape)
 
 
-def compiled(program: TupleProgram, data: ModelData, starts: Sequence[object]) -> VectorFunction:
-    """Compiles a program that is called once, and records it at these starts."""
-    function = jit(program)
+def compiled(
+    program: TupleProgram, data: ModelData, starts: Sequence[object], *, records_all: bool
+) -> VectorFunction:
+    """Compiles a program that is called once, and records it at these starts.
+
+    With ``records_all`` the tapes are those of all paths that calls took.
+    """
+    function = Compiled(program, "auto", _MAX_PATHS, records_all=records_all)
     flat = function.flat(*starts, *data.args, **data.kwargs)
     _, leaves = flatten(data_of(data.args, data.kwargs), Role.DATA, key_path)
     constants = vector(cast("list[float]", leaves))

@@ -1,0 +1,301 @@
+"""New paths: the function itself is called until a path pays for being recorded and compiled."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import pytest
+
+import tapegrad as tg
+from tapegrad import Real, math
+from tapegrad.compile import call_recording, learning, paths
+from tapegrad.compile.backends import python
+from tests.places import place, warned_at
+
+RECORDING: Final = 20.0
+"""What recording a call costs here, in calls of the function itself."""
+COMPILING: Final = 30.0
+"""The same for compiling a path."""
+UNIT: Final = 1e-3
+"""The seconds of a call of the function itself."""
+
+
+class Work:
+    """A clock that goes by counted work, and a function whose path is chosen by its argument.
+
+    The path of ``k + 0.5`` is number k; each is long enough to have to pay.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.eager = self.recorded = self.compiled = 0
+        for module in (learning, paths, call_recording):
+            monkeypatch.setattr(module, "perf_counter", lambda: self.now)
+        compiler = python.scalar
+
+        def scalar(program: Any) -> Any:
+            self.compiled += 1
+            self.now += COMPILING * UNIT
+            return compiler(program)
+
+        monkeypatch.setattr(
+            "tapegrad.compile.backends.registry.Choice.scalar", lambda _, p: scalar(p)
+        )
+        monkeypatch.setattr(call_recording, "RECORDING", RECORDING * UNIT / 300)
+        monkeypatch.setattr(call_recording, "COMPILING", COMPILING * UNIT / 300)
+
+    def f(self, x: Any) -> Any:
+        if isinstance(x, float):
+            self.eager += 1
+            self.now += UNIT
+        else:
+            self.recorded += 1
+            self.now += RECORDING * UNIT
+        low, high = 0.0, 1024.0
+        while high - low > 1.0:
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if x > middle else (low, middle)
+        for number in range(300):
+            x = x * 0.5 + math.sin(x) if number % 2 else x - 0.25
+        return x
+
+    @property
+    def units(self) -> float:
+        """The work so far, in calls of the function itself."""
+        return self.now / UNIT
+
+
+def twice(calls: int) -> float:
+    """The most work that calls may cost: the first path has nothing to pay for its recording."""
+    return 2.0 * calls + RECORDING + COMPILING
+
+
+STREAMS: dict[str, Callable[[], Iterator[int]]] = {
+    "always new": lambda: iter(range(1000)),
+    "two in turn": lambda: itertools.cycle((3, 700)),
+    "one that comes often, among new ones": lambda: (
+        500 if number % 3 else number % 1000 for number in itertools.count()
+    ),
+    "forty in turn": lambda: (number * 25 % 1000 for number in itertools.count()),
+    "each of them twice": lambda: (number // 2 % 1000 for number in itertools.count()),
+    "one for long, then another": lambda: (
+        number // 200 * 37 % 1000 for number in itertools.count()
+    ),
+}
+
+
+class TestAtMostTwiceTheFunction:
+    @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+    def test_on_any_stream(
+        self, monkeypatch: pytest.MonkeyPatch, stream: Callable[[], Iterator[int]]
+    ) -> None:
+        """At any time the work is at most twice that of the calls, and the bits are theirs."""
+        plain, work = Work(monkeypatch), Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        for calls, number in enumerate(itertools.islice(stream(), 1000), 1):
+            x = number + 0.5
+            assert fast(x) == plain.f(x)
+            assert work.units <= twice(calls)
+
+    def test_paths_that_come_again_are_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two paths in turn: the function is called until both have paid, and not once more."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        for _ in range(100):
+            fast(3.5), fast(700.5)
+        assert (work.recorded, work.compiled) == (2, 2)
+        assert work.eager <= 2.0 * (RECORDING + 2 * COMPILING)
+        before = work.now
+        for _ in range(100):
+            fast(3.5), fast(700.5)
+        assert work.now == before
+
+    def test_a_path_that_comes_once_is_not_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However much the calls before it have taken."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        work.now += 1e3
+        for number in (3, 700, 100):
+            work.eager = 0
+            fast(number + 0.5)
+        assert (work.recorded, work.eager) == (1, 1)
+
+    def test_short_paths_need_not_pay(self) -> None:
+        """The second path of a small program is recorded at its first call."""
+
+        def f(x: Real) -> Real:
+            return math.sin(x) if x > 0.0 else x * x
+
+        fast = tg.jit(tg.value_and_grad(f))
+        for x in (1.0, -1.0):
+            fast(x)
+        assert len(fast.tapes) == 2
+
+    def test_a_long_path_without_branches_is_compiled_at_its_second_call(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is the only one, and comes again whatever the arguments."""
+        work = Work(monkeypatch)
+
+        def f(x: Real) -> Real:
+            for _ in range(400):
+                x = math.sin(x)
+            return x
+
+        fast = tg.jit(f, backend="python")
+        fast(1.0)
+        assert work.compiled == 0
+        fast(2.0)
+        assert work.compiled == 1
+
+    @pytest.mark.slow
+    def test_in_seconds(self) -> None:
+        """An integration whose steps come out differently at each point."""
+        points = [(1.3 + 0.05 * number, 2.0) for number in range(30)]
+        eager, fast = tg.value_and_grad(decay), tg.jit(tg.value_and_grad(decay))
+        fast(points[0])
+        assert seconds(lambda: [fast(p) for p in points[1:]]) <= 2.5 * seconds(
+            lambda: [eager(p) for p in points[1:]]
+        )
+
+
+def seconds(f: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    f()
+    return time.perf_counter() - started
+
+
+def decay(p: Sequence[Any]) -> Any:
+    """Heun's method with step control."""
+    rate, y = p
+    t, h = 0.0, 0.1
+    while t < 1.0:
+        if t + h > 1.0:
+            h = 1.0 - t
+        a = -rate * y
+        b = -rate * (y + h * a)
+        error = abs(0.5 * h * (b - a))
+        if error < 1e-5:
+            t, y = t + h, y + 0.5 * h * (a + b)
+        h = h * min(2.0, max(0.2, 0.9 * math.sqrt(1e-5 / (error + 1e-300))))
+    return y
+
+
+def folded(x: Any) -> Any:
+    """A tent map: nearly every argument has a path of its own."""
+    for _ in range(30):
+        x = 2.0 * x if x < 0.5 else 2.0 - 2.0 * x
+    return x
+
+
+class TestCallsOfTheFunction:
+    @pytest.mark.parametrize("backend", ["python", "llvm", "auto"])
+    def test_have_the_bits_of_recorded_ones(self, backend: Any) -> None:
+        """In any mixture, a path that was met before among them."""
+        fast, eager = tg.jit(tg.value_and_grad(folded), backend=backend), tg.value_and_grad(folded)
+        for number in range(120):
+            x = (number * 0.381966) % 1.0 if number % 3 else 0.3
+            assert fast(x) == eager(x)
+        assert 1 < len(fast.tapes) < 80
+
+    def test_give_floats_for_ints_as_recorded_ones_do(self) -> None:
+        """In the first argument, in fields annotated ``Real``, and in the result."""
+
+        def f(xs: list[Any]) -> Any:
+            seen.append(xs[0])
+            y = folded(xs[0] * 0.01)
+            return {"y": y, "n": 1} if y > -1.0 else {"y": y, "n": 2}
+
+        seen: list[Any] = []
+        fast = tg.jit(f)
+        for number in range(50):
+            found: Any = fast([number])
+            assert found == f([float(number)])
+            assert type(found["n"]) is type(found["y"]) is float
+        assert {type(x) for x in seen} >= {float}
+        assert int not in {type(x) for x in seen}
+
+    def test_between_flat_arrays(self) -> None:
+        """A new path gives the outputs in their order, or the error about structures."""
+        numpy = pytest.importorskip("numpy")
+        flat, eager = tg.jit(tg.value_and_grad(folded)).flat(0.3), tg.value_and_grad(folded)
+        for number in range(120):
+            x = (number * 0.381966) % 1.0
+            assert tuple(flat(numpy.array([x])).tolist()) == eager(x)
+
+    def test_an_error_of_the_function_passes(self) -> None:
+        """And nothing is spoilt by it."""
+
+        def f(x: Any) -> Any:
+            y = folded(x)
+            if x > 0.9:
+                raise LookupError("mine")
+            return y
+
+        fast = tg.jit(f)
+        for number in range(60):
+            x = (number * 0.381966) % 1.0
+            if x > 0.9:
+                with pytest.raises(LookupError, match="mine"):
+                    fast(x)
+            else:
+                assert fast(x) == f(x)
+
+    def test_many_paths_earn_one_warning(self) -> None:
+        """It names the function, the number of paths, and the line that parts most of them."""
+
+        def f(x: Any) -> Any:
+            for _ in range(30):
+                x = 2.0 * x if x < 0.5 else 2.0 - 2.0 * x
+            return x
+
+        fast = tg.jit(tg.grad(f), backend="python")
+
+        def calls() -> None:
+            for number in range(400):
+                fast((number * 0.381966) % 1.0)
+
+        with pytest.warns(UserWarning, match="64 paths") as seen:
+            calls()
+        assert len(seen) == 1
+        assert warned_at(seen) == place(calls, "fast(")
+        text = str(seen[0].message)
+        assert text.startswith(f"f ({place(calls, 'fast(')}) has taken 64 paths, and calls that ")
+        assert f"most of them part at {place(f, 'x < 0.5')}: spell that choice with where" in text
+
+    def test_are_told_in_the_report(self) -> None:
+        """How many there were, how long they took, and what they pay for."""
+        fast = tg.jit(tg.grad(folded))
+        for number in range(20):
+            fast((number * 0.381966) % 1.0)
+        report = fast.report()
+        (shape,) = report.shapes
+        assert shape.calls + len(shape.paths) == 20
+        assert shape.called > 0.0
+        assert f"and {shape.calls} calls of the function itself in " in str(report)
+        assert "a path that comes again is recorded, and compiled, once such calls" in str(report)
+
+
+class TestHessiansOfNewPaths:
+    def test_a_hessian_has_the_entries_of_a_path_that_is_new(self) -> None:
+        """The pattern is that of the tapes, so that each path has one."""
+        pytest.importorskip("scipy")
+
+        def loss(p: list[Any]) -> Any:
+            y = folded(p[0] * 0.01 + 0.3)
+            for _ in range(80):
+                y = y * 0.5 + p[0] * 0.25
+            return p[1] * p[1] * y if p[0] > 10.0 else p[0] * p[0] + p[1]
+
+        objective: Any = tg.objective(loss, [0.0, 1.0])
+        for first in (0.0, 1.0, 11.0, 12.5, 2.0, 13.0):
+            expected = tg.hessian(loss)([first, 2.0])
+            names = ("0", "1")
+            found = objective.hess([first, 2.0])
+            for row, column in itertools.product(range(2), range(2)):
+                assert found[row][column] == pytest.approx(
+                    expected[names[row]][names[column]], rel=1e-12
+                )
