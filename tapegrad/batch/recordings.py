@@ -161,7 +161,8 @@ class PathRecorder:
         f = self.recorded.f if is_first else self._in_first_order
         with _at_row(number):
             data = data_of(args[1:], self.inputs.kwargs)
-            path = record_path(f, args[0], data, self.inputs.mapped, approximate=True)
+            traced, mapped = self.recorded.traced_data, self.inputs.mapped
+            path = record_path(f, args[0], data, traced, mapped, approximate=True)
         if (
             not is_first
             and first_difference(self.recorded.result, path.tape.result, statics=True) is not None

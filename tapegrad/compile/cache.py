@@ -65,6 +65,14 @@ class Recording(Generic[CodeT]):
         """Whether calls of this shape can run what is recorded here."""
         return first_difference(self.shape, shape, statics=True) is None
 
+    @property
+    def traced_data(self) -> Collection[int | str]:
+        """The arguments after the first that are not static, as ``trace`` names them."""
+        by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)
+        parts: list[tuple[int | str, Structure]] = [*enumerate(by_position.children[1:])]
+        parts += zip(map(str, by_name.keys), by_name.children, strict=True)
+        return [key for key, part in parts if not isinstance(part, Static)]
+
     def find(self, prefix: bytes) -> CodeT | None:
         """The code of a path whose outcomes begin with ``prefix``."""
         codes = self.codes

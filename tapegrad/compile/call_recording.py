@@ -242,7 +242,7 @@ class CallRecording(Recording[CallCode]):
         else:
             f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
         is_first = not self.codes
-        path = record_path(f, x, data, any_row=self.any_row)
+        path = record_path(f, x, data, self.traced_data, any_row=self.any_row)
         code = self.add(path)
         entries = len(path.tape)
         if is_first:

@@ -76,14 +76,20 @@ class Path:
 
 
 def record_path(
-    f: Callable[..., object], x: object, data: Data, mapped: Collection[int] = (), **options: bool
+    f: Callable[..., object],
+    x: object,
+    data: Data,
+    traced_data: Collection[int | str],
+    mapped: Collection[int] = (),
+    **options: bool,
 ) -> Path:
     """The path that ``f`` takes on these arguments; the options are those of ``lower``.
 
     The arguments at the positions ``mapped`` are one row of what a batch was given.
     """
     started = perf_counter()
-    path = path_of(tape_of(f, trace(f, x, data, positions=True, mapped=mapped)), **options)
+    traced = trace(f, x, data, traced_data=traced_data, mapped=mapped, positions=True)
+    path = path_of(tape_of(f, traced), **options)
     return attrs.evolve(path, seconds=perf_counter() - started)
 
 

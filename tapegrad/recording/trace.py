@@ -16,7 +16,7 @@ from tapegrad.errors import OutputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, input_key_path, key_path
 from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten
-from tapegrad.recording.recorder import Condition, Recorder
+from tapegrad.recording.recorder import Condition, Recorder, Var
 
 __all__ = ["Trace", "trace"]
 
@@ -26,7 +26,8 @@ __all__ = ["Trace", "trace"]
 class Trace:
     """One recorded call: the entries, and where the arguments and the result stand in them.
 
-    The differentiated argument has the first ``width`` slots.
+    The differentiated argument has the first ``width`` slots. Data that is not traced is static in
+    ``data``.
     """
 
     recorder: Recorder
@@ -43,6 +44,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     x: object,
     data: Mapping[int | str, object],
     *,
+    traced_data: Collection[int | str] = (),
     positions: bool = False,
     blocks: bool = False,
     has_aux: bool = False,
@@ -51,6 +53,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     """Calls ``f`` with traced numbers and records what it does.
 
     ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
+    They are passed on as they are, but for those under ``traced_data``: their floats are inputs.
     With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
     The arguments at the positions ``mapped`` are one row of what a batch was given.
     ``blocks`` lets a checkpoint record its inside as one entry, which the reverse sweep alone can
@@ -66,10 +69,10 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     try:
         role = Role.ROW if 0 in mapped else Role.PARAMETERS
         parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
-        rest, others = _flat_data(f, data, mapped)
+        rest, others = _split_data(f, data, traced_data, mapped)
         width = len(first)
         inputs = [recorder.input(number) for number in first + others]
-        given = cast(dict[int | str, object], build(rest, inputs[width:]))
+        given = _built(rest, inputs[width:]) if traced_data else data
         args = [value for key, value in given.items() if isinstance(key, int)]
         kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
         returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
@@ -81,19 +84,29 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         recorder.close()
 
 
-def _flat_data(
-    f: Callable[..., object], data: Mapping[int | str, object], mapped: Collection[int]
-) -> tuple[Structure, list[Operand]]:
-    """The structure and the numbers of the arguments after the first."""
-    structures: list[Structure] = []
-    leaves: list[Operand] = []
+def _split_data(
+    f: Callable[..., object],
+    data: Mapping[int | str, object],
+    traced: Collection[int | str],
+    mapped: Collection[int],
+) -> tuple[Branch, list[Operand]]:
+    """The structure of the data, and the numbers in that which is traced."""
+    children: list[Structure] = []
+    numbers: list[Operand] = []
     for key, value in data.items():
-        is_row = isinstance(key, int) and key + 1 in mapped
-        name = partial(input_key_path, f, (key,))
-        structure, found = flatten(value, Role.ROW if is_row else Role.DATA, name)
-        structures.append(structure)
-        leaves += found
-    return Branch(dict, tuple(data), tuple(structures)), leaves
+        if key in traced:
+            role = Role.ROW if isinstance(key, int) and key + 1 in mapped else Role.DATA
+            child, found = flatten(value, role, partial(input_key_path, f, (key,)))
+            children.append(child)
+            numbers += found
+        else:
+            children.append(Static(value))
+    return Branch(dict, tuple(data), tuple(children)), numbers
+
+
+def _built(data: Branch, numbers: list[Var]) -> Mapping[int | str, object]:
+    """The data with traced numbers for the numbers in it."""
+    return cast("Mapping[int | str, object]", build(data, numbers))
 
 
 def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:

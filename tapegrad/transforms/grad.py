@@ -42,7 +42,8 @@ def grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) ->
     """The gradient of ``f`` in its first argument, in that argument's own shape.
 
     ``grad(f)(x, *data)`` takes what ``f`` takes. The first argument may be a number or nested
-    dicts, lists, tuples, named tuples, attrs classes and dataclasses of them; the others are data.
+    dicts, lists, tuples, named tuples, attrs classes and dataclasses of them; the others are data,
+    which ``f`` gets as they are.
     An input that the result does not depend on has the gradient 0.0.
 
     With ``has_aux=True`` the function returns a pair ``(value, aux)`` and the gradient function a

@@ -30,7 +30,8 @@ AnyTape: TypeAlias = Tape[Any, ..., Any]
 def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], Tape[A, P, R]]:
     """The tape of a call of ``f``: what it computed on these arguments, entry by entry.
 
-    ``f`` may return any number of numbers, in any containers.
+    ``f`` may return any number of numbers, in any containers. The floats in its other arguments are
+    inputs, too, so that a replay may change them.
 
     Raises:
         InputError: when the first argument holds anything but numbers, or two inputs would have
@@ -46,7 +47,8 @@ def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], 
     """
 
     def recorded(x: A, data: Data) -> Tape[A, P, R]:
-        return cast("Tape[A, P, R]", tape_of(f, trace(f, x, data, positions=True)))
+        traced = trace(f, x, data, traced_data=data, positions=True)
+        return cast("Tape[A, P, R]", tape_of(f, traced))
 
     return transformed(f, "record", recorded)
 
