@@ -20,10 +20,13 @@ Mutation: TypeAlias = Callable[[Slope, Operand, tuple[Operand, ...]], Operand]
 
 X = TypeVar("X")
 
-ROWS = [row for row in ops.TABLE.rows if row.name not in {"input", "constant", "guard"}]
+ROWS = [row for row in ops.TABLE.rows if row.kind not in {"input", "constant", "guard"}]
 """Every row that has operands to differentiate in."""
 
-STATICS = {"powc": (2.5, 3.0), "powc_slope": (2.5, -2.0), "ldexp": (3, -2), "polygamma": (1.0, 2.0)}
+STATICS = {
+    "powc": (2.5, 3.0), "powc_slope": (2.5, -2.0), "ldexp": (3, -2), "polygamma": (1.0, 2.0),
+    "round_to": (1, 0),
+}  # fmt: skip
 WIDTH = {"dot": 4}
 
 

@@ -168,6 +168,10 @@ def _trunc(x: Number) -> Number:
     return mp.sign(x) * mp.floor(abs(x))
 
 
+def _round_to(x: Number, n: Number) -> Number:
+    return mp.nint(x * mp.mpf(10) ** n) / mp.mpf(10) ** n
+
+
 def _cbrt(x: Number) -> Number:
     return mp.sign(x) * mp.cbrt(abs(x))
 
@@ -359,6 +363,8 @@ ORACLE: dict[str, Truth] = {
     "tan":            Truth(mp.tan,                     (lambda x: 1 / mp.cos(x)**2,)),
     "tanh":           Truth(mp.tanh,                    (_sech2,)),
     "trunc":          Truth(_trunc,                     (None,)),
+    "round":          Truth(mp.nint,                    (None,)),
+    "round_to":       Truth(_round_to,                  (None,)),
 
     # Special functions.
     "sigmoid":        Truth(_sigmoid,                   (_sigmoid_slope,)),

@@ -49,10 +49,11 @@ STATICS: dict[str, tuple[float, ...]] = {
     "powc_slope": (2.0, 3.0, 4.0, 5.0, -1.0, 0.5, 2.5, 1 / 3, 0.0, 1.0, 1e-17),
     "ldexp": (3, -2, 0, 1000, -1074, -1100, 1500, -3000, 4000),
     "polygamma": (1.0, 2.0),
+    "round_to": (0, 1, 2, 15, -2, 400, -400),
 }
 WIDTHS = {"dot": (2, 4, 12)}
 
-CALLED_BACK = {"gamma", "lgamma", "digamma", "polygamma", "gamma_slope"}
+CALLED_BACK = {"gamma", "lgamma", "digamma", "polygamma", "gamma_slope", "round_to"}
 """What no core row can say."""
 
 PARTLY = {"hypot", "direction"} | ({"dot"} if sys.version_info >= (3, 12) else set())
@@ -146,7 +147,7 @@ def applications(rows: Sequence[Primitive]) -> list[tuple[Primitive, int, tuple[
     return found
 
 
-ROWS = [row for row in ops.TABLE.rows if row.name not in {"input", "constant", "guard"}]
+ROWS = [row for row in ops.TABLE.rows if row.kind not in {"input", "constant", "guard"}]
 EVERY = applications(ROWS)
 IN_C = [
     (row, width, static)

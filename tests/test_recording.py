@@ -40,25 +40,7 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
         "float(x)",
         "x, or a function of tapegrad.math",
     ),
-    (lambda x: int(x), "int(x)", "tapegrad.math.trunc(x)"),
-    (lambda x: round(x), "round(x)", "tapegrad.math.floor(x + 0.5)"),
-    (lambda x: round(x, 2), "round(x)", "tapegrad.math.floor(x + 0.5)"),
     (lambda x: complex(x), "complex(x)", "its real and imaginary parts as two numbers"),
-    (lambda x: bool(x), "bool(x) or `if x:`", "`if x != 0.0:`"),
-    (lambda x: 1 if x else 0, "bool(x) or `if x:`", "`if x != 0.0:`"),
-    (lambda x: not x, "bool(x) or `if x:`", "`if x != 0.0:`"),
-    (lambda x: x and 1.0, "bool(x) or `if x:`", "`if x != 0.0:`"),
-    (lambda x: tg.where(x, 1.0, 2.0), "bool(x) or `if x:`", "`if x != 0.0:`"),
-    (
-        lambda x: [1.0, 2.0][x],
-        "x as an index",
-        "an int argument, or tapegrad.where to choose between values",
-    ),
-    (
-        lambda x: range(x),
-        "x as an index",
-        "an int argument, or tapegrad.where to choose between values",
-    ),
     (
         lambda x: f"{x:.3f}",
         "format(x, '.3f')",
@@ -74,9 +56,6 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
         "float(x)",
         "x, or a function of tapegrad.math",
     ),
-    (lambda x: library.floor(x), "the standard library's floor(x)", "tapegrad.math.floor(x)"),
-    (lambda x: library.ceil(x), "the standard library's ceil(x)", "tapegrad.math.ceil(x)"),
-    (lambda x: library.trunc(x), "the standard library's trunc(x)", "tapegrad.math.trunc(x)"),
     (
         lambda x: "%.2f" % x,  # noqa: UP031  # it is what is tested
         "float(x)",

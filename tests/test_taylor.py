@@ -26,7 +26,7 @@ Number: TypeAlias = Any
 Function: TypeAlias = Callable[[Number], Number]
 
 JUDGED = [row for row in ops.TABLE.rows if row.name in ORACLE and not row.helper]
-STATIC = {"powc": (2.5, -1.5, 3.0), "ldexp": (3,), "polygamma": (2.0,)}
+STATIC = {"powc": (2.5, -1.5, 3.0), "ldexp": (3,), "polygamma": (2.0,), "round_to": (1,)}
 
 
 def by_name(row: Primitive) -> str:

@@ -17,7 +17,7 @@ from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.row_runner import RowRunner, UnresolvedRows
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
-from tapegrad.compile.paths import AnyTape, record_path
+from tapegrad.compile.paths import AnyTape, Path, record_path
 from tapegrad.errors import GuardError, OutputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import first_difference, in_order, numbers_as
@@ -119,10 +119,11 @@ class PathRecorder:
             GuardError: where the row may not leave the recorded paths, or there are too many.
         """
         if self.on_branch == "raise":
+            path, guard = self._left(prefix), len(prefix) - 1
             raise GuardError(
-                f"row {number:,} leaves the recorded path at {self._line(prefix)}, where its "
-                f'comparison is {bool(prefix[-1])}: leave on_branch at "rerecord", or spell the '
-                "choice with where"
+                f"row {number:,} leaves the recorded path at {path.site(guard)}, where "
+                f'{path.other_outcome(guard)}: leave on_branch at "rerecord", or spell the choice '
+                "with where"
             )
         if self.on_branch == "eager":
             return self._call(args, number)
@@ -147,9 +148,12 @@ class PathRecorder:
 
     def _line(self, prefix: bytes) -> str:
         """The user's line at which the last of these outcomes was found."""
-        before = prefix[:-1]
-        code = next(code for code in self.recorded.codes if code.outcomes.startswith(before))
-        return str(code.path.site(len(before)))
+        return str(self._left(prefix).site(len(prefix) - 1))
+
+    def _left(self, prefix: bytes) -> Path:
+        """A path that was left at the last of these outcomes."""
+        codes, before = self.recorded.codes, prefix[:-1]
+        return next(code.path for code in codes if code.outcomes.startswith(before))
 
     def record(self, args: tuple[object, ...], number: int) -> Sequence[float]:
         """Records a row's path, and returns its outputs.

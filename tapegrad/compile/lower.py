@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import cast, final
 
 from tapegrad.compile.program import Program, renumbered
+from tapegrad.compile.whole_numbers import questions
 from tapegrad.entries.builder import Builder, Written
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
@@ -64,15 +65,23 @@ class _Lowering(Builder):
         elif row.kind == "constant":
             places.append(columns.values[slot])
         elif row.kind == "guard":
-            self.guard(slot, places[columns.left[slot]], primal(columns.values[slot]) != 0.0)
+            self.guard(slot, places[columns.left[slot]], primal(columns.values[slot]))
             places.append(0.0)
         else:
             operands = [places[operand] for operand in columns.operands(slot)]
             static = cast("tuple[Operand, ...]", columns.static(slot))
             places.append(row(*operands, *static))
 
-    def guard(self, slot: int, condition: Operand, outcome: bool) -> None:
-        """Writes a guard of the tape; a condition that is constant needs none."""
+    def guard(self, slot: int, operand: Operand, value: float) -> None:
+        """Writes a guard of the tape, one that records a whole number as questions about it."""
+        if self.columns.row(slot).is_truth:
+            self.ask(slot, operand, value != 0.0)
+        else:
+            for question, answer in questions(operand, value):
+                self.ask(slot, question, answer)
+
+    def ask(self, slot: int, condition: Operand, outcome: bool) -> None:
+        """Writes a guard for one of the tape's; a condition that is constant needs none."""
         if isinstance(condition, Written):
             self.expected[self.write(ops.guard, (condition.slot,)).slot] = outcome
             self.guards.append(slot)

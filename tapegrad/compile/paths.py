@@ -39,6 +39,14 @@ class Path:
         """The user's line that asked for the truth of the condition."""
         return self.tape.site(self.program.guards[guard])
 
+    def other_outcome(self, guard: int) -> str:
+        """What is so where a guard comes out differently, in words."""
+        columns, slot = self.tape.columns, self.program.guards[guard]
+        outcome = columns.outcome(slot)
+        if columns.row(slot).is_truth:
+            return f"its comparison is {not outcome}"
+        return f"its whole number is not {outcome}"
+
     def flipped(self, guard: int, prefix: bytes = b"") -> bytes:
         """The outcomes up to a guard that comes out differently here.
 
@@ -58,11 +66,12 @@ class Path:
     def report(self, *, runs_on: str, compiling: float, rows: int = 0) -> PathReport:
         """Describes the path; the arguments say what runs it, and how long compiling it took."""
         columns, program = self.tape.columns, self.program
+        guards = tuple(dict.fromkeys(program.guards))
         code = columns.table.codes[ops.constant]
         constants = [slot for slot, entry in enumerate(columns.codes) if entry == code]
         return PathReport(
-            guards=tuple(str(self.site(index)) for index in range(len(self.outcomes))),
-            outcomes=tuple(map(bool, self.outcomes)),
+            guards=tuple(str(self.tape.site(slot)) for slot in guards),
+            outcomes=tuple(map(columns.outcome, guards)),
             entries=len(program),
             called_back=program.calls,
             constants=tuple(

@@ -26,7 +26,8 @@ class Program:
 
     The inputs are the first slots. By slot, ``constants`` holds the numbers of constant entries,
     ``statics`` the static operands, and ``expected`` how each guard came out when it was recorded.
-    ``guards`` are the guards' slots on the tape, in the order of ``expected``. ``skip_where`` maps
+    ``guards`` are the guards' slots on the tape, in the order of ``expected``: one there may be
+    several here. ``skip_where`` maps
     calls that are rarely needed to the slot of a condition: where it holds, nothing reads the call.
     """
 

@@ -22,12 +22,14 @@ MANY_RECORDINGS = 8
 class PathReport:
     """One path: where it branches and how, what runs it, and what it took.
 
+    An outcome is a bool, or the int that Python asked for.
+
     ``constants`` are the plain numbers met while recording, with their lines; ``rows`` counts the
     rows of batches that took this path, ``recording`` and ``compiling`` are seconds.
     """
 
     guards: tuple[str, ...]
-    outcomes: tuple[bool, ...]
+    outcomes: tuple[float, ...]
     entries: int
     called_back: tuple[str, ...]
     constants: tuple[tuple[float, str], ...]

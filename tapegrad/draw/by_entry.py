@@ -79,7 +79,11 @@ class _BoxMaker:
     ) -> Box:
         value, name = self.values[slot], self.names.get(slot, "")
         bar = None if kind == "constant" else self.cotangents[slot]
-        cells = _cells(kind, name, value, bar)
+        cells = (
+            (str(self.columns.outcome(slot)),)
+            if kind == "guard"
+            else _cells(kind, name, value, bar)
+        )
         return Box(
             f"n{slot}",
             kind,
@@ -122,8 +126,6 @@ def _text(slot: int, kind: BoxKind, operation: str, name: str, cells: tuple[str,
 
 
 def _cells(kind: BoxKind, name: str, value: float, bar: float | None) -> tuple[str, ...]:
-    if kind == "guard":
-        return (str(value != 0.0),)
     if kind == "constant":
         return tuple(filter(None, (name, short(value))))
     grad = "" if bar is None else f"grad {short(bar)}"

@@ -53,7 +53,7 @@ class _Totals:
     operations: Counter[int] = attrs.Factory(Counter)
     values: list[float] = attrs.Factory(list)
     cotangents: list[float] = attrs.Factory(list)
-    guards: Counter[bool] = attrs.Factory(Counter)
+    guards: Counter[str] = attrs.Factory(Counter)
     labels: dict[str, None] = attrs.Factory(dict)
     outputs: list[float] = attrs.Factory(list)
 
@@ -110,10 +110,10 @@ def _collect(
 ) -> None:
     """Adds values, cotangents, outcomes of guards, labels and outputs to the totals.
 
-    Constants and truth values are not part of a range.
+    Constants, guards and truth values are not part of a range.
     """
     columns, values = entries.columns, entries.numbers
-    has_range = [not row.is_truth and row.kind != "constant" for row in columns.table.rows]
+    has_range = [not row.is_truth and row.kind not in _NO_NUMBERS for row in columns.table.rows]
     add_value = [total.values.append for total in totals]
     add_cotangent = [total.cotangents.append for total in totals]
     ranged = map(has_range.__getitem__, columns.codes)
@@ -121,14 +121,15 @@ def _collect(
         add_value[group](value)
         if bar is not None:
             add_cotangent[group](bar)
-    for slot in columns.slots_of(ops.guard):
-        totals[of[slot]].guards[values[slot] != 0.0] += 1
+    for slot in columns.guards():
+        totals[of[slot]].guards[str(columns.outcome(slot))] += 1
     for slot, label in entries.labels:
         totals[of[slot]].labels[label] = None
     for slot in entries.outputs:
         totals[of[slot]].outputs.append(values[slot])
 
 
+_NO_NUMBERS: Final = {"constant", "guard"}
 _WIDEST: Final = 72
 """The most letters of a source line in a box; longer ones are cut."""
 _MOST: Final = 4

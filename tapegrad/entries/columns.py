@@ -5,13 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import compress
-from math import isnan, nan
+from math import isfinite, isnan, nan
 from typing import TypedDict, cast, final
 
 import attrs
 
 from tapegrad.errors import TapeError
-from tapegrad.ops.primitive import Operand, Primitive, Table
+from tapegrad.ops.primitive import Operand, Primitive, Table, primal
 
 __all__ = [
     "CheckpointedBlock", "EntryColumns", "FrozenColumns", "Scope", "check", "freeze",
@@ -114,6 +114,17 @@ class EntryColumns:
         """The entries that apply one of these rows."""
         codes = {self.table.codes[row] for row in rows}
         return compress(range(len(self)), map(codes.__contains__, self.codes))
+
+    def guards(self) -> Iterator[int]:
+        """The entries that record what Python asked of a number."""
+        return self.slots_of(*(row for row in self.table.rows if row.kind == "guard"))
+
+    def outcome(self, slot: int) -> float:
+        """How a guard came out: a bool, or the int that Python asked for; nan where it was none."""
+        value = primal(self.values[slot])
+        if self.row(slot).is_truth:
+            return value != 0.0
+        return int(value) if isfinite(value) else value
 
     def as_lists(self) -> EntryColumns:
         """The same columns as lists, which Python indexes fastest."""

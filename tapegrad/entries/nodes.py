@@ -55,11 +55,14 @@ class Apply:
 @final
 @attrs.frozen
 class Guard:
-    """An entry that records a truth value Python asked for, and what it was."""
+    """An entry that records the truth, or the whole number, that Python asked for.
+
+    ``outcome`` is a bool or an int; nan, or an infinity, where the number is no int.
+    """
 
     slot: int
     operand: int
-    outcome: bool
+    outcome: float
     scope: tuple[str, ...] = ()
     site: Site | None = None
 
@@ -83,6 +86,6 @@ def view(
     if row.kind == "constant":
         return Constant(slot, value, label, scope, site)
     if row.kind == "guard":
-        return Guard(slot, columns.left[slot], value != 0.0, scope, site)
+        return Guard(slot, columns.left[slot], columns.outcome(slot), scope, site)
     operands, static = columns.operands(slot), columns.static(slot)
     return Apply(slot, row, operands, static, value, label, scope, site)

@@ -41,23 +41,30 @@ def replay(
 def _check_guard(
     columns: EntryColumns, slot: int, recorded: Sequence[Operand], where: Callable[[int], str]
 ) -> None:
-    """Raises a GuardError where a condition comes out differently than recorded."""
-    outcome = primal(recorded[slot]) != 0.0
-    if (primal(columns.values[slot]) != 0.0) == outcome:
+    """Raises a GuardError where a guard comes out differently than recorded."""
+    before, now = primal(recorded[slot]), primal(columns.values[slot])
+    if before == now or (before != before and now != now):
         return
+    old, new = attrs.evolve(columns, values=recorded).outcome(slot), columns.outcome(slot)
     shown = ", ".join(_changed(columns, columns.left[slot], recorded))
+    what, instead = "whole number", ""
+    if columns.row(slot).is_truth:
+        what, instead = "condition", ", or spell the choice with tapegrad.where"
     raise GuardError(
-        f"the condition at {where(slot)} was {outcome} when recorded and is {not outcome} here "
-        f"({shown}): record again at these inputs, or spell the choice with tapegrad.where"
+        f"the {what} at {where(slot)} was {old} when recorded and is {new} here"
+        f"{f' ({shown})' * bool(shown)}: record again at these inputs{instead}"
     )
 
 
 def _changed(columns: EntryColumns, slot: int, recorded: Sequence[Operand]) -> Iterator[str]:
-    """Yields the comparisons of a condition that come out differently, with their numbers."""
+    """Yields the comparisons of a condition that come out differently, with their numbers.
+
+    Of a whole number, the operation that gives it.
+    """
     row, operands = columns.row(slot), columns.operands(slot)
     if row.kind == "connective":
         for operand in operands:
             yield from _changed(columns, operand, recorded)
-    elif primal(columns.values[slot]) != primal(recorded[slot]):
+    elif operands and primal(columns.values[slot]) != primal(recorded[slot]):
         numbers = [number(primal(columns.values[operand])) for operand in operands]
         yield f" {row.symbol} ".join(numbers) if len(numbers) > 1 else f"{row.symbol} {numbers[0]}"

@@ -17,7 +17,6 @@ from tapegrad._support.text import aligned, number, visible
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
-from tapegrad.ops import table as ops
 from tapegrad.sweep.gradient import known_cotangents
 
 __all__ = ["Line", "Listing", "lines"]
@@ -38,9 +37,10 @@ class Line:
 
     ``values`` and ``cotangents`` are the ranges over the line's *results*: the entries that
     another line, the output or nothing at all reads; None where there are none. ``taken`` and
-    ``declined`` count the guards that came out true and false; ``nans``, ``infs`` and ``blown`` the
-    entries with a nan for value, with an infinity, and with either for cotangent. ``site`` is None
-    for entries without a position, and ``source`` empty where the file cannot be read.
+    ``declined`` count the guards that came out true and false, and ``wholes`` those that are whole
+    numbers; ``nans``, ``infs`` and ``blown`` the entries with a nan for value, with an infinity,
+    and with either for cotangent. ``site`` is None for entries without a position, and ``source``
+    empty where the file cannot be read.
     """
 
     site: Site | None
@@ -50,6 +50,7 @@ class Line:
     cotangents: Range | None
     taken: int
     declined: int
+    wholes: int
     nans: int
     infs: int
     blown: int
@@ -59,7 +60,7 @@ class Line:
         """The counts of nan, infinity, bad cotangents, and guards by outcome, in words."""
         counts = (
             (self.nans, "nan"), (self.infs, "inf"), (self.blown, "bad cotangents"),
-            (self.taken, "true"), (self.declined, "false"),
+            (self.taken, "true"), (self.declined, "false"), (self.wholes, "whole"),
         )  # fmt: skip
         return ", ".join(f"{count:,} {what}" for count, what in counts if count)
 
@@ -93,8 +94,9 @@ def lines(entries: Entries) -> Listing:
     margins = {home: _Margin(count) for home, count in Counter(homes[start:]).items()}
     for slot in _results(columns, homes, start, entries.outputs):
         margins[homes[slot]].add(values[slot], cotangents[slot])
-    for slot in columns.slots_of(ops.guard):
-        margins[homes[slot]].guards[values[slot] != 0.0] += 1
+    for slot in columns.guards():
+        kind = int(values[slot] != 0.0) if columns.row(slot).is_truth else 2
+        margins[homes[slot]].guards[kind] += 1
     for slot in _not_finite(values, start):
         margins[homes[slot]].bad[values[slot] != values[slot]] += 1
     for slot in _not_finite(cotangents, start):
@@ -110,12 +112,15 @@ def lines(entries: Entries) -> Listing:
 @final
 @attrs.define
 class _Margin:
-    """The numbers gathered for one line; guards by outcome, ``bad`` values as infs and nans."""
+    """The numbers gathered for one line; guards by outcome, ``bad`` values as infs and nans.
+
+    Of guards the false ones come first, then the true ones, then the whole numbers.
+    """
 
     entries: int
     values: list[float] = attrs.Factory(list)
     bars: list[float] = attrs.Factory(list)
-    guards: list[int] = attrs.Factory(lambda: [0, 0])
+    guards: list[int] = attrs.Factory(lambda: [0, 0, 0])
     bad: list[int] = attrs.Factory(lambda: [0, 0])
     blown: int = 0
 
@@ -127,10 +132,10 @@ class _Margin:
 
     def line(self, site: Site | None) -> Line:
         source = linecache.getline(site.file, site.line).rstrip() if site else ""
-        (declined, taken), (infs, nans) = self.guards, self.bad
+        (declined, taken, wholes), (infs, nans) = self.guards, self.bad
         return Line(
             site, source, self.entries, _range(self.values), _range(self.bars),
-            taken, declined, nans, infs, self.blown,
+            taken, declined, wholes, nans, infs, self.blown,
         )  # fmt: skip
 
 
@@ -155,7 +160,8 @@ def _results(
         inner[operand] = 1
         if homes[operand] != homes[reader]:
             outer[operand] = 1
-    excluded = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
+    rows = enumerate(columns.table.rows)
+    excluded = {code for code, row in rows if row.kind in {"constant", "guard"}}
     for slot in range(start, len(columns)):
         if (outer[slot] or not inner[slot]) and columns.codes[slot] not in excluded:
             yield slot

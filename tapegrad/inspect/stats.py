@@ -73,7 +73,7 @@ def stats(entries: Entries) -> Stats:
         entries=len(entries),
         inputs=len(entries.inputs),
         constants=counts[ops.constant],
-        guards=counts[ops.guard],
+        guards=sum(count for row, count in counts.items() if row.kind == "guard"),
         outputs=len(entries.outputs),
         operations=tuple(
             (row.name, count) for row, count in counts.most_common() if row.is_operation
@@ -101,8 +101,8 @@ def _depth(columns: EntryColumns) -> tuple[int, int]:
 
 def _dead(columns: EntryColumns, inputs: int, outputs: Sequence[int]) -> int:
     """The number of entries that neither an output nor a guard needs; inputs do not count."""
-    guard = columns.table.codes[ops.guard]
-    needed = bytearray(code == guard for code in columns.codes)
+    is_guard = [row.kind == "guard" for row in columns.table.rows]
+    needed = bytearray(map(is_guard.__getitem__, columns.codes))
     needed[:inputs] = b"\x01" * inputs
     for output in outputs:
         needed[output] = True

@@ -118,6 +118,19 @@ def _quotient(x: float, y: float, rest: float) -> float:
     return float(round(quotient)) if abs(quotient) < 2.0**53 else quotient
 
 
+def round_to(x: float, n: float) -> float:
+    """x rounded to n decimals, ties to even, as ``round`` does it."""
+    try:
+        return round(x, int(n))
+    except OverflowError:
+        return math.copysign(inf, x)
+
+
+def whole(x: float) -> float:
+    """x where it is a whole number or infinite, else nan."""
+    return x if trunc(x) == x else nan
+
+
 def prod(*xs: float) -> float:
     """The product from left to right, as ``math.prod`` takes it."""
     return math.prod(xs)
@@ -282,4 +295,5 @@ sqrt: Final      = _total(math.sqrt,      _invalid)
 tan: Final       = _total(math.tan,       _invalid)
 tanh: Final      = math.tanh
 trunc: Final     = _rounded(math.trunc)
+nearest: Final   = _rounded(round)
 # fmt: on

@@ -189,6 +189,15 @@ def _differ_in_sign(x: Operand, y: Operand) -> Operand:
     return ne(copysign(1.0, x), copysign(1.0, y))
 
 
+@_exactly(ops.round)
+def _round(x: Operand) -> Operand:
+    """The nearer of the whole numbers around x, of two that are as near the even one."""
+    below = floor(x)
+    rest, is_odd = sub(x, below), ne(mul(floor(mul(below, 0.5)), 2.0), below)
+    goes_up = or_(gt(rest, 0.5), and_(eq(rest, 0.5), is_odd))
+    return copysign(where(goes_up, add(below, 1.0), below), x)
+
+
 @_exactly(ops.truncdiv)
 def _truncdiv(x: Operand, y: Operand) -> Operand:
     return _quotient(x, y, fmod(x, y))

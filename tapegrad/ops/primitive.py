@@ -96,8 +96,9 @@ class SmoothPieces:
 
 
 Kind: TypeAlias = Literal["input", "constant", "guard", "choice", "connective", "operation"]
-"""Input, constant and guard are entries of a tape that compute nothing; a choice has the value of
-one of two operands; a connective combines truth values; any other row is an operation."""
+"""Input, constant and guard are entries of a tape that compute nothing: a guard holds what Python
+asked of its operand, the truth or the whole number. A choice has the value of one of two operands;
+a connective combines truth values; any other row is an operation."""
 
 
 @final

@@ -294,6 +294,8 @@ MEAN = (Slack("value", _mean_scale, "terms may cancel: 4 eps of their absolute m
 input: Row    = core("input",    f.same,  (),   "A number that the recording was opened with.", kind="input")
 constant: Row = core("constant", f.same,  (),   "A plain number met while recording.",          kind="constant")
 guard: Row    = truth("guard",   f.truth, FLAT, "A truth value that Python asked for.",         kind="guard")
+whole: Row    = core("whole",    f.whole, FLAT, "A whole number that Python asked for; nan for any other.",
+                     kind="guard", pieces=p.RESULT)
 
 # Arithmetic.
 add: Row  = core("add", operator.add, (1.0, 1.0),                             "x + y",                   "+",
@@ -354,6 +356,10 @@ floor: Row = libm("floor", f.floor, FLAT, "The largest integer not above x.",  "
 ceil: Row  = libm("ceil",  f.ceil,  FLAT, "The smallest integer not below x.", "ceil",  pieces=p.RESULT)
 trunc: Row = libm("trunc", f.trunc, FLAT, "x rounded towards 0.",              "trunc", pieces=p.RESULT)
 sign: Row  = row("sign",   f.sign,  FLAT, "-1, 0 or 1.",                       pieces=p.RESULT, ufuncs=("sign",))
+
+round: Row    = row("round",    f.nearest,  FLAT, "The nearest integer, ties to even.",   pieces=p.RESULT)
+round_to: Row = row("round_to", f.round_to, FLAT, "x rounded to n decimals, ties to even.",
+                    symbol="round", python="round({}, {})", has_static=True, pieces=p.RESULT)
 
 copysign: Row  = libm("copysign",  f.copysign,  (_copysign_dx, None),  "abs(x) with the sign of y",         "copysign",
                       pieces=p.SIGNS)

@@ -8,11 +8,27 @@ value, which is a float or, in a recording inside another one, a ``Var`` of the 
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from operator import attrgetter
+from functools import partial
+from math import isfinite, isnan
+from operator import attrgetter, index
 from threading import get_ident
-from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, TypeAlias, TypeVar, cast, final
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    NoReturn,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
 
 import attrs
 
@@ -33,7 +49,7 @@ __all__ = [
 _serials = itertools.count(1)
 _new = object.__new__
 _CODES: Final = ops.TABLE.codes
-_INPUT, _CONSTANT, _GUARD = (_CODES[row] for row in (ops.input, ops.constant, ops.guard))
+_INPUT, _CONSTANT = (_CODES[row] for row in (ops.input, ops.constant))
 _ADD, _MUL, _SUB = (_CODES[row] for row in (ops.add, ops.mul, ops.sub))
 
 
@@ -133,8 +149,8 @@ class Recorder:
         static: tuple[object, ...] = ()
         if row.has_static:
             operands, static = operands[:-1], operands[-1:]
-        if row is ops.guard:
-            return self.guard(operands[0])
+        if row.kind == "guard":
+            return self.guard(row, operands[0])
         slots = [self.slot(operand) for operand in operands]
         values = self.values
         value = row(*[values[slot] for slot in slots], *static)  # type: ignore[arg-type]  # static
@@ -175,11 +191,11 @@ class Recorder:
             self.table = self.table.extend(row)
         return self.table.codes[row]
 
-    def guard(self, condition: Operand) -> Var:
-        """A new guard: Python has asked for the truth of a condition."""
+    def guard(self, row: Primitive, operand: Operand) -> Var:
+        """A new guard: Python has asked for the truth of a condition, or for a whole number."""
         self.require_open()
-        slot = self.slot(condition)
-        var = self.append(_GUARD, slot, -1, ops.guard(self.values[slot]))
+        slot = self.slot(operand)
+        var = self.append(_CODES[row], slot, -1, row(self.values[slot]))
         if self.marks is None:
             self.guards[var._slot] = mark()
         return var
@@ -231,9 +247,11 @@ class Recorder:
 class Var(Traced):
     """A traced number: it stands for a float inside a recorded function.
 
-    Arithmetic, comparisons and the functions of ``tapegrad.math`` take it and give another. It is
-    not a float and does not become one: what would drop its derivative raises
-    ``TracedNumberError`` and says what to write instead.
+    Arithmetic, comparisons and the functions of ``tapegrad.math`` take it and give another. Where
+    Python asks for its truth or for a whole number (``if x:``, ``int(x)``, ``round(x)``,
+    ``range(x)``, ``xs[x]``), it gets that, and a guard is recorded. It is not a float and does not
+    become one: what would drop its derivative raises ``TracedNumberError`` and says what to write
+    instead.
     """
 
     __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
@@ -333,6 +351,31 @@ class Var(Traced):
     def __ne__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
         return _compare(ops.ne, self, other)
 
+    def __int__(self) -> int:
+        return _whole(ops.trunc(self), "int(x)")
+
+    def __trunc__(self) -> int:
+        return _whole(ops.trunc(self), "trunc(x)")
+
+    def __floor__(self) -> int:
+        return _whole(ops.floor(self), "floor(x)")
+
+    def __ceil__(self) -> int:
+        return _whole(ops.ceil(self), "ceil(x)")
+
+    @overload
+    def __round__(self, ndigits: None = None, /) -> int: ...
+    @overload
+    def __round__(self, ndigits: SupportsIndex, /) -> Var: ...
+    def __round__(self, ndigits: SupportsIndex | None = None, /) -> int | Var:
+        if ndigits is None:
+            return _whole(ops.round(self), "round(x)")
+        return cast(Var, ops.round_to(self, index(ndigits)))
+
+    def is_integer(self) -> Condition:
+        """Whether it is a whole number."""
+        return (ops.trunc(self) == self) & condition(ops.isfinite, self)
+
     def __repr__(self) -> str:
         return f"<Var %{self._slot} = {self._primal()!r}>"
 
@@ -348,32 +391,23 @@ class Var(Traced):
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
             return numpy_protocol.apply(ufunc, method, inputs, kwargs, _apply_to_numbers)
 
-        def __bool__(self):  # noqa: PLE0304  # refuses
-            _refuse("bool(x) or `if x:`", "`if x != 0.0:`")
+        def __bool__(self) -> bool:
+            return bool(self != 0.0)
+
+        def __index__(self) -> int:
+            found = self._recorder.guard(ops.whole, self)._primal()
+            if isfinite(found):
+                return int(found)
+            raise TracedNumberError(
+                f"x as an index at {here()} is {self._primal()!r}, and an index, or the argument "
+                "of range, is a whole number: write int(x), or pass an int"
+            )
 
         def __float__(self) -> NoReturn:
             _refuse("float(x)", "x, or a function of tapegrad.math")
 
-        def __int__(self) -> NoReturn:
-            _refuse("int(x)", "tapegrad.math.trunc(x)")
-
-        def __index__(self):  # noqa: PLE0305  # refuses
-            _refuse("x as an index", "an int argument, or tapegrad.where to choose between values")
-
         def __complex__(self) -> NoReturn:
             _refuse("complex(x)", "its real and imaginary parts as two numbers")
-
-        def __round__(self, digits=None) -> NoReturn:
-            _refuse("round(x)", "tapegrad.math.floor(x + 0.5)")
-
-        def __trunc__(self) -> NoReturn:
-            _refuse("the standard library's trunc(x)", "tapegrad.math.trunc(x)")
-
-        def __floor__(self) -> NoReturn:
-            _refuse("the standard library's floor(x)", "tapegrad.math.floor(x)")
-
-        def __ceil__(self) -> NoReturn:
-            _refuse("the standard library's ceil(x)", "tapegrad.math.ceil(x)")
 
         def __format__(self, spec):
             if spec:
@@ -384,11 +418,46 @@ class Var(Traced):
             _refuse("pickling x", "the value that the recorded function returns")
 
 
+Real = TypeVar("Real", float, Var)
+"""The type of a number in a model that runs on floats and on traced numbers alike."""
+
+Scalar: TypeAlias = float | Var
+"""The type of a result that may be a constant, or of a model differentiated inside another."""
+
+
+class _Arithmetic(Protocol):
+    """An operator of a condition and a number."""
+
+    @overload
+    def __call__(self, other: Condition | int, /) -> int: ...
+    @overload
+    def __call__(self, other: Real, /) -> Real: ...
+
+
+class _Order(Protocol):
+    """A comparison of a condition with another."""
+
+    def __call__(self, other: Condition | bool, /) -> bool: ...
+
+
+def _of_int(operate: Callable[[Any, Any], object], *, reflected: bool = False) -> Any:
+    """An operator of the 1 or 0 that a condition is."""
+
+    def method(self: Condition, other: object, /) -> object:
+        return operate(other, int(self)) if reflected else operate(int(self), other)
+
+    return method
+
+
+_reflected: Final = partial(_of_int, reflected=True)
+
+
 @final
 class Condition:
     """The outcome of a comparison of traced numbers.
 
-    Where Python asks for its truth (``if``, ``while``, ``and``, ``==``, ``max``, ``sorted``) a
+    Where Python asks for its truth (``if``, ``while``, ``and``, ``==``, ``max``, ``sorted``, or as
+    the 1 or 0 that a bool is: ``cs[x > 0.0]``, ``(x > 0.0) * x``, ``sum(x > y for x in xs)``) a
     guard is recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
     """
 
@@ -397,7 +466,35 @@ class Condition:
 
     def __bool__(self) -> bool:
         indicator = self._indicator
-        return indicator._recorder.guard(indicator)._primal() != 0.0
+        return indicator._recorder.guard(ops.guard, indicator)._primal() != 0.0
+
+    def __index__(self) -> int:
+        return int(bool(self))
+
+    def __float__(self) -> float:
+        return float(bool(self))
+
+    __add__: _Arithmetic = _of_int(operator.add)
+    __sub__: _Arithmetic = _of_int(operator.sub)
+    __mul__: _Arithmetic = _of_int(operator.mul)
+    __truediv__: _Arithmetic = _of_int(operator.truediv)
+    __floordiv__: _Arithmetic = _of_int(operator.floordiv)
+    __mod__: _Arithmetic = _of_int(operator.mod)
+    __pow__: _Arithmetic = _of_int(operator.pow)
+    __radd__: _Arithmetic = _reflected(operator.add)
+    __rsub__: _Arithmetic = _reflected(operator.sub)
+    __rmul__: _Arithmetic = _reflected(operator.mul)
+    __rtruediv__: _Arithmetic = _reflected(operator.truediv)
+    __rfloordiv__: _Arithmetic = _reflected(operator.floordiv)
+    __rmod__: _Arithmetic = _reflected(operator.mod)
+    __rpow__: _Arithmetic = _reflected(operator.pow)
+    __lt__: _Order = _of_int(operator.lt)
+    __le__: _Order = _of_int(operator.le)
+    __gt__: _Order = _of_int(operator.gt)
+    __ge__: _Order = _of_int(operator.ge)
+
+    def __neg__(self) -> int:
+        return -int(self)
 
     def __eq__(self, other: object, /) -> bool:
         return bool(self) == (bool(other) if isinstance(other, Condition) else other)
@@ -422,13 +519,6 @@ class Condition:
 
     def __repr__(self) -> str:
         return f"<Condition %{self._indicator._slot} = {self._indicator._primal() != 0.0}>"
-
-
-Real = TypeVar("Real", float, Var)
-"""The type of a number in a model that runs on floats and on traced numbers alike."""
-
-Scalar: TypeAlias = float | Var
-"""The type of a result that may be a constant, or of a model differentiated inside another."""
 
 
 def condition(row: Primitive, *operands: Operand) -> Condition:
@@ -484,6 +574,16 @@ def _innermost(operands: tuple[Operand, ...]) -> Recorder:
 
 
 _serial = attrgetter("serial")
+
+
+def _whole(x: Operand, what: str) -> int:
+    """The int that a whole traced number is, after recording a guard."""
+    traced = cast(Var, x)
+    found = traced._recorder.guard(ops.whole, traced)._primal()
+    if isfinite(found):
+        return int(found)
+    error, name = (ValueError, "nan") if isnan(found) else (OverflowError, "an infinity")
+    raise error(f"{what} at {here()} is asked of {name}, which is no int: test it before")
 
 
 def _refuse(what: str, instead: str) -> NoReturn:

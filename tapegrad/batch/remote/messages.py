@@ -19,7 +19,6 @@ from tapegrad.batch.arrays import RowNumbers
 from tapegrad.batch.remote.fingerprint import Fingerprint
 from tapegrad.batch.row_runner import ChunkOptions, ChunkResult
 from tapegrad.compile.paths import AnyTape
-from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import primal
 from tapegrad.pytree.structure import Branch, Leaf, Structure
 
@@ -64,7 +63,8 @@ def _flat(count: int) -> Structure:
 def _needed_values(tape: AnyTape) -> bytes:
     """The values, with 0.0 for those that a program computes by itself."""
     columns = tape.columns
-    kept = {columns.table.codes[row] for row in (ops.constant, ops.guard)}
+    rows = enumerate(columns.table.rows)
+    kept = {code for code, row in rows if row.kind in {"constant", "guard"}}
     pairs = zip(columns.codes, columns.values, strict=True)
     return array("d", [primal(value) if code in kept else 0.0 for code, value in pairs]).tobytes()
 

@@ -1,5 +1,6 @@
 """Conditions, `where`, and `stop_gradient`."""
 
+import math as library
 from typing import assert_type
 
 from tapegrad import Condition, Real, Var, grad, math, record, stop_gradient, where
@@ -22,6 +23,16 @@ def traced(x: Var, u: float | Var) -> Var:
     assert_type(where(x > 0.0, 1.0, 0.0), Var)
     assert_type(where(u > 0.0, x, 0.0), Var)
     assert_type(where(u > 0.0, u, 0.0), float | Var)
+    assert_type((x > 0.0) * x, Var)
+    assert_type(x - (x > 0.0), Var)
+    assert_type((x > 0.0) + 1, int)
+    assert_type((x > 0.0) * 0.5, float)
+    assert_type([1.0, 2.0][x > 0.0], float)
+    assert_type(int(x), int)
+    assert_type(round(x), int)
+    assert_type(round(x, 2), Var)
+    assert_type(library.floor(x), int)
+    assert_type(x.is_integer(), Condition)
     assert_type(stop_gradient(x), Var)
     assert_type(stop_gradient(u), float | Var)
     return x
@@ -48,6 +59,11 @@ def smooth(x: Real, y: Real) -> Real:
     return where(inside, math.sqrt(x), x) * where(x > y, 1.0, 2.0)
 
 
+def looked_up(x: Real) -> Real:
+    heights = [1.0, 2.0, 4.0]
+    return x * heights[int(x)] * (x > 0.5) * sum(x > k for k in heights)
+
+
 def chain(x: Real) -> Real:
     return x * stop_gradient(x) if 0.0 < x < 4.0 else x
 
@@ -58,6 +74,7 @@ def smallest(xs: list[Real]) -> Real:
 
 
 assert assert_type(grad(kink)(2.0), float) == 4.0
+assert assert_type(grad(looked_up)(1.5), float) == 2.0
 assert assert_type(grad(kink)(-2.0), float) == -1.0
 assert assert_type(grad(smooth)(4.0, 5.0), float) == 0.5
 assert assert_type(grad(chain)(3.0), float) == 3.0

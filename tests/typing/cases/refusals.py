@@ -12,10 +12,7 @@ from tapegrad import Condition, Real, Var, grad, math, partials, record, value_a
 def of_var(x: Var, y: Var, c: Condition) -> None:
     plain.sin(x)  # E: arg-type
     float(x)  # E: arg-type
-    int(x)  # E: call-overload
-    round(x)  # E: call-overload
     complex(x)  # E: call-overload
-    plain.floor(x)  # E: call-overload
     [1.0, 2.0][x]  # E: call-overload
     x.value  # E: attr-defined
     x += "1"  # E: operator
@@ -27,7 +24,7 @@ def of_var(x: Var, y: Var, c: Condition) -> None:
     math.frexp(x)  # E: arg-type
     math.polygamma(x, x)  # E: call-overload
     math.sum(x)  # E: call-overload
-    c + 1.0  # E: operator
+    c + "1"  # E: call-overload
 
 
 @attrs.frozen

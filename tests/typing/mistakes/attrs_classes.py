@@ -229,7 +229,7 @@ def right_traced_number_kept_outside() -> None:
 
 def wrong_number_printed_as_float() -> None:
     def model(p: Line[Real]) -> Real:
-        print(round(p.w))
+        print(float(p.w))
         return p.w * p.b
 
     print(grad(model)(start))
@@ -241,24 +241,6 @@ def right_number_printed_as_float() -> None:
         return p.w * p.b
 
     assert grad(model)(start) == Line(2.0, 1.0)
-
-
-def wrong_truth_of_a_number() -> None:
-    def model(p: Line[Real]) -> Real:
-        if p.w:
-            return p.w
-        return p.b
-
-    print(grad(model)(start))
-
-
-def right_truth_of_a_number() -> None:
-    def model(p: Line[Real]) -> Real:
-        if p.w != 0.0:
-            return p.w
-        return p.b
-
-    assert grad(model)(start) == Line(1.0, 0.0)
 
 
 def wrong_built_in_sum() -> None:

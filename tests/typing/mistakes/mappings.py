@@ -239,7 +239,7 @@ def right_accumulator_that_starts_at_a_float() -> None:
 
 def wrong_derivative_cut_off_by_a_cast() -> None:
     def model(x: Real) -> Real:
-        return x * int(x)
+        return x * float(x)
 
     print(grad(model)(2.5))
 
