@@ -419,7 +419,7 @@ class TestRoot:
 
         assert refusal(errors.ConvergenceError, nothing) == (
             f"root ({place(nothing, 'return')}) found no simple solution of <lambda> from 1.0: its "
-            "value is 3.0 at 1.0, after 121 evaluations: start nearer to a solution, or check that "
+            "value is 3.0 at 1.0, after 253 evaluations: start nearer to a solution, or check that "
             "there is one where the slope is not 0"
         )
         assert refusal(errors.TracedNumberError, lambda: tg.grad(closure)(2.0)) == (
@@ -587,6 +587,39 @@ class TestCheckpoint:
             f"block under checkpoint ({place(call, 'return')}) gave (0.0,) when recorded and "
             "(2.0,) when computed again: let it depend on nothing but its arguments"
         )
+
+    def test_a_block_that_comes_to_the_same_numbers_in_another_way_is_refused(self) -> None:
+        """1 ** 2 is 1 ** 3, and the slopes differ."""
+        powers = iter([2, 3])
+
+        @checkpoint
+        def block(x: Any) -> Any:
+            return x ** next(powers)
+
+        def call() -> object:
+            return tg.grad(block)(1.0)
+
+        assert refusal(errors.RecordingError, call) == (
+            f"block under checkpoint ({place(call, 'return')}) came to (1.0,) in another way when "
+            "computed again: let it depend on nothing but its arguments"
+        )
+
+    @pytest.mark.parametrize("result", [None, "text", (None, 2), []])
+    def test_a_block_without_traced_results_runs_once(self, result: object) -> None:
+        """Nothing in it has a derivative, so there is nothing to compute again."""
+        calls = []
+
+        @checkpoint
+        def block(x: Any) -> object:
+            calls.append(x * 2.0)
+            return result
+
+        def f(x: Any) -> Any:
+            assert block(x) == result
+            return x * 3.0
+
+        assert tg.grad(f)(2.0) == 3.0
+        assert len(calls) == 1
 
     def test_memory_is_that_of_the_ends_and_of_one_block(self) -> None:
         """60,000 steps in blocks of 250 take the memory of fewer than 3,000 recorded steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import re
@@ -15,7 +16,7 @@ import attrs
 
 __all__ = [
     "Mark", "Site", "function_line", "here", "mark", "refresh_sources", "resolve", "site",
-    "user_frame", "warn",
+    "solver_hint", "user_frame", "user_mark", "warn",
 ]  # fmt: skip
 
 _REACH: Final = 200
@@ -23,6 +24,18 @@ _REACH: Final = 200
 
 _CALLERS: Final = frozenset(("tapegrad.__main__", "tapegrad.cli.demo"))
 """The modules of the package that call it as a user does."""
+
+_LIBRARY: Final = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # pathlib is slow to import
+"""The directory of the standard library."""
+
+_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+"""Directories into which packages are installed."""
+
+_SOLVERS: Final = ("scipy.optimize._zeros", "scipy.optimize._root", "scipy.optimize._minpack")
+"""How the names of the modules begin that solve equations."""
+
+_GENERATED: Final = ("<frozen ", "<__array_function__ internals>", "<attrs generated ")
+"""How the file names of code begin that other packages generate."""
 
 Mark: TypeAlias = tuple[CodeType, int]
 """A code object and an instruction offset, which recording keeps: lines are looked up later."""
@@ -42,6 +55,19 @@ class Site:
 
 
 def user_frame() -> FrameType:
+    """The innermost frame of the user's code.
+
+    It is neither tapegrad's own nor in an installed package or the standard library, which may
+    lie between the user and tapegrad: ``brentq`` calls back, and so does ``functools``. Where all
+    code is installed, it is the innermost frame that is not tapegrad's own.
+    """
+    frame: FrameType | None = _outside()
+    while frame is not None and not _is_users(frame):
+        frame = frame.f_back
+    return frame or _outside()
+
+
+def _outside() -> FrameType:
     """The innermost frame of code that is not tapegrad's own."""
     frame = sys._getframe(1)
     while _is_ours(str(frame.f_globals.get("__name__"))) and frame.f_back is not None:
@@ -53,7 +79,29 @@ def _is_ours(module: str) -> bool:
     return module.startswith("tapegrad.") and module not in _CALLERS
 
 
+def _is_users(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__"))
+    if module.startswith("tapegrad."):
+        return module in _CALLERS
+    return not _is_installed(frame.f_code.co_filename)
+
+
+@functools.cache
+def _is_installed(file: str) -> bool:
+    """Whether a file belongs to the standard library, or to a package that is installed."""
+    return file.startswith((_LIBRARY, *_GENERATED)) or any(part in file for part in _INSTALLED)
+
+
 def mark() -> Mark:
+    """The current instruction outside of tapegrad, in an installed package perhaps.
+
+    It is cheap, and of the lines of a model that is installed it is the right one.
+    """
+    frame = _outside()
+    return frame.f_code, frame.f_lasti
+
+
+def user_mark() -> Mark:
     """The user's current instruction."""
     frame = user_frame()
     return frame.f_code, frame.f_lasti
@@ -61,7 +109,17 @@ def mark() -> Mark:
 
 def here() -> str:
     """The user's current line, as text for a message."""
-    return str(site(*mark()))
+    return str(site(*user_mark()))
+
+
+def solver_hint() -> str:
+    """What to write instead, for a message, where a solver of SciPy's lies in between; else ""."""
+    frame, user = _outside(), user_frame()
+    while frame is not user and frame.f_back is not None:
+        if str(frame.f_globals.get("__name__")).startswith(_SOLVERS):
+            return "; to differentiate the solution of an equation, write tapegrad.root"
+        frame = frame.f_back
+    return ""
 
 
 def warn(message: str) -> None:

@@ -15,6 +15,8 @@ from typing import final
 
 import attrs
 
+from tapegrad._support.closures import Witness
+from tapegrad._support.source_position import Site
 from tapegrad.pytree.containers import keys_and_parts
 
 __all__ = ["ByIdentity", "static_key"]
@@ -33,7 +35,8 @@ def static_key(static: object) -> Hashable:
 
     Numbers and text are compared by type and value (floats by their bits), containers and
     callables that cannot change by what they are made of: tuples, instances of hashable attrs
-    classes and dataclasses, bound methods, partial functions. All else is compared by identity.
+    classes and dataclasses, bound methods, partial functions. Positions in the source, and values
+    that were seen, tell nothing apart. All else is compared by identity.
     """
     kind = type(static)
     match static:
@@ -41,6 +44,8 @@ def static_key(static: object) -> Hashable:
             return kind, struct.pack("d", static)
         case int() | str() | bytes():
             return kind, static
+        case Site() | Witness():
+            return (kind,)
         case tuple():
             parts = static
         case MethodType():

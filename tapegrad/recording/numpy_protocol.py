@@ -8,7 +8,7 @@ from functools import partial
 from types import ModuleType
 from typing import Final, cast
 
-from tapegrad._support.source_position import here
+from tapegrad._support.source_position import here, solver_hint
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive, Traced
@@ -43,7 +43,7 @@ def apply(
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         raise TracedNumberError(
             f"numpy.{name} at {here()} takes no traced number{' with options' * bool(kwargs)}: "
-            "use a function of tapegrad.math"
+            f"use a function of tapegrad.math{solver_hint()}"
         )
     if any(isinstance(value, np.ndarray) for value in inputs):
         elementwise: Callable[..., object] = np.frompyfunc(partial(element, row), len(inputs), 1)

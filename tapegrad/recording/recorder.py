@@ -32,7 +32,7 @@ from typing import (
 
 import attrs
 
-from tapegrad._support.source_position import Mark, here, mark, site
+from tapegrad._support.source_position import Mark, here, mark, site, solver_hint, user_mark
 from tapegrad._support.text import describe
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
@@ -67,7 +67,7 @@ class Recorder:
         self.blocks: bool = blocks
         self.serial: int = next(_serials)
         self.thread: int = get_ident()
-        self.opened: Mark = mark()
+        self.opened: Mark = user_mark()
         self.table: Table = ops.TABLE
         self.codes: list[int] = []
         self.left: list[int] = []
@@ -589,6 +589,7 @@ def _whole(x: Operand, what: str) -> int:
 def _refuse(what: str, instead: str) -> NoReturn:
     raise TracedNumberError(
         f"{what} at {here()} would drop the derivative of a traced number: write {instead} instead"
+        f"{solver_hint()}"
     )
 
 

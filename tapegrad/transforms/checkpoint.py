@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar, cast, final
 
@@ -57,9 +58,9 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
     def checkpointed(*args: P.args, **kwargs: P.kwargs) -> R:
         recorder = recorder_among((args, kwargs))
         if recorder is not None and recorder.blocks and not recorder.outers:
-            result = _call_as_block(f, (args, kwargs), recorder)
-            if result is not None:
-                return cast(R, result)
+            entered = _call_as_block(f, (args, kwargs), recorder)
+            if entered is not None:
+                return cast(R, entered[0])
         return f(*args, **kwargs)
 
     return checkpointed
@@ -70,13 +71,15 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
 class _CallBlock(CheckpointedBlock):
     """A call of ``f``: ``leaves`` are its numbers, an index for each that is an operand.
 
-    ``results`` are the numbers that it computed when it was recorded.
+    ``results`` are the numbers that it computed when it was recorded, and ``digest`` stands for
+    the entries that it recorded on the way.
     """
 
     f: Callable[..., object]
     structure: Structure
     leaves: tuple[float | int, ...]
     results: tuple[float, ...] = ()
+    digest: int = 0
 
     def trace(self, operands: Sequence[float]) -> Trace:
         """The call recorded on these operands."""
@@ -99,12 +102,17 @@ class _CallBlock(CheckpointedBlock):
                 f"{name_of(self.f)} under checkpoint ({here()}) gave {self.results} when recorded "
                 f"and {results} when computed again: let it depend on nothing but its arguments"
             )
+        if _digest(traced.columns) != self.digest:
+            raise RecordingError(
+                f"{name_of(self.f)} under checkpoint ({here()}) came to {self.results} in another "
+                "way when computed again: let it depend on nothing but its arguments"
+            )
         return traced.columns, slots
 
 
 def _call_as_block(
     f: Callable[..., object], arguments: tuple[object, object], recorder: Recorder
-) -> object:
+) -> tuple[object] | None:
     """The result of the call, recorded as a block; None if it has to be recorded in full."""
     recorder.require_open()
     structure, leaves = flatten(arguments, Role.DATA, key_path)
@@ -116,7 +124,7 @@ def _call_as_block(
     indices = (places[x._slot] if isinstance(x, Var) else cast(float, x) for x in leaves)
     call = _CallBlock(f, structure, tuple(indices))
     traced = call.trace([cast(float, operand._value) for operand in operands.values()])
-    return None if traced.columns.traced else _entered(call, traced, tuple(operands.values()))
+    return None if traced.columns.traced else (_entered(call, traced, tuple(operands.values())),)
 
 
 def _entered(call: _CallBlock, traced: Trace, operands: tuple[Var, ...]) -> object:
@@ -125,7 +133,8 @@ def _entered(call: _CallBlock, traced: Trace, operands: tuple[Var, ...]) -> obje
     numbers: dict[int, Operand] = dict(enumerate(operands))
     if slots:
         results = tuple(cast(float, columns.values[slot]) for slot in slots)
-        block = BLOCK(*operands, cast(float, attrs.evolve(call, results=results)))
+        call = attrs.evolve(call, results=results, digest=_digest(columns))
+        block = BLOCK(*operands, cast(float, call))
         numbers |= {slot: RESULT(block, x) for slot, x in zip(slots, results, strict=True)}
     return build(traced.result, (numbers.get(x, columns.values[x]) for x in traced.outputs))
 
@@ -134,6 +143,13 @@ def _computed(traced: Trace) -> list[int]:
     """The slots of the results that are neither operands nor constants."""
     computed = (slot for slot in traced.outputs if traced.columns.row(slot).is_operation)
     return sorted(set(computed))
+
+
+def _digest(columns: EntryColumns) -> int:
+    """A number that differs where operations, values or static numbers do, but for chance."""
+    values = array("d", cast("Sequence[float]", columns.values)).tobytes()
+    numbers = tuple(static for static in columns.statics if isinstance(static, float | int))
+    return hash((array("i", columns.codes).tobytes(), values, repr(numbers)))
 
 
 def _no_partial(*_: object) -> Operand:
