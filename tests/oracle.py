@@ -40,6 +40,17 @@ def truth(name: str, index: int | None, *operands: float) -> Number:
     return mp.mpf(0) if partial is None else _settled(partial, operands)
 
 
+def forty_digits(name: str, index: int | None, *operands: float) -> Number:
+    """Return the value or partial computed once with 40 digits, of which some may be lost."""
+    row = ORACLE[name]
+    if index is None:
+        return _evaluate(row.value, operands, 40)
+    if callable(row.partials):
+        return _evaluate(row.partials, operands, 40, index)
+    partial = row.partials[index]
+    return mp.mpf(0) if partial is None else _evaluate(partial, operands, 40)
+
+
 def ulps(got: float, want: Number) -> float:
     """Return the distance in units in the last place of the double nearest to `want`.
 
@@ -85,7 +96,8 @@ def _evaluate(function: Function, operands: tuple[float, ...], digits: int, *ind
         return mp.nan if isinstance(result, mpmath.mpc) and result.imag else mp.re(result)
 
 
-# Quotients as exact rationals: x / y as an mpf could round to an integer.
+# Exact rationals: x / y as an mpf could round to an integer, and mpmath drops the small terms of a
+# sum whose large ones cancel.
 
 
 def _quotient(x: Number, y: Number) -> Fraction:
@@ -98,6 +110,10 @@ def _exact(x: Number) -> Fraction:
     return Fraction(*libmp.to_rational(x._mpf_))
 
 
+def _rational(exact: Fraction) -> Number:
+    return mp.mpf(exact.numerator) / exact.denominator
+
+
 def _whole(rounding: Callable[[Fraction], int]) -> Function:
     """Return minus the rounded quotient, the partial of a remainder in its divisor."""
     return lambda x, y: mp.mpf(-rounding(_quotient(x, y)))
@@ -107,8 +123,7 @@ def _rest(rounding: Callable[[Fraction], int]) -> Function:
     """Return the remainder that goes with a rounding of the quotient."""
 
     def remainder(x: Number, y: Number) -> Number:
-        rest = _exact(x) - rounding(_quotient(x, y)) * _exact(y)
-        return mp.mpf(rest.numerator) / rest.denominator
+        return _rational(_exact(x) - rounding(_quotient(x, y)) * _exact(y))
 
     return remainder
 
@@ -156,12 +171,20 @@ def _ldexp(x: Number, i: Number) -> Number:
     return mp.ldexp(x, int(i))
 
 
+def _ratio(x: Number, length: Number) -> Number:
+    return x / length if length else mp.mpf(0)
+
+
+def _low_products(a: Number, a_low: Number, b: Number, b_low: Number) -> Number:
+    return a * b_low + a_low * b
+
+
 def _win(x: Number, y: Number) -> Number:
     return (1 + mp.sign(x - y)) / 2
 
 
 def _fma(x: Number, y: Number, z: Number) -> Number:
-    return mp.fdot([(x, y), (z, 1)])
+    return _rational(_exact(x) * _exact(y) + _exact(z))
 
 
 def _trunc(x: Number) -> Number:
@@ -268,11 +291,11 @@ def _direction(x: Number, *others: Number) -> Number:
 
 
 def _sum(*xs: Number) -> Number:
-    return mp.fsum(xs)
+    return _rational(sum(map(_exact, xs), Fraction()))
 
 
 def _mean(*xs: Number) -> Number:
-    return mp.fsum(xs) / len(xs)
+    return _sum(*xs) / len(xs)
 
 
 def _share(_: int, *xs: Number) -> Number:
@@ -293,7 +316,8 @@ def _softmax(x: Number, *others: Number) -> Number:
 
 def _dot(*values: Number) -> Number:
     half = len(values) // 2
-    return mp.fdot(values[:half], values[half:])
+    pairs = zip(values[:half], values[half:], strict=True)
+    return _rational(sum((_exact(x) * _exact(y) for x, y in pairs), Fraction()))
 
 
 def _opposite(i: int, *values: Number) -> Number:
@@ -399,6 +423,11 @@ ORACLE: dict[str, Truth] = {
     "pow_dy":         Truth(_pow_dy,                    (None, None)),
     "powc_slope":     Truth(_pow_dx,                    (None,)),
     "softmax":        Truth(_softmax,                   (None,)),
+    "exp_difference": Truth(lambda x, y: mp.exp(x - y), (None, None)),
+    "cosine":         Truth(_ratio,                     (None, None)),
+    "shifted":        Truth(_ldexp,                     (None, None)),
+    "shifted_hypot":  Truth(_hypot,                     (None,)),
+    "product_error":  Truth(_low_products,              (None, None, None, None)),
     "product":        Truth(_product,                   (None,)),
 }
 # fmt: on

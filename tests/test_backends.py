@@ -56,7 +56,7 @@ WIDTHS = {"dot": (2, 4, 12)}
 CALLED_BACK = {"gamma", "lgamma", "digamma", "polygamma", "gamma_slope", "round_to"}
 """What no core row can say."""
 
-PARTLY = {"hypot", "direction"} | ({"dot"} if sys.version_info >= (3, 12) else set())
+PARTLY = {"hypot", "direction", "shifted"} | ({"dot"} if sys.version_info >= (3, 12) else set())
 """What core rows say only near, or of one operand alone."""
 
 

@@ -110,8 +110,9 @@ def _partials(columns: EntryColumns) -> Iterator[EntryPartial]:
     """The partial of every entry in every operand, on floats."""
     for slot in range(len(columns)):
         row, y, xs = columns.row(slot), columns.values[slot], columns.arguments(slot)
+        partial_in = row.each_partial(y, *xs)
         for index, operand in enumerate(columns.operands(slot)):
-            partial = cast("float | None", row.partial(index, y, *xs))
+            partial = cast("float | None", partial_in(index))
             yield EntryPartial(columns, slot, index, operand, 0.0 if partial is None else partial)
 
 

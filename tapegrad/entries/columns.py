@@ -88,10 +88,10 @@ class EntryColumns:
         Operands that the row is flat in are left out, and those for which ``reached`` has None.
         """
         row, arguments = self.row(slot), (self.values[slot], *self.arguments(slot))
-        every = row.at_once(*arguments) if row.at_once is not None and not self.traced else None
+        partial_in = None if row.at_once is None else row.each_partial(*arguments)
         for index, operand in enumerate(self.operands(slot)):
             if reached is None or reached[operand] is not None:
-                partial = row.partial(index, *arguments) if every is None else every[index]
+                partial = partial_in(index) if partial_in else row.partial(index, *arguments)
                 if partial is not None:
                     yield operand, partial
 

@@ -38,6 +38,7 @@ from tapegrad.ops.table import (
     ge,
     gt,
     isfinite,
+    isinf,
     le,
     log,
     log1p,
@@ -160,7 +161,8 @@ def _recip_re(x: Operand, y: Operand) -> Usually:
 def _cbrt_slope(x: Operand) -> Operand:
     y = cbrt(x)
     nearer = add(y, div(sub(div(div(x, y), y), y), 3.0))
-    return where(eq(x, 0.0), inf, div(div(nearer, x), 3.0))
+    slope = where(isinf(x), 0.0, div(div(nearer, x), 3.0))
+    return where(eq(x, 0.0), inf, slope)
 
 
 @_exactly(ops.mod)
@@ -466,6 +468,54 @@ def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Op
     pole = div(1.0, expm1(mul(tau / STEP, x)))
     tail = where(lt(x, 8.0), sub(tail, pole), tail)
     return where(gt(x, 40.0), 0.0, tail)
+
+
+# Parts of the derivatives of many operands.
+
+
+@_exactly(ops.exp_difference)
+def _exp_difference_row(x: Operand, top: Operand) -> Operand:
+    return _exp_difference(x, top)
+
+
+@_exactly(ops.shift)
+def _shift(x: Operand) -> Usually:
+    """Holds where nothing is to be shifted."""
+    size = abs(x)
+    inside = and_(gt(size, 2.0**-300), lt(size, 2.0**300))
+    return Usually(0.0, or_(inside, eq(x, 0.0)))
+
+
+@_exactly(ops.shifted)
+def _shifted(x: Operand, n: Operand) -> Usually:
+    """Holds where nothing is to be shifted."""
+    return Usually(x, eq(n, 0.0))
+
+
+@_exactly(ops.product_error)
+def _product_error(a: Operand, a_low: Operand, b: Operand, b_low: Operand) -> Operand:
+    error = add(_two_product(a, b)[1], add(mul(a, b_low), mul(a_low, b)))
+    return where(isfinite(error), error, 0.0)
+
+
+@_exactly(ops.hypot_shift)
+def _hypot_shift(*xs: Operand) -> Usually:
+    """Holds where nothing is to be shifted."""
+    length = ops.hypot(*xs)
+    return Usually(0.0, or_(_plain_positive(length), eq(length, 0.0)))
+
+
+@_exactly(ops.shifted_hypot)
+def _shifted_hypot(*xs: Operand) -> Usually:
+    """Holds where nothing is to be shifted."""
+    length = ops.hypot(*xs)
+    return Usually(length, or_(_plain_positive(length), eq(length, 0.0)))
+
+
+@_exactly(ops.cosine)
+def _cosine(x: Operand, length: Operand) -> Operand:
+    ends = and_(isinf(x), isinf(length))
+    return where(eq(length, 0.0), 0.0, where(ends, copysign(1.0, x), div(x, length)))
 
 
 # Sums, products and lengths of any number of operands.

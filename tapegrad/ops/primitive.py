@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias, final
 import attrs
 
 __all__ = [
+    "MANY",
     "REALS",
     "Interval",
     "Kind",
@@ -34,6 +35,10 @@ __all__ = [
 
 Interval: TypeAlias = tuple[float, float]
 """The closed interval in which an operand belongs to a row's domain."""
+
+MANY: Final = 8
+"""The most operands for which a recorded derivative has each partial by itself, as in a textbook;
+of more, the partials are recorded together, so that a derivative has a linear number of entries."""
 
 REALS: Final[Interval] = (-inf, inf)
 
@@ -120,8 +125,9 @@ class Primitive:
 
     ``pieces`` tells the smooth pieces of the row apart; a row without one is smooth inside its
     domain. ``slack`` states the exceptions of a row whose value or first partials are not accurate
-    to 4 units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row on
-    floats, to the same bits, where one after the other they would repeat what they share.
+    to 4 units in the last place. ``at_once`` gives every partial ``(y, *xs)`` of a variadic row
+    together, where one after the other they would repeat what they share: on floats, and of more
+    than ``MANY`` operands on traced numbers. Up to so many it has the bits of the partials.
 
     Compiled code knows the rows marked ``core``; any other is spelled in them, or called back.
     ``libm`` names the row's function in C's maths library, and ``ufuncs`` numpy's; the first of
@@ -146,7 +152,7 @@ class Primitive:
     is_involution: bool = False
     pieces: SmoothPieces | None = None
     slack: tuple[Slack, ...] = ()
-    at_once: Callable[..., Sequence[float]] | None = None
+    at_once: Callable[..., Sequence[Operand]] | None = None
     core: bool = False
     libm: str = ""
     ufuncs: tuple[str, ...] = ()
@@ -193,12 +199,15 @@ class Primitive:
         partial = self.partials[index]
         return partial(y, *operands) if callable(partial) else partial
 
+    def each_partial(self, y: Operand, *operands: Operand) -> Callable[[int], Operand | None]:
+        """The partial as a function of the operand's index, in linear time for all operands."""
+        if self.at_once is not None and (len(operands) > MANY or isinstance(y, float)):
+            return self.at_once(y, *operands).__getitem__
+        return lambda index: self.partial(index, y, *operands)
+
     def every_partial(self, y: float, *operands: float) -> Iterable[Operand | None]:
         """The partials on floats, one after the other, for the differentiated operands."""
-        if self.at_once is not None:
-            return self.at_once(y, *operands)
-        count = len(operands) - self.has_static
-        return (self.partial(index, y, *operands) for index in range(count))
+        return map(self.each_partial(y, *operands), range(len(operands) - self.has_static))
 
     def spell(self, *operands: str) -> str:
         """The row as a Python expression over its operands' expressions."""

@@ -8,8 +8,10 @@ the whole double range, subnormal results included, unless its docstring states 
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import mul
+
+from tapegrad.ops import floats as f
 
 if sys.version_info >= (3, 12):
     from math import sumprod
@@ -82,7 +84,7 @@ def _units(x: float) -> int:
     return numerator << _UNIT_BITS + 1 - denominator.bit_length()
 
 
-def _exp_difference(x: float, top: float) -> float:
+def exp_difference(x: float, top: float) -> float:
     """Returns exp(x - top) for x <= top, 1.0 where they are equal, infinite or not.
 
     The rounding of x - top is carried along: at -700 it would cost hundreds of ulps.
@@ -92,7 +94,7 @@ def _exp_difference(x: float, top: float) -> float:
     d, rest = two_sum(x, -top)
     if d < -746.0:
         return 0.0
-    e = math.exp(d)
+    e = f.exp(d)
     return e + e * rest
 
 
@@ -132,7 +134,7 @@ def logaddexp(a: float, b: float) -> float:
     The larger operand and the logarithm cancel there, and each is rounded.
     """
     high, low = (a, b) if a >= b else (b, a)
-    return high + math.log1p(_exp_difference(low, high))
+    return high + math.log1p(exp_difference(low, high))
 
 
 def logsumexp(*xs: float) -> float:
@@ -140,21 +142,21 @@ def logsumexp(*xs: float) -> float:
     if not xs:
         return -math.inf
     top = max(xs)
-    others = math.fsum([-1.0, *(_exp_difference(x, top) for x in xs)])
+    others = math.fsum([-1.0, *(exp_difference(x, top) for x in xs)])
     return top + math.log1p(others)
 
 
 def softmax(x: float, *others: float) -> float:
     """Returns exp(x) / (exp(x) + sum(exp(others))); equal infinities share equally."""
     top = max(x, *others) if others else x
-    own = _exp_difference(x, top)
-    return own / math.fsum([own, *(_exp_difference(other, top) for other in others)])
+    own = exp_difference(x, top)
+    return own / math.fsum([own, *(exp_difference(other, top) for other in others)])
 
 
 def softmaxes(*xs: float) -> list[float]:
     """Returns the softmax of each number beside the others, to the same bits."""
     top = max(xs)
-    exps = [_exp_difference(x, top) for x in xs]
+    exps = [exp_difference(x, top) for x in xs]
     total = math.fsum(exps)
     return [own / total for own in exps]
 
@@ -242,13 +244,15 @@ def div2(a: float, b: float) -> float:
 
 
 def cbrt_slope(x: float) -> float:
-    """Returns the slope of the cube root, inf at 0.
+    """Returns the slope of the cube root, inf at 0 and 0.0 at either infinity.
 
     The library's cube root may be off by 4 units; a step of Newton's leaves one, and in cbrt(x) / x
     that counts once and not twice.
     """
     if not x:
         return math.inf
+    if math.isinf(x):
+        return 0.0
     y = math.cbrt(x)
     return (y + (x / y / y - y) / 3.0) / x / 3.0
 
@@ -292,6 +296,42 @@ def _direction_afar(x: float, *others: float) -> float:
     if infinities > 1 or any(z != z for z in (x, *others)):
         return math.nan
     return math.copysign(1.0 if math.isinf(x) else 0.0, x)
+
+
+def hypot_shift(*xs: float) -> float:
+    """Returns n so that the length of the operands times 2**n is in the middle of the range.
+
+    It is 0.0 where that holds already, and nan where the direction is: between several infinities,
+    and beside a nan.
+    """
+    length = math.hypot(*xs)
+    if _plain(length) or not length or length != length:
+        return 0.0
+    infinities = sum(map(math.isinf, xs))
+    if infinities:
+        return math.nan if infinities > 1 or any(x != x for x in xs) else 0.0
+    return -float(math.frexp(length if math.isfinite(length) else max(map(abs, xs)))[1])
+
+
+def shifted_hypot(*xs: float) -> float:
+    """Returns the length of the operands times 2**hypot_shift(*xs)."""
+    shift = hypot_shift(*xs)
+    return math.hypot(*(shifted(x, shift) for x in xs)) if shift else math.hypot(*xs)
+
+
+def cosine(x: float, length: float) -> float:
+    """Returns x / length, the cosine of the angle to an axis: 0.0 at the origin, 1.0 at its end."""
+    if not length:
+        return 0.0
+    if math.isinf(x) and math.isinf(length):
+        return math.copysign(1.0, x)
+    return x / length
+
+
+def directions(*xs: float) -> list[float]:
+    """Returns the slopes of hypot: the operands by their length, without overflow on the way."""
+    shift, length = hypot_shift(*xs), shifted_hypot(*xs)
+    return [cosine(shifted(x, shift) if shift else x, length) for x in xs]
 
 
 # Powers.
@@ -380,6 +420,64 @@ def product(*xs: float) -> float:
     if error and math.isfinite(total):
         total += error
     return scaled(total, exponent)
+
+
+def shift(x: float) -> float:
+    """Returns n so that x * 2**n is in the middle of the range; 0.0 where x is, or has no place."""
+    if 2.0**-300 < abs(x) < 2.0**300 or not x or not math.isfinite(x):
+        return 0.0
+    return -float(math.frexp(x)[1])
+
+
+def shifted(x: float, n: float) -> float:
+    """Returns x * 2**n, rounded once; nan unless n is finite."""
+    return scaled(x, int(n)) if math.isfinite(n) else math.nan
+
+
+def product_error(a: float, a_low: float, b: float, b_low: float) -> float:
+    """Returns (a + a_low) * (b + b_low) - a * b rounded, without the product of the low parts.
+
+    The rounding of a * b is exact in the middle of the range; 0.0 where nothing is finite.
+    """
+    error = two_product(a, b)[1] + (a * b_low + a_low * b)
+    return error if math.isfinite(error) else 0.0
+
+
+def products_of_others(*xs: float) -> list[float]:
+    """Returns for each factor the product of all others, of which there is one at least.
+
+    Products from either end, compensated and shifted as `table` writes them, to the same bits.
+    """
+    shifts = [shift(x) for x in xs]
+    factors = [(shifted(x, n) if n else x, n) for x, n in zip(xs, shifts, strict=True)]
+    heads, tails = _running_products(factors), _running_products(factors[::-1])[::-1]
+    inner = [_joined_products(head, tail) for head, tail in zip(heads[:-1], tails[1:], strict=True)]
+    return [_moved_back(*tails[0]), *inner, _moved_back(*heads[-1])]
+
+
+def _running_products(factors: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
+    """Returns the products of the first factors, all but the last, as high * 2**-n and low."""
+    (total, moved), low = factors[0], 0.0
+    found = [(total, low, moved)]
+    for x, n in factors[1:-1]:
+        total, low = total * x, product_error(total, low, x, 0.0)
+        again = shift(total)
+        if again:
+            total, low = shifted(total, again), shifted(low, again)
+        moved += n + again
+        found.append((total, low, moved))
+    return found
+
+
+def _joined_products(head: tuple[float, float, float], tail: tuple[float, float, float]) -> float:
+    """Returns the product of two products."""
+    (a, a_low, n), (b, b_low, m) = head, tail
+    return _moved_back(a * b, product_error(a, a_low, b, b_low), n + m)
+
+
+def _moved_back(total: float, low: float, moved: float) -> float:
+    """Returns a product of which 2**moved was taken."""
+    return shifted(total + low, -moved) if moved else total + low
 
 
 def dot(*values: float) -> float:

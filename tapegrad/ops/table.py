@@ -15,16 +15,25 @@ from that accuracy, and the rows.
 
 import math
 import operator
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from math import inf, pi
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 from tapegrad.ops import floats as f
 from tapegrad.ops import gamma as g
 from tapegrad.ops import smooth_pieces as p
 from tapegrad.ops import special as s
-from tapegrad.ops.primitive import REALS, Interval, Operand, Partial, Slack, SmoothPieces, Table
+from tapegrad.ops.primitive import (
+    MANY,
+    REALS,
+    Interval,
+    Operand,
+    Partial,
+    Slack,
+    SmoothPieces,
+    Table,
+)
 from tapegrad.ops.primitive import Primitive as Row
 
 # Domains, constants, and kinds of rows.
@@ -48,11 +57,12 @@ def libm(  # noqa: PLR0913, PLR0917  # the columns of a row
     ufunc: str = "",
     domain: tuple[Interval, ...] = (REALS,),
     pieces: SmoothPieces | None = None,
+    slack: tuple[Slack, ...] = (),
 ) -> Row:
     """A row that C's maths library has under the same name, and numpy perhaps as ``ufunc``."""
     return core(
         name, value, partials, doc,
-        domain=domain, pieces=pieces, libm=name, ufuncs=(ufunc,) if ufunc else (),
+        domain=domain, pieces=pieces, slack=slack, libm=name, ufuncs=(ufunc,) if ufunc else (),
     )  # fmt: skip
 
 
@@ -193,6 +203,31 @@ def _div2_dy(z: Operand, x: Operand, y: Operand) -> Operand:
     return div(mul(-2.0, z), y)
 
 
+def _same(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The exponential of a difference itself."""
+    return z
+
+
+def _negated(z: Operand, x: Operand, y: Operand) -> Operand:
+    """The exponential of a difference, negated."""
+    return neg(z)
+
+
+def _power_of_2(z: Operand, x: Operand, n: Operand) -> Operand:
+    """2 ** n."""
+    return shifted(1.0, n)
+
+
+def _cosine_dx(z: Operand, x: Operand, y: Operand) -> Operand:
+    """1 / y."""
+    return div(1.0, y)
+
+
+def _cosine_dy(z: Operand, x: Operand, y: Operand) -> Operand:
+    """-x / y ** 2."""
+    return neg(div(z, y))
+
+
 # Partials of special functions.
 
 
@@ -219,6 +254,15 @@ def _polygamma_dx(y: Operand, x: Operand, n: Operand) -> Operand:
 def _gamma_slope_dx(y: Operand, x: Operand) -> Operand:
     """gamma(x) * (digamma(x) ** 2 + polygamma(1, x))."""
     return mul(gamma(x), add(mul(digamma(x), digamma(x)), polygamma(x, 1.0)))
+
+
+_PRODUCT_ERROR: Final = (
+    lambda z, a, a_low, b, b_low: b_low,
+    lambda z, a, a_low, b, b_low: b,
+    lambda z, a, a_low, b, b_low: a_low,
+    lambda z, a, a_low, b, b_low: a,
+)
+"""The rounding of a * b is flat; the rest is a * b_low + a_low * b."""
 
 
 # Partials of rows that take any number of operands: ``i`` is the index of one of them.
@@ -258,9 +302,87 @@ def _product_of_others(i: int, z: Operand, *xs: Operand) -> Operand:
     return product(*_others(i, xs))
 
 
+def _shifted_hypot_slope(i: int, z: Operand, *xs: Operand) -> Operand:
+    """The operand by the norm, both shifted once more than the norm."""
+    return _shifted_cosines(z, *xs)[i]
+
+
 def _opposite(i: int, z: Operand, *xys: Operand) -> Operand:
     """The factor that operand ``i`` of ``dot`` meets in the other half."""
     return xys[(i + len(xys) // 2) % len(xys)]
+
+
+# All partials of such a row together. One after the other each would repeat what they share, and
+# that is quadratic: a recorded derivative has them from here where there are more than MANY.
+
+
+def _shares(z: Operand, *xs: Operand) -> Sequence[Operand]:
+    """The operands' shares in a sum of exponentials."""
+    if isinstance(z, float):
+        return s.softmaxes(*cast("tuple[float, ...]", xs))
+    top = detached(reduce(maximum, xs))
+    exps = [exp_difference(x, top) for x in xs]
+    total = fsum(*exps)
+    return [div(e, total) for e in exps]
+
+
+def _cosines(z: Operand, *xs: Operand) -> Sequence[Operand]:
+    """The operands by the norm, or by that of the operands shifted into the middle of the range."""
+    if len(xs) <= MANY:
+        return [_hypot_slope(i, z, *xs) for i in range(len(xs))]
+    if isinstance(z, float):
+        return s.directions(*cast("tuple[float, ...]", xs))
+    n, length = hypot_shift(*xs), shifted_hypot(*xs)
+    return [cosine(shifted(x, n), length) for x in xs]
+
+
+def _shifted_cosines(z: Operand, *xs: Operand) -> Sequence[Operand]:
+    """The slopes of the norm of shifted operands."""
+    n = hypot_shift(*xs)
+    return [shifted(cosine(shifted(x, n), z), n) for x in xs]
+
+
+def _products_of_others(z: Operand, *xs: Operand) -> Sequence[Operand]:
+    """The products without each operand, from the products of those before and of those after."""
+    if len(xs) <= MANY:
+        return [_product_of_others(i, z, *xs) for i in range(len(xs))]
+    if isinstance(z, float):
+        return s.products_of_others(*cast("tuple[float, ...]", xs))
+    shifts = list(map(shift, xs))
+    factors = list(zip(map(shifted, xs, shifts), shifts, strict=True))
+    heads, tails = _running_products(factors), _running_products(factors[::-1])[::-1]
+    inner = map(_joined_products, heads[:-1], tails[1:])
+    return [_moved_back(*tails[0]), *inner, _moved_back(*heads[-1])]
+
+
+NOTHING: Final[Operand] = 0.0
+
+Long: TypeAlias = tuple[Operand, Operand, Operand]
+"""A number (high + low) * 2 ** -shift."""
+
+
+def _running_products(factors: Sequence[tuple[Operand, Operand]]) -> list[Long]:
+    """The products of the first factors, all but the last; each factor has been shifted."""
+    (total, moved), low = factors[0], NOTHING
+    found = [(total, low, moved)]
+    for x, n in factors[1:-1]:
+        total, low = mul(total, x), product_error(total, low, x, 0.0)
+        again = shift(total)
+        total, low = shifted(total, again), shifted(low, again)
+        moved = add(moved, add(n, again))
+        found.append((total, low, moved))
+    return found
+
+
+def _joined_products(head: Long, tail: Long) -> Operand:
+    """The product of two products."""
+    (a, a_low, n), (b, b_low, m) = head, tail
+    return _moved_back(mul(a, b), product_error(a, a_low, b, b_low), add(n, m))
+
+
+def _moved_back(total: Operand, low: Operand, moved: Operand) -> Operand:
+    """The product, of which a power of 2 was taken."""
+    return shifted(add(total, low), neg(moved))
 
 
 # Exceptions from 4 units in the last place.
@@ -279,9 +401,16 @@ def _mean_scale(*xs: float) -> float:
 NEAR_ZERO = (Slack("value", lambda *xs: 1.0, "the logarithm of a sum near 1: 4 eps absolute"),)
 DIGAMMA = (Slack("value", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
 LGAMMA = (Slack("partials", lambda x: 1.0, "near the zeros of digamma: 4 eps absolute"),)
-GAMMA = (
-    Slack("partials", lambda x: math.fabs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma"),
+GAMMA, GAMMA_SLOPE = (
+    (Slack(of, lambda x: math.fabs(f.gamma(x)), "near the zeros of digamma: 4 eps of gamma"),)
+    for of in ("partials", "value")
 )
+CIRCLE = (
+    Slack(
+        "partials", lambda x: 2.0**-58, "at huge x beside a multiple of pi / 2: 2**-108 absolute"
+    ),
+)
+TAN = (Slack("partials", lambda x: 2.0**-57 * math.fabs(f.tan(x)) ** 3, "the same in the cosine"),)
 POLYGAMMA = (
     Slack("value", g.polygamma_scale, "near zeros, for even n and x < 0: 4 eps of a term"),
     Slack("partials", lambda x, n: g.polygamma_scale(x, n + 1), "the same, for odd n"),
@@ -392,13 +521,15 @@ cbrt: Row  = libm("cbrt",  f.cbrt,  (lambda y, x: cbrt_slope(x),),             "
                   pieces=p.SIGN)
 
 hypot: Row = row("hypot", f.hypot, _hypot_slope, "The Euclidean norm; slope 0 at the origin.",
-                 commutes_from=0, pieces=p.ORIGIN, ufuncs=("hypot",))
+                 commutes_from=0, pieces=p.ORIGIN, ufuncs=("hypot",), at_once=_cosines)
 
 # Circles and hyperbolas.
-sin: Row   = libm("sin",   f.sin,   (lambda y, x: cos(x),),              "The sine.",                      "sin")
-cos: Row   = libm("cos",   f.cos,   (lambda y, x: neg(sin(x)),),         "The cosine.",                    "cos")
+sin: Row   = libm("sin",   f.sin,   (lambda y, x: cos(x),),              "The sine.",                      "sin",
+                  slack=CIRCLE)
+cos: Row   = libm("cos",   f.cos,   (lambda y, x: neg(sin(x)),),         "The cosine.",                    "cos",
+                  slack=CIRCLE)
 tan: Row   = libm("tan",   f.tan,   (lambda y, x: add(1.0, mul(y, y)),), "The tangent.",                   "tan",
-                  pieces=p.TAN)
+                  pieces=p.TAN, slack=TAN)
 asin: Row  = libm("asin",  f.asin,  (lambda y, x: div(1.0, _root(x)),),  "The arc sine.",                  "arcsin",
                   domain=UNIT)
 acos: Row  = libm("acos",  f.acos,  (lambda y, x: div(-1.0, _root(x)),), "The arc cosine.",                "arccos",
@@ -443,12 +574,13 @@ logaddexp: Row  = row("logaddexp",  s.logaddexp,  (_logaddexp_dx, _logaddexp_dy)
 
 # Any number of operands: a partial takes its operand's index first.
 logsumexp: Row = row("logsumexp", s.logsumexp, _logsumexp_slope,                "log(sum(exp(x)))",
-                     commutes_from=0, slack=NEAR_ZERO, at_once=lambda z, *xs: s.softmaxes(*xs))
+                     commutes_from=0, slack=NEAR_ZERO, at_once=_shares)
 fsum: Row      = row("fsum",      f.fsum,      lambda i, z, *xs: 1.0,           "The sum, rounded once.",
                      at_once=lambda z, *xs: (1.0,) * len(xs))
 mean: Row      = row("mean",      s.mean,      lambda i, z, *xs: 1.0 / len(xs), "The arithmetic mean.",
                      slack=MEAN, at_once=lambda z, *xs: (1.0 / len(xs),) * len(xs))
-prod: Row      = row("prod",      f.prod,      _product_of_others,              "The product.")
+prod: Row      = row("prod",      f.prod,      _product_of_others,              "The product.",
+                     at_once=_products_of_others)
 
 dot: Row = row("dot", s.dot, _opposite, "The sum of products of the first half with the second.",
                slack=DOT, at_once=lambda z, *xys: xys[len(xys) // 2 :] + xys[: len(xys) // 2])
@@ -487,12 +619,25 @@ gauss: Row = helper("gauss", s.gauss, (lambda y, x: mul(-2.0, mul(x, y)),),     
 
 norm_pdf_slope: Row = helper("norm_pdf_slope", s.norm_pdf_slope, (_norm_pdf_slope_dx,), "-x * norm_pdf(x)")
 gamma_slope: Row    = helper("gamma_slope",    g.gamma_slope,    (_gamma_slope_dx,),    "gamma(x) * digamma(x)",
-                             pieces=p.GAMMA)
+                             pieces=p.GAMMA, slack=GAMMA_SLOPE)
 softmax: Row        = helper("softmax",        s.softmax,        _softmax_slope,        "exp(x) / (exp(x) + ...)",
                              commutes_from=1)
 
 product: Row = helper("product", s.product, _product_of_others, "The product, safe from overflow on the way.",
-                      symbol="prod")
+                      symbol="prod", at_once=_products_of_others)
+
+# Helpers: parts of the partials of many operands.
+exp_difference: Row = helper("exp_difference", s.exp_difference, (_same, _negated),        "exp(x - y) for x <= y")
+shift: Row          = helper("shift",          s.shift,          FLAT,                     "n that centres x * 2 ** n",
+                             pieces=p.RESULT)
+shifted: Row        = helper("shifted",        s.shifted,        (_power_of_2, None),      "x * 2 ** n")
+product_error: Row  = helper("product_error",  s.product_error,  _PRODUCT_ERROR,           "(a + b) * (c + d) - a * c")
+hypot_shift: Row    = helper("hypot_shift",    s.hypot_shift,    lambda i, z, *xs: None,   "n that centres the norm",
+                             pieces=p.RESULT)
+shifted_hypot: Row  = helper("shifted_hypot",  s.shifted_hypot,  _shifted_hypot_slope,     "The norm times 2 ** n.",
+                             pieces=p.ORIGIN, at_once=_shifted_cosines)
+cosine: Row         = helper("cosine",         s.cosine,         (_cosine_dx, _cosine_dy), "x / y; 0 at the origin",
+                             symbol="/", pieces=p.DIVISOR)
 # fmt: on
 
 TABLE = Table(tuple(value for value in list(globals().values()) if isinstance(value, Row)))

@@ -123,8 +123,9 @@ def _interacting_operands(
     symbols = [_DependentSymbol(result.operands & 1 << index) for index in range(count)]
     symbols += [_DependentSymbol(0)] * row.has_static
     found: dict[int, list[int]] = {}
+    partial_in = row.each_partial(result, *symbols)
     for index in passing:
-        partial = row.partial(index, result, *symbols) if is_own else _unknown(row, index, result)
+        partial = partial_in(index) if is_own else _unknown(row, index, result)
         if read := _operands_of(partial):
             found.setdefault(read, []).append(index)
     return tuple((tuple(indices), tuple(_members((0, read)))) for read, indices in found.items())

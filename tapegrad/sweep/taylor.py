@@ -178,8 +178,9 @@ class _Extension(EvaluatingBuilder):
             return _SlotEquation(reach, tuple((operands[index], 1.0) for index in passing))
         scaled: list[tuple[int, Operand]] = []
         products: list[tuple[int, int]] = []
+        partial_in = self._partial_of(slot)
         for index in passing:
-            partial = self._partial(slot, index)
+            partial = partial_in(index)
             if not isinstance(partial, Written):
                 scaled += [(operands[index], partial)] if partial else []
             elif self.moves(partial.slot):
@@ -188,10 +189,9 @@ class _Extension(EvaluatingBuilder):
                 scaled.append((operands[index], self.values[partial.slot]))
         return _SlotEquation(reach, tuple(scaled), tuple(products))
 
-    def _partial(self, slot: int, index: int) -> Operand | None:
+    def _partial_of(self, slot: int) -> Callable[[int], Operand | None]:
         operands = (Written(self, operand) for operand in self.operands[slot])
-        row, static = self.rows[slot], self.static(slot)
-        return row.partial(index, Written(self, slot), *operands, *static)
+        return self.rows[slot].each_partial(Written(self, slot), *operands, *self.static(slot))
 
     def attribute(self, slot: int) -> None:
         """Attributes what is written from here on to the entry of the tape that ``slot`` is for."""

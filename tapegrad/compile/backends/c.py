@@ -124,6 +124,22 @@ _HELPERS: Final[Mapping[str, str]] = {
             return (-x * 0.3989422804014327) * root * root;
         }
         """,
+    "shift": """\
+        /* n so that x * 2 ** n is in the middle of the range, where x is not. */
+        static double shift(double x)
+        {
+            int n;
+            frexp(x, &n);
+            return isfinite(x) ? -n : 0.0;
+        }
+        """,
+    "shifted": """\
+        /* x * 2 ** n for a whole n. */
+        static double shifted(double x, double n)
+        {
+            return isfinite(n) ? ldexp(x, (int)fmax(fmin(n, 9999.0), -9999.0)) : NAN;
+        }
+        """,
 }
 """The functions, in C, of rows that are rarely needed."""
 
