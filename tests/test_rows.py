@@ -34,6 +34,7 @@ STRUCTURE = {"input", "constant", "guard", "whole", "where", "detached", "div_po
 INDICATORS = {
     "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "not_", "isnan", "isinf", "isfinite",
     "truncdiv", "rounddiv", "step", "win", "shift", "hypot_shift",
+    "sum_error",
 }  # fmt: skip
 
 TESTED = [row for row in ROWS if not row.helper]

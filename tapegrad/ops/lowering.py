@@ -470,7 +470,17 @@ def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Op
     return where(gt(x, 40.0), 0.0, tail)
 
 
-# Parts of the derivatives of many operands.
+# Parts of sums of cotangents, and of the derivatives of many operands.
+
+
+@_exactly(ops.sum_error)
+def _sum_error(a: Operand, b: Operand) -> Operand:
+    return _two_sum(a, b)[1]
+
+
+@_exactly(ops.corrected)
+def _corrected(total: Operand, error: Operand) -> Operand:
+    return where(and_(ne(error, 0.0), eq(error, error)), add(total, error), total)
 
 
 @_exactly(ops.exp_difference)

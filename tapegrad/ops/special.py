@@ -480,6 +480,16 @@ def _moved_back(total: float, low: float, moved: float) -> float:
     return shifted(total + low, -moved) if moved else total + low
 
 
+def sum_error(a: float, b: float) -> float:
+    """Returns a + b minus the rounded sum, exactly; nan where that overflows."""
+    return two_sum(a, b)[1]
+
+
+def corrected(total: float, error: float) -> float:
+    """Returns total + error, and total where the error is 0.0 or, at an infinity, nan."""
+    return total + error if error and error == error else total
+
+
 def dot(*values: float) -> float:
     """Returns the inner product of the two halves, within 4 eps * sum(abs(x * y))."""
     half = len(values) // 2

@@ -390,7 +390,7 @@ def _moved_back(total: Operand, low: Operand, moved: Operand) -> Operand:
 
 def _dot_scale(*xys: float) -> float:
     """The sum of the absolute products."""
-    return math.fsum(math.fabs(x * y) for x, y in zip(xys, xys[len(xys) // 2 :], strict=False))
+    return sum(math.fabs(x * y) for x, y in zip(xys, xys[len(xys) // 2 :], strict=False))
 
 
 def _mean_scale(*xs: float) -> float:
@@ -412,6 +412,7 @@ CIRCLE = (
 )
 TAN = (Slack("partials", lambda x: 2.0**-57 * math.fabs(f.tan(x)) ** 3, "the same in the cosine"),)
 POLYGAMMA = (
+    Slack("value", lambda x, n: float(n == 0), "near the zeros of digamma: 4 eps absolute"),
     Slack("value", g.polygamma_scale, "near zeros, for even n and x < 0: 4 eps of a term"),
     Slack("partials", lambda x, n: g.polygamma_scale(x, n + 1), "the same, for odd n"),
 )
@@ -625,6 +626,10 @@ softmax: Row        = helper("softmax",        s.softmax,        _softmax_slope,
 
 product: Row = helper("product", s.product, _product_of_others, "The product, safe from overflow on the way.",
                       symbol="prod", at_once=_products_of_others)
+
+# Helpers: sums of cotangents without loss.
+sum_error: Row = helper("sum_error", s.sum_error, FLAT2,      "What rounding takes from x + y.")
+corrected: Row = helper("corrected", s.corrected, (1.0, 1.0), "x + y, and x where y is 0 or nan")
 
 # Helpers: parts of the partials of many operands.
 exp_difference: Row = helper("exp_difference", s.exp_difference, (_same, _negated),        "exp(x - y) for x <= y")

@@ -32,13 +32,31 @@ def grad(f: Callable[Concatenate[A, P], float], /) -> Callable[Concatenate[A, P]
 def grad(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate[A, P], A]: ...
 @overload
 def grad(
-    f: Callable[Concatenate[A, P], tuple[float, X]], /, *, has_aux: Literal[True]
+    f: Callable[Concatenate[A, P], float], /, *, exact: bool
+) -> Callable[Concatenate[A, P], A]: ...
+@overload
+def grad(
+    f: Callable[Concatenate[A, P], float | Var], /, *, exact: bool
+) -> Callable[Concatenate[A, P], A]: ...
+@overload
+def grad(
+    f: Callable[Concatenate[A, P], tuple[float, X]],
+    /,
+    *,
+    has_aux: Literal[True],
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], tuple[A, X]]: ...
 @overload
 def grad(
-    f: Callable[Concatenate[A, P], tuple[float | Var, X]], /, *, has_aux: Literal[True]
+    f: Callable[Concatenate[A, P], tuple[float | Var, X]],
+    /,
+    *,
+    has_aux: Literal[True],
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], tuple[A, X]]: ...
-def grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) -> object:
+def grad(
+    f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False, exact: bool = False
+) -> object:
     """The gradient of ``f`` in its first argument, in that argument's own shape.
 
     ``grad(f)(x, *data)`` takes what ``f`` takes. The first argument may be a number or nested
@@ -48,6 +66,9 @@ def grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) ->
 
     With ``has_aux=True`` the function returns a pair ``(value, aux)`` and the gradient function a
     pair ``(gradient, aux)``; traced numbers in aux come out as plain ones.
+
+    A number that several operations use gets a share of its derivative from each. With
+    ``exact=True`` the shares are summed as with twice the digits, so that they may cancel.
 
     Raises:
         InputError: when the first argument holds anything but numbers; the message names it.
@@ -62,7 +83,7 @@ def grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) ->
     """
 
     def run(x: object, data: Data) -> object:
-        value, gradient = differentiate(f, x, data, has_aux=has_aux)
+        value, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
         return (gradient, cast("tuple[float, object]", value)[1]) if has_aux else gradient
 
     return transformed(f, "grad", run)
@@ -78,17 +99,35 @@ def value_and_grad(
 ) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
 @overload
 def value_and_grad(
-    f: Callable[Concatenate[A, P], tuple[float, X]], /, *, has_aux: Literal[True]
+    f: Callable[Concatenate[A, P], float], /, *, exact: bool
+) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
+@overload
+def value_and_grad(
+    f: Callable[Concatenate[A, P], float | Var], /, *, exact: bool
+) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
+@overload
+def value_and_grad(
+    f: Callable[Concatenate[A, P], tuple[float, X]],
+    /,
+    *,
+    has_aux: Literal[True],
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], tuple[tuple[float, X], A]]: ...
 @overload
 def value_and_grad(
-    f: Callable[Concatenate[A, P], tuple[float | Var, X]], /, *, has_aux: Literal[True]
+    f: Callable[Concatenate[A, P], tuple[float | Var, X]],
+    /,
+    *,
+    has_aux: Literal[True],
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], tuple[tuple[float, X], A]]: ...
-def value_and_grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False) -> object:
+def value_and_grad(
+    f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False, exact: bool = False
+) -> object:
     """The value of ``f`` and its gradient from one recording, as a named tuple, value first.
 
     With ``has_aux=True`` the function returns a pair ``(value, aux)``, and the answer is the plain
-    tuple ``((value, aux), gradient)``.
+    tuple ``((value, aux), gradient)``. With ``exact=True`` sums of shares are as in ``grad``.
 
     Takes and raises what ``grad(f)`` does.
 
@@ -100,7 +139,7 @@ def value_and_grad(f: Callable[Concatenate[A, P], object], /, *, has_aux: bool =
     """
 
     def run(x: object, data: Data) -> object:
-        value, gradient = differentiate(f, x, data, has_aux=has_aux)
+        value, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
         return (value, gradient) if has_aux else ValueAndGrad(cast(float, value), gradient)
 
     return transformed(f, "value_and_grad", run)

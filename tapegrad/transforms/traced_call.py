@@ -57,15 +57,16 @@ def _refuse_keywords(transform: str, kwargs: Mapping[str, object]) -> NoReturn:
 
 
 def differentiate(
-    f: Callable[..., object], x: object, data: Data, *, has_aux: bool = False
+    f: Callable[..., object], x: object, data: Data, *, has_aux: bool = False, exact: bool = False
 ) -> tuple[object, object]:
     """The value and the gradient of one call, which are traced numbers in an outer recording.
 
-    With ``has_aux`` the value is the pair that ``f`` returned.
+    With ``has_aux`` the value is the pair that ``f`` returned. With ``exact`` the sums of
+    cotangents are compensated.
     """
     traced = trace(f, x, data, blocks=True, has_aux=has_aux)
     output = _first_of_pair(f, traced) if has_aux else scalar_output(f, traced)
-    return result_of(traced), build(traced.parameters, pull(traced, {output: 1.0}))
+    return result_of(traced), build(traced.parameters, pull(traced, {output: 1.0}, exact=exact))
 
 
 def result_of(traced: Trace) -> object:
@@ -100,7 +101,7 @@ def _first_of_pair(f: Callable[..., object], traced: Trace) -> int:
     )
 
 
-def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
+def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) -> list[Operand]:
     """The cotangents of the differentiated inputs, given those of some slots; absent ones are 0.
 
     They are traced numbers in an outer recording.
@@ -108,7 +109,7 @@ def pull(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
     from tapegrad.sweep.reverse import cotangents
 
     with traced.recorder.attributing() as pin:
-        bars = cotangents(traced.columns, seeds, pin)
+        bars = cotangents(traced.columns, seeds, pin, exact=exact)
     return [0.0 if bar is None else bar for bar in bars[: traced.width]]
 
 

@@ -9,6 +9,7 @@ from tapegrad import (
     Coordinates,
     Real,
     Scalar,
+    ValueAndGrad,
     grad,
     hessian,
     hvp,
@@ -83,6 +84,15 @@ assert assert_type(grad(with_aux, has_aux=True)(line, 3.0), tuple[Line[float], s
 assert assert_type(
     value_and_grad(with_aux, has_aux=True)(line, 3.0), tuple[tuple[float, str], Line[float]]
 ) == ((5.0, "aux"), Line(3.0, 1.0))
+
+
+assert assert_type(grad(loss, exact=True)(line, 3.0, 4.0), Line[float]) == grad(loss)(
+    line, 3.0, 4.0
+)
+assert assert_type(
+    grad(with_aux, has_aux=True, exact=True)(line, 3.0), tuple[Line[float], str]
+) == (Line(3.0, 1.0), "aux")
+assert assert_type(value_and_grad(math.sin, exact=True)(0.0), ValueAndGrad[float]).grad == 1.0
 
 
 def directional(p: Line[Real]) -> Scalar:
