@@ -246,7 +246,7 @@ class CallRecording(Recording[CallCode]):
         code = self.add(path)
         entries = len(path.tape)
         if is_first:
-            code.is_paid = entries > FREE and bool(path.outcomes)
+            code.is_paid = bool(path.outcomes) and not self.learning.is_free(entries)
             self.latest = code
         else:
             code.quickly = self._quick and entries <= _SHORT
