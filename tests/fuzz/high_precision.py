@@ -94,6 +94,7 @@ MATH: Final = SimpleNamespace(
     maximum=max,
     minimum=min,
     relu=lambda x: max(x, mp.mpf(0)),
+    sum=mp.fsum,
     copysign=lambda x, y: abs(x) if y >= 0 else -abs(x),
 )
 
