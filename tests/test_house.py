@@ -205,10 +205,8 @@ class TestExports:
                 offered = importlib.import_module(node.module or "")
                 for alias in node.names:
                     assert not alias.name.startswith("_"), alias.name
-                    listed = alias.name in getattr(offered, "__all__", vars(offered))
-                    assert listed or isinstance(getattr(offered, alias.name), ModuleType), (
-                        alias.name
-                    )
+                    if alias.name not in getattr(offered, "__all__", vars(offered)):
+                        importlib.import_module(f"{node.module}.{alias.name}")
 
     def test_the_package_offers_what_its_pages_use(self) -> None:
         """Names that README and docs take from the package are in its `__all__`."""
