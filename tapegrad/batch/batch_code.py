@@ -15,7 +15,7 @@ from tapegrad.batch.arrays import Floats
 from tapegrad.batch.reduce import BLOCK
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.backends.row_code import RowCode
+from tapegrad.compile.backends.row_code import RowCode, wrong_inputs
 from tapegrad.compile.paths import Path
 from tapegrad.compile.program import BatchProgram, batch_program
 from tapegrad.compile.report import PathReport
@@ -67,7 +67,13 @@ class BatchCode:
         return self.path.outcomes
 
     def shared(self, inputs: Sequence[float]) -> Floats | None:
-        """The values that are the same for all rows; None where their guards take another path."""
+        """The values that are the same for all rows; None where their guards take another path.
+
+        Raises:
+            BackendError: unless there are as many inputs as the path was recorded with.
+        """
+        if len(inputs) != self.parts.shared.inputs:
+            raise wrong_inputs(inputs, self.parts.shared.inputs)
         if self._shared is None:
             from tapegrad.compile.backends.python import compiled
 

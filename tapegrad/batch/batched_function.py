@@ -24,6 +24,8 @@ from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
+from tapegrad.compile.travelled import require_fit
+from tapegrad.errors import TapeError
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.grad import ValueAndGrad
 
@@ -113,9 +115,16 @@ class BatchedFunction(Batched[object]):
 
 
 def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState]) -> BatchedFunction:
-    """A batched function without the function itself."""
-    runner = BatchedFunction(missing_function(name), options)
+    """A batched function without the function itself.
+
+    Raises:
+        TapeError: where the tapes do not fit the shapes.
+    """
+    if not isinstance(options, Options):
+        raise TapeError(f"a batched function came with {options!r} for its options")
+    runner = BatchedFunction(missing_function(name), attrs.evolve(options))
     for shape, places, tapes in recordings:
+        require_fit(shape, tapes, places)
         recorded = runner._cache.get(shape, runner._new_recording(places))
         for tape in tapes:
             recorded.add(path_of(tape, approximate=True))

@@ -13,6 +13,7 @@ from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_fu
 from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
+from tapegrad.compile.travelled import require_fit
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch
 
@@ -156,9 +157,14 @@ class Compiled(Generic[P, R_co]):
 def _unpickled(
     name: str, backend: BackendName, state: Sequence[tuple[Branch, Sequence[AnyTape]]]
 ) -> Compiled[..., object]:
-    """A compiled function without the function itself."""
+    """A compiled function without the function itself.
+
+    Raises:
+        TapeError: where the tapes do not fit the shapes.
+    """
     compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0)
     for shape, tapes in state:
+        require_fit(shape, tapes)
         recording = compiled._cache.get(shape, compiled._new_recording)
         for tape in tapes:
             recording.latest = recording.add(path_of(tape, any_row=recording.any_row))

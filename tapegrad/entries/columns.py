@@ -1,4 +1,4 @@
-"""The entries of a tape in columns, which every reading works on, and their invariants."""
+"""The entries of a tape in columns, which every reading works on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import TypedDict, cast, final
 
 import attrs
 
-from tapegrad.errors import TapeError
 from tapegrad.ops.primitive import Operand, Primitive, Table, primal
 
 __all__ = [
-    "CheckpointedBlock", "EntryColumns", "FrozenColumns", "Scope", "check", "freeze",
-    "freeze_values",
+    "CheckpointedBlock", "EntryColumns", "FrozenColumns", "Scope", "freeze", "freeze_values",
 ]  # fmt: skip
 
 
@@ -182,35 +180,3 @@ def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
     if isnan(sum(column)):
         column = array("d", [nan if x != x else x for x in column])
     return column.tobytes()
-
-
-def check(columns: EntryColumns, outputs: tuple[int, ...]) -> None:
-    """Raises a TapeError unless rows are known and operands are slots below their own entry."""
-    count, rows = len(columns), columns.table.rows
-    lengths = {len(column) for column in (columns.left, columns.right, columns.values)}
-    if lengths != {count}:
-        raise TapeError(f"the columns of a tape have different lengths: {lengths | {count}}")
-    if count and max(columns.codes) >= len(rows):
-        raise TapeError(f"code {max(columns.codes)} stands for no row; the table has {len(rows)}")
-    for slot, operand in _out_of_order(columns):
-        raise TapeError(f"entry {slot} reads slot {operand}, which is not one below it")
-    for output in outputs:
-        if not 0 <= output < count:
-            raise TapeError(f"output {output} is not a slot of a tape of {count} entries")
-
-
-def _out_of_order(columns: EntryColumns) -> Iterator[tuple[int, int]]:
-    """Entries that read a slot not below their own, and that slot."""
-    rows = columns.table.rows
-    pooled = {code for code, row in enumerate(rows) if row.is_pooled or row.has_static}
-    lowest_left = [0 if row.arity else -1 for row in rows]
-    lowest_right = [0 if row.arity == 2 else -1 for row in rows]
-    entries = enumerate(zip(columns.codes, columns.left, columns.right, strict=True))
-    for slot, (code, left, right) in entries:
-        if code in pooled:
-            operands = columns.operands(slot)
-            yield from ((slot, operand) for operand in operands if not 0 <= operand < slot)
-        elif not lowest_left[code] <= left < slot:
-            yield slot, left
-        elif not lowest_right[code] <= right < slot:
-            yield slot, right

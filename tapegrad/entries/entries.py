@@ -14,7 +14,13 @@ from typing import Self, final, overload
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad.entries.columns import EntryColumns, Scope, check, freeze_values
+from tapegrad.entries.columns import EntryColumns, Scope, freeze_values
+from tapegrad.entries.invariants import (
+    require_buffers,
+    require_entries,
+    require_frame,
+    require_marks,
+)
 from tapegrad.entries.nodes import Node, view
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
@@ -57,7 +63,15 @@ class Entries:
     site_of: bytes
 
     def __attrs_post_init__(self) -> None:
-        check(self.columns, self.outputs)
+        require_buffers(
+            self.table, self.codes, self.left, self.right, self.stored, self.pool, self.statics
+        )
+        require_entries(self.columns)
+        count, inputs = len(self.codes), len(self.inputs)
+        require_frame(
+            count, inputs, self.parameters, self.data, self.names, self.result, self.outputs
+        )
+        require_marks(count, self.labels, self.scopes, self.sites, self.site_of)
 
     @property
     def columns(self) -> EntryColumns:
@@ -189,6 +203,11 @@ class Entries:
 
     def __deepcopy__(self, memo: Mapping[int, object], /) -> Self:
         return self
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Made again by the constructor, which checks what comes."""
+        fields = attrs.fields(type(self))
+        return type(self), tuple(getattr(self, field.name) for field in fields)
 
 
 @final

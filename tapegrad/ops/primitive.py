@@ -17,6 +17,8 @@ from typing import Final, Literal, TypeAlias, final
 
 import attrs
 
+from tapegrad.errors import TapeError
+
 __all__ = [
     "MANY",
     "REALS",
@@ -114,7 +116,8 @@ class Primitive:
     ``value`` takes floats and never raises: outside ``domain`` it gives nan, beyond the double
     range it gives inf. ``partials`` has one entry per operand; a variadic row (``arity`` is None)
     has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
-    (a constant exponent, the order of a polygamma) and is kept on the tape as it is. ``symbol`` is
+    (a constant exponent, the order of a polygamma) and is kept on the tape as it is, an instance of
+    ``static_type``. A variadic row takes its operands ``in_groups_of`` so many. ``symbol`` is
     what people write for it, ``python`` a Python expression, where that is not a call of its name.
     ``helper`` marks rows that exist to spell other rows' partials, and ``is_truth`` those whose
     result is 1 or 0.
@@ -145,6 +148,8 @@ class Primitive:
     domain: tuple[Interval, ...] = (REALS,)
     kind: Kind = "operation"
     has_static: bool = False
+    static_type: type = object
+    in_groups_of: int = 1
     helper: bool = False
     is_truth: bool = False
     neutral: tuple[float | None, ...] = ()
@@ -168,6 +173,11 @@ class Primitive:
     def arity(self) -> int | None:
         """How many operands are differentiated; None when any number is."""
         return len(self.partials) if isinstance(self.partials, tuple) else None
+
+    def takes(self, count: int) -> bool:
+        """Whether the row can be applied to this number of operands."""
+        arity = self.arity
+        return count == arity if arity is not None else count > 0 == count % self.in_groups_of
 
     @property
     def is_operation(self) -> bool:
@@ -233,8 +243,17 @@ class Primitive:
 
 
 def _row_of_module(module: str, name: str) -> object:
-    """The object that a module has by that name; in place of a user's rule, its row."""
-    found: object = attrgetter(name)(importlib.import_module(module))
+    """The object that a module has by that name; in place of a user's rule, its row.
+
+    Raises:
+        TapeError: when the module has none.
+    """
+    try:
+        found: object = attrgetter(name)(importlib.import_module(module))
+    except AttributeError as error:
+        raise TapeError(
+            f"{module} has no {name}, which a tape applies: use the version that it came from"
+        ) from error
     return getattr(found, "row", found)
 
 
@@ -252,7 +271,10 @@ class Table:
 
     @codes.default
     def _index(self) -> Mapping[Primitive, int]:
-        return MappingProxyType({row: code for code, row in enumerate(self.rows)})
+        codes = {row: code for code, row in enumerate(self.rows)}
+        if len(codes) != len(self.rows) or not all(isinstance(row, Primitive) for row in codes):
+            raise TapeError(f"a table is made of rows, each once, and not of {self.rows!r}")
+        return MappingProxyType(codes)
 
     def __contains__(self, name: str) -> bool:
         """Whether a row has that name."""
@@ -270,8 +292,9 @@ class Table:
 
 def _table_of(rows: tuple[Primitive, ...], base: Table | None) -> Table:
     """The table of these rows: the library's own, which has its sweeps, where it is the same."""
-    own = _row_of_module(rows[0].module, "TABLE")
-    return own if isinstance(own, Table) and own.rows == rows else Table(rows, base)
+    table = Table(rows, base)
+    own = _row_of_module(rows[0].module, "TABLE") if rows else None
+    return own if isinstance(own, Table) and own.rows == rows else table
 
 
 @final

@@ -14,6 +14,7 @@ from that accuracy, and the rows.
 """
 
 import math
+import numbers
 import operator
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
@@ -441,7 +442,7 @@ div: Row = core("div", f.div, (lambda z, x, y: div(1.0, y), lambda z, x, y: neg(
                 neutral=(None, 1.0), pieces=p.DIVISOR, ufuncs=("divide", "true_divide"))
 
 powc: Row = row("powc", s.ieee_pow,   (lambda y, x, n: powc_slope(x, n),), "x ** n for a constant n", "**",
-                 has_static=True, pieces=p.POWER)
+                 has_static=True, static_type=float, pieces=p.POWER)
 pow: Row  = core("pow", s.ieee_pow,   (_pow_dx, _pow_dy),                  "x ** y",                  "**",
                  domain=BASE, pieces=p.SIGN, libm="pow", ufuncs=("power", "float_power"))
 abs: Row  = core("abs", operator.abs, (lambda y, x: sign(x),),             "The absolute value; slope 0 at 0.",
@@ -499,7 +500,7 @@ remainder: Row = libm("remainder", f.remainder, (_one, _remainder_dy), "The rema
                       pieces=p.ROUND)
 
 ldexp: Row    = row("ldexp",    f.ldexp, (lambda y, x, n: ldexp(1.0, n),), "x * 2 ** n",
-                    has_static=True)
+                    has_static=True, static_type=numbers.Integral)
 detached: Row = row("detached", f.same,  FLAT,                             "x, through which no derivative passes",
                     symbol="stop_gradient")
 
@@ -565,7 +566,7 @@ lgamma: Row    = row("lgamma",    f.lgamma,    (lambda y, x: digamma(x),),      
 digamma: Row   = row("digamma",   g.digamma,   (lambda y, x: polygamma(x, 1.0),), "The slope of lgamma.",
                      pieces=p.GAMMA, slack=DIGAMMA)
 polygamma: Row = row("polygamma", g.polygamma, (_polygamma_dx,),                  "The n-th slope of digamma.",
-                     has_static=True, pieces=p.GAMMA, slack=POLYGAMMA)
+                     has_static=True, static_type=numbers.Real, pieces=p.GAMMA, slack=POLYGAMMA)
 
 sigmoid: Row    = row("sigmoid",    s.sigmoid,    (lambda y, x: mul(y, sigmoid(neg(x))),), "1 / (1 + exp(-x))")
 softplus: Row   = row("softplus",   s.softplus,   (lambda y, x: sigmoid(x),),              "log(1 + exp(x))")
@@ -584,7 +585,7 @@ prod: Row      = row("prod",      f.prod,      _product_of_others,              
                      at_once=_products_of_others)
 
 dot: Row = row("dot", s.dot, _opposite, "The sum of products of the first half with the second.",
-               slack=DOT, at_once=lambda z, *xys: xys[len(xys) // 2 :] + xys[: len(xys) // 2])
+               in_groups_of=2, slack=DOT, at_once=lambda z, *xys: xys[len(xys) // 2 :] + xys[: len(xys) // 2])
 
 # Helpers: quotients and steps.
 div_pos: Row = helper("div_pos", f.div_pos, (_div_pos_dx, _div_pos_dy), "x / y for y >= 0, else nan",
@@ -607,7 +608,7 @@ pow_dx: Row     = helper("pow_dx",     s.pow_dx,     (_pow_dx_dx, _pow_mixed),  
 pow_dy: Row     = helper("pow_dy",     s.pow_dy,     (_pow_mixed, _pow_dy_dy),     "x ** y * log(x)",
                          domain=BASE, pieces=p.SIGN)
 powc_slope: Row = helper("powc_slope", s.pow_dx,     (_powc_slope_dx,),            "n * x ** (n - 1)",
-                         has_static=True, pieces=p.POWER)
+                         has_static=True, static_type=float, pieces=p.POWER)
 direction: Row  = helper("direction",  s.direction,  _direction_slope,             "x / hypot(x, ...); 0 at the origin",
                          commutes_from=1, pieces=p.ORIGIN)
 recip_re: Row   = helper("recip_re",   s.recip_re,   (_recip_re_dx, _recip_re_dy), "x / (x ** 2 + y ** 2)")

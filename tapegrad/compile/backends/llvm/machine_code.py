@@ -17,10 +17,10 @@ from tapegrad.compile.backends.interface import RowOptions, ScalarCode
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.module import Module, module
-from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry, wrong_inputs
+from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry
 from tapegrad.compile.backends.llvm.row_loop import gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
-from tapegrad.compile.backends.row_code import RowCode, RowShapes
+from tapegrad.compile.backends.row_code import RowCode, RowShapes, wrong_inputs
 from tapegrad.compile.program import Program
 
 __all__ = ["ScalarFunction", "fingerprint", "rows", "scalar"]

@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
-from tapegrad._support.source_position import here
-from tapegrad._support.text import describe
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
-from tapegrad.compile.backends.row_code import RowShapes
-from tapegrad.errors import BackendError
+from tapegrad.compile.backends.row_code import RowShapes, wrong_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CallEntry", "RowsEntry", "wrong_inputs"]
+__all__ = ["CallEntry", "RowsEntry"]
 
 
 class LoadedCode(Protocol):
@@ -70,15 +67,6 @@ class CallEntry:
             return self._buffers.pop()
         except IndexError:
             return self._buffer()
-
-
-def wrong_inputs(given: object, count: int) -> BackendError:
-    """The error for inputs other than those that code was made for."""
-    what = f"{len(given)} of them" if isinstance(given, list | tuple) else describe(given)
-    return BackendError(
-        f"compiled code for {count} numbers was to run ({here()}) on {what}: this is a fault of "
-        "tapegrad, please report it"
-    )
 
 
 @final

@@ -1,0 +1,236 @@
+"""A tape is a tape, whoever made it: all else is a ``TapeError``, and nothing ends a process."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from array import array
+from ast import literal_eval
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import tapegrad as tg
+from tapegrad import math
+from tapegrad.compile.jit import _unpickled
+from tapegrad.entries.columns import Scope
+from tapegrad.errors import TapeError
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Table
+from tapegrad.pytree.structure import Branch, Leaf
+from tests.places import refusal
+
+ROOT = Path(__file__).parent.parent
+
+
+def mixed(p: Any, n: float) -> Any:
+    """%0 to %3 inputs; fma, dot, a power, a comparison and its guard, ..."""
+    total = math.fma(p[0], p[1], p[2])
+    total = total + math.dot([p[0], p[1]], [p[2], total]) ** 2.5
+    return total * n if total > 0.0 else total
+
+
+TAPE = tg.record(mixed)((2.0, 3.0, 4.0), 5.0)
+
+
+def slot_of(name: str) -> int:
+    return next(slot for slot in range(len(TAPE)) if TAPE.columns.row(slot).name == name)
+
+
+def changed(column: str, places: dict[int, int]) -> dict[str, Any]:
+    numbers = array("i", getattr(TAPE, column))
+    for place, number in places.items():
+        numbers[place] = number
+    return {column: numbers.tobytes()}
+
+
+FMA, DOT, POWER, COMPARISON, GUARD = map(slot_of, ("fma", "dot", "powc", "gt", "guard"))
+START = array("i", TAPE.left)[DOT]
+
+
+def stored(slot: int, value: float) -> dict[str, Any]:
+    numbers = array("d", TAPE.numbers)
+    numbers[slot] = value
+    return {"stored": numbers.tobytes()}
+
+
+def coded(slot: int, name: str) -> dict[str, Any]:
+    codes = bytearray(TAPE.codes)
+    codes[slot] = next(code for row, code in ops.TABLE.codes.items() if row.name == name)
+    return {"codes": bytes(codes)}
+
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    (changed("right", {FMA: 1}), f"entry {FMA} applies fma to 1 operands"),
+    (changed("right", {FMA: 4}), f"entry {FMA} applies fma to 4 operands"),
+    (changed("right", {DOT: 3}), f"entry {DOT} applies dot to 3 operands"),
+    (changed("right", {DOT: 0}), f"entry {DOT} applies dot to 0 operands"),
+    (changed("right", {DOT: -2}), f"entry {DOT} applies dot to -2 operands"),
+    (changed("left", {DOT: 4}), f"entry {DOT} reads places 4 to 7 of a pool of 7"),
+    (changed("left", {DOT: -1}), f"entry {DOT} reads places -1 to 2 of a pool of 7"),
+    (changed("pool", {START: DOT}), f"entry {DOT} reads slot {DOT}, which is not one below it"),
+    (changed("pool", {START: -1}), f"entry {DOT} reads slot -1, which is not one below it"),
+    (changed("right", {POWER: 1}), f"entry {POWER} reads static operand 1 of 1"),
+    (changed("right", {POWER: -1}), f"entry {POWER} reads static operand -1 of 1"),
+    ({"statics": ("2",)}, f"entry {POWER} applies powc with '2', which is no float"),
+    (changed("left", {0: 0}), "entry 0 reads slots 0 and -1, and takes no operands"),
+    (changed("right", {GUARD: 0}), f"entry {GUARD} reads slots {COMPARISON} and 0, and takes one"),
+    (changed("left", {GUARD: 0}), f"entry {GUARD} is a guard on entry 0, which is no condition"),
+    (stored(COMPARISON, 0.5), f"entry {COMPARISON} is a condition, and its value 0.5"),
+    (stored(GUARD, 2.0), f"entry {GUARD} is a condition, and its value 2.0"),
+    (coded(0, "constant"), "entry 1 is an input after other entries"),
+    (coded(3, "constant"), "a tape of 3 inputs has 4 numbers in its arguments"),
+    ({"codes": list(TAPE.codes)}, "the codes of a tape are bytes, and its static operands a tuple"),
+    ({"pool": b"123"}, "the column pool of a tape is not bytes of whole numbers"),
+    ({"stored": b"1234"}, "the values of a tape are neither bytes of floats nor a tuple"),
+    ({"stored": ("x",) * len(TAPE)}, "the value of entry 0 is 'x', which is no number"),
+    ({"table": ops.TABLE.rows}, "the table of a tape is ("),
+    ({"table": Table(ops.TABLE.rows[1:])}, "the table of a tape has no row input"),
+    ({"outputs": ()}, "a tape of outputs () has 1 in its result"),
+    ({"outputs": (1.0,)}, f"output 1.0 is not a slot of a tape of {len(TAPE)} entries"),
+    ({"result": Branch(int, (0,), (Leaf(),))}, "Branch stands for no container that can be made"),
+    ({"parameters": Branch(tuple, (0, 1), (Leaf(),))}, "Branch stands for no container that can"),
+    ({"parameters": Leaf()}, "a tape of 4 inputs has 2 numbers in its arguments"),
+    ({"data": Leaf()}, "the data of a tape are Leaf(), and not by name"),
+    ({"names": ()}, "the names of a tape's arguments are ()"),
+    ({"labels": ((99, "x"),)}, f"the labels of a tape of {len(TAPE)} entries are not in order of"),
+    ({"labels": ((1, "x"), (1, "y"))}, f"the labels of a tape of {len(TAPE)} entries are not in"),
+    ({"labels": ("x",)}, "the labels of a tape are pairs of a slot and a name"),
+    ({"scopes": (Scope("s", 0, 99, None),)}, "scope 's' has entries 0 to 99, which are not inside"),
+    ({"scopes": (Scope("s", 3, 2, None),)}, "scope 's' has entries 3 to 2, which are not inside"),
+    ({"scopes": (Scope("s", 0, 2, 0),)}, "scope 's' stands inside scope 0, which is later"),
+    ({"scopes": (Scope("s", 2, 3, None), Scope("t", 1, 2, None))}, "scope 't' has entries 1 to 2"),
+    ({"scopes": (Scope("s", 0, 2, None), Scope("t", 1, 3, 0))}, "scope 't' has entries 1 to 3"),
+    ({"sites": ("x",)}, "the lines of a tape are no lines of files"),
+    ({"sites": ()}, "an entry stands at a line beyond the 0 of its tape"),
+    ({"site_of": b"1234"}, f"a tape of {len(TAPE)} entries has not as many line numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "text"), CHANGES)
+class TestEveryInvariant:
+    def test_is_checked_by_the_constructor(self, change: dict[str, Any], text: str) -> None:
+        """With a sentence that names the entry or the field."""
+        assert refusal(TapeError, lambda: attrs.evolve(TAPE, **change)).startswith(text)
+
+    def test_is_checked_when_a_tape_is_unpickled(self, change: dict[str, Any], text: str) -> None:
+        """With the same sentence."""
+        make, fields = TAPE.__reduce__()
+        names = [field.name for field in attrs.fields(type(TAPE))]
+        given = {**dict(zip(names, fields, strict=True)), **change}
+
+        class Tampered:
+            def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+                return make, tuple(given.values())
+
+        data = pickle.dumps(Tampered())
+        assert refusal(TapeError, lambda: pickle.loads(data)).startswith(text)  # noqa: S301  # made above
+
+
+def test_rows_that_backends_know_are_theirs() -> None:
+    """A row by such a name that takes other operands is refused."""
+    table = Table((*ops.TABLE.rows, attrs.evolve(ops.add, partials=(1.0,))))
+    assert refusal(TapeError, lambda: attrs.evolve(TAPE, table=table)) == (
+        "the row add of a tape is not that of tapegrad's table"
+    )
+    for rows in ((ops.add, ops.add), (1,)):
+        with pytest.raises(TapeError, match="a table is made of rows, each once"):
+            Table(rows)  # type: ignore[arg-type]
+
+
+def test_a_tape_that_is_one_travels() -> None:
+    """A pickle gives an equal tape, with its labels, scopes and lines."""
+    there = pickle.loads(pickle.dumps(TAPE))  # noqa: S301  # made here
+    assert there == TAPE
+    assert (there.sites, there.labels, str(there)) == (TAPE.sites, TAPE.labels, str(TAPE))
+
+
+# Compiled functions that travelled.
+
+
+def state(f: Any, *args: Any) -> Any:
+    """The shape and the tapes that a compiled function travels with."""
+    compiled: Any = tg.jit(f)
+    compiled(*args)
+    ((shape, tapes),) = compiled.__reduce__()[1][2]
+    return shape, tapes
+
+
+def test_tapes_and_shapes_that_do_not_fit_are_refused() -> None:
+    """Of other arguments, of more of them, or of none."""
+    one, two = state(lambda x: x * 2.0, 1.0), state(lambda p: p[0] * p[1], (1.0, 2.0))
+    named = state(lambda p, n: p * n, 1.0, 2.0)
+    for (shape, _), (_, tapes) in ((one, two), (two, one), (named, two), (two, named)):
+        text = refusal(TapeError, partial(_unpickled, "f", "auto", [(shape, tapes)]))
+        assert text == "tape 0 was not recorded from the arguments that it came with"
+    for shape, tapes in (one, two, named):
+        assert len(_unpickled("f", "auto", [(shape, tapes)]).tapes) == 1
+    assert "not one of arguments" in refusal(
+        TapeError,
+        lambda: _unpickled("f", "auto", [(Leaf(), one[1])]),  # type: ignore[list-item]
+    )
+
+
+def test_batches_that_do_not_fit_are_refused() -> None:
+    """Tapes of other rows, mapped inputs that are not there, and tapes of other results."""
+    np = pytest.importorskip("numpy")
+    from tapegrad.batch.batched_function import _unpickled as batch
+
+    def made(f: Any, x: Any) -> Any:
+        run: Any = tg.vmap(f, backend="numpy")
+        run(x)
+        return run.__reduce__()[1]
+
+    name, options, ((shape, places, tapes),) = made(lambda x: x * 2.0, np.ones(3))
+    _, _, ((wide, wide_places, wide_tapes),) = made(lambda p: p[0] + p[1], np.ones((3, 2)))
+    _, _, ((_, _, others),) = made(lambda x: (x, x), np.ones(3))
+    assert batch(name, options, [(shape, places, tapes)])(np.ones(2)).tolist() == [2.0, 2.0]  # type: ignore[attr-defined]
+    for bad in (
+        (shape, places, wide_tapes), (wide, wide_places, tapes), (shape, (1,), tapes),
+        (wide, (1, 0), wide_tapes), (wide, (0, 0), wide_tapes), (shape, (-1,), tapes),
+        (shape, places, (*tapes, *others)),
+    ):  # fmt: skip
+        with pytest.raises(TapeError):
+            batch(name, options, [bad])
+    # Fewer mapped inputs than the call has are found when rows are run.
+    with pytest.raises(tg.errors.BackendError):
+        batch(name, options, [(wide, (0,), wide_tapes)])(np.ones((3, 2)))
+
+
+# Bits.
+
+
+def mutants(seed: int, count: int) -> dict[str, int]:
+    """What became of some mutants, in a process of their own."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-m", "tests.tampering", str(seed), str(count)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=900,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, int] = literal_eval(done.stdout)
+    return found
+
+
+def test_flipped_bits_are_refused_or_run() -> None:
+    """1,500 tapes and 1,500 pickles: an error, or a tape that every backend runs."""
+    pytest.importorskip("llvmlite")
+    found = mutants(1, 3000)
+    assert found["refused"] > 900
+    assert found["accepted"] > 200
+    assert found["pickle refused"] > 100
+    assert found["pickle accepted"] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_many_flipped_bits_are_refused_or_run(seed: int) -> None:
+    """100,000 mutants, half of them tapes and half of them pickles."""
+    pytest.importorskip("llvmlite")
+    assert sum(mutants(seed, 10_000).values()) == 10_000
