@@ -43,11 +43,11 @@ def number(value: float) -> str:
 
 
 def describe(value: object) -> str:
-    """The type of a value and, where it is short, the value."""
+    """The type of a value and, where it is short and says more than an address, the value."""
     name = type(value).__name__
     text = "" if value is None else _repr(value)
     article = "an" if name[0] in "aeiouAEIOU" else "a"
-    shown = f" ({text})" if 0 < len(text) <= 40 else ""
+    shown = f" ({text})" if 0 < len(text) <= 40 and " at 0x" not in text else ""
     return "None" if value is None else f"{article} {name}{shown}"
 
 

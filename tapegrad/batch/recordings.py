@@ -22,7 +22,7 @@ from tapegrad.errors import GuardError, OutputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
-from tapegrad.transforms.traced_call import data_of
+from tapegrad.transforms.traced_call import data_of, require_numbers
 
 __all__ = ["PathRecorder", "RowRecording"]
 
@@ -167,6 +167,7 @@ class PathRecorder:
             data = data_of(args[1:], self.inputs.kwargs)
             traced, mapped = self.recorded.traced_data, self.inputs.mapped
             path = record_path(f, args[0], data, traced, mapped, approximate=True)
+            require_numbers(f, path.tape.result, "vmap")
         if (
             not is_first
             and first_difference(self.recorded.result, path.tape.result, statics=True) is not None

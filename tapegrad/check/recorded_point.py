@@ -22,7 +22,7 @@ from tapegrad.sweep.forward import tangents
 from tapegrad.sweep.reverse import cotangents
 from tapegrad.transforms.finite_differences import FiniteDifference, finite_difference
 from tapegrad.transforms.record import AnyTape, tape_of
-from tapegrad.transforms.traced_call import Data
+from tapegrad.transforms.traced_call import Data, require_numbers
 
 __all__ = ["MARGIN", "EntryPartial", "RecordedPoint", "Slots", "magnitude"]
 
@@ -56,6 +56,7 @@ class RecordedPoint:
         self.f = f
         self.data = data
         self.traced = trace(f, x, data, positions=True)
+        require_numbers(f, self.traced.result, "check_grad")
         self.columns = self.traced.columns
         if self.columns.traced:
             raise InputError(

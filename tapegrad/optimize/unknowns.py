@@ -16,6 +16,7 @@ from tapegrad.optimize.vector_function import compiled, compiled_for_rows, vecto
 from tapegrad.pytree.key_paths import input_key_path, key_path
 from tapegrad.pytree.matching import first_difference, in_order
 from tapegrad.pytree.structure import Role, build, flatten, key_paths
+from tapegrad.recording.results import flat_result
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
@@ -139,7 +140,7 @@ class Unknowns(Generic[A]):
 
 def numbers_of(value: object) -> tuple[object, ...]:
     """The numbers of a result in order."""
-    return tuple(flatten(value, Role.RESULT, key_path)[1])
+    return tuple(flat_result(value)[1])
 
 
 def _listed(names: Sequence[str]) -> str:

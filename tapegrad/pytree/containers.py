@@ -6,8 +6,9 @@ writes containers asks this table. Classes with fields get their entry from thei
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, cast, final
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -15,7 +16,10 @@ import attrs
 from tapegrad.pytree.classes import Field, class_fields
 from tapegrad.pytree.key_paths import Keys
 
-__all__ = ["CONTAINERS", "ContainerKind", "container_kind", "declare_numbers", "keys_and_parts"]
+__all__ = [
+    "CONTAINERS", "ContainerKind", "ObjectArray", "container_kind", "declare_numbers",
+    "keys_and_parts",
+]  # fmt: skip
 
 Open: TypeAlias = Callable[[Any], tuple[Keys, Iterable[object]]]
 Close: TypeAlias = Callable[[Any, Keys, Sequence[object]], object]
@@ -68,12 +72,35 @@ def _close_mapping(
     return cls(zip(keys, parts, strict=True))
 
 
+@final
+class ObjectArray:
+    """Stands in the structure of a result for an array of objects of numpy's."""
+
+
+def _open_object_array(value: Any) -> tuple[Keys, Iterable[object]]:
+    return tuple(sys.modules["numpy"].ndindex(value.shape)), value.flat
+
+
+def _close_object_array(cls: type, keys: Keys, parts: Sequence[object]) -> object:
+    """An array of floats, or again of objects where some of them are no plain numbers."""
+    *_, last = cast("tuple[tuple[int, ...], ...]", keys)
+    found = sys.modules["numpy"].empty([index + 1 for index in last], object)
+    for key, part in zip(keys, parts, strict=True):
+        found[key] = part
+    is_plain = all(isinstance(part, float | int) for part in parts)
+    return cast(object, found.astype(float) if is_plain else found)
+
+
 CONTAINERS: Final[Mapping[type, ContainerKind]] = {
     dict: ContainerKind(_open_mapping, _close_mapping, "key", "{{{}}}"),
     list: ContainerKind(_open_sequence, _close_sequence, "index", "[{}]"),
     tuple: ContainerKind(_open_sequence, _close_sequence, "index", "({})"),
+    ObjectArray: ContainerKind(_open_object_array, _close_object_array, "key"),
 }
-"""The kinds that are classes of Python's own; a subclass of one is no container."""
+"""The kinds that are classes of Python's own; a subclass of one is no container.
+
+Arrays are taken apart in results alone.
+"""
 
 _CLASSES: WeakKeyDictionary[type, ContainerKind | None] = WeakKeyDictionary()
 """The kinds of classes seen so far, None for those that are no containers."""

@@ -3,12 +3,14 @@
 A container is a dict, a list, a tuple, a named tuple, an attrs class or a dataclass; no
 registration. Its numbers are the *leaves*, each with a key path such as ``layers.0.w``. In a class
 instance the fields annotated ``Real`` hold numbers (or containers of them) and the others are
-static: they come back as they are.
+static: they come back as they are. Floats there are refused, so that no parameter comes back as its
+own gradient.
 """
 
 from __future__ import annotations
 
-import sys
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Final, TypeAlias, final
@@ -20,9 +22,10 @@ from tapegrad._support.text import describe
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Operand, Traced
 from tapegrad.pytree.classes import Field
-from tapegrad.pytree.containers import CONTAINERS, ContainerKind, container_kind
+from tapegrad.pytree.containers import CONTAINERS, ContainerKind, ObjectArray, container_kind
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.numbers import RejectedError, real_number
+from tapegrad.pytree.reachable import object_array_parts
 
 __all__ = [
     "Branch", "Leaf", "Role", "Static", "Structure", "build", "describe_structure",
@@ -138,12 +141,13 @@ def _leaf_keys(structure: Structure, keys: Keys) -> Iterator[Keys]:
 
 
 def traced_leaves(value: object) -> Iterator[Traced]:
-    """The traced numbers in a value, containers searched as inputs are."""
+    """The traced numbers in a value, containers and arrays searched."""
     if isinstance(value, Traced):
         yield value
-    elif kind := container_kind(type(value)):
-        for part in kind.open(value)[1]:
-            yield from traced_leaves(part)
+        return
+    kind = container_kind(type(value))
+    for part in object_array_parts(value) if kind is None else kind.open(value)[1]:
+        yield from traced_leaves(part)
 
 
 def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
@@ -154,26 +158,34 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
     kind = container_kind(type(value))
     if kind is None or (not kind.holds_numbers and role is Role.DATA):
         return _leaf_or_static(value, role, leaves)
-    return _split_container(value, kind, role, leaves)
-
-
-def _split_container(
-    value: object, kind: ContainerKind, role: Role, leaves: list[Operand]
-) -> Structure:
-    """The structure of a container; an instance without numbers in a result is static."""
-    if not kind.holds_numbers and role is Role.PARAMETERS:
+    if role is Role.PARAMETERS and not kind.holds_numbers and not _holds_models(value):
         raise RejectedError(
             InputError,
             f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
             "to differentiate (`w: Real`)",
         )
+    return _split_container(value, kind, role, leaves)
+
+
+def _split_container(
+    value: object,
+    kind: ContainerKind,
+    role: Role,
+    leaves: list[Operand],
+    *,
+    unannotated: bool = False,
+) -> Structure:
+    """The structure of a container; one that may come without numbers, and does, is static."""
     fields, before = kind.fields, len(leaves)
+    is_plain = fields is None and not unannotated
     keys, parts = kind.open(value)
     children: list[Structure] = []
     for key, part in zip(keys, parts, strict=True):
         try:
-            if fields is None:
+            if is_plain:
                 children.append(split_value(part, role, leaves))
+            elif fields is None or unannotated:
+                children.append(_split_unannotated(part, role, leaves, inside=True))
             else:
                 children.append(_split_field(part, fields[key], role, leaves))
         except RejectedError as rejected:
@@ -181,7 +193,7 @@ def _split_container(
             raise
         except RecursionError:
             raise RejectedError(InputError, _TOO_DEEP) from None
-    if fields is not None and role.is_returned and len(leaves) == before:
+    if len(leaves) == before and (unannotated or (fields is not None and role.is_returned)):
         return Static(value)
     return Branch(type(value), keys, tuple(children))
 
@@ -191,31 +203,42 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     if number is not None:
         leaves.append(number)
         return _LEAF
-    if role is Role.RESULT and _holds_traced(value):
-        raise RejectedError(
-            OutputError, "is an array of traced numbers, and takes a tuple or a list of them"
-        )
-    if role is not Role.PARAMETERS:
-        return Static(value)
+    if role.is_returned and next(traced_leaves(value), None) is not None:
+        return _split_object_array(value, role, leaves)
+    if role is Role.PARAMETERS:
+        raise RejectedError(InputError, f"is {describe(value)}, {_way_out(value)}")
+    return Static(value)
+
+
+def _way_out(value: object) -> str:
+    """Why a value cannot be a parameter, and what to do."""
     base = next((base for base in CONTAINERS if isinstance(value, base)), None)
     if base is not None:
-        raise RejectedError(
-            InputError,
-            f"is {describe(value)}, a subclass of {base.__name__}: pass a {base.__name__}",
+        return f"a subclass of {base.__name__}: pass a {base.__name__}"
+    if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0:
+        return (
+            "not a number or a container of numbers: pass its tolist(), and write np.array(...) "
+            "inside the function"
         )
-    raise RejectedError(
-        InputError,
-        f"is {describe(value)}, not a number or a container of numbers: pass a float there, "
-        "or pass it as data after the first argument",
+    if type(value).__module__ != "builtins" and getattr(value, "__dict__", None):
+        return (
+            "a class whose attributes are not declared: make it a frozen attrs class or a "
+            "dataclass, with its numbers in fields annotated Real"
+        )
+    return (
+        "not a number or a container of numbers: pass a float there, or pass it as data after "
+        "the first argument"
     )
 
 
-def _holds_traced(value: object) -> bool:
-    """Whether a value is an array of numpy's with traced numbers in it."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(value, numpy.ndarray) or value.dtype != object:
-        return False
-    return any(isinstance(part, Traced) for part in value.flat)
+def _split_object_array(value: object, role: Role, leaves: list[Operand]) -> Structure:
+    """The structure of an array of traced numbers, which are among floats, ints and the like."""
+    if role is Role.RESULT:
+        raise RejectedError(
+            OutputError, "is an array of traced numbers, and takes a tuple or a list of them"
+        )
+    keys, parts = CONTAINERS[ObjectArray].open(value)
+    return Branch(ObjectArray, keys, tuple(split_value(part, role, leaves) for part in parts))
 
 
 def _split_field(value: object, field: Field, role: Role, leaves: list[Operand]) -> Structure:
@@ -224,17 +247,64 @@ def _split_field(value: object, field: Field, role: Role, leaves: list[Operand])
     if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
         return split_value(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
     if role.is_returned:
-        traced = next(traced_leaves(value), None) is not None
-        return split_value(value, role, leaves) if traced else Static(value)
-    if isinstance(value, float | Traced):
-        raise RejectedError(
-            InputError,
-            f"is {describe(value)} in a field that is not annotated Real, beside fields that are: "
-            "annotate it Real to differentiate it, or move it into an argument of its own",
-        )
+        has_numbers = _holds_models(value) or next(traced_leaves(value), None) is not None
+        return split_value(value, role, leaves) if has_numbers else Static(value)
+    return _split_unannotated(value, role, leaves, inside=False)
+
+
+def _split_unannotated(
+    value: object, role: Role, leaves: list[Operand], *, inside: bool
+) -> Structure:
+    """The structure of a value in a field not annotated ``Real``, or ``inside`` a container there.
+
+    Models have numbers there as anywhere, and other floats are refused.
+    """
     kind = container_kind(type(value))
-    is_model = kind is not None and kind.fields is not None and kind.holds_numbers
-    return split_value(value, role, leaves) if is_model else Static(value)
+    if kind is None:
+        if _holds_floats(value):
+            raise RejectedError(InputError, _unannotated(value, inside=inside))
+        return Static(value)
+    if kind.fields is not None and kind.holds_numbers:
+        return split_value(value, role, leaves)
+    return _split_container(value, kind, role, leaves, unannotated=True)
+
+
+def _unannotated(value: object, *, inside: bool) -> str:
+    """What is wrong with floats in a field not annotated ``Real``, and what to do."""
+    cure = "annotate it Real to differentiate it"
+    if not isinstance(value, float | Traced):
+        cure = "annotate the field with Real, and put the numbers into a list, to differentiate it"
+    elif inside:
+        cure = "annotate the field with Real (`list[Real]`) to differentiate it"
+    return (
+        f"is {describe(value)} in a field that is not annotated Real, beside fields that are: "
+        f"{cure}, or move it into an argument of its own"
+    )
+
+
+def _holds_floats(value: object) -> bool:
+    """Whether a value is a float or an array of floats, or a collection that holds one."""
+    if isinstance(value, float | Traced):
+        return True
+    if isinstance(value, array):
+        return value.typecode in "fd"
+    if getattr(getattr(value, "dtype", None), "kind", "") == "f":
+        return True
+    if isinstance(value, dict):
+        return any(map(_holds_floats, value.values()))
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return any(map(_holds_floats, value))
+    return any(map(_holds_floats, object_array_parts(value)))
+
+
+def _holds_models(value: object) -> bool:
+    """Whether a container holds an instance of a class with numbers, however deep inside."""
+    kind = container_kind(type(value))
+    if kind is None:
+        return False
+    if kind.fields is not None and kind.holds_numbers:
+        return True
+    return any(map(_holds_models, kind.open(value)[1]))
 
 
 def describe_structure(structure: Structure) -> str:

@@ -9,14 +9,12 @@ from typing import cast, final
 import attrs
 
 from tapegrad._support.argument_checks import require_keys, require_signature
-from tapegrad._support.source_position import here
-from tapegrad._support.text import describe
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.errors import OutputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.key_paths import Keys, input_key_path, key_path
+from tapegrad.pytree.key_paths import input_key_path
 from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten
-from tapegrad.recording.recorder import Condition, Recorder, Var
+from tapegrad.recording.recorder import Recorder, Var
+from tapegrad.recording.results import flat_result
 
 __all__ = ["Trace", "trace"]
 
@@ -61,7 +59,8 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
 
     Raises:
         InputError: when an argument holds something that cannot be an input.
-        OutputError: when what ``f`` returns holds a condition.
+        OutputError: when what ``f`` returns holds a condition, an iterator, or traced numbers that
+            cannot be taken out.
     """
     recorder = Recorder(positions=positions, blocks=blocks)
     if type(x) is dict:
@@ -76,8 +75,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         args = [value for key, value in given.items() if isinstance(key, int)]
         kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
         returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
-        result, leaves = _flat_result(returned, has_aux=has_aux)
-        _refuse_conditions(result, ())
+        result, leaves = flat_result(returned, has_aux=has_aux)
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
         return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
     finally:
@@ -109,19 +107,6 @@ def _built(data: Branch, numbers: list[Var]) -> Mapping[int | str, object]:
     return cast("Mapping[int | str, object]", build(data, numbers))
 
 
-def _flat_result(returned: object, *, has_aux: bool) -> tuple[Structure, list[Operand]]:
-    """The structure and the numbers of a result; with ``has_aux`` of the pair (result, aux)."""
-
-    def name(keys: Keys) -> str:
-        return f"the result {key_path(keys)}"
-
-    if not has_aux or type(returned) is not tuple or len(returned) != 2:
-        return flatten(returned, Role.RESULT, name)
-    value, first = flatten(returned[0], Role.RESULT, name)
-    aux, rest = flatten(returned[1], Role.AUX, name)
-    return Branch(tuple, (0, 1), (value, aux)), first + rest
-
-
 def _call(
     f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> object:
@@ -131,15 +116,3 @@ def _call(
     except TypeError:
         require_signature(f, args, kwargs)
         raise
-
-
-def _refuse_conditions(result: Structure, keys: Keys) -> None:
-    """Raises for a condition in a result: it has no meaning after its recording."""
-    if isinstance(result, Branch):
-        for key, child in zip(result.keys, result.children, strict=True):
-            _refuse_conditions(child, (*keys, key))
-    elif isinstance(result, Static) and isinstance(result.value, Condition):
-        raise OutputError(
-            f"{' '.join(filter(None, ('the result', key_path(keys))))} is {describe(result.value)} "
-            f"({here()}): return tapegrad.where(c, 1.0, 0.0)"
-        )

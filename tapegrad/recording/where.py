@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import cast, overload
+import sys
+from collections.abc import Iterator
+from operator import is_
+from typing import Any, TypeVar, cast, overload
 
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
+from tapegrad.pytree.containers import container_kind
+from tapegrad.pytree.reachable import object_array_parts, reaches_traced
 from tapegrad.recording.recorder import Condition, Var
 
 __all__ = ["stop_gradient", "where"]
+
+T = TypeVar("T")
 
 
 @overload
@@ -49,13 +57,45 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
 def stop_gradient(x: float, /) -> float: ...
 @overload
 def stop_gradient(x: Var, /) -> Var: ...
-def stop_gradient(x: Var | float, /) -> Var | float:
-    """x, which every derivative takes for a constant.
+@overload
+def stop_gradient(x: T, /) -> T: ...
+def stop_gradient(x: object, /) -> object:
+    """x, which every derivative takes for a constant: a number, or a container of numbers.
+
+    Containers are those of inputs, and arrays of traced numbers; each keeps its type, and all
+    numbers in it are constants, whatever their fields are annotated with.
+
+    Raises:
+        InputError: for an iterator, or an object with traced numbers that is no container.
 
     >>> from tapegrad import Real, grad, stop_gradient
-    >>> def f(x: Real) -> Real:
-    ...     return x * stop_gradient(x)
-    >>> grad(f)(3.0)
-    3.0
+    >>> def f(p: dict[str, Real]) -> Real:
+    ...     return p["x"] * stop_gradient(p)["x"]
+    >>> grad(f)({"x": 3.0})
+    {'x': 3.0}
     """
-    return cast(Var, ops.detached(x)) if isinstance(x, Var) else x
+    if isinstance(x, Var):
+        return ops.detached(x)
+    kind = container_kind(type(x))
+    if kind is not None:
+        keys, parts = kind.open(x)
+        given = list(parts)
+        detached = [stop_gradient(part) for part in given]
+        same = all(map(is_, given, detached))
+        return x if same else kind.close(type(x), keys, detached)
+    if any(True for _ in object_array_parts(x)):
+        return _detached_array(x)
+    if not isinstance(x, Condition) and (isinstance(x, Iterator) or reaches_traced(x)):
+        raise InputError(
+            f"stop_gradient at {here()} was given {describe(x)}, whose numbers it cannot reach: "
+            "pass a dict, a list, a tuple, or an instance of a dataclass"
+        )
+    return x
+
+
+def _detached_array(array: Any) -> object:
+    """A copy of an array of objects, whose numbers are constants."""
+    detached = array.copy()
+    for index, part in zip(sys.modules["numpy"].ndindex(array.shape), array.flat, strict=True):
+        detached[index] = stop_gradient(part)
+    return cast(object, detached)

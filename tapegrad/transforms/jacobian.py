@@ -13,7 +13,7 @@ from tapegrad.pytree.structure import key_paths
 from tapegrad.recording.recorder import Var
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.products import HessianProduct
-from tapegrad.transforms.traced_call import Data, pull, push, transformed
+from tapegrad.transforms.traced_call import Data, pull, push, require_numbers, transformed
 
 __all__ = ["hessian", "jacobian"]
 
@@ -39,6 +39,7 @@ def jacobian(
 
     Raises:
         InputError: for what cannot be an input, or an unknown ``mode``.
+        OutputError: when ``f`` returns no number.
 
     >>> from tapegrad import Real, jacobian
     >>> def polar(p: dict[str, Real]) -> tuple[Real, Real]:
@@ -51,6 +52,7 @@ def jacobian(
 
     def matrix(x: A, data: Data) -> Matrix:
         traced = trace(f, x, data)
+        require_numbers(f, traced.result, "jacobian")
         fewer_inputs = traced.width <= len(traced.outputs)
         forward = fewer_inputs if mode is None else mode == "forward"
         if forward:

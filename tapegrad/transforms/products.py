@@ -16,7 +16,15 @@ from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.forward import tangents
 from tapegrad.sweep.second_order import second_order
 from tapegrad.transforms.grad import grad
-from tapegrad.transforms.traced_call import Data, data_of, pull, push, result_of, scalar_output
+from tapegrad.transforms.traced_call import (
+    Data,
+    data_of,
+    pull,
+    push,
+    require_numbers,
+    result_of,
+    scalar_output,
+)  # fmt: skip
 
 __all__ = ["HessianProduct", "hvp", "jvp", "linearize", "vjp"]
 
@@ -35,6 +43,7 @@ def vjp(
 
     Raises:
         InputError: for what cannot be an input, or a cotangent whose structure is not the value's.
+        OutputError: when ``f`` returns no number.
 
     >>> from tapegrad import Real, vjp
     >>> def polar(p: tuple[Real, Real]) -> tuple[Real, Real]:
@@ -44,6 +53,7 @@ def vjp(
     ((6.0, 1.0), (12.0, -7.0))
     """
     traced = trace(f, x, data_of(args, kwargs), blocks=True)
+    require_numbers(f, traced.result, "vjp")
 
     def pullback(y_bar: R) -> A:
         seeds = _seeds(traced.result, traced.outputs, y_bar, "the cotangent")
@@ -60,6 +70,7 @@ def jvp(
     Raises:
         InputError: for what cannot be an input, or a tangent whose structure is not that of ``x``;
             the message names the path.
+        OutputError: when ``f`` returns no number.
 
     >>> from tapegrad import Real, jvp
     >>> def area(p: tuple[Real, Real]) -> Real:
@@ -80,6 +91,7 @@ def linearize(
 
     Raises:
         InputError: for what cannot be an input, or a tangent whose structure is not that of ``x``.
+        OutputError: when ``f`` returns no number.
 
     >>> from tapegrad import Real, linearize
     >>> def area(p: tuple[Real, Real]) -> Real:
@@ -89,6 +101,7 @@ def linearize(
     (2.0, 3.0)
     """
     traced = trace(f, x, data_of(args, kwargs))
+    require_numbers(f, traced.result, "linearize")
 
     def pushforward(x_dot: A) -> R:
         seeds = _seeds(traced.parameters, tuple(range(traced.width)), x_dot, "the tangent")

@@ -16,7 +16,7 @@ from tapegrad.sweep.coloring import distance_one, star
 from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
 from tapegrad.sweep.sparsity import hessian_sparsity, jacobian_sparsity
 from tapegrad.transforms.products import HessianProduct
-from tapegrad.transforms.traced_call import pull, push, transformed
+from tapegrad.transforms.traced_call import Data, pull, push, require_numbers, transformed
 
 __all__ = ["sparse_hessian", "sparse_jacobian"]
 
@@ -37,6 +37,7 @@ def sparse_jacobian(
 
     Raises:
         InputError: for what cannot be an input.
+        OutputError: when ``f`` returns no number.
 
     >>> from tapegrad import Real
     >>> def f(xs: list[Real]) -> list[Real]:
@@ -44,7 +45,13 @@ def sparse_jacobian(
     >>> sparse_jacobian(f)([2.0, 3.0, 5.0])
     Coordinates(rows=(0, 0, 1, 1), columns=(0, 1, 1, 2), values=(3.0, 2.0, 5.0, 3.0), shape=(2, 3))
     """
-    return transformed(f, "sparse_jacobian", lambda x, data: _jacobian(trace(f, x, data)))
+
+    def matrix(x: A, data: Data) -> Coordinates:
+        traced = trace(f, x, data)
+        require_numbers(f, traced.result, "sparse_jacobian")
+        return _jacobian(traced)
+
+    return transformed(f, "sparse_jacobian", matrix)
 
 
 @overload

@@ -10,11 +10,21 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.structure import Branch, Leaf, build, describe_structure
+from tapegrad.pytree.containers import container_kind
+from tapegrad.pytree.structure import (
+    Branch,
+    Leaf,
+    Static,
+    Structure,
+    build,
+    describe_structure,
+    key_paths,
+)  # fmt: skip
 from tapegrad.recording.trace import Trace, trace
 
 __all__ = [
-    "Data", "data_of", "differentiate", "pull", "push", "result_of", "scalar_output", "transformed",
+    "Data", "data_of", "differentiate", "pull", "push", "require_numbers", "result_of",
+    "scalar_output", "transformed",
 ]  # fmt: skip
 
 A = TypeVar("A")
@@ -88,6 +98,27 @@ def scalar_output(f: Callable[..., object], traced: Trace) -> int:
         f"{name_of(f)} ({here()}) returned {describe_structure(traced.result)}, and a gradient "
         f"needs one number: return one{several}"
     )
+
+
+def require_numbers(f: Callable[..., object], result: Structure, transform: str) -> None:
+    """Raises for a result of something else than numbers; an empty container may be one.
+
+    Raises:
+        OutputError: which names the function, what it returned, and what to return.
+    """
+    if not key_paths(result) and _holds_statics(result):
+        raise OutputError(
+            f"{name_of(f)} ({here()}) returned {describe_structure(result)}, in which {transform} "
+            "finds no number: return one, or a dict, a list or a tuple of them"
+        )
+
+
+def _holds_statics(structure: Structure) -> bool:
+    """Whether something is in there that cannot hold numbers."""
+    if isinstance(structure, Branch):
+        return any(map(_holds_statics, structure.children))
+    kind = container_kind(type(structure.value)) if isinstance(structure, Static) else None
+    return isinstance(structure, Static) and not (kind and kind.holds_numbers)
 
 
 def _first_of_pair(f: Callable[..., object], traced: Trace) -> int:

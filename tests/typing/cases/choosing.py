@@ -1,7 +1,7 @@
 """Conditions, `where`, and `stop_gradient`."""
 
 import math as library
-from typing import assert_type
+from typing import Generic, NamedTuple, assert_type
 
 from tapegrad import Condition, Real, Var, grad, math, record, stop_gradient, where
 
@@ -38,6 +38,15 @@ def traced(x: Var, u: float | Var) -> Var:
     return x
 
 
+class Pair(NamedTuple, Generic[Real]):
+    x: Real
+    y: Real
+
+
+def held(p: Pair[Real], xs: list[float]) -> Real:
+    return p.x * stop_gradient(p).y * stop_gradient(xs)[0]
+
+
 def run(x: Real) -> Real:
     return traced(x, x) if isinstance(x, Var) else x
 
@@ -46,6 +55,9 @@ assert record(run)(0.5).value == 0.5
 
 assert assert_type(where(True, 1.0, 2.0), float) == 1.0
 assert assert_type(stop_gradient(1.0), float) == 1.0
+assert assert_type(stop_gradient({"a": 1.0}), dict[str, float]) == {"a": 1.0}
+assert assert_type(stop_gradient([(1.0, 2)]), list[tuple[float, int]]) == [(1.0, 2)]
+assert assert_type(stop_gradient(Pair(1.0, 2.0)), Pair[float]) == Pair(1.0, 2.0)
 
 
 def kink(x: Real) -> Real:
@@ -78,6 +90,7 @@ assert assert_type(grad(looked_up)(1.5), float) == 2.0
 assert assert_type(grad(kink)(-2.0), float) == -1.0
 assert assert_type(grad(smooth)(4.0, 5.0), float) == 0.5
 assert assert_type(grad(chain)(3.0), float) == 3.0
+assert assert_type(grad(held)(Pair(2.0, 3.0), [5.0]), Pair[float]) == Pair(15.0, 0.0)
 assert assert_type(grad(smallest)([3.0, 2.0]), list[float]) == [2.0, 3.0]
 assert assert_type(smooth(4.0, 5.0), float) == 4.0
 

@@ -1,0 +1,76 @@
+"""What a recorded function returns: its structure and its numbers, or why it cannot be a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
+from tapegrad.errors import OutputError
+from tapegrad.ops.primitive import Operand
+from tapegrad.pytree.key_paths import Keys, key_path
+from tapegrad.pytree.reachable import reaches_traced
+from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
+from tapegrad.recording.recorder import Condition
+
+__all__ = ["flat_result"]
+
+
+def flat_result(returned: object, *, has_aux: bool = False) -> tuple[Structure, list[Operand]]:
+    """The structure and the numbers of a result; with ``has_aux`` of the pair (result, aux).
+
+    No traced number is left in the static parts of the structure.
+
+    Raises:
+        OutputError: when a part is a condition or an iterator, or holds traced numbers in a place
+            from which they cannot be taken out.
+    """
+    if has_aux and type(returned) is tuple and len(returned) == 2:
+        value, first = flatten(returned[0], Role.RESULT, _name)
+        aux, rest = flatten(returned[1], Role.AUX, _name)
+        structure: Structure = Branch(tuple, (0, 1), (value, aux))
+        leaves = first + rest
+    else:
+        structure, leaves = flatten(returned, Role.RESULT, _name)
+    _require_plain_statics(structure, ())
+    return structure, leaves
+
+
+def _name(keys: Keys) -> str:
+    return f"the result {key_path(keys)}".rstrip()
+
+
+def _require_plain_statics(structure: Structure, keys: Keys) -> None:
+    """Raises for what would lead to a traced number after its recording."""
+    if isinstance(structure, Static):
+        _require_plain(structure.value, keys)
+    elif isinstance(structure, Branch):
+        if structure.container.access == "key":
+            _require_plain_keys(structure, keys)
+        for key, child in zip(structure.keys, structure.children, strict=True):
+            if isinstance(child, Branch | Static):
+                _require_plain_statics(child, (*keys, key))
+
+
+def _require_plain_keys(structure: Branch, keys: Keys) -> None:
+    key = next(filter(reaches_traced, structure.keys), None)
+    if key is not None:
+        raise OutputError(
+            f"{_name(keys)} has the key {describe(key)}, with a traced number in it ({here()}): "
+            "use a key without one"
+        )
+
+
+def _require_plain(value: object, keys: Keys) -> None:
+    what = f"{_name(keys)} is {describe(value)}"
+    if isinstance(value, Condition):
+        raise OutputError(f"{what} ({here()}): return tapegrad.where(c, 1.0, 0.0)")
+    if isinstance(value, Iterator):
+        raise OutputError(
+            f"{what}, which can be read once ({here()}): return a list or a tuple of what it gives"
+        )
+    if reaches_traced(value):
+        raise OutputError(
+            f"{what}, with a traced number in it that cannot be taken out ({here()}): return it "
+            "in a dict, a list or a tuple, or in a dataclass with fields annotated Real"
+        )
