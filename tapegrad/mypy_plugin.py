@@ -25,9 +25,12 @@ from mypy.types import (
     AnyType,
     CallableType,
     Instance,
+    LiteralType,
+    NoneType,
     Type,
     TypedDictType,
     TypeVarType,
+    UnionType,
     get_proper_type,
 )
 
@@ -103,18 +106,28 @@ def _by_name(context: FunctionContext) -> Type:
     result = get_proper_type(context.default_return_type)
     if not isinstance(result, CallableType) or any(kind.is_star() for kind in result.arg_kinds):
         return context.default_return_type
-    names = [name for name in result.arg_names if name is not None]
-    if len(names) < len(result.arg_names):
+    if None in result.arg_names:
         return context.default_return_type
+    parameters = zip(result.arg_names, result.arg_kinds, result.arg_types, strict=True)
+    given = {str(name): kind for name, kind, type in parameters if not _is_static(type)}
     number = context.api.named_generic_type("builtins.float", [])
-    given = zip(names, result.arg_kinds, strict=True)
     keys = TypedDictType(
-        dict.fromkeys(names, number),
-        required_keys={name for name, kind in given if not kind.is_optional()},
-        readonly_keys=set(names),
+        dict.fromkeys(given, number),
+        required_keys={name for name, kind in given.items() if not kind.is_optional()},
+        readonly_keys=set(given),
         fallback=context.api.named_generic_type("typing._TypedDict", []),
     )
     return result.copy_modified(ret_type=keys)
+
+
+def _is_static(parameter: Type) -> bool:
+    """Whether what a parameter takes is certainly no number."""
+    kind = get_proper_type(parameter)
+    if isinstance(kind, UnionType):
+        return all(map(_is_static, kind.items))
+    if isinstance(kind, NoneType | LiteralType):
+        return True
+    return isinstance(kind, Instance) and kind.type.fullname in {"builtins.bool", "builtins.str"}
 
 
 def _mentions_traced(kind: Type) -> bool:

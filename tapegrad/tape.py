@@ -6,10 +6,13 @@ import them when they are called, which keeps ``import tapegrad`` light.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, final, overload
 
 import attrs
 
+from tapegrad._support.argument_checks import refuse_keywords
 from tapegrad.entries.entries import Entries
 from tapegrad.pytree.structure import build
 
@@ -36,6 +39,21 @@ __all__ = ["Simplified", "Tape"]
 A = TypeVar("A")
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+def _first_by_position(method: F) -> F:
+    """The method of a tape, with an error of our own where its first argument is missing."""
+
+    @functools.wraps(method)
+    def checked(self: object, *args: object, **kwargs: object) -> object:
+        if not args:
+            refuse_keywords(method.__name__, kwargs, differentiates=False)
+        return method(self, *args, **kwargs)
+
+    return cast(F, checked)
 
 
 @final
@@ -98,6 +116,7 @@ class Tape(Entries, Generic[A, P, R_co]):
         output = only_output(self, "a Hessian needs")
         return hessian_sparsity(self.columns.as_lists(), self.width, output)
 
+    @_first_by_position
     def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R_co]:
         """The same program at other inputs, as a new tape; data not given stays as recorded.
 

@@ -111,7 +111,7 @@ class TestInputs:
             f"({place(call, 'tg.grad')})"
         )
 
-    @pytest.mark.parametrize("name", ["grad", "value_and_grad", "record"])
+    @pytest.mark.parametrize("name", ["grad", "value_and_grad", "jacobian"])
     def test_the_first_argument_by_keyword_points_to_partials(self, name: str) -> None:
         """What is differentiated goes by position."""
         transform = getattr(tg, name)

@@ -5,19 +5,33 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import TypeAlias, cast, get_origin, get_type_hints, is_typeddict
+from typing import NoReturn, TypeAlias, cast, get_origin, get_type_hints, is_typeddict
 from weakref import WeakKeyDictionary
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 
-__all__ = ["bind", "name_of", "require_keys", "require_positive", "require_signature"]
+__all__ = [
+    "bind", "name_of", "refuse_keywords", "require_keys", "require_positive", "require_signature",
+]  # fmt: skip
 
 
 def require_positive(name: str, number: int) -> None:
     """Raises for a count below 1."""
     if number < 1:
         raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
+
+
+def refuse_keywords(
+    transform: str, kwargs: Mapping[str, object], *, differentiates: bool
+) -> NoReturn:
+    """Raises where the first argument is missing, or given by name."""
+    given = f"only {', '.join(kwargs)} by name" if kwargs else "nothing"
+    takes, cure = "takes the first argument by position", "pass it first"
+    if differentiates:
+        takes = "differentiates the first argument, which goes by position"
+        cure += ", or use partials for arguments by name"
+    raise InputError(f"{transform} {takes}, and was given {given} ({here()}): {cure}")
 
 
 def name_of(f: Callable[..., object]) -> str:

@@ -52,7 +52,7 @@ class BatchedFunction(Batched[object]):
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """The answers of all rows."""
-        inputs, options = batch_inputs(self._f, args, kwargs, self._options.axes), self._options
+        inputs, options = batch_inputs(self._f, args, kwargs, self._options), self._options
         recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places))
         recorder = PathRecorder(recorded, inputs, options.on_branch, options.max_paths)
         lengths = [len(code.path.program) for code in recorded.codes]

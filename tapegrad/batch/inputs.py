@@ -12,11 +12,12 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import Array, Floats, common_rows
 from tapegrad.batch.mapped_argument import MappedArgument, mapped_argument
-from tapegrad.batch.options import Axes
+from tapegrad.batch.options import Axes, Options
 from tapegrad.compile.cache import argument_namer, flatten_arguments
 from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch
+from tapegrad.transforms.static_arguments import StaticArguments
 
 if TYPE_CHECKING:
     pass
@@ -76,17 +77,20 @@ class BatchInputs:
 
 
 def batch_inputs(
-    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object], axes: Axes
+    f: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    options: Options,
 ) -> BatchInputs:
     """The arguments of a call of ``f``, checked.
 
     Raises:
-        InputError: where what is mapped cannot be, or ``axes`` do not fit.
+        InputError: where what is mapped cannot be, or ``in_axes`` do not fit.
         TracedNumberError: where an argument holds a number of a recording around this call.
     """
     mapped = {
         index: mapped_argument(args[index], argument_namer(f, index))
-        for index in _mapped_positions(axes, len(args))
+        for index in _mapped_positions(options.axes, len(args), options.static)
     }
     counts = {index: one.rows for index, one in mapped.items() if one.rows is not None}
     names = [argument_namer(f, index)(()) for index in counts]
@@ -94,7 +98,7 @@ def batch_inputs(
     example = list(args)
     for index, one in mapped.items():
         example[index] = one.row([np.zeros(shape) for shape in one.row_shapes])
-    split = _split_arguments(f, example, kwargs, mapped)
+    split = _split_arguments(f, example, kwargs, mapped, options.static)
     return BatchInputs(args, kwargs, mapped, *split, rows if len(counts) == len(mapped) else None)
 
 
@@ -103,9 +107,10 @@ def _split_arguments(
     args: Sequence[object],
     kwargs: Mapping[str, object],
     mapped: Mapping[int, MappedArgument],
+    static: StaticArguments,
 ) -> tuple[Branch, tuple[float, ...], tuple[int, ...]]:
     """The structure of a row's arguments, the numbers not mapped, and the places of the mapped."""
-    shape, numbers = flatten_arguments(f, args, kwargs, mapped)
+    shape, numbers = flatten_arguments(f, args, kwargs, mapped, static)
     inputs: list[float] = []
     places: list[int] = []
     count = 0
@@ -128,11 +133,12 @@ def _plain(f: Callable[..., object], leaf: object) -> float:
     return cast(float, leaf)
 
 
-def _mapped_positions(axes: Axes, count: int) -> tuple[int, ...]:
+def _mapped_positions(axes: Axes, count: int, static: StaticArguments) -> tuple[int, ...]:
     """The positions of the mapped arguments."""
     each: list[object] = list(axes) if isinstance(axes, list | tuple) else [axes]
+    fixed = [index for index in range(1, count) if index - 1 in static]
     if axes == 0:
-        each *= count
+        each = [None if index in fixed else 0 for index in range(count)]
     wrong = next((axis for axis in each if axis is not None and axis != 0), None)
     positions = tuple(index for index, axis in enumerate(each) if axis == 0)
     if wrong is not None:
@@ -141,6 +147,8 @@ def _mapped_positions(axes: Axes, count: int) -> tuple[int, ...]:
         )
     elif len(each) != count:
         problem = f"has {len(each)} entries for {count} arguments by position: give one for each"
+    elif not set(positions).isdisjoint(fixed):
+        problem = "maps an argument that static_argnames names: give None for it"
     elif not positions:
         problem = "maps no argument: use 0 for those whose rows come first"
     else:

@@ -11,6 +11,7 @@ from tapegrad._support.argument_checks import require_positive
 from tapegrad._support.source_position import here
 from tapegrad.compile.backends.registry import BackendName
 from tapegrad.errors import InputError
+from tapegrad.transforms.static_arguments import ArgumentNames, StaticArguments
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -43,6 +44,7 @@ class RunOptions(TypedDict, total=False):
     fast: bool
     threads: int | None
     executor: ExecutorOrFactory | None
+    static_argnames: ArgumentNames
 
 
 class ByRowOptions(RunOptions, total=False):
@@ -80,6 +82,7 @@ class Options:
     fast: bool
     threads: int | None
     executor: ExecutorOrFactory | None
+    static: StaticArguments
 
     def __attrs_post_init__(self) -> None:
         self._require_known("on_branch", self.on_branch, get_args(OnBranch))

@@ -11,6 +11,7 @@ from tapegrad.batch.options import Axes, ExecutorOrFactory, OnBranch, Options, R
 from tapegrad.batch.results import Batched
 from tapegrad.compile.backends.registry import BackendName
 from tapegrad.recording.recorder import Scalar
+from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -87,11 +88,13 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     fast: bool = False,
     threads: int | None = None,
     executor: ExecutorOrFactory | None = None,
+    static_argnames: ArgumentNames = (),
 ) -> Batched[object]:
     """``f``, a function of one row, as a function of arrays with the rows first.
 
     ``in_axes`` says for each argument by position whether it is mapped (0) or the same for all rows
-    (None); arguments by name are not mapped. A row of a mapped array with two axes reaches ``f`` as
+    (None); arguments by name are not mapped, nor are those that ``static_argnames`` names, which
+    ``f`` gets as they are. A row of a mapped array with two axes reaches ``f`` as
     a tuple of numbers. In the place of arrays a mapped argument may be an iterator of blocks of
     rows, or a Dask array; it is read as it is used, and so is a ``numpy.memmap``.
 
@@ -131,8 +134,9 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     """
     require("numpy")
     options = Options(
-        in_axes, reduce, stderr, callback, on_branch, backend, max_paths, fast, threads, executor
-    )
+        in_axes, reduce, stderr, callback, on_branch, backend, max_paths, fast, threads, executor,
+        static_arguments(f, static_argnames),
+    )  # fmt: skip
     batched: Batched[object]
     if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types in each program
         from tapegrad.batch.batched_function import BatchedFunction

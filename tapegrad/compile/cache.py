@@ -21,7 +21,15 @@ from tapegrad.errors import GuardError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, input_key_path
 from tapegrad.pytree.matching import copy_statics, first_difference, same_static
-from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
+from tapegrad.pytree.structure import (
+    Branch,
+    Role,
+    Static,
+    Structure,
+    flatten,
+    traced_leaves,
+)
+from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 
 __all__ = [
     "PathCode", "Recording", "RecordingCache", "argument_namer", "flatten_arguments",
@@ -181,10 +189,12 @@ def flatten_arguments(
     args: Sequence[object],
     kwargs: Mapping[str, object],
     mapped: Collection[int] = (),
+    static: StaticArguments = NONE_STATIC,
 ) -> tuple[Branch, list[list[Operand]]]:
     """The structure of a call's arguments, by position and by name, and the numbers in each.
 
-    Those at the positions ``mapped`` are one row of what was given.
+    Those at the positions ``mapped`` are one row of what was given. Of ``static`` ones the traced
+    numbers are given, which no code can take.
 
     Raises:
         InputError: for what cannot be an argument; the message names the place.
@@ -193,10 +203,14 @@ def flatten_arguments(
     numbers: list[list[Operand]] = []
     by_key: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
     for key, value in by_key:
-        role = Role.PARAMETERS if key == 0 else Role.DATA
-        if key in mapped:
-            role = Role.ROW
-        structure, leaves = flatten(value, role, argument_namer(f, key))
+        structure: Structure
+        leaves: list[Operand]
+        if key != 0 and (key - 1 if isinstance(key, int) else key) in static:
+            structure, leaves = Static(value), [*traced_leaves(value)]
+        else:
+            role = Role.PARAMETERS if key == 0 else Role.DATA
+            role = Role.ROW if key in mapped else role
+            structure, leaves = flatten(value, role, argument_namer(f, key))
         structures.append(structure)
         numbers.append(leaves)
     count = len(args)

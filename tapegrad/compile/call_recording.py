@@ -26,6 +26,7 @@ from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.structure import Branch, Role, Structure, build, flatten, key_paths
+from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
@@ -124,13 +125,14 @@ class CallRecording(Recording[CallCode]):
     latest: CallCode | None
     learning: Learning
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each says one thing about the calls
         self,
         f: Callable[..., object],
         choice: Choice,
         max_paths: int,
         shape: Branch,
         *,
+        static: StaticArguments = NONE_STATIC,
         quick: bool = False,
         records_all: bool = False,
     ) -> None:
@@ -141,7 +143,7 @@ class CallRecording(Recording[CallCode]):
         self.unpack = unpacker(by_position.children, dict(named))
         self.latest = None
         self.learning = Learning(maxsize if records_all else FREE)
-        self._quick = quick
+        self._static, self._quick = static, quick
 
     def run(self, floats: Sequence[float], arguments: Arguments) -> object:
         """The result of one call.
@@ -262,7 +264,7 @@ class CallRecording(Recording[CallCode]):
         """The result of a call of the function itself; ints become floats, as in a recording."""
         args, kwargs = arguments
         if self.unpack(args, kwargs) is None:
-            shape, numbers = flatten_arguments(self.f, args, kwargs)
+            shape, numbers = flatten_arguments(self.f, args, kwargs, static=self._static)
             args, kwargs = cast(Arguments, build(shape, chain.from_iterable(numbers)))
         returned = self.f(*args, **kwargs)
         if type(returned) is float:

@@ -16,6 +16,12 @@ from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch
+from tapegrad.transforms.static_arguments import (
+    NONE_STATIC,
+    ArgumentNames,
+    StaticArguments,
+    static_arguments,
+)
 
 __all__ = ["Compiled", "Flat", "jit"]
 
@@ -28,7 +34,12 @@ _UNPACKED = 4
 
 
 def jit(
-    f: Callable[P, R], /, *, backend: BackendName = "auto", max_paths: int = 1024
+    f: Callable[P, R],
+    /,
+    *,
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    static_argnames: ArgumentNames = (),
 ) -> Compiled[P, R]:
     """``f``, recorded at its first call and replayed by compiled code from then on.
 
@@ -39,11 +50,13 @@ def jit(
     reads from outside its arguments stays as it was when it was recorded; ``report()`` lists such
     constants. Beyond ``max_paths`` paths ``f`` is called.
 
-    Ints among the numbers of the first argument and of the result are floats here.
+    Ints among the numbers of the first argument and of the result are floats here. Other arguments
+    that ``static_argnames`` names are passed on as they are, and recorded anew for each value.
 
     Raises:
         BackendError: when ``backend`` is not known or not installed.
-        InputError: when ``max_paths`` is below 1.
+        InputError: when ``max_paths`` is below 1, or ``static_argnames`` has a name that is
+            unknown or the first argument's.
 
     >>> from tapegrad import Real, math, value_and_grad
     >>> def f(x: Real) -> Real:
@@ -57,7 +70,7 @@ def jit(
     2
     """
     require_positive("max_paths", max_paths)
-    return Compiled(f, backend, max_paths)
+    return Compiled(f, backend, max_paths, static=static_arguments(f, static_argnames))
 
 
 @final
@@ -74,9 +87,11 @@ class Compiled(Generic[P, R_co]):
         backend: BackendName,
         max_paths: int,
         *,
+        static: StaticArguments = NONE_STATIC,
         records_all: bool = False,
     ) -> None:
         self._f = f
+        self._static = static
         self._records_all = records_all
         self._backend: BackendName = backend
         self._choice = chosen(backend, rows=False)
@@ -95,7 +110,7 @@ class Compiled(Generic[P, R_co]):
     def _flattened_call(self, arguments: Arguments) -> R_co:
         """A call whose arguments fit no unpacker, or are traced numbers."""
         args, kwargs = arguments
-        shape, numbers = flatten_arguments(self._f, args, kwargs)
+        shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
         floats = [number for part in numbers for number in part]
         if any(isinstance(number, Traced) for number in floats):
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)
@@ -108,12 +123,13 @@ class Compiled(Generic[P, R_co]):
             self._choice,
             self._max_paths,
             shape,
+            static=self._static,
             quick=self._backend == "auto",
             records_all=self._records_all,
         )
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return _unpickled, (name_of(self._f), self._backend, self._cache.state)
+        return _unpickled, (name_of(self._f), self._backend, self._cache.state, self._static)
 
     def __copy__(self) -> Compiled[P, R_co]:
         return self
@@ -148,21 +164,24 @@ class Compiled(Generic[P, R_co]):
         Recorded on these arguments, whose structure and static values it keeps. Needs numpy.
         """
         require("numpy")
-        shape, numbers = flatten_arguments(self._f, args, kwargs)
+        shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
         recording = self._cache.get(shape, self._new_recording)
         recording.run([cast(float, number) for part in numbers for number in part], (args, kwargs))
         return Flat(recording)
 
 
 def _unpickled(
-    name: str, backend: BackendName, state: Sequence[tuple[Branch, Sequence[AnyTape]]]
+    name: str,
+    backend: BackendName,
+    state: Sequence[tuple[Branch, Sequence[AnyTape]]],
+    static: StaticArguments = NONE_STATIC,
 ) -> Compiled[..., object]:
     """A compiled function without the function itself.
 
     Raises:
         TapeError: where the tapes do not fit the shapes.
     """
-    compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0)
+    compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0, static=static)
     for shape, tapes in state:
         require_fit(shape, tapes)
         recording = compiled._cache.get(shape, compiled._new_recording)

@@ -14,8 +14,8 @@ from tapegrad.entries.replay import replay
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path, key_path_in
-from tapegrad.pytree.matching import first_difference, in_order
-from tapegrad.pytree.structure import Role, Structure, flatten, key_paths
+from tapegrad.pytree.matching import first_difference, in_order, same_static
+from tapegrad.pytree.structure import Role, Static, Structure, flatten, key_paths
 
 __all__ = ["replay_at"]
 
@@ -53,6 +53,8 @@ def _inputs(
 
 def _leaves(structure: Structure, value: object, role: Role, name: str) -> list[Operand]:
     """The numbers in an argument that was recorded with this structure."""
+    if isinstance(structure, Static) and same_static(structure.value, value):
+        return []
     now, leaves = flatten(in_order(structure, value), role, _named(name))
     if (keys := first_difference(structure, now, statics=True)) is not None:
         raise InputError(

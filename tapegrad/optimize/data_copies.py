@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ from tapegrad.compile.cache import argument_namer
 from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import key_path_in
 from tapegrad.pytree.structure import Role, build, flatten, key_paths
+from tapegrad.transforms.static_arguments import StaticArguments
 
 __all__ = ["copied"]
 
@@ -22,22 +25,26 @@ def copied(
     args: Sequence[object],
     kwargs: Mapping[str, object],
     axes: Sequence[Literal[0] | None],
+    static: StaticArguments,
 ) -> tuple[tuple[object, ...], dict[str, object]]:
     """Copies the arguments of ``f`` after the first into arrays and containers of our own.
 
-    Files and arrays of other libraries that have rows stay where they are, and are not searched for
-    nan.
+    What is ``static`` may hold anything. Files and arrays of other libraries that have rows stay
+    where they are, and are not searched for nan.
 
     Raises:
         InputError: when a number is nan (the message names its row, or its key path), or an
             argument with rows is an iterator, or what ``vmap`` would refuse.
     """
-    by_position = tuple(
-        (_constant if axis is None else _rows)(arg, argument_namer(f, position))
-        for position, (arg, axis) in enumerate(zip(args, axes, strict=True), 1)
-    )
-    by_name = {key: _constant(value, argument_namer(f, key)) for key, value in kwargs.items()}
-    return by_position, by_name
+    by_key: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
+    found: list[object] = []
+    for (key, value), axis in zip_longest(by_key, axes):
+        name = argument_namer(f, key + 1 if isinstance(key, int) else key)
+        if axis == 0:
+            found.append(_rows(value, name))
+        else:
+            found.append(deepcopy(value) if key in static else _constant(value, name))
+    return tuple(found[: len(args)]), dict(zip(kwargs, found[len(args) :], strict=True))
 
 
 def _rows(value: object, name: Namer) -> object:

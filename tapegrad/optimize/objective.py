@@ -13,6 +13,11 @@ from tapegrad.optimize.vector_function import InAxes, ModelData, data_axes, mode
 from tapegrad.recording.recorder import Var
 from tapegrad.transforms.grad import value_and_grad
 from tapegrad.transforms.products import hvp
+from tapegrad.transforms.static_arguments import (
+    ArgumentNames,
+    StaticArguments,
+    static_arguments,
+)
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
@@ -36,7 +41,13 @@ def objective(
 @overload
 def objective(
     loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
-    reduce: Reduce, in_axes: InAxes | None = ..., **named: object,
+    reduce: Reduce, in_axes: InAxes | None = ..., static_argnames: ArgumentNames = ...,
+    **named: object,
+) -> Objective[A]: ...  # fmt: skip
+@overload
+def objective(
+    loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
+    static_argnames: ArgumentNames, **named: object,
 ) -> Objective[A]: ...  # fmt: skip
 def objective(  # type: ignore[misc]  # a parameter of the loss that is called reduce goes by position
     loss: Callable[Concatenate[A, ...], float | Var],
@@ -45,6 +56,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     *data: object,
     reduce: Reduce | None = None,
     in_axes: InAxes | None = None,
+    static_argnames: ArgumentNames = (),
     **named: object,
 ) -> Objective[A]:
     """Turns ``loss(unknowns, *data)`` into what ``scipy.optimize.minimize`` takes.
@@ -52,7 +64,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     The numbers of ``start`` are the unknowns. The loss is recorded there and compiled; data are
     copied. With ``reduce`` the loss is one row's: arrays in ``data`` have the rows first, and the
     rows' losses are summed or averaged; ``in_axes`` is as in ``vmap``, and maps all of the data
-    where it is left out.
+    where it is left out, but for what ``static_argnames`` names: that the loss gets as it is.
 
     Raises:
         BackendError: when numpy is not installed.
@@ -71,12 +83,14 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     >>> o.unflatten(solved.x.round(6))
     {'a': 3.0, 'b': 0.0}
     """
-    axes = _axes(reduce, in_axes, len(data))
-    return Objective(loss, start, model_data(loss, data, named, axes, reduce))
+    static = static_arguments(loss, static_argnames)
+    axes = _axes(reduce, in_axes, len(data), static)
+    given = model_data(loss, data, named, axes, reduce, static_argnames)
+    return Objective(loss, start, given)
 
 
 def _axes(
-    reduce: Reduce | None, in_axes: InAxes | None, count: int
+    reduce: Reduce | None, in_axes: InAxes | None, count: int, static: StaticArguments
 ) -> tuple[Literal[0] | None, ...]:
     """Which of the data have rows; raises where the two options do not fit each other."""
     if reduce not in {None, "mean", "sum"}:
@@ -86,7 +100,7 @@ def _axes(
             f"in_axes={in_axes!r} ({here()}) maps rows, and an objective is one number: say how "
             'theirs become one, reduce="mean" or reduce="sum"'
         )
-    axes = (None,) * count if reduce is None else data_axes(in_axes, count)
+    axes = (None,) * count if reduce is None else data_axes(in_axes, count, static)
     if reduce is not None and 0 not in axes:
         raise InputError(
             f"reduce={reduce!r} ({here()}) and no data are mapped: pass arrays with the rows first"

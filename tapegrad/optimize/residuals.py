@@ -22,6 +22,7 @@ from tapegrad.optimize.vector_function import (
 )
 from tapegrad.sweep.sparse_matrix import Sparsity
 from tapegrad.transforms.sparse import sparse_jacobian
+from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, SparseArray, Vector
@@ -40,13 +41,15 @@ def residuals(
     /,
     *data: object,
     in_axes: InAxes | None = None,
+    static_argnames: ArgumentNames = (),
     **named: object,
 ) -> Residuals[A]:
     """Turns ``model(unknowns, *row)`` into what ``scipy.optimize.least_squares`` takes.
 
     The model gives one row's residuals, a number or a container of them, and runs over all rows:
     arrays in ``data`` have the rows first; ``in_axes`` is as in ``vmap``, and maps all of the data
-    where it is left out. Without data the model gives all residuals. It is recorded at the start
+    where it is left out, but for what ``static_argnames`` names: that the model gets as it is.
+    Without data the model gives all residuals. It is recorded at the start
     and compiled; data are copied.
 
     Raises:
@@ -66,8 +69,9 @@ def residuals(
     >>> r.unflatten(solved.x.round(6))
     {'height': 2.0, 'rate': 0.693147}
     """
-    axes = data_axes(in_axes, len(data))
-    return Residuals(model, start, model_data(model, data, named, axes, None))
+    axes = data_axes(in_axes, len(data), static_arguments(model, static_argnames))
+    given = model_data(model, data, named, axes, None, static_argnames)
+    return Residuals(model, start, given)
 
 
 @final

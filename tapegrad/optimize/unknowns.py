@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, Signature, signature
 from math import inf
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar, cast
@@ -117,6 +118,7 @@ class Unknowns(Generic[A]):
         is that of the tapes.
         """
         program.__qualname__ = name_of(self._f)
+        program.__signature__ = _signature(self._f, points)  # type: ignore[attr-defined]  # inspect reads it
         try:
             if 0 not in self._data.axes:
                 starts = [self._built(self._x0) for _ in range(points)]
@@ -136,6 +138,16 @@ class Unknowns(Generic[A]):
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return type(self), (self._f, self._built(self._x0), self._data)
+
+
+def _signature(f: Callable[..., object], points: int) -> Signature:
+    """The signature of a program of several points, the last of which ``f`` takes first."""
+    try:
+        parameters = tuple(signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = tuple(signature(lambda x, *args, **kwargs: x).parameters.values())
+    only = Parameter.POSITIONAL_ONLY
+    return Signature([*(Parameter(f"x{k}", only) for k in range(points - 1)), *parameters])
 
 
 def numbers_of(value: object) -> tuple[object, ...]:

@@ -16,6 +16,11 @@ from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, flatten
 from tapegrad.sweep.sparse_matrix import Sparsity
+from tapegrad.transforms.static_arguments import (
+    ArgumentNames,
+    StaticArguments,
+    static_arguments,
+)
 from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
@@ -49,6 +54,7 @@ class ModelData:
     kwargs: Mapping[str, object]
     axes: tuple[Literal[0] | None, ...]
     reduce: Reduce | None
+    static_argnames: ArgumentNames
 
 
 def model_data(
@@ -57,6 +63,7 @@ def model_data(
     kwargs: Mapping[str, object],
     axes: tuple[Literal[0] | None, ...],
     reduce: Reduce | None,
+    static_argnames: ArgumentNames,
 ) -> ModelData:
     """Copies the arguments of ``f`` after the first, so that no later change outside reaches them.
 
@@ -69,14 +76,19 @@ def model_data(
     if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
         from tapegrad.optimize.data_copies import copied
 
-        args, kwargs = copied(f, args, kwargs, axes)
-    return ModelData(args, kwargs, axes, reduce)
+        args, kwargs = copied(f, args, kwargs, axes, static_arguments(f, static_argnames))
+    return ModelData(args, kwargs, axes, reduce, static_argnames)
 
 
-def data_axes(in_axes: InAxes | None, count: int) -> tuple[Literal[0] | None, ...]:
-    """The entries of ``in_axes`` for the data; where it is left out, all of the data have rows."""
+def data_axes(
+    in_axes: InAxes | None, count: int, static: StaticArguments
+) -> tuple[Literal[0] | None, ...]:
+    """The entries of ``in_axes`` for the data.
+
+    Where it is left out, all of the data have rows but for what is static.
+    """
     if in_axes is None:
-        return cast("tuple[Literal[0], ...]", (0,) * count)
+        return tuple(None if index in static else 0 for index in range(count))
     if in_axes[0] is not None:
         problem = "maps the start, which is the same for all rows: begin with None"
     elif len(in_axes) != 1 + count:
@@ -122,9 +134,12 @@ def compiled(
 
     With ``records_all`` the tapes are those of all paths that calls took.
     """
-    function = Compiled(program, "auto", _MAX_PATHS, records_all=records_all)
+    static = static_arguments(program, data.static_argnames)
+    function = Compiled(program, "auto", _MAX_PATHS, static=static, records_all=records_all)
     flat = function.flat(*starts, *data.args, **data.kwargs)
-    _, leaves = flatten(data_of(data.args, data.kwargs), Role.DATA, key_path)
+    by_key = data_of((*starts[1:], *data.args), data.kwargs).items()
+    inputs = [value for key, value in by_key if key not in static][len(starts) - 1 :]
+    _, leaves = flatten(inputs, Role.DATA, key_path)
     constants = vector(cast("list[float]", leaves))
 
     def run(*points: FloatArray) -> FloatArray:
@@ -140,11 +155,11 @@ def compiled_for_rows(
     program: TupleProgram, data: ModelData, unflatten: Callable[[FloatArray], object], points: int
 ) -> VectorFunction:
     """Compiles a program of one row and this number of points, to be called for all rows."""
-    axes = (None,) * points + data.axes
+    axes, static = (None,) * points + data.axes, data.static_argnames
     batched = (
-        vmap(program, in_axes=axes)
+        vmap(program, in_axes=axes, static_argnames=static)
         if data.reduce is None
-        else vmap(program, in_axes=axes, reduce=data.reduce)
+        else vmap(program, in_axes=axes, static_argnames=static, reduce=data.reduce)
     )
 
     def run(*points: FloatArray) -> FloatArray:

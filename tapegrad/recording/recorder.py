@@ -58,13 +58,14 @@ class Recorder:
     """Records one call of one function, entry by entry."""
 
     __slots__ = (
-        "attributed", "blocks", "codes", "guards", "holds_gradient", "labels", "left", "marks",
-        "opened", "outers", "pool", "right", "scope", "scopes", "serial", "statics", "table",
-        "thread", "values",
+        "attributed", "blocks", "codes", "data_path", "guards", "holds_gradient", "labels", "left",
+        "marks", "opened", "outers", "pool", "right", "scope", "scopes", "serial", "statics",
+        "table", "thread", "values",
     )  # fmt: skip
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
+        self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
         self.thread: int = get_ident()
         self.opened: Mark = user_mark()
@@ -163,6 +164,18 @@ class Recorder:
         result = row.value(value) if type(value) is float else row(value)
         return self.append(_CODES[row], x._slot, -1, result)
 
+    def data_behind(self, slot: int) -> str | None:
+        """The key path of traced data that an entry is made of, where it is made of such alone."""
+        if self.data_path is None:
+            return None
+        columns, reached = self.columns(), {slot}
+        for entry in range(slot, -1, -1):
+            if entry in reached:
+                reached.update(columns.operands(entry))
+        inputs = (entry for entry in sorted(reached) if columns.codes[entry] == _INPUT)
+        paths = list(map(self.data_path, inputs))
+        return paths[0] if paths and None not in paths else None
+
     def slot(self, operand: Operand) -> int:
         """The slot of an operand; one that is not of this recording becomes a constant."""
         if isinstance(operand, Var) and operand._recorder is self:
@@ -232,7 +245,7 @@ class Recorder:
 
     def close(self) -> None:
         """Ends the recording and frees its columns."""
-        self.thread = 0
+        self.thread, self.data_path = 0, None
         self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
     def columns(self) -> EntryColumns:
@@ -255,7 +268,12 @@ class Var(Traced):
     """
 
     __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
-    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a Var compares to a Condition
+    if TYPE_CHECKING:
+        __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a Var compares to a Condition
+    else:
+
+        def __hash__(self) -> NoReturn:  # noqa: PLE0309  # refuses
+            _refuse(self, "hash(x)", "int(x) for a key, or comparisons")
 
     _recorder: Recorder
     _slot: int
@@ -398,24 +416,31 @@ class Var(Traced):
             found = self._recorder.guard(ops.whole, self)._primal()
             if isfinite(found):
                 return int(found)
+            name = self._recorder.data_behind(self._slot) or "x"
             raise TracedNumberError(
-                f"x as an index at {here()} is {self._primal()!r}, and an index, or the argument "
-                "of range, is a whole number: write int(x), or pass an int"
+                f"{name} as an index at {here()} is {self._primal()!r}, and an index, or the "
+                f"argument of range, is a whole number: write int({name}), or pass an int"
             )
 
         def __float__(self) -> NoReturn:
-            _refuse("float(x)", "x, or a function of tapegrad.math")
+            _refuse(self, "float(x)", "x, or a function of tapegrad.math")
 
         def __complex__(self) -> NoReturn:
-            _refuse("complex(x)", "its real and imaginary parts as two numbers")
+            _refuse(self, "complex(x)", "its real and imaginary parts as two numbers")
+
+        def __str__(self) -> str:
+            if self._recorder.data_behind(self._slot) is not None:
+                _refuse(self, "str(x)", "repr(x) to look at it")
+            return repr(self)
 
         def __format__(self, spec):
             if spec:
-                _refuse(f"format(x, {spec!r})", "f'{x}' inside the function, or its result outside")
+                instead = "f'{x}' inside the function, or its result outside"
+                _refuse(self, f"format(x, {spec!r})", instead)
             return str(self)
 
         def __reduce__(self) -> NoReturn:
-            _refuse("pickling x", "the value that the recorded function returns")
+            _refuse(self, "pickling x", "the value that the recorded function returns")
 
 
 Real = TypeVar("Real", float, Var)
@@ -586,7 +611,13 @@ def _whole(x: Operand, what: str) -> int:
     raise error(f"{what} at {here()} is asked of {name}, which is no int: test it before")
 
 
-def _refuse(what: str, instead: str) -> NoReturn:
+def _refuse(x: Var, what: str, instead: str) -> NoReturn:
+    path = x._recorder.data_behind(x._slot)
+    if path is not None:
+        raise TracedNumberError(
+            f"{what} at {here()} is asked of data that is recorded, {path}: pass "
+            f'static_argnames=("{path.partition(":")[0]}",) to get it as it is, or write {instead}'
+        )
     raise TracedNumberError(
         f"{what} at {here()} would drop the derivative of a traced number: write {instead} instead"
         f"{solver_hint()}"

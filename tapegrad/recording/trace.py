@@ -11,8 +11,16 @@ import attrs
 from tapegrad._support.argument_checks import require_keys, require_signature
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand
-from tapegrad.pytree.key_paths import input_key_path
-from tapegrad.pytree.structure import Branch, Role, Static, Structure, build, flatten
+from tapegrad.pytree.key_paths import input_key_path, key_path_in
+from tapegrad.pytree.structure import (
+    Branch,
+    Role,
+    Static,
+    Structure,
+    build,
+    flatten,
+    key_paths,
+)
 from tapegrad.recording.recorder import Recorder, Var
 from tapegrad.recording.results import flat_result
 
@@ -70,6 +78,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
         rest, others = _split_data(f, data, traced_data, mapped)
         width = len(first)
+        recorder.data_path = _data_path(f, rest, mapped, width) if others else None
         inputs = [recorder.input(number) for number in first + others]
         given = _built(rest, inputs[width:]) if traced_data else data
         args = [value for key, value in given.items() if isinstance(key, int)]
@@ -100,6 +109,22 @@ def _split_data(
         else:
             children.append(Static(value))
     return Branch(dict, tuple(data), tuple(children)), numbers
+
+
+def _data_path(
+    f: Callable[..., object], data: Branch, mapped: Collection[int], width: int
+) -> Callable[[int], str | None]:
+    """A function that names an input of the data; None for parameters and for rows."""
+
+    def path_of(slot: int) -> str | None:
+        paths: list[str | None] = [None] * width
+        for key, part in zip(cast("tuple[int | str, ...]", data.keys), data.children, strict=True):
+            name = input_key_path(f, (key,), ())
+            is_row = isinstance(key, int) and key + 1 in mapped
+            paths += [None if is_row else key_path_in(name, path) for path in key_paths(part)]
+        return paths[slot]
+
+    return path_of
 
 
 def _built(data: Branch, numbers: list[Var]) -> Mapping[int | str, object]:

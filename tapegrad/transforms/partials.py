@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import ParamSpec, cast, overload
 
 from tapegrad._support.argument_checks import bind, name_of
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
+from tapegrad.ops.primitive import Traced
+from tapegrad.pytree.containers import CONTAINERS, container_kind
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Branch, Leaf, Role, describe_structure, flatten
 from tapegrad.recording.recorder import Var
@@ -25,13 +28,13 @@ def partials(f: Callable[P, float], /) -> Callable[P, dict[str, float]]: ...
 @overload
 def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]: ...
 def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
-    """The partial derivatives of ``f`` in every argument, by the parameter's name.
+    """The partial derivatives of ``f`` in each argument that is a number, by parameter.
 
-    Each argument must be a number, given by position or by name; parameters left to their
-    defaults are not differentiated.
+    Arguments go by position or by name. Parameters left to their defaults are not differentiated,
+    nor is what is no number and holds none: a text, a bool, a date.
 
     Raises:
-        InputError: when an argument is anything but a number.
+        InputError: when an argument is a container of numbers, or none is a number.
         OutputError: when ``f`` returns anything but one number.
 
     >>> from tapegrad import Real, partials
@@ -44,21 +47,33 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
 
     @functools.wraps(f)
     def derivatives(*args: P.args, **kwargs: P.kwargs) -> dict[str, float]:
-        bound = bind(f, signature, args, kwargs)
-        _require_numbers(bound.arguments)
+        given = bind(f, signature, args, kwargs).arguments
+        numbers = {name: value for name, value in given.items() if not _is_static(value)}
+        _require_numbers(f, numbers)
 
-        def of_arguments(arguments: dict[str, object]) -> object:
-            call = inspect.BoundArguments(signature, arguments)
+        def of_numbers(traced: dict[str, object]) -> object:
+            call = inspect.BoundArguments(signature, given | traced)
             return f(*call.args, **call.kwargs)
 
-        of_arguments.__qualname__ = name_of(f)
-        _, found = differentiate(of_arguments, dict(bound.arguments), {})
+        of_numbers.__qualname__ = name_of(f)
+        _, found = differentiate(of_numbers, numbers, {})
         return cast(dict[str, float], found)
 
     return derivatives
 
 
-def _require_numbers(arguments: Mapping[str, object]) -> None:
+def _is_static(value: object) -> bool:
+    """Whether an argument is neither a number nor something that holds some."""
+    if isinstance(value, bool):
+        return True
+    is_container = isinstance(value, tuple(CONTAINERS)) or container_kind(type(value)) is not None
+    is_number = isinstance(value, Number | Traced)
+    return not (is_container or is_number or hasattr(value, "__array__"))
+
+
+def _require_numbers(f: Callable[..., object], arguments: Mapping[str, object]) -> None:
+    if not arguments:
+        raise InputError(f"partials({name_of(f)}) ({here()}) was given no number: pass one")
     structure, _ = flatten(dict(arguments), Role.PARAMETERS, key_path)
     for name, part in zip(arguments, cast(Branch, structure).children, strict=True):
         if not isinstance(part, Leaf):

@@ -15,6 +15,7 @@ from tapegrad.pytree.key_paths import parameter_names
 from tapegrad.pytree.structure import Branch
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.tape import Tape
+from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 from tapegrad.transforms.traced_call import Data, transformed
 
 __all__ = ["AnyTape", "record", "tape_of"]
@@ -27,15 +28,17 @@ AnyTape: TypeAlias = Tape[Any, ..., Any]
 """A tape of whatever function."""
 
 
-def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], Tape[A, P, R]]:
+def record(
+    f: Callable[Concatenate[A, P], R], /, *, static_argnames: ArgumentNames = ()
+) -> Callable[Concatenate[A, P], Tape[A, P, R]]:
     """The tape of a call of ``f``: what it computed on these arguments, entry by entry.
 
     ``f`` may return any number of numbers, in any containers. The floats in its other arguments are
-    inputs, too, so that a replay may change them.
+    inputs, too, so that a replay may change them, but for those that ``static_argnames`` names.
 
     Raises:
-        InputError: when the first argument holds anything but numbers, or two inputs would have
-            the same path.
+        InputError: when the first argument holds anything but numbers, two inputs would have the
+            same path, or ``static_argnames`` has a name that is unknown or the first argument's.
         OutputError: when ``f`` returns a condition.
 
     >>> from tapegrad import Real, record
@@ -45,12 +48,14 @@ def record(f: Callable[Concatenate[A, P], R], /) -> Callable[Concatenate[A, P], 
     >>> tape.value, tape.gradient(), len(tape)
     (10.0, 6.0, 4)
     """
+    static = static_arguments(f, static_argnames)
 
     def recorded(x: A, data: Data) -> Tape[A, P, R]:
-        traced = trace(f, x, data, traced_data=data, positions=True)
+        inputs = [key for key in data if key not in static]
+        traced = trace(f, x, data, traced_data=inputs, positions=True)
         return cast("Tape[A, P, R]", tape_of(f, traced))
 
-    return transformed(f, "record", recorded)
+    return transformed(f, "record", recorded, differentiates=False)
 
 
 def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:

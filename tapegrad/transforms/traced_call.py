@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
-from tapegrad._support.argument_checks import name_of
+from tapegrad._support.argument_checks import name_of, refuse_keywords
 from tapegrad._support.source_position import here
-from tapegrad.errors import InputError, OutputError
+from tapegrad.errors import OutputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import (
@@ -36,16 +36,20 @@ Data: TypeAlias = Mapping[int | str, object]
 
 
 def transformed(
-    f: Callable[Concatenate[A, P], object], transform: str, run: Callable[[A, Data], R]
+    f: Callable[Concatenate[A, P], object],
+    transform: str,
+    run: Callable[[A, Data], R],
+    *,
+    differentiates: bool = True,
 ) -> Callable[Concatenate[A, P], R]:
     """A function with the parameters of ``f`` that gives ``run(x, data)``.
 
-    Its name is made of those of the transform and of ``f``.
+    Its name is made of those of the transform and of ``f``; ``differentiates`` is for its messages.
     """
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not args:
-            _refuse_keywords(transform, kwargs)
+            refuse_keywords(transform, kwargs, differentiates=differentiates)
         return run(cast(A, args[0]), data_of(args[1:], kwargs))
 
     functools.update_wrapper(call, f, updated=())
@@ -56,14 +60,6 @@ def transformed(
 def data_of(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
     """The arguments after the first, as ``trace`` takes them."""
     return dict([*enumerate(args), *kwargs.items()])
-
-
-def _refuse_keywords(transform: str, kwargs: Mapping[str, object]) -> NoReturn:
-    given = f"only {', '.join(kwargs)} by name" if kwargs else "nothing"
-    raise InputError(
-        f"{transform} differentiates the first argument, which goes by position, and was given "
-        f"{given} ({here()}): pass it first, or use partials for arguments by name"
-    )
 
 
 def differentiate(

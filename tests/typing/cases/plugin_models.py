@@ -1,7 +1,7 @@
 """With the plugin: models that cannot be traced, and the partial derivatives by name."""
 
 from collections.abc import Mapping
-from typing import Generic, reveal_type
+from typing import Generic, Literal, reveal_type
 
 import attrs
 
@@ -91,6 +91,12 @@ def outer(x: Real) -> Scalar:
 
     return grad(inner)(x) * x
 
+
+def option(x: Real, kind: Literal["call", "put"], *, is_long: bool = True) -> Real:
+    return x if (kind == "call") is is_long else -x
+
+
+reveal_type(partials(option)(x=1.0, kind="put"))  # N: TypedDict({'x'=: float})
 
 found = partials(price)(spot=1.0, vol=2.0)
 reveal_type(found)  # N: TypedDict({'spot'=: float, 'vol'=: float, 'rate'?=: float})
