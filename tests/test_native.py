@@ -257,3 +257,15 @@ class TestNothingIsLeftBehind:
                     assert gone() is None
         finally:
             gc.enable()
+
+    def test_code_keeps_what_it_calls(self) -> None:
+        """The code that gathers rows stays while it may be called, whatever a cache drops."""
+        program = program_of(tg.record(lambda x: x * 2.0)(1.0))
+        code = native.rows(program, RowOptions(0))
+        gathering = weakref.ref(native._gather(16))
+        native._gather.cache_clear()
+        gc.collect()
+        assert gathering() is not None
+        del code
+        gc.collect()
+        assert gathering() is None

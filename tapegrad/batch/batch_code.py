@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 from operator import attrgetter
-from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import numpy as np
 
+from tapegrad._support.process_lock import ProcessLock
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.reduce import BLOCK
 from tapegrad.compile.backends.interface import RowOptions
@@ -54,7 +54,7 @@ class BatchCode:
         self._kernels: dict[bool, list[TimedKernel]] = {}
         self._asked = 0
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
-        self._lock = Lock()
+        self._lock = ProcessLock()
 
     @property
     def outputs(self) -> int:

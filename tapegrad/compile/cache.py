@@ -9,10 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
-from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
+from tapegrad._support.process_lock import ProcessLock
 from tapegrad._support.source_position import here, warn
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.paths import AnyTape, Path
@@ -67,7 +67,7 @@ class Recording(Generic[CodeT]):
         self.shape = cast(Branch, copy_statics(shape))
         self.codes = ()
         self._code = code
-        self._lock = Lock()
+        self._lock = ProcessLock()
 
     def fits(self, shape: Branch) -> bool:
         """Whether calls of this shape can run what is recorded here."""
@@ -118,7 +118,7 @@ class RecordingCache(Generic[RecordingT]):
     def __init__(self, f: Callable[..., object]) -> None:
         self._f = f
         self.recordings = ()
-        self._lock = Lock()
+        self._lock = ProcessLock()
 
     def get(self, shape: Branch, new: Callable[[Branch], RecordingT]) -> RecordingT:
         """The recording for calls of this shape; where there is none, a ``new`` one."""

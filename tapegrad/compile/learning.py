@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from threading import Lock
 from time import perf_counter
 from typing import Final, TypeVar, final
 
 from tapegrad._support.argument_checks import name_of
+from tapegrad._support.process_lock import ProcessLock
 from tapegrad._support.source_position import Site, here, warn
 
 __all__ = ["COMPILING", "FREE", "MANY_PATHS", "RECORDING", "Learning"]
@@ -52,7 +52,7 @@ class Learning:
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
         self._warned = False
-        self._lock = Lock()
+        self._lock = ProcessLock()
 
     def is_free(self, entries: int) -> bool:
         """Whether a path of this length need not be paid for."""

@@ -7,11 +7,11 @@ in a program is a call back into Python.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TypeVar, final
 
 import attrs
 
+from tapegrad._support.cached import cached
 from tapegrad.ops.primitive import Primitive
 
 __all__ = ["BatchProgram", "Program", "batch_program", "renumbered"]
@@ -54,12 +54,12 @@ class Program:
         """The sorted names of the rows that call back into Python."""
         return tuple(sorted({row.name for row in self.rows if not row.core}))
 
-    @cached_property
+    @cached
     def guard_indices(self) -> Mapping[int, int]:
         """The index of each guard by its slot."""
         return {slot: index for index, slot in enumerate(self.expected)}
 
-    @cached_property
+    @cached
     def output_indices(self) -> Mapping[int, Sequence[int]]:
         """The indices of the outputs that each slot is, by slot."""
         found: dict[int, list[int]] = {}
@@ -67,7 +67,7 @@ class Program:
             found.setdefault(slot, []).append(index)
         return found
 
-    @cached_property
+    @cached
     def numeric_truths(self) -> frozenset[int]:
         """The slots of truth values that are read as the numbers 1 and 0."""
         read = set(self.outputs)

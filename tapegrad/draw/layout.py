@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from subprocess import CalledProcessError
-from threading import Lock
 from typing import Final
 
 import graphviz
 
+from tapegrad._support.process_lock import ProcessLock
 from tapegrad._support.progress_bar import waiting
 from tapegrad._support.text import visible
 from tapegrad.draw.picture import Picture
@@ -69,7 +69,7 @@ def laid_out(picture: Picture, ending: str, what: str) -> bytes:
     return _by_extra(picture.dot(plain=True), what)
 
 
-_ONE_AT_A_TIME: Final = Lock()
+_ONE_AT_A_TIME: Final = ProcessLock()
 """All threads share the memory of the WebAssembly machine."""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, final, overload
 
+from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.optimize.unknowns import Limits, Unknowns, numbers_of
@@ -165,11 +165,11 @@ class Objective(Unknowns[A]):
             self._latest = vector.tobytes(), found
         return found
 
-    @cached_property
+    @cached
     def _product(self) -> VectorFunction:
         return self._compiled(_hessian_product(self._loss), 2)
 
-    @cached_property
+    @cached
     def _hessian(self) -> Callable[[FloatArray], FloatArray]:
         hessian: Callable[[FloatArray], FloatArray]
         if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types

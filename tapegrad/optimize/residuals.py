@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Concatenate, TypeAlias, TypeVar, final
 
 from tapegrad._support.argument_checks import name_of
+from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import OutputError
@@ -120,7 +120,7 @@ class Residuals(Unknowns[A]):
         pairs = self._bounds(limits)
         return vector([low for low, _ in pairs]), vector([high for _, high in pairs])
 
-    @cached_property
+    @cached
     def _jacobian(self) -> _Jacobian:
         return _Jacobian(
             self._f, self._values.sparsity(), lambda entries: self._compiled(entries, 1)

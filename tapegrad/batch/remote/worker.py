@@ -7,9 +7,9 @@ import pickle
 import socket
 from collections import OrderedDict
 from functools import cache
-from threading import Lock
 from typing import Final, cast, final
 
+from tapegrad._support.process_lock import ProcessLock
 from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.remote.fingerprint import fingerprint, own_version
@@ -64,7 +64,7 @@ class _CodeCache:
 
     def __init__(self) -> None:
         self._codes: OrderedDict[object, BatchCode] = OrderedDict()
-        self._lock = Lock()
+        self._lock = ProcessLock()
 
     def code(self, task: Task, key: Key) -> BatchCode | None:
         """The code of a tape; None where the tape is neither here nor in the task."""

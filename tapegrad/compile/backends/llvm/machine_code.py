@@ -5,10 +5,12 @@ Code is emitted from a program whose tape was validated, and its buffers are siz
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from operator import attrgetter
 from typing import Final, final
 
 import llvmlite.binding as llvm
@@ -72,6 +74,18 @@ _GOOD: Final = 1
 make, and runs up to a third slower; it never takes a product and a sum together."""
 
 
+def _fork_between_calls() -> None:
+    """Lets a fork wait until no thread is inside LLVM, whose locks its child could never free."""
+    lock = attrgetter("ffi.lib._lock")(llvm)  # the one that llvmlite calls LLVM under
+    os.register_at_fork(
+        before=lock.__enter__, after_in_parent=lock.__exit__, after_in_child=lock.__exit__
+    )
+
+
+if hasattr(os, "register_at_fork"):
+    _fork_between_calls()
+
+
 def _target(level: int) -> llvm.TargetMachine:
     """The host as LLVM describes it; an engine takes the description over, so each has its own."""
     llvm.initialize_native_target()
@@ -85,10 +99,18 @@ def _target(level: int) -> llvm.TargetMachine:
 class _LoadedModule:
     """A module as machine code in memory, and the engine that must live as long as it does.
 
-    It is called through the entries of ``native_entry`` alone.
+    It is called through the entries of ``native_entry`` alone. ``calls`` is another module that it
+    calls, which must live as long.
     """
 
-    def __init__(self, text: str, addresses: Mapping[str, int], level: int = _QUICK) -> None:
+    def __init__(
+        self,
+        text: str,
+        addresses: Mapping[str, int],
+        level: int = _QUICK,
+        calls: _LoadedModule | None = None,
+    ) -> None:
+        self._calls = calls
         target = _target(level)
         parsed = llvm.parse_assembly(text)
         self.engine = llvm.create_mcjit_compiler(parsed, target)
@@ -108,14 +130,16 @@ def _gather(lanes: int) -> _LoadedModule:
 def _compiled(made: Module, host: HostCalls, level: int = _QUICK) -> _LoadedModule:
     """Compiles a module, and links it with the functions that it calls."""
     addresses = {}
+    # Where two threads are the first, each makes one, and the cache keeps only that of the later.
+    gathering = _gather(host.lanes) if "tapegrad_gather" in made.symbols else None
     for name in made.symbols:
         if name == "tapegrad_call_host":
             addresses[name] = host.address
-        elif name == "tapegrad_gather":
-            addresses[name] = _gather(host.lanes).address("gather")
+        elif name == "tapegrad_gather" and gathering is not None:
+            addresses[name] = gathering.address("gather")
         else:
             addresses[name] = address_of(name)
-    return _LoadedModule(made.text, addresses, level)
+    return _LoadedModule(made.text, addresses, level, gathering)
 
 
 @final
