@@ -186,6 +186,89 @@ class TestInputs:
         with pytest.raises(errors.InputError, match="other was not given when"):
             tape.replay({"a": 1.0}, other=5.0)
 
+    def test_an_entry_is_asked_for_by_its_slot(self) -> None:
+        """A name is no slot, and the error says where names are."""
+        tape: Any = tg.record(lambda x: x * x)(2.0)
+
+        def call() -> object:
+            return tape["x"]
+
+        assert refusal(errors.InputError, call) == (
+            f"a tape was asked for 'x' ({place(call, 'tape[')}), and its entries go by their "
+            "slots: write tape[0], or tape.values[tape.paths.index('x')] for an input"
+        )
+        assert tape.values[tape.paths.index("x")] == 2.0
+
+    def test_rows_are_mapped_once(self) -> None:
+        """There is no vmap of a vmap."""
+
+        def call() -> object:
+            return tg.vmap(tg.vmap(lambda x: x * x))
+
+        assert refusal(errors.InputError, call) == (
+            f"vmap ({place(call, 'tg.vmap')}) was given a vmap, and rows are mapped once: write "
+            "one function of a row, which loops over the numbers in it, as a row of an array of "
+            "two axes is a tuple"
+        )
+
+    def test_a_method_that_is_not_bound_is_recognised(self) -> None:
+        """In a class, the transform of a function has no instance."""
+
+        class Model:
+            @tg.jit
+            def value(self: Any, x: float) -> float:
+                return x
+
+        model: Any = Model()
+
+        def call() -> object:
+            return model.value(2.0)
+
+        text = refusal(errors.InputError, call)
+        assert text.endswith("give the transform a bound method, as in jit(model.step)")
+
+    def test_a_pair_is_asked_for_bounds(self) -> None:
+        """A lone limit is an error that names the path."""
+        objective = tg.objective(lambda p: p["b"] ** 2, {"b": 1.0})
+        wrong: Any = {"b": 0}
+
+        def call() -> object:
+            return objective.bounds(wrong)
+
+        assert refusal(errors.InputError, call) == (
+            f"the bounds of b are an int (0) ({place(call, 'bounds')}): give a pair (low, high), "
+            "with None for no limit"
+        )
+
+    @pytest.mark.parametrize("axes", [1, 2])
+    def test_an_array_is_no_parameter(self, axes: int) -> None:
+        """The error says how its numbers become parameters, and what is an array then."""
+        numpy = pytest.importorskip("numpy")
+
+        def call() -> object:
+            return tg.grad(lambda p: p["w"].sum())({"w": numpy.ones((9,) * axes)})
+
+        assert refusal(errors.InputError, call) == (
+            "w is a ndarray, not a number or a container of numbers: pass its tolist(), and write "
+            f"np.array(...) inside the function ({place(call, 'tg.grad')})"
+        )
+
+    def test_a_class_with_plain_attributes_is_no_parameter(self) -> None:
+        """The error says what to make of it."""
+
+        class Neuron:
+            def __init__(self) -> None:
+                self.w = [1.0]
+
+        def call() -> object:
+            return tg.grad(lambda n: n.w[0])(Neuron())
+
+        assert refusal(errors.InputError, call) == (
+            "n is a Neuron, a class whose attributes are not declared: make it a frozen attrs "
+            "class or a dataclass, with its numbers in fields annotated Real "
+            f"({place(call, 'tg.grad')})"
+        )
+
     def test_points_of_unequal_length_are_refused(self) -> None:
         """dist, dot and sumprod take two sequences of one length, as the library does."""
         for name in ("dist", "dot", "sumprod"):

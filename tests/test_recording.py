@@ -58,8 +58,8 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
     ),
     (
         lambda x: "%.2f" % x,  # noqa: UP031  # it is what is tested
-        "float(x)",
-        "x, or a function of tapegrad.math",
+        "formatting x with %",
+        "'%s' % x inside the function, or its result outside",
     ),
     (
         lambda x: x.__reduce__(),
@@ -68,13 +68,13 @@ REFUSED: list[tuple[Callable[[Any], object], str, str]] = [
     ),
     (
         lambda x: np.array([x], dtype=float),
-        "float(x)",
-        "x, or a function of tapegrad.math",
+        "float(x), which np.array([x], dtype=float) asks for,",
+        "an array without a dtype, whose elements stay traced, or functions of tapegrad.math,",
     ),
     (
         lambda x: np.zeros(2).__setitem__(0, x),
-        "float(x)",
-        "x, or a function of tapegrad.math",
+        "float(x), which np.zeros(2).__setitem__(0, x) asks for,",
+        "an array without a dtype, whose elements stay traced, or functions of tapegrad.math,",
     ),
 ]
 

@@ -19,7 +19,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tests.places import place
+from tests.places import place, refusal
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="no dot program here")
 
@@ -410,10 +410,18 @@ class TestNamesAreText:
         assert "evil [label=" in svg.replace("&#45;", "-").replace("&quot;", '"')
         assert svg.count('class="node"') == len(tape) + 1
 
-    def test_labels_that_are_no_text_become_text(self) -> None:
-        """A label is a string, whatever was given."""
+    def test_a_label_that_is_no_text_is_refused(self) -> None:
+        """A name is text, on plain numbers too."""
         label: Any = tg.label
-        assert tg.record(lambda x: label(x * 2.0, 7))(1.0).label(1 + 1) == "7"
+
+        def named(x: Any) -> Any:
+            return label(x, 7)
+
+        for call in (lambda: tg.record(named)(1.0), lambda: named(1.0)):
+            assert refusal(errors.InputError, call) == (
+                f"label ({place(named, 'label')}) was given an int (7) for a name: write "
+                "label(x, 'name')"
+            )
 
     def test_the_later_of_two_labels_wins(self) -> None:
         """A slot has one name, and a plain number none."""

@@ -9,10 +9,12 @@ from typing import NoReturn, TypeAlias, cast, get_origin, get_type_hints, is_typ
 from weakref import WeakKeyDictionary
 
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 
 __all__ = [
-    "bind", "name_of", "refuse_keywords", "require_keys", "require_positive", "require_signature",
+    "bind", "name_of", "refuse_keywords", "refuse_options", "require_callable", "require_keys",
+    "require_positive", "require_signature",
 ]  # fmt: skip
 
 
@@ -32,6 +34,33 @@ def refuse_keywords(
         takes = "differentiates the first argument, which goes by position"
         cure += ", or use partials for arguments by name"
     raise InputError(f"{transform} {takes}, and was given {given} ({here()}): {cure}")
+
+
+def require_callable(f: object, transform: str) -> None:
+    """Raises where a transform is given anything but a function."""
+    if not callable(f):
+        raise InputError(
+            f"{transform} ({here()}) was given {describe(f)}, not a function: pass the function f "
+            "itself, not its value f(x)"
+        )
+
+
+def refuse_options(transform: str, options: Mapping[str, object]) -> None:
+    """Raises for options that a transform does not have.
+
+    Raises:
+        InputError: for those by which other libraries choose the arguments to differentiate.
+        TypeError: for any other.
+    """
+    name = next(iter(options), None)
+    if name in {"argnum", "argnums", "argnames", "wrt"}:
+        raise InputError(
+            f"{transform} ({here()}) takes no {name}, as it differentiates the first argument: put "
+            "there what is to be differentiated, in a tuple or a dict if it is several numbers, "
+            "or use partials"
+        )
+    if name is not None:
+        raise TypeError(f"{transform}() got an unexpected keyword argument {name!r}")
 
 
 def name_of(f: Callable[..., object]) -> str:
@@ -54,8 +83,10 @@ def bind(
     try:
         return signature.bind(*args, **kwargs)
     except TypeError as misfit:
-        shape = f"{name_of(f)}{_names(signature)}"
-        raise InputError(f"{name_of(f)} ({here()}): {misfit}: pass what {shape} takes") from None
+        cure = f"pass what {name_of(f)}{_names(signature)} takes"
+        if next(iter(signature.parameters), "") == "self":
+            cure = "give the transform a bound method, as in jit(model.step)"
+        raise InputError(f"{name_of(f)} ({here()}): {misfit}: {cure}") from None
 
 
 def require_signature(

@@ -9,14 +9,16 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Final, TypeAlias, final
 
 import attrs
 
 __all__ = [
-    "Mark", "Site", "function_line", "here", "mark", "refresh_sources", "resolve", "site",
-    "solver_hint", "user_frame", "user_mark", "warn",
+    "Mark", "Site", "function_line", "here", "is_called_from_outside", "mark", "raised_at",
+    "refresh_sources", "resolve", "site", "solver_hint", "user_frame", "user_mark", "warn",
+    "written",
 ]  # fmt: skip
 
 _REACH: Final = 200
@@ -92,6 +94,11 @@ def _is_installed(file: str) -> bool:
     return file.startswith((_LIBRARY, *_GENERATED)) or any(part in file for part in _INSTALLED)
 
 
+def is_called_from_outside(depth: int) -> bool:
+    """Whether the frame that many calls above this one is not of tapegrad's own."""
+    return not _is_ours(str(sys._getframe(depth).f_globals.get("__name__")))
+
+
 def mark() -> Mark:
     """The current instruction outside of tapegrad, in an installed package perhaps.
 
@@ -133,6 +140,27 @@ def warn(message: str) -> None:
         module=frame.f_globals.get("__name__"),
         registry=frame.f_globals.setdefault("__warningregistry__", {}),
     )
+
+
+def raised_at(error: BaseException) -> str:
+    """The user's line from which an error was raised, as text for a message."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if _is_users(trace.tb_frame):
+            found = str(site(trace.tb_frame.f_code, trace.tb_lasti))
+        trace = trace.tb_next
+    return found
+
+
+def written() -> tuple[str, str]:
+    """The name and the text of the user's current instruction, "" where they cannot be known."""
+    import opcode
+
+    frame = user_frame()
+    code, offset = frame.f_code, frame.f_lasti
+    line, end, start, stop = next(islice(code.co_positions(), offset // 2, None))
+    text = linecache.getline(code.co_filename, line or 0) if line == end else ""
+    return opcode.opname[code.co_code[offset]], text.encode()[start:stop].decode(errors="ignore")
 
 
 def site(code: CodeType, offset: int) -> Site:

@@ -6,10 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
+from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.optional_packages import require
+from tapegrad._support.source_position import here
 from tapegrad.batch.options import Axes, ExecutorOrFactory, OnBranch, Options, Reduce
 from tapegrad.batch.results import Batched
 from tapegrad.compile.backends.registry import BackendName
+from tapegrad.errors import InputError
 from tapegrad.recording.recorder import Scalar
 from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 
@@ -132,6 +135,12 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     >>> values.tolist(), slopes.column("spot").tolist()
     ([10.0, 5.0, 0.0], [1.0, 1.0, 0.0])
     """
+    require_callable(f, "vmap")
+    if isinstance(f, Batched):
+        raise InputError(
+            f"vmap ({here()}) was given a vmap, and rows are mapped once: write one function of a "
+            "row, which loops over the numbers in it, as a row of an array of two axes is a tuple"
+        )
     require("numpy")
     options = Options(
         in_axes, reduce, stderr, callback, on_branch, backend, max_paths, fast, threads, executor,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from tapegrad._support.argument_checks import name_of
+from tapegrad._support.argument_checks import name_of, require_callable
 from tapegrad._support.source_position import here
 from tapegrad.check.recorded_point import RecordedPoint
 from tapegrad.check.report import Finding, GradientCheck, Transposition
@@ -63,6 +63,7 @@ def check_grad(
     >>> check_grad(abs, 0.0).findings[0].verdict
     'kink'
     """
+    require_callable(f, "check_grad")
     _require_known(order, modes)
     data = data_of(args, kwargs)
     point = RecordedPoint(f, x, data)

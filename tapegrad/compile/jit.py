@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, ParamSpec, TypeVar, cast, final
 
-from tapegrad._support.argument_checks import name_of, require_positive
+from tapegrad._support.argument_checks import name_of, require_callable, require_positive
 from tapegrad._support.optional_packages import require
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_function
@@ -69,6 +69,7 @@ def jit(
     >>> len(fast.tapes)
     2
     """
+    require_callable(f, "jit")
     require_positive("max_paths", max_paths)
     return Compiled(f, backend, max_paths, static=static_arguments(f, static_argnames))
 

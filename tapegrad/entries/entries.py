@@ -13,7 +13,7 @@ from typing import Self, final, overload
 
 import attrs
 
-from tapegrad._support.source_position import Site
+from tapegrad._support.source_position import Site, here
 from tapegrad.entries.columns import EntryColumns, Scope, freeze_values
 from tapegrad.entries.invariants import (
     require_buffers,
@@ -23,6 +23,7 @@ from tapegrad.entries.invariants import (
 )
 from tapegrad.entries.nodes import Node, view
 from tapegrad.entries.static_keys import static_key
+from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Table, primal
 from tapegrad.pytree.key_paths import key_path_in
@@ -148,6 +149,11 @@ class Entries:
     @overload
     def __getitem__(self, slot: slice, /) -> tuple[Node, ...]: ...
     def __getitem__(self, slot: int | slice, /) -> Node | tuple[Node, ...]:
+        if isinstance(slot, str):
+            raise InputError(
+                f"a tape was asked for {slot!r} ({here()}), and its entries go by their slots: "
+                f"write tape[0], or tape.values[tape.paths.index({slot!r})] for an input"
+            )
         return self.nodes[slot]
 
     def label(self, slot: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, final, overload
 
+from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
@@ -83,6 +84,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     >>> o.unflatten(solved.x.round(6))
     {'a': 3.0, 'b': 0.0}
     """
+    require_callable(loss, "objective")
     static = static_arguments(loss, static_argnames)
     axes = _axes(reduce, in_axes, len(data), static)
     given = model_data(loss, data, named, axes, reduce, static_argnames)

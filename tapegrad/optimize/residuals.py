@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, TypeAlias, TypeVar, final
 
-from tapegrad._support.argument_checks import name_of
+from tapegrad._support.argument_checks import name_of, require_callable
 from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
@@ -69,6 +69,7 @@ def residuals(
     >>> r.unflatten(solved.x.round(6))
     {'height': 2.0, 'rate': 0.693147}
     """
+    require_callable(model, "residuals")
     axes = data_axes(in_axes, len(data), static_arguments(model, static_argnames))
     given = model_data(model, data, named, axes, None, static_argnames)
     return Residuals(model, start, given)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar, cast
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.optional_packages import require
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import InputError, TapegradError
 from tapegrad.inspect.names import nearest
 from tapegrad.optimize.vector_function import compiled, compiled_for_rows, vector
@@ -100,7 +101,7 @@ class Unknowns(Generic[A]):
         """The lowest and the highest value of each number, infinite where there is no limit."""
         found = dict.fromkeys(self.names, (-inf, inf))
         for path in sorted(limits, key=len):
-            low, high = limits[path]
+            low, high = _pair(path, limits[path])
             pair = -inf if low is None else low, inf if high is None else high
             _require_ordered(path, *pair)
             inside = [name for name in self.names if _is_inside(name, path)]
@@ -172,6 +173,18 @@ def _is_about_structure(error: Exception) -> bool:
         return False
     words = ("unpack", "subscriptable", "indices must be")
     return isinstance(error, LookupError | AttributeError) or any(x in str(error) for x in words)
+
+
+def _pair(path: str, limit: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """A lower and a higher limit."""
+    try:
+        low, high = limit
+    except (TypeError, ValueError):
+        raise InputError(
+            f"the bounds of {path} are {describe(limit)} ({here()}): give a pair (low, high), with "
+            "None for no limit"
+        ) from None
+    return low, high
 
 
 def _is_inside(name: str, path: str) -> bool:

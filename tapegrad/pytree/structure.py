@@ -234,9 +234,13 @@ def _way_out(value: object) -> str:
 def _split_object_array(value: object, role: Role, leaves: list[Operand]) -> Structure:
     """The structure of an array of traced numbers, which are among floats, ints and the like."""
     if role is Role.RESULT:
-        raise RejectedError(
-            OutputError, "is an array of traced numbers, and takes a tuple or a list of them"
-        )
+        problem = "is an array of traced numbers, and takes a tuple or a list of them"
+        if not getattr(value, "ndim", 1):
+            problem = (
+                "is an array of one traced number, as numpy.where gives: return its item(), or use "
+                "tapegrad.where"
+            )
+        raise RejectedError(OutputError, problem)
     keys, parts = CONTAINERS[ObjectArray].open(value)
     return Branch(ObjectArray, keys, tuple(split_value(part, role, leaves) for part in parts))
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
+from tapegrad._support.function_wrapper import FunctionWrapper
+from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
+from tapegrad.errors import InputError
 from tapegrad.recording.recorder import Var, recorder_among
 
 __all__ = ["label", "scope"]
@@ -20,15 +24,22 @@ def label(x: T, name: str, /) -> T:
 
     On a plain number it does nothing.
 
+    Raises:
+        InputError: when the name is no text.
+
     >>> from tapegrad import Real, label, record
     >>> def f(x: Real) -> Real:
     ...     return label(x * x, "square") + 1.0
     >>> record(f)(3.0)[1].label
     'square'
     """
+    if not isinstance(name, str):
+        raise InputError(
+            f"label ({here()}) was given {describe(name)} for a name: write label(x, 'name')"
+        )
     if isinstance(x, Var):
         x._recorder.require_open()
-        x._recorder.labels[x._slot] = str(name)
+        x._recorder.labels[x._slot] = name
     return x
 
 
@@ -45,17 +56,19 @@ def scope(name: str, /) -> Callable[[Callable[P, R]], Callable[P, R]]:
     >>> record(square)(3.0)[1].scope
     ('square',)
     """
+    return partial(_scoped, name)  # and no closure, so that what it makes may be pickled
 
-    def decorate(f: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(f)
-        def scoped(*args: P.args, **kwargs: P.kwargs) -> R:
-            recorder = recorder_among((args, kwargs))
-            if recorder is None:
-                return f(*args, **kwargs)
-            recorder.require_open()
-            with recorder.scoped(name):
-                return f(*args, **kwargs)
 
-        return scoped
+def _scoped(name: str, f: Callable[P, R]) -> Callable[P, R]:
+    """The function in a scope of this name."""
 
-    return decorate
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        recorder = recorder_among((args, kwargs))
+        if recorder is None:
+            return f(*args, **kwargs)
+        recorder.require_open()
+        with recorder.scoped(name):
+            return f(*args, **kwargs)
+
+    wrapper: FunctionWrapper[P, R] = FunctionWrapper(f, call, partial(_scoped, name))
+    return wrapper

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from tapegrad._support.source_position import here, solver_hint
+from tapegrad._support.source_position import here, raised_at, solver_hint
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive, Traced
+from tapegrad.ops.primitive import Operand, Primitive, Traced
 
-__all__ = ["apply"]
-
-
-def _is_recorded(row: Primitive) -> bool:
-    """Whether numpy's function may record the row; connectives and tests give conditions."""
-    return row.kind == "operation" and not (row.is_truth and row.arity == 1)
+__all__ = ["apply", "methods"]
 
 
 _ROWS: Final[Mapping[str, Primitive]] = {
-    name: row for row in ops.TABLE.rows if _is_recorded(row) for name in row.ufuncs
+    name: row for row in ops.TABLE.rows if row.kind == "operation" for name in row.ufuncs
 }
+"""Those of connectives are not among them: what numpy gives for numbers is no condition."""
+
+_SPELLED: Final[Mapping[str, Callable[[Operand], Operand]]] = {
+    "conjugate": lambda x: x,
+    "positive": lambda x: x,
+    "reciprocal": lambda x: ops.div(1.0, x),
+    "rint": ops.round,
+    "square": lambda x: ops.mul(x, x),
+}
+"""Functions of one number that are no rows, spelled in rows."""
+
+_FOLDS: Final = (ops.add, ops.mul, ops.maximum, ops.minimum)
+"""The functions whose reduction of a single number is that number."""
 
 
 def apply(
@@ -35,20 +44,96 @@ def apply(
 ) -> object:
     """Applies a function of numpy's to traced numbers, to arrays of them element by element.
 
-    ``element(row, *values)`` applies a row to numbers.
+    ``element(row, *values)`` applies a row to numbers. The result may go to an array of objects.
     """
+    name = ufunc.__name__
+    if method == "reduce" and _ROWS.get(name) in _FOLDS and set(kwargs.values()) <= {None}:
+        return inputs[0]
+    places = cast("tuple[Any, ...]", kwargs.get("out", ()))
+    is_stored = len(kwargs) == 1 == len(places) and places[0].dtype == object
+    function = _function(name, element)
+    if function is None or method != "__call__" or (kwargs and not is_stored):
+        raise TracedNumberError(_refusal(name, method, inputs, kwargs))
     np = _numpy()
-    row = _ROWS.get(ufunc.__name__)
-    if row is None or method != "__call__" or kwargs:
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        raise TracedNumberError(
-            f"numpy.{name} at {here()} takes no traced number{' with options' * bool(kwargs)}: "
-            f"use a function of tapegrad.math{solver_hint()}"
-        )
     if any(isinstance(value, np.ndarray) for value in inputs):
-        elementwise: Callable[..., object] = np.frompyfunc(partial(element, row), len(inputs), 1)
-        return elementwise(*map(_as_objects, inputs))
-    return element(row, *inputs)
+        elementwise: Callable[..., object] = np.frompyfunc(function, len(inputs), 1)
+        found = elementwise(*map(_as_objects, inputs))
+    else:
+        found = function(*inputs)
+    if not is_stored:
+        return found
+    places[0][...] = found
+    return cast(object, places[0])
+
+
+def methods(element: Callable[..., object]) -> Mapping[str, Callable[..., object]]:
+    """The methods that numpy calls on the elements of an array of objects, by name."""
+    names = [name for name, row in _ROWS.items() if not (row.python or row.is_truth)]
+    found: dict[str, Callable[..., object]] = {}
+    for name in (*names, *_SPELLED):
+        function = cast("Callable[..., object]", _function(name, element))
+
+        def method(*values: object, function: Callable[..., object] = function) -> object:
+            return function(*values)
+
+        method.__name__, method.__qualname__ = name, f"Var.{name}"
+        method.__doc__ = f"What ``numpy.{name}`` gives."
+        found[name] = method
+    return found
+
+
+_UNSUPPORTED: Final = re.compile(
+    r"ufunc '(\w+)' not supported for the input types|Cannot cast ufunc '(\w+)' input"
+)
+_WITHOUT_METHOD: Final = re.compile(
+    r"of type (?:float|int|bool) which has no callable (\w+) method"
+    r"|'(?:float|int|bool)' object has no attribute '(\w+)'"
+)
+
+
+def explained(error: TypeError | AttributeError) -> TracedNumberError | None:
+    """What numpy's own error says of an array of traced numbers, and what to write; else None."""
+    found = _UNSUPPORTED.search(str(error)) or _WITHOUT_METHOD.search(str(error))
+    name = next(filter(None, found.groups()), "") if found else ""
+    if not found and "'<Var %" in str(error):
+        return TracedNumberError(
+            f"what is called at {raised_at(error)} takes no traced number ({error}): use "
+            "tapegrad.math and operators"
+        )
+    if not name or (found and found.re is _WITHOUT_METHOD and _function(name, id) is None):
+        return None
+    full = f"numpy.{name}" if hasattr(_numpy(), name) else f"numpy's {name}"
+    problem = "takes no array of objects, as one of traced numbers is"
+    if found and found.re is _WITHOUT_METHOD:
+        problem = "takes no array with plain floats beside traced numbers"
+    cure = "use tapegrad.math and operators, element by element"
+    if name in _ROWS:
+        count = getattr(_numpy(), name).nin
+        cure = f"write numpy.frompyfunc(tapegrad.math.{_ROWS[name].name}, {count}, 1) instead"
+    return TracedNumberError(f"{full} at {raised_at(error)} {problem}: {cure}")
+
+
+def _function(name: str, element: Callable[..., object]) -> Callable[..., object] | None:
+    """What a function of numpy's does on numbers, some of them traced; None where it is refused."""
+    row = _ROWS.get(name)
+    return _SPELLED.get(name) if row is None else partial(element, row)
+
+
+def _refusal(
+    name: str, method: str, inputs: tuple[object, ...], kwargs: Mapping[str, object]
+) -> str:
+    full = f"{name}.{method}" if method != "__call__" else name
+    full = f"numpy.{full}" if hasattr(_numpy(), name) else f"the ufunc {full}"
+    places = cast("tuple[Any, ...]", kwargs.get("out", ()))
+    if method == "__call__" and any(place is value for place in places for value in inputs):
+        return (
+            f"{full} at {here()} would store a traced number in an array of {places[0].dtype}: "
+            "write c = c + x instead of c += x, or make the array with dtype=object"
+        )
+    return (
+        f"{full} at {here()} takes no traced number{' with options' * bool(kwargs)}: "
+        f"use a function of tapegrad.math{solver_hint()}"
+    )
 
 
 def _as_objects(value: object) -> object:

@@ -32,7 +32,15 @@ from typing import (
 
 import attrs
 
-from tapegrad._support.source_position import Mark, here, mark, site, solver_hint, user_mark
+from tapegrad._support.source_position import (
+    Mark,
+    here,
+    is_called_from_outside,
+    mark,
+    site,
+    solver_hint,
+    user_mark,
+)  # fmt: skip
 from tapegrad._support.text import describe
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
@@ -41,6 +49,7 @@ from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
 from tapegrad.pytree.numbers import as_number
 from tapegrad.pytree.structure import traced_leaves
 from tapegrad.recording import numpy_protocol
+from tapegrad.recording.float_refusal import float_refusal
 
 __all__ = [
     "Condition", "Real", "Recorder", "Scalar", "Var", "condition", "promote", "recorder_among",
@@ -59,7 +68,8 @@ class Recorder:
 
     __slots__ = (
         "attributed", "blocks", "codes", "data_path", "guards", "holds_gradient", "labels", "left",
-        "marks", "opened", "outers", "pool", "right", "scope", "scopes", "serial", "statics",
+        "marks", "opened", "outers", "pool", "refused", "right", "scope", "scopes", "serial",
+        "statics",
         "table", "thread", "values",
     )  # fmt: skip
 
@@ -80,6 +90,7 @@ class Recorder:
         self.marks: list[Mark | None] | None = [] if positions else None
         self.guards: dict[int, Mark] = {}
         self.attributed: Mark | None = None
+        self.refused: str = ""
         self.holds_gradient: bool = False
         self.labels: dict[int, str] = {}
         self.scopes: list[Scope] = []
@@ -423,7 +434,9 @@ class Var(Traced):
             )
 
         def __float__(self) -> NoReturn:
-            _refuse(self, "float(x)", "x, or a function of tapegrad.math")
+            if is_called_from_outside(2):
+                self._recorder.refused = here()
+            _refuse(self, *float_refusal())
 
         def __complex__(self) -> NoReturn:
             _refuse(self, "complex(x)", "its real and imaginary parts as two numbers")
@@ -572,16 +585,51 @@ def _apply_to_numbers(row: Primitive, *values: object) -> object:
     return condition(row, *operands) if row.is_truth else row(*operands)
 
 
+for _name, _method in numpy_protocol.methods(_apply_to_numbers).items():
+    setattr(Var, _name, _method)
+
+
 def _binary(row: Primitive, x: Operand, y: Operand) -> Var:
     left, right = promote(x), promote(y)
     if left is None or right is None:
+        _require_number(y if right is None else x)
         return cast(Var, NotImplemented)
     return _innermost((left, right)).apply(row, (left, right))
 
 
 def _compare(row: Primitive, x: Var, y: object) -> Condition:
     other = promote(y)
+    if other is None and _is_other_number(y):
+        _require_number(y)
     return NotImplemented if other is None else condition(row, x, other)
+
+
+def _require_number(value: object) -> None:
+    """Raises for what Python has no arithmetic with floats for, and for other kinds of numbers.
+
+    Anything else may know what to do with a traced number.
+    """
+    cure = "pass a float"
+    if type(value) in {list, tuple, dict, set, range}:
+        cure = "write a list comprehension, or numpy.array(...) around it"
+    elif type(value) is complex:
+        cure = "keep its real and imaginary parts as two numbers"
+    elif type(value) in {str, bytes}:
+        cure = "write float(...) around it, or f'{x}' for a text"
+    elif _is_other_number(value):
+        cure = "write float(...) around it"
+    elif value is not None:
+        return
+    raise InputError(f"an operand is {describe(value)}, not a number ({here()}): {cure}")
+
+
+def _is_other_number(value: object) -> bool:
+    """Whether a value is a complex number, a ``Decimal`` or a ``Fraction``, which are refused."""
+    kind = type(value)
+    return kind is complex or f"{kind.__module__}.{kind.__name__}" in _OTHER_NUMBERS
+
+
+_OTHER_NUMBERS: Final = frozenset(("decimal.Decimal", "fractions.Fraction"))
 
 
 def _combine(row: Primitive, x: Condition | bool, y: Condition | bool) -> Condition:

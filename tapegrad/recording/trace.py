@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import cast, final
+from math import isclose, isnan
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad._support.argument_checks import require_keys, require_signature
+from tapegrad._support.argument_checks import name_of, require_keys, require_signature
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.ops.primitive import Operand
+from tapegrad.errors import TracedNumberError
+from tapegrad.ops.primitive import Operand, primal
 from tapegrad.pytree.key_paths import input_key_path, key_path_in
+from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.structure import (
     Branch,
     Role,
@@ -21,10 +24,17 @@ from tapegrad.pytree.structure import (
     flatten,
     key_paths,
 )
+from tapegrad.recording import numpy_protocol
 from tapegrad.recording.recorder import Recorder, Var
 from tapegrad.recording.results import flat_result
 
 __all__ = ["Trace", "trace"]
+
+_Result: TypeAlias = tuple[Structure, list[Operand]]
+"""The structure of what a function returned, and its numbers."""
+
+_ROUNDING: Final = 1e-6
+"""How far apart two computations of one number may be, relatively."""
 
 
 @final
@@ -81,10 +91,11 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         recorder.data_path = _data_path(f, rest, mapped, width) if others else None
         inputs = [recorder.input(number) for number in first + others]
         given = _built(rest, inputs[width:]) if traced_data else data
-        args = [value for key, value in given.items() if isinstance(key, int)]
-        kwargs = {key: value for key, value in given.items() if isinstance(key, str)}
-        returned = _call(f, (build(parameters, inputs[:width]), *args), kwargs)
+        returned = _call(f, *_arguments(build(parameters, inputs[:width]), given))
         result, leaves = flat_result(returned, has_aux=has_aux)
+        if recorder.refused:
+            plain = _call(f, *_arguments(build(parameters, first), build(rest, others)))
+            _require_same_way(f, recorder, (result, leaves), flat_result(plain, has_aux=has_aux))
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
         return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
     finally:
@@ -132,12 +143,43 @@ def _built(data: Branch, numbers: list[Var]) -> Mapping[int | str, object]:
     return cast("Mapping[int | str, object]", build(data, numbers))
 
 
+def _arguments(x: object, data: object) -> tuple[tuple[object, ...], dict[str, object]]:
+    """The arguments of a call, by position and by name."""
+    given = cast("dict[int | str, object]", data)
+    by_position = (value for key, value in given.items() if isinstance(key, int))
+    return (x, *by_position), {key: x for key, x in given.items() if isinstance(key, str)}
+
+
+def _require_same_way(
+    f: Callable[..., object], recorder: Recorder, traced: _Result, plain: _Result
+) -> None:
+    """Raises where the result of a call is not that of the same call with plain numbers.
+
+    A function that catches the error of ``float(x)`` may go another way than it goes for floats.
+    """
+    pairs = zip(map(primal, traced[1]), map(primal, plain[1]), strict=False)
+    if first_difference(traced[0], plain[0], statics=True) is None and all(
+        isclose(x, y, rel_tol=_ROUNDING) or x == y or (isnan(x) and isnan(y)) for x, y in pairs
+    ):
+        return
+    raise TracedNumberError(
+        f"{name_of(f)} catches the error of float(x) at {recorder.refused}, and goes another way "
+        "than it goes for floats: write x, or a function of tapegrad.math, in that line"
+    )
+
+
 def _call(
     f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> object:
-    """The result of ``f``; arguments that do not fit its signature are named."""
+    """The result of ``f``; arguments that do not fit its signature are named.
+
+    What numpy says of arrays of traced numbers is said in the user's words.
+    """
     try:
         return f(*args, **kwargs)
-    except TypeError:
+    except (TypeError, AttributeError) as error:
         require_signature(f, args, kwargs)
+        of_numpy = numpy_protocol.explained(error)
+        if of_numpy is not None:
+            raise of_numpy from error
         raise

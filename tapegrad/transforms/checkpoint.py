@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar, cast, final
 
 import attrs
 
-from tapegrad._support.argument_checks import name_of
+from tapegrad._support.argument_checks import name_of, require_callable
+from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.errors import RecordingError
@@ -53,8 +53,8 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
     >>> grad(loop)(1.0)
     0.00012436381135847577
     """
+    require_callable(f, "checkpoint")
 
-    @functools.wraps(f)
     def checkpointed(*args: P.args, **kwargs: P.kwargs) -> R:
         recorder = recorder_among((args, kwargs))
         if recorder is not None and recorder.blocks and not recorder.outers:
@@ -63,7 +63,8 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
                 return cast(R, entered[0])
         return f(*args, **kwargs)
 
-    return checkpointed
+    wrapper: FunctionWrapper[P, R] = FunctionWrapper(f, checkpointed, checkpoint)
+    return wrapper
 
 
 @final

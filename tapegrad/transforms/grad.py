@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Concatenate, Generic, Literal, NamedTuple, ParamSpec, TypeVar, cast, overload
 
+from tapegrad._support.argument_checks import refuse_options
 from tapegrad.pytree.containers import declare_numbers
 from tapegrad.recording.recorder import Var
 from tapegrad.transforms.traced_call import Data, differentiate, transformed
@@ -55,7 +56,12 @@ def grad(
     exact: bool = False,
 ) -> Callable[Concatenate[A, P], tuple[A, X]]: ...
 def grad(
-    f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False, exact: bool = False
+    f: Callable[Concatenate[A, P], object],
+    /,
+    *,
+    has_aux: bool = False,
+    exact: bool = False,
+    **options: object,
 ) -> object:
     """The gradient of ``f`` in its first argument, in that argument's own shape.
 
@@ -81,12 +87,13 @@ def grad(
     >>> grad(loss)({"w": 2.0, "b": -1.0})
     {'w': 24.0, 'b': 8.0}
     """
+    refuse_options("grad", options)
 
     def run(x: object, data: Data) -> object:
         value, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
         return (gradient, cast("tuple[float, object]", value)[1]) if has_aux else gradient
 
-    return transformed(f, "grad", run)
+    return transformed(f, grad, run, has_aux=has_aux, exact=exact)
 
 
 @overload
@@ -122,7 +129,12 @@ def value_and_grad(
     exact: bool = False,
 ) -> Callable[Concatenate[A, P], tuple[tuple[float, X], A]]: ...
 def value_and_grad(
-    f: Callable[Concatenate[A, P], object], /, *, has_aux: bool = False, exact: bool = False
+    f: Callable[Concatenate[A, P], object],
+    /,
+    *,
+    has_aux: bool = False,
+    exact: bool = False,
+    **options: object,
 ) -> object:
     """The value of ``f`` and its gradient from one recording, as a named tuple, value first.
 
@@ -137,9 +149,10 @@ def value_and_grad(
     >>> value_and_grad(f)(3.0)
     ValueAndGrad(value=20.0, grad=14.0)
     """
+    refuse_options("value_and_grad", options)
 
     def run(x: object, data: Data) -> object:
         value, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
         return (value, gradient) if has_aux else ValueAndGrad(cast(float, value), gradient)
 
-    return transformed(f, "value_and_grad", run)
+    return transformed(f, value_and_grad, run, has_aux=has_aux, exact=exact)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import Concatenate, Literal, Never, ParamSpec, TypeAlias, TypeVar, cast, overload
 
+from tapegrad._support.argument_checks import refuse_options
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
@@ -30,6 +31,7 @@ def jacobian(
     /,
     *,
     mode: Literal["forward", "reverse"] | None = None,
+    **options: Never,
 ) -> Callable[Concatenate[A, P], Matrix]:
     """The derivative of every number that ``f`` returns in every number of its first argument.
 
@@ -47,6 +49,7 @@ def jacobian(
     >>> jacobian(polar)({"x": 3.0, "y": 2.0})
     {'0': {'x': 2.0, 'y': 3.0}, '1': {'x': 1.0, 'y': -1.0}}
     """
+    refuse_options("jacobian", options)
     if mode not in {None, "forward", "reverse"}:
         raise InputError(f"mode={mode!r} ({here()}) is unknown: use 'forward' or 'reverse'")
 
@@ -63,7 +66,7 @@ def jacobian(
         outputs = [path or "value" for path in key_paths(traced.result)]
         return _matrix(outputs, _inputs(f, traced), rows)
 
-    return transformed(f, "jacobian", matrix)
+    return transformed(f, jacobian, matrix, mode=mode)
 
 
 @overload
@@ -72,7 +75,9 @@ def hessian(f: Callable[Concatenate[A, P], float], /) -> Callable[Concatenate[A,
 def hessian(
     f: Callable[Concatenate[A, P], float | Var], /
 ) -> Callable[Concatenate[A, P], Matrix]: ...
-def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate[A, P], Matrix]:
+def hessian(
+    f: Callable[Concatenate[A, P], float | Var], /, **options: object
+) -> Callable[Concatenate[A, P], Matrix]:
     """The second derivatives of ``f`` in the numbers of its first argument, two by two.
 
     ``hessian(f)(x, *data)[input][input]``, both by path. One recording, and for each input a
@@ -88,6 +93,7 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
     >>> hessian(f)({"x": 3.0, "y": 2.0})
     {'x': {'x': 4.0, 'y': 6.0}, 'y': {'x': 6.0, 'y': 0.0}}
     """
+    refuse_options("hessian", options)
 
     def matrix(x: A, data: Data) -> Matrix:
         product = HessianProduct(f, x, data)
@@ -97,7 +103,7 @@ def hessian(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concaten
         rows = zip(*products, strict=True) if product.traced.columns.traced else products
         return _matrix(names, names, rows)
 
-    return transformed(f, "hessian", matrix)
+    return transformed(f, hessian, matrix)
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from numbers import Number
 from typing import ParamSpec, cast, overload
 
-from tapegrad._support.argument_checks import bind, name_of
+from tapegrad._support.argument_checks import bind, name_of, require_callable
+from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Traced
@@ -43,9 +43,9 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
     >>> partials(f)(a=-4.0, b=2.0)
     {'a': 2.0, 'b': -3.0}
     """
+    require_callable(f, "partials")
     signature = inspect.signature(f)
 
-    @functools.wraps(f)
     def derivatives(*args: P.args, **kwargs: P.kwargs) -> dict[str, float]:
         given = bind(f, signature, args, kwargs).arguments
         numbers = {name: value for name, value in given.items() if not _is_static(value)}
@@ -59,7 +59,8 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
         _, found = differentiate(of_numbers, numbers, {})
         return cast(dict[str, float], found)
 
-    return derivatives
+    wrapper: FunctionWrapper[P, dict[str, float]] = FunctionWrapper(f, derivatives, partials)
+    return wrapper
 
 
 def _is_static(value: object) -> bool:

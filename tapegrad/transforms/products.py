@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec, TypeVar, cast, final, overload
 
+from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
@@ -52,6 +53,7 @@ def vjp(
     >>> value, pullback((1.0, 10.0))
     ((6.0, 1.0), (12.0, -7.0))
     """
+    require_callable(f, "vjp")
     traced = trace(f, x, data_of(args, kwargs), blocks=True)
     require_numbers(f, traced.result, "vjp")
 
@@ -78,6 +80,7 @@ def jvp(
     >>> jvp(area, (3.0, 2.0), (1.0, 10.0))
     (6.0, 32.0)
     """
+    require_callable(f, "jvp")
     value, pushforward = linearize(f, x, *args, **kwargs)
     return value, pushforward(x_dot)
 
@@ -100,6 +103,7 @@ def linearize(
     >>> derivative((1.0, 0.0)), derivative((0.0, 1.0))
     (2.0, 3.0)
     """
+    require_callable(f, "linearize")
     traced = trace(f, x, data_of(args, kwargs))
     require_numbers(f, traced.result, "linearize")
 
@@ -135,6 +139,7 @@ def hvp(
     >>> hvp(f, (3.0, 2.0), (1.0, 0.0))
     (4.0, 6.0)
     """
+    require_callable(f, "hvp")
     second = HessianProduct(f, x, data_of(args, kwargs))
     structure, width = second.traced.parameters, second.traced.width
     seeds = _seeds(structure, tuple(range(width)), v, "the direction")

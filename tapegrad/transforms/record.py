@@ -55,7 +55,7 @@ def record(
         traced = trace(f, x, data, traced_data=inputs, positions=True)
         return cast("Tape[A, P, R]", tape_of(f, traced))
 
-    return transformed(f, "record", recorded, differentiates=False)
+    return transformed(f, record, recorded, differentiates=False, static_argnames=static_argnames)
 
 
 def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:

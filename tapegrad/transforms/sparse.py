@@ -51,7 +51,7 @@ def sparse_jacobian(
         require_numbers(f, traced.result, "sparse_jacobian")
         return _jacobian(traced)
 
-    return transformed(f, "sparse_jacobian", matrix)
+    return transformed(f, sparse_jacobian, matrix)
 
 
 @overload
@@ -81,7 +81,7 @@ def sparse_hessian(
     >>> sparse_hessian(f)([2.0, 3.0, 5.0, 7.0])
     Coordinates(rows=(0, 1, 2), columns=(1, 0, 2), values=(1.0, 1.0, 2.0), shape=(4, 4))
     """
-    return transformed(f, "sparse_hessian", lambda x, data: _hessian(HessianProduct(f, x, data)))
+    return transformed(f, sparse_hessian, lambda x, data: _hessian(HessianProduct(f, x, data)))
 
 
 def _jacobian(traced: Trace) -> Coordinates:

@@ -62,7 +62,7 @@ def taylor(
                 found = coefficients(traced.columns, output, order, pin)
         return cast("tuple[float, ...]", tuple(found))
 
-    return transformed(f, "taylor", expansion)
+    return transformed(f, taylor, expansion, order=order)
 
 
 def _require_number(f: Callable[..., object], parameters: Structure) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar, cast, final
 
-from tapegrad._support.argument_checks import name_of, refuse_keywords
+from tapegrad._support.argument_checks import name_of, refuse_keywords, require_callable
+from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.errors import OutputError
 from tapegrad.ops.primitive import Operand
@@ -37,24 +38,40 @@ Data: TypeAlias = Mapping[int | str, object]
 
 def transformed(
     f: Callable[Concatenate[A, P], object],
-    transform: str,
+    transform: Callable[..., object],
     run: Callable[[A, Data], R],
     *,
     differentiates: bool = True,
+    **options: object,
 ) -> Callable[Concatenate[A, P], R]:
     """A function with the parameters of ``f`` that gives ``run(x, data)``.
 
-    Its name is made of those of the transform and of ``f``; ``differentiates`` is for its messages.
+    It is ``transform(f, **options)``, and its name is made of those of the transform and of ``f``.
+    ``differentiates`` is for its messages.
+
+    Raises:
+        InputError: when ``f`` is not a function.
     """
-
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not args:
-            refuse_keywords(transform, kwargs, differentiates=differentiates)
-        return run(cast(A, args[0]), data_of(args[1:], kwargs))
-
-    functools.update_wrapper(call, f, updated=())
-    call.__name__ = f"{transform}({getattr(f, '__name__', 'f')})"
+    name = transform.__name__
+    require_callable(f, name)
+    call: _Transformed[..., R] = _Transformed(f, run, functools.partial(transform, **options))
+    call.differentiates = differentiates
+    call.__name__ = f"{name}({getattr(f, '__name__', 'f')})"
     return cast("Callable[Concatenate[A, P], R]", call)
+
+
+@final
+class _Transformed(FunctionWrapper[P, R]):
+    """A function that calls another with its first argument, and the others as data."""
+
+    differentiates: bool = True
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result of the function."""
+        if not args:
+            transform = self.__name__.partition("(")[0]
+            refuse_keywords(transform, kwargs, differentiates=self.differentiates)
+        return self._call(args[0], data_of(args[1:], kwargs))
 
 
 def data_of(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
