@@ -35,7 +35,8 @@ def check_grad(
     with an estimate of their error. It is *wrong* where it is off by more than ten times that
     estimate and by more than rounding can do (1e-9 of it), and *right* only where a factor of
     1 + 1e-7 would have been seen, or what could hide is below 1e-10 of the largest derivative of
-    the same number; else it is *not decided*. Differences are taken between calls that take the
+    the same number; else it is *not decided*, as it is where steps of several lengths find several
+    slopes, one of which is that of the tape. Differences are taken between calls that take the
     same branches and sides, so a *kink* at the point is recognised, and named with its line.
 
     ``modes`` are compared with each other. Where both are given, the transpose law
@@ -48,7 +49,8 @@ def check_grad(
     the line of the entry with the largest ``abs(cotangent * value)``: its rounding error counts
     most in the result.
 
-    ``f`` may return several numbers. It is called 40 to 80 times for each number of ``x``.
+    ``f`` may return several numbers. It is called 40 to 80 times for each number of ``x``,
+    and up to four times as often where that does not settle the matter.
 
     Raises:
         InputError: when ``x`` holds anything but plain numbers, or ``order`` or ``modes`` is

@@ -20,7 +20,7 @@ from tapegrad.pytree.structure import build
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.forward import tangents
 from tapegrad.sweep.reverse import cotangents
-from tapegrad.transforms.finite_differences import FiniteDifference, finite_difference
+from tapegrad.transforms.finite_differences import LEAST, FiniteDifference, finite_difference
 from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data, require_numbers
 
@@ -96,6 +96,13 @@ class RecordedPoint:
         relative = math.fabs(size) if math.isfinite(size) else 0.0
         return _CANCELLATION * relative + (_ROUNDINGS + len(bars)) * _EPS * largest
 
+    def noise(self, bars: Slots) -> float:
+        """The largest error that the rounding or the underflow of one entry gives an output."""
+        computed = (slot for slot in range(len(bars)) if self.columns.row(slot).is_operation)
+        bars_and_values = ((bars[slot], self.values[slot]) for slot in computed)
+        errors = (max(_EPS * magnitude(x, y), LEAST * magnitude(x)) for x, y in bars_and_values)
+        return max(filter(math.isfinite, errors), default=LEAST)
+
     def moved(self, index: int, x: float) -> Trace | None:
         """The function recorded again with one input at ``x``; None where it raises."""
         leaves = list(self.values[: self.traced.width])
@@ -141,7 +148,7 @@ class EntryPartial:
             z = row.value(*moved)
             return z if piece_of(row, z, *moved) == piece else math.nan
 
-        return finite_difference(value, xs[index])
+        return finite_difference(value, xs[index], self.partial)
 
     @property
     def error(self) -> float:

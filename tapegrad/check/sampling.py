@@ -11,6 +11,7 @@ import attrs
 from tapegrad.check.causes import Cause
 from tapegrad.check.recorded_point import RecordedPoint
 from tapegrad.check.smooth_pieces import describe_change, first_change
+from tapegrad.transforms.finite_differences import SHORTEST
 
 __all__ = ["InputSamples"]
 
@@ -72,6 +73,13 @@ class InputSamples:
         """The largest finite value of an output in the samples."""
         seen = (sample.outputs[which] for sample in self._samples.values() if sample.outputs)
         return max((math.fabs(value) for value in seen if math.isfinite(value)), default=0.0)
+
+    @property
+    def is_beside_change(self) -> bool:
+        """Whether the piece of the point ends so near that few steps, if any, keep to it."""
+        changes = (x for x, sample in self._samples.items() if sample.change is not None)
+        nearest = min((math.fabs(x - self.x) for x in changes), default=math.inf)
+        return nearest <= SHORTEST * max(math.fabs(self.x), 1.0)
 
     def nearest_change(self) -> Cause:
         """The entry at which the smallest step that leaves the piece of the point does so."""

@@ -30,6 +30,10 @@ _NEGLIGIBLE: Final = 1e-10
 """A tolerance this small beside the largest derivative of the same output is negligible."""
 
 
+_NOTHING: Final = 1e-300
+"""A function that differs by less from a constant is one."""
+
+
 @final
 class InputCheck:
     """The derivatives of all outputs in one input, by the tape and by differences."""
@@ -69,13 +73,17 @@ class InputCheck:
     ) -> tuple[FiniteDifference, Verdict, Cause]:
         """The differences for one output, the verdict, and what is to blame."""
         samples = self.samples
-        found = finite_difference(lambda x: samples.value(which, x), samples.x)
+        noise = self.point.noise(self.point.bars[which])
+        found = finite_difference(lambda x: samples.value(which, x), samples.x, by_tape, noise)
         if math.isfinite(found.error):
             verdict = self._verdict(which, by_tape, found, rounding)
-            return found, verdict, self._cause(which, verdict, found)
+            cause = self._cause(which, verdict, found)
+            if verdict == "not decided" and samples.is_beside_change:
+                return found, "kink", self._kink(which)
+            return found, verdict, cause
         if not math.isfinite(samples.value(which, samples.x)):
             return found, "not decided", first_nonfinite(self.point)
-        across = finite_difference(samples.across(which), samples.x)
+        across = finite_difference(samples.across(which), samples.x, by_tape, noise)
         verdict = self._verdict(which, by_tape, across, rounding)
         if verdict == "not decided":
             return found, "kink", self._kink(which)
@@ -90,14 +98,15 @@ class InputCheck:
         if not math.isfinite(tolerance):
             return "not decided"
         if not math.fabs(by_tape - found.value) <= tolerance:
-            return "wrong"
+            return "not decided" if any(x.is_near(by_tape) for x in found.rivals) else "wrong"
         size = max(math.fabs(by_tape), math.fabs(found.value))
         if by_tape == 0.0:
             size = max(self.samples.largest(which) / max(math.fabs(self.samples.x), 1.0), size)
         is_seen = math.fabs(found.value) > MARGIN * found.error
         if tolerance <= _DECISIVE * size or (is_seen and tolerance <= self._negligible(which)):
             return "right"
-        return "right" if found.value == by_tape and found.error == 0.0 else "not decided"
+        is_constant = found.value == by_tape == 0.0 and found.error <= _NOTHING
+        return "right" if is_constant else "not decided"
 
     def _negligible(self, which: int) -> float:
         """The largest number that does not show in the gradient of an output."""
@@ -112,6 +121,8 @@ class InputCheck:
         if verdict == "right":
             return "", None
         _, site = most_rounding(self.point, bars)
+        if found.rivals:
+            return f"steps of several lengths find several slopes, most of it from {site}", site
         if math.fabs(found.value) <= MARGIN * found.error:
             return f"below the error of differences, most of it from {site}", site
         change = self.samples.nearest_change()

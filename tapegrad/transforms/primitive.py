@@ -88,7 +88,8 @@ def primitive(
     The decorated function runs as it is on floats and is one entry of a recording on traced
     numbers. At the points ``at`` each partial is compared with differences of the function when
     it is defined, and one that is wrong by more than ten times their error, and by more than one
-    part in 10^9, is refused. ``checked`` holds the outcomes, "not decided" included.
+    part in 10^9, is refused. ``checked`` holds the outcomes. A point that does not decide (the
+    slope is 0 there, values underflow, there is a kink) refuses nothing: give another one, too.
     Exceptions of the function are passed on.
 
     Raises:
