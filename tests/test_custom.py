@@ -222,6 +222,86 @@ class TestCheckingARule:
         assert wave.checked == ()
 
 
+def powers(x: Any) -> Any:
+    """Two rules that a loop defines; the first of them."""
+    found = []
+    for n in (2, 3):
+
+        @primitive(partials=lambda y, x: n * x ** (n - 1), at=[])
+        def power(x: float) -> float:
+            return x**n  # noqa: B023  # it is what is tested
+
+        found.append(power(x))
+    return found[0]
+
+
+FACTOR = 2.0
+
+
+@primitive(partials=lambda y, x: FACTOR, at=[1.0])
+def times(x: float) -> float:
+    return FACTOR * x
+
+
+@primitive(partials=lambda y, x: 1.0 / x, at=[2.0])
+def logarithm(x: float) -> float:
+    return library.log(x) if x > 0.0 else library.nan
+
+
+class TestTheSameRule:
+    def test_variables_of_a_loop_are_held(self) -> None:
+        """Every road applies and differentiates the rule of the iteration."""
+        fast, slope = tg.jit(powers), tg.jit(tg.grad(powers))
+        assert [fast(2.0), fast(3.0), fast(2.0)] == [4.0, 9.0, 4.0]
+        assert [slope(2.0), slope(3.0), slope(2.0)] == [4.0, 6.0, 4.0]
+        assert tg.grad(powers)(2.0) == tg.jvp(powers, 2.0, 1.0)[1] == 4.0
+        assert tg.hvp(powers, 2.0, 1.0) == tg.grad(tg.grad(powers))(2.0) == 2.0
+        assert tg.record(powers)(2.0).replay(3.0).gradient() == 6.0
+        assert taylor(powers, 2)(2.0) == (4.0, 4.0, 1.0)
+
+    def test_a_global_that_changed_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The value of one rule and the slope of another never meet."""
+
+        def f(x: Any) -> Any:
+            return times(x) * x
+
+        tape, fast = tg.record(tg.grad(f))(1.0), tg.jit(tg.value_and_grad(f))
+        assert fast(1.0) == fast(1.0) == (2.0, 4.0)
+        _, pullback = tg.vjp(f, 1.0)
+        monkeypatch.setitem(globals(), "FACTOR", 5.0)
+        for call in (lambda: tape.replay(2.0), lambda: fast(2.0), lambda: pullback(1.0)):
+            message = refusal(errors.RecordingError, call)
+            assert message.startswith("times (test_custom.py:")
+            assert message.endswith(
+                ") is called again and reads the global FACTOR, which was 2.0 and is 5.0 now: "
+                "make it one of its numbers"
+            )
+        assert tg.value_and_grad(f)(1.0) == (5.0, 10.0)
+
+    def test_where_the_value_is_nan_so_is_the_slope(self) -> None:
+        """Outside its domain a rule has no derivative on any road, whatever its formula gives."""
+        fast = tg.jit(tg.grad(logarithm))
+        replayed = tg.record(tg.grad(logarithm))(2.0).replay(-1.0).value
+        assert fast(2.0) == fast(4.0) * 2.0 == 0.5
+        for slope in (tg.grad(logarithm)(-1.0), fast(-1.0), fast(-1.0), replayed):
+            assert library.isnan(slope)
+        assert library.isnan(tg.hvp(logarithm, -1.0, 1.0))
+
+    @pytest.mark.parametrize("constant", [True, "1.0", b"1", 1j, [1.0]])
+    def test_a_constant_partial_is_a_number(self, constant: Any) -> None:
+        """What only converts to a float is none."""
+
+        def call() -> object:
+            return primitive(partials=(constant,), at=[])(lambda x: x)
+
+        message = refusal(errors.PrimitiveError, call)
+        assert message.startswith(f"a partial of <lambda> ({place(call, 'return')}) is a ")
+        assert message.endswith(
+            ": pass a function of the result and the numbers, a number where the slope is "
+            "constant, or None where it is 0"
+        )
+
+
 class TestErrorsOfRules:
     def test_a_missing_order_names_the_rule(self) -> None:
         """A partial on plain numbers alone gives the first order and says so at the second."""

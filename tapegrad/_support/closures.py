@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import dis
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import CellType, CodeType, FunctionType
 from typing import Final, TypeAlias, cast, final
 
 import attrs
 
 __all__ = [
-    "Closure", "GlobalNumbers", "Seen", "Witness", "captured", "changed_global", "global_numbers",
-    "opened",
+    "Closure", "GlobalNumbers", "Seen", "Snapshot", "Witness", "captured", "changed_global",
+    "global_numbers", "opened",
 ]  # fmt: skip
 
 _DEEPEST: Final = 4
@@ -87,6 +87,48 @@ def changed_global(f: object, then: GlobalNumbers) -> str:
         if repr(now) != repr(value):
             return f"the global {name}, which was {value!r} and is {now!r} now"
     return ""
+
+
+@final
+@attrs.frozen(eq=False)
+class Snapshot:
+    """What some functions read: their variables in enclosing functions, and global numbers."""
+
+    held: tuple[object, ...]
+    reads: tuple[GlobalNumbers, ...]
+
+    @classmethod
+    def of(cls, functions: Iterable[object]) -> Snapshot:
+        """What the functions read now."""
+        held = tuple(map(captured, functions))
+        return cls(held, tuple(map(global_numbers, held)))
+
+    def is_current(self) -> bool:
+        """Whether they read the same objects still."""
+        return all(map(_still_holds, self.held)) and not self.changed()
+
+    def changed(self) -> str:
+        """Says which global variable has another value now; "" if none has."""
+        pairs = zip(self.held, self.reads, strict=True)
+        return next(filter(None, (changed_global(f, then) for f, then in pairs if then)), "")
+
+
+def _still_holds(held: object) -> bool:
+    """Whether the cells of a closure hold what they held."""
+    if not isinstance(held, Closure):
+        return True
+    pairs = zip(getattr(held.f, "__closure__", None) or (), held.contents, strict=True)
+    return all(then is None or _is_same(cell, then[0]) for cell, then in pairs)
+
+
+def _is_same(cell: CellType, then: object) -> bool:
+    try:
+        now: object = cell.cell_contents
+    except ValueError:
+        return False
+    if isinstance(then, Closure):
+        return then.f is now and _still_holds(then)
+    return then is now
 
 
 Seen: TypeAlias = tuple[tuple[tuple[float, ...], float], ...]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from itertools import repeat
+from math import isnan, nan
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast, final, overload
 
 from tapegrad._support.argument_checks import bind, name_of
+from tapegrad._support.closures import Snapshot, opened
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.entries.replay import replay
-from tapegrad.errors import InputError, OutputError, PrimitiveError
+from tapegrad.errors import InputError, OutputError, PrimitiveError, RecordingError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal
 from tapegrad.pytree.numbers import as_number
@@ -86,15 +89,17 @@ def primitive(
     None where the function is flat. Numbers beyond them keep their defaults.
 
     The decorated function runs as it is on floats and is one entry of a recording on traced
-    numbers. At the points ``at`` each partial is compared with differences of the function when
-    it is defined, and one that is wrong by more than ten times their error, and by more than one
-    part in 10^9, is refused. ``checked`` holds the outcomes. A point that does not decide (the
-    slope is 0 there, values underflow, there is a kink) refuses nothing: give another one, too.
-    Exceptions of the function are passed on.
+    numbers. Where it is nan, so are the derivatives that functions give. At the points ``at`` each
+    partial is compared with differences of the function when it is defined, and one that is wrong
+    by more than ten times their error, and by more than one part in 10^9, is refused. ``checked``
+    holds the outcomes. A point that does not decide (the slope is 0 there, values underflow, there
+    is a kink) refuses nothing: give another one, too. Exceptions of the function are passed on.
 
     Raises:
         PrimitiveError: when a partial disagrees with the differences, when there are too few or
             too many, and, later, when a derivative is asked for that they cannot give.
+        RecordingError: later, when a global number that the function or a partial reads is another
+            one where a recording is replayed or differentiated.
         InputError: when it is called on something else than numbers, or the wrong number of them.
         OutputError: when the function returns anything but a number.
 
@@ -131,8 +136,9 @@ class Rule:
     ) -> None:
         functools.update_wrapper(self, f)
         self._f = f
+        self._partials = tuple(map(_constant_or_function, repeat(name_of(f)), partials))
         self._operands = _operand_names(f, partials)
-        self.row: Final = self._row(partials)
+        self._latest: tuple[Snapshot, Primitive] = self._made()
         numbers = [cast(tuple[float, ...], self._numbers(point)) for point in points]
         self.checked: Final = tuple(
             check_partial(self.__name__, self.row, index, operand, xs)
@@ -146,16 +152,42 @@ class Rule:
             xs = bind(self._f, inspect.signature(self._f), xs, named).args
         return cast("float | Var", self.row(*self._numbers(xs)))
 
-    def _row(self, partials: tuple[CustomPartial, ...]) -> Primitive:
-        """The row, under a name that no row of the library has."""
+    @property
+    def row(self) -> Primitive:
+        """The row of the table for the function and its partials as they are now.
+
+        It holds the variables of the functions around them, such as those of a loop.
+        """
+        if not self._latest[0].is_current():
+            self._latest = self._made()
+        return self._latest[1]
+
+    def _made(self) -> tuple[Snapshot, Primitive]:
+        """The row, under a name that no row of the library has, and what it holds."""
+        snapshot = Snapshot.of((self._f, *self._partials))
+        f, *partials = map(opened, snapshot.held)
         name = self.__name__
         if name in ops.TABLE:
             name = f"{self.__module__}.{self.__qualname__}"
         doc = (self.__doc__ or name).partition("\n")[0]
-        return Primitive(
-            name, self._value, tuple(map(self._partial, self._operands, partials)), doc,
-            module=self.__module__, reference=self.__qualname__,
-        )  # fmt: skip
+
+        def value(*xs: float) -> float:
+            self._require_same(snapshot)
+            return self._value(cast(Callable[..., float], f), xs)
+
+        slopes = zip(self._operands, cast("list[CustomPartial]", partials), strict=True)
+        rules = tuple(self._partial(operand, given, snapshot) for operand, given in slopes)
+        return snapshot, Primitive(
+            name, value, rules, doc, module=self.__module__, reference=self.__qualname__
+        )
+
+    def _require_same(self, snapshot: Snapshot) -> None:
+        """Raises where a row is used again and reads another number than when it was applied."""
+        if reason := snapshot.changed():
+            raise RecordingError(
+                f"{self.__name__} ({here()}) is called again and reads {reason}: "
+                "make it one of its numbers"
+            )
 
     def _numbers(self, xs: tuple[object, ...]) -> tuple[Operand, ...]:
         """The arguments of a call as operands.
@@ -177,19 +209,25 @@ class Rule:
                 )
         return cast(tuple[Operand, ...], numbers)
 
-    def _value(self, *xs: float) -> float:
-        y: object = self._f(*xs)
+    def _value(self, f: Callable[..., float], xs: tuple[float, ...]) -> float:
+        y: object = f(*xs)
         number = as_number(y)
         if number is None:
             raise OutputError(f"{self.__name__} ({here()}) returned {describe(y)}: return a float")
         return number
 
-    def _partial(self, operand: str, given: CustomPartial) -> Partial:
-        """The partial in an operand, which checks what the user's function takes and returns."""
+    def _partial(self, operand: str, given: CustomPartial, snapshot: Snapshot) -> Partial:
+        """The partial in an operand, which checks what the user's function takes and returns.
+
+        Where the function is nan, so is its derivative.
+        """
         if not callable(given):
-            return None if given is None else float(given)
+            return given
 
         def partial(y: Operand, *xs: Operand) -> Operand:
+            self._require_same(snapshot)
+            if not isinstance(y, Traced) and isnan(y):
+                return nan
             try:
                 found = lifted(given, y, *xs)
             except TypeError as misfit:
@@ -202,7 +240,7 @@ class Rule:
                     f"the partial of {self.__name__} in {operand} ({here()}) returned "
                     f"{describe(found)}: return a number"
                 )
-            return number
+            return ops.mul(number, ops.where(ops.eq(y, y), 1.0, nan)) if _depth(y) else number
 
         return partial
 
@@ -225,6 +263,23 @@ class Rule:
 
     def __reduce__(self) -> str:
         return self.__qualname__
+
+
+def _constant_or_function(name: str, partial: CustomPartial) -> CustomPartial:
+    """A partial as it was given, a constant as a float.
+
+    Raises:
+        PrimitiveError: when it is neither a number, nor a function, nor None.
+    """
+    if partial is None or callable(partial):
+        return partial
+    number = as_number(partial)
+    if number is None:
+        raise PrimitiveError(
+            f"a partial of {name} ({here()}) is {describe(partial)}: pass a function of the result "
+            "and the numbers, a number where the slope is constant, or None where it is 0"
+        )
+    return number
 
 
 def _operand_names(f: Callable[..., float], partials: tuple[CustomPartial, ...]) -> tuple[str, ...]:
