@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tapegrad as tg
@@ -91,6 +92,26 @@ class TestPickles:
         for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
             assert sent(made, protocol)(0.5) == expected
         assert copy.copy(made)(0.5) == copy.deepcopy(made)(0.5) == expected
+
+    @pytest.mark.parametrize("inner", [f, tg.grad(f), tg.value_and_grad(f), tg.jit(f)])
+    def test_a_compiled_function_that_was_not_called_travels_as_its_function(
+        self, inner: Any
+    ) -> None:
+        """It has nothing else; one that was called travels as its tapes."""
+        cases: list[Any] = [(tg.jit(inner, max_paths=7), 0.5), (tg.vmap(inner), [0.5, 1.0])]
+        for made, point in cases:
+            arrived = sent(made, pickle.DEFAULT_PROTOCOL)
+            found = getattr(arrived(point), "value", arrived(point))
+            expected = getattr(made(point), "value", made(point))
+            assert np.asarray(found).tolist() == np.asarray(expected).tolist()
+            assert arrived.__name__ == made.__name__
+
+    def test_a_compiled_function_keeps_its_options(self) -> None:
+        """Those of rows too, but for what cannot travel."""
+        mean = tg.vmap(f, reduce="mean", callback=lambda _: None)
+        assert sent(mean, pickle.DEFAULT_PROTOCOL)([0.5, 1.0]) == mean([0.5, 1.0])
+        fast = tg.jit(f, backend="python")
+        assert sent(fast, pickle.DEFAULT_PROTOCOL).report().backend == fast.report().backend
 
     def test_what_is_found_by_its_name_is_itself(self) -> None:
         """A decorated function is pickled by reference, as functions are."""

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from types import MethodType
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["FunctionWrapper"]
+__all__ = ["FunctionWrapper", "Reduced", "reduced"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+Reduced: TypeAlias = str | tuple[Callable[..., object], tuple[object, ...]]
+"""What ``__reduce__`` gives."""
 
 
 class FunctionWrapper(Generic[P, R_co]):
@@ -43,13 +46,17 @@ class FunctionWrapper(Generic[P, R_co]):
     def __get__(self, instance: object, owner: type | None = None) -> object:
         return self if instance is None else MethodType(self, instance)
 
-    def __reduce__(self) -> str | tuple[Callable[..., object], tuple[object, ...]]:
-        if _found(self.__module__, self.__qualname__) is self:
-            return self.__qualname__
-        return _made_again, (self._make, self.__wrapped__)
+    def __reduce__(self) -> Reduced:
+        return reduced(self, self._make, self.__wrapped__)
 
     def __repr__(self) -> str:
         return f"<{self.__name__}>"
+
+
+def reduced(made: object, make: Callable[..., object], f: Callable[..., object]) -> Reduced:
+    """How ``make(f)``, which is ``made``, is pickled: by its name where it is found by that."""
+    module, name = getattr(made, "__module__", ""), str(getattr(made, "__qualname__", ""))
+    return name if _found(module, name) is made else (_made_again, (make, f))
 
 
 def _made_again(make: Callable[..., object], f: Callable[..., object]) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of
+from tapegrad._support.function_wrapper import Reduced, reduced
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs
@@ -46,6 +48,7 @@ class BatchedFunction(Batched[object]):
 
     def __init__(self, f: Callable[..., object], options: Options) -> None:
         self._f, self._options = f, options
+        functools.update_wrapper(self, f, updated=())
         self._choice: Choice = chosen(options.backend, rows=True)
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
         self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
@@ -87,12 +90,14 @@ class BatchedFunction(Batched[object]):
             self._threads = key, ThreadPoolExecutor(threads)
         return self._threads[1]
 
-    def __reduce__(self) -> tuple[Callable[..., Batched[object]], tuple[object, ...]]:
+    def __reduce__(self) -> Reduced:
+        options = attrs.evolve(self._options, executor=None, callback=None)
+        if not self.tapes:
+            return reduced(self, functools.partial(BatchedFunction, options=options), self._f)
         recordings = [
             (recorded.shape, recorded.places, recorded.tapes)
             for recorded in reversed(self._cache.recordings)
         ]
-        options = attrs.evolve(self._options, executor=None, callback=None)
         return _unpickled, (name_of(self._f), options, recordings)
 
     @property

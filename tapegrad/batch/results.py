@@ -29,7 +29,7 @@ class Batched(ABC, Generic[A_co]):
 
     It may be pickled: then its tapes travel, and the code is made again where it arrives. The
     function itself, an executor and a callback stay behind, so that only paths recorded before can
-    be taken there.
+    be taken there. Where nothing is recorded yet, the function travels, if it can be pickled.
     """
 
     # Without the rest of what runs rows: a checker follows the imports of this file, and is to

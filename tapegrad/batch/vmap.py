@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
@@ -151,5 +150,4 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
         from tapegrad.batch.batched_function import BatchedFunction
 
         batched = BatchedFunction(f, options)
-    functools.update_wrapper(batched, f, updated=())
     return batched

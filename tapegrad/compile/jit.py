@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, ParamSpec, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of, require_callable, require_positive
+from tapegrad._support.function_wrapper import Reduced, reduced
 from tapegrad._support.optional_packages import require
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_function
@@ -79,7 +80,8 @@ class Compiled(Generic[P, R_co]):
     """A function compiled by ``jit``: called like the original, and gives the same bits.
 
     It may be pickled: then its tapes travel, and the code is made again where it arrives. The
-    function itself stays behind, so that only paths recorded before can be taken there.
+    function itself stays behind, so that only paths recorded before can be taken there. Where
+    nothing is recorded yet, the function travels, if it can be pickled.
     """
 
     def __init__(
@@ -129,7 +131,15 @@ class Compiled(Generic[P, R_co]):
             records_all=self._records_all,
         )
 
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+    def __reduce__(self) -> Reduced:
+        if not self.tapes:
+            make = functools.partial(
+                Compiled,
+                backend=self._backend,
+                max_paths=self._max_paths,
+                static=self._static,
+            )
+            return reduced(self, make, self._f)
         return _unpickled, (name_of(self._f), self._backend, self._cache.state, self._static)
 
     def __copy__(self) -> Compiled[P, R_co]:
