@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import gc
 from array import array
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, UserList, deque
 from collections.abc import Callable, Iterator
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 
 import attrs
@@ -291,6 +292,10 @@ FLOATS: dict[str, tuple[object, str]] = {
     "an ordered dict": (OrderedDict(a=2.0), "other"),
     "a deque": (deque([2.0]), "other"),
     "a set": ({2.0}, "other"),
+    "a read-only dict": (MappingProxyType({"a": 2.0}), "other"),
+    "a user's list": (UserList([2.0]), "other"),
+    "an ordered dict of models": (OrderedDict(a=Layer(2.0)), "other"),
+    "a deque of lists": (deque([["a"], [2.0]]), "other"),
     "an instance of a class without Real": (Slotted("a", [2.0]), "other.content.0"),
     "a list with a model": ([Layer(2.0), 3.0], "other.1"),
 }
@@ -299,6 +304,9 @@ FLOATS: dict[str, tuple[object, str]] = {
 STATICS: dict[str, object] = {
     "ints": [1, 2, {"a": (3,)}],
     "text": ["relu", b"x"],
+    "a range": range(10**12),
+    "a table of ints": {"a": [1, 2], "b": (None, [3])},
+    "a counter": Counter("aab"),
     "nothing": None,
     "truths": (True, False),
     "empty": {"a": []},

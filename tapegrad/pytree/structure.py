@@ -9,8 +9,6 @@ own gradient.
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Final, TypeAlias, final
@@ -26,6 +24,7 @@ from tapegrad.pytree.containers import CONTAINERS, ContainerKind, ObjectArray, c
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.numbers import RejectedError, real_number
 from tapegrad.pytree.reachable import object_array_parts
+from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
     "Branch", "Leaf", "Role", "Static", "Structure", "build", "describe_structure",
@@ -158,7 +157,7 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
     kind = container_kind(type(value))
     if kind is None or (not kind.holds_numbers and role is Role.DATA):
         return _leaf_or_static(value, role, leaves)
-    if role is Role.PARAMETERS and not kind.holds_numbers and not _holds_models(value):
+    if role is Role.PARAMETERS and not kind.holds_numbers and not holds_models(value):
         raise RejectedError(
             InputError,
             f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
@@ -251,7 +250,9 @@ def _split_field(value: object, field: Field, role: Role, leaves: list[Operand])
     if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
         return split_value(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
     if role.is_returned:
-        has_numbers = _holds_models(value) or next(traced_leaves(value), None) is not None
+        if is_plain(value):
+            return Static(value)
+        has_numbers = holds_models(value) or next(traced_leaves(value), None) is not None
         return split_value(value, role, leaves) if has_numbers else Static(value)
     return _split_unannotated(value, role, leaves, inside=False)
 
@@ -264,8 +265,10 @@ def _split_unannotated(
     Models have numbers there as anywhere, and other floats are refused.
     """
     kind = container_kind(type(value))
+    if is_plain(value):
+        return Static(value)
     if kind is None:
-        if _holds_floats(value):
+        if holds_floats(value):
             raise RejectedError(InputError, _unannotated(value, inside=inside))
         return Static(value)
     if kind.fields is not None and kind.holds_numbers:
@@ -284,31 +287,6 @@ def _unannotated(value: object, *, inside: bool) -> str:
         f"is {describe(value)} in a field that is not annotated Real, beside fields that are: "
         f"{cure}, or move it into an argument of its own"
     )
-
-
-def _holds_floats(value: object) -> bool:
-    """Whether a value is a float or an array of floats, or a collection that holds one."""
-    if isinstance(value, float | Traced):
-        return True
-    if isinstance(value, array):
-        return value.typecode in "fd"
-    if getattr(getattr(value, "dtype", None), "kind", "") == "f":
-        return True
-    if isinstance(value, dict):
-        return any(map(_holds_floats, value.values()))
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return any(map(_holds_floats, value))
-    return any(map(_holds_floats, object_array_parts(value)))
-
-
-def _holds_models(value: object) -> bool:
-    """Whether a container holds an instance of a class with numbers, however deep inside."""
-    kind = container_kind(type(value))
-    if kind is None:
-        return False
-    if kind.fields is not None and kind.holds_numbers:
-        return True
-    return any(map(_holds_models, kind.open(value)[1]))
 
 
 def describe_structure(structure: Structure) -> str:
