@@ -186,7 +186,6 @@ class TestWhatPythonAsksFor:
         "use",
         [
             range,
-            lambda n: [1.0] * n,
             lambda n: "abcdefgh"[n],
             lambda n: (0, 1, 2, 3, 4)[n:],
             operator.index,
@@ -197,7 +196,7 @@ class TestWhatPythonAsksFor:
         ],
     )
     def test_an_index(self, use: Callable[[Any], object]) -> None:
-        """A whole number is an index, and what range, repetition and the library's counts take."""
+        """A whole number is an index, and what range and the library's counts take."""
         seen: list[object] = []
         assert outcome_of(lambda x: seen.append(use(x)), 3.0) == 3
         assert seen == [use(3)]
@@ -402,6 +401,23 @@ class TestReadings:
             tg.record(tg.grad(f))(point).replay([1.75, 4.0])
         assert tg.check_grad(f, point).ok
         assert tg.grad(tg.checkpoint(f))(point) == tg.grad(fixed)(point)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "verdict"),
+    [
+        (lambda x: TABLE[int(x)] * x, 3.75, "right"),
+        (lambda x: TABLE[int(x)] * x, 4.75, "right"),
+        (lambda x: x * int(x), 2.0, "kink"),
+        (lambda x: x * round(x), 2.5, "kink"),
+        (lambda x: (x > 1.0) * x, 1.0, "kink"),
+    ],
+)
+def test_a_derivative_is_checked_on_one_side_of_a_jump(
+    f: Callable[[Any], Any], x: float, verdict: str
+) -> None:
+    """Points in another cell, or beyond the end of a table, are left out."""
+    assert tg.check_grad(f, x).findings[0].verdict == verdict
 
 
 def test_rows_on_workers_take_the_paths_of_their_numbers() -> None:

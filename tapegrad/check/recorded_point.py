@@ -14,7 +14,7 @@ from tapegrad._support.source_position import here
 from tapegrad.check.report import exact
 from tapegrad.check.smooth_pieces import piece_of
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.errors import InputError
+from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.pytree.structure import build
 from tapegrad.recording.trace import Trace, trace
@@ -109,8 +109,8 @@ class RecordedPoint:
         leaves[index] = x
         try:
             moved = trace(self.f, build(self.traced.parameters, leaves), self.data)
-        except (ArithmeticError, ValueError):
-            return None
+        except (ArithmeticError, ValueError, LookupError, TracedNumberError):
+            return None  # outside the domain, beyond the end of a table, between two indices
         return moved if len(moved.outputs) == len(self.outputs) else None
 
 

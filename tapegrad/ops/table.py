@@ -490,7 +490,8 @@ sign: Row  = row("sign",   f.sign,  FLAT, "-1, 0 or 1.",                       p
 
 round: Row    = row("round",    f.nearest,  FLAT, "The nearest integer, ties to even.",   pieces=p.RESULT)
 round_to: Row = row("round_to", f.round_to, FLAT, "x rounded to n decimals, ties to even.",
-                    symbol="round", python="round({}, {})", has_static=True, pieces=p.RESULT)
+                    symbol="round", python="round({}, {})", has_static=True, static_type=numbers.Integral,
+                    pieces=p.RESULT)
 
 copysign: Row  = libm("copysign",  f.copysign,  (_copysign_dx, None),  "abs(x) with the sign of y",         "copysign",
                       pieces=p.SIGNS)

@@ -59,7 +59,7 @@ _serials = itertools.count(1)
 _new = object.__new__
 _CODES: Final = ops.TABLE.codes
 _INPUT, _CONSTANT = (_CODES[row] for row in (ops.input, ops.constant))
-_ADD, _MUL, _SUB = (_CODES[row] for row in (ops.add, ops.mul, ops.sub))
+_ADD, _MUL, _SUB, _DIV = (_CODES[row] for row in (ops.add, ops.mul, ops.sub, ops.div))
 
 
 @final
@@ -174,6 +174,19 @@ class Recorder:
         value = x._value
         result = row.value(value) if type(value) is float else row(value)
         return self.append(_CODES[row], x._slot, -1, result)
+
+    def with_number(self, code: int, x: Var, number: float, value: Operand) -> Var:
+        """A new entry of ``x`` and a plain number, which becomes a constant.
+
+        What ``apply`` does, in half the time: models that are given data do this all the time.
+        """
+        slot = self.append(_CONSTANT, -1, -1, number)._slot
+        return self.append(code, x._slot, slot, value)
+
+    def of_number(self, code: int, number: float, x: Var, value: Operand) -> Var:
+        """The same with the number first."""
+        slot = self.append(_CONSTANT, -1, -1, number)._slot
+        return self.append(code, slot, x._slot, value)
 
     def data_behind(self, slot: int) -> str | None:
         """The key path of traced data that an entry is made of, where it is made of such alone."""
@@ -300,33 +313,49 @@ class Var(Traced):
         if type(other) is Var and other._recorder is self._recorder:
             value = self._value + other._value
             return self._recorder.append(_ADD, self._slot, other._slot, value)
+        if type(other) is float:
+            return self._recorder.with_number(_ADD, self, other, self._value + other)
         return _binary(ops.add, self, other)
 
     def __radd__(self, other: float, /) -> Var:
+        if type(other) is float:
+            return self._recorder.of_number(_ADD, other, self, other + self._value)
         return _binary(ops.add, other, self)
 
     def __sub__(self, other: Var | float, /) -> Var:
         if type(other) is Var and other._recorder is self._recorder:
             value = self._value - other._value
             return self._recorder.append(_SUB, self._slot, other._slot, value)
+        if type(other) is float:
+            return self._recorder.with_number(_SUB, self, other, self._value - other)
         return _binary(ops.sub, self, other)
 
     def __rsub__(self, other: float, /) -> Var:
+        if type(other) is float:
+            return self._recorder.of_number(_SUB, other, self, other - self._value)
         return _binary(ops.sub, other, self)
 
     def __mul__(self, other: Var | float, /) -> Var:
         if type(other) is Var and other._recorder is self._recorder:
             value = self._value * other._value
             return self._recorder.append(_MUL, self._slot, other._slot, value)
+        if type(other) is float:
+            return self._recorder.with_number(_MUL, self, other, self._value * other)
         return _binary(ops.mul, self, other)
 
     def __rmul__(self, other: float, /) -> Var:
+        if type(other) is float:
+            return self._recorder.of_number(_MUL, other, self, other * self._value)
         return _binary(ops.mul, other, self)
 
     def __truediv__(self, other: Var | float, /) -> Var:
+        if type(other) is float:
+            return self._recorder.with_number(_DIV, self, other, ops.div(self._value, other))
         return _binary(ops.div, self, other)
 
     def __rtruediv__(self, other: float, /) -> Var:
+        if type(other) is float:
+            return self._recorder.of_number(_DIV, other, self, ops.div(other, self._value))
         return _binary(ops.div, other, self)
 
     def __floordiv__(self, other: Var | float, /) -> Var:

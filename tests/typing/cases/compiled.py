@@ -19,6 +19,10 @@ def price(market: Market[Real], strike: float, *, t: float = 1.0) -> Real:
     return math.maximum(market.spot * math.exp(market.vol * t) - strike, 0.0)
 
 
+def program_of_row(x: Real, t: float) -> Real:
+    return x * len(f"{t:.2f}")
+
+
 def loss(p: Mapping[str, Real], xs: Sequence[float]) -> Real:
     return math.sum([(p["w"] * x - 1.0) ** 2 for x in xs])
 
@@ -32,6 +36,11 @@ assert assert_type(tg.jit(price)(market, 90.0, t=0.0), float) == 10.0
 slope = assert_type(tg.jit(tg.grad(loss))({"w": 1.0}, [2.0]), Mapping[str, float])
 assert slope == {"w": 4.0}
 assert assert_type(tg.jit(tg.hessian(loss))({"w": 1.0}, [2.0]), dict[str, dict[str, float]])
+
+fixed = tg.jit(tg.value_and_grad(price), static_argnames=("strike", "t"))
+assert assert_type(fixed(market, 90.0, t=0.0), ValueAndGrad[Market[float]]) == answer
+assert_type(tg.record(loss, static_argnames="xs")({"w": 1.0}, [2.0]).value, float)
+assert_type(tg.vmap(program_of_row, static_argnames="t", reduce="mean")([1.0], 2.0), float)
 
 
 def program(x: float) -> tuple[float, str]:

@@ -40,6 +40,13 @@ assert_type(o.hessp(o.x0, o.jac(o.x0)), tg.FloatArray)
 assert_type(o.bounds({"height": (0.0, None)}), list[tuple[float, float]])
 assert_type(tg.objective(row, start, times, values, reduce="mean"), Objective[Decay[float]])
 
+assert_type(tg.objective(loss, start, 3.0, static_argnames="goal"), Objective[Decay[float]])
+assert_type(
+    tg.objective(row, start, 1.0, values, reduce="sum", static_argnames=["t"]),
+    Objective[Decay[float]],
+)
+assert_type(tg.residuals(row, start, 1.0, values, static_argnames="t"), Residuals[Decay[float]])
+
 r = assert_type(tg.residuals(row, start, times, values), Residuals[Decay[float]])
 assert_type(r.unflatten(r.x0), Decay[float])
 assert_type(r.fun(r.x0), tg.FloatArray)
