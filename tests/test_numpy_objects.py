@@ -200,6 +200,20 @@ class TestRefusals:
         assert "numpy's inv at " in text
         assert text.endswith(": use tapegrad.math and operators, element by element")
 
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda b: np.percentile(np.array(b), 30),
+            lambda b: b[0] if np.isclose(b[0], 1.0) else b[1],
+            lambda b: np.histogram(b)[0],
+        ],
+    )
+    def test_what_numpy_says_of_traced_numbers_is_said_of_the_users_line(self, use: Any) -> None:
+        """Errors inside numpy name no line of numpy's."""
+        text = refusal(errors.TracedNumberError, lambda: tg.grad(use)([1.0, 2.0]))
+        assert text.startswith("what is called at test_numpy_objects.py:")
+        assert text.endswith("): use tapegrad.math and operators")
+
     def test_errors_of_the_users_own_are_passed_on(self) -> None:
         """A TypeError that is not numpy's, of objects, keeps its text."""
 
@@ -208,6 +222,8 @@ class TestRefusals:
 
         with pytest.raises(AttributeError, match="no_such_method"):
             tg.grad(f)(1.0)
+        with pytest.raises(AttributeError, match="'float' object has no attribute 'exp'"):
+            tg.grad(lambda x: x * float(2).exp())(1.0)  # type: ignore[attr-defined]  # it is tested
         with pytest.raises(AttributeError, match="'float' object has no attribute 'spot'"):
             tg.grad(lambda x: x * float(2).spot)(1.0)  # type: ignore[attr-defined]  # it is tested
 

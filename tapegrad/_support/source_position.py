@@ -142,25 +142,34 @@ def warn(message: str) -> None:
     )
 
 
-def raised_at(error: BaseException) -> str:
-    """The user's line from which an error was raised, as text for a message."""
-    found, trace = "", error.__traceback__
+def raised_at(error: BaseException) -> tuple[str, str]:
+    """The user's line from which an error was raised, and the name of the instruction there.
+
+    The name is "" where the error was raised in code that the user's line calls.
+    """
+    line, instruction, trace = "", "", error.__traceback__
     while trace is not None:
+        code, offset = trace.tb_frame.f_code, trace.tb_lasti
+        instruction = ""
         if _is_users(trace.tb_frame):
-            found = str(site(trace.tb_frame.f_code, trace.tb_lasti))
+            line, instruction = str(site(code, offset)), _instruction(code, offset)
         trace = trace.tb_next
-    return found
+    return line, instruction
 
 
 def written() -> tuple[str, str]:
     """The name and the text of the user's current instruction, "" where they cannot be known."""
-    import opcode
-
     frame = user_frame()
     code, offset = frame.f_code, frame.f_lasti
     line, end, start, stop = next(islice(code.co_positions(), offset // 2, None))
     text = linecache.getline(code.co_filename, line or 0) if line == end else ""
-    return opcode.opname[code.co_code[offset]], text.encode()[start:stop].decode(errors="ignore")
+    return _instruction(code, offset), text.encode()[start:stop].decode(errors="ignore")
+
+
+def _instruction(code: CodeType, offset: int) -> str:
+    import opcode
+
+    return opcode.opname[code.co_code[offset]]
 
 
 def site(code: CodeType, offset: int) -> Site:

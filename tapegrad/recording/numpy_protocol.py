@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Final, cast
 
 from tapegrad._support.source_position import here, raised_at, solver_hint
-from tapegrad.errors import TracedNumberError
+from tapegrad.errors import TapegradError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
 
@@ -86,31 +86,52 @@ _UNSUPPORTED: Final = re.compile(
     r"ufunc '(\w+)' not supported for the input types|Cannot cast ufunc '(\w+)' input"
 )
 _WITHOUT_METHOD: Final = re.compile(
-    r"of type (?:float|int|bool) which has no callable (\w+) method"
+    r"of type (?:float|int|bool|complex) which has no callable (\w+) method"
     r"|'(?:float|int|bool)' object has no attribute '(\w+)'"
 )
+_TRACED: Final = re.compile(r"'(Var|Condition)' object|'<(Var|Condition) %")
 
 
 def explained(error: TypeError | AttributeError) -> TracedNumberError | None:
-    """What numpy's own error says of an array of traced numbers, and what to write; else None."""
-    found = _UNSUPPORTED.search(str(error)) or _WITHOUT_METHOD.search(str(error))
-    name = next(filter(None, found.groups()), "") if found else ""
-    if not found and "'<Var %" in str(error):
-        return TracedNumberError(
-            f"what is called at {raised_at(error)} takes no traced number ({error}): use "
-            "tapegrad.math and operators"
-        )
-    if not name or (found and found.re is _WITHOUT_METHOD and _function(name, id) is None):
+    """What numpy's own error says of traced numbers, and what to write; else None.
+
+    Nothing is said of the user's own errors: of an attribute that is asked for in the user's line,
+    of a traced number in an error that is raised there.
+    """
+    text, (line, instruction) = str(error), raised_at(error)
+    is_other = isinstance(error, TapegradError) or instruction.startswith("LOAD_")
+    if is_other or "numpy" not in sys.modules:
         return None
-    full = f"numpy.{name}" if hasattr(_numpy(), name) else f"numpy's {name}"
-    problem = "takes no array of objects, as one of traced numbers is"
-    if found and found.re is _WITHOUT_METHOD:
-        problem = "takes no array with plain floats beside traced numbers"
+    unsupported, without = _UNSUPPORTED.search(text), _WITHOUT_METHOD.search(text)
+    if unsupported is not None:
+        return _without_loop(
+            _name(unsupported), line, "takes no array of objects, as one of traced numbers is"
+        )
+    if without is not None and _function(_name(without), id) is not None:
+        return _without_loop(
+            _name(without), line, "takes no array with plain floats beside traced numbers"
+        )
+    if _TRACED.search(text) and not instruction:
+        return TracedNumberError(
+            f"what is called at {line} takes no traced number ({error}): use tapegrad.math and "
+            "operators"
+        )
+    return None
+
+
+def _name(found: re.Match[str]) -> str:
+    return str(next(filter(None, found.groups())))
+
+
+def _without_loop(name: str, line: str, problem: str) -> TracedNumberError:
+    """The error for a function of numpy's that cannot be applied to the elements of an array."""
+    np = _numpy()
+    full = f"numpy.{name}" if hasattr(np, name) else f"numpy's {name}"
     cure = "use tapegrad.math and operators, element by element"
     if name in _ROWS:
-        count = getattr(_numpy(), name).nin
+        count = getattr(np, name).nin
         cure = f"write numpy.frompyfunc(tapegrad.math.{_ROWS[name].name}, {count}, 1) instead"
-    return TracedNumberError(f"{full} at {raised_at(error)} {problem}: {cure}")
+    return TracedNumberError(f"{full} at {line} {problem}: {cure}")
 
 
 def _function(name: str, element: Callable[..., object]) -> Callable[..., object] | None:
