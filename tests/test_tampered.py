@@ -78,7 +78,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     (changed("pool", {START: -1}), f"entry {DOT} reads slot -1, which is not one below it"),
     (changed("right", {POWER: 1}), f"entry {POWER} reads static operand 1 of 1"),
     (changed("right", {POWER: -1}), f"entry {POWER} reads static operand -1 of 1"),
-    ({"statics": ("2",)}, f"entry {POWER} applies powc with '2', which is no float"),
+    ({"statics": ("2",)}, f"entry {POWER} applies powc with a str ('2'), not with a float"),
     (changed("left", {0: 0}), "entry 0 reads slots 0 and -1, and takes no operands"),
     (changed("right", {GUARD: 0}), f"entry {GUARD} reads slots {COMPARISON} and 0, and takes one"),
     (changed("left", {GUARD: 0}), f"entry {GUARD} is a guard on entry 0, which is no condition"),
@@ -89,16 +89,16 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"codes": list(TAPE.codes)}, "the codes of a tape are bytes, and its static operands a tuple"),
     ({"pool": b"123"}, "the column pool of a tape is not bytes of whole numbers"),
     ({"stored": b"1234"}, "the values of a tape are neither bytes of floats nor a tuple"),
-    ({"stored": ("x",) * len(TAPE)}, "the value of entry 0 is 'x', which is no number"),
-    ({"table": ops.TABLE.rows}, "the table of a tape is ("),
+    ({"stored": ("x",) * len(TAPE)}, "the value of entry 0 is a str ('x'), which is no number"),
+    ({"table": ops.TABLE.rows}, "the table of a tape is a tuple"),
     ({"table": Table(ops.TABLE.rows[1:])}, "the table of a tape has no row input"),
-    ({"outputs": ()}, "a tape of outputs () has 1 in its result"),
+    ({"outputs": ()}, "a tape with a tuple (()) of outputs has 1 in its result"),
     ({"outputs": (1.0,)}, f"output 1.0 is not a slot of a tape of {len(TAPE)} entries"),
     ({"result": Branch(int, (0,), (Leaf(),))}, "Branch stands for no container that can be made"),
     ({"parameters": Branch(tuple, (0, 1), (Leaf(),))}, "Branch stands for no container that can"),
     ({"parameters": Leaf()}, "a tape of 4 inputs has 2 numbers in its arguments"),
-    ({"data": Leaf()}, "the data of a tape are Leaf(), and not by name"),
-    ({"names": ()}, "the names of a tape's arguments are ()"),
+    ({"data": Leaf()}, "the data of a tape are a Leaf (Leaf()), and not by name"),
+    ({"names": ()}, "the names of a tape's arguments are a tuple (())"),
     ({"labels": ((99, "x"),)}, f"the labels of a tape of {len(TAPE)} entries are not in order of"),
     ({"labels": ((1, "x"), (1, "y"))}, f"the labels of a tape of {len(TAPE)} entries are not in"),
     ({"labels": ("x",)}, "the labels of a tape are pairs of a slot and a name"),
@@ -140,7 +140,7 @@ def test_rows_that_backends_know_are_theirs() -> None:
         "the row add of a tape is not that of tapegrad's table"
     )
     for rows in ((ops.add, ops.add), (1,)):
-        with pytest.raises(TapeError, match="a table is made of rows, each once"):
+        with pytest.raises(TapeError, match="a table is made of rows, each of them once"):
             Table(rows)  # type: ignore[arg-type]
 
 

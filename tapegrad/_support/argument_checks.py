@@ -9,7 +9,7 @@ from typing import NoReturn, TypeAlias, cast, get_origin, get_type_hints, is_typ
 from weakref import WeakKeyDictionary
 
 from tapegrad._support.source_position import here
-from tapegrad._support.text import describe
+from tapegrad._support.text import describe, visible
 from tapegrad.errors import InputError
 
 __all__ = [
@@ -28,7 +28,7 @@ def refuse_keywords(
     transform: str, kwargs: Mapping[str, object], *, differentiates: bool
 ) -> NoReturn:
     """Raises where the first argument is missing, or given by name."""
-    given = f"only {', '.join(kwargs)} by name" if kwargs else "nothing"
+    given = f"only {', '.join(map(visible, kwargs))} by name" if kwargs else "nothing"
     takes, cure = "takes the first argument by position", "pass it first"
     if differentiates:
         takes = "differentiates the first argument, which goes by position"
@@ -66,7 +66,7 @@ def refuse_options(transform: str, options: Mapping[str, object]) -> None:
 def name_of(f: Callable[..., object]) -> str:
     """The name of a function in a message."""
     name = getattr(f, "__qualname__", type(f).__qualname__)
-    return str(name).rpartition("<locals>.")[2]
+    return visible(str(name).rpartition("<locals>.")[2])
 
 
 def bind(

@@ -15,6 +15,8 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad._support.text import visible
+
 __all__ = [
     "Mark", "Site", "function_line", "here", "is_called_from_outside", "mark", "raised_at",
     "refresh_sources", "resolve", "site", "solver_hint", "user_frame", "user_mark", "warn",
@@ -53,7 +55,7 @@ class Site:
     function: str
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"  # noqa: PTH119  # pathlib is slow to import
+        return f"{visible(os.path.basename(self.file))}:{self.line}"  # noqa: PTH119  # pathlib is slow to import
 
 
 def user_frame() -> FrameType:

@@ -53,6 +53,6 @@ def describe(value: object) -> str:
 
 def _repr(value: object) -> str:
     try:
-        return repr(value)
+        return visible(repr(value))
     except Exception:  # noqa: BLE001  # a user's repr may raise anything, and a message must not
         return ""

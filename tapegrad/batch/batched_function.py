@@ -12,6 +12,7 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.function_wrapper import Reduced, reduced
+from tapegrad._support.text import describe
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs
@@ -126,7 +127,7 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
         TapeError: where the tapes do not fit the shapes.
     """
     if not isinstance(options, Options):
-        raise TapeError(f"a batched function came with {options!r} for its options")
+        raise TapeError(f"a batched function came with {describe(options)} for its options")
     runner = BatchedFunction(missing_function(name), attrs.evolve(options))
     for shape, places, tapes in recordings:
         require_fit(shape, tapes, places)

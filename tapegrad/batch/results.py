@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar, cast, fina
 import attrs
 
 from tapegrad._support.source_position import here
+from tapegrad._support.text import visible
 from tapegrad.errors import InputError
 from tapegrad.pytree.structure import Structure, build
 
@@ -63,7 +64,8 @@ class Batched(ABC, Generic[A_co]):
         return self
 
     def __repr__(self) -> str:
-        return f"<vmap of {getattr(self, '__name__', 'a function')}, {len(self.tapes)} recorded>"
+        name = visible(getattr(self, "__name__", "a function"))
+        return f"<vmap of {name}, {len(self.tapes)} recorded>"
 
 
 @final

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from tapegrad._support.text import describe
 from tapegrad.compile.paths import AnyTape
 from tapegrad.entries.invariants import leaf_count
 from tapegrad.errors import TapeError
@@ -32,7 +33,7 @@ def require_fit(
         not all(type(place) is int for place in places)
         or list(places) != sorted({place for place in places if 0 <= place < count})
     ):
-        raise TapeError(f"the mapped inputs {places!r} are not among {count} in order")
+        raise TapeError(f"the mapped inputs {describe(places)} are not among {count} in order")
     for index, tape in enumerate(tapes):
         if not isinstance(tape, Tape) or not _fits(tape, arguments):
             raise TapeError(f"tape {index} was not recorded from the arguments that it came with")

@@ -14,6 +14,7 @@ from typing import Final, final
 import attrs
 
 from tapegrad._support.source_position import Site
+from tapegrad._support.text import describe, visible
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import TapeError
 from tapegrad.ops import table as ops
@@ -95,7 +96,7 @@ def require_buffers(  # noqa: PLR0913, PLR0917  # the columns of a tape
         TapeError: for any others.
     """
     if not isinstance(table, Table):
-        raise TapeError(f"the table of a tape is {table!r}")
+        raise TapeError(f"the table of a tape is {describe(table)}")
     if type(codes) is not bytes or type(statics) is not tuple:
         raise TapeError("the codes of a tape are bytes, and its static operands a tuple")
     if len(table.rows) > 256:
@@ -192,7 +193,7 @@ def _wrong_static(columns: EntryColumns, slot: int, index: int) -> str | None:
         return f"reads static operand {index} of {len(columns.statics)}"
     row, static = columns.row(slot), columns.statics[index]
     if not isinstance(static, row.static_type):
-        return f"applies {row.name} with {static!r}, which is no {row.static_type.__name__}"
+        return f"applies {row.name} with {describe(static)}, not with a {row.static_type.__name__}"
     return None
 
 
@@ -202,7 +203,9 @@ def _require_values(columns: EntryColumns, truths: bytes) -> None:
     if isinstance(values, tuple):
         for slot, value in enumerate(values):
             if not isinstance(value, float | Traced):
-                raise TapeError(f"the value of entry {slot} is {value!r}, which is no number")
+                raise TapeError(
+                    f"the value of entry {slot} is {describe(value)}, which is no number"
+                )
         values = tuple(map(primal, values))
     if 1 in truths and not _TRUTHS.issuperset(compress(values, truths)):
         pairs = enumerate(zip(values, truths, strict=True))
@@ -228,17 +231,21 @@ def require_frame(  # noqa: PLR0913, PLR0917  # the arguments and the result of 
         TapeError: for any others.
     """
     if not isinstance(data, Branch):
-        raise TapeError(f"the data of a tape are {data!r}, and not by name")
+        raise TapeError(f"the data of a tape are {describe(data)}, and not by name")
     if type(names) is not tuple or not names or not all(type(name) is str for name in names):
-        raise TapeError(f"the names of a tape's arguments are {names!r}")
+        raise TapeError(f"the names of a tape's arguments are {describe(names)}")
     expected = leaf_count(parameters) + leaf_count(data)
     if inputs != expected:
         raise TapeError(f"a tape of {inputs} inputs has {expected} numbers in its arguments")
     if type(outputs) is not tuple or leaf_count(result) != len(outputs):
-        raise TapeError(f"a tape of outputs {outputs!r} has {leaf_count(result)} in its result")
+        raise TapeError(
+            f"a tape with {describe(outputs)} of outputs has {leaf_count(result)} in its result"
+        )
     for output in outputs:
         if type(output) is not int or not 0 <= output < count:
-            raise TapeError(f"output {output!r} is not a slot of a tape of {count} entries")
+            raise TapeError(
+                f"output {visible(repr(output))} is not a slot of a tape of {count} entries"
+            )
 
 
 def leaf_count(structure: Structure) -> int:
@@ -339,7 +346,7 @@ def _require_scopes(count: int, scopes: tuple[Scope, ...]) -> None:
     for index, scope in enumerate(scopes):
         numbers = (scope.start, scope.stop, -1 if scope.parent is None else scope.parent)
         if type(scope.name) is not str or not all(type(number) is int for number in numbers):
-            raise TapeError(f"scope {index} of a tape is {scope!r}")
+            raise TapeError(f"scope {index} of a tape is {describe(scope)}")
         start, stop, parent = numbers
         around = Scope("", 0, count, None) if parent < 0 else scopes[min(parent, index)]
         if scope.parent is not None and not 0 <= parent < index:

@@ -273,7 +273,7 @@ class Table:
     def _index(self) -> Mapping[Primitive, int]:
         codes = {row: code for code, row in enumerate(self.rows)}
         if len(codes) != len(self.rows) or not all(isinstance(row, Primitive) for row in codes):
-            raise TapeError(f"a table is made of rows, each once, and not of {self.rows!r}")
+            raise TapeError("a table is made of rows, each of them once")
         return MappingProxyType(codes)
 
     def __contains__(self, name: str) -> bool:
