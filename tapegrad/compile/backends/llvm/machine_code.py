@@ -18,6 +18,7 @@ import llvmlite.binding as llvm
 from tapegrad.compile.backends.interface import RowOptions, ScalarCode
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
+from tapegrad.compile.backends.llvm.memory import require_memory
 from tapegrad.compile.backends.llvm.module import Module, module
 from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry
 from tapegrad.compile.backends.llvm.row_loop import gather
@@ -110,6 +111,7 @@ class _LoadedModule:
         level: int = _QUICK,
         calls: _LoadedModule | None = None,
     ) -> None:
+        require_memory(text)
         self._calls = calls
         target = _target(level)
         parsed = llvm.parse_assembly(text)
