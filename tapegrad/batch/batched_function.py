@@ -12,7 +12,6 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.function_wrapper import Reduced, reduced
-from tapegrad._support.text import describe
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs
@@ -27,10 +26,10 @@ from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
-from tapegrad.compile.travelled import require_fit
-from tapegrad.errors import TapeError
+from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.grad import ValueAndGrad
+from tapegrad.transforms.static_arguments import StaticArguments
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray
@@ -126,8 +125,8 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
     Raises:
         TapeError: where the tapes do not fit the shapes.
     """
-    if not isinstance(options, Options):
-        raise TapeError(f"a batched function came with {describe(options)} for its options")
+    require_whole(options, Options)
+    require_whole(options.static, StaticArguments)
     runner = BatchedFunction(missing_function(name), attrs.evolve(options))
     for shape, places, tapes in recordings:
         require_fit(shape, tapes, places)

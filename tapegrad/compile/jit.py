@@ -14,7 +14,7 @@ from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_fu
 from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
-from tapegrad.compile.travelled import require_fit
+from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch
 from tapegrad.transforms.static_arguments import (
@@ -192,6 +192,7 @@ def _unpickled(
     Raises:
         TapeError: where the tapes do not fit the shapes.
     """
+    require_whole(static, StaticArguments)
     compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0, static=static)
     for shape, tapes in state:
         require_fit(shape, tapes)

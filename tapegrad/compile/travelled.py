@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import attrs
+
 from tapegrad._support.text import describe
 from tapegrad.compile.paths import AnyTape
 from tapegrad.entries.invariants import leaf_count
@@ -12,8 +14,9 @@ from tapegrad.errors import TapeError
 from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.tape import Tape
+from tapegrad.transforms.static_arguments import StaticArguments
 
-__all__ = ["require_fit"]
+__all__ = ["require_fit", "require_whole"]
 
 
 def require_fit(
@@ -39,6 +42,21 @@ def require_fit(
             raise TapeError(f"tape {index} was not recorded from the arguments that it came with")
         if places is not None and not _alike(tape.result, cast(AnyTape, tapes[0]).result):
             raise TapeError(f"tape {index} gives another structure than tape 0")
+
+
+def require_whole(value: object, kind: type) -> None:
+    """Lets an instance of one of our classes through that has all its fields.
+
+    Raises:
+        TapeError: for anything else.
+    """
+    fields = attrs.fields(kind)
+    if not isinstance(value, kind) or not all(hasattr(value, field.name) for field in fields):
+        raise TapeError(f"a compiled function came without its {kind.__name__}")
+    if isinstance(value, StaticArguments):
+        kinds = type(value.names), type(value.positions), isinstance(value.rest, int | float)
+        if kinds != (frozenset, frozenset, True):
+            raise TapeError("a compiled function came with static arguments that have no names")
 
 
 def _arguments(shape: object) -> Sequence[Structure]:
