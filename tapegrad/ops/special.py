@@ -94,7 +94,7 @@ def exp_difference(x: float, top: float) -> float:
     d, rest = two_sum(x, -top)
     if d < -746.0:
         return 0.0
-    e = f.exp(d)
+    e = math.exp(d) if d < 709.0 else f.exp(d)
     return e + e * rest
 
 

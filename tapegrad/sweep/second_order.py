@@ -52,10 +52,12 @@ class _DualNumber(Traced):
         if row.kind == "choice":
             return _DualNumber(value, _ARITHMETIC.selected(values[0], *tangents[1:]))
         total: ConditionalTerm | None = None
-        partial_in = row.each_partial(value, *values)
+        partial_in = None if row.at_once is None else row.each_partial(value, *values)
         for index, term in enumerate(tangents):
-            partial = None if term is None else partial_in(index)
-            if term is not None and partial is not None:
+            if term is None:
+                continue
+            partial = partial_in(index) if partial_in else row.partial(index, value, *values)
+            if partial is not None:
                 total = _ARITHMETIC.plus(total, (product(partial, term[0]), term[1]))
         return _DualNumber(value, total)
 
@@ -82,9 +84,10 @@ def _contribute_all(
     row, cotangent, change = columns.row(slot), cast(float, cotangents[slot]), changes[slot]
     operands, static = columns.operands(slot), cast("tuple[float, ...]", columns.static(slot))
     result, *duals = (_dual(columns, tangents, place) for place in (slot, *operands))
-    partial_in = row.each_partial(result, *duals, *static)
+    arguments: tuple[Operand, ...] = (result, *duals, *static)
+    partial_in = None if row.at_once is None else row.each_partial(*arguments)
     for index, operand in enumerate(operands):
-        partial = partial_in(index)
+        partial = partial_in(index) if partial_in else row.partial(index, *arguments)
         if partial is None:
             continue
         value, term = cast("tuple[float, tuple[float, None] | None]", _parts(partial))
