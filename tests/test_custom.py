@@ -668,6 +668,16 @@ class TestCheckpoint:
             "(2.0,) when computed again: let it depend on nothing but its arguments"
         )
 
+    def test_variables_of_a_loop_are_held(self) -> None:
+        """A block is computed again as it was in its iteration."""
+
+        def f(x: Any) -> Any:
+            for n in (2, 3):
+                x = checkpoint(lambda x: x**n)(x)  # noqa: B023  # it is what is tested
+            return x
+
+        assert tg.value_and_grad(f)(2.0) == (64.0, 192.0)
+
     def test_a_block_that_comes_to_the_same_numbers_in_another_way_is_refused(self) -> None:
         """1 ** 2 is 1 ** 3, and the slopes differ."""
         powers = iter([2, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -94,3 +95,21 @@ def test_a_recording_that_another_package_opens_is_the_user_s() -> None:
     call()
     message = refusal(errors.RecordingError, lambda: kept[0] + 1.0)
     assert f"opened at {place(call, 'jac=')}, has ended" in message
+
+
+@tg.primitive(partials=lambda y, x: 1.0, at=[])
+def picky(x: float) -> float:
+    return x if x < 1.0 else None  # type: ignore[return-value]  # wrong on purpose
+
+
+@pytest.mark.parametrize("options", [{}, {"threads": 2}, {"executor": ThreadPoolExecutor}])
+def test_work_in_other_threads_names_the_line_that_asked_for_it(options: Any) -> None:
+    """No frame of the user's lies there; the batch is called in another."""
+    rows = np.linspace(0.0, 1.0, 10_000)
+
+    def call() -> object:
+        return tg.vmap(lambda x: picky(x) * 2.0, **options)(rows)
+
+    assert refusal(errors.OutputError, call) == (
+        f"picky ({place(call, 'return')}) returned None: return a float"
+    )

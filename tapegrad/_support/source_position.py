@@ -8,10 +8,10 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from types import CodeType, FrameType
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, TypeVar, final
 
 import attrs
 
@@ -22,6 +22,8 @@ __all__ = [
     "refresh_sources", "resolve", "site", "solver_hint", "user_frame", "user_mark", "warn",
     "written",
 ]  # fmt: skip
+
+T = TypeVar("T")
 
 _REACH: Final = 200
 """The most lines above a line at which the ``def`` of its function is looked for."""
@@ -118,7 +120,20 @@ def user_mark() -> Mark:
 
 def here() -> str:
     """The user's current line, as text for a message."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_users(frame):
+        if frame.f_code is on_behalf_of.__code__:
+            return str(frame.f_locals["place"])
+        frame = frame.f_back
     return str(site(*user_mark()))
+
+
+def on_behalf_of(place: Site, run: Callable[..., T], *args: object) -> T:
+    """``run(*args)`` in another thread or process, for the line of the user's that asked for it.
+
+    No frame of the user's lies there, and ``here`` finds the line in this one.
+    """
+    return run(*args)
 
 
 def solver_hint() -> str:

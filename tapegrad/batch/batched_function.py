@@ -12,6 +12,7 @@ import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.function_wrapper import Reduced, reduced
+from tapegrad._support.source_position import site, user_mark
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs
@@ -65,7 +66,8 @@ class BatchedFunction(Batched[object]):
             pool = self._pool(threads) if threads > 1 else None
             local = LocalDispatcher(recorder.runner, pool, threads)
             return self._answer(Schedule(inputs, local, recorder, rows))
-        job = Job(self._choice.name, options.fast, inputs.places, inputs.shared)
+        line = site(*user_mark())
+        job = Job(self._choice.name, options.fast, inputs.places, inputs.shared, line)
         with ExecutorDispatcher(options.executor, recorder.codes, job) as remote:
             return self._answer(Schedule(inputs, remote, recorder, rows))
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeVar, final
 import attrs
 import numpy as np
 
+from tapegrad._support.source_position import on_behalf_of, site, user_mark
 from tapegrad.batch.arrays import Array, Floats, RowNumbers, as_float64
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.options import Options
@@ -83,7 +84,7 @@ class LocalDispatcher:
         """Starts a chunk; without threads it is run at once."""
         runner = self._runner()
         if self._pool is not None:
-            return self._pool.submit(_run, runner, chunk)
+            return self._pool.submit(on_behalf_of, site(*user_mark()), _run, runner, chunk)
         future: Future[ChunkResult] = Future()
         future.set_result(_run(runner, chunk))
         return future

@@ -9,6 +9,7 @@ from typing import Final, ParamSpec, TypeVar, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of, require_callable
+from tapegrad._support.closures import captured, opened
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
@@ -37,8 +38,10 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
     gradient of a gradient, for an ``f`` that reads traced numbers from an enclosing scope) ``f``
     is called as if it were not wrapped.
 
+    The variables of the functions around ``f`` are held as they are in the call.
+
     Raises:
-        RecordingError: when ``f`` gives other numbers the second time.
+        RecordingError: when ``f`` does something else the second time.
 
     >>> from tapegrad import Real, grad, math
     >>> @checkpoint
@@ -76,22 +79,28 @@ class _CallBlock(CheckpointedBlock):
     the entries that it recorded on the way.
     """
 
-    f: Callable[..., object]
+    held: object
     structure: Structure
     leaves: tuple[float | int, ...]
     results: tuple[float, ...] = ()
     digest: int = 0
 
+    @property
+    def f(self) -> Callable[..., object]:
+        """The function, on the variables that it read when the block was entered."""
+        return cast("Callable[..., object]", opened(self.held))
+
     def trace(self, operands: Sequence[float]) -> Trace:
         """The call recorded on these operands."""
+        f = self.f
 
         def call(given: tuple[Operand, ...]) -> object:
             leaves = (given[leaf] if isinstance(leaf, int) else leaf for leaf in self.leaves)
             arguments = build(self.structure, leaves)
             args, kwargs = cast("tuple[tuple[object, ...], dict[str, object]]", arguments)
-            return self.f(*args, **kwargs)
+            return f(*args, **kwargs)
 
-        call.__qualname__ = name_of(self.f)
+        call.__qualname__ = name_of(f)
         return trace(call, tuple(operands), {}, blocks=True)
 
     def record_again(self, operands: Sequence[float]) -> tuple[EntryColumns, Sequence[int]]:
@@ -123,7 +132,7 @@ def _call_as_block(
     operands = {number._slot: number for number in numbers}
     places = {slot: place for place, slot in enumerate(operands)}
     indices = (places[x._slot] if isinstance(x, Var) else cast(float, x) for x in leaves)
-    call = _CallBlock(f, structure, tuple(indices))
+    call = _CallBlock(captured(f), structure, tuple(indices))
     traced = call.trace([cast(float, operand._value) for operand in operands.values()])
     return None if traced.columns.traced else (_entered(call, traced, tuple(operands.values())),)
 

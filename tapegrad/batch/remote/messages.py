@@ -15,6 +15,7 @@ from typing import TypeAlias, cast, final
 
 import attrs
 
+from tapegrad._support.source_position import Site
 from tapegrad.batch.arrays import RowNumbers
 from tapegrad.batch.remote.fingerprint import Fingerprint
 from tapegrad.batch.row_runner import ChunkOptions, ChunkResult
@@ -74,13 +75,15 @@ def _needed_values(tape: AnyTape) -> bytes:
 class Job:
     """The part of a task that all chunks of a call share: how to compile, and shared inputs.
 
-    ``places`` says which inputs of the program the mapped arrays are.
+    ``places`` says which inputs of the program the mapped arrays are, and ``line`` is that of the
+    user's who asked for the batch.
     """
 
     backend: str
     fast: bool
     places: tuple[int, ...]
     inputs: tuple[float, ...]
+    line: Site
 
 
 @final

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Final, cast, final
 
 from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.source_position import on_behalf_of
 from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.remote.fingerprint import fingerprint, own_version
@@ -55,7 +56,8 @@ def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
     except FileNotFoundError:
         return Reply(name, own, lacks_file=True)
     runner = RowRunner([cast(BatchCode, code) for code in codes.values()], job.inputs, {})
-    return Reply(name, own, runner.run(rows, task.numbers, task.options))
+    result = on_behalf_of(job.line, runner.run, rows, task.numbers, task.options)
+    return Reply(name, own, result)
 
 
 @final
