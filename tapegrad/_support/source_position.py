@@ -18,9 +18,9 @@ import attrs
 from tapegrad._support.text import visible
 
 __all__ = [
-    "Mark", "Site", "function_line", "here", "is_called_from_outside", "mark", "raised_at",
-    "refresh_sources", "resolve", "site", "solver_hint", "user_frame", "user_mark", "warn",
-    "written",
+    "Mark", "Site", "function_line", "here", "is_called_by_solver", "is_called_from_outside",
+    "mark", "on_behalf_of", "raised_at", "refresh_sources", "resolve", "site", "solver_hint",
+    "user_frame", "user_mark", "warn", "written",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -144,6 +144,11 @@ def solver_hint() -> str:
             return "; to differentiate the solution of an equation, write tapegrad.root"
         frame = frame.f_back
     return ""
+
+
+def is_called_by_solver() -> bool:
+    """Whether a solver of SciPy's makes this call itself."""
+    return str(_outside().f_globals.get("__name__")).startswith(_SOLVERS)
 
 
 def warn(message: str) -> None:

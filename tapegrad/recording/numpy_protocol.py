@@ -9,7 +9,12 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Final, cast
 
-from tapegrad._support.source_position import here, raised_at, solver_hint
+from tapegrad._support.source_position import (
+    here,
+    is_called_by_solver,
+    raised_at,
+    solver_hint,
+)
 from tapegrad.errors import TapegradError, TracedNumberError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
@@ -52,7 +57,9 @@ def apply(
     places = cast("tuple[Any, ...]", kwargs.get("out", ()))
     is_stored = len(kwargs) == 1 == len(places) and places[0].dtype == object
     function = _function(name, element)
-    if function is None or method != "__call__" or (kwargs and not is_stored):
+    # SciPy's solvers ask whether a value is nan, and go on in C, where an error would be lost.
+    is_lost = is_called_by_solver()
+    if function is None or method != "__call__" or (kwargs and not is_stored) or is_lost:
         raise TracedNumberError(_refusal(name, method, inputs, kwargs))
     np = _numpy()
     if any(isinstance(value, np.ndarray) for value in inputs):
