@@ -7,7 +7,7 @@ import functools
 import math as std
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic
 
 import attrs
 import numpy as np
@@ -183,3 +183,19 @@ def test_what_is_kept_traces_the_data_of_an_inner_transform() -> None:
     fast = tg.jit(tg.grad(model))
     assert [fast(3.0, t, {"k": 5.0}) for t in (2.0, 4.0)] == [60.0, 120.0]
     assert len(fast.tapes) == 1
+
+
+def test_a_checkpoint_takes_data_that_cannot_be_copied() -> None:
+    """A float beside traced fields: the part is recorded in full, and the data arrive."""
+
+    @attrs.frozen
+    class Quote(Generic[tg.Real]):
+        price: tg.Real
+        weight: float
+
+    @tg.checkpoint
+    def part(x: Any, quote: Quote[float]) -> Any:
+        return math.sin(x) * quote.weight + quote.price
+
+    assert tg.grad(part)(0.5, Quote(2.0, 3.0)) == 3.0 * std.cos(0.5)
+    assert tg.grad(lambda x: part(x, Quote(x, 3.0)))(0.5) == 3.0 * std.cos(0.5) + 1.0

@@ -216,6 +216,23 @@ def test_a_function_whose_parameters_are_not_known() -> None:
     )
 
 
+def test_the_text_of_a_traced_number_is_no_key_of_a_result() -> None:
+    """Of the first argument, whose text may be looked at."""
+
+    def model(x: Any) -> Any:
+        return {f"at {x}": x * x}
+
+    def call() -> Any:
+        return tg.jacobian(model)(3.0)
+
+    assert refusal(errors.OutputError, call) == (
+        "the result has the key 'at <Var %0 = 3.0>', which is the text of a traced number "
+        f"({place(call, 'jacobian')}): make the key of a plain number, int(x) or an argument that "
+        "static_argnames names"
+    )
+    assert tg.jacobian(lambda x: {f"at {int(x)}": x * x})(3.0) == {"['at 3']": {"x": 6.0}}
+
+
 class TestPartials:
     """What is no number among the arguments of ``partials`` is passed on."""
 

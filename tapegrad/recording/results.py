@@ -59,6 +59,12 @@ def _require_plain_keys(structure: Branch, keys: Keys) -> None:
             f"{_name(keys)} has the key {describe(key)}, with a traced number in it ({here()}): "
             "use a key without one"
         )
+    text = next((key for key in structure.keys if isinstance(key, str) and "<Var %" in key), None)
+    if text is not None:
+        raise OutputError(
+            f"{_name(keys)} has the key {text!r}, which is the text of a traced number ({here()}): "
+            "make the key of a plain number, int(x) or an argument that static_argnames names"
+        )
 
 
 def _require_plain(value: object, keys: Keys) -> None:

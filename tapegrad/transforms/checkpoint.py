@@ -13,7 +13,7 @@ from tapegrad._support.closures import captured, opened
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
-from tapegrad.errors import RecordingError
+from tapegrad.errors import InputError, RecordingError
 from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, Structure, build, flatten
@@ -125,7 +125,10 @@ def _call_as_block(
 ) -> tuple[object] | None:
     """The result of the call, recorded as a block; None if it has to be recorded in full."""
     recorder.require_open()
-    structure, leaves = flatten(arguments, Role.DATA, key_path)
+    try:
+        structure, leaves = flatten(arguments, Role.DATA, key_path)
+    except InputError:
+        return None  # data of a kind that cannot be copied, which f gets as it is
     numbers = [leaf for leaf in leaves if isinstance(leaf, Var)]
     if any(number._recorder is not recorder for number in numbers):
         return None
