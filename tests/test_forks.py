@@ -95,38 +95,33 @@ def test_a_child_has_a_lock_of_its_own() -> None:
 
 HELD = """
 import os, signal, threading, warnings
-from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.exclusive import Exclusive
 
 signal.alarm(30)
 warnings.simplefilter("ignore", DeprecationWarning)
-lock, held, free = ProcessLock(), threading.Event(), threading.Event()
+lock, held, free = Exclusive(), threading.Event(), threading.Event()
 
 
 def hold():
-    with lock:
-        held.set()
-        free.wait()
+    held.set()
+    free.wait()
 
 
-thread = threading.Thread(target=hold)
+thread = threading.Thread(target=lock.run, args=[hold])
 thread.start()
 held.wait()
 child = os.fork()
 if not child:
     signal.alarm(30)
-    with lock:
-        os._exit(0)
+    lock.run(lambda: os._exit(0))
 _, status = os.waitpid(child, 0)
 free.set()
 thread.join()
-with lock:
-    assert status == 0
-with lock:
-    child = os.fork()
+assert lock.run(lambda: status) == 0
+child = lock.run(os.fork)
 if not child:
     signal.alarm(30)
-    with lock:
-        os._exit(0)
+    lock.run(lambda: os._exit(0))
 _, status = os.waitpid(child, 0)
 assert status == 0
 """

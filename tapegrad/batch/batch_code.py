@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import numpy as np
 
-from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.reduce import BLOCK
 from tapegrad.compile.backends.interface import RowOptions
@@ -54,7 +54,7 @@ class BatchCode:
         self._kernels: dict[bool, list[TimedKernel]] = {}
         self._asked = 0
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
-        self._lock = ProcessLock()
+        self.exclusive = Exclusive()
 
     @property
     def outputs(self) -> int:
@@ -81,22 +81,22 @@ class BatchCode:
         found = self._shared(inputs)
         return None if isinstance(found, int) else np.array(found, dtype=np.float64)
 
+    @exclusive
     def kernel(self, rows: int, *, sums: bool) -> TimedKernel:
         """The code to run this number of rows, or to add them up, compiled where it is needed.
 
         Code that is compiled quickly serves the first rows. With many rows it pays to compile code
         for more of them at a time, and to keep what turns out to be quicker; the bits are the same.
         """
-        with self._lock:
-            self._asked += rows
-            kernels = self._kernels.setdefault(sums, [])
-            has_other = self.choice.backend.has_levels and not self.fast
-            if not kernels or (len(kernels) == 1 and has_other and self._asked >= _MANY):
-                started = perf_counter()
-                kernels.append(TimedKernel(self._compiled(sums=sums, quick=not kernels)))
-                self.compiling += perf_counter() - started
-            latest = kernels[-1]
-            return min(kernels, key=attrgetter("seconds")) if latest.rows >= _TRIAL else latest
+        self._asked += rows
+        kernels = self._kernels.setdefault(sums, [])
+        has_other = self.choice.backend.has_levels and not self.fast
+        if not kernels or (len(kernels) == 1 and has_other and self._asked >= _MANY):
+            started = perf_counter()
+            kernels.append(TimedKernel(self._compiled(sums=sums, quick=not kernels)))
+            self.compiling += perf_counter() - started
+        latest = kernels[-1]
+        return min(kernels, key=attrgetter("seconds")) if latest.rows >= _TRIAL else latest
 
     def _compiled(self, *, sums: bool, quick: bool) -> RowCode:
         shared = len(self.parts.shared.outputs)

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import NoReturn, cast, final
 
 from tapegrad._support.argument_checks import name_of
+from tapegrad._support.exclusive import exclusive
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.batch_code import BatchCode
@@ -60,11 +61,11 @@ class RowRecording(Recording[BatchCode]):
         """The codes, those first that most rows took."""
         return sorted(self.codes, key=lambda code: -code.rows)
 
+    @exclusive
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""
-        with self._lock:
-            for code in self.codes:
-                code.rows += taken[code.outcomes]
+        for code in self.codes:
+            code.rows += taken[code.outcomes]
 
 
 @final

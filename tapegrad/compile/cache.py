@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import here, warn
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.paths import AnyTape, Path
@@ -67,7 +67,7 @@ class Recording(Generic[CodeT]):
         self.shape = cast(Branch, copy_statics(shape))
         self.codes = ()
         self._code = code
-        self._lock = ProcessLock()
+        self.exclusive = Exclusive()
 
     def fits(self, shape: Branch) -> bool:
         """Whether calls of this shape can run what is recorded here."""
@@ -88,16 +88,16 @@ class Recording(Generic[CodeT]):
         found = codes[place : place + 1]
         return found[0] if found and found[0].path.outcomes.startswith(prefix) else None
 
+    @exclusive
     def add(self, path: Path) -> CodeT:
         """The code of a path, or of the one with the same outcomes that is there already."""
-        with self._lock:
-            code = self.find(path.outcomes)
-            if code is None:
-                code = self._code(path)
-                codes = [*self.codes]
-                insort(codes, code, key=_OUTCOMES)
-                self.codes = tuple(codes)
-            return code
+        code = self.find(path.outcomes)
+        if code is None:
+            code = self._code(path)
+            codes = [*self.codes]
+            insort(codes, code, key=_OUTCOMES)
+            self.codes = tuple(codes)
+        return code
 
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
@@ -118,18 +118,26 @@ class RecordingCache(Generic[RecordingT]):
     def __init__(self, f: Callable[..., object]) -> None:
         self._f = f
         self.recordings = ()
-        self._lock = ProcessLock()
+        self.exclusive = Exclusive()
 
     def get(self, shape: Branch, new: Callable[[Branch], RecordingT]) -> RecordingT:
         """The recording for calls of this shape; where there is none, a ``new`` one."""
-        with self._lock:
-            recording = self._known(shape)
-            if recording is not None:
-                return recording
-            recording = new(shape)
-            self.recordings = (recording, *self.recordings)
-        self._warn_of_many()
+        recording, is_new = self._known_or_new(shape, new)
+        if is_new:
+            self._warn_of_many()
         return recording
+
+    @exclusive
+    def _known_or_new(
+        self, shape: Branch, new: Callable[[Branch], RecordingT]
+    ) -> tuple[RecordingT, bool]:
+        """The recording for calls of this shape, and whether it was made just now."""
+        recording = self._known(shape)
+        if recording is not None:
+            return recording, False
+        recording = new(shape)
+        self.recordings = (recording, *self.recordings)
+        return recording, True
 
     def _known(self, shape: Branch) -> RecordingT | None:
         """The recording for calls of this shape, if there is one.

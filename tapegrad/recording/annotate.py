@@ -67,8 +67,7 @@ def _scoped(name: str, f: Callable[P, R]) -> Callable[P, R]:
         if recorder is None:
             return f(*args, **kwargs)
         recorder.require_open()
-        with recorder.scoped(name):
-            return f(*args, **kwargs)
+        return recorder.scoped(name, lambda: f(*args, **kwargs))
 
     wrapper: FunctionWrapper[P, R] = FunctionWrapper(f, call, partial(_scoped, name))
     return wrapper

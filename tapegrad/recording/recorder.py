@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import isfinite, isnan
 from operator import attrgetter, index
@@ -54,6 +53,8 @@ from tapegrad.recording.float_refusal import float_refusal
 __all__ = [
     "Condition", "Real", "Recorder", "Scalar", "Var", "condition", "promote", "recorder_among",
 ]  # fmt: skip
+
+T = TypeVar("T")
 
 _serials = itertools.count(1)
 _new = object.__new__
@@ -100,17 +101,18 @@ class Recorder:
         """A new entry, and the number it defines."""
         if self.thread != get_ident():
             self.refuse()
-        codes = self.codes
+        values = self.values
         var = _new(Var)
         var._recorder = self
-        var._slot = len(codes)
+        var._slot = len(values)
         var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
-        codes.append(code)
-        self.left.append(left)
-        self.right.append(right)
-        self.values.append(value)
         if self.marks is not None:
             self.marks.append(self.attributed or mark())
+        self.codes.append(code)
+        self.left.append(left)
+        self.right.append(right)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
         return var
 
     def require_open(self) -> None:
@@ -237,28 +239,47 @@ class Recorder:
             self.guards[var._slot] = mark()
         return var
 
-    @contextmanager
-    def scoped(self, name: str) -> Iterator[None]:
-        """Puts the entries recorded meanwhile into a scope, inside that around it."""
+    # What these two undo is undone without a call, for which the stack may be too full, and twice,
+    # since an interrupt may come before the first of them has begun.
+
+    def scoped(self, name: str, run: Callable[[], T]) -> T:
+        """The result of ``run``, whose entries are put into a scope, inside that around it."""
         outside, index = self.scope, len(self.scopes)
-        self.scopes.append(Scope(name, len(self.codes), -1, outside))
-        self.scope = index
+        self.scopes.append(Scope(name, len(self.values), -1, outside))
         try:
-            yield
+            try:
+                self.scope = index
+                return run()
+            finally:
+                self.scope = outside
+                self.scopes[index] = attrs.evolve(self.scopes[index], stop=len(self.values))
         finally:
-            self.scopes[index] = attrs.evolve(self.scopes[index], stop=len(self.codes))
             self.scope = outside
 
-    @contextmanager
-    def attributing(self) -> Iterator[Callable[[int], None] | None]:
-        """A function that makes the outer recordings attribute their entries to one of this one's.
+    @property
+    def ended_scopes(self) -> tuple[Scope, ...]:
+        """The scopes; one whose end an exception hid holds nothing."""
+        return tuple(
+            scope if scope.stop >= 0 else attrs.evolve(scope, stop=scope.start)
+            for scope in self.scopes
+        )
 
-        It is None where there is no outer recording, or there are no positions.
+    def attributing(self, sweep: Callable[[Callable[[int], None] | None], T]) -> T:
+        """The result of a sweep of this recording's entries.
+
+        It is given a function that makes the outer recordings attribute their entries to one of
+        this one's: None where there is no outer recording, or there are no positions.
         """
+        if not self.outers:
+            return sweep(None)
         for outer in self.outers:
             outer.holds_gradient = True
         try:
-            yield self._attribute if self.marks is not None and self.outers else None
+            try:
+                return sweep(self._attribute if self.marks is not None else None)
+            finally:
+                for outer in self.outers:
+                    outer.attributed = None
         finally:
             for outer in self.outers:
                 outer.attributed = None
@@ -273,7 +294,18 @@ class Recorder:
         self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
     def columns(self) -> EntryColumns:
-        """The entries so far."""
+        """The entries so far.
+
+        Raises:
+            RecordingError: where one of them is not whole.
+        """
+        marks = self.values if self.marks is None else self.marks
+        lengths = len(marks), len(self.codes), len(self.left), len(self.right)
+        if lengths != (len(self.values),) * 4:
+            raise RecordingError(
+                f"the function recorded at {site(*self.opened)} caught an exception that came "
+                "while an entry was written, and went on: let it through, and call again"
+            )
         return EntryColumns(
             self.table, self.codes, self.left, self.right, self.values, self.pool, self.statics,
             bool(self.outers),

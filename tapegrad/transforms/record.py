@@ -80,7 +80,7 @@ def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:
         result=traced.result,
         outputs=traced.outputs,
         labels=tuple(sorted(recorder.labels.items())),
-        scopes=tuple(recorder.scopes),
+        scopes=recorder.ended_scopes,
         holds_gradient=recorder.holds_gradient,
         sites=sites,
         site_of=array("i", site_of).tobytes(),

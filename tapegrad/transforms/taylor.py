@@ -58,8 +58,9 @@ def taylor(
         if order == 1:  # a rule of the user's may give no more than its first partial
             found = [traced.columns.values[output], *push(traced, {0: 1.0})]
         else:
-            with traced.recorder.attributing() as pin:
-                found = coefficients(traced.columns, output, order, pin)
+            found = traced.recorder.attributing(
+                lambda pin: coefficients(traced.columns, output, order, pin)
+            )
         return cast("tuple[float, ...]", tuple(found))
 
     return transformed(f, taylor, expansion, order=order)

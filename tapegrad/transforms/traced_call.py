@@ -152,8 +152,9 @@ def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) ->
     """
     from tapegrad.sweep.reverse import cotangents
 
-    with traced.recorder.attributing() as pin:
-        bars = cotangents(traced.columns, seeds, pin, exact=exact)
+    bars = traced.recorder.attributing(
+        lambda pin: cotangents(traced.columns, seeds, pin, exact=exact)
+    )
     return [0.0 if bar is None else bar for bar in bars[: traced.width]]
 
 
@@ -164,6 +165,7 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
     """
     from tapegrad.sweep.forward import tangents
 
-    with traced.recorder.attributing() as pin:
-        dots = tangents(traced.columns, seeds, pin, traced.outputs)
+    dots = traced.recorder.attributing(
+        lambda pin: tangents(traced.columns, seeds, pin, traced.outputs)
+    )
     return [0.0 if (dot := dots[slot]) is None else dot for slot in traced.outputs]

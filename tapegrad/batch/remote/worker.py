@@ -9,7 +9,7 @@ from collections import OrderedDict
 from functools import cache
 from typing import Final, cast, final
 
-from tapegrad._support.process_lock import ProcessLock
+from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import on_behalf_of
 from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.batch_code import BatchCode
@@ -66,20 +66,20 @@ class _CodeCache:
 
     def __init__(self) -> None:
         self._codes: OrderedDict[object, BatchCode] = OrderedDict()
-        self._lock = ProcessLock()
+        self.exclusive = Exclusive()
 
+    @exclusive
     def code(self, task: Task, key: Key) -> BatchCode | None:
         """The code of a tape; None where the tape is neither here nor in the task."""
         job = task.job
         place = key, job.backend, job.fast, job.places
-        with self._lock:
-            if place not in self._codes and key in task.tapes:
-                self._codes[place] = _compiled(task.tapes[key], job)
-                while len(self._codes) > _MOST_CODES:
-                    self._codes.popitem(last=False)
-            if place in self._codes:
-                self._codes.move_to_end(place)
-            return self._codes.get(place)
+        if place not in self._codes and key in task.tapes:
+            self._codes[place] = _compiled(task.tapes[key], job)
+            while len(self._codes) > _MOST_CODES:
+                self._codes.popitem(last=False)
+        if place in self._codes:
+            self._codes.move_to_end(place)
+        return self._codes.get(place)
 
 
 def _compiled(tape: bytes, job: Job) -> BatchCode:

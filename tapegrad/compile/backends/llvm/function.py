@@ -7,7 +7,7 @@ from typing import Final, final
 
 import attrs
 
-from tapegrad.compile.backends.llvm.host_calls import HostCall
+from tapegrad.compile.backends.llvm.host_calls import UNANSWERED, UNANSWERED_ROW, HostCall
 from tapegrad.compile.backends.llvm.instructions import (
     PURE,
     SQUARE,
@@ -296,10 +296,14 @@ class Function(Instructions):
         self.begin(stay)
 
     def _mark(self, index: int, flipped: str) -> None:
+        truth = self.mode.truth
+        self.mark(self.new(f"and {truth} {flipped}, {self.rows_on_path()}"), index)
+
+    def mark(self, rows: str, number: int) -> None:
+        """Marks rows that are on the path no more."""
         kind, truth = self.mode.flips, self.mode.truth
-        failed = self.new(f"and {truth} {flipped}, {self.rows_on_path()}")
         flips = self.new(f"load {kind}, ptr %F, align 4")
-        marked = self.new(f"select {truth} {failed}, {kind} splat (i32 {index}), {kind} {flips}")
+        marked = self.new(f"select {truth} {rows}, {kind} splat (i32 {number}), {kind} {flips}")
         self.line(f"store {kind} {marked}, ptr %F, align 4")
         self.alive = ""
 
@@ -323,10 +327,11 @@ class Function(Instructions):
         before = self.block
         self.begin(needed)
         found = self.call_host(slot, numbers, wanted)
+        answered = self.block
         self.line(f"br label %{after}")
         self.begin(after)
         nothing = f"[ {self.constant(0.0)}, %{before} ]"
-        return self.new(f"phi {self.mode.type} {nothing}, [ {found}, %{needed} ]")
+        return self.new(f"phi {self.mode.type} {nothing}, [ {found}, %{answered} ]")
 
     def call_host(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
         """Calls back into Python for a row's value, in the lanes where it is wanted."""
@@ -342,7 +347,20 @@ class Function(Instructions):
         call = len(self.plan.calls)
         self.plan.calls.append(HostCall(row, len(numbers), self.program.static(slot)))
         self.line(f"call void {callee}(i64 {call}, ptr %given, ptr %answer, ptr %wanted)")
+        self.require_answer(call, bytes_)
         return self.new(f"load {self.mode.type}, ptr %answer, align 8")
+
+    def require_answer(self, call: int, bytes_: str) -> None:
+        """Leaves, or marks the rows, where Python has not answered: the lane is still wanted."""
+        left = self.new(f"load {bytes_}, ptr %wanted, align 1")
+        lost = self.new(f"icmp ne {bytes_} {left}, zeroinitializer")
+        if self.mode.name == "call":
+            self.line(f"br i1 {lost}, label %unanswered{call}, label %answered{call}")
+            self.begin(f"unanswered{call}")
+            self.line(f"ret i32 {UNANSWERED}")
+            self.begin(f"answered{call}")
+        else:
+            self.mark(lost, UNANSWERED_ROW)
 
     # Outputs.
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import MutableSequence, Sequence
+import sys
+from collections.abc import Callable, MutableSequence, Sequence
 from functools import partial
-from threading import get_ident
-from typing import Final, final
+from threading import get_ident, main_thread
+from typing import Final, cast, final
 
 import attrs
 
+from tapegrad._support.source_position import here
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["HostCall", "HostCalls"]
+__all__ = ["UNANSWERED", "UNANSWERED_ROW", "HostCall", "HostCalls", "full_stack"]
 
 
 @final
@@ -30,27 +32,78 @@ _SIGNATURE: Final = ctypes.CFUNCTYPE(
 )
 
 
+UNANSWERED: Final = -2
+"""What code for one call returns where Python has not answered it."""
+UNANSWERED_ROW: Final = -3
+"""What stands in the place of the guard at which a row left, where Python has not answered it."""
+
+
 @final
 class HostCalls:
     """Answers the calls that code makes back into Python, and keeps the error that one raised.
 
-    ``errors`` holds them by thread until they are raised again.
+    ``errors`` holds them by thread until they are raised again. An error may be raised outside of
+    all that is written here: an interrupt or a full stack, before a function's first line or after
+    its last. So the code itself sees whether it was answered, and what Python says of an error
+    that it cannot pass on is heard.
     """
 
     address: int
+    makes_calls: bool
     errors: dict[int, BaseException]
 
     def __init__(self, calls: Sequence[HostCall], lanes: int) -> None:
-        self.lanes = lanes
+        self.lanes, self.makes_calls = lanes, bool(calls)
         self.errors = {}
         # Not a method: what the code holds must not hold the code.
         self._function = _SIGNATURE(partial(_answer, calls, lanes, self.errors))
         self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
-    def reraise(self) -> None:
-        """Raises the error that a call in this thread raised, if one did."""
-        if self.errors and (error := self.errors.pop(get_ident(), None)) is not None:
+    def answer(self, run: Callable[..., int], *arguments: object) -> int:
+        """Runs code that makes such calls, and returns what it returns.
+
+        Raises:
+            BaseException: whatever a call in this thread raised.
+        """
+        thread = get_ident()
+        self.errors.pop(thread, None)
+        # Signals are the main thread's, and two threads would leave each other's hooks behind.
+        found = _heard(run, arguments) if thread == main_thread().ident else run(*arguments)
+        if self.errors and (error := self.errors.pop(thread, None)) is not None:
             raise error
+        return found
+
+
+def full_stack() -> RecursionError:
+    """The error where Python can neither enter machine code nor answer it, or say why."""
+    return RecursionError(
+        f"Python's stack is full where machine code runs ({here()}): call from fewer functions "
+        "inside each other"
+    )
+
+
+def _heard(run: Callable[..., int], arguments: tuple[object, ...]) -> int:
+    """Runs code, and keeps the errors that Python says it cannot pass on."""
+    before = sys.unraisablehook
+    listener = partial(_listen, before)
+    sys.unraisablehook = listener
+    try:
+        return run(*arguments)
+    finally:
+        if sys.unraisablehook is listener:
+            sys.unraisablehook = before
+
+
+def _listen(
+    before: Callable[[sys.UnraisableHookArgs], object], raised: sys.UnraisableHookArgs
+) -> None:
+    """Keeps the error of a call by machine code, which has nobody to raise it to."""
+    answer = raised.object
+    if isinstance(answer, partial) and answer.func is _answer:
+        errors = cast("dict[int, BaseException]", answer.args[2])
+        errors[get_ident()] = raised.exc_value or raised.exc_type()
+    else:
+        before(raised)
 
 
 def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands over
@@ -60,17 +113,20 @@ def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands 
     number: int,
     given: Sequence[float],
     answer: MutableSequence[float],
-    wanted: Sequence[int],
+    wanted: MutableSequence[int],
 ) -> None:
-    """Answers one call, for the lanes that want it; none after one has raised."""
-    if get_ident() in errors:
-        return
-    call = calls[number]
-    size = call.operands * lanes
+    """Answers one call, for the lanes that want it; none after one has raised.
+
+    A lane that is answered wants no more.
+    """
     try:
+        if get_ident() in errors:
+            return
+        call = calls[number]
+        size = call.operands * lanes
         for lane in range(lanes):
             if wanted[lane]:
-                operands = (given[at] for at in range(lane, size, lanes))
-                answer[lane] = call.row.value(*operands, *call.static)
+                answer[lane] = call.row.value(*given[lane:size:lanes], *call.static)
+                wanted[lane] = 0
     except BaseException as error:  # noqa: BLE001  # it cannot pass through machine code
         errors[get_ident()] = error

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
-from tapegrad.compile.backends.llvm.host_calls import HostCalls
+from tapegrad.compile.backends.llvm.host_calls import (
+    UNANSWERED,
+    UNANSWERED_ROW,
+    HostCalls,
+    full_stack,
+)
 from tapegrad.compile.backends.row_code import RowShapes, wrong_inputs
 
 if TYPE_CHECKING:
@@ -55,10 +60,17 @@ class CallEntry:
             raise wrong_inputs(inputs, self._size // 8)
         outputs = self._outputs()
         buffer = self._free()
-        flip: int = self._run(inputs, outputs, buffer)
+        flip: int
+        try:
+            if self._host.makes_calls:
+                flip = self._host.answer(self._run, inputs, outputs, buffer)
+            else:
+                flip = self._run(inputs, outputs, buffer)
+        except ctypes.ArgumentError as error:
+            raise full_stack() from error
+        if flip == UNANSWERED:
+            raise full_stack()
         self._buffers.append(buffer)
-        if self._host.errors:
-            self._host.reraise()
         return outputs if flip < 0 else flip
 
     def _free(self) -> ctypes.Array[ctypes.c_double]:
@@ -103,13 +115,20 @@ class RowsEntry:
         place = -(-begin // 64) * 64
         index = None if isinstance(rows, range) else rows.ctypes.data
         start = rows.start if isinstance(rows, range) else 0
-        self._run(
+        arguments = (
             len(rows), begin + self._size * 8, index, start,
             shared.ctypes.data if shared.size else None, place, place + self._spilt * 8,
             out.ctypes.data, out.strides[0] // 8, flips.ctypes.data,
         )  # fmt: skip
-        if self._host.errors:
-            self._host.reraise()
+        try:
+            if not self._host.makes_calls:
+                self._run(*arguments)
+                return
+            self._host.answer(self._run, *arguments)
+        except ctypes.ArgumentError as error:
+            raise full_stack() from error
+        if (flips[: len(rows)] == UNANSWERED_ROW).any():
+            raise full_stack()
 
 
 def _described(leaves: Sequence[Floats]) -> Sequence[int]:

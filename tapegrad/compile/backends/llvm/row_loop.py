@@ -22,7 +22,7 @@ def run_once(parts: int) -> str:
         given = "ptr %X, ptr null, ptr %S, ptr %O, ptr null, i64 0"
         lines += [
             f"  %flip{index} = call i32 @part{index}({given})",
-            f"  %on{index} = icmp slt i32 %flip{index}, 0",
+            f"  %on{index} = icmp eq i32 %flip{index}, -1",
             f"  br i1 %on{index}, label %next{index}, label %left{index}",
             f"left{index}:",
             f"  ret i32 %flip{index}",

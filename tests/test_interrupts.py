@@ -1,0 +1,464 @@
+"""Interrupts and full memories: nothing is left broken, and no number is wrong.
+
+An exception is thrown before an instruction of the library, or of code that it generates, as an
+interrupt or an allocation that fails would raise one there. It reaches the caller; and whatever was
+interrupted then gives the right answers, to the bit. The tests throw at some instructions of each
+program, from a random one on. With ``-m slow`` they throw at every instruction that it runs, the
+first and the last time that it does.
+"""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import random
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+import attrs
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad import errors, math
+from tapegrad.sweep import codegen
+from tests.interrupts import Thrower, ends_within, every_one_of, instructions, shown, some_of
+
+ERRORS: Final = (KeyboardInterrupt, MemoryError)
+
+POSITIVE: Final = np.array([0.5, 1.5, 2.5])
+MIXED: Final = np.array([0.5, -1.5, 2.5])
+
+
+@attrs.frozen
+class Case:
+    """An act that is interrupted on what ``make`` makes, and what is asked of that afterwards."""
+
+    make: Callable[[], Any]
+    act: Callable[[Any], object]
+    ask: Callable[[Any], object]
+
+
+def branchy() -> Any:
+    """A function of its own for each case, since some is kept by function."""
+
+    def f(x: Any) -> Any:
+        return math.sin(x) * x if x > 0.0 else math.exp(x) - x
+
+    return f
+
+
+def after(made: Any, *acts: Callable[[Any], object]) -> Any:
+    """What was made, after these acts."""
+    for act in acts:
+        act(made)
+    return made
+
+
+def at(*points: Any) -> Callable[[Any], object]:
+    """The answers at some points."""
+    return lambda f: tuple(f(point) for point in points)
+
+
+def jit(backend: Any) -> Any:
+    return tg.jit(tg.value_and_grad(branchy()), backend=backend)
+
+
+def vmap(backend: Any, **options: Any) -> Any:
+    return tg.vmap(tg.value_and_grad(branchy()), backend=backend, **options)
+
+
+def kepler(anomaly: Any, mean: Any) -> Any:
+    return anomaly - 0.3 * math.sin(anomaly) - mean
+
+
+def called_back() -> Any:
+    """A function with a rule of the user's, and a row that no backend has."""
+
+    @tg.primitive(partials=lambda y, x: 3.0 * x * x, at=[0.5])  # y is not needed
+    def cube(x: float) -> float:
+        return x * x * x
+
+    return lambda x: cube(x) + math.lgamma(x)
+
+
+def chain() -> Any:
+    @tg.checkpoint
+    def block(x: Any) -> Any:
+        return math.sin(x) * x
+
+    return lambda x: block(block(x))
+
+
+def of_dict(p: Any, t: float) -> Any:
+    return math.sum([w * t for w in p["a"]]) * p["b"] + math.lgamma(p["b"])
+
+
+def loss(p: Any, goal: float) -> Any:
+    return (p["a"] - goal) ** 2 + p["a"] * p["b"] + p["b"] ** 2
+
+
+def differences(p: Any, goal: float) -> Any:
+    return [p["a"] - goal, p["b"] * p["a"]]
+
+
+def everything(objective: Any) -> object:
+    x = np.array([0.5, 0.25])
+    return objective.fun(x), objective.jac(x), objective.hess(x), objective.hessp(x, x)
+
+
+def recorded(f: Any) -> object:
+    tape: Any = tg.record(f)(1.5)
+    return str(tape), tape.gradient(), tape.replay(2.5).value, tape.simplify().tape.gradient()
+
+
+def unlike_any() -> Any:
+    """A function after which the sweeps' code is generated anew."""
+    codegen._compiled.cache_clear()
+    return branchy()
+
+
+def higher(f: Any) -> object:
+    pair = [1.5, 2.0]
+    return (
+        tg.taylor(f, 4)(1.5),
+        tg.sparse_hessian(lambda v: f(v[0]) * v[1])(pair),
+        tg.jacobian(lambda v: [f(v[0]), v[1]])(pair),
+        tg.hvp(f, 1.5, 1.0),
+    )
+
+
+def again(f: Any, point: Any) -> object:
+    return pickle.loads(pickle.dumps(f))(point)  # noqa: S301  # our own
+
+
+BOTH: Final = at(1.5, 1.5, -0.5, -0.5, -0.5)
+ROWS: Final = at(POSITIVE, MIXED, MIXED)
+POINT: Final = {"a": [1.5, 2.0], "b": 3.0}
+
+CASES: Final[dict[str, Case]] = {
+    "gradient": Case(lambda: tg.grad(branchy()), at(1.5), at(1.5, -0.5)),
+    "gradient of a dict": Case(
+        lambda: tg.value_and_grad(of_dict), lambda f: f(POINT, 2.0), lambda f: f(POINT, 2.0)
+    ),
+    "gradient of a gradient": Case(lambda: tg.grad(tg.grad(branchy())), at(1.5), at(1.5, -0.5)),
+    "gradient by blocks": Case(lambda: tg.grad(chain()), at(1.5), at(1.5, -0.5)),
+    "gradient of a root": Case(
+        lambda: tg.grad(lambda mean: tg.root(kepler, mean, mean)), at(1.0), at(1.0)
+    ),
+    "gradient of a rule": Case(lambda: tg.grad(called_back()), at(1.5), at(1.5, 2.5)),
+    "tape": Case(branchy, recorded, recorded),
+    "other transforms": Case(unlike_any, higher, higher),
+    "objective": Case(
+        lambda: tg.objective(loss, {"a": 1.0, "b": 2.0}, 3.0), everything, everything
+    ),
+    "residuals": Case(
+        lambda: tg.residuals(differences, {"a": 1.0, "b": 2.0}, 3.0, in_axes=(None, None)),
+        lambda r: r.jac(r.x0),
+        lambda r: (r.fun(r.x0), r.jac(r.x0)),
+    ),
+    "pickled jit": Case(
+        lambda: after(jit("python"), at(1.5)), partial(again, point=1.5), partial(again, point=1.5)
+    ),
+    "pickled vmap": Case(
+        lambda: after(vmap("numpy"), at(MIXED)),
+        partial(again, point=MIXED),
+        partial(again, point=MIXED),
+    ),
+    **{
+        f"{title} of jit on {backend}": Case(make, act, BOTH)
+        for backend in ("python", "llvm")
+        for title, make, act in (
+            ("first call", partial(jit, backend), at(1.5)),
+            ("second call", lambda b=backend: after(jit(b), at(1.5)), at(1.5)),
+            ("new path", lambda b=backend: after(jit(b), at(1.5, 1.5)), at(-0.5, -0.5)),
+        )
+    },
+    "calls back from jit": Case(
+        lambda: after(tg.jit(called_back(), backend="llvm"), at(1.5)), at(1.5, 2.5), at(1.5, 2.5)
+    ),
+    "known calls back from jit": Case(
+        lambda: after(tg.jit(called_back(), backend="llvm"), at(1.5, 1.5)), at(2.5), at(1.5, 2.5)
+    ),
+    **{
+        f"{title} of vmap on {backend}": Case(make, act, ROWS)
+        for backend in ("numpy", "llvm")
+        for title, make, act in (
+            ("first call", partial(vmap, backend), at(POSITIVE)),
+            ("known path", lambda b=backend: after(vmap(b), at(POSITIVE)), at(POSITIVE)),
+            ("new path", lambda b=backend: after(vmap(b), at(POSITIVE)), at(MIXED)),
+            ("sum", partial(vmap, backend, reduce="sum"), at(MIXED)),
+            ("stray row", partial(vmap, backend, on_branch="eager"), at(MIXED)),
+        )
+    },
+    "calls back from vmap": Case(
+        lambda: after(tg.vmap(called_back(), backend="llvm"), at(POSITIVE)),
+        at(POSITIVE + 1.0),
+        at(POSITIVE, POSITIVE + 1.0),
+    ),
+    "vmap in threads": Case(
+        partial(vmap, "numpy", threads=2),
+        at(np.linspace(-1.0, 2.0, 9000)),
+        at(np.linspace(-1.0, 2.0, 9000), MIXED),
+    ),
+}
+
+
+def check_thrown(case: Case, number: int, error: type[BaseException], right: str) -> None:
+    """Throws at one instruction; the exception comes through, and the answers are right."""
+    made, thrower = case.make(), Thrower(number, error)
+    with ends_within(20):
+        try:
+            found = shown(thrower.run(lambda: case.act(made)))
+        except error:
+            pass
+        else:
+            # Python's parser raises this error, too: where there is another way, it is taken.
+            assert error is MemoryError
+            assert thrower.thrown is not None
+            assert thrower.thrown[0] == "/pytree/codegen.py", thrower.thrown
+            assert found == shown(case.act(case.make()))
+        assert shown(case.ask(made)) == right, thrower.thrown
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_interrupted_call_leaves_all_as_good_as_new(name: str) -> None:
+    """At some instructions, from a random one on."""
+    case = CASES[name]
+    right, seen = shown(case.ask(case.make())), instructions(partial(case.act, case.make()))
+    for number in some_of(seen, 6):
+        check_thrown(case, number, random.choice(ERRORS), right)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_may_be_interrupted_at_every_instruction(name: str) -> None:
+    """The first and the last time that it runs, by either exception in turn."""
+    case = CASES[name]
+    right, seen = shown(case.ask(case.make())), instructions(partial(case.act, case.make()))
+    for index, number in enumerate(every_one_of(seen)):
+        check_thrown(case, number, ERRORS[index % 2], right)
+
+
+def by_parts(x: Any) -> Any:
+    """Every way to write entries: rows of all kinds, a scope, a label, a gradient inside."""
+
+    @tg.scope("inside")
+    def inside(x: Any) -> Any:
+        y = tg.label(x * 2.0, "y")
+        slope: Any = tg.grad(lambda z: math.hypot(z, y, x) * math.sin(z) ** 3)(x)
+        return slope + math.fsum([x, y]) + (x if x > y else -abs(y) / 3.0)
+
+    return inside(x)
+
+
+def instead(x: Any) -> Any:
+    return math.cos(x) * 3.0
+
+
+def catching(*kinds: type[BaseException]) -> Any:
+    """A model that goes on where an exception of these kinds comes, in another way."""
+
+    def f(x: Any) -> Any:
+        try:
+            y = by_parts(x)
+        except kinds:
+            y = instead(x)
+        return y * x
+
+    return f
+
+
+def facts(f: Any) -> object:
+    """What a tape says that does not depend on entries which nothing needs."""
+    tape: Any = tg.record(f)(1.5)
+    replayed = tape.replay(2.5)
+    assert all(0 <= scope.start <= scope.stop <= len(tape) for scope in tape.scopes)
+    return tape.value, tape.gradient(), replayed.value, replayed.gradient()
+
+
+def second(f: Any) -> object:
+    inner: Any = tg.grad(f)
+    outer: Any = tg.grad(inner)
+    return outer(1.5)
+
+
+def right_by(ask: Callable[[Any], object]) -> list[str]:
+    """The answers of the model that goes on in either way."""
+
+    def times(part: Callable[[Any], Any]) -> Callable[[Any], object]:
+        return lambda x: part(x) * x
+
+    return [shown(ask(times(part))) for part in (by_parts, instead)]
+
+
+def check_caught(ask: Callable[[Any], object], number: int, error: type[BaseException]) -> None:
+    """The model that caught an exception is recorded rightly, or refused."""
+    right = right_by(ask)
+    try:
+        found = shown(Thrower(number, error).run(lambda: ask(catching(*ERRORS))))
+    except (errors.RecordingError, *ERRORS):
+        return
+    assert found in right
+
+
+ASKED: Final[dict[str, Callable[[Any], object]]] = {
+    "gradient": lambda f: tg.value_and_grad(f)(1.5),
+    "second": second,
+    "tape": facts,
+    "jit": lambda f: tg.jit(tg.value_and_grad(f), backend="python")(1.5),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_model_that_catches_an_interrupt_is_recorded_rightly_or_refused(name: str) -> None:
+    """At some instructions, from a random one on."""
+    seen = instructions(lambda: ASKED[name](catching(*ERRORS)))
+    for number in some_of(seen, 10):
+        check_caught(ASKED[name], number, random.choice(ERRORS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ASKED)
+def test_a_model_may_catch_an_interrupt_at_every_instruction(name: str) -> None:
+    """The first and the last time that it runs, by either exception in turn."""
+    seen = instructions(lambda: ASKED[name](catching(*ERRORS)))
+    for index, number in enumerate(every_one_of(seen)):
+        check_caught(ASKED[name], number, ERRORS[index % 2])
+
+
+def within_frames(room: int, f: Callable[[], Any]) -> Any:
+    """The result of a function that may call so many functions inside each other."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth() + room)
+    try:
+        return f()
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def depth() -> int:
+    frame, count = sys._getframe(), 0
+    while frame is not None:
+        frame, count = frame.f_back, count + 1  # type: ignore[assignment]  # None ends it
+    return count
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_model_that_catches_a_full_stack_is_recorded_rightly_or_refused(name: str) -> None:
+    """Full after any number of functions inside each other."""
+
+    def f(x: Any, room: int) -> Any:
+        try:
+            y = within_frames(room, lambda: by_parts(x))
+        except RecursionError:
+            y = instead(x)
+        return y * x
+
+    ask, found = ASKED[name], set()
+    right = right_by(ask)
+    for room in range(4, 70):
+        try:
+            found.add(shown(ask(lambda x, room=room: f(x, room))))
+        except errors.RecordingError:
+            continue
+    assert found == set(right)
+
+
+@pytest.mark.parametrize("backend", ["python", "llvm"])
+def test_a_full_stack_in_compiled_code_is_an_error(backend: Any) -> None:
+    """Also where it is full as machine code calls back; then all is right again."""
+    f = called_back()
+    fast = after(tg.jit(f, backend=backend), at(1.5, 1.5))
+    raised = 0
+    for room in range(3, 30):
+        try:
+            assert within_frames(room, lambda: fast(2.5)) == f(2.5)
+        except RecursionError:
+            raised += 1
+        assert fast(2.5) == f(2.5)
+    assert 0 < raised < 27
+
+
+class StopError(BaseException):
+    """Raised by the tests' signal handler."""
+
+
+@attrs.define
+class Storm:
+    """How often a signal's handler raised, how often that came through, and wrong answers."""
+
+    raised: int = 0
+    stopped: int = 0
+    wrong: int = 0
+
+    def run(self, act: Callable[[], bool], seconds: float, longest: float) -> None:
+        """Interrupts an act at random times, again and again; ``act`` says whether it is right."""
+        before, end = signal.signal(signal.SIGALRM, self._stop), monotonic() + seconds
+        gc.disable()  # what it calls back may be interrupted, too, and drops the exception
+        try:
+            while monotonic() < end:
+                self._once(act, random.uniform(1e-6, longest))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
+            gc.enable()
+
+    def _once(self, act: Callable[[], bool], seconds: float) -> None:
+        count = self.raised
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            while self.raised == count:
+                self.wrong += not act()
+        except StopError:
+            self.stopped += 1
+
+    def _stop(self, *_: object) -> None:
+        self.raised += 1
+        raise StopError
+
+
+STORMS: Final[dict[str, tuple[Callable[[], Any], Any, float]]] = {
+    "jit": (lambda: tg.jit(called_back(), backend="llvm"), 2.5, 40e-6),
+    "vmap": (lambda: tg.vmap(called_back(), backend="llvm"), np.linspace(1.0, 2.0, 40), 1e-3),
+    "sum": (
+        lambda: tg.vmap(called_back(), backend="llvm", reduce="sum"),
+        np.linspace(1.0, 2.0, 40),
+        1e-3,
+    ),
+}
+
+
+def check_storm(name: str, seconds: float, rows: int = 40) -> None:
+    """Every interrupt arrives, no number is wrong, and the hook for lost errors is as it was.
+
+    Of so many rows first: LLVM's classes drop an interrupt where it comes in a ``__del__``, so all
+    has to be compiled before.
+    """
+    make, point, longest = STORMS[name]
+    fast, hook = make(), sys.unraisablehook
+    fast(point if isinstance(point, float) else np.resize(point, rows))
+    right = shown(fast(point))
+    found = Storm()
+    found.run(lambda: shown(fast(point)) == right, seconds, longest)
+    assert found.raised > 10
+    assert found == Storm(found.raised, found.raised, wrong=0)
+    assert shown(fast(point)) == right
+    assert sys.unraisablehook is hook
+
+
+@pytest.mark.parametrize("name", STORMS)
+def test_signals_while_machine_code_calls_back_come_through(name: str) -> None:
+    """Whatever a handler raises, at times that are random."""
+    check_storm(name, 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STORMS)
+def test_many_signals_while_machine_code_calls_back_come_through(name: str) -> None:
+    """The same for a minute."""
+    check_storm(name, 60.0, rows=300_000)
