@@ -95,6 +95,8 @@ MATH: Final = SimpleNamespace(
     minimum=min,
     relu=lambda x: max(x, mp.mpf(0)),
     sum=mp.fsum,
+    ceil=mp.ceil,
+    trunc=lambda x: mp.floor(x) if x >= 0 else mp.ceil(x),
     copysign=lambda x, y: abs(x) if y >= 0 else -abs(x),
 )
 
@@ -107,6 +109,7 @@ def _block(a: Any, b: Any) -> Any:
 
 NAMESPACE: Final[Mapping[str, object]] = {
     "math": MATH,
+    "std": SimpleNamespace(floor=lambda x: int(mp.floor(x))),
     "tg": SimpleNamespace(
         where=lambda c, a, b: a if c else b,
         grad=_grad,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import math as std
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final, Generic, TypeAlias, cast
@@ -63,7 +64,7 @@ def equation(x: Number, a: Number) -> Number:
 
 
 NAMESPACE: Final[Mapping[str, object]] = {
-    "tg": tg, "math": math, "Pair": Pair, "cube": cube, "block": block,
+    "tg": tg, "math": math, "std": std, "Pair": Pair, "cube": cube, "block": block,
     "smooth_block": smooth_block, "equation": equation,
 }  # fmt: skip
 
@@ -81,6 +82,9 @@ EXACT: Final = (
     "tg.jvp(lambda y: y * {a} - y * y, {b}, {c})[1]",
     "tg.grad(tg.grad(lambda y: y * y * y * {a}))({b})",
     "tg.grad(lambda q: q[0] * q[1] + q[1] * {a})([{b}, {c}])[1]",
+    "ts[int(abs({a})) % len(ts)] * {b}", "{a} * (0.25 + math.trunc(2.0 * {b}))", "{a} + 0.25 * round({b})",
+    "{a} * std.floor({b})", "math.sum([{a} for _ in range(int(min(abs({b}), 3.0)))]) + {c}",
+    "[{a}, {b}][{a} > {c}]", "({b} if math.ceil({a}) % 2.0 else {c})", "{c} * bool({a})",
     "tg.value_and_grad(lambda y: (y * {a} if y > {b} else y - {a}))({c}).value",
 )  # fmt: skip
 """What exact programs compute; ``{k}`` is a constant, ``s``, ``ts`` and ``n`` are the data."""

@@ -128,8 +128,7 @@ def flat(case: Case) -> Iterator[object]:
         between = run.flat(*point)
         p, s, ts, _ = point
         outputs = between(np.array([*floats_of(p), s, *ts]))
-        # The sign of a nan depends on the code that ran; what is printed does not have it.
-        yield answer if repr(outputs.tolist()) == repr(floats_of(answer)) else outputs
+        yield answer if frozen(outputs.tolist()) == frozen(floats_of(answer)) else outputs
 
 
 ROADS: Final[Mapping[str, Road]] = {
