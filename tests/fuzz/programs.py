@@ -82,9 +82,10 @@ EXACT: Final = (
     "tg.jvp(lambda y: y * {a} - y * y, {b}, {c})[1]",
     "tg.grad(tg.grad(lambda y: y * y * y * {a}))({b})",
     "tg.grad(lambda q: q[0] * q[1] + q[1] * {a})([{b}, {c}])[1]",
-    "ts[int(abs({a})) % len(ts)] * {b}", "{a} * (0.25 + math.trunc(2.0 * {b}))", "{a} + 0.25 * round({b})",
-    "{a} * std.floor({b})", "math.sum([{a} for _ in range(int(min(abs({b}), 3.0)))]) + {c}",
-    "[{a}, {b}][{a} > {c}]", "({b} if math.ceil({a}) % 2.0 else {c})", "{c} * bool({a})",
+    "ts[int(abs({a})) % len(ts)] * {b}", "{a} * (0.25 + math.trunc(2.0 * {b}))",
+    "{a} + 0.25 * round({b})", "{a} * std.floor({b})",
+    "math.sum([{a} for _ in range(int(min(abs({b}), 3.0)))]) + {c}", "[{a}, {b}][{a} > {c}]",
+    "({b} if math.ceil({a}) % 2.0 else {c})", "{c} * bool({a})",
     "tg.value_and_grad(lambda y: (y * {a} if y > {b} else y - {a}))({c}).value",
 )  # fmt: skip
 """What exact programs compute; ``{k}`` is a constant, ``s``, ``ts`` and ``n`` are the data."""
