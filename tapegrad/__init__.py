@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from tapegrad import errors, math
+from tapegrad._support.version import VERSION
 from tapegrad.recording.annotate import label, scope
 from tapegrad.recording.recorder import Condition, Real, Scalar, Var
 from tapegrad.recording.where import stop_gradient, where
@@ -80,4 +81,4 @@ __all__ = [
     "vjp", "vmap", "where",
 ]  # fmt: skip
 
-__version__ = "0.1.0"
+__version__: str = VERSION

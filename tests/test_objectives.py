@@ -516,7 +516,7 @@ class TestRefusals:
 
         assert refusal(errors.InputError, call) == (
             f"row 1 of x holds nan, and 2 more do ({place(call, 'tg.objective')}): leave such rows "
-            "out, or put numbers there"
+            "out, or pass check_finite=False"
         )
 
     def test_a_single_number_that_is_nan(self) -> None:
@@ -527,7 +527,8 @@ class TestRefusals:
             return tg.objective(smooth, START, number)
 
         assert refusal(errors.InputError, call) == (
-            f"xs is nan ({place(call, 'tg.objective')}): leave it out, or put a number there"
+            f"xs is nan ({place(call, 'tg.objective')}): put a number there, or pass "
+            "check_finite=False"
         )
 
     def test_data_that_are_no_rows(self) -> None:
@@ -540,7 +541,7 @@ class TestRefusals:
         arrays = {
             "a single float64": np.array(plain.nan),
             "an array of complex128": np.ones(3, complex),
-            "an array of object": np.array([1.0, "a"], object),
+            "an array of object": np.array([[1.0, "a"]], object),
         }
         for what, array in arrays.items():
             assert refusal(errors.InputError, partial(call, array)) == (
@@ -563,11 +564,12 @@ class TestRefusals:
             return tg.objective(smooth, START, array)
 
         assert refusal(errors.InputError, listed) == (
-            f"xs:1 is nan ({place(listed, 'tg.objective')}): leave it out, or put a number there"
+            f"xs:1 is nan ({place(listed, 'tg.objective')}): put a number there, or pass "
+            "check_finite=False"
         )
         assert refusal(errors.InputError, as_array) == (
             f"row 1 of xs holds nan ({place(as_array, 'tg.objective')}): leave such rows out, or "
-            "put numbers there"
+            "pass check_finite=False"
         )
 
     def test_data_that_can_be_read_once(self) -> None:

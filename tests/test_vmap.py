@@ -781,16 +781,27 @@ ARGUMENTS: list[tuple[tuple[Any, ...], Any, str]] = [
         "p is a list whose rows have different lengths ({}): pass an array, or rows of one length",
     ),
     ((np.ones(3, complex), 1.0), (0, None), f"p is an array of complex128 ({{}}): {KINDS}"),
-    ((np.ones(3, bool), 1.0), (0, None), f"p is an array of bool ({{}}): {KINDS}"),
-    ((np.ones(3, object), 1.0), (0, None), f"p is an array of object ({{}}): {KINDS}"),
-    ((np.array(["a"]), 1.0), (0, None), f"p is an array of <U1 ({{}}): {KINDS}"),
+    ((np.ones((3, 2), object), 1.0), (0, None), f"p is an array of object ({{}}): {KINDS}"),
+    (
+        (np.array(["a"]), 1.0),
+        (0, None),
+        "the rows with p='a' hold no number ({}): map a column of numbers beside",
+    ),
+    (
+        (np.array([1.0, {}], dtype=object), 1.0),
+        (0, None),
+        (
+            "p holds a dict ({{}}) at row 1 ({}): pass numbers, or text, dates, enums and None, "
+            "which are the same for all rows of a group"
+        ).replace("{{}}", "{{}}"),
+    ),
     ((np.float64(1.0), 1.0), (0, None), f"p is a single float64 ({{}}): {KINDS}"),
     (
         (2.0, np.ones(3)),
         0,
         (
             "p is a float (2.0) in a mapped argument ({}): pass an array with a number for each "
-            "row, or map None for the argument"
+            "row (columns, not a list of rows), or map None for the argument"
         ),
     ),
     (
@@ -808,7 +819,10 @@ ARGUMENTS: list[tuple[tuple[Any, ...], Any, str]] = [
     (
         (np.ones(3), 1.0),
         (None, None),
-        "in_axes=(None, None) ({}) maps no argument: use 0 for those whose rows come first",
+        (
+            "in_axes=(None, None) ({}) maps no argument: use 0 for those by position whose rows "
+            "come first"
+        ),
     ),
 ]
 

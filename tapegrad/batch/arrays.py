@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date, time, timedelta
+from enum import Enum
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -10,7 +13,7 @@ import numpy as np
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
-from tapegrad.pytree.containers import keys_and_parts
+from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.key_paths import Keys
 from tapegrad.pytree.structure import Branch, Leaf, Static, Structure
 
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "Array", "Floats", "Namer", "RowNumbers", "as_float64", "checked_array",
-    "common_rows", "is_dask", "require_no_nan", "split_arrays",
+    "STATIC_VALUES", "Array", "Floats", "Namer", "RowNumbers", "as_float64", "checked_array",
+    "common_rows", "is_dask", "is_static_column", "require_no_nan", "split_arrays",
 ]  # fmt: skip
 
 Floats: TypeAlias = "NDArray[np.float64]"
@@ -28,6 +31,21 @@ RowNumbers: TypeAlias = "range | NDArray[np.intp]"
 
 Namer: TypeAlias = Callable[[Keys], str]
 """Gives the name, for a message, of what stands under some keys of an argument."""
+
+STATIC_VALUES: Final = (
+    str,
+    bytes,
+    Enum,
+    date,
+    time,
+    timedelta,
+    NoneType,
+    np.datetime64,
+    np.timedelta64,
+)
+"""Values that are static where a row has them."""
+_STATIC_KINDS: Final = frozenset("OUSMm")
+"""The kinds of numpy's arrays that hold such values."""
 
 _LONGEST: Final = 8
 """The most bytes of a number; a longer one would lose digits as a float64."""
@@ -64,9 +82,13 @@ def split_arrays(value: object, name: Namer) -> tuple[Structure, dict[Keys, obje
 
 
 def _split(value: object, keys: Keys, name: Namer, arrays: dict[Keys, object]) -> Structure:
+    if isinstance(value, STATIC_VALUES):
+        return Static(value)
     if type(value) in {list, tuple} and not value and keys:
         return Branch(type(value), (), ())  # in a container: no rows, but none of its parts either
-    if type(value) in {list, tuple} and _is_numbers(cast("Sequence[object]", value)):
+    if type(value) in {list, tuple} and is_static_column(value):
+        value = _of_objects(cast("Sequence[object]", value))
+    elif type(value) in {list, tuple} and _is_numbers(cast("Sequence[object]", value)):
         value = _stacked(cast("Sequence[object]", value), name(keys))
     if hasattr(value, "__array__"):
         arrays[keys] = value
@@ -74,22 +96,42 @@ def _split(value: object, keys: Keys, name: Namer, arrays: dict[Keys, object]) -
     if isinstance(value, int | float | complex):
         raise InputError(
             f"{name(keys)} is {describe(value)} in a mapped argument ({here()}): pass an array "
-            "with a number for each row, or map None for the argument"
+            "with a number for each row (columns, not a list of rows), or map None for the argument"
         )
-    parts = keys_and_parts(value)
-    if parts is None:
+    kind = container_kind(type(value))
+    if kind is None:
         return Static(value)
+    names, parts = kind.open(value)
     children = tuple(
-        _split(child, (*keys, key), name, arrays) for key, child in zip(*parts, strict=True)
+        Static(part)
+        if kind.is_static_number(key, part)
+        else _split(part, (*keys, key), name, arrays)
+        for key, part in zip(names, parts, strict=True)
     )
-    return Branch(type(value), parts[0], children)
+    return Branch(type(value), names, children)
+
+
+def is_static_column(value: object) -> bool:
+    """Whether something stands for a column with text, dates, enums or None in it."""
+    if type(value) in {list, tuple}:
+        kinds = set(map(type, cast("Sequence[object]", value)))
+        return any(issubclass(kind, STATIC_VALUES) for kind in kinds)
+    dtype = getattr(value, "dtype", None)
+    return getattr(dtype, "kind", "") in _STATIC_KINDS and getattr(value, "ndim", 0) == 1
+
+
+def _of_objects(column: Sequence[object]) -> object:
+    """A column as an array of objects, one for each row."""
+    array = np.empty(len(column), dtype=object)
+    array[:] = column
+    return array
 
 
 def _is_numbers(value: Sequence[object]) -> bool:
     """Whether a list holds numbers, or lists of them, and so stands for an array."""
     first = value[0] if value else 0.0
     if type(first) in {list, tuple}:
-        return _is_numbers(cast("Sequence[object]", first))
+        return bool(first) and _is_numbers(cast("Sequence[object]", first))
     return isinstance(first, int | float)
 
 
@@ -115,7 +157,7 @@ def checked_array(value: object, name: str) -> Array:
             f"{name} is a masked array ({here()}): pass its rows that are not masked, or filled()"
         )
     array = cast(Array, value if is_dask(value) else np.asanyarray(value))
-    if array.dtype.kind not in "fiu" or array.ndim == 0 or array.dtype.itemsize > _LONGEST:
+    if array.dtype.kind not in "biuf" or array.ndim == 0 or array.dtype.itemsize > _LONGEST:
         what = f"an array of {array.dtype}" if array.ndim else f"a single {array.dtype}"
         raise InputError(
             f"{name} is {what} ({here()}): pass an array of float64 with the rows first"
@@ -138,7 +180,19 @@ def as_float64(array: Array) -> Floats:
     side_by_side = found.ndim == 1 or found.strides[1] == 8 or found.shape[1] == 1
     if found.dtype == np.float64 and side_by_side and found.strides[0] % 8 == 0:
         return found if found.flags.aligned else found.copy()
+    if found.dtype.kind in "iu" and found.dtype.itemsize == _LONGEST:
+        _require_exact(found)
     return np.ascontiguousarray(found, dtype=np.float64)
+
+
+def _require_exact(ints: NDArray[Any]) -> None:
+    """Refuses ints that would be rounded."""
+    beyond = ints[(ints > 2**53) | (ints < -(2**53))]
+    if beyond.size:
+        raise InputError(
+            f"a mapped column holds the int {beyond.flat[0]} ({here()}), which no float64 holds: "
+            "pass such numbers as text, or smaller ones"
+        )
 
 
 def common_rows(counts: Sequence[int], name: Callable[[int], str]) -> int:
@@ -170,11 +224,13 @@ def require_no_nan(array: NDArray[np.generic], name: str) -> None:
     if array.dtype.kind != "f" or not np.isnan(array).any():
         return
     if array.ndim == 0:
-        raise InputError(f"{name} is nan ({here()}): leave it out, or put a number there")
+        raise InputError(
+            f"{name} is nan ({here()}): put a number there, or pass check_finite=False"
+        )
     rows = np.isnan(array).reshape(len(array), -1).any(axis=1)
     count = int(rows.sum()) - 1
     more = f", and {count:,} more do" if count else ""
     raise InputError(
         f"row {int(rows.argmax()):,} of {name} holds nan{more} ({here()}): leave such rows out, or "
-        "put numbers there"
+        "pass check_finite=False"
     )

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, final
 
 import attrs
+import numpy as np
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.function_wrapper import Reduced, reduced
-from tapegrad._support.source_position import site, user_mark
+from tapegrad._support.source_position import here, site, user_mark
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
-from tapegrad.batch.inputs import batch_inputs
+from tapegrad.batch.inputs import batch_inputs, mapped_positions
 from tapegrad.batch.options import Options
 from tapegrad.batch.recordings import PathRecorder, RowRecording
-from tapegrad.batch.reduce import PartialSum
+from tapegrad.batch.reduce import PairwiseSum, PartialSum
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
+from tapegrad.batch.row_groups import RowGroup, has_static_column, row_groups
 from tapegrad.batch.schedule import Schedule
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
+from tapegrad.errors import OutputError
+from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.grad import ValueAndGrad
 from tapegrad.transforms.static_arguments import StaticArguments
@@ -56,7 +61,19 @@ class BatchedFunction(Batched[object]):
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """The answers of all rows."""
-        inputs, options = batch_inputs(self._f, args, kwargs, self._options), self._options
+        options = self._options
+        mapped = mapped_positions(options.axes, len(args), options.static)
+        if any(has_static_column(args[index]) for index in mapped):
+            return self._answer_by_group(row_groups(self._f, args, mapped), kwargs)
+        with self._scheduled(args, kwargs, mapped) as schedule:
+            return self._answer(schedule)
+
+    @contextmanager
+    def _scheduled(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object], mapped: Sequence[int]
+    ) -> Iterator[Schedule[Any]]:
+        """One call over its rows, which all have the same static values."""
+        inputs, options = batch_inputs(self._f, args, kwargs, self._options, mapped), self._options
         recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places))
         recorder = PathRecorder(recorded, inputs, options.on_branch, options.max_paths)
         lengths = [len(code.path.program) for code in recorded.codes]
@@ -65,11 +82,12 @@ class BatchedFunction(Batched[object]):
         if options.executor is None:
             pool = self._pool(threads) if threads > 1 else None
             local = LocalDispatcher(recorder.runner, pool, threads)
-            return self._answer(Schedule(inputs, local, recorder, rows))
+            yield Schedule(inputs, local, recorder, rows)
+            return
         line = site(*user_mark())
         job = Job(self._choice.name, options.fast, inputs.places, inputs.shared, line)
         with ExecutorDispatcher(options.executor, recorder.codes, job) as remote:
-            return self._answer(Schedule(inputs, remote, recorder, rows))
+            yield Schedule(inputs, remote, recorder, rows)
 
     def _answer(self, schedule: Schedule[T]) -> object:
         """The answers of all rows, or their sum or mean."""
@@ -79,6 +97,56 @@ class BatchedFunction(Batched[object]):
         reduction = _Reduction(options, recorded)
         stop = None if options.callback is None else reduction.stop
         return reduction.answer(schedule.sums(stop, spread=options.stderr))
+
+    def _answer_by_group(self, groups: Sequence[RowGroup], kwargs: Mapping[str, object]) -> object:
+        """The answers of rows with different static values: one group after the other."""
+        if self._options.reduce is None:
+            return self._rows_by_group(groups, kwargs)
+        total = PairwiseSum()
+        reduction: _Reduction | None = None
+        for group in groups:
+            with self._scheduled_group(group, kwargs, reduction and reduction.recorded) as schedule:
+                total.add(schedule.sums(None, spread=self._options.stderr))
+                reduction = reduction or _Reduction(self._options, schedule.recorder.recorded)
+            if self._options.callback is not None and reduction.stop(total.value()):
+                break
+        return cast(_Reduction, reduction).answer(total.value())
+
+    def _rows_by_group(self, groups: Sequence[RowGroup], kwargs: Mapping[str, object]) -> object:
+        """The answers row by row, in the rows' order."""
+        parts: list[Floats] = []
+        first: RowRecording | None = None
+        for group in groups:
+            with self._scheduled_group(group, kwargs, first) as schedule:
+                parts.append(schedule.arrays())
+                first = first or schedule.recorder.recorded
+        outputs = np.empty((len(parts[0]), sum(group.rows.size for group in groups)))
+        for group, part in zip(groups, parts, strict=True):
+            outputs[:, group.rows] = part
+        return _by_row(cast(RowRecording, first).tape, outputs)
+
+    @contextmanager
+    def _scheduled_group(
+        self, group: RowGroup, kwargs: Mapping[str, object], first: RowRecording | None
+    ) -> Iterator[Schedule[Any]]:
+        """A call of one group, whose rows return what those of the ``first`` recording do.
+
+        Raises:
+            OutputError: where they return another structure.
+        """
+        try:
+            with self._scheduled(group.args, kwargs, group.mapped) as schedule:
+                own = schedule.recorder.recorded.result
+                theirs = own if first is None else first.result
+                if first_difference(theirs, own, statics=True) is not None:
+                    raise OutputError(
+                        f"rows of {name_of(self._f)} ({here()}) with {group.shared} return another "
+                        "structure than those before: return the same containers for all rows"
+                    )
+                yield schedule
+        except Exception as error:
+            error.add_note(f"the batch is of the rows with {group.shared}")
+            raise
 
     def _new_recording(self, places: tuple[int, ...]) -> Callable[[Branch], RowRecording]:
         """Makes the recording for rows of a structure whose mapped inputs are ``places``."""

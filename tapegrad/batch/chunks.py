@@ -58,6 +58,10 @@ class Dispatcher(Protocol[T]):
 
     max_in_flight: int
 
+    @property
+    def advice(self) -> str:
+        """What to do where no chunk can be run any more."""
+
     def submit(self, chunk: Chunk) -> Future[T]:
         """Starts a chunk."""
 
@@ -73,6 +77,7 @@ class LocalDispatcher:
     """
 
     max_in_flight: int
+    advice = "call it again"
 
     def __init__(
         self, runner: Callable[[], RowRunner], pool: ThreadPoolExecutor | None, threads: int

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     pass
 
 
-__all__ = ["BatchInputs", "batch_inputs"]
+__all__ = ["BatchInputs", "batch_inputs", "mapped_positions"]
 
 
 @final
@@ -81,17 +81,15 @@ def batch_inputs(
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
     options: Options,
+    positions: Sequence[int],
 ) -> BatchInputs:
-    """The arguments of a call of ``f``, checked.
+    """The arguments of a call of ``f``, checked; those at ``positions`` are mapped.
 
     Raises:
         InputError: where what is mapped cannot be, or ``in_axes`` do not fit.
         TracedNumberError: where an argument holds a number of a recording around this call.
     """
-    mapped = {
-        index: mapped_argument(args[index], argument_namer(f, index))
-        for index in _mapped_positions(options.axes, len(args), options.static)
-    }
+    mapped = {index: mapped_argument(args[index], argument_namer(f, index)) for index in positions}
     counts = {index: one.rows for index, one in mapped.items() if one.rows is not None}
     names = [argument_namer(f, index)(()) for index in counts]
     rows = common_rows(list(counts.values()), names.__getitem__) if counts else None
@@ -133,7 +131,7 @@ def _plain(f: Callable[..., object], leaf: object) -> float:
     return cast(float, leaf)
 
 
-def _mapped_positions(axes: Axes, count: int, static: StaticArguments) -> tuple[int, ...]:
+def mapped_positions(axes: Axes, count: int, static: StaticArguments) -> tuple[int, ...]:
     """The positions of the mapped arguments."""
     each: list[object] = list(axes) if isinstance(axes, list | tuple) else [axes]
     fixed = [index for index in range(1, count) if index - 1 in static]
@@ -150,7 +148,7 @@ def _mapped_positions(axes: Axes, count: int, static: StaticArguments) -> tuple[
     elif not set(positions).isdisjoint(fixed):
         problem = "maps an argument that static_argnames names: give None for it"
     elif not positions:
-        problem = "maps no argument: use 0 for those whose rows come first"
+        problem = "maps no argument: use 0 for those by position whose rows come first"
     else:
         return positions
     raise InputError(f"in_axes={axes!r} ({here()}) {problem}")

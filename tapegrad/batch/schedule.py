@@ -151,8 +151,7 @@ class Schedule(Generic[T]):
         except (BrokenExecutor, CancelledError) as error:
             rows = f"rows 0 to {self._finished - 1:,}" if self._finished else "no rows"
             raise BackendError(
-                f"the executor broke when {rows} were done ({here()}): pass a function that makes "
-                "executors, and what is left goes to another"
+                f"the executor broke when {rows} were done ({here()}): {self._dispatcher.advice}"
             ) from error
         self.recorder.count(result.taken)
         return result

@@ -43,12 +43,17 @@ def objective(
 def objective(
     loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
     reduce: Reduce, in_axes: InAxes | None = ..., static_argnames: ArgumentNames = ...,
-    **named: object,
+    check_finite: bool = ..., **named: object,
 ) -> Objective[A]: ...  # fmt: skip
 @overload
 def objective(
     loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
-    static_argnames: ArgumentNames, **named: object,
+    static_argnames: ArgumentNames, check_finite: bool = ..., **named: object,
+) -> Objective[A]: ...  # fmt: skip
+@overload
+def objective(
+    loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
+    check_finite: bool, **named: object,
 ) -> Objective[A]: ...  # fmt: skip
 def objective(  # type: ignore[misc]  # a parameter of the loss that is called reduce goes by position
     loss: Callable[Concatenate[A, ...], float | Var],
@@ -58,6 +63,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     reduce: Reduce | None = None,
     in_axes: InAxes | None = None,
     static_argnames: ArgumentNames = (),
+    check_finite: bool = True,
     **named: object,
 ) -> Objective[A]:
     """Turns ``loss(unknowns, *data)`` into what ``scipy.optimize.minimize`` takes.
@@ -66,6 +72,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     copied. With ``reduce`` the loss is one row's: arrays in ``data`` have the rows first, and the
     rows' losses are summed or averaged; ``in_axes`` is as in ``vmap``, and maps all of the data
     where it is left out, but for what ``static_argnames`` names: that the loss gets as it is.
+    ``check_finite=False`` lets data be nan, for a loss that knows what to do with missing numbers.
 
     Raises:
         BackendError: when numpy is not installed.
@@ -87,7 +94,7 @@ def objective(  # type: ignore[misc]  # a parameter of the loss that is called r
     require_callable(loss, "objective")
     static = static_arguments(loss, static_argnames)
     axes = _axes(reduce, in_axes, len(data), static)
-    given = model_data(loss, data, named, axes, reduce, static_argnames)
+    given = model_data(loss, data, named, axes, reduce, static_argnames, check_finite=check_finite)
     return Objective(loss, start, given)
 
 

@@ -42,6 +42,7 @@ def residuals(
     *data: object,
     in_axes: InAxes | None = None,
     static_argnames: ArgumentNames = (),
+    check_finite: bool = True,
     **named: object,
 ) -> Residuals[A]:
     """Turns ``model(unknowns, *row)`` into what ``scipy.optimize.least_squares`` takes.
@@ -49,8 +50,9 @@ def residuals(
     The model gives one row's residuals, a number or a container of them, and runs over all rows:
     arrays in ``data`` have the rows first; ``in_axes`` is as in ``vmap``, and maps all of the data
     where it is left out, but for what ``static_argnames`` names: that the model gets as it is.
-    Without data the model gives all residuals. It is recorded at the start
-    and compiled; data are copied.
+    ``check_finite=False`` lets data be nan, for a model that knows what to do with missing numbers.
+    Without data the model gives all residuals. It is recorded at the start and compiled; data are
+    copied.
 
     Raises:
         BackendError: when numpy is not installed.
@@ -71,7 +73,7 @@ def residuals(
     """
     require_callable(model, "residuals")
     axes = data_axes(in_axes, len(data), static_arguments(model, static_argnames))
-    given = model_data(model, data, named, axes, None, static_argnames)
+    given = model_data(model, data, named, axes, None, static_argnames, check_finite=check_finite)
     return Residuals(model, start, given)
 
 

@@ -57,13 +57,15 @@ class ModelData:
     static_argnames: ArgumentNames
 
 
-def model_data(
+def model_data(  # noqa: PLR0913  # each says one thing about the data
     f: Callable[..., object],
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
     axes: tuple[Literal[0] | None, ...],
     reduce: Reduce | None,
     static_argnames: ArgumentNames,
+    *,
+    check_finite: bool,
 ) -> ModelData:
     """Copies the arguments of ``f`` after the first, so that no later change outside reaches them.
 
@@ -76,7 +78,8 @@ def model_data(
     if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
         from tapegrad.optimize.data_copies import copied
 
-        args, kwargs = copied(f, args, kwargs, axes, static_arguments(f, static_argnames))
+        static = static_arguments(f, static_argnames)
+        args, kwargs = copied(f, args, kwargs, axes, static, check_finite=check_finite)
     return ModelData(args, kwargs, axes, reduce, static_argnames)
 
 

@@ -51,6 +51,11 @@ class ContainerKind:
             field is not Field.STATIC for field in self.fields.values()
         )
 
+    def is_static_number(self, key: object, part: object) -> bool:
+        """Whether a part is a number in a field of a class that is not annotated ``Real``."""
+        is_static = self.fields is not None and self.fields[key] is Field.STATIC
+        return is_static and isinstance(part, int | float)
+
 
 def _open_sequence(value: Sequence[object]) -> tuple[Keys, Iterable[object]]:
     return tuple(range(len(value))), value

@@ -11,12 +11,13 @@ import attrs
 
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
+from tapegrad._support.version import VERSION
 from tapegrad.batch.arrays import as_float64, is_dask
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.chunks import Chunk
 from tapegrad.batch.options import ExecutorOrFactory
 from tapegrad.batch.remote.dask import is_dask_executor, scheduled, worker_threads
-from tapegrad.batch.remote.fingerprint import Fingerprint, difference, own_version
+from tapegrad.batch.remote.fingerprint import Fingerprint, difference
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, key_of, serialised
 from tapegrad.batch.remote.worker import run_task
 from tapegrad.batch.row_runner import ChunkResult
@@ -82,6 +83,16 @@ class ExecutorDispatcher:
             )
         return made
 
+    @property
+    def advice(self) -> str:
+        """What to do where the executor has broken for good."""
+        if self._factory is None:
+            return "pass a function that makes executors, and what is left goes to another"
+        return (
+            f"{self._breaks} more that your function made broke without doing any: see whether the "
+            "workers end where a rule is called, or lack memory"
+        )
+
     def submit(self, chunk: Chunk) -> Future[Reply]:
         """Sends a chunk to a worker."""
         self.max_in_flight = max(2, min(_MOST_CHUNKS, _MOST_BYTES // max(chunk.nbytes, 1)))
@@ -126,7 +137,7 @@ class ExecutorDispatcher:
     def _submitted(self, task: Task, chunk: Chunk) -> Future[Reply]:
         """The executor's future; where the executor is broken already, one that raises that."""
         try:
-            return self._executor.submit(run_task, own_version(), task.packed(), *chunk.leaves)
+            return self._executor.submit(run_task, VERSION, task.packed(), *chunk.leaves)
         except BrokenExecutor as error:
             broken: Future[Reply] = Future()
             broken.set_exception(error)

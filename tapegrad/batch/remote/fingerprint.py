@@ -6,29 +6,25 @@ import platform
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
 from typing import TypeAlias
 
+import numpy as np
+
+from tapegrad._support.version import VERSION
 from tapegrad.compile.backends.registry import BACKENDS
 
-__all__ = ["Fingerprint", "difference", "fingerprint", "own_version"]
+__all__ = ["Fingerprint", "difference", "fingerprint"]
 
 Fingerprint: TypeAlias = Mapping[str, str]
-
-
-@cache
-def own_version() -> str:
-    """The version of tapegrad that is installed here."""
-    return version("tapegrad")
 
 
 @cache
 def fingerprint(backend: str) -> Fingerprint:
     """The versions, the maths library and the instructions that a backend's bits depend on."""
     own: Fingerprint = {
-        "tapegrad": own_version(),
+        "tapegrad": VERSION,
         "Python": ".".join(map(str, sys.version_info[:2])),
-        "numpy": version("numpy"),
+        "numpy": np.__version__,
         "C library": " ".join(platform.libc_ver()).strip() or platform.platform(),
         "processor": platform.machine(),
     }

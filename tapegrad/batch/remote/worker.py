@@ -11,9 +11,10 @@ from typing import Final, cast, final
 
 from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import on_behalf_of
+from tapegrad._support.version import VERSION
 from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.batch_code import BatchCode
-from tapegrad.batch.remote.fingerprint import fingerprint, own_version
+from tapegrad.batch.remote.fingerprint import fingerprint
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, deserialised
 from tapegrad.batch.row_runner import RowRunner
 from tapegrad.compile.backends.registry import chosen
@@ -38,9 +39,9 @@ def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
     Raises:
         BackendError: where this worker has another version of tapegrad, or lacks the backend.
     """
-    if version != own_version():
+    if version != VERSION:
         raise BackendError(
-            f"worker {worker_name()} has tapegrad {own_version()} and was sent work by {version}: "
+            f"worker {worker_name()} has tapegrad {VERSION} and was sent work by {version}: "
             "install one version"
         )
     task: Task = pickle.loads(packed)  # noqa: S301  # it comes from whoever started the worker
