@@ -234,7 +234,7 @@ class TestRefusals:
         """A worker on which no path can be taken says so, rather than guess."""
         from tapegrad.batch.row_runner import ChunkOptions, RowRunner
 
-        runner = RowRunner((), (), {})
+        runner = RowRunner((), {})
         text = refusal(
             errors.GuardError, lambda: runner.run((), range(1), ChunkOptions(sums=False))
         )

@@ -13,6 +13,7 @@ import tapegrad as tg
 from tapegrad import Real, math
 from tapegrad.compile import call_recording, learning, paths
 from tapegrad.compile.backends import python
+from tapegrad.compile.jit import Compiled
 from tests.places import place, warned_at
 
 RECORDING: Final = 20.0
@@ -263,7 +264,7 @@ class TestCallsOfTheFunction:
         assert len(seen) == 1
         assert warned_at(seen) == place(calls, "fast(")
         text = str(seen[0].message)
-        assert text.startswith(f"f ({place(calls, 'fast(')}) has taken 64 paths, and calls that ")
+        assert text.startswith(f"f ({place(calls, 'fast(')}) has taken 64 paths, and is called ")
         assert f"most of them part at {place(f, 'x < 0.5')}: spell that choice with where" in text
 
     def test_are_told_in_the_report(self) -> None:
@@ -280,6 +281,16 @@ class TestCallsOfTheFunction:
 
 
 class TestHessiansOfNewPaths:
+    def test_every_path_is_recorded_where_that_is_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However long the paths, and from the second call on."""
+        work = Work(monkeypatch)
+        fast = Compiled(work.f, "python", 1024, records_all=True)
+        for number in range(0, 400, 20):
+            fast(number + 0.5)
+        assert (work.eager, work.recorded, len(fast.tapes)) == (0, 20, 20)
+
     def test_a_hessian_has_the_entries_of_a_path_that_is_new(self) -> None:
         """The pattern is that of the tapes, so that each path has one."""
         pytest.importorskip("scipy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, final
@@ -52,8 +52,10 @@ RecordedState: TypeAlias = "tuple[Branch, tuple[int, ...], Sequence[AnyTape]]"
 class BatchedFunction(Batched[object]):
     """A function of rows: the recordings of a row, and the calls that run rows on them."""
 
-    def __init__(self, f: Callable[..., object], options: Options) -> None:
-        self._f, self._options = f, options
+    def __init__(
+        self, f: Callable[..., object], options: Options, *, has_function: bool = True
+    ) -> None:
+        self._f, self._options, self._has_function = f, options, has_function
         functools.update_wrapper(self, f, updated=())
         self._choice: Choice = chosen(options.backend, rows=True)
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
@@ -74,8 +76,14 @@ class BatchedFunction(Batched[object]):
     ) -> Iterator[Schedule[Any]]:
         """One call over its rows, which all have the same static values."""
         inputs, options = batch_inputs(self._f, args, kwargs, self._options, mapped), self._options
-        recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places))
-        recorder = PathRecorder(recorded, inputs, options.on_branch, options.max_paths)
+        recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places, inputs.mapped))
+        recorder = PathRecorder(
+            recorded,
+            inputs,
+            options.on_branch,
+            options.max_paths,
+            records_all=options.records_all,
+        )
         lengths = [len(code.path.program) for code in recorded.codes]
         threads = thread_count(options.threads, inputs.rows, max(lengths, default=None))
         rows = chunk_rows(inputs, options, threads)
@@ -88,6 +96,10 @@ class BatchedFunction(Batched[object]):
         job = Job(self._choice.name, options.fast, inputs.places, inputs.shared, line)
         with ExecutorDispatcher(options.executor, recorder.codes, job) as remote:
             yield Schedule(inputs, remote, recorder, rows)
+
+    def recording_all(self) -> BatchedFunction:
+        """The same function of rows, which records every path, however few rows take it."""
+        return BatchedFunction(self._f, attrs.evolve(self._options, records_all=True))
 
     def _answer(self, schedule: Schedule[T]) -> object:
         """The answers of all rows, or their sum or mean."""
@@ -148,10 +160,25 @@ class BatchedFunction(Batched[object]):
             error.add_note(f"the batch is of the rows with {group.shared}")
             raise
 
-    def _new_recording(self, places: tuple[int, ...]) -> Callable[[Branch], RowRecording]:
-        """Makes the recording for rows of a structure whose mapped inputs are ``places``."""
-        f, choice, fast = self._f, self._choice, self._options.fast
-        return lambda shape: RowRecording(f, choice, shape, places, fast=fast)
+    def _new_recording(
+        self, places: tuple[int, ...], mapped: Collection[int] = ()
+    ) -> Callable[[Branch], RowRecording]:
+        """Makes the recording for rows of a structure whose mapped inputs are ``places``.
+
+        The arguments at the positions ``mapped`` are mapped.
+        """
+        f, choice, options = self._f, self._choice, self._options
+        max_paths = options.max_paths if self._has_function else 0
+        return lambda shape: RowRecording(
+            f,
+            choice,
+            shape,
+            places,
+            fast=options.fast,
+            max_paths=max_paths,
+            mapped=mapped,
+            static=options.static,
+        )
 
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         """Threads that stay from call to call; a forked process has none of its parent's."""
@@ -185,7 +212,7 @@ class BatchedFunction(Batched[object]):
         Raises:
             BackendError: before the first call, or for C where it lacks an operation.
         """
-        likely = [one.likely()[0] for one in self._cache.recordings if one.codes]
+        likely = [one.likely() for one in self._cache.recordings if one.codes]
         return source(likely[0].path.program if likely else None, language)
 
 
@@ -197,7 +224,7 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
     """
     require_whole(options, Options)
     require_whole(options.static, StaticArguments)
-    runner = BatchedFunction(missing_function(name), attrs.evolve(options))
+    runner = BatchedFunction(missing_function(name), attrs.evolve(options), has_function=False)
     for shape, places, tapes in recordings:
         require_fit(shape, tapes, places)
         recorded = runner._cache.get(shape, runner._new_recording(places))

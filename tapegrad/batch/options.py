@@ -83,6 +83,8 @@ class Options:
     threads: int | None
     executor: ExecutorOrFactory | None
     static: StaticArguments
+    records_all: bool = False
+    """Whether every path is recorded, however few rows take it."""
 
     def __attrs_post_init__(self) -> None:
         self._require_known("on_branch", self.on_branch, get_args(OnBranch))

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from operator import attrgetter
 from time import perf_counter
 from typing import NoReturn, cast, final
 
+import attrs
+
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.exclusive import exclusive
-from tapegrad._support.source_position import here
+from tapegrad._support.source_position import Site, here
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.inputs import BatchInputs
-from tapegrad.batch.row_runner import RowRunner, UnresolvedRows
-from tapegrad.compile.backends.registry import Choice
+from tapegrad.batch.rare_rows import RARE, RareRows
+from tapegrad.batch.row_runner import KnownPaths, RowRunner, UnresolvedRows
+from tapegrad.compile.backends.registry import Choice, chosen
 from tapegrad.compile.cache import Recording
-from tapegrad.compile.paths import AnyTape, Path, record_path
+from tapegrad.compile.call_recording import CallRecording, Departure
+from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting_with
+from tapegrad.compile.report import ShapeReport
 from tapegrad.errors import GuardError, OutputError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
+from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
 __all__ = ["PathRecorder", "RowRecording"]
@@ -30,12 +37,16 @@ __all__ = ["PathRecorder", "RowRecording"]
 
 @final
 class RowRecording(Recording[BatchCode]):
-    """The recorded paths of rows of one structure, each with its code; calls share it."""
+    """The recorded paths of rows of one structure, each with its code; calls share it.
+
+    The arguments at the positions ``mapped`` are one row of what is given. Where ``max_paths`` is 0
+    the function is missing.
+    """
 
     f: Callable[..., object]
     places: tuple[int, ...]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each says another thing about the rows
         self,
         f: Callable[..., object],
         choice: Choice,
@@ -43,9 +54,15 @@ class RowRecording(Recording[BatchCode]):
         places: tuple[int, ...],
         *,
         fast: bool,
+        max_paths: int,
+        mapped: Collection[int] = (),
+        static: StaticArguments = NONE_STATIC,
     ) -> None:
         super().__init__(shape, lambda path: BatchCode(path, places, choice, fast=fast))
         self.f, self.places = f, places
+        self._choice, self._max_paths = choice, max_paths
+        self._mapped, self._static = tuple(mapped), static
+        self._calls: CallRecording | None = None
 
     @property
     def tape(self) -> AnyTape:
@@ -57,36 +74,110 @@ class RowRecording(Recording[BatchCode]):
         """The structure of what the function returns for a row."""
         return self.tape.result
 
-    def likely(self) -> Sequence[BatchCode]:
-        """The codes, those first that most rows took."""
-        return sorted(self.codes, key=lambda code: -code.rows)
+    @property
+    def in_first_order(self) -> Callable[..., object]:
+        """The function, whose dicts come in the order of those that it returned first."""
+        return _in_order_of(self.result, self.f) if self.codes else self.f
+
+    @property
+    def calls(self) -> CallRecording:
+        """The paths of rare rows, which run one at a time."""
+        return self._calls or self._new_calls()
+
+    @exclusive
+    def _new_calls(self) -> CallRecording:
+        """The same where there are none yet."""
+        if self._calls is None:
+            name = self._choice.name if self._choice.backend.scalar else "python"
+            self._calls = CallRecording(
+                self.in_first_order,
+                chosen(name, rows=False),
+                self._max_paths,
+                self.shape,
+                static=self._static,
+                quick=True,
+                records_all=not self._max_paths,
+                mapped=self._mapped,
+                entries=len(self.tape),
+            )
+        return self._calls
+
+    def warn_of_many(self, paths: int, lines: Counter[Site | None]) -> None:
+        """Warns, once, of this number of paths, given the rows that part at each line."""
+        if self._max_paths:
+            self.calls.learning.warn_of_many(self.f, paths, lines)
+
+    def adopt(self, prefix: bytes) -> None:
+        """Makes a path of rare rows one for rows, where one begins with these outcomes."""
+        code = None if self._calls is None else self._calls.find(prefix)
+        if code is not None:
+            self.add(path_of(code.path.tape, approximate=True))
+
+    @property
+    def tapes(self) -> tuple[AnyTape, ...]:
+        """The tapes of all paths, those last that only rare rows took."""
+        tapes = super().tapes
+        rare = () if self._calls is None else self._calls.tapes
+        known = set(map(id, tapes))
+        return tapes + tuple(tape for tape in rare if id(tape) not in known)
+
+    def likely(self) -> BatchCode:
+        """The code of the path that most rows took."""
+        return max(self.codes, key=attrgetter("rows"))
 
     @exclusive
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""
-        for code in self.codes:
-            code.rows += taken[code.outcomes]
+        for outcomes, rows in taken.items():
+            code = self.find(outcomes)
+            if code is not None:
+                code.rows += rows
+
+    def report(self) -> ShapeReport:
+        """Describes what was recorded and compiled for rows of this structure."""
+        paths = {id(code.path.tape): code.report() for code in self.codes}
+        if self._calls is None:
+            return ShapeReport(tuple(paths.values()))
+        shape = self._calls.report()
+        for tape, path in zip(self._calls.tapes, shape.paths, strict=True):
+            known = paths.get(id(tape), path)
+            more = 0 if known is path else path.rows
+            paths[id(tape)] = attrs.evolve(known, rows=known.rows + more)
+        return attrs.evolve(shape, paths=tuple(paths.values()))
 
 
 @final
 class PathRecorder:
-    """The paths of a function in one call: finds those recorded, and records those missing."""
+    """The paths of a function in one call: finds those recorded, and records those missing.
+
+    Where the rows of a block take many paths, a path is ``rare`` that fewer rows than this take.
+    With ``records_all`` none is.
+    """
 
     recorded: RowRecording
     inputs: BatchInputs
     on_branch: str
     name: str
+    rare: int
 
     def __init__(
-        self, recorded: RowRecording, inputs: BatchInputs, on_branch: str, max_paths: int
+        self,
+        recorded: RowRecording,
+        inputs: BatchInputs,
+        on_branch: str,
+        max_paths: int,
+        *,
+        records_all: bool,
     ) -> None:
         self.recorded, self.inputs = recorded, inputs
         self.on_branch, self._max_paths = on_branch, max_paths
+        self.rare = RARE if on_branch == "rerecord" and not records_all else 0
         self.name = name_of(recorded.f)
-        self._memo: dict[BatchCode, Floats | None] = {}
-        self._departures: Counter[str] = Counter()
-        self._codes = recorded.codes
-        self._runner = self.runner()
+        self._departures: Counter[Site | None] = Counter()
+        self._rare_prefixes: set[bytes] = set()
+        self._known = KnownPaths(inputs.shared)
+        self._seen: tuple[BatchCode, ...] = ()
+        self._see()
 
     @property
     def outputs(self) -> int:
@@ -94,24 +185,67 @@ class PathRecorder:
         return len(self.recorded.tape.outputs)
 
     def codes(self) -> Sequence[BatchCode]:
-        """The codes of the paths recorded by now, those first that most rows took."""
-        return self.recorded.likely()
+        """The codes of the paths recorded by now."""
+        return self.recorded.codes
 
     def runner(self) -> RowRunner:
         """A runner of this call's rows on the paths recorded by now."""
-        return RowRunner(self.codes(), self.inputs.shared, self._memo)
+        self._see()
+        return self._known.runner()
 
     def knows(self, prefix: bytes) -> bool:
         """Whether rows of this call can run a path that begins with these outcomes."""
-        codes = self.recorded.codes
-        if codes is not self._codes:
-            self._codes, self._runner = codes, self.runner()
-        return self._runner.find(prefix) is not None
+        return self._find(prefix) is not None
+
+    def _find(self, prefix: bytes) -> BatchCode | None:
+        """A path that begins with these outcomes and that rows of this call can take."""
+        self._see()
+        return starting_with(self._known.codes, prefix)
+
+    def _see(self) -> None:
+        """Adds the paths that were recorded since, by this call or another."""
+        codes, seen = self.recorded.codes, self._seen
+        if codes is not seen:
+            old = set(seen)
+            for code in codes:
+                if code not in old:
+                    self._known.add(code)
+            self._seen = codes
+
+    def arguments(self, leaves: Sequence[Floats], place: int) -> tuple[object, ...]:
+        """The arguments by position of one of some rows."""
+        return self.inputs.row([leaf[place] for leaf in leaves])
 
     def note_departure(self, group: UnresolvedRows) -> None:
         """Counts rows by the line at which they left the recorded paths, for the error on paths."""
-        if not self.knows(group.prefix):
+        if not group.is_known and not self.knows(group.prefix):
             self._departures[self._line(group.prefix)] += group.rows.size
+
+    def rare_outputs(self, group: UnresolvedRows, start: int) -> Floats:
+        """The outputs of rows on a rare path, a column for each; the block starts at ``start``.
+
+        Raises:
+            GuardError: where there are too many paths.
+        """
+        recorded, prefix = self.recorded, group.prefix
+        if group.is_known:
+            recorded.count(Counter({prefix: -len(group.rows)}))
+        numbers = [start + row for row in group.rows.tolist()]
+
+        def answer(departure: Departure, place: int) -> Sequence[float]:
+            arguments = self.arguments(group.leaves, place), self.inputs.kwargs
+            with _at_row(numbers[place]):
+                returned = recorded.calls.missed(departure, arguments)
+            return self._numbers(returned, numbers[place])
+
+        if self._find(prefix) is None:
+            self._rare_prefixes.add(prefix)
+            paths = len(recorded.codes) + len(self._rare_prefixes)
+            if paths > self._max_paths:
+                raise self._too_many_paths(self.arguments(group.leaves, 0), numbers[0])
+            recorded.warn_of_many(paths, self._departures)
+        rare = RareRows(recorded.calls, self._find, recorded.places, self.inputs.shared)
+        return rare.run(group, recorded.find(prefix[:-1]), answer)
 
     def resolve(self, args: tuple[object, ...], prefix: bytes, number: int) -> Sequence[float]:
         """The outputs of a row for which no path is known, found as ``on_branch`` says.
@@ -147,14 +281,13 @@ class PathRecorder:
             f'on_branch="eager", which would take {time}'
         )
 
-    def _line(self, prefix: bytes) -> str:
+    def _line(self, prefix: bytes) -> Site | None:
         """The user's line at which the last of these outcomes was found."""
-        return str(self._left(prefix).site(len(prefix) - 1))
+        return self._left(prefix).site(len(prefix) - 1)
 
     def _left(self, prefix: bytes) -> Path:
         """A path that was left at the last of these outcomes."""
-        codes, before = self.recorded.codes, prefix[:-1]
-        return next(code.path for code in codes if code.outcomes.startswith(before))
+        return cast(BatchCode, self.recorded.find(prefix[:-1])).path
 
     def record(self, args: tuple[object, ...], number: int) -> Sequence[float]:
         """Records a row's path, and returns its outputs.
@@ -163,7 +296,7 @@ class PathRecorder:
             OutputError: where it returns another structure than the rows before.
         """
         is_first = not self.recorded.codes
-        f = self.recorded.f if is_first else self._in_first_order
+        f = self.recorded.in_first_order
         with _at_row(number):
             data = data_of(args[1:], self.inputs.kwargs)
             traced, mapped = self.recorded.traced_data, self.inputs.mapped
@@ -186,21 +319,18 @@ class PathRecorder:
         """
         with _at_row(number):
             returned = self.recorded.f(*args, **self.inputs.kwargs)
+        return self._numbers(returned, number)
+
+    def _numbers(self, returned: object, number: int) -> Sequence[float]:
+        """The numbers of what the function returned for a row.
+
+        Raises:
+            OutputError: where it has another structure than for the rows before.
+        """
         leaves, path = numbers_as(self.recorded.result, returned, key_path, statics=True)
         if path is not None:
             self._refuse(number)
         return cast("list[float]", leaves)
-
-    @property
-    def _in_first_order(self) -> Callable[..., object]:
-        """The function, whose dicts come in the order of those that it returned first."""
-        f, result = self.recorded.f, self.recorded.result
-
-        @wraps(f)
-        def in_first_order(*args: object, **kwargs: object) -> object:
-            return in_order(result, f(*args, **kwargs))
-
-        return in_first_order
 
     def _refuse(self, number: int) -> NoReturn:
         """Raises for a row whose result has another structure than those before."""
@@ -212,6 +342,16 @@ class PathRecorder:
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""
         self.recorded.count(taken)
+
+
+def _in_order_of(result: Structure, f: Callable[..., object]) -> Callable[..., object]:
+    """A function whose dicts come in the order of those in ``result``."""
+
+    @wraps(f)
+    def in_first_order(*args: object, **kwargs: object) -> object:
+        return in_order(result, f(*args, **kwargs))
+
+    return in_first_order
 
 
 @contextmanager

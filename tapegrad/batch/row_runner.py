@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import attrs
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from tapegrad.batch.arrays import Floats, RowNumbers
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.reduce import BLOCK, PartialSum, empty_lanes, lane_sums, padded, partial_sum
+from tapegrad.compile.paths import starting_with, with_code
 from tapegrad.errors import GuardError
 
 if TYPE_CHECKING:
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     Flips: TypeAlias = NDArray[np.int32]
     Truths: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["BlockOutputs", "ChunkOptions", "ChunkResult", "RowRunner", "UnresolvedRows"]
+__all__ = [
+    "FEW_PATHS", "BlockOutputs", "ChunkOptions", "ChunkResult", "KnownPaths", "RowRunner",
+    "UnresolvedRows",
+]  # fmt: skip
+
+FEW_PATHS: Final = 8
+"""The most paths of the rows of a block of which none is rare."""
+
+_Group: TypeAlias = "tuple[bytes, Indices, bool]"
+"""Rows on one path: the outcomes that are known, the places, and whether the path is known."""
 
 
 @final
@@ -31,38 +40,44 @@ __all__ = ["BlockOutputs", "ChunkOptions", "ChunkResult", "RowRunner", "Unresolv
 class ChunkOptions:
     """Says whether outputs or sums are computed, and of sums the squared distances from the mean.
 
-    With ``mask`` rows that leave all known paths are left out.
+    With ``mask`` rows that leave all known paths are left out. Where a block's rows take many
+    paths, those that fewer than ``rare`` rows take come back unresolved; with ``part`` the rows are
+    only some of their block, and such paths come back in any case.
     """
 
     sums: bool
     spread: bool = False
     mask: bool = False
+    rare: int = 0
+    part: bool = False
 
 
 @final
 @attrs.frozen(eq=False)
 class UnresolvedRows:
-    """Rows whose path is not known; the outcomes of its guards begin with ``prefix``.
+    """Rows whose path is not known, or rare; the outcomes of its guards begin with ``prefix``.
 
-    ``rows`` are their places in the block, ``leaves`` their inputs.
+    ``rows`` are their places in the block, ``leaves`` their inputs. Where the path ``is_known``
+    they have been run, and are right unless they are rare.
     """
 
     prefix: bytes
     rows: Indices
     leaves: Sequence[Floats]
-
-    def rest(self) -> UnresolvedRows:
-        """All rows but the first."""
-        return UnresolvedRows(self.prefix, self.rows[1:], [leaf[1:] for leaf in self.leaves])
+    is_known: bool = False
 
 
 @final
 @attrs.frozen(eq=False)
 class BlockOutputs:
-    """The outputs of up to 4,096 rows, a column for each, and the rows that still lack them."""
+    """The outputs of up to 4,096 rows, a column for each, and the rows that still lack them.
+
+    ``paths`` is the number of paths that the rows take, at least.
+    """
 
     outputs: Floats
     unresolved: Sequence[UnresolvedRows]
+    paths: int
 
 
 @final
@@ -75,8 +90,35 @@ class ChunkResult:
 
 
 @final
+class KnownPaths:
+    """The paths that the rows of a call can take, and what each computes once for all rows.
+
+    ``codes`` stand in the order of their outcomes. Both are replaced when a path is added, so that
+    whoever has read them may go on with them.
+    """
+
+    codes: tuple[BatchCode, ...]
+    shared: Mapping[BatchCode, Floats]
+
+    def __init__(self, inputs: Sequence[float]) -> None:
+        self._inputs = inputs
+        self.codes, self.shared = (), {}
+
+    def add(self, code: BatchCode) -> None:
+        """Adds a path, unless numbers that are the same for all rows lead off it."""
+        found = code.shared(self._inputs)
+        if found is not None:
+            self.shared = {**self.shared, code: found}
+            self.codes = with_code(self.codes, code)
+
+    def runner(self) -> RowRunner:
+        """A runner of rows on the paths known by now."""
+        return RowRunner(self.codes, self.shared)
+
+
+@final
 class RowRunner:
-    """Runs rows on the paths that a call can take, those first that most rows take.
+    """Runs rows on the paths that a call can take, on that first which most rows take.
 
     Paths whose first guards come out alike compute the same bits up to there. So a row that leaves
     a path at a guard goes on to any path whose guards come out as the row's did; it stays on that
@@ -85,25 +127,10 @@ class RowRunner:
 
     codes: Sequence[BatchCode]
 
-    def __init__(
-        self,
-        codes: Sequence[BatchCode],
-        inputs: Sequence[float],
-        memo: dict[BatchCode, Floats | None],
-    ) -> None:
-        for code in codes:
-            if code not in memo:
-                memo[code] = code.shared(inputs)
-        self._shared = {code: found for code in codes if (found := memo[code]) is not None}
-        self.codes = list(self._shared)
-        self._in_order = sorted(self.codes, key=attrgetter("outcomes"))
+    def __init__(self, codes: Sequence[BatchCode], shared: Mapping[BatchCode, Floats]) -> None:
+        self.codes, self._shared = codes, shared
+        self._first = max(codes, key=attrgetter("rows"), default=None)
         self._taken: Counter[bytes] = Counter()
-
-    def find(self, prefix: bytes) -> BatchCode | None:
-        """The code of a path whose outcomes begin with ``prefix``."""
-        place = bisect_left(self._in_order, prefix, key=attrgetter("outcomes"))
-        found = self._in_order[place : place + 1]
-        return found[0] if found and found[0].outcomes.startswith(prefix) else None
 
     @np.errstate(all="ignore")
     def run(
@@ -137,18 +164,17 @@ class RowRunner:
         """The results of some rows, block by block."""
         if options.sums and not options.spread and (part := self._sums(leaves, rows)) is not None:
             return [part]
-        block = self._rows(leaves, rows, out)
-        return [_finished(one, options) for one in _blocks_of(block)]
+        return [_finished(one, options) for one in self._rows(leaves, rows, options, out)]
 
     def _likely(self) -> BatchCode:
         """The code of the path that rows try first."""
-        if not self.codes:
+        if self._first is None:
             raise GuardError(
                 "a worker takes another path than was recorded, for numbers that are the same for "
                 "all rows: two sides of a comparison differ by rounding alone; compare with a "
                 "margin"
             )
-        return self.codes[0]
+        return self._first
 
     def _sums(self, leaves: Sequence[Floats], rows: int) -> PartialSum | None:
         """The rows' sums by compiled code; None unless all take the one path that is known."""
@@ -162,27 +188,37 @@ class RowRunner:
         self._taken[code.outcomes] += rows
         return PartialSum(rows, lane_sums(lanes))
 
-    def _rows(self, leaves: Sequence[Floats], rows: int, out: Floats | None) -> BlockOutputs:
-        """The outputs of rows, each on the path that it takes.
+    def _rows(
+        self, leaves: Sequence[Floats], rows: int, options: ChunkOptions, out: Floats | None
+    ) -> Iterator[BlockOutputs]:
+        """The outputs of rows, each on the path that it takes, block by block.
 
         Rows go in groups, and a group is only ever split: its rows have left the same paths at the
         same guards. So each row is in one group at a time, and ends on one path or is unresolved.
         """
         first = self._likely()
         out = np.empty((first.outputs, padded(rows))) if out is None else out
-        unresolved: list[UnresolvedRows] = []
+        done: list[_Group] = []
         groups = [(first, b"", np.arange(rows))]
         while groups:
             code, prefix, group = groups.pop()
             flips = self._run(code, leaves, group, out)
-            for longer, part in _split_by_guard(code, prefix, group, flips):
-                other = self.find(longer)
-                if other is None:
-                    unresolved.append(UnresolvedRows(longer, part, [leaf[part] for leaf in leaves]))
+            gone = _split_by_guard(code, prefix, group, flips)
+            stays = group[flips < 0] if gone else group
+            if stays.size:
+                done.append((code.outcomes, stays, True))
+                self._taken[code.outcomes] += stays.size
+            is_rich = rows <= BLOCK and len(done) + len(groups) + len(gone) > FEW_PATHS
+            for longer, part in gone:
+                other = starting_with(self.codes, longer)
+                if other is None or (is_rich and part.size < options.rare):
+                    done.append((longer, part, False))
                 else:
                     groups.append((other, longer, part))
-        unresolved.sort(key=lambda some: int(some.rows[0]))
-        return BlockOutputs(out[:, :rows], unresolved)
+        out = out[:, :rows]
+        if len(done) <= FEW_PATHS and not options.part and all(is_known for *_, is_known in done):
+            return _done_blocks(out, len(done))
+        return _blocks_of(out, done, leaves, options)
 
     def _run(self, code: BatchCode, leaves: Sequence[Floats], group: Indices, out: Floats) -> Flips:
         """Runs rows on a path and writes their outputs into their columns of ``out``.
@@ -197,15 +233,14 @@ class RowRunner:
             some = np.empty((code.outputs, padded(count)))
             kernel(shared, leaves, group, some, flips)
             out[:, group] = some[:, :count]
-        flips = flips[:count]
-        self._taken[code.outcomes] += int(np.count_nonzero(flips < 0))
-        return flips
+        return flips[:count]
 
     def _name_row(self, error: Exception, leaves: Sequence[Floats], numbers: RowNumbers) -> None:
         """Adds the number of the row to an error that a custom rule raised."""
         for place, number in enumerate(numbers):
             try:
-                self._rows([leaf[place : place + 1] for leaf in leaves], 1, None)
+                row = [leaf[place : place + 1] for leaf in leaves]
+                self._rows(row, 1, ChunkOptions(sums=False), None)
             except Exception:  # noqa: BLE001  # whatever a rule raises
                 error.add_note(f"raised at row {number:,} of the batch")
                 return
@@ -239,7 +274,7 @@ def _finished(block: BlockOutputs, options: ChunkOptions) -> PartialSum | BlockO
         return partial_sum(block.outputs, masked, spread=options.spread)
     if masked is not None:
         block.outputs[:, masked] = np.nan
-    return BlockOutputs(block.outputs, ())
+    return BlockOutputs(block.outputs, (), block.paths)
 
 
 def _masked(block: BlockOutputs) -> Truths:
@@ -250,16 +285,35 @@ def _masked(block: BlockOutputs) -> Truths:
     return masked
 
 
-def _blocks_of(block: BlockOutputs) -> Iterator[BlockOutputs]:
-    """Cuts a long block into blocks of 4,096 rows."""
-    for start in range(0, block.outputs.shape[1], BLOCK):
+def _done_blocks(out: Floats, paths: int) -> Iterator[BlockOutputs]:
+    """Cuts outputs into blocks of 4,096 rows, all of them done."""
+    for start in range(0, out.shape[1], BLOCK):
+        yield BlockOutputs(out[:, start : start + BLOCK], (), paths)
+
+
+def _blocks_of(
+    out: Floats, groups: Sequence[_Group], leaves: Sequence[Floats], options: ChunkOptions
+) -> Iterator[BlockOutputs]:
+    """Cuts outputs into blocks of 4,096 rows, each with those of its rows that are not done.
+
+    Rows on a known path are done, unless they may turn out to be rare.
+    """
+    starts = range(0, out.shape[1], BLOCK)
+    counts = np.array([np.bincount(rows // BLOCK, minlength=len(starts)) for _, rows, _ in groups])
+    unknown = np.array([not is_known for _, _, is_known in groups])
+    paths = np.count_nonzero(counts, axis=0)
+    undecided = (paths > FEW_PATHS) | (counts[unknown] > 0).any(axis=0) | options.part
+    left = (counts > 0) & (unknown[:, np.newaxis] | ((counts < options.rare) & undecided))
+    for number, start in enumerate(starts):
         unresolved: list[UnresolvedRows] = []
-        for some in block.unresolved:
-            inside = (some.rows >= start) & (some.rows < start + BLOCK)
-            if inside.any():
-                leaves = [leaf[inside] for leaf in some.leaves]
-                unresolved.append(UnresolvedRows(some.prefix, some.rows[inside] - start, leaves))
-        yield BlockOutputs(block.outputs[:, start : start + BLOCK], unresolved)
+        for index in np.flatnonzero(left[:, number]).tolist():
+            prefix, rows, is_known = groups[index]
+            first, last = np.searchsorted(rows, (start, start + BLOCK))
+            some = rows[first:last]
+            part = [leaf[some] for leaf in leaves]
+            unresolved.append(UnresolvedRows(prefix, some - start, part, is_known))
+        unresolved.sort(key=lambda some: int(some.rows[0]))
+        yield BlockOutputs(out[:, start : start + BLOCK], unresolved, int(paths[number]))
 
 
 def _flips(rows: int) -> Flips:

@@ -13,6 +13,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import closing
 from typing import Generic, TypeAlias, TypeVar, cast, final
 
+import attrs
 import numpy as np
 
 from tapegrad._support.progress_bar import progress
@@ -22,7 +23,13 @@ from tapegrad.batch.chunks import Chunk, Dispatcher
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.recordings import PathRecorder
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, PartialSum, padded, partial_sum
-from tapegrad.batch.row_runner import BlockOutputs, ChunkOptions, ChunkResult, UnresolvedRows
+from tapegrad.batch.row_runner import (
+    FEW_PATHS,
+    BlockOutputs,
+    ChunkOptions,
+    ChunkResult,
+    UnresolvedRows,
+)
 from tapegrad.errors import BackendError, GuardError, InputError
 
 __all__ = ["Schedule", "Stop"]
@@ -58,7 +65,8 @@ class Schedule(Generic[T]):
 
     def _record_first_row(self) -> None:
         """Records a path where none is known that this call can take."""
-        self.recorder.record(self._arguments([as_float64(leaf[:1]) for leaf in self._first]), 0)
+        row = [as_float64(leaf[:1]) for leaf in self._first]
+        self.recorder.record(self.recorder.arguments(row, 0), 0)
         if not self.recorder.knows(b""):
             raise GuardError(
                 f"the first row of {self.recorder.name} ({here()}) takes another path when it is "
@@ -68,7 +76,7 @@ class Schedule(Generic[T]):
 
     def arrays(self) -> Floats:
         """The outputs of all rows, a column for each."""
-        options = ChunkOptions(sums=False, mask=self.recorder.on_branch == "mask")
+        options = self._options(sums=False)
         if self._inputs.rows is None:
             with closing(self._blocks(options)) as blocks:
                 outputs = [cast(BlockOutputs, block).outputs for block in blocks]
@@ -87,13 +95,17 @@ class Schedule(Generic[T]):
     def sums(self, stop: Stop | None, *, spread: bool) -> PartialSum:
         """The sums of the outputs of all rows, or of those until ``stop`` returns true."""
         total = PairwiseSum()
-        options = ChunkOptions(sums=True, spread=spread, mask=self.recorder.on_branch == "mask")
+        options = self._options(sums=True, spread=spread)
         with closing(self._blocks(options)) as blocks:
             for block in blocks:
                 total.add(_added_up(block, spread=spread))
                 if stop is not None and stop(total.value()):
                     break
         return total.value()
+
+    def _options(self, *, sums: bool, spread: bool = False) -> ChunkOptions:
+        recorder = self.recorder
+        return ChunkOptions(sums, spread, mask=recorder.on_branch == "mask", rare=recorder.rare)
 
     # Chunks, out and in.
 
@@ -106,7 +118,9 @@ class Schedule(Generic[T]):
             title = f"{self.recorder.name}, blocks of rows"
             numbered = progress(numbered, -(-rows // BLOCK), title)
         for numbers, block in numbered:
-            found = self._resolved(block, numbers) if isinstance(block, BlockOutputs) else block
+            found = block
+            if isinstance(block, BlockOutputs) and block.unresolved:
+                found = self._resolved(block, numbers)
             self._finished = numbers.stop
             yield found
 
@@ -156,58 +170,80 @@ class Schedule(Generic[T]):
         self.recorder.count(result.taken)
         return result
 
-    # Rows whose path is not known.
+    # Rows whose path is not known, or rare.
 
     def _resolved(self, block: BlockOutputs, numbers: range) -> BlockOutputs:
-        """Completes a block: its rows are run on the paths that they take, new ones recorded."""
-        if not block.unresolved:
-            return block
-        outputs = block.outputs if block.outputs.flags.writeable else block.outputs.copy()
-        unresolved = block.unresolved
-        for rows in unresolved:
-            self.recorder.note_departure(rows)
-        while unresolved:
-            known = [self._with_path(rows, outputs, numbers) for rows in unresolved]
-            unresolved = self._run_again([one for one in known if one.rows.size], outputs, numbers)
-        return BlockOutputs(outputs, ())
+        """Completes a block: its rows are run on the paths that they take, new ones recorded.
 
-    def _with_path(self, group: UnresolvedRows, outputs: Floats, numbers: range) -> UnresolvedRows:
-        """Records a path for a group of rows, and returns the rows that may now be run on it.
-
-        The row that the path is recorded from is among them, for the same bits in every call. Rows
-        for which no such path is found get their outputs one by one.
+        Where there are few paths so far, they are recorded one by one, since more may be rare.
         """
-        while group.rows.size and not self.recorder.knows(group.prefix):
-            row = int(group.rows[0])
-            arguments = self._arguments(group.leaves)
-            found = self.recorder.resolve(arguments, group.prefix, numbers.start + row)
-            if not self.recorder.knows(group.prefix):
-                outputs[:, row] = found
-                group = group.rest()
-        return group
+        outputs = block.outputs if block.outputs.flags.writeable else block.outputs.copy()
+        left, paths, rare = [*block.unresolved], block.paths, self.recorder.rare
+        for group in left:
+            self.recorder.note_departure(group)
+        while left:
+            is_rich = paths > FEW_PATHS
+            if rare and is_rich:
+                left = self._without_rare(left, outputs, numbers)
+            unknown = [group for group in left if not group.is_known]
+            some = unknown if is_rich or not rare else sorted(unknown, key=_size)[-1:]
+            known = [group for group in some if self._has_path(group, outputs, numbers)]
+            again = self._run_again(known, outputs, numbers)
+            left = [group for group in left if group not in some] if unknown else []
+            left += again.unresolved
+            paths += again.paths - len(known)
+        return BlockOutputs(outputs, (), paths)
+
+    def _without_rare(
+        self, groups: Sequence[UnresolvedRows], outputs: Floats, numbers: range
+    ) -> list[UnresolvedRows]:
+        """Runs the groups that are rare, and returns the others."""
+        recorder = self.recorder
+        for group in groups:
+            if _size(group) < recorder.rare:
+                outputs[:, group.rows] = recorder.rare_outputs(group, numbers.start)
+        return [group for group in groups if _size(group) >= recorder.rare]
+
+    def _has_path(self, group: UnresolvedRows, outputs: Floats, numbers: range) -> bool:
+        """Whether there is a path now that a group of rows may be run on.
+
+        It is recorded from the first row that leads to it. Where none does, they have their
+        outputs.
+        """
+        recorder = self.recorder
+        if recorder.rare and not recorder.knows(group.prefix):
+            recorder.recorded.adopt(group.prefix)
+        for place, row in enumerate(group.rows.tolist()):
+            if recorder.knows(group.prefix):
+                break
+            arguments = recorder.arguments(group.leaves, place)
+            outputs[:, row] = recorder.resolve(arguments, group.prefix, numbers.start + row)
+        return recorder.knows(group.prefix)
 
     def _run_again(
         self, known: Sequence[UnresolvedRows], outputs: Floats, numbers: range
-    ) -> Sequence[UnresolvedRows]:
+    ) -> BlockOutputs:
         """Runs rows for which a path is known by now, and returns those that leave it too."""
         if not known:
-            return ()
+            return BlockOutputs(outputs, (), 0)
         rows = np.concatenate([group.rows for group in known])
+        order = np.argsort(rows)
+        rows = rows[order]
         leaves = [
-            np.concatenate(parts) for parts in zip(*(group.leaves for group in known), strict=True)
+            np.concatenate(parts)[order]
+            for parts in zip(*(group.leaves for group in known), strict=True)
         ]
-        chunk = Chunk(leaves, rows + numbers.start, ChunkOptions(sums=False))
+        options = attrs.evolve(self._options(sums=False), mask=False, part=True)
+        chunk = Chunk(leaves, rows + numbers.start, options)
         (again,) = self._result(self._dispatcher.submit(chunk)).blocks
         block = cast(BlockOutputs, again)
         outputs[:, rows] = block.outputs
-        return [
-            UnresolvedRows(group.prefix, rows[group.rows], group.leaves)
-            for group in block.unresolved
-        ]
+        left = [attrs.evolve(group, rows=rows[group.rows]) for group in block.unresolved]
+        return BlockOutputs(outputs, left, block.paths)
 
-    def _arguments(self, leaves: Sequence[Floats]) -> tuple[object, ...]:
-        """The arguments by position of the first of some rows."""
-        return self._inputs.row([leaf[0] for leaf in leaves])
+
+def _size(group: UnresolvedRows) -> int:
+    return group.rows.size
 
 
 def _added_up(block: PartialSum | BlockOutputs, *, spread: bool) -> PartialSum:

@@ -6,16 +6,14 @@ which is passed in.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import here, warn
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.paths import AnyTape, Path
+from tapegrad.compile.paths import AnyTape, Path, starting_with, with_code
 from tapegrad.compile.report import MANY_RECORDINGS, PathReport, Report, ShapeReport
 from tapegrad.errors import GuardError
 from tapegrad.ops.primitive import Operand
@@ -49,8 +47,6 @@ class PathCode(Protocol):
 CodeT = TypeVar("CodeT", bound=PathCode)
 RecordingT = TypeVar("RecordingT", bound="Recording[Any]")
 
-_OUTCOMES = attrgetter("path.outcomes")
-
 
 class Recording(Generic[CodeT]):
     """The recorded paths of calls whose arguments have one structure, each with its code.
@@ -83,10 +79,7 @@ class Recording(Generic[CodeT]):
 
     def find(self, prefix: bytes) -> CodeT | None:
         """The code of a path whose outcomes begin with ``prefix``."""
-        codes = self.codes
-        place = bisect_left(codes, prefix, key=_OUTCOMES)
-        found = codes[place : place + 1]
-        return found[0] if found and found[0].path.outcomes.startswith(prefix) else None
+        return starting_with(self.codes, prefix)
 
     @exclusive
     def add(self, path: Path) -> CodeT:
@@ -94,9 +87,7 @@ class Recording(Generic[CodeT]):
         code = self.find(path.outcomes)
         if code is None:
             code = self._code(path)
-            codes = [*self.codes]
-            insort(codes, code, key=_OUTCOMES)
-            self.codes = tuple(codes)
+            self.codes = with_code(self.codes, code)
         return code
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from sys import maxsize
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 
 import attrs
 
-from tapegrad._support.source_position import here
+from tapegrad._support.source_position import Site, here
 from tapegrad._support.text import describe
 from tapegrad.compile.backends import python
 from tapegrad.compile.backends.interface import RunBytes, RunFloats
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording, flatten_arguments
 from tapegrad.compile.learning import COMPILING, FREE, RECORDING, Learning
-from tapegrad.compile.paths import Path, record_path
+from tapegrad.compile.paths import HasPath, Path, record_path
 from tapegrad.compile.report import PathReport, ShapeReport
 from tapegrad.errors import InputError, OutputError
 from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
@@ -50,7 +50,8 @@ class CallCode:
     """A path, its code for one call, and the function that puts its results together.
 
     ``is_paid`` says that the code is made only once calls of the function itself have taken as
-    long. Code that is made ``quickly`` is Python's, until it has run many times.
+    long. Code that is made ``quickly`` is Python's, until it has run many times. ``rows`` counts
+    the rows of batches that took the path.
     """
 
     path: Path
@@ -59,13 +60,14 @@ class CallCode:
     compiling: float
     is_paid: bool
     quickly: bool
+    rows: int
 
     def __init__(self, choice: Choice, path: Path) -> None:
         self.choice, self.path = choice, path
         self.pack = packer(path.tape.result)
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
-        self.compiling = 0.0
+        self.compiling, self.rows = 0.0, 0
         self.is_paid = self.quickly = False
         self._runs_on = "recorded only"
         self._left = _QUICK_CALLS
@@ -94,7 +96,7 @@ class CallCode:
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
-        return self.path.report(runs_on=self._runs_on, compiling=self.compiling)
+        return self.path.report(runs_on=self._runs_on, compiling=self.compiling, rows=self.rows)
 
 
 @final
@@ -105,9 +107,14 @@ class Departure:
     With ``is_recorded`` there is a path for them, which is not compiled yet.
     """
 
-    code: CallCode | None
+    code: HasPath | None
     prefix: bytes
     is_recorded: bool
+
+    @property
+    def line(self) -> Site | None:
+        """The user's line at which the last outcome was found."""
+        return None if self.code is None else self.code.path.site(len(self.prefix) - 1)
 
 
 @final
@@ -115,7 +122,9 @@ class CallRecording(Recording[CallCode]):
     """The recorded paths of calls whose arguments have one structure; ``latest`` ran last.
 
     With ``quick`` Python's code, which is made in less time, serves short paths at first. With
-    ``records_all`` every path is recorded at its first call, whatever that takes.
+    ``records_all`` every path is recorded at its first call, whatever that takes. The arguments at
+    the positions ``mapped`` are one row of what a batch was given; the paths of rows all have to
+    pay, and ``entries`` is the length of one that is known.
     """
 
     f: Callable[..., object]
@@ -135,6 +144,8 @@ class CallRecording(Recording[CallCode]):
         static: StaticArguments = NONE_STATIC,
         quick: bool = False,
         records_all: bool = False,
+        mapped: Collection[int] = (),
+        entries: int | None = None,
     ) -> None:
         super().__init__(shape, partial(CallCode, choice))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
@@ -144,6 +155,7 @@ class CallRecording(Recording[CallCode]):
         self.latest = None
         self.learning = Learning(maxsize if records_all else FREE)
         self._static, self._quick = static, quick
+        self._mapped, self._entries = mapped, entries
 
     def run(self, floats: Sequence[float], arguments: Arguments) -> object:
         """The result of one call.
@@ -158,7 +170,7 @@ class CallRecording(Recording[CallCode]):
                 return code.pack(found)
         settled = self.settle(floats, code, found)
         if isinstance(settled, Departure):
-            return self._missed(settled, arguments)
+            return self.missed(settled, arguments)
         code, outputs = settled
         return code.pack(outputs)
 
@@ -177,7 +189,7 @@ class CallRecording(Recording[CallCode]):
         if not isinstance(settled, Departure):
             code, outputs = settled
             return code.path.tape.result, array("d", outputs).tobytes()
-        returned = self._missed(settled, cast(Arguments, build(self.shape, floats)))
+        returned = self.missed(settled, cast(Arguments, build(self.shape, floats)))
         structure, numbers = flatten(returned, Role.RESULT, key_path)
         return structure, array("d", cast("list[float]", numbers)).tobytes()
 
@@ -215,25 +227,33 @@ class CallRecording(Recording[CallCode]):
             self.learning.pay(code.compiling)
         return run
 
-    def _missed(self, departure: Departure, arguments: Arguments) -> object:
-        """The result of a call whose path cannot be run: it is recorded, or made as it stands."""
-        if len(self.codes) < self.max_paths and self._is_worth_recording(departure):
-            result = self.record(arguments)
-            self.learning.forget(departure.prefix)
-            return result
-        return self.learning.call(partial(self._call, arguments))
+    def missed(self, departure: Departure, arguments: Arguments) -> object:
+        """The result of a call whose path cannot be run: it is recorded, or made as it stands.
+
+        It is recorded, too, where the function raises: it may do so on plain numbers alone.
+        """
+        may_record = len(self.codes) < self.max_paths
+        if not (may_record and self._is_worth_recording(departure)):
+            try:
+                return self.learning.call(partial(self._call, arguments))
+            except Exception:  # whatever the function raises
+                if not may_record:
+                    raise
+        result = self.record(arguments)
+        self.learning.forget(departure.prefix)
+        return result
 
     def _is_worth_recording(self, departure: Departure) -> bool:
         """Whether there is no path for the numbers, and recording it is free or paid for."""
-        code, prefix = departure.code, departure.prefix
-        if code is None or departure.is_recorded:
-            return not departure.is_recorded
-        entries = len(code.path.tape)
-        if self.learning.is_free(entries):
+        if departure.is_recorded:
+            return False
+        entries = self._entries if departure.code is None else len(departure.code.path.tape)
+        if entries is None or self.learning.is_free(entries):
             return True
-        comes_again = self.learning.comes_again(prefix)
-        self.learning.note_departure(code.path.site(len(prefix) - 1))
-        self.learning.warn_of_many(self.f, len(self.codes))
+        comes_again = self.learning.comes_again(departure.prefix)
+        self.learning.note_departure(departure.line)
+        if self._entries is None:
+            self.learning.warn_of_many_calls(self.f, len(self.codes))
         return comes_again and self.learning.affords(RECORDING * entries)
 
     def record(self, arguments: Arguments) -> object:
@@ -243,17 +263,21 @@ class CallRecording(Recording[CallCode]):
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
             f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
-        is_first = self.latest is None
-        path = record_path(f, x, data, self.traced_data, any_row=self.any_row)
-        code = self.add(path)
-        entries = len(path.tape)
+        path = record_path(f, x, data, self.traced_data, self._mapped, any_row=self.any_row)
+        self.keep(path).rows += self._entries is not None
+        return path.tape.value
+
+    def keep(self, path: Path) -> CallCode:
+        """The code of a path, which is paid for where it has to be."""
+        is_first = self.latest is None and self._entries is None
+        code, entries = self.add(path), len(path.tape)
         if is_first:
             code.is_paid = bool(path.outcomes) and not self.learning.is_free(entries)
             self.latest = code
         else:
             code.quickly = self._quick and entries <= _SHORT
             code.is_paid = self.learning.charge(entries, path.seconds)
-        return path.tape.value
+        return code
 
     def report(self) -> ShapeReport:
         """Describes what was recorded and compiled, and the calls of the function itself."""
@@ -264,7 +288,9 @@ class CallRecording(Recording[CallCode]):
         """The result of a call of the function itself; ints become floats, as in a recording."""
         args, kwargs = arguments
         if self.unpack(args, kwargs) is None:
-            shape, numbers = flatten_arguments(self.f, args, kwargs, static=self._static)
+            shape, numbers = flatten_arguments(
+                self.f, args, kwargs, self._mapped, static=self._static
+            )
             args, kwargs = cast(Arguments, build(shape, chain.from_iterable(numbers)))
         returned = self.f(*args, **kwargs)
         if type(returned) is float:

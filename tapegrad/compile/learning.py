@@ -107,15 +107,20 @@ class Learning:
         """Counts a call by the line at which it leaves the recorded paths."""
         self._departures[line] += 1
 
-    def warn_of_many(self, f: Callable[..., object], recorded: int) -> None:
+    def warn_of_many_calls(self, f: Callable[..., object], recorded: int) -> None:
         """Warns, once, where calls take many paths, of which so many are recorded."""
-        paths = recorded + len(self._seen)
+        self.warn_of_many(f, recorded + len(self._seen), self._departures)
+
+    def warn_of_many(
+        self, f: Callable[..., object], paths: int, lines: Counter[Site | None]
+    ) -> None:
+        """Warns, once, where there are many paths, given how often they part at each line."""
         if self._warned or paths < MANY_PATHS:
             return
         self._warned = True
-        ((line, _),) = self._departures.most_common(1)
+        ((line, _),) = lines.most_common(1)
         warn(
-            f"{name_of(f)} ({here()}) has taken {paths} paths, and calls that take another one run "
-            f"without compiled code; most of them part at {line}: spell that choice with where, "
-            "maximum or minimum to have one path"
+            f"{name_of(f)} ({here()}) has taken {paths} paths, and is called as it stands on those "
+            f"that do not pay for being compiled; most of them part at {line}: spell that choice "
+            "with where, maximum or minimum to have one path"
         )

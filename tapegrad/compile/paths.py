@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from time import perf_counter
-from typing import final
+from typing import Protocol, TypeVar, final
 
 import attrs
 
@@ -19,7 +21,9 @@ from tapegrad.recording.trace import trace
 from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data
 
-__all__ = ["AnyTape", "Path", "path_of", "record_path"]
+__all__ = ["AnyTape", "HasPath", "Path", "path_of", "record_path", "starting_with", "with_code"]
+
+_OUTCOMES = attrgetter("path.outcomes")
 
 
 @final
@@ -82,6 +86,29 @@ class Path:
             compiling=compiling,
             rows=rows,
         )
+
+
+class HasPath(Protocol):
+    """Code of a path."""
+
+    path: Path
+
+
+CodeT = TypeVar("CodeT", bound=HasPath)
+
+
+def starting_with(codes: Sequence[CodeT], prefix: bytes) -> CodeT | None:
+    """The code of a path whose outcomes begin with ``prefix``, of codes in the order of these."""
+    place = bisect_left(codes, prefix, key=_OUTCOMES)
+    found = codes[place : place + 1]
+    return found[0] if found and found[0].path.outcomes.startswith(prefix) else None
+
+
+def with_code(codes: Sequence[CodeT], code: CodeT) -> tuple[CodeT, ...]:
+    """The codes with another one, in the order of their outcomes."""
+    more = [*codes]
+    insort(more, code, key=_OUTCOMES)
+    return tuple(more)
 
 
 def record_path(

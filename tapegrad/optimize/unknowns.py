@@ -124,7 +124,9 @@ class Unknowns(Generic[A]):
             if 0 not in self._data.axes:
                 starts = [self._built(self._x0) for _ in range(points)]
                 return compiled(program, self._data, starts, records_all=points > 1)
-            function = compiled_for_rows(program, self._data, self._built, points)
+            function = compiled_for_rows(
+                program, self._data, self._built, points, records_all=points > 1
+            )
             function(*[self._x0] * points)
             return function
         except TapegradError:

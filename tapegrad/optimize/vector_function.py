@@ -155,15 +155,25 @@ def compiled(
 
 
 def compiled_for_rows(
-    program: TupleProgram, data: ModelData, unflatten: Callable[[FloatArray], object], points: int
+    program: TupleProgram,
+    data: ModelData,
+    unflatten: Callable[[FloatArray], object],
+    points: int,
+    *,
+    records_all: bool,
 ) -> VectorFunction:
-    """Compiles a program of one row and this number of points, to be called for all rows."""
+    """Compiles a program of one row and this number of points, to be called for all rows.
+
+    With ``records_all`` the tapes are those of all paths that rows took.
+    """
     axes, static = (None,) * points + data.axes, data.static_argnames
     batched = (
         vmap(program, in_axes=axes, static_argnames=static)
         if data.reduce is None
         else vmap(program, in_axes=axes, static_argnames=static, reduce=data.reduce)
     )
+    if records_all and not TYPE_CHECKING:  # a checker would read numpy's types
+        batched = batched.recording_all()
 
     def run(*points: FloatArray) -> FloatArray:
         found = batched(*map(unflatten, points), *data.args, **data.kwargs)

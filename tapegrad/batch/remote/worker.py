@@ -16,7 +16,7 @@ from tapegrad.batch.arrays import Array, as_float64
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.remote.fingerprint import fingerprint
 from tapegrad.batch.remote.messages import Job, Key, Reply, Task, deserialised
-from tapegrad.batch.row_runner import RowRunner
+from tapegrad.batch.row_runner import KnownPaths
 from tapegrad.compile.backends.registry import chosen
 from tapegrad.compile.paths import path_of
 from tapegrad.errors import BackendError
@@ -56,8 +56,10 @@ def run_task(version: str, packed: bytes, *leaves: Array) -> Reply:
         rows = [as_float64(leaf) for leaf in leaves]
     except FileNotFoundError:
         return Reply(name, own, lacks_file=True)
-    runner = RowRunner([cast(BatchCode, code) for code in codes.values()], job.inputs, {})
-    result = on_behalf_of(job.line, runner.run, rows, task.numbers, task.options)
+    known = KnownPaths(job.inputs)
+    for code in codes.values():
+        known.add(cast(BatchCode, code))
+    result = on_behalf_of(job.line, known.runner().run, rows, task.numbers, task.options)
     return Reply(name, own, result)
 
 

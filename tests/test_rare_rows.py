@@ -1,0 +1,308 @@
+"""Rows on rare paths: they cost about what the function costs, and no history shows in the bits."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import tapegrad as tg
+from tapegrad import errors, math
+from tapegrad.batch.batch_code import BatchCode
+from tapegrad.batch.rare_rows import RARE
+from tapegrad.batch.reduce import BLOCK, PairwiseSum, partial_sum
+from tapegrad.batch.row_runner import FEW_PATHS
+from tests.places import place, refusal, warned_at
+
+Floats = NDArray[np.float64]
+
+BACKENDS: list[Any] = ["llvm", "numpy"]
+
+
+def bisected(x: Any) -> Any:
+    """A logarithm by bisection, through functions whose bits differ in code for many rows."""
+    low, high = -5.0, 5.0
+    while high - low > 1e-2:
+        middle = 0.5 * (low + high)
+        if math.exp(middle) > x:
+            high = middle
+        else:
+            low = middle
+    return math.sin(low) * math.exp(math.tanh(x)) + math.log(x + 2.0)
+
+
+def mixed(x: Any) -> Any:
+    """Half of the rows take one path, the others nearly one each."""
+    return bisected(x) if x > 0.0 else math.exp(math.sin(x)) * math.tanh(x)
+
+
+quietly = pytest.mark.filterwarnings("ignore:.* has taken 6. paths")
+
+
+def rows(count: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).uniform(-20.0, 20.0, count)
+
+
+def bits(found: Any) -> bytes:
+    return np.asarray(found).tobytes()
+
+
+def eager(f: Any, x: Floats) -> Floats:
+    return np.array([f(one) for one in x.tolist()])
+
+
+class TestTheBitsOfRareRows:
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_are_those_of_the_function(self, backend: Any) -> None:
+        """Of all rows on a path that fewer than 16 of the block take, in a block of many paths."""
+        x = np.linspace(0.05, 30.0, 60)
+        batch: Any = tg.vmap(bisected, backend=backend)
+        for _ in range(3):
+            assert bits(batch(x)) == bits(eager(bisected, x))
+
+    @quietly
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_depend_on_the_rows_of_the_block_alone(self, backend: Any) -> None:
+        """Not on earlier calls, threads or workers."""
+        x = rows(BLOCK + 300)
+        expected = bits(tg.vmap(mixed, backend=backend, threads=1)(x))
+        batch: Any = tg.vmap(mixed, backend=backend, threads=2)
+        for seed in range(4):
+            batch(rows(40 * seed + 1, seed))
+            assert bits(batch(x)) == expected
+        with ThreadPoolExecutor(2) as pool:
+            sent: Any = tg.vmap(mixed, backend=backend, executor=pool)
+            assert [bits(sent(x)) for _ in range(2)] == [expected] * 2
+        first, second = x[:BLOCK], x[BLOCK:]
+        apart: Any = tg.vmap(mixed, backend=backend, threads=1)
+        assert bits(apart(second)) == expected[8 * BLOCK :]
+        assert bits(apart(first)) == expected[: 8 * BLOCK]
+
+    @quietly
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_of_sums(self, backend: Any) -> None:
+        """A sum is that of the rows' own bits, in the decided order."""
+        x = rows(BLOCK + 300)
+        by_row = np.asarray(tg.vmap(mixed, backend=backend, threads=1)(x))
+        total = PairwiseSum()
+        for start in range(0, len(x), BLOCK):
+            total.add(partial_sum(by_row[np.newaxis, start : start + BLOCK]))
+        sums: Any = tg.vmap(mixed, backend=backend, reduce="sum")
+        assert [sums(x), sums(x)] == total.value().sums.tolist() * 2
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_where_there_are_few_paths_a_row_has_the_same_bits_alone(self, backend: Any) -> None:
+        """No row of a block with up to 8 paths is rare."""
+
+        def f(x: Any) -> Any:
+            for number in range(FEW_PATHS - 1):
+                if x < number:
+                    return math.exp(math.sin(x) * number)
+            return math.tanh(x)
+
+        x = np.random.default_rng(0).uniform(-2.0, 8.0, 30)
+        batch: Any = tg.vmap(f, backend=backend, threads=1)
+        expected = batch(x)
+        assert len(batch.tapes) == FEW_PATHS
+        alone: Any = tg.vmap(f, backend=backend, threads=1)
+        assert bits([alone(x[row : row + 1])[0] for row in range(len(x))]) == bits(expected)
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_are_the_same_where_the_recordings_arrive(self, backend: Any) -> None:
+        """Rare rows run on recorded paths after pickling; what was not recorded is an error."""
+        x = np.linspace(0.05, 30.0, 20)
+        batch: Any = tg.vmap(tg.grad(bisected), backend=backend)
+        expected = batch(x)
+        for _ in range(200):
+            batch(x)
+        arrived: Any = pickle.loads(pickle.dumps(batch))  # noqa: S301  # our own
+        assert bits(arrived(x)) == bits(expected)
+        with pytest.raises(errors.GuardError, match="travelled without its function"):
+            arrived(np.linspace(0.05, 300.0, 60))
+
+
+class Counted:
+    """A function that counts its calls with plain numbers, and those that are recorded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.plain = self.recorded = self.compiled = 0
+        compiled = BatchCode._compiled
+
+        def counted(code: BatchCode, **options: bool) -> Any:
+            self.compiled += 1
+            return compiled(code, **options)
+
+        monkeypatch.setattr(BatchCode, "_compiled", counted)
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, float):
+            self.plain += 1
+        else:
+            self.recorded += 1
+        return bisected(x)
+
+
+class TestTheirCost:
+    @quietly
+    def test_a_row_for_each_path(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Few of them are recorded and compiled, and the function is called for the others."""
+        f = Counted(monkeypatch)
+        x = np.linspace(0.05, 100.0, 400)
+        tg.vmap(f, backend="numpy")(x)
+        assert f.compiled <= FEW_PATHS + 400 // RARE
+        assert f.recorded <= FEW_PATHS + 400 // RARE + 400 // 20
+        assert f.plain <= 400
+
+    def test_paths_of_many_rows_are_recorded_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And the function is not called any more."""
+        f = Counted(monkeypatch)
+        x = np.repeat(np.linspace(0.05, 100.0, 20), 2 * RARE)
+        batch: Any = tg.vmap(f, backend="numpy")
+        batch(x)
+        calls = f.plain + f.recorded
+        batch(x)
+        assert calls == f.plain + f.recorded == len(batch.tapes) == f.compiled
+
+    def test_rare_paths_that_come_again_are_recorded(self) -> None:
+        """In the end a call on known rows does not call the function."""
+        calls: list[object] = []
+
+        def f(x: Any) -> Any:
+            calls.append(x)
+            return bisected(x)
+
+        x = np.linspace(0.05, 30.0, 20)
+        batch: Any = tg.vmap(tg.grad(f), backend="numpy")
+        expected = batch(x)
+        for _ in range(400):
+            calls.clear()
+            assert bits(batch(x)) == bits(expected)
+        assert not calls
+
+    def test_what_all_rows_share_is_computed_once_for_each_path(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Learning n paths takes work in proportion to n."""
+        counts = []
+        shared = BatchCode.shared
+        for paths in (20, 40):
+            done: list[BatchCode] = []
+
+            def counted(code: BatchCode, inputs: Any, done: list[BatchCode] = done) -> Any:
+                done.append(code)
+                return shared(code, inputs)
+
+            def f(w: Any, x: Any) -> Any:
+                number = 0.0
+                while number < x:
+                    number += 1.0
+                return w * x
+
+            monkeypatch.setattr(BatchCode, "shared", counted)
+            batch: Any = tg.vmap(f, in_axes=(None, 0), backend="numpy")
+            batch(2.0, np.repeat(np.arange(float(paths)), RARE))
+            assert len(batch.tapes) == paths
+            counts.append(len(done))
+        assert counts == [20, 40]
+
+
+class TestTheirErrors:
+    def test_of_the_function_name_the_row(self) -> None:
+        """As those of recorded rows do."""
+
+        def f(x: Any) -> Any:
+            if x == 7.0:
+                raise LookupError("mine")
+            return bisected(x)
+
+        x = np.linspace(0.05, 30.0, 60)
+        x[41] = 7.0
+        with pytest.raises(LookupError, match="mine") as caught:
+            tg.vmap(f)(x)
+        assert caught.value.__notes__ == ["raised at row 41 of the batch"]
+
+    def test_of_other_structures_name_the_row(self) -> None:
+        """A rare row returns what the others do."""
+
+        def f(x: Any) -> Any:
+            y = bisected(x)
+            return (y, y) if x == 7.0 else y
+
+        x = np.linspace(0.05, 30.0, 60)
+        x[41] = 7.0
+        text = refusal(errors.OutputError, lambda: tg.vmap(f)(x))
+        assert text.startswith("row 41 of f ")
+        assert "returned another structure than the rows before it" in text
+
+    def test_of_a_function_that_needs_traced_numbers(self) -> None:
+        """What fails with plain numbers is recorded: it is right there."""
+
+        def f(x: Any) -> Any:
+            y = bisected(x)
+            return tg.where(~(x > 3.0), y, 2.0 * y)
+
+        x = np.linspace(0.05, 30.0, 60)
+        fast = tg.jit(f)
+        expected = [tg.record(f)(one).value for one in x.tolist()]
+        assert np.allclose(np.asarray(tg.vmap(f)(x)), expected, 1e-12, 1e-12)
+        assert [fast(one) for one in x.tolist()] == expected
+
+    def test_too_many_paths(self) -> None:
+        """Rare paths count, and a row counts once."""
+        x = np.linspace(0.05, 100.0, 400)
+        batch = tg.vmap(bisected, max_paths=50)
+        text = refusal(errors.GuardError, lambda: batch(x))
+        assert text.startswith("the rows take more than max_paths=50 paths; ")
+        assert 1 <= int(text.split("; ")[1].split(" ")[0].replace(",", "")) <= 400
+        assert f"part at {place(bisected, 'math.exp(middle) > x')}: spell that choice" in text
+
+    def test_many_paths_earn_one_warning(self) -> None:
+        """It names the function, their number, and the line that parts most."""
+        batch: Any = tg.vmap(bisected)
+
+        def calls() -> None:
+            for seed in range(3):
+                batch(np.abs(rows(300, seed)))
+
+        with pytest.warns(UserWarning, match=r"has taken \d+ paths") as seen:
+            calls()
+        assert len(seen) == 1
+        assert warned_at(seen) == place(calls, "batch(")
+        line = place(bisected, "math.exp(middle) > x")
+        assert f"most of them part at {line}: spell that choice" in str(seen[0].message)
+
+    def test_calls_are_told_in_the_report(self) -> None:
+        """Each row is counted once: on a path, or as a call of the function."""
+        batch: Any = tg.vmap(tg.grad(bisected))
+        x = np.linspace(0.05, 30.0, 60)
+        for calls in range(1, 4):
+            batch(x)
+            (shape,) = batch.report().shapes
+            assert sum(path.rows for path in shape.paths) + shape.calls == 60 * calls
+        assert "calls of the function itself in " in str(batch.report())
+
+
+class TestHessiansOfRareRows:
+    def test_a_hessian_has_the_entries_of_rare_rows(self) -> None:
+        """The pattern is that of the tapes, so that each path has one."""
+        pytest.importorskip("scipy")
+
+        def loss(p: Any, x: Any) -> Any:
+            y = bisected(x)
+            return p[0] * p[1] * y if x > 29.0 else p[0] * p[0] * y
+
+        x = np.linspace(0.05, 30.0, 40)
+        objective: Any = tg.objective(loss, [1.0, 2.0], x, reduce="sum")
+
+        def total(p: Any) -> Any:
+            return math.sum(loss(p, one) for one in x.tolist())
+
+        expected = tg.hessian(total)([1.0, 2.0])
+        found = objective.hess([1.0, 2.0])
+        for row in range(2):
+            for column in range(2):
+                assert found[row][column] == pytest.approx(expected[str(row)][str(column)])
