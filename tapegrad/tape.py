@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cas
 import attrs
 
 from tapegrad._support.argument_checks import refuse_keywords
+from tapegrad._support.text import Printed
 from tapegrad.entries.entries import Entries
 from tapegrad.pytree.structure import build
 
@@ -252,7 +253,7 @@ class Tape(Entries, Generic[A, P, R_co]):
 
 @final
 @attrs.frozen
-class Simplified(Generic[A, P, R_co]):
+class Simplified(Printed, Generic[A, P, R_co]):
     """A simplified tape, and counts of the entries that were removed or replaced.
 
     ``dead`` entries were not needed by any output or guard, ``shared`` ones were equal to another,

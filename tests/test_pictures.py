@@ -695,6 +695,20 @@ class TestNotebooks:
         tape = loop(1_000)
         assert tape._repr_mimebundle_() == {"text/plain": str(tape)}
 
+    def test_what_prints_well_is_shown_as_it_is_printed(self) -> None:
+        """The last expression of a cell needs no print."""
+        tape = option()
+        shown = [
+            tape.stats(), tape.lines(), tape.diff(tape), tape.simplify(),
+            tape.explain(wrt=tape.paths[0]), tg.check_grad(lambda x: x * x, 2.0),
+            tg.jit(lambda x: x).report(),
+        ]  # fmt: skip
+        for value in shown:
+            assert value._repr_mimebundle_() == {"text/plain": str(value)}
+            assert value._repr_mimebundle_(exclude={"text/plain"}) == {}
+            assert value._repr_mimebundle_(include={"text/html"}) == {}
+            assert str(value) != repr(value)
+
     def test_showing_never_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever goes wrong, a notebook shows the rest."""
 

@@ -1,8 +1,20 @@
 """Text for people: tables, numbers and values, and foreign text made safe to print."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["aligned", "describe", "number", "visible"]
+__all__ = ["Printed", "aligned", "describe", "number", "visible"]
+
+
+class Printed:
+    """What is printed well: as the last expression of a notebook's cell it looks the same."""
+
+    __slots__ = ()
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        wanted = {"text/plain"}.intersection(("text/plain",) if include is None else include)
+        return {kind: str(self) for kind in wanted.difference(exclude or ())}
 
 
 def aligned(rows: Sequence[Sequence[str]], right: int = 0) -> list[str]:

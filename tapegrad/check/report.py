@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias, final
 import attrs
 
 from tapegrad._support.source_position import Site, here
-from tapegrad._support.text import aligned
+from tapegrad._support.text import Printed, aligned
 from tapegrad.errors import CheckError
 
 __all__ = ["Finding", "GradientCheck", "Transposition", "Verdict", "exact"]
@@ -22,7 +22,7 @@ _SHOWN: Final = 60
 
 @final
 @attrs.frozen
-class Finding:
+class Finding(Printed):
     """One derivative, by the tape and by differences.
 
     It is the derivative of the number ``of`` (empty for the one result of the function; for second
@@ -52,7 +52,7 @@ class Finding:
 
 @final
 @attrs.frozen
-class Transposition:
+class Transposition(Printed):
     """The transpose law along one pair of directions: w . (J v) = (J^T w) . v."""
 
     order: int
@@ -73,7 +73,7 @@ class Transposition:
 
 @final
 @attrs.frozen
-class GradientCheck:
+class GradientCheck(Printed):
     """The report of ``check_grad``: a table when printed; true where it is ``ok``."""
 
     name: str

@@ -7,7 +7,7 @@ from typing import final
 
 import attrs
 
-from tapegrad._support.text import number
+from tapegrad._support.text import Printed, number
 
 __all__ = ["MANY_RECORDINGS", "PathReport", "Report", "ShapeReport"]
 
@@ -19,7 +19,7 @@ MANY_RECORDINGS = 8
 
 @final
 @attrs.frozen
-class PathReport:
+class PathReport(Printed):
     """One path: where it branches and how, what runs it, and what it took.
 
     An outcome is a bool, or the int that Python asked for.
@@ -62,7 +62,7 @@ def _few(parts: Sequence[str]) -> str:
 
 @final
 @attrs.frozen
-class ShapeReport:
+class ShapeReport(Printed):
     """The paths recorded for arguments of one structure.
 
     ``calls`` counts the calls of the function itself on other paths, which took ``called`` seconds;
@@ -88,7 +88,7 @@ class ShapeReport:
 
 @final
 @attrs.frozen
-class Report:
+class Report(Printed):
     """A compiled function: its backend and why that was chosen, and what was recorded.
 
     ``varying`` names the static argument in which alone its recordings differ, if one does.

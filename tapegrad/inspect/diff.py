@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad._support.text import aligned
+from tapegrad._support.text import Printed, aligned
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -26,7 +26,7 @@ _SHOWN: Final = 10
 
 @final
 @attrs.frozen
-class EntryText:
+class EntryText(Printed):
     """One entry in words: the row applied to slots, its value, and its line."""
 
     slot: int
@@ -44,7 +44,7 @@ Pair: TypeAlias = tuple[EntryText | None, EntryText | None]
 
 @final
 @attrs.frozen
-class TapeDifference:
+class TapeDifference(Printed):
     """The differences between two recordings; true where there are any, as ``!=`` between them.
 
     ``structure`` is the first slot where another row is applied, or to other slots or static

@@ -25,7 +25,7 @@ from typing import Final, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site, here, refresh_sources
-from tapegrad._support.text import aligned, number, visible
+from tapegrad._support.text import Printed, aligned, number, visible
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -86,7 +86,7 @@ class LabelPart:
 
 @final
 @attrs.frozen
-class Explanation:
+class Explanation(Printed):
     """One derivative and its parts.
 
     ``lines`` add up to ``derivative``, and so do ``paths`` and ``remainder``, the sum of the

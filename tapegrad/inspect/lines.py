@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, final
 import attrs
 
 from tapegrad._support.source_position import Site, function_line, refresh_sources
-from tapegrad._support.text import aligned, number, visible
+from tapegrad._support.text import Printed, aligned, number, visible
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -67,7 +67,7 @@ class Line:
 
 @final
 @attrs.frozen
-class Listing:
+class Listing(Printed):
     """The lines that put entries on a tape, file by file; printed, they are the user's source."""
 
     lines: tuple[Line, ...]

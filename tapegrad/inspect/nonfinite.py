@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site, here
+from tapegrad._support.text import Printed
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
@@ -27,7 +28,7 @@ Direction: TypeAlias = Literal["forward", "reverse"]
 
 @final
 @attrs.frozen
-class Nonfinite:
+class Nonfinite(Printed):
     """The entry at which the first nan or infinity arises.
 
     Forward it is the ``value`` of entry ``slot``, called ``name``. In reverse it is ``handed``: the

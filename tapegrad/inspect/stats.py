@@ -9,7 +9,7 @@ from typing import Final, final
 
 import attrs
 
-from tapegrad._support.text import aligned
+from tapegrad._support.text import Printed, aligned
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -20,7 +20,7 @@ __all__ = ["Stats", "stats"]
 
 @final
 @attrs.frozen
-class Stats:
+class Stats(Printed):
     """The counts of one tape.
 
     ``operations`` has the rows by name, the most frequent first. ``depth`` is the number of
