@@ -32,6 +32,8 @@ def reaches_traced(value: object) -> bool:
     queue, seen = deque([value]), {id(value): value}
     while queue and len(seen) < _MOST:
         for part in _parts(queue.popleft()):
+            if type(part) in _ATOMS:
+                continue
             if isinstance(part, Traced):
                 return True
             if id(part) not in seen and not isinstance(part, _SHARED):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, final
 
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
@@ -61,13 +61,21 @@ def scope(name: str, /) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def _scoped(name: str, f: Callable[P, R]) -> Callable[P, R]:
     """The function in a scope of this name."""
+    scoped: _Scoped[P, R] = _Scoped(f, f, partial(_scoped, name))
+    scoped.scope = name
+    return scoped
 
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+
+@final
+class _Scoped(FunctionWrapper[P, R]):
+    """A function whose calls record in a scope."""
+
+    scope: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result of the function."""
         recorder = recorder_among((args, kwargs))
         if recorder is None:
-            return f(*args, **kwargs)
+            return self._call(*args, **kwargs)
         recorder.require_open()
-        return recorder.scoped(name, lambda: f(*args, **kwargs))
-
-    wrapper: FunctionWrapper[P, R] = FunctionWrapper(f, call, partial(_scoped, name))
-    return wrapper
+        return recorder.scoped(self.scope, self._call, args, kwargs)

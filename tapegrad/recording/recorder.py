@@ -242,14 +242,16 @@ class Recorder:
     # What these two undo is undone without a call, for which the stack may be too full, and twice,
     # since an interrupt may come before the first of them has begun.
 
-    def scoped(self, name: str, run: Callable[[], T]) -> T:
-        """The result of ``run``, whose entries are put into a scope, inside that around it."""
+    def scoped(
+        self, name: str, f: Callable[..., T], args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> T:
+        """The result of a call, whose entries are put into a scope, inside that around it."""
         outside, index = self.scope, len(self.scopes)
         self.scopes.append(Scope(name, len(self.values), -1, outside))
         try:
             try:
                 self.scope = index
-                return run()
+                return f(*args, **kwargs)
             finally:
                 self.scope = outside
                 self.scopes[index] = attrs.evolve(self.scopes[index], stop=len(self.values))
