@@ -15,6 +15,7 @@ import attrs
 from tapegrad._support.argument_checks import refuse_keywords
 from tapegrad._support.text import Printed
 from tapegrad.entries.entries import Entries
+from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import build
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Tape(Entries, Generic[A, P, R_co]):
     def value(self) -> R_co:
         """The result of the recorded function, with plain numbers for the traced ones."""
         values = self.values
-        return cast(R_co, build(self.result, (values[slot] for slot in self.outputs)))
+        numbers = (values[slot] for slot in self.outputs)
+        return cast(R_co, build(unshared_statics(self.result), numbers))
 
     def cotangents(self) -> tuple[float | None, ...]:
         """For each slot the derivative of the one output in it; None where none arrived.

@@ -393,7 +393,7 @@ class TestFlat:
         numpy = pytest.importorskip("numpy")
 
         def f(x: Real) -> dict[str, Real]:
-            return {"a": x, "b": 2.0 * x} if x > 0.0 else {"b": 2.0 * x, "a": x}
+            return {"a": x, "b": 2.0 * x} if x > 0.0 else {"a": x, "c": 2.0 * x}
 
         flat = tg.jit(f).flat(1.0)
 

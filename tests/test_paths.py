@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -253,41 +254,45 @@ class TestWhatRowsDependOn:
             assert same(batch(x, y, x * y), np.zeros(1000))
 
     @pytest.mark.parametrize("backend", BACKENDS)
-    def test_paths_that_disagree_are_named(self, backend: Any) -> None:
+    def test_paths_that_disagree_are_named(
+        self, backend: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A row that two paths send to each other is an error with the line, and with the row."""
-        limit = [5.0]
+        monkeypatch.setenv("LIMIT", "5.0")
 
         def f(x: float) -> float:
-            return 2.0 * x if x > limit[0] else -x
+            return 2.0 * x if x > float(os.environ["LIMIT"]) else -x
 
         batch: Any = tg.vmap(f, backend=backend, threads=1)
         batch(np.array([7.0]))
-        limit[0] = 0.0
+        monkeypatch.setenv("LIMIT", "0.0")
         batch(np.array([-1.0]))
         with pytest.raises(errors.GuardError) as caught:
             batch(np.array([7.0, -1.0, 3.0]))
         assert str(caught.value) == (
-            f"two recorded paths disagree on the comparison at {place(f, 'limit[0]')}: pass what "
+            f"two recorded paths disagree on the comparison at {place(f, 'LIMIT')}: pass what "
             "it depends on as an argument, and let rules depend on their arguments alone"
         )
         assert caught.value.__notes__ == ["raised at row 2 of the batch"]
 
     @pytest.mark.parametrize("backend", ["python", "llvm"])
-    def test_a_call_that_two_paths_send_to_each_other_is_an_error(self, backend: Any) -> None:
+    def test_a_call_that_two_paths_send_to_each_other_is_an_error(
+        self, backend: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """`jit` names the line, and goes on to answer calls on which the paths agree."""
-        limit = [5.0]
+        monkeypatch.setenv("LIMIT", "5.0")
 
         def f(x: float) -> float:
-            return 2.0 * x if x > limit[0] else -x
+            return 2.0 * x if x > float(os.environ["LIMIT"]) else -x
 
         compiled: Any = tg.jit(f, backend=backend)
         compiled(7.0)
-        limit[0] = 0.0
+        monkeypatch.setenv("LIMIT", "0.0")
         compiled(-1.0)
         with pytest.raises(errors.GuardError) as caught:
             compiled(3.0)
         assert str(caught.value) == (
-            f"two recorded paths disagree on the comparison at {place(f, 'limit[0]')}: pass what "
+            f"two recorded paths disagree on the comparison at {place(f, 'LIMIT')}: pass what "
             "it depends on as an argument, and let rules depend on their arguments alone"
         )
         assert (compiled(7.0), compiled(-1.0)) == (14.0, 1.0)

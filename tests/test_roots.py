@@ -303,7 +303,7 @@ class TestTheSameEquation:
 
     @pytest.mark.parametrize("a", [1.0, 4.0])
     def test_a_change_that_is_not_held_is_refused(self, a: float) -> None:
-        """Slopes of another equation, and values of one in compiled code, are never given."""
+        """Slopes of another equation are never given; compiled code sees the change."""
         value, pullback = tg.vjp(all_hidden, a)
         assert value == pytest.approx(library.sqrt(a))
         tape, gradient = tg.record(all_hidden)(a), tg.jit(tg.grad(hidden))
@@ -312,12 +312,12 @@ class TestTheSameEquation:
         rows = tg.vmap(hidden)
         rows(np.array([a, 9.0]))
         Exponent.n = 3
+        assert gradient(8.0) == gradient(8.0) == pytest.approx(1.0 / 12.0)
+        assert rows(np.array([8.0, 1.0])) == pytest.approx([2.0, 1.0])
         for call in (
             lambda: pullback(1.0),
             lambda: tg.grad(all_hidden)(a),
             lambda: tape.replay(9.0),
-            lambda: gradient(9.0),
-            lambda: rows(np.array([9.0, a])),
         ):
             message = refusal(errors.RecordingError, call)
             assert message.startswith(

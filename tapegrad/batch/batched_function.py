@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -19,7 +20,7 @@ from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs, mapped_positions
 from tapegrad.batch.options import Options
-from tapegrad.batch.recordings import PathRecorder, RowRecording
+from tapegrad.batch.recordings import PathRecorder, RowRecording, reads_traced
 from tapegrad.batch.reduce import PairwiseSum, PartialSum
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
@@ -28,14 +29,16 @@ from tapegrad.batch.row_groups import RowGroup, has_static_column, row_groups
 from tapegrad.batch.schedule import Schedule
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
+from tapegrad.compile.methods import bound
+from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import OutputError
-from tapegrad.pytree.matching import first_difference
+from tapegrad.pytree.matching import first_difference, unshared_statics
 from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
 from tapegrad.transforms.grad import ValueAndGrad
-from tapegrad.transforms.static_arguments import StaticArguments
+from tapegrad.transforms.static_arguments import StaticArguments, static_arguments
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray
@@ -61,6 +64,18 @@ class BatchedFunction(Batched[object]):
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
         self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
 
+    def __get__(self, instance: object, owner: type | None = None, /) -> Batched[object]:
+        """The batched method of an object, where ``vmap`` was applied to a method on its class."""
+        if instance is None:
+            return self
+        return bound(self, self._f, instance, self._of_method)
+
+    def _of_method(self, method: Callable[..., object]) -> Batched[object]:
+        static = static_arguments(method, tuple(self._options.static.names))
+        batched = BatchedFunction(method, attrs.evolve(self._options, static=static))
+        functools.update_wrapper(batched, method, updated=())
+        return batched
+
     def __call__(self, *args: object, **kwargs: object) -> object:
         """The answers of all rows."""
         options = self._options
@@ -77,6 +92,8 @@ class BatchedFunction(Batched[object]):
         """One call over its rows, which all have the same static values."""
         inputs, options = batch_inputs(self._f, args, kwargs, self._options, mapped), self._options
         recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places, inputs.mapped))
+        if recorded is None:
+            raise reads_traced(self._f)
         recorder = PathRecorder(
             recorded,
             inputs,
@@ -162,17 +179,18 @@ class BatchedFunction(Batched[object]):
 
     def _new_recording(
         self, places: tuple[int, ...], mapped: Collection[int] = ()
-    ) -> Callable[[Branch], RowRecording]:
+    ) -> Callable[[Branch, OutsideState], RowRecording]:
         """Makes the recording for rows of a structure whose mapped inputs are ``places``.
 
         The arguments at the positions ``mapped`` are mapped.
         """
-        f, choice, options = self._f, self._choice, self._options
+        f, choice, options = self._cache.f, self._choice, self._options
         max_paths = options.max_paths if self._has_function else 0
-        return lambda shape: RowRecording(
+        return lambda shape, outside: RowRecording(
             f,
             choice,
             shape,
+            outside,
             places,
             fast=options.fast,
             max_paths=max_paths,
@@ -192,8 +210,7 @@ class BatchedFunction(Batched[object]):
         if not self.tapes:
             return reduced(self, functools.partial(BatchedFunction, options=options), self._f)
         recordings = [
-            (recorded.shape, recorded.places, recorded.tapes)
-            for recorded in reversed(self._cache.recordings)
+            (recorded.shape, recorded.places, recorded.tapes) for recorded in self._cache.current()
         ]
         return _unpickled, (name_of(self._f), options, recordings)
 
@@ -212,8 +229,9 @@ class BatchedFunction(Batched[object]):
         Raises:
             BackendError: before the first call, or for C where it lacks an operation.
         """
-        likely = [one.likely() for one in self._cache.recordings if one.codes]
-        return source(likely[0].path.program if likely else None, language)
+        codes = [code for recording in self._cache.recordings for code in recording.codes]
+        likely = max(codes, key=attrgetter("rows"), default=None)
+        return source(likely.path.program if likely else None, language)
 
 
 def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState]) -> BatchedFunction:
@@ -227,7 +245,7 @@ def _unpickled(name: str, options: Options, recordings: Sequence[RecordedState])
     runner = BatchedFunction(missing_function(name), attrs.evolve(options), has_function=False)
     for shape, places, tapes in recordings:
         require_fit(shape, tapes, places)
-        recorded = runner._cache.get(shape, runner._new_recording(places))
+        recorded = cast(RowRecording, runner._cache.get(shape, runner._new_recording(places)))
         for tape in tapes:
             recorded.add(path_of(tape, approximate=True))
     return runner
@@ -258,7 +276,7 @@ class _Reduction:
         return bool(callback(Progress(part.rows, answer, None)))
 
     def _built(self, numbers: Floats) -> object:
-        return build(self.recorded.result, numbers.tolist())
+        return build(unshared_statics(self.recorded.result), numbers.tolist())
 
 
 def _by_row(tape: AnyTape, arrays: Floats) -> object:

@@ -23,16 +23,17 @@ from tapegrad.batch.row_runner import KnownPaths, RowRunner, UnresolvedRows
 from tapegrad.compile.backends.registry import Choice, chosen
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.call_recording import CallRecording, Departure
+from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting_with
 from tapegrad.compile.report import ShapeReport
-from tapegrad.errors import GuardError, OutputError
+from tapegrad.errors import GuardError, OutputError, TracedNumberError
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import first_difference, in_order, numbers_as
 from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
-__all__ = ["PathRecorder", "RowRecording"]
+__all__ = ["PathRecorder", "RowRecording", "reads_traced"]
 
 
 @final
@@ -51,6 +52,7 @@ class RowRecording(Recording[BatchCode]):
         f: Callable[..., object],
         choice: Choice,
         shape: Branch,
+        outside: OutsideState,
         places: tuple[int, ...],
         *,
         fast: bool,
@@ -58,7 +60,7 @@ class RowRecording(Recording[BatchCode]):
         mapped: Collection[int] = (),
         static: StaticArguments = NONE_STATIC,
     ) -> None:
-        super().__init__(shape, lambda path: BatchCode(path, places, choice, fast=fast))
+        super().__init__(shape, outside, lambda path: BatchCode(path, places, choice, fast=fast))
         self.f, self.places = f, places
         self._choice, self._max_paths = choice, max_paths
         self._mapped, self._static = tuple(mapped), static
@@ -94,6 +96,7 @@ class RowRecording(Recording[BatchCode]):
                 chosen(name, rows=False),
                 self._max_paths,
                 self.shape,
+                self.outside,
                 static=self._static,
                 quick=True,
                 records_all=not self._max_paths,
@@ -294,6 +297,7 @@ class PathRecorder:
 
         Raises:
             OutputError: where it returns another structure than the rows before.
+            TracedNumberError: where it reads a number of a recording around this call.
         """
         is_first = not self.recorded.codes
         f = self.recorded.in_first_order
@@ -301,6 +305,8 @@ class PathRecorder:
             data = data_of(args[1:], self.inputs.kwargs)
             traced, mapped = self.recorded.traced_data, self.inputs.mapped
             path = record_path(f, args[0], data, traced, mapped, approximate=True)
+            if path is None:
+                raise reads_traced(f)
             require_numbers(f, path.tape.result, "vmap")
         if (
             not is_first
@@ -352,6 +358,14 @@ def _in_order_of(result: Structure, f: Callable[..., object]) -> Callable[..., o
         return in_order(result, f(*args, **kwargs))
 
     return in_first_order
+
+
+def reads_traced(f: Callable[..., object]) -> TracedNumberError:
+    """The error where a function of rows reads a traced number that is not an argument."""
+    return TracedNumberError(
+        f"{name_of(f)} ({here()}) reads a traced number that is not an argument, and compiled rows "
+        "take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import attrs
 from tapegrad._support.source_position import here
 from tapegrad._support.text import visible
 from tapegrad.errors import InputError
+from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Structure, build
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class Columns(Generic[A_co]):
     def row(self, index: int) -> A_co:
         """One row in the shape that the function returned."""
         arrays = cast("list[list[float]]", self._arrays)
-        return cast(A_co, build(self._structure, [float(column[index]) for column in arrays]))
+        numbers = [float(column[index]) for column in arrays]
+        return cast(A_co, build(unshared_statics(self._structure), numbers))
 
     def __len__(self) -> int:
         return self._arrays.shape[1]

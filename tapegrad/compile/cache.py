@@ -6,27 +6,32 @@ which is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, cast, final
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import here, warn
+from tapegrad._support.text import describe
 from tapegrad.compile.backends.registry import Choice
+from tapegrad.compile.outside import MOST_KEPT, Outside, OutsideState
 from tapegrad.compile.paths import AnyTape, Path, starting_with, with_code
 from tapegrad.compile.report import MANY_RECORDINGS, PathReport, Report, ShapeReport
-from tapegrad.errors import GuardError
+from tapegrad.errors import GuardError, InputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, input_key_path
-from tapegrad.pytree.matching import copy_statics, first_difference, same_static
+from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import (
     Branch,
+    Leaf,
     Role,
     Static,
     Structure,
     flatten,
     traced_leaves,
 )
+from tapegrad.pytree.value_keys import KeyMaker, same_value
 from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 
 __all__ = [
@@ -51,23 +56,25 @@ RecordingT = TypeVar("RecordingT", bound="Recording[Any]")
 class Recording(Generic[CodeT]):
     """The recorded paths of calls whose arguments have one structure, each with its code.
 
+    All were recorded while what the function reads from outside was in the state ``outside``.
+
     ``codes`` stand in the lexicographic order of their guards' outcomes. A program runs the same
     way as long as its guards come out the same, so no path's outcomes begin with another's. The
     tuple is replaced when a path is added, so that whoever has read it may go on with it.
     """
 
     shape: Branch
+    key: Hashable
+    outside: OutsideState
     codes: tuple[CodeT, ...]
 
-    def __init__(self, shape: Branch, code: Callable[[Path], CodeT]) -> None:
-        self.shape = cast(Branch, copy_statics(shape))
+    def __init__(self, shape: Branch, outside: OutsideState, code: Callable[[Path], CodeT]) -> None:
+        self.shape = cast(Branch, unshared_statics(shape))
+        self.key = None
+        self.outside = outside
         self.codes = ()
         self._code = code
         self.exclusive = Exclusive()
-
-    def fits(self, shape: Branch) -> bool:
-        """Whether calls of this shape can run what is recorded here."""
-        return first_difference(self.shape, shape, statics=True) is None
 
     @property
     def traced_data(self) -> Collection[int | str]:
@@ -102,45 +109,70 @@ class Recording(Generic[CodeT]):
 
 @final
 class RecordingCache(Generic[RecordingT]):
-    """The recordings of one function, those made last first."""
+    """The recordings of one function by the keys of its arguments and of what it reads elsewhere.
 
-    recordings: tuple[RecordingT, ...]
+    At most ``MOST_KEPT`` are kept; the one found longest ago is forgotten. ``f`` is the function as
+    the recordings call it.
+    """
+
+    f: Callable[..., object]
 
     def __init__(self, f: Callable[..., object]) -> None:
         self._f = f
-        self.recordings = ()
+        self._outside = Outside(f)
+        self.f = self._outside.watched(f)
+        self._by_key: OrderedDict[Hashable, RecordingT] = OrderedDict()
         self.exclusive = Exclusive()
 
-    def get(self, shape: Branch, new: Callable[[Branch], RecordingT]) -> RecordingT:
-        """The recording for calls of this shape; where there is none, a ``new`` one."""
-        recording, is_new = self._known_or_new(shape, new)
+    @property
+    @exclusive
+    def recordings(self) -> tuple[RecordingT, ...]:
+        """The recordings, those found last first."""
+        return tuple(reversed(self._by_key.values()))
+
+    def get(
+        self, shape: Branch, new: Callable[[Branch, OutsideState], RecordingT]
+    ) -> RecordingT | None:
+        """The recording for calls of this shape; where there is none, a ``new`` one.
+
+        There can be none where the function reads a traced number that is not an argument.
+        """
+        outside, maker = self._outside.state(), KeyMaker()
+        key = outside.number, maker.structure(shape)
+        if outside.has_traced or maker.has_traced:
+            return None
+        recording, is_new = self._known_or_new(key, lambda: new(shape, outside))
+        recording.outside = outside
         if is_new:
             self._warn_of_many()
         return recording
 
     @exclusive
     def _known_or_new(
-        self, shape: Branch, new: Callable[[Branch], RecordingT]
+        self, key: Hashable, new: Callable[[], RecordingT]
     ) -> tuple[RecordingT, bool]:
-        """The recording for calls of this shape, and whether it was made just now."""
-        recording = self._known(shape)
+        """The recording under a key, and whether it was made just now."""
+        recording = self._by_key.get(key)
         if recording is not None:
+            self._by_key.move_to_end(key)
             return recording, False
-        recording = new(shape)
-        self.recordings = (recording, *self.recordings)
+        recording = new()
+        recording.key = key
+        self._by_key[key] = recording
+        if len(self._by_key) > MOST_KEPT:
+            self._by_key.popitem(last=False)
         return recording, True
 
-    def _known(self, shape: Branch) -> RecordingT | None:
-        """The recording for calls of this shape, if there is one.
+    @exclusive
+    def touch(self, recording: RecordingT) -> None:
+        """Says that a recording was used."""
+        if recording.key in self._by_key:
+            self._by_key.move_to_end(recording.key)
 
-        This is the only lookup: to find recordings by a key, keep a dict of them and ask it here.
-        """
-        return next((one for one in self.recordings if one.fits(shape)), None)
-
-    @property
-    def state(self) -> list[tuple[Branch, tuple[AnyTape, ...]]]:
-        """The shapes and tapes in the order in which they were made, to be pickled."""
-        return [(recording.shape, recording.tapes) for recording in reversed(self.recordings)]
+    def current(self) -> list[RecordingT]:
+        """The recordings that fit what the function reads from outside now, the oldest first."""
+        number = self._outside.state().number
+        return [one for one in reversed(self.recordings) if one.outside.number == number]
 
     @property
     def tapes(self) -> tuple[AnyTape, ...]:
@@ -149,32 +181,50 @@ class RecordingCache(Generic[RecordingT]):
 
     def report(self, choice: Choice) -> Report:
         """Describes all recordings, and the backend that was chosen to run them."""
-        shapes = tuple(recording.report() for recording in self.recordings)
-        return Report(name_of(self._f), str(choice), shapes, self._varying())
+        recordings = self.recordings
+        shapes = tuple(recording.report() for recording in recordings)
+        return Report(name_of(self._f), str(choice), shapes, _listed(self._varying(recordings)))
 
-    def _varying(self) -> str | None:
-        """The key path of the one static value in which all recordings differ from the first."""
-        shapes = [recording.shape for recording in self.recordings]
-        found = [list(_differences(shapes[0], shape, ())) for shape in shapes[1:]]
-        if not found or any(keys != found[0] or len(keys) != 1 for keys in found):
-            return None
-        _, argument, *keys = found[0][0]
-        return argument_namer(self._f, cast("int | str", argument))(tuple(keys))
+    def _varying(self, recordings: Sequence[RecordingT]) -> list[str]:
+        """The names of the values in which all recordings differ from the first, if few do."""
+        found = [list(self._different(recordings[0], other)) for other in recordings[1:]]
+        if not found or any(names != found[0] or len(names) > _MOST_NAMED for names in found):
+            return []
+        return found[0]
+
+    def _different(self, one: RecordingT, other: RecordingT) -> Iterator[str]:
+        """The names of the values in which two recordings differ."""
+        for _, argument, *keys in _differences(one.shape, other.shape, ()):
+            yield argument_namer(self._f, cast("int | str", argument))(tuple(keys))
+        if one.outside.number != other.outside.number:
+            before = dict(one.outside.values)
+            for name, key in dict(other.outside.values).items():
+                if before.get(name) != key:
+                    yield f"{name} outside"
 
     def _warn_of_many(self) -> None:
-        """Warns at the eighth recording where all differ in one static value."""
-        if len(self.recordings) == MANY_RECORDINGS and (found := self._varying()) is not None:
-            warn(
-                f"{name_of(self._f)} ({here()}) has been recorded {MANY_RECORDINGS} times for "
-                f"arguments that differ in {found}, which is static: pass a float, or containers "
-                "of one shape, to record once"
-            )
+        """Warns at the eighth recording where all differ in the same few values."""
+        if len(self._by_key) != MANY_RECORDINGS or not (names := self._varying(self.recordings)):
+            return
+        warn(
+            f"{name_of(self._f)} ({here()}) has been recorded {MANY_RECORDINGS} times for "
+            f"arguments that differ in {_listed(names)}, which {'are' if names[1:] else 'is'} "
+            "static: pass a float, or containers of one shape (a list for an array), to record once"
+        )
+
+
+_MOST_NAMED: Final = 3
+"""The most values that a warning of many recordings names."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _differences(one: Structure, other: Structure, keys: Keys) -> Iterator[Keys]:
     """The places where two structures differ, in a static value or altogether."""
     if isinstance(one, Static) and isinstance(other, Static):
-        if not same_static(one.value, other.value):
+        if not same_value(one.value, other.value):
             yield keys
     elif isinstance(one, Branch) and isinstance(other, Branch) and one.keys == other.keys:
         for key, left, right in zip(one.keys, one.children, other.children, strict=True):
@@ -196,7 +246,8 @@ def flatten_arguments(
     numbers are given, which no code can take.
 
     Raises:
-        InputError: for what cannot be an argument; the message names the place.
+        InputError: for what cannot be an argument, such as an iterator, which the first call would
+            use up; the message names the place.
     """
     structures: list[Structure] = []
     numbers: list[list[Operand]] = []
@@ -210,12 +261,26 @@ def flatten_arguments(
             role = Role.PARAMETERS if key == 0 else Role.DATA
             role = Role.ROW if key in mapped else role
             structure, leaves = flatten(value, role, argument_namer(f, key))
+        _refuse_iterators(structure, argument_namer(f, key), ())
         structures.append(structure)
         numbers.append(leaves)
     count = len(args)
     by_position = Branch(tuple, tuple(range(count)), tuple(structures[:count]))
     by_name = Branch(dict, tuple(kwargs), tuple(structures[count:]))
     return Branch(tuple, (0, 1), (by_position, by_name)), numbers
+
+
+def _refuse_iterators(structure: Structure, name: Callable[[Keys], str], keys: Keys) -> None:
+    """Raises for an iterator among the static values of an argument."""
+    if isinstance(structure, Branch):
+        for key, child in zip(structure.keys, structure.children, strict=True):
+            if not isinstance(child, Leaf):
+                _refuse_iterators(child, name, (*keys, key))
+    elif isinstance(structure, Static) and isinstance(structure.value, Iterator):
+        raise InputError(
+            f"{name(keys)} is {describe(structure.value)}, which can be read once, and what is "
+            f"recorded is run again ({here()}): pass a list of what it yields"
+        )
 
 
 def argument_namer(f: Callable[..., object], argument: int | str) -> Callable[[Keys], str]:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from sys import maxsize
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 import attrs
 
@@ -19,12 +19,13 @@ from tapegrad.compile.backends.interface import RunBytes, RunFloats
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording, flatten_arguments
 from tapegrad.compile.learning import COMPILING, FREE, RECORDING, Learning
+from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import HasPath, Path, record_path
 from tapegrad.compile.report import PathReport, ShapeReport
 from tapegrad.errors import InputError, OutputError
 from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
-from tapegrad.pytree.matching import first_difference
+from tapegrad.pytree.matching import numbers_as, unshared_statics
 from tapegrad.pytree.structure import Branch, Role, Structure, build, flatten, key_paths
 from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of
@@ -140,6 +141,7 @@ class CallRecording(Recording[CallCode]):
         choice: Choice,
         max_paths: int,
         shape: Branch,
+        outside: OutsideState,
         *,
         static: StaticArguments = NONE_STATIC,
         quick: bool = False,
@@ -147,7 +149,7 @@ class CallRecording(Recording[CallCode]):
         mapped: Collection[int] = (),
         entries: int | None = None,
     ) -> None:
-        super().__init__(shape, partial(CallCode, choice))
+        super().__init__(shape, outside, partial(CallCode, choice))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
         by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)
         named = zip(map(str, by_name.keys), by_name.children, strict=True)
@@ -179,8 +181,8 @@ class CallRecording(Recording[CallCode]):
 
         Before them stands the structure of the result.
         """
-        code = cast(CallCode, self.latest)
-        if code.run_bytes is not None:
+        code = self.latest
+        if code is not None and code.run_bytes is not None:
             found = code.run_bytes(inputs)
             if not isinstance(found, int):
                 return code.path.tape.result, found
@@ -189,7 +191,8 @@ class CallRecording(Recording[CallCode]):
         if not isinstance(settled, Departure):
             code, outputs = settled
             return code.path.tape.result, array("d", outputs).tobytes()
-        returned = self.missed(settled, cast(Arguments, build(self.shape, floats)))
+        arguments = build(unshared_statics(self.shape), floats)
+        returned = self.missed(settled, cast(Arguments, arguments))
         structure, numbers = flatten(returned, Role.RESULT, key_path)
         return structure, array("d", cast("list[float]", numbers)).tobytes()
 
@@ -257,13 +260,15 @@ class CallRecording(Recording[CallCode]):
         return comes_again and self.learning.affords(RECORDING * entries)
 
     def record(self, arguments: Arguments) -> object:
-        """The result of a call that is recorded."""
+        """The result of a call that is recorded, unless it meets traced numbers from outside."""
         args, kwargs = arguments
         if args:
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
             f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
         path = record_path(f, x, data, self.traced_data, self._mapped, any_row=self.any_row)
+        if path is None:
+            return self._call(arguments)
         self.keep(path).rows += self._entries is not None
         return path.tape.value
 
@@ -308,11 +313,12 @@ class Flat:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
-    def __init__(self, recording: CallRecording) -> None:
+    def __init__(self, recording: CallRecording, again: Callable[[], CallRecording]) -> None:
         tape = cast(CallCode, recording.latest).path.tape
         self.inputs = tape.paths
         self.outputs = tuple(path or "value" for path in key_paths(tape.result))
-        self._recording, self._result = recording, tape.result
+        self._recording, self._again, self._result = recording, again, tape.result
+        self._order: tuple[Structure, list[int] | None] = (tape.result, None)
         self._size = 8 * len(self.inputs)
         self._float64: object
         self._from_buffer: Callable[[Buffer], FloatArray]
@@ -326,6 +332,7 @@ class Flat:
 
         Raises:
             InputError: when ``inputs`` is not a float64 array with a number for each input.
+            OutputError: when a path returns another structure than the first one.
         """
         array = cast("FloatArray", inputs)
         is_array = hasattr(inputs, "dtype") and array.dtype == self._float64
@@ -336,16 +343,27 @@ class Flat:
                 f"{what} was given ({here()}) for {len(self.inputs)} inputs: pass one float64 "
                 "array of that length"
             )
+        if not self._recording.outside.holds():
+            self._recording = self._again()
         result, found = self._recording.run_flat(given)
-        if result is not self._result:
-            self._require_alike(result)
-        return self._from_buffer(found)
+        outputs, order = self._from_buffer(found), self._order_of(result)
+        return outputs if order is None else cast("FloatArray", cast(Any, outputs)[order])
 
-    def _require_alike(self, result: Structure) -> None:
-        """Checks that another path returns the structure that the first one did."""
-        if first_difference(self._result, result, statics=True) is not None:
+    def _order_of(self, result: Structure) -> list[int] | None:
+        """The places of a path's outputs in the order of the names; None where they are in it."""
+        latest, order = self._order
+        if latest is not result:
+            order = self._places_in(result)
+            self._order = result, order
+        return order
+
+    def _places_in(self, result: Structure) -> list[int] | None:
+        """The place of each named number in a result whose dicts may come in another order."""
+        in_order = [float(place) for place in range(len(self.outputs))]
+        places, misfit = numbers_as(self._result, build(result, in_order), key_path, statics=True)
+        if misfit is not None:
             raise OutputError(
                 f"a path at these inputs ({here()}) returns another structure than the first one: "
                 "return the same containers on every path"
             )
-        self._result = result
+        return None if places == in_order else [int(cast(float, place)) for place in places]

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, ParamSpec, TypeVar, cast, final
+from itertools import islice
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final, overload
 
 from tapegrad._support.argument_checks import name_of, require_callable, require_positive
 from tapegrad._support.function_wrapper import Reduced, reduced
 from tapegrad._support.optional_packages import require
+from tapegrad._support.source_position import here
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_function
 from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
+from tapegrad.compile.methods import bound
+from tapegrad.compile.outside import OutsideState, Unchanged
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
+from tapegrad.errors import TracedNumberError
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch
 from tapegrad.transforms.static_arguments import (
@@ -27,6 +32,7 @@ from tapegrad.transforms.static_arguments import (
 __all__ = ["Compiled", "Flat", "jit"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -47,9 +53,9 @@ def jit(
     Takes what ``f`` takes and gives the same bits on every backend. A comparison that comes out
     differently than recorded is noticed. Then ``f`` itself is called, until the path pays for being
     recorded; it is kept beside the others, and taken from then on. A few short paths need not pay.
-    So a stream of ever new paths takes about twice as long as calls of ``f``, at most. What ``f``
-    reads from outside its arguments stays as it was when it was recorded; ``report()`` lists such
-    constants. Beyond ``max_paths`` paths ``f`` is called.
+    So a stream of ever new paths takes about twice as long as calls of ``f``, at most. Where a
+    static value differs, or what ``f`` reads from outside its arguments, it is recorded anew.
+    Beyond ``max_paths`` paths ``f`` is called.
 
     Ints among the numbers of the first argument and of the result are floats here. Other arguments
     that ``static_argnames`` names are passed on as they are, and recorded anew for each value.
@@ -100,32 +106,71 @@ class Compiled(Generic[P, R_co]):
         self._choice = chosen(backend, rows=False)
         self._max_paths = max_paths
         self._cache: RecordingCache[CallRecording] = RecordingCache(f)
+        self._warm: tuple[Unchanged | None, tuple[CallRecording, ...]] = None, ()
         functools.update_wrapper(self, f, updated=())
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Compiled[Concatenate[Any, Q], R], instance: object, owner: type | None = None, /
+    ) -> Compiled[Q, R]: ...
+    def __get__(self, instance: object, owner: type | None = None, /) -> Compiled[..., object]:
+        """The compiled method of an object, where a method was compiled on its class.
+
+        The first argument after the object is the one that is differentiated; the object is
+        compared at each call.
+        """
+        if instance is None:
+            return self
+        return bound(self, self._f, instance, self._of_method)
+
+    def _of_method(self, method: Callable[..., object]) -> Compiled[..., object]:
+        static = static_arguments(method, tuple(self._static.names))
+        return Compiled(method, self._backend, self._max_paths, static=static)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """The result that the function gives."""
-        for recording in self._cache.recordings[:_UNPACKED]:
-            floats = recording.unpack(args, kwargs)
-            if floats is not None:
-                return cast(R_co, recording.run(floats, (args, kwargs)))
+        unchanged, warm = self._warm
+        if unchanged is None or unchanged():
+            for recording in warm:
+                floats = recording.unpack(args, kwargs)
+                if floats is not None:
+                    if recording is not warm[0]:
+                        self._keep_warm(recording)
+                        self._cache.touch(recording)
+                    return cast(R_co, recording.run(floats, (args, kwargs)))
         return self._flattened_call((args, kwargs))
 
     def _flattened_call(self, arguments: Arguments) -> R_co:
-        """A call whose arguments fit no unpacker, or are traced numbers."""
+        """A call whose arguments fit no unpacker, or one that meets traced numbers."""
         args, kwargs = arguments
         shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
         floats = [number for part in numbers for number in part]
-        if any(isinstance(number, Traced) for number in floats):
+        recording = None
+        if not any(isinstance(number, Traced) for number in floats):
+            recording = self._cache.get(shape, self._new_recording)
+        if recording is None:
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)
-        recording = self._cache.get(shape, self._new_recording)
+        self._keep_warm(recording)
         return cast(R_co, recording.run(cast("list[float]", floats), arguments))
 
-    def _new_recording(self, shape: Branch) -> CallRecording:
+    def _keep_warm(self, recording: CallRecording) -> None:
+        """Tries the unpacker of this recording first from now on.
+
+        The others that are tried were recorded in the same state of what is read from outside.
+        """
+        unchanged, outside = recording.outside.unchanged, recording.outside
+        others = (one for one in self._warm[1] if one.outside is outside and one is not recording)
+        self._warm = unchanged, (recording, *islice(others, _UNPACKED - 1))
+
+    def _new_recording(self, shape: Branch, outside: OutsideState) -> CallRecording:
         return CallRecording(
-            self._f,
+            self._cache.f,
             self._choice,
             self._max_paths,
             shape,
+            outside,
             static=self._static,
             quick=self._backend == "auto",
             records_all=self._records_all,
@@ -140,7 +185,8 @@ class Compiled(Generic[P, R_co]):
                 static=self._static,
             )
             return reduced(self, make, self._f)
-        return _unpickled, (name_of(self._f), self._backend, self._cache.state, self._static)
+        state = [(recording.shape, recording.tapes) for recording in self._cache.current()]
+        return _unpickled, (name_of(self._f), self._backend, state, self._static)
 
     def __copy__(self) -> Compiled[P, R_co]:
         return self
@@ -166,8 +212,9 @@ class Compiled(Generic[P, R_co]):
         Raises:
             BackendError: before the first call, or for C where it lacks an operation.
         """
-        latest = [one.latest for one in self._cache.recordings if one.latest is not None]
-        return source(path_of(latest[0].path.tape).program if latest else None, language)
+        _, warm = self._warm
+        latest = warm[0].latest if warm else None
+        return source(path_of(latest.path.tape).program if latest else None, language)
 
     def flat(self, *args: P.args, **kwargs: P.kwargs) -> Flat:
         """The function between flat float64 arrays: its numbers in order, and its results'.
@@ -176,9 +223,23 @@ class Compiled(Generic[P, R_co]):
         """
         require("numpy")
         shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
-        recording = self._cache.get(shape, self._new_recording)
+        recording = self._recorded(shape)
         recording.run([cast(float, number) for part in numbers for number in part], (args, kwargs))
-        return Flat(recording)
+        return Flat(recording, lambda: self._recorded(recording.shape))
+
+    def _recorded(self, shape: Branch) -> CallRecording:
+        """The recording of calls on flat arrays.
+
+        Raises:
+            TracedNumberError: when the function reads a traced number that is not an argument.
+        """
+        recording = self._cache.get(shape, self._new_recording)
+        if recording is None:
+            raise TracedNumberError(
+                f"{name_of(self._f)} ({here()}) reads a traced number that is not an argument, and "
+                "flat arrays hold plain ones: pass it as an argument, or differentiate inside"
+            )
+        return recording
 
 
 def _unpickled(
@@ -196,7 +257,7 @@ def _unpickled(
     compiled: Compiled[..., object] = Compiled(missing_function(name), backend, 0, static=static)
     for shape, tapes in state:
         require_fit(shape, tapes)
-        recording = compiled._cache.get(shape, compiled._new_recording)
+        recording = cast(CallRecording, compiled._cache.get(shape, compiled._new_recording))
         for tape in tapes:
             recording.latest = recording.add(path_of(tape, any_row=recording.any_row))
     return compiled

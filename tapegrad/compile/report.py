@@ -91,13 +91,13 @@ class ShapeReport(Printed):
 class Report(Printed):
     """A compiled function: its backend and why that was chosen, and what was recorded.
 
-    ``varying`` names the static argument in which alone its recordings differ, if one does.
+    ``varying`` names the static values in which alone its recordings differ, if they are few.
     """
 
     name: str
     backend: str
     shapes: tuple[ShapeReport, ...]
-    varying: str | None = None
+    varying: str = ""
 
     def __str__(self) -> str:
         lines = [f"{self.name}: backend {self.backend}"]

@@ -11,9 +11,10 @@ from collections.abc import Hashable, Iterable
 from itertools import compress
 from typing import cast, final
 
-from tapegrad.entries.static_keys import ByIdentity, static_key
+from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
+from tapegrad.pytree.value_keys import ByIdentity
 
 __all__ = ["Builder", "EvaluatingBuilder", "Written"]
 

@@ -14,8 +14,9 @@ from tapegrad.entries.replay import replay
 from tapegrad.errors import InputError
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path, key_path_in
-from tapegrad.pytree.matching import first_difference, in_order, same_static
+from tapegrad.pytree.matching import first_difference, in_order
 from tapegrad.pytree.structure import Role, Static, Structure, flatten, key_paths
+from tapegrad.pytree.value_keys import same_value
 
 __all__ = ["replay_at"]
 
@@ -53,15 +54,22 @@ def _inputs(
 
 def _leaves(structure: Structure, value: object, role: Role, name: str) -> list[Operand]:
     """The numbers in an argument that was recorded with this structure."""
-    if isinstance(structure, Static) and same_static(structure.value, value):
+    if isinstance(structure, Static) and same_value(structure.value, value):
         return []
-    now, leaves = flatten(in_order(structure, value), role, _named(name))
-    if (keys := first_difference(structure, now, statics=True)) is not None:
+    now, leaves = flatten(value, role, _named(name))
+    if (keys := first_difference(structure, now, statics=True)) is None:
+        return leaves
+    place, ordered = key_path_in(name, key_path(keys)), in_order(structure, value)
+    ordered_now, _ = flatten(ordered, role, _named(name))
+    if ordered is not value and first_difference(structure, ordered_now, statics=True) is None:
         raise InputError(
-            f"{key_path_in(name, key_path(keys))} has another structure than this tape was "
-            f"recorded with, or another static value ({here()}): record again"
+            f"{place} has its keys in another order than this tape was recorded with, and what was "
+            f"recorded may depend on it ({here()}): pass them in that order, or record again"
         )
-    return leaves
+    raise InputError(
+        f"{place} has another structure than this tape was recorded with, or another static value "
+        f"({here()}): record again"
+    )
 
 
 def _named(name: str) -> Callable[[Keys], str]:

@@ -11,30 +11,21 @@ import struct
 from collections.abc import Hashable
 from functools import partial
 from types import MethodType
-from typing import final
-
-import attrs
 
 from tapegrad._support.closures import Witness
 from tapegrad._support.source_position import Site
+from tapegrad.pytree.attributes import may_change
 from tapegrad.pytree.containers import keys_and_parts
+from tapegrad.pytree.value_keys import ByIdentity
 
-__all__ = ["ByIdentity", "static_key"]
-
-
-@final
-@attrs.frozen
-class ByIdentity:
-    """A key that equals another for the same object only, and keeps that object alive."""
-
-    value: object = attrs.field(eq=id)
+__all__ = ["static_key"]
 
 
 def static_key(static: object) -> Hashable:
     """The key that two static operands share if one may stand for the other.
 
     Numbers and text are compared by type and value (floats by their bits), containers and
-    callables that cannot change by what they are made of: tuples, instances of hashable attrs
+    callables that cannot change by what they are made of: tuples, instances of frozen attrs
     classes and dataclasses, bound methods, partial functions. Positions in the source, and values
     that were seen, tell nothing apart. All else is compared by identity.
     """
@@ -53,8 +44,7 @@ def static_key(static: object) -> Hashable:
         case partial():
             parts = static.func, static.args, *static.keywords.items()
         case _:
-            has_value = kind.__hash__ not in {None, object.__hash__}
-            opened = keys_and_parts(static) if has_value else None
+            opened = None if may_change(static) else keys_and_parts(static)
             if opened is None:
                 return ByIdentity(static)
             parts = opened[1]

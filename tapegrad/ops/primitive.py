@@ -57,6 +57,11 @@ class Traced:
         raise NotImplementedError
 
     @property
+    def is_open(self) -> bool:
+        """Whether rows may still be applied to this number."""
+        return True
+
+    @property
     def made_by(self) -> Primitive | None:
         """The row that gave this number, where that is known."""
         return None

@@ -20,6 +20,7 @@ from tapegrad.batch.arrays import (
 from tapegrad.compile.cache import argument_namer
 from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import key_path_in
+from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Role, build, flatten, key_paths
 from tapegrad.transforms.static_arguments import StaticArguments
 
@@ -97,4 +98,4 @@ def _constant(value: object, name: Namer, *, check_finite: bool) -> object:
                 f"{key_path_in(name(()), path)} is nan ({here()}): put a number there, or pass "
                 "check_finite=False"
             )
-    return build(structure, leaves)
+    return build(unshared_statics(structure), leaves)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, fina
 from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
+from tapegrad.compile.outside import Outside
 from tapegrad.errors import InputError
 from tapegrad.optimize.unknowns import Limits, Unknowns, numbers_of
 from tapegrad.optimize.vector_function import InAxes, ModelData, data_axes, model_data
@@ -128,9 +129,9 @@ class Objective(Unknowns[A]):
 
     def __init__(self, loss: Callable[..., float | Var], start: A, data: ModelData) -> None:
         super().__init__(loss, start, data)
-        self._loss = loss
+        self._loss, self._outside = loss, Outside(loss)
         self._value_and_gradient = self._compiled(_value_and_gradient(loss), 1)
-        self._latest: tuple[bytes, FloatArray] = (b"", self._x0)
+        self._latest: tuple[tuple[int, bytes], FloatArray] = ((-1, b""), self._x0)
 
     def fun(self, x: Vector, /) -> float:
         """The value.
@@ -168,10 +169,11 @@ class Objective(Unknowns[A]):
     def _at(self, x: Vector) -> FloatArray:
         """The value and the gradient, in one vector."""
         vector = self._vector(x)
-        point, found = self._latest
-        if point != vector.tobytes():
+        latest, found = self._latest
+        point = self._outside.state().number, vector.tobytes()
+        if latest != point:
             found = self._value_and_gradient(vector)
-            self._latest = vector.tobytes(), found
+            self._latest = point, found
         return found
 
     @cached

@@ -197,10 +197,10 @@ class _Jacobian:
 
     def _compiled_entries(self) -> tuple[_Places, VectorFunction]:
         """The places seen so far and the entries there, compiled; recording adds those it sees."""
-        places = tuple(sorted(self._seen))
+        places, model = tuple(sorted(self._seen)), self._model
 
         def entries(x: object, *args: object, **kwargs: object) -> tuple[object, ...]:
-            matrix = sparse_jacobian(self._model)(x, *args, **kwargs)
+            matrix = sparse_jacobian(model)(x, *args, **kwargs)
             reached = list(zip(matrix.rows, matrix.columns, strict=True))
             self._seen.update(reached)
             values = dict(zip(reached, matrix.values, strict=True))

@@ -11,9 +11,12 @@ from functools import partial
 from itertools import count
 from typing import Final, TypeAlias, cast
 
+from tapegrad.pytree.attributes import may_change
+from tapegrad.pytree.change_checks import ChangeChecks, executed
 from tapegrad.pytree.containers import ContainerKind
-from tapegrad.pytree.matching import same_static
+from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build
+from tapegrad.pytree.value_keys import unshared
 
 __all__ = ["Packer", "Unpacker", "packer", "unpacker"]
 
@@ -23,26 +26,29 @@ Unpacker: TypeAlias = Callable[
 Packer: TypeAlias = Callable[[Sequence[float]], object]
 
 _FLOATS: Final = {float}
+_FEW: Final = 16
+"""The most floats, or keys of a dict, that are looked at one by one."""
 
 
 def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> Unpacker:
     """A function that gives the floats of arguments of exactly these structures, else None."""
-    work = _UnpackingCode()
+    structures = [*arguments, *named.values()]
+    work = _UnpackingCode(one_by_one=sum(map(_count, structures)) <= _FEW)
     for index, structure in enumerate(arguments):
         work.take(structure, f"args[{index}]")
-    for index, (name, structure) in enumerate(named.items()):
-        work.take(structure, f"kwargs[{work.value(name, f'k{index}')}]")
-    fits = "set(map(type, floats)) == FLOATS" if work.parts else "True"
+    work.expect_keys([*named], "kwargs")
+    for name, structure in named.items():
+        work.take(structure, f"kwargs[{work.checks.bind(name)}]")
     lines = [
         "def unpack(args, kwargs):",
         "  try:",
         f"    if len(args) != {len(arguments)} or len(kwargs) != {len(named)}: return None",
         *(f"    {line}" for line in work.lines),
-        f"    floats = ({''.join(f'{part}, ' for part in work.parts)})",
-        "  except (KeyError, AttributeError, TypeError): return None",
-        f"  return floats if {fits} else None",
+        "  except (KeyError, AttributeError, TypeError, ValueError): return None",
+        *(f"  {line}" for line in work.result()),
     ]
-    return cast(Unpacker, _executed("\n".join(lines), work.values, "unpack"))
+    values = {"FLOAT": float, "FLOATS": _FLOATS, **work.checks.values}
+    return cast(Unpacker, executed("\n".join(lines), values, "unpack"))
 
 
 def packer(result: Structure) -> Packer:
@@ -50,61 +56,98 @@ def packer(result: Structure) -> Packer:
     values: dict[str, object] = {}
     source = f"def pack(o):\n  return {_expression(result, values, count())}"
     try:
-        return cast(Packer, _executed(source, values, "pack"))
+        return cast(Packer, executed(source, {"unshared": unshared, **values}, "pack"))
     except (SyntaxError, RecursionError, MemoryError):
-        return partial(build, result)  # nested too deeply for Python's parser
+        return partial(_built, result)  # nested too deeply for Python's parser
 
 
-def _executed(source: str, values: Mapping[str, object], name: str) -> object:
-    """The function that the source defines; it holds no text of the user's, only names of values.
-
-    It is removed from its own globals, so that it is freed with its last reference.
-    """
-    namespace: dict[str, object] = {"FLOATS": _FLOATS, "same": same_static, **values}
-    exec(compile(source, "<spelled by tapegrad>", "exec"), namespace)  # noqa: S102  # as it says
-    return namespace.pop(name)
+def _built(result: Structure, leaves: Sequence[float]) -> object:
+    return build(unshared_statics(result), leaves)
 
 
 class _UnpackingCode:
-    """The lines that check and open containers, and the expressions of their floats."""
+    """The lines that check and open containers, and the expressions of their floats.
 
-    def __init__(self) -> None:
+    A few floats are named ``one_by_one``, which is quicker than to collect them.
+    """
+
+    def __init__(self, *, one_by_one: bool) -> None:
         self.lines: list[str] = []
         self.parts: list[str] = []
-        self.values: dict[str, object] = {}
-
-    def value(self, value: object, name: str) -> str:
-        self.values[name] = value
-        return name
-
-    def name(self, kind: str) -> str:
-        return f"{kind}{len(self.lines)}"
+        self.checks = ChangeChecks()
+        self._one_by_one = one_by_one
 
     def take(self, structure: Structure, expression: str) -> None:
+        """Adds the lines and parts of an argument, or a part of one, that the expression gives."""
         if isinstance(structure, Leaf):
-            self.parts.append(expression)
+            self._add_floats(f"{expression},", 1)
         elif isinstance(structure, Static):
-            recorded = self.value(structure.value, self.name("s"))
-            self.lines.append(f"if not same({recorded}, {expression}): return None")
+            self.checks.expect(structure.value, expression)
+            self.lines += [f"if not {each}: return None" for each in self.checks.conditions]
+            self.checks.conditions.clear()
         else:
-            self.open(structure, expression)
+            self._open(structure, expression)
 
-    def open(self, branch: Branch, expression: str) -> None:
-        opened, container = self.name("v"), branch.container
-        kind = self.value(branch.kind, f"t{opened}")
+    def result(self) -> list[str]:
+        """The lines that give the floats, if that is what they are."""
+        floats = f"({''.join(f'{part}, ' for part in self.parts)})"
+        if not self.parts:
+            return ["return ()"]
+        if self._one_by_one:
+            others = " or ".join(f"type({part}) is not FLOAT" for part in self.parts)
+            return [f"return None if {others} else {floats}"]
+        return [f"floats = {floats}", "return floats if set(map(type, floats)) == FLOATS else None"]
+
+    def _add_floats(self, expressions: str, count: int) -> None:
+        """Adds the floats of a tuple, or of another iterable."""
+        if not self._one_by_one:
+            self.parts.append(f"*({expressions})")
+        elif count:
+            names = [f"f{len(self.parts) + place}" for place in range(count)]
+            self.lines.append(f"{', '.join(names)}, = {expressions}")
+            self.parts += names
+
+    def expect_keys(self, keys: list[object], given: str) -> None:
+        """Adds the lines that check the keys of a dict, their types and their order."""
+        if not keys:
+            return
+        same, kinds = self.checks.bind(keys), self.checks.bind(list(map(type, keys)))
+        differ = f"[*{given}] != {same} or [*map(type, {given})] != {kinds}"
+        if len(keys) <= _FEW:
+            names = [f"k{place}" for place in range(len(keys))]
+            pairs = zip(names, map(self.checks.bind, keys), strict=True)
+            others = " or ".join(f"{name} is not {key}" for name, key in pairs)
+            self.lines.append(f"{', '.join(names)}, = {given}")
+            differ = f"({others}) and ({differ})"
+        self.lines.append(f"if {differ}: return None")
+
+    def _open(self, branch: Branch, expression: str) -> None:
+        opened, container = f"v{len(self.lines)}", branch.container
+        kind = self.checks.bind(branch.kind)
         size = "" if container.access == "field" else f" or len({opened}) != {len(branch.keys)}"
         self.lines.append(f"{opened} = {expression}")
         self.lines.append(f"if type({opened}) is not {kind}{size}: return None")
+        if container.access == "key":
+            self.expect_keys([*branch.keys], opened)
         if container.access == "index" and _holds_leaves_only(branch):
-            self.parts.append(f"*{opened}")
-            return
-        for index, (key, child) in enumerate(zip(branch.keys, branch.children, strict=True)):
-            self.take(child, f"{opened}{self.access(container, key, f'{opened}_{index}')}")
+            self._add_floats(opened, len(branch.keys))
+        elif container.access == "key" and _holds_leaves_only(branch):
+            self._add_floats(f"{opened}.values()", len(branch.keys))
+        else:
+            for key, child in zip(branch.keys, branch.children, strict=True):
+                self.take(child, f"{opened}{self._access(container, key)}")
 
-    def access(self, container: ContainerKind, key: object, name: str) -> str:
+    def _access(self, container: ContainerKind, key: object) -> str:
         if container.access == "field":
             return f".{key}"
-        return f"[{key}]" if container.access == "index" else f"[{self.value(key, name)}]"
+        return f"[{key}]" if container.access == "index" else f"[{self.checks.bind(key)}]"
+
+
+def _count(structure: Structure) -> int:
+    """The number of floats in a structure."""
+    if isinstance(structure, Branch):
+        return sum(map(_count, structure.children))
+    return int(isinstance(structure, Leaf))
 
 
 def _holds_leaves_only(branch: Branch) -> bool:
@@ -118,7 +161,7 @@ def _expression(structure: Structure, values: dict[str, object], indices: Iterat
     name = f"x{len(values)}"
     if isinstance(structure, Static):
         values[name] = structure.value
-        return name
+        return f"unshared({name})" if may_change(structure.value) else name
     values[name] = structure.kind
     if structure.container.access == "index" and structure.keys and _holds_leaves_only(structure):
         taken = [next(indices) for _ in structure.keys]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from itertools import islice
+from operator import is_
 
 from tapegrad.ops.primitive import Operand, Traced
 from tapegrad.pytree.containers import keys_and_parts
@@ -19,8 +19,9 @@ from tapegrad.pytree.structure import (
     named_error,
     split_value,
 )  # fmt: skip
+from tapegrad.pytree.value_keys import same_value, unshared
 
-__all__ = ["copy_statics", "first_difference", "in_order", "numbers_as", "same_static"]
+__all__ = ["first_difference", "in_order", "numbers_as", "unshared_statics"]
 
 
 def numbers_as(
@@ -72,7 +73,7 @@ def _read(structure: Structure, value: object, leaves: list[Operand], statics: b
 def _stands_for(value: object, recorded: object, statics: bool) -> bool:
     """Whether a value can stand where a static one was."""
     if statics:
-        return same_static(recorded, value)
+        return same_value(recorded, value)
     return type(value) is type(recorded) or isinstance(split_value(value, Role.RESULT, []), Static)
 
 
@@ -93,7 +94,7 @@ def first_difference(
     Static values may differ unless ``statics`` are to be the same.
     """
     if isinstance(expected, Static) and isinstance(given, Static):
-        return None if not statics or same_static(expected.value, given.value) else ()
+        return None if not statics or same_value(expected.value, given.value) else ()
     if not (isinstance(expected, Branch) and isinstance(given, Branch)):
         return None if type(expected) is type(given) else ()
     if expected.kind is not given.kind:
@@ -133,32 +134,14 @@ def _parts_by_key(structure: Structure, value: object) -> dict[object, object] |
     return dict(zip(keys, parts, strict=True))
 
 
-def copy_statics(structure: Structure) -> Structure:
-    """The structure with copies of the static values that may change: those that have no hash."""
-    if isinstance(structure, Branch):
-        return Branch(structure.kind, structure.keys, tuple(map(copy_statics, structure.children)))
+def unshared_statics(structure: Structure) -> Structure:
+    """The structure with copies of the static values that may change."""
     if isinstance(structure, Static):
-        try:
-            hash(structure.value)
-        except TypeError:
-            return Static(copy.deepcopy(structure.value))
-    return structure
-
-
-def same_static(recorded: object, given: object) -> bool:
-    """Whether two static values are of one type and equal; arrays to the bit.
-
-    True is not 1 here, and 2 is not 2.0: a program may do another thing with each.
-    """
-    if recorded is given:
-        return True
-    try:
-        return type(recorded) is type(given) and bool(recorded == given)
-    except ValueError:
-        return _array_content(recorded) == _array_content(given)
-
-
-def _array_content(array: object) -> tuple[object, ...]:
-    """The type, the shape and the bytes of an array; an object without them equals itself only."""
-    content = getattr(array, "tobytes", lambda: id(array))()
-    return getattr(array, "dtype", array), getattr(array, "shape", array), content
+        value = unshared(structure.value)
+        return structure if value is structure.value else Static(value)
+    if isinstance(structure, Leaf):
+        return structure
+    children = tuple(map(unshared_statics, structure.children))
+    if all(map(is_, children, structure.children)):
+        return structure
+    return Branch(structure.kind, structure.keys, children)

@@ -343,6 +343,11 @@ class Var(Traced):
     def _primal(self) -> float:
         return primal(self._value)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the recording has not ended."""
+        return self._recorder.thread != 0
+
     def __add__(self, other: Var | float, /) -> Var:
         if type(other) is Var and other._recorder is self._recorder:
             value = self._value + other._value

@@ -12,6 +12,7 @@ from tapegrad._support.source_position import here, resolve
 from tapegrad.entries.columns import freeze
 from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import parameter_names
+from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Branch
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.tape import Tape
@@ -68,16 +69,16 @@ def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:
     keys = cast(Branch, traced.data).keys
     names = parameter_names(f, 1 + sum(isinstance(key, int) for key in keys))
     data = attrs.evolve(
-        cast(Branch, traced.data),
+        cast(Branch, unshared_statics(traced.data)),
         keys=tuple(names[key + 1] if isinstance(key, int) else key for key in keys),
     )
     sites, site_of = resolve(recorder.marks or ())
     tape: AnyTape = Tape(
         **freeze(traced.columns),
-        parameters=traced.parameters,
+        parameters=unshared_statics(traced.parameters),
         data=data,
         names=names,
-        result=traced.result,
+        result=unshared_statics(traced.result),
         outputs=traced.outputs,
         labels=tuple(sorted(recorder.labels.items())),
         scopes=recorder.ended_scopes,

@@ -1,0 +1,116 @@
+"""The attributes of objects, read without calling any of the user's code."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from functools import cache
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    ModuleType,
+    NoneType,
+)
+from typing import Final, Generic, Protocol, cast
+
+__all__ = [
+    "METHODS", "attributes_of", "dict_of", "extends_library", "is_library", "is_library_class",
+    "may_change",
+]  # fmt: skip
+
+_HEAP_TYPE: Final = 1 << 9
+"""The flag of classes that are made by a ``class`` statement, or as if they were."""
+_CACHED_HASH: Final = "_attrs_cached_hash"
+"""Where attrs keeps the hash of an instance, which says nothing new."""
+METHODS: Final = "_tapegrad_methods"
+"""Where an object keeps its compiled methods."""
+_FIXED: Final = (
+    int, str, bytes, float, complex, NoneType, Enum, type, ModuleType, FunctionType,
+    BuiltinFunctionType, CodeType,
+)  # fmt: skip
+"""Kinds of values of which no part that is compared by value can change."""
+
+
+def attributes_of(value: object) -> dict[str, object]:
+    """The attributes of an instance, in its ``__dict__`` and in slots."""
+    found = dict(dict_of(value))
+    for base in type(value).__mro__[:-1]:
+        for name, slot in vars(base).items():
+            if type(slot) is MemberDescriptorType:
+                try:
+                    found[name] = slot.__get__(value)
+                except AttributeError:
+                    continue
+    for name in (_CACHED_HASH, METHODS):
+        found.pop(name, None)
+    return found
+
+
+def dict_of(value: object) -> Mapping[str, object]:
+    """The ``__dict__`` of an object; an empty one that is not a dict where it has none."""
+    for base in type(value).__mro__:
+        found = vars(base).get("__dict__")
+        if type(found) is GetSetDescriptorType:
+            return cast("Mapping[str, object]", found.__get__(value))
+    return MappingProxyType({})
+
+
+def extends_library(kind: type) -> bool:
+    """Whether a class has bases of others, whose instances may hold more than attributes."""
+    bases = (base for base in kind.__mro__ if base not in _EMPTY_BASES)
+    return any(map(is_library_class, bases))
+
+
+_EMPTY_BASES: Final = frozenset((object, ABC, Generic, Protocol))
+
+
+def is_library_class(kind: type) -> bool:
+    """Whether a class is of Python's own or of an installed package."""
+    return not kind.__flags__ & _HEAP_TYPE or is_library(vars(kind).get("__module__"))
+
+
+@cache
+def is_library(module: object) -> bool:
+    """Whether a module of this name is of the standard library, or of an installed package."""
+    top = str(module).partition(".")[0]
+    if top in sys.stdlib_module_names or top == __name__.partition(".")[0]:
+        return True
+    file = str(getattr(sys.modules.get(top), "__file__", None))
+    return "site-packages" in file or "dist-packages" in file
+
+
+def may_change(value: object) -> bool:
+    """Whether a value, or a part of it, may change in place.
+
+    Instances of frozen classes and of classes of others that have a hash by value do not, unless
+    a part does.
+    """
+    kind = type(value)
+    if isinstance(value, tuple | frozenset):
+        return _any_may_change(value) or bool(dict_of(value))
+    if is_library_class(kind):
+        return not isinstance(value, _FIXED) and kind.__hash__ in {None, object.__hash__}
+    if isinstance(value, type | Enum):
+        return False
+    return not _is_frozen(kind) or _any_may_change(attributes_of(value).values())
+
+
+def _any_may_change(parts: Iterable[object]) -> bool:
+    try:
+        return any(map(may_change, parts))
+    except RecursionError:
+        return True
+
+
+def _is_frozen(kind: type) -> bool:
+    """Whether a class is an attrs class or a dataclass that refuses to set attributes."""
+    parameters = vars(kind).get("__dataclass_params__")
+    return (parameters is not None and parameters.frozen) or (
+        getattr(kind.__setattr__, "__name__", "") == "_frozen_setattrs"
+    )
