@@ -6,9 +6,10 @@ Where the library raises ``ValueError`` or ``OverflowError`` for a float, these 
 754 does: nan outside the domain, an infinity at a pole or on overflow.
 
 Beyond the library: ``sigmoid``, ``softplus``, ``logsigmoid``, ``relu``, ``sign``, ``logaddexp``,
-``logsumexp``, ``maximum``, ``minimum``, ``norm_cdf``, ``norm_pdf``, ``sum``, ``dot``, ``mean``,
-``digamma``, ``polygamma``. ``sum``, ``maximum``, ``minimum`` and ``sqrt`` are the spellings that
-type checkers follow, where ``builtins.sum``, ``max``, ``min`` and ``x ** 0.5`` lose the type.
+``logsumexp``, ``maximum``, ``minimum``, ``norm_cdf``, ``log_norm_cdf``, ``norm_pdf``, ``sum``,
+``dot``, ``mean``, ``digamma``, ``polygamma``. ``sum``, ``maximum``, ``minimum`` and ``sqrt`` are
+the spellings that type checkers follow, where ``builtins.sum``, ``max``, ``min`` and ``x ** 0.5``
+lose the type.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ __all__ = [
     "cos", "cosh", "degrees", "digamma", "dist", "dot", "e", "erf", "erfc", "exp", "exp2", "expm1",
     "fabs", "factorial", "floor", "fma", "fmod", "frexp", "fsum", "gamma", "gcd", "hypot", "inf",
     "isclose", "isfinite", "isinf", "isnan", "isqrt", "lcm", "ldexp", "lgamma", "log", "log1p",
-    "log2", "log10", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean", "minimum", "modf",
-    "nan", "nextafter", "norm_cdf", "norm_pdf", "perm", "pi", "polygamma", "pow", "prod", "radians",
-    "relu", "remainder", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "sum", "sumprod",
-    "tan", "tanh", "tau", "trunc", "ulp",
+    "log2", "log10", "log_norm_cdf", "logaddexp", "logsigmoid", "logsumexp", "maximum", "mean",
+    "minimum", "modf", "nan", "nextafter", "norm_cdf", "norm_pdf", "perm", "pi", "polygamma", "pow",
+    "prod", "radians", "relu", "remainder", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt",
+    "sum", "sumprod", "tan", "tanh", "tau", "trunc", "ulp",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -108,61 +109,62 @@ def _untraced(plain: F) -> F:
 
 
 # fmt: off
-acos: Final       = _unary(ops.acos)
-acosh: Final      = _unary(ops.acosh)
-asin: Final       = _unary(ops.asin)
-asinh: Final      = _unary(ops.asinh)
-atan: Final       = _unary(ops.atan)
-atanh: Final      = _unary(ops.atanh)
-cbrt: Final       = _unary(ops.cbrt)
-cos: Final        = _unary(ops.cos)
-cosh: Final       = _unary(ops.cosh)
-degrees: Final    = _unary(ops.degrees)
-digamma: Final    = _unary(ops.digamma)
-erf: Final        = _unary(ops.erf)
-erfc: Final       = _unary(ops.erfc)
-exp: Final        = _unary(ops.exp)
-exp2: Final       = _unary(ops.exp2)
-expm1: Final      = _unary(ops.expm1)
-fabs: Final       = _unary(ops.abs, _math.fabs)
-gamma: Final      = _unary(ops.gamma)
-lgamma: Final     = _unary(ops.lgamma)
-log10: Final      = _unary(ops.log10)
-log1p: Final      = _unary(ops.log1p)
-log2: Final       = _unary(ops.log2)
-logsigmoid: Final = _unary(ops.logsigmoid)
-norm_cdf: Final   = _unary(ops.norm_cdf)
-norm_pdf: Final   = _unary(ops.norm_pdf)
-radians: Final    = _unary(ops.radians)
-relu: Final       = _unary(ops.relu)
-sigmoid: Final    = _unary(ops.sigmoid)
-sign: Final       = _unary(ops.sign)
-sin: Final        = _unary(ops.sin)
-sinh: Final       = _unary(ops.sinh)
-softplus: Final   = _unary(ops.softplus)
-sqrt: Final       = _unary(ops.sqrt)
-tan: Final        = _unary(ops.tan)
-tanh: Final       = _unary(ops.tanh)
-ceil: Final       = _rounding(ops.ceil,  _math.ceil)
-floor: Final      = _rounding(ops.floor, _math.floor)
-trunc: Final      = _rounding(ops.trunc, _math.trunc)
-atan2: Final      = _binary(ops.atan2)
-copysign: Final   = _binary(ops.copysign)
-fmod: Final       = _binary(ops.fmod)
-logaddexp: Final  = _binary(ops.logaddexp)
-maximum: Final    = _binary(ops.maximum)
-minimum: Final    = _binary(ops.minimum)
-remainder: Final  = _binary(ops.remainder)
-fsum: Final       = _fold(ops.fsum)
-logsumexp: Final  = _fold(ops.logsumexp)
-mean: Final       = _fold(ops.mean)
-isfinite: Final   = _test(ops.isfinite, _math.isfinite)
-isinf: Final      = _test(ops.isinf, _math.isinf)
-isnan: Final      = _test(ops.isnan, _math.isnan)
-frexp: Final      = _untraced(_math.frexp)
-modf: Final       = _untraced(_math.modf)
-nextafter: Final  = _untraced(_math.nextafter)
-ulp: Final        = _untraced(_math.ulp)
+acos: Final         = _unary(ops.acos)
+acosh: Final        = _unary(ops.acosh)
+asin: Final         = _unary(ops.asin)
+asinh: Final        = _unary(ops.asinh)
+atan: Final         = _unary(ops.atan)
+atanh: Final        = _unary(ops.atanh)
+cbrt: Final         = _unary(ops.cbrt)
+cos: Final          = _unary(ops.cos)
+cosh: Final         = _unary(ops.cosh)
+degrees: Final      = _unary(ops.degrees)
+digamma: Final      = _unary(ops.digamma)
+erf: Final          = _unary(ops.erf)
+erfc: Final         = _unary(ops.erfc)
+exp: Final          = _unary(ops.exp)
+exp2: Final         = _unary(ops.exp2)
+expm1: Final        = _unary(ops.expm1)
+fabs: Final         = _unary(ops.abs, _math.fabs)
+gamma: Final        = _unary(ops.gamma)
+lgamma: Final       = _unary(ops.lgamma)
+log10: Final        = _unary(ops.log10)
+log1p: Final        = _unary(ops.log1p)
+log2: Final         = _unary(ops.log2)
+log_norm_cdf: Final = _unary(ops.log_norm_cdf)
+logsigmoid: Final   = _unary(ops.logsigmoid)
+norm_cdf: Final     = _unary(ops.norm_cdf)
+norm_pdf: Final     = _unary(ops.norm_pdf)
+radians: Final      = _unary(ops.radians)
+relu: Final         = _unary(ops.relu)
+sigmoid: Final      = _unary(ops.sigmoid)
+sign: Final         = _unary(ops.sign)
+sin: Final          = _unary(ops.sin)
+sinh: Final         = _unary(ops.sinh)
+softplus: Final     = _unary(ops.softplus)
+sqrt: Final         = _unary(ops.sqrt)
+tan: Final          = _unary(ops.tan)
+tanh: Final         = _unary(ops.tanh)
+ceil: Final         = _rounding(ops.ceil,  _math.ceil)
+floor: Final        = _rounding(ops.floor, _math.floor)
+trunc: Final        = _rounding(ops.trunc, _math.trunc)
+atan2: Final        = _binary(ops.atan2)
+copysign: Final     = _binary(ops.copysign)
+fmod: Final         = _binary(ops.fmod)
+logaddexp: Final    = _binary(ops.logaddexp)
+maximum: Final      = _binary(ops.maximum)
+minimum: Final      = _binary(ops.minimum)
+remainder: Final    = _binary(ops.remainder)
+fsum: Final         = _fold(ops.fsum)
+logsumexp: Final    = _fold(ops.logsumexp)
+mean: Final         = _fold(ops.mean)
+isfinite: Final     = _test(ops.isfinite, _math.isfinite)
+isinf: Final        = _test(ops.isinf, _math.isinf)
+isnan: Final        = _test(ops.isnan, _math.isnan)
+frexp: Final        = _untraced(_math.frexp)
+modf: Final         = _untraced(_math.modf)
+nextafter: Final    = _untraced(_math.nextafter)
+ulp: Final          = _untraced(_math.ulp)
 # fmt: on
 
 

@@ -264,6 +264,23 @@ def _pdf(x: Number) -> Number:
     return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
 
 
+FAR = -(10**50)  # from here on the leading terms are right to 100 digits
+
+
+def _log_cdf(x: Number) -> Number:
+    if x < FAR:
+        return -x * x / 2 - mp.log(-x * mp.sqrt(2 * mp.pi))
+    return mp.log1p(-_cdf(-x)) if x > 0 else mp.log(_cdf(x))
+
+
+def _norm_ratio(x: Number) -> Number:
+    return _pdf(x) / _cdf(x) if x > FAR else -x
+
+
+def _norm_ratio_gap(x: Number) -> Number:
+    return x + _norm_ratio(x) if x > FAR else -1 / x
+
+
 def _pdf_slope(x: Number) -> Number:
     return -x * _pdf(x)
 
@@ -397,6 +414,7 @@ ORACLE: dict[str, Truth] = {
     "relu":           Truth(_relu,                      (lambda x: 1 if x > 0 else 0,)),
     "sign":           Truth(mp.sign,                    (None,)),
     "norm_cdf":       Truth(_cdf,                       (_pdf,)),
+    "log_norm_cdf":   Truth(_log_cdf,                   (_norm_ratio,)),
     "norm_pdf":       Truth(_pdf,                       (_pdf_slope,)),
     "digamma":        Truth(mp.digamma,                 (lambda x: _polygamma(x, 1),)),
     "polygamma":      Truth(_polygamma,                 (lambda x, n: _polygamma(x, n + 1),)),
@@ -415,6 +433,8 @@ ORACLE: dict[str, Truth] = {
     "cbrt_slope":     Truth(lambda x: 1 / _cbrt(x)**2 / 3, (None,)),
     "sech2":          Truth(_sech2,                     (None,)),
     "norm_pdf_slope": Truth(_pdf_slope,                 (None,)),
+    "norm_ratio":     Truth(_norm_ratio,                (None,)),
+    "norm_ratio_gap": Truth(_norm_ratio_gap,            (None,)),
     "gamma_slope":    Truth(_gamma_slope,               (None,)),
     "div2":           Truth(_div2,                      (None, None)),
     "recip_re":       Truth(_recip_re,                  (None, None)),

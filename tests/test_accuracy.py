@@ -174,6 +174,7 @@ LIMITS = {
     "acosh": (None, 0.0), "tanh": (0.0, 0.0), "erf": (0.0, 0.0), "erfc": (0.0, 0.0),
     "exp": (0.0, math.inf), "exp2": (0.0, math.inf), "expm1": (0.0, math.inf),
     "sinh": (math.inf, math.inf), "cosh": (-math.inf, math.inf), "norm_cdf": (0.0, 0.0),
+    "log_norm_cdf": (math.inf, 0.0),
     "norm_pdf": (0.0, 0.0), "sigmoid": (0.0, 0.0), "softplus": (0.0, 1.0),
     "logsigmoid": (1.0, 0.0), "digamma": (None, 0.0), "lgamma": (None, math.inf),
     "gamma": (None, math.inf), "abs": (-1.0, 1.0), "relu": (0.0, 1.0), "neg": (-1.0, -1.0),

@@ -228,6 +228,58 @@ def _norm_tail(x: float) -> float:
     return tail - 1.0 / math.expm1(math.tau / STEP * x) if x < 8.0 else tail
 
 
+def log_norm_cdf(x: float) -> float:
+    """Returns log(norm_cdf(x)), relative accuracy in both tails, also where norm_cdf is 0 or 1."""
+    if x > 0.0:
+        return math.log1p(-norm_cdf(-x))
+    if x >= -0.5:
+        return math.log(norm_cdf(x))
+    return math.log(_mills_parts(-x)[0]) + (0.5 * x) * -x if x > -math.inf else x
+
+
+def norm_ratio(x: float) -> float:
+    """Returns norm_pdf(x) / norm_cdf(x), the slope of log_norm_cdf, about -x in the lower tail."""
+    if x >= -0.5:
+        return norm_pdf(x) / norm_cdf(x)
+    return INV_SQRT_2PI / _mills_parts(-x)[0] if x > -1e8 else -x
+
+
+def norm_ratio_gap(x: float) -> float:
+    """Returns x + norm_ratio(x), about -1 / x in the lower tail, where the terms cancel."""
+    if x >= -0.5:
+        return x + norm_ratio(x)
+    if x <= -1e8:
+        return -1.0 / x
+    mills, gap = _mills_parts(-x)
+    return gap / mills
+
+
+FINE_STEP = 0.5  # of _mills_parts; exact
+FINE_NODES = [(k * FINE_STEP) ** 2 for k in range(20)]
+FINE_WEIGHTS = [
+    FINE_STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for node in FINE_NODES
+]
+
+
+def _mills_parts(x: float) -> tuple[float, float]:
+    """Returns, for x >= 0.5, r and (1 - x * r * sqrt(2 pi)) / sqrt(2 pi).
+
+    r * exp(-x**2 / 2) is the probability beyond x. The sums are those of `_norm_tail`, here with a
+    step at which the second is accurate, too: it is the integral with t**2 in the place of x.
+    """
+    if x > 1e8:
+        return INV_SQRT_2PI / x, INV_SQRT_2PI / x / x
+    square = x * x
+    pairs = list(zip(FINE_WEIGHTS, FINE_NODES, strict=True))
+    mills = x * math.fsum(weight / (square + node) for weight, node in pairs)
+    gap = math.fsum(weight * (node / (square + node)) for weight, node in pairs)
+    if x < 12.0:
+        pole = math.exp(0.5 * square) / math.expm1(math.tau / FINE_STEP * x)
+        mills -= pole
+        gap += x * pole
+    return mills, gap
+
+
 # Quotients.
 
 

@@ -247,6 +247,16 @@ def _norm_pdf_slope_dx(y: Operand, x: Operand) -> Operand:
     return mul(sub(mul(x, x), 1.0), norm_pdf(x))
 
 
+def _norm_ratio_dx(y: Operand, x: Operand) -> Operand:
+    """-y * (x + y), without the cancellation in the lower tail."""
+    return neg(mul(y, norm_ratio_gap(x)))
+
+
+def _norm_ratio_gap_dx(y: Operand, x: Operand) -> Operand:
+    """1 plus the slope of norm_ratio."""
+    return sub(1.0, mul(norm_ratio(x), y))
+
+
 def _polygamma_dx(y: Operand, x: Operand, n: Operand) -> Operand:
     """The polygamma of the next order."""
     return polygamma(x, add(n, 1.0))
@@ -560,6 +570,8 @@ erfc: Row = libm("erfc", f.erfc, (lambda y, x: mul(-TWO_OVER_SQRT_PI, gauss(x)),
 norm_cdf: Row = row("norm_cdf", s.norm_cdf, (lambda y, x: norm_pdf(x),),       "The standard normal distribution.")
 norm_pdf: Row = row("norm_pdf", s.norm_pdf, (lambda y, x: norm_pdf_slope(x),), "The standard normal density.")
 
+log_norm_cdf: Row = row("log_norm_cdf", s.log_norm_cdf, (lambda y, x: norm_ratio(x),), "log(norm_cdf(x))")
+
 gamma: Row     = row("gamma",     f.gamma,     (lambda y, x: gamma_slope(x),),    "The gamma function.",
                      pieces=p.GAMMA, slack=GAMMA)
 lgamma: Row    = row("lgamma",    f.lgamma,    (lambda y, x: digamma(x),),        "log(abs(gamma(x)))",
@@ -621,6 +633,8 @@ sech2: Row = helper("sech2", s.sech2, (lambda y, x: mul(-2.0, mul(y, tanh(x))),)
 gauss: Row = helper("gauss", s.gauss, (lambda y, x: mul(-2.0, mul(x, y)),),       "exp(-x ** 2)")
 
 norm_pdf_slope: Row = helper("norm_pdf_slope", s.norm_pdf_slope, (_norm_pdf_slope_dx,), "-x * norm_pdf(x)")
+norm_ratio: Row     = helper("norm_ratio",     s.norm_ratio,     (_norm_ratio_dx,),     "norm_pdf(x) / norm_cdf(x)")
+norm_ratio_gap: Row = helper("norm_ratio_gap", s.norm_ratio_gap, (_norm_ratio_gap_dx,), "x + norm_ratio(x)")
 gamma_slope: Row    = helper("gamma_slope",    g.gamma_slope,    (_gamma_slope_dx,),    "gamma(x) * digamma(x)",
                              pieces=p.GAMMA, slack=GAMMA_SLOPE)
 softmax: Row        = helper("softmax",        s.softmax,        _softmax_slope,        "exp(x) / (exp(x) + ...)",
