@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad import Var, errors
+from tapegrad import Var, errors, math
 from tapegrad.ops import table as ops
 from tests.places import place, refusal
 
@@ -296,3 +296,11 @@ class TestRefusals:
             f"or use tapegrad.where ({place(call, 'tg.grad')})"
         )
         assert tg.grad(lambda b: f(b).item())([3.0, 2.0]) == [6.0, 0.0]
+
+    def test_what_our_own_functions_raise_is_not_said_of_numpy(self) -> None:
+        """A number in the place of a list has Python's own error, with numpy and without."""
+
+        def f(x: Any) -> Any:
+            return math.sum(x)
+
+        assert refusal(TypeError, lambda: tg.grad(f)(1.0)) == "'Var' object is not iterable"

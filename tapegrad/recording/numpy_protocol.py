@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Final, cast
 
@@ -118,12 +119,18 @@ def explained(error: TypeError | AttributeError) -> TracedNumberError | None:
         return _without_loop(
             _name(without), line, "takes no array with plain floats beside traced numbers"
         )
-    if _TRACED.search(text) and not instruction:
+    if _TRACED.search(text) and not instruction and not _is_of_math(error):
         return TracedNumberError(
             f"what is called at {line} takes no traced number ({error}): use tapegrad.math and "
             "operators"
         )
     return None
+
+
+def _is_of_math(error: BaseException) -> bool:
+    """Whether a function of ``tapegrad.math`` raised an error, as for a number that is no list."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__") == "tapegrad.math"
 
 
 def _name(found: re.Match[str]) -> str:
