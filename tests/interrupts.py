@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias
 
 import tapegrad as tg
 
 Instruction: TypeAlias = tuple[str, str, int, int]
-"""A file, a function in it, a line, and the offset of an instruction."""
+"""A file, a function in it, the first line of that, and the offset of an instruction."""
 
 _PACKAGE: Final = str(Path(tg.__file__).parent)
 _GENERATED: Final = "<spelled by tapegrad>"
@@ -23,6 +24,7 @@ _GENERATED: Final = "<spelled by tapegrad>"
 class Thrower:
     """Raises ``error`` before the instruction ``at`` (from 1 on), of those that are the library's.
 
+    Instructions of threads that begin meanwhile count, too.
     ``seen`` has the instructions that it came by, ``thrown`` the one before which it raised.
     """
 
@@ -34,42 +36,70 @@ class Thrower:
 
     def run(self, act: Callable[[], object]) -> object:
         """The result of ``act``, if it is not interrupted."""
+        if sys.version_info >= (3, 12):
+            return self._run_monitored(act)
         before = sys.gettrace()
+        threading.settrace(self._called)
         sys.settrace(self._called)
         try:
             return act()
         finally:
             sys.settrace(before)
+            threading.settrace(before)
+
+    def _run_monitored(self, act: Callable[[], object]) -> object:
+        """The same since Python 3.12, whose early versions trace no instructions reliably."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # of newer versions
+        tool, events = 3, monitoring.events
+        monitoring.use_tool_id(tool, "thrower")
+        monitoring.register_callback(tool, events.INSTRUCTION, self._monitored)
+        monitoring.set_events(tool, events.INSTRUCTION)
+        monitoring.restart_events()
+        try:
+            return act()
+        finally:
+            monitoring.set_events(tool, 0)
+            monitoring.free_tool_id(tool)
+
+    def _monitored(self, code: CodeType, offset: int) -> object:
+        if not _is_ours(code):
+            return sys.monitoring.DISABLE  # type: ignore[attr-defined]  # of newer versions
+        self._reached(_instruction(code, offset))
+        return None
 
     def _called(self, frame: FrameType, event: str, arg: object) -> Any:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) and file != _GENERATED:
+        if not _is_ours(frame.f_code):
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         return self._traced
 
     def _traced(self, frame: FrameType, event: str, arg: object) -> Any:
         if event == "opcode":
-            self.count += 1
-            if not self.at:
-                self.seen.append(_instruction(frame))
-            elif self.count == self.at:
-                self.thrown = _instruction(frame)
-                raise self.error("thrown")
+            self._reached(_instruction(frame.f_code, frame.f_lasti))
         return self._traced
 
+    def _reached(self, instruction: Instruction) -> None:
+        self.count += 1
+        if not self.at:
+            self.seen.append(instruction)
+        elif self.count == self.at:
+            self.thrown = instruction
+            raise self.error("thrown")
 
-def _instruction(frame: FrameType) -> Instruction:
-    code = frame.f_code
-    file = code.co_filename.removeprefix(_PACKAGE)
-    return file, code.co_qualname, frame.f_lineno or 0, frame.f_lasti
+
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(_PACKAGE) or code.co_filename == _GENERATED
+
+
+def _instruction(code: CodeType, offset: int) -> Instruction:
+    return code.co_filename.removeprefix(_PACKAGE), code.co_qualname, code.co_firstlineno, offset
 
 
 def instructions(act: Callable[[], object]) -> list[Instruction]:
     """The instructions that an act takes in the library."""
     thrower = Thrower()
     thrower.run(act)
-    assert len(thrower.seen) > 100
+    assert len(thrower.seen) > 20
     return thrower.seen
 
 

@@ -14,6 +14,7 @@ import pickle
 import random
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -122,6 +123,10 @@ def unlike_any() -> Any:
     return branchy()
 
 
+def gradient(f: Any) -> object:
+    return tg.grad(f)(1.5)
+
+
 def higher(f: Any) -> object:
     pair = [1.5, 2.0]
     return (
@@ -152,7 +157,8 @@ CASES: Final[dict[str, Case]] = {
     ),
     "gradient of a rule": Case(lambda: tg.grad(called_back()), at(1.5), at(1.5, 2.5)),
     "tape": Case(branchy, recorded, recorded),
-    "other transforms": Case(unlike_any, higher, higher),
+    "other transforms": Case(branchy, higher, higher),
+    "new sweep": Case(unlike_any, gradient, gradient),
     "objective": Case(
         lambda: tg.objective(loss, {"a": 1.0, "b": 2.0}, 3.0), everything, everything
     ),
@@ -218,9 +224,9 @@ def check_thrown(case: Case, number: int, error: type[BaseException], right: str
             pass
         else:
             # Python's parser raises this error, too: where there is another way, it is taken.
-            assert error is MemoryError
-            assert thrower.thrown is not None
-            assert thrower.thrown[0] == "/pytree/codegen.py", thrower.thrown
+            if thrower.thrown is not None:  # threads do not take the same instructions each time
+                assert error is MemoryError
+                assert thrower.thrown[0] == "/pytree/codegen.py", thrower.thrown
             assert found == shown(case.act(case.make()))
         assert shown(case.ask(made)) == right, thrower.thrown
 
@@ -369,19 +375,23 @@ def test_a_model_that_catches_a_full_stack_is_recorded_rightly_or_refused(name: 
     assert found == set(right)
 
 
-@pytest.mark.parametrize("backend", ["python", "llvm"])
-def test_a_full_stack_in_compiled_code_is_an_error(backend: Any) -> None:
+@pytest.mark.parametrize(
+    ("transform", "backend"),
+    [(tg.jit, "python"), (tg.jit, "llvm"), (tg.vmap, "numpy"), (tg.vmap, "llvm")],
+)
+def test_a_full_stack_in_compiled_code_is_an_error(transform: Any, backend: Any) -> None:
     """Also where it is full as machine code calls back; then all is right again."""
     f = called_back()
-    fast = after(tg.jit(f, backend=backend), at(1.5, 1.5))
-    raised = 0
-    for room in range(3, 30):
+    point = 2.5 if transform is tg.jit else POSITIVE
+    fast = after(transform(f, backend=backend), at(point, point))
+    right, raised = shown(fast(point)), 0
+    for room in range(3, 60):
         try:
-            assert within_frames(room, lambda: fast(2.5)) == f(2.5)
+            assert shown(within_frames(room, lambda: fast(point))) == right
         except RecursionError:
             raised += 1
-        assert fast(2.5) == f(2.5)
-    assert 0 < raised < 27
+        assert shown(fast(point)) == right
+    assert 0 < raised < 57
 
 
 class StopError(BaseException):
@@ -402,7 +412,10 @@ class Storm:
         gc.disable()  # what it calls back may be interrupted, too, and drops the exception
         try:
             while monotonic() < end:
-                self._once(act, random.uniform(1e-6, longest))
+                try:
+                    self._once(act, random.uniform(1e-6, longest))
+                except StopError:
+                    self.stopped += 1
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, before)
@@ -410,12 +423,9 @@ class Storm:
 
     def _once(self, act: Callable[[], bool], seconds: float) -> None:
         count = self.raised
-        try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            while self.raised == count:
-                self.wrong += not act()
-        except StopError:
-            self.stopped += 1
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while self.raised == count:
+            self.wrong += not act()
 
     def _stop(self, *_: object) -> None:
         self.raised += 1
@@ -462,3 +472,41 @@ def test_signals_while_machine_code_calls_back_come_through(name: str) -> None:
 def test_many_signals_while_machine_code_calls_back_come_through(name: str) -> None:
     """The same for a minute."""
     check_storm(name, 60.0, rows=300_000)
+
+
+def test_threads_go_on_after_an_interrupt_of_the_one_that_waits_for_them() -> None:
+    """The pool is there for the next call, and no lock is held."""
+    batch = tg.vmap(called_back(), backend="llvm", threads=2)
+    points = np.linspace(1.0, 2.0, 9_000)
+    right, count = shown(batch(points)), threading.active_count()
+    for _ in range(3):
+        found = Storm()
+        with ends_within(60):
+            found.run(lambda: shown(batch(points)) == right, 0.1, 0.02)
+            assert found == Storm(found.raised, found.raised, wrong=0)
+            assert shown(batch(points)) == right
+    assert threading.active_count() == count
+
+
+def test_an_interrupt_of_one_thread_is_its_own() -> None:
+    """Others that call the same function meanwhile get right answers."""
+    fast, points = tg.jit(called_back(), backend="llvm"), (1.5, 2.5)
+    wrong: list[float] = []
+    right = after(fast, at(*points, *points)) and [fast(point) for point in points]
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            wrong.extend(x for x, y in zip(map(fast, points), right, strict=True) if x != y)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    found = Storm()
+    with ends_within(60):
+        found.run(lambda: fast(2.5) == right[1], 0.3, 1e-3)
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert found == Storm(found.raised, found.raised, wrong=0)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, MutableSequence, Sequence
 from functools import partial
 from threading import get_ident, main_thread
-from typing import Final, cast, final
+from typing import Final, final
 
 import attrs
 
@@ -68,10 +68,22 @@ class HostCalls:
         thread = get_ident()
         self.errors.pop(thread, None)
         # Signals are the main thread's, and two threads would leave each other's hooks behind.
-        found = _heard(run, arguments) if thread == main_thread().ident else run(*arguments)
+        is_main = thread == main_thread().ident
+        found = self._heard(run, arguments) if is_main else run(*arguments)
         if self.errors and (error := self.errors.pop(thread, None)) is not None:
             raise error
         return found
+
+    def _heard(self, run: Callable[..., int], arguments: tuple[object, ...]) -> int:
+        """Runs code, and keeps the errors that Python says it cannot pass on."""
+        before = sys.unraisablehook
+        listener = partial(_listen, self.errors, before)
+        sys.unraisablehook = listener
+        try:
+            return run(*arguments)
+        finally:
+            if sys.unraisablehook is listener:
+                sys.unraisablehook = before
 
 
 def full_stack() -> RecursionError:
@@ -82,28 +94,29 @@ def full_stack() -> RecursionError:
     )
 
 
-def _heard(run: Callable[..., int], arguments: tuple[object, ...]) -> int:
-    """Runs code, and keeps the errors that Python says it cannot pass on."""
-    before = sys.unraisablehook
-    listener = partial(_listen, before)
-    sys.unraisablehook = listener
-    try:
-        return run(*arguments)
-    finally:
-        if sys.unraisablehook is listener:
-            sys.unraisablehook = before
-
-
 def _listen(
-    before: Callable[[sys.UnraisableHookArgs], object], raised: sys.UnraisableHookArgs
+    errors: dict[int, BaseException],
+    before: Callable[[sys.UnraisableHookArgs], object],
+    raised: sys.UnraisableHookArgs,
 ) -> None:
     """Keeps the error of a call by machine code, which has nobody to raise it to."""
-    answer = raised.object
-    if isinstance(answer, partial) and answer.func is _answer:
-        errors = cast("dict[int, BaseException]", answer.args[2])
+    if _is_of_answer(raised):
         errors[get_ident()] = raised.exc_value or raised.exc_type()
     else:
         before(raised)
+
+
+def _is_of_answer(raised: sys.UnraisableHookArgs) -> bool:
+    """Whether a call by machine code raised; since Python 3.13 its text alone says what was called.
+
+    There is no traceback where the call could not begin.
+    """
+    called = raised.object
+    if isinstance(called, partial):
+        return called.func is _answer
+    if raised.exc_traceback is not None:
+        return raised.exc_traceback.tb_frame.f_code is _answer.__code__
+    return "ctypes callback" in (raised.err_msg or "")
 
 
 def _answer(  # noqa: PLR0913, PLR0917  # the last four are what the code hands over
