@@ -153,6 +153,8 @@ class RowRunner:
             room = None if out is None else out[:, start : start + padded(len(some))]
             try:
                 found += self._blocks(part, len(some), options, room)
+            except MemoryError:  # of no row
+                raise
             except Exception as error:
                 self._name_row(error, part, some)
                 raise
