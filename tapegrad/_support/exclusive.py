@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from os import getpid
 from threading import RLock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast, final
@@ -32,8 +32,7 @@ class Exclusive:
 
     def run(self, work: Callable[[], T]) -> T:
         """The result of ``work``, once no other thread is at such work."""
-        process = getpid()
-        lock = self._locks.get(process) or self._locks.setdefault(process, _new_lock())
+        lock = self.lock()
         # An interrupt may come after the last instruction of `with` and before it lets the lock go.
         is_inner = lock._is_owned()
         try:
@@ -42,6 +41,11 @@ class Exclusive:
         finally:
             while not is_inner and lock._is_owned():
                 lock.release()
+
+    def lock(self) -> _OwnedLock:
+        """The lock of this process."""
+        process = getpid()
+        return self._locks.get(process) or self._locks.setdefault(process, _new_lock())
 
 
 class _OwnedLock(Protocol):
@@ -72,6 +76,13 @@ def exclusive(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S,
 
     @wraps(method)
     def alone(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.exclusive.run(partial(method, self, *args, **kwargs))
+        lock = self.exclusive.lock()  # as in `run`, which would take two more calls
+        is_inner = lock._is_owned()
+        try:
+            with lock:
+                return method(self, *args, **kwargs)
+        finally:
+            while not is_inner and lock._is_owned():
+                lock.release()
 
     return alone
