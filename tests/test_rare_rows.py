@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import errors, math
+from tapegrad.batch import recordings
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.rare_rows import RARE
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, partial_sum
 from tapegrad.batch.row_runner import FEW_PATHS
+from tapegrad.compile import call_recording
+from tapegrad.compile.call_recording import CallRecording
 from tests.places import place, refusal, warned_at
 
 Floats = NDArray[np.float64]
@@ -125,56 +128,49 @@ class TestTheBitsOfRareRows:
             arrived(np.linspace(0.05, 300.0, 60))
 
 
-COMPILED: list[BatchCode] = []
-"""What was compiled: no part of a function, for which a change of it would be another function."""
-
-
-class Counted:
-    """A function that counts its calls with plain numbers, and those that are recorded."""
+class Counts:
+    """Counts the rows that the function is called for, paths recorded, and code for many rows."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.plain = self.recorded = 0
-        COMPILED.clear()
-        compiled = BatchCode._compiled
+        self.plain = self.recorded = self.compiled = 0
 
-        def counted(code: BatchCode, **options: bool) -> Any:
-            COMPILED.append(code)
-            return compiled(code, **options)
+        def counted(owner: Any, name: str, what: str) -> None:
+            original = getattr(owner, name)
 
-        monkeypatch.setattr(BatchCode, "_compiled", counted)
+            def call(*args: Any, **options: Any) -> Any:
+                setattr(self, what, getattr(self, what) + 1)
+                return original(*args, **options)
 
-    @property
-    def compiled(self) -> int:
-        return len(COMPILED)
+            monkeypatch.setattr(owner, name, call)
 
-    def __call__(self, x: Any) -> Any:
-        if isinstance(x, float):
-            self.plain += 1
-        else:
-            self.recorded += 1
-        return bisected(x)
+        counted(BatchCode, "_compiled", "compiled")
+        counted(CallRecording, "_call", "plain")
+        counted(recordings, "record_path", "recorded")
+        counted(call_recording, "record_path", "recorded")
 
 
 class TestTheirCost:
     @quietly
     def test_a_row_for_each_path(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Few of them are recorded and compiled, and the function is called for the others."""
-        f = Counted(monkeypatch)
+        done = Counts(monkeypatch)
         x = np.linspace(0.05, 100.0, 400)
-        tg.vmap(f, backend="numpy")(x)
-        assert f.compiled <= FEW_PATHS + 400 // RARE
-        assert f.recorded <= FEW_PATHS + 400 // RARE + 400 // 20
-        assert f.plain <= 400
+        tg.vmap(bisected, backend="numpy")(x)
+        assert done.compiled <= FEW_PATHS + 400 // RARE
+        assert done.recorded <= FEW_PATHS + 400 // RARE + 400 // 20
+        assert 100 < done.plain <= 400
 
     def test_paths_of_many_rows_are_recorded_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """And the function is not called any more."""
-        f = Counted(monkeypatch)
+        done = Counts(monkeypatch)
         x = np.repeat(np.linspace(0.05, 100.0, 20), 2 * RARE)
-        batch: Any = tg.vmap(f, backend="numpy")
+        batch: Any = tg.vmap(bisected, backend="numpy")
         batch(x)
-        calls = f.plain + f.recorded
+        assert done.plain == 0
+        assert done.recorded == done.compiled == len(batch.tapes)
         batch(x)
-        assert calls == f.plain + f.recorded == len(batch.tapes) == f.compiled
+        assert done.plain == 0
+        assert done.recorded == done.compiled == len(batch.tapes)
 
     def test_rare_paths_that_come_again_are_recorded(self) -> None:
         """In the end a call on known rows does not call the function."""
@@ -190,6 +186,26 @@ class TestTheirCost:
         for _ in range(400):
             calls.clear()
             assert bits(batch(x)) == bits(expected)
+        assert not calls
+
+    def test_rare_rows_beside_many_others_are_compiled_for(self) -> None:
+        """As much time may go to them as went to the others: here within a few calls."""
+        calls: list[object] = []
+
+        def f(x: Any) -> Any:
+            calls.append(x)
+            y = bisected(x)
+            for _ in range(200):
+                y = y * 0.5 + math.sin(x)
+            return y
+
+        common, rare = np.linspace(0.05, 100.0, 40), [0.3, 33.3]
+        x = np.concatenate([np.repeat(common, 2 * RARE), rare])
+        batch: Any = tg.vmap(f, backend="numpy")
+        expected = bits(batch(x))
+        for _ in range(5):
+            calls.clear()
+            assert bits(batch(x)) == expected
         assert not calls
 
     def test_what_all_rows_share_is_computed_once_for_each_path(

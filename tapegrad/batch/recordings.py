@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import cached_property, wraps
 from operator import attrgetter
 from time import perf_counter
 from typing import NoReturn, cast, final
@@ -123,6 +123,11 @@ class RowRecording(Recording[BatchCode]):
         rare = () if self._calls is None else self._calls.tapes
         known = set(map(id, tapes))
         return tapes + tuple(tape for tape in rare if id(tape) not in known)
+
+    @property
+    def seconds(self) -> float:
+        """The time that recording the paths and compiling them for many rows took."""
+        return sum(code.path.seconds + code.compiling for code in self.codes)
 
     def likely(self) -> BatchCode:
         """The code of the path that most rows took."""
@@ -247,8 +252,14 @@ class PathRecorder:
             if paths > self._max_paths:
                 raise self._too_many_paths(self.arguments(group.leaves, 0), numbers[0])
             recorded.warn_of_many(paths, self._departures)
-        rare = RareRows(recorded.calls, self._find, recorded.places, self.inputs.shared)
-        return rare.run(group, recorded.find(prefix[:-1]), answer)
+        return self._rare_rows.run(group, recorded.find(prefix[:-1]), answer)
+
+    @cached_property
+    def _rare_rows(self) -> RareRows:
+        """Runs the rare rows of this call; learning their paths may take as long as others took."""
+        recorded = self.recorded
+        recorded.calls.learning.credit = recorded.seconds
+        return RareRows(recorded.calls, self._find, recorded.places, self.inputs.shared)
 
     def resolve(self, args: tuple[object, ...], prefix: bytes, number: int) -> Sequence[float]:
         """The outputs of a row for which no path is known, found as ``on_branch`` says.

@@ -39,15 +39,17 @@ _REMEMBERED: Final = 4096
 class Learning:
     """What recording and compiling paths took, and what calls of the function itself took.
 
-    ``spent`` and ``called`` are in seconds, ``calls`` is the number of those calls.
+    ``spent`` and ``called`` are in seconds, ``calls`` is the number of those calls. What was spent
+    on code for many rows is a ``credit``: as much may be spent on their rare rows.
     """
 
     spent: float
     called: float
+    credit: float
     calls: int
 
     def __init__(self, free: int = FREE) -> None:
-        self.spent, self.called, self.calls = 0.0, 0.0, 0
+        self.spent, self.called, self.credit, self.calls = 0.0, 0.0, 0.0, 0
         self._free = free
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
@@ -60,7 +62,7 @@ class Learning:
 
     def affords(self, seconds: float) -> bool:
         """Whether the calls of the function took longer than what was spent and these seconds."""
-        return self.spent + seconds <= self.called
+        return self.spent + seconds <= self.called + self.credit
 
     @exclusive
     def charge(self, entries: int, seconds: float) -> bool:
