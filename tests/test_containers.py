@@ -212,7 +212,7 @@ class TestResults:
             (lambda f: tg.jacobian(f)(2.0), "jacobian"),
             (lambda f: tg.sparse_jacobian(f)(2.0), "sparse_jacobian"),
             (lambda f: tg.vjp(f, 2.0), "vjp"),
-            (lambda f: tg.jvp(f, 2.0, 1.0), "linearize"),
+            (lambda f: tg.jvp(f, 2.0, 1.0), "jvp"),
             (lambda f: tg.linearize(f, 2.0), "linearize"),
             (lambda f: tg.vmap(f)([2.0]), "vmap"),
             (lambda f: tg.check_grad(f, 2.0), "check_grad"),
@@ -244,6 +244,17 @@ class TestResults:
         """No rows are a matrix without rows."""
         assert tg.jacobian(lambda xs: [x * x for x in xs[1:]])([2.0]) == {}
         assert tg.vjp(lambda x: {"a": ()}, 2.0)[0] == {"a": ()}
+
+    def test_rows_have_numbers(self) -> None:
+        """An empty container is no column."""
+
+        def empty(x: object) -> object:
+            return []
+
+        assert refusal(errors.OutputError, lambda: tg.vmap(empty)([1.0, 2.0])).endswith(
+            ") returned a list, in which vmap finds no number: return one, or a dict, a list "
+            "or a tuple of them"
+        )
 
     @pytest.mark.parametrize(
         ("result", "problem", "cure"),

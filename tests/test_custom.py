@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import math as library
 import pickle
@@ -303,7 +304,41 @@ class TestTheSameRule:
         )
 
 
+def scaled(a: float, x: float) -> float:
+    """A function of which a partial is made."""
+    return a * x * x
+
+
+class Scaled:
+    """The same as an object."""
+
+    def __init__(self, a: float) -> None:
+        self.a = a
+
+    def __call__(self, x: float) -> float:
+        return scaled(self.a, x)
+
+
 class TestErrorsOfRules:
+    @pytest.mark.parametrize("made", [functools.partial, lambda f, a: Scaled(a)])
+    def test_a_function_without_a_name_is_a_rule(self, made: Any) -> None:
+        """A partial of a function, and an object that is called, go by their class."""
+        rule: Any = primitive(partials=lambda y, x: 6.0 * x, at=[1.5])(made(scaled, 3.0))
+        assert tg.value_and_grad(rule)(2.0) == (12.0, 12.0)
+        assert tg.jit(tg.grad(rule))(2.0) == 12.0
+        assert rule.__name__ in {"partial", "Scaled"}
+
+    def test_a_traced_number_that_is_read_is_refused(self) -> None:
+        """Its derivative would be dropped: it has to be a number of the rule."""
+
+        def outer(a: Any) -> Any:
+            return primitive(partials=lambda y, x: 2.0 * x, at=[1.5])(lambda x: a * x * x)(3.0)
+
+        assert refusal(errors.TracedNumberError, lambda: tg.grad(outer)(2.0)) == (
+            f"<lambda> ({place(outer, 'return')}) reads a traced number that is not among its "
+            "numbers, and primitive would drop its derivative: pass it as one of them"
+        )
+
     def test_a_missing_order_names_the_rule(self) -> None:
         """A partial on plain numbers alone gives the first order and says so at the second."""
         f: Callable[[float], float] = sine

@@ -476,3 +476,40 @@ class TestQuestions:
             9,
             15,
         ]
+
+
+class TestBits:
+    """A traced number has none, and its truth is a comparison: bits are refused, never combined."""
+
+    @pytest.mark.parametrize(
+        ("what", "f"),
+        [
+            ("x & y", lambda x: x & 1),
+            ("x & y", lambda x: 1 & x),
+            ("x & y", lambda x: x & (x > 0.0)),
+            ("x & y", lambda x: (x > 0.0) & x),
+            ("x | y", lambda x: (x > 0.0) | x),
+            ("x | y", lambda x: x | x),
+            ("x ^ y", lambda x: x ^ 1),
+            ("x << y", lambda x: 1 << x),
+            ("x >> y", lambda x: x >> 1),
+            ("~x", lambda x: ~x),
+        ],
+    )
+    def test_an_operator_of_ints_is_refused(self, what: str, f: Callable[..., Any]) -> None:
+        """The message names what was written, the line, and both things to write."""
+        message = refusal(errors.TracedNumberError, lambda: tg.grad(f)(1.0))
+        assert message == (
+            f"{what} at test_guards.py:{f.__code__.co_firstlineno} would drop the derivative of a "
+            "traced number: write int(x) for the bits of a whole number, or x != 0.0 for a truth "
+            "instead"
+        )
+
+    def test_a_column_of_ints_has_the_bits_of_its_guard(self) -> None:
+        """As the message says: by `int`, and by a comparison."""
+        ints, flags = np.array([1, 2, 3]), np.array([True, False, True])
+
+        def f(x: Any, n: Any, flag: Any) -> Any:
+            return tg.where((flag != 0.0) & (x > 0.0), x * (1 << int(n)), x * (int(n) & 1))
+
+        assert tg.vmap(f)(np.ones(3), ints, flags).tolist() == [2.0, 0.0, 8.0]

@@ -87,6 +87,7 @@ class TestAlwaysFloat64:
             (None, "None"),
             (2j, "a complex (2j)"),
             (Decimal(2), "a Decimal (Decimal('2'))"),
+            (np.timedelta64(2, "ns"), "a timedelta64 (np.timedelta64(2,'ns'))"),
             (Fraction(2), "a Fraction (Fraction(2, 1))"),
         ],
     )

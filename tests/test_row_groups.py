@@ -116,6 +116,10 @@ class TestLabels:
         when = np.array(["2030-01-01", "2031-01-01"], "M8[D]")
         late = tg.vmap(lambda x, t: x if t > np.datetime64("2030-06-01") else 0.0 * x)
         assert late(np.array([1.0, 2.0]), when).tolist() == [0.0, 2.0]
+        for unit in ("D", "ns"):
+            lasts = np.array([1, 2, 1]).astype(f"m8[{unit}]")
+            longer = tg.vmap(lambda x, t: x if t > np.timedelta64(1, unit) else 0.0 * x)  # noqa: B023  # called at once
+            assert longer(np.array([1.0, 2.0, 3.0]), lasts).tolist() == [0.0, 2.0, 0.0]
 
     def test_a_group_is_recorded_once(self) -> None:
         """There are as many recordings as combinations, and later calls add none."""

@@ -318,7 +318,7 @@ class PathRecorder:
             path = record_path(f, args[0], data, traced, mapped, approximate=True)
             if path is None:
                 raise reads_traced(f)
-            require_numbers(f, path.tape.result, "vmap")
+            require_numbers(f, path.tape.result, "vmap", may_be_empty=False)
         if (
             not is_first
             and first_difference(self.recorded.result, path.tape.result, statics=True) is not None

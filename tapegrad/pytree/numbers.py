@@ -40,6 +40,8 @@ def real_number(value: object, *, ints: bool) -> float | None:
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.floating | numpy.integer):
         return None
+    if isinstance(value, numpy.timedelta64):  # an integer to numpy, which has a unit
+        return None
     return float(value) if ints or isinstance(value, numpy.floating) else None
 
 

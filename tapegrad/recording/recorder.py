@@ -314,6 +314,15 @@ class Recorder:
         )  # fmt: skip
 
 
+def _without_bits(what: str) -> Callable[..., NoReturn]:
+    """An operator that ints and bools have and traced numbers have not."""
+
+    def method(self: Var, *_: object) -> NoReturn:
+        _refuse(self, what, "int(x) for the bits of a whole number, or x != 0.0 for a truth")
+
+    return method
+
+
 @final
 class Var(Traced):
     """A traced number: it stands for a float inside a recorded function.
@@ -523,6 +532,13 @@ class Var(Traced):
         def __reduce__(self) -> NoReturn:
             _refuse(self, "pickling x", "the value that the recorded function returns")
 
+        __and__ = __rand__ = _without_bits("x & y")
+        __or__ = __ror__ = _without_bits("x | y")
+        __xor__ = __rxor__ = _without_bits("x ^ y")
+        __lshift__ = __rlshift__ = _without_bits("x << y")
+        __rshift__ = __rrshift__ = _without_bits("x >> y")
+        __invert__ = _without_bits("~x")
+
 
 Real = TypeVar("Real", float, Var)
 """The type of a number in a model that runs on floats and on traced numbers alike."""
@@ -701,6 +717,8 @@ _OTHER_NUMBERS: Final = frozenset(("decimal.Decimal", "fractions.Fraction"))
 
 
 def _combine(row: Primitive, x: Condition | bool, y: Condition | bool) -> Condition:
+    if isinstance(x, Var) or isinstance(y, Var):
+        return NotImplemented
     return condition(row, _indicator(x), _indicator(y))
 
 

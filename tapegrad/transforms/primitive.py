@@ -14,7 +14,13 @@ from tapegrad._support.closures import Snapshot, opened
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.entries.replay import replay
-from tapegrad.errors import InputError, OutputError, PrimitiveError, RecordingError
+from tapegrad.errors import (
+    InputError,
+    OutputError,
+    PrimitiveError,
+    RecordingError,
+    TracedNumberError,
+)
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal
 from tapegrad.pytree.numbers import as_number
@@ -102,6 +108,7 @@ def primitive(
             one where a recording is replayed or differentiated.
         InputError: when it is called on something else than numbers, or the wrong number of them.
         OutputError: when the function returns anything but a number.
+        TracedNumberError: when the function reads a traced number that is not among its numbers.
 
     >>> from tapegrad import grad, math
     >>> @primitive(partials=lambda y, x: y / (x * (1.0 + y)), at=[0.5])
@@ -134,7 +141,8 @@ class Rule:
         partials: tuple[CustomPartial, ...],
         points: Iterable[tuple[float, ...]],
     ) -> None:
-        functools.update_wrapper(self, f)
+        self.__name__ = self.__qualname__ = type(f).__qualname__
+        functools.update_wrapper(self, f, updated=())
         self._f = f
         self._partials = tuple(map(_constant_or_function, repeat(name_of(f)), partials))
         self._operands = _operand_names(f, partials)
@@ -212,6 +220,11 @@ class Rule:
     def _value(self, f: Callable[..., float], xs: tuple[float, ...]) -> float:
         y: object = f(*xs)
         number = as_number(y)
+        if isinstance(y, Traced):
+            raise TracedNumberError(
+                f"{self.__name__} ({here()}) reads a traced number that is not among its numbers, "
+                "and primitive would drop its derivative: pass it as one of them"
+            )
         if number is None:
             raise OutputError(f"{self.__name__} ({here()}) returned {describe(y)}: return a float")
         return number

@@ -81,7 +81,7 @@ def jvp(
     (6.0, 32.0)
     """
     require_callable(f, "jvp")
-    value, pushforward = linearize(f, x, *args, **kwargs)
+    value, pushforward = _linearized(f, x, data_of(args, kwargs), "jvp")
     return value, pushforward(x_dot)
 
 
@@ -104,8 +104,14 @@ def linearize(
     (2.0, 3.0)
     """
     require_callable(f, "linearize")
-    traced = trace(f, x, data_of(args, kwargs))
-    require_numbers(f, traced.result, "linearize")
+    return _linearized(f, x, data_of(args, kwargs), "linearize")
+
+
+def _linearized(
+    f: Callable[..., R], x: A, data: Data, transform: str
+) -> tuple[R, Callable[[A], R]]:
+    traced = trace(f, x, data)
+    require_numbers(f, traced.result, transform)
 
     def pushforward(x_dot: A) -> R:
         seeds = _seeds(traced.parameters, tuple(range(traced.width)), x_dot, "the tangent")

@@ -113,13 +113,15 @@ def scalar_output(f: Callable[..., object], traced: Trace) -> int:
     )
 
 
-def require_numbers(f: Callable[..., object], result: Structure, transform: str) -> None:
+def require_numbers(
+    f: Callable[..., object], result: Structure, transform: str, *, may_be_empty: bool = True
+) -> None:
     """Raises for a result of something else than numbers; an empty container may be one.
 
     Raises:
         OutputError: which names the function, what it returned, and what to return.
     """
-    if not key_paths(result) and _holds_statics(result):
+    if not key_paths(result) and (not may_be_empty or _holds_statics(result)):
         raise OutputError(
             f"{name_of(f)} ({here()}) returned {describe_structure(result)}, in which {transform} "
             "finds no number: return one, or a dict, a list or a tuple of them"
