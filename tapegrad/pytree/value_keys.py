@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from struct import pack
 from types import BuiltinFunctionType, CodeType, ModuleType, NoneType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
+from typing import Any, Final, TypeAlias, cast, final
 
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.attributes import (
@@ -24,9 +24,6 @@ from tapegrad.pytree.attributes import (
 )
 from tapegrad.pytree.outside_parts import has_parts, is_its_parts, parts_of
 from tapegrad.pytree.structure import Leaf, Static, Structure
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = [
     "WHOLE",
@@ -196,7 +193,7 @@ class KeyMaker:
             return self._itself(value)
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
-            return self._of_array(cast("NDArray[Any]", value), kind)
+            return self._of_array(value, kind)
         if has_parts(value):
             return self._of_parts(value, kind)
         return self._reduced(value) if is_library_class(kind) else self._of_instance(value, kind)
@@ -225,7 +222,7 @@ class KeyMaker:
         ]
         return kind if is_its_parts(value) else self._itself(value), *parts
 
-    def _of_array(self, array: NDArray[Any], kind: type) -> Hashable:
+    def _of_array(self, array: Any, kind: type) -> Hashable:
         """The key of an array or scalar of numpy's; one of objects goes by its elements."""
         parts = array.reshape(-1).tolist() if array.dtype.hasobject else [array.tobytes()]
         own = kind, array.dtype, array.shape
