@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import dataclasses
 import datetime
@@ -9,8 +10,10 @@ import decimal
 import enum
 import functools
 import pickle
+import threading
 import types
 import warnings
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -125,6 +128,29 @@ def put(value: Any) -> None:
     value[0] = 3.0
 
 
+def put_int(value: Any) -> None:
+    value[0] = 3
+
+
+VIEWS: list[tuple[Any, Any]] = []
+"""Views, each with what it shows."""
+
+
+def view(make: Callable[[Any], Any], shown: Any) -> Any:
+    VIEWS.append((make(shown), shown))
+    return VIEWS[-1][0]
+
+
+def seen_in(value: Any) -> Any:
+    return next(shown for one, shown in VIEWS if one is value)
+
+
+def own_of_thread() -> Any:
+    own = threading.local()
+    own.n = 2
+    return own
+
+
 CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any], Any]]] = {
     "plain": (lambda: Plain(2), set_n, reads_n),
     "plain, from 2 to 2.0": (
@@ -184,6 +210,28 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any
     "method": (
         lambda: Plain(2).times, lambda v: set_n(v.__self__), lambda v: v(1.0)
     ),
+    "view of a dict": (
+        lambda: view(types.MappingProxyType, {"a": 2.0}), lambda v: seen_in(v).update(a=3.0),
+        lambda v: v["a"],
+    ),
+    "values of a dict": (
+        lambda: view(dict.values, {"a": 2.0}), lambda v: seen_in(v).update(b=3.0), sum
+    ),
+    "items of a dict": (
+        lambda: view(dict.items, {"a": 2.0}), lambda v: seen_in(v).update(a=3.0),
+        lambda v: dict(v)["a"],
+    ),
+    "view of memory": (
+        lambda: view(memoryview, bytearray([2])), lambda v: put_int(seen_in(v)), lambda v: v[0]
+    ),
+    "weak reference": (
+        lambda: view(weakref.ref, Plain(2)), lambda v: set_n(v()), lambda v: v().n
+    ),
+    "context variable": (
+        lambda: contextvars.ContextVar("n", default=2.0), lambda v: v.set(3.0),
+        lambda v: v.get(),
+    ),
+    "a thread's own": (own_of_thread, set_n, reads_n),
 }  # fmt: skip
 """For each kind of static value how it is made, changed in place, and read by a model."""
 
@@ -236,7 +284,8 @@ class TestChangesInPlace:
         tape = tg.record(lambda x, value: x * read(value))(2.0, value)
         assert tape.replay(2.0, value) == tape
         change(value)
-        if kind in {"the class", "function", "method"}:
+        views = {"view of memory", "weak reference", "context variable", "a thread's own"}
+        if kind in {"the class", "function", "method", *views} or "of a dict" in kind:
             return  # of these a tape keeps no copy
         with pytest.raises(errors.InputError, match="or another static value"):
             tape.replay(2.0, value)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from _thread import _local
 from abc import ABC
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from enum import Enum
 from functools import cache
+from itertools import chain
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -18,10 +21,11 @@ from types import (
     NoneType,
 )
 from typing import Final, Generic, Protocol, cast
+from weakref import ref
 
 __all__ = [
     "METHODS", "attributes_of", "dict_of", "extends_library", "is_library", "is_library_class",
-    "may_change",
+    "may_change", "shown_by",
 ]  # fmt: skip
 
 _HEAP_TYPE: Final = 1 << 9
@@ -85,6 +89,38 @@ def is_library(module: object) -> bool:
     return "site-packages" in file or "dist-packages" in file
 
 
+_VIEWS: Final = (
+    MappingProxyType, memoryview, ContextVar, _local, ref, *map(type, ({}.keys(), {}.values())),
+    type({}.items()),
+)  # fmt: skip
+"""Kinds of values that show others, and have nothing of their own."""
+_UNSET: Final = object()
+"""What a context variable without a value shows."""
+
+
+def shown_by(value: object) -> tuple[object, ...] | None:
+    """What a view of other values shows now; None for what is no view.
+
+    Views are those of dicts and of memory, context variables, what a thread has of its own, and
+    weak references.
+    """
+    if not isinstance(value, _VIEWS):
+        return None
+    if isinstance(value, memoryview):
+        return value.format, str(value.shape), value.tobytes()
+    if isinstance(value, ContextVar):
+        return (value.get(_UNSET),)
+    if isinstance(value, ref):
+        return (value(),)
+    if isinstance(value, _local):
+        return *vars(value), *vars(value).values()
+    if isinstance(value, MappingProxyType):
+        return *value, *value.values()
+    parts = list(cast("Iterable[object]", value))
+    items = isinstance(value, type({}.items()))
+    return tuple(chain.from_iterable(cast("list[tuple[object]]", parts))) if items else (*parts,)
+
+
 def may_change(value: object) -> bool:
     """Whether a value, or a part of it, may change in place.
 
@@ -92,6 +128,8 @@ def may_change(value: object) -> bool:
     a part does.
     """
     kind = type(value)
+    if isinstance(value, _VIEWS):
+        return True
     if isinstance(value, tuple | frozenset):
         return _any_may_change(value) or bool(dict_of(value))
     if is_library_class(kind):

@@ -21,6 +21,7 @@ from tapegrad.pytree.attributes import (
     extends_library,
     is_library_class,
     may_change,
+    shown_by,
 )
 from tapegrad.pytree.outside_parts import has_parts, is_its_parts, parts_of
 from tapegrad.pytree.structure import Leaf, Static, Structure
@@ -194,6 +195,10 @@ class KeyMaker:
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
             return self._of_array(value, kind)
+        shown = shown_by(value)
+        if shown is not None:
+            key = kind, *map(self.key, shown)
+            return self._whole(value, key, tuple(map(_outline, shown)))
         if has_parts(value):
             return self._of_parts(value, kind)
         return self._reduced(value) if is_library_class(kind) else self._of_instance(value, kind)
