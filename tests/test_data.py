@@ -185,6 +185,42 @@ def test_what_is_kept_traces_the_data_of_an_inner_transform() -> None:
     assert len(fast.tapes) == 1
 
 
+class Rate(float):
+    """A float with something more."""
+
+    coupons = 4
+
+
+@pytest.mark.parametrize("number", [np.float64(2.5), np.float32(2.5), Rate(2.5), 2.5, 2, True])
+def test_a_checkpoint_passes_numbers_on_as_they_are(number: Any) -> None:
+    """Numbers that are not traced keep their types, in containers too."""
+
+    @tg.checkpoint
+    def block(x: Any, t: Any, data: Any) -> Any:
+        return x * x * (1.0 if type(t) is type(data["t"][0]) is type(number) else 0.0)
+
+    assert tg.grad(block)(3.0, number, {"t": [number]}) == 6.0
+
+
+def test_root_passes_plain_numbers_on_as_they_are() -> None:
+    """Beside traced arguments a number that is not traced is a key and has a format."""
+    table = {1.5: 3.0}
+
+    def equation(z: Any, a: Any, t: float) -> Any:
+        return z * z - table[t] * len(f"{t:.2f}") * a
+
+    def solution(a: Any) -> Any:
+        return tg.root(equation, 1.0, a, 1.5)
+
+    assert solution(3.0) == 6.0
+    assert tg.grad(solution)(3.0) == 1.0
+    assert tg.grad(tg.grad(solution))(3.0) == pytest.approx(-1.0 / 6.0, rel=1e-14)
+    assert tg.hvp(solution, 3.0, 1.0) == pytest.approx(-1.0 / 6.0, rel=1e-14)
+    fast = tg.jit(tg.grad(solution))
+    assert [fast(3.0) for _ in range(3)] == [1.0, 1.0, 1.0]
+    assert tg.vmap(tg.grad(solution))(np.array([3.0])).tolist() == [1.0]
+
+
 def test_a_checkpoint_takes_data_that_cannot_be_copied() -> None:
     """A float beside traced fields: the part is recorded in full, and the data arrive."""
 

@@ -78,6 +78,7 @@ class Role(Enum):
 
     PARAMETERS = "differentiated: ints are promoted, anything but a number is an error"
     DATA = "floats are recorded, everything else is static"
+    BLOCK = "traced numbers are recorded, everything else is as it is"
     ROW = "a row of a mapped argument: as data, and fields hold numbers however annotated"
     RESULT = "numbers are recorded, everything else is static"
     AUX = "floats and traced numbers are recorded, everything else is static"
@@ -155,7 +156,7 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
         leaves.append(value)
         return _LEAF
     kind = container_kind(type(value))
-    if kind is None or (not kind.holds_numbers and role is Role.DATA):
+    if kind is None or (not kind.holds_numbers and (role is Role.DATA or role is Role.BLOCK)):
         return _leaf_or_static(value, role, leaves)
     if role is Role.PARAMETERS and not kind.holds_numbers and not holds_models(value):
         raise RejectedError(
@@ -199,7 +200,7 @@ def _split_container(
 
 def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structure:
     number = real_number(value, ints=role is Role.PARAMETERS or role is Role.RESULT)
-    if number is not None:
+    if number is not None and role is not Role.BLOCK:
         leaves.append(number)
         return _LEAF
     if role.is_returned and next(traced_leaves(value), None) is not None:

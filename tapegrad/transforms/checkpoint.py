@@ -126,7 +126,7 @@ def _call_as_block(
     """The result of the call, recorded as a block; None if it has to be recorded in full."""
     recorder.require_open()
     try:
-        structure, leaves = flatten(arguments, Role.DATA, key_path)
+        structure, leaves = flatten(arguments, Role.BLOCK, key_path)
     except InputError:
         return None  # data of a kind that cannot be copied, which f gets as it is
     numbers = [leaf for leaf in leaves if isinstance(leaf, Var)]

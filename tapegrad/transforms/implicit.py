@@ -125,6 +125,12 @@ class _Equation:
         filled = (next(rest) if number is None else number for number in self.numbers)
         return cast(tuple[Operand, ...], tuple(filled))
 
+    def residual(self, arguments: Sequence[Operand]) -> object:
+        """The equation at a point; the numbers that are no operands are passed on as they are."""
+        x, *args = arguments
+        rest = zip(args, self.numbers[1:], strict=True)
+        return self.f(x, *(arg if number is None else number for arg, number in rest))
+
     def require_unchanged(self) -> None:
         """Raises where the equation is another one than in the call of ``root``."""
         reason = changed_global(self.held, self.reads)
@@ -186,11 +192,8 @@ def _partial(index: int, x: Operand, *operands: object) -> Operand | None:
     if not isinstance(x, Traced) and isnan(x):
         return nan
 
-    def f_of(arguments: tuple[float, ...]) -> object:
-        return equation.f(*arguments)
-
     def quotient(*arguments: Operand) -> Operand:
-        value, gradient = differentiate(f_of, arguments, {})
+        value, gradient = differentiate(equation.residual, arguments, {})
         slopes = cast(tuple[Operand, ...], gradient)
         judged = (slopes[0], cast(Operand, value), *arguments)
         slope = SLOPE(*judged, cast(float, equation))
