@@ -155,14 +155,17 @@ def test_values_and_first_partials_are_accurate_everywhere(row: Primitive) -> No
         assert not wrong(row, operands(draw, row))
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "points",
+    [pytest.param(1_000, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("row", ROWS, ids=by_name)
-def test_values_and_first_partials_are_accurate_at_many_points(row: Primitive) -> None:
-    """Ten thousand random points for each row, a thousand where mpmath is slow."""
+def test_values_and_first_partials_are_accurate_at_many_points(row: Primitive, points: int) -> None:
+    """A thousand random points for each row, or ten; a tenth of that where mpmath is slow."""
     draw = random.Random(f"many {row.name}")
     found = [
         line
-        for _ in range(1000 if row.name in SLOW else 10_000)
+        for _ in range(points // 10 if row.name in SLOW else points)
         for line in wrong(row, operands(draw, row))
     ]
     assert not found

@@ -3,8 +3,8 @@
 An exception is thrown before an instruction of the library, or of code that it generates, as an
 interrupt or an allocation that fails would raise one there. It reaches the caller; and whatever was
 interrupted then gives the right answers, to the bit. The tests throw at some instructions of each
-program, from a random one on. With ``-m slow`` they throw at every instruction that it runs, the
-first and the last time that it does.
+program, from a random one on. With ``-m slow`` they throw at more, and with ``-m long`` at every
+instruction that it runs, the first and the last time that it does.
 """
 
 from __future__ import annotations
@@ -27,9 +27,22 @@ import pytest
 import tapegrad as tg
 from tapegrad import errors, math
 from tapegrad.sweep import codegen
-from tests.interrupts import Thrower, ends_within, every_one_of, instructions, shown, some_of
+from tests.interrupts import (
+    Instruction,
+    Thrower,
+    ends_within,
+    every_one_of,
+    instructions,
+    shown,
+    some_of,
+)
 
 ERRORS: Final = (KeyboardInterrupt, MemoryError)
+CHOICES: Final = [
+    pytest.param(partial(some_of, count=60), marks=pytest.mark.slow, id="60 of them"),
+    pytest.param(every_one_of, marks=pytest.mark.long, id="all of them"),
+]
+"""How many instructions are thrown at."""
 
 POSITIVE: Final = np.array([0.5, 1.5, 2.5])
 MIXED: Final = np.array([0.5, -1.5, 2.5])
@@ -240,13 +253,15 @@ def test_an_interrupted_call_leaves_all_as_good_as_new(name: str) -> None:
         check_thrown(case, number, random.choice(ERRORS), right)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("choose", CHOICES)
 @pytest.mark.parametrize("name", CASES)
-def test_a_call_may_be_interrupted_at_every_instruction(name: str) -> None:
-    """The first and the last time that it runs, by either exception in turn."""
+def test_a_call_may_be_interrupted_at_every_instruction(
+    name: str, choose: Callable[[list[Instruction]], list[int]]
+) -> None:
+    """By either exception in turn."""
     case = CASES[name]
     right, seen = shown(case.ask(case.make())), instructions(partial(case.act, case.make()))
-    for index, number in enumerate(every_one_of(seen)):
+    for index, number in enumerate(choose(seen)):
         check_thrown(case, number, ERRORS[index % 2], right)
 
 
@@ -328,12 +343,14 @@ def test_a_model_that_catches_an_interrupt_is_recorded_rightly_or_refused(name: 
         check_caught(ASKED[name], number, random.choice(ERRORS))
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("choose", CHOICES)
 @pytest.mark.parametrize("name", ASKED)
-def test_a_model_may_catch_an_interrupt_at_every_instruction(name: str) -> None:
-    """The first and the last time that it runs, by either exception in turn."""
+def test_a_model_may_catch_an_interrupt_at_every_instruction(
+    name: str, choose: Callable[[list[Instruction]], list[int]]
+) -> None:
+    """By either exception in turn."""
     seen = instructions(lambda: ASKED[name](catching(*ERRORS)))
-    for index, number in enumerate(every_one_of(seen)):
+    for index, number in enumerate(choose(seen)):
         check_caught(ASKED[name], number, ERRORS[index % 2])
 
 

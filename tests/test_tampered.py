@@ -228,9 +228,14 @@ def test_flipped_bits_are_refused_or_run() -> None:
     assert found["pickle accepted"] > 50
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(seed, marks=pytest.mark.slow if seed < 4 else pytest.mark.long)
+        for seed in range(2, 12)
+    ],
+)
 def test_many_flipped_bits_are_refused_or_run(seed: int) -> None:
-    """100,000 mutants, half of them tapes and half of them pickles."""
+    """10,000 mutants of each seed, half of them tapes and half of them pickles."""
     pytest.importorskip("llvmlite")
     assert sum(mutants(seed, 10_000).values()) == 10_000
