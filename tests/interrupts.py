@@ -33,17 +33,23 @@ class Thrower:
         self.count = 0
         self.seen: list[Instruction] = []
         self.thrown: Instruction | None = None
+        self.is_over = False
 
     def run(self, act: Callable[[], object]) -> object:
         """The result of ``act``, if it is not interrupted."""
         if sys.version_info >= (3, 12):
             return self._run_monitored(act)
+        return self._run_traced(act)
+
+    def _run_traced(self, act: Callable[[], object]) -> object:
+        """The same with the trace function of each thread, which outlives ``act`` in a pool."""
         before = sys.gettrace()
         threading.settrace(self._called)
         sys.settrace(self._called)
         try:
             return act()
         finally:
+            self.is_over = True
             sys.settrace(before)
             threading.settrace(before)
 
@@ -79,6 +85,8 @@ class Thrower:
         return self._traced
 
     def _reached(self, instruction: Instruction) -> None:
+        if self.is_over:
+            return
         self.count += 1
         if not self.at:
             self.seen.append(instruction)

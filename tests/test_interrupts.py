@@ -484,11 +484,14 @@ def test_signals_while_machine_code_calls_back_come_through(name: str) -> None:
     check_storm(name, 0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seconds",
+    [pytest.param(5.0, marks=pytest.mark.slow), pytest.param(60.0, marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("name", STORMS)
-def test_many_signals_while_machine_code_calls_back_come_through(name: str) -> None:
-    """The same for a minute."""
-    check_storm(name, 60.0, rows=300_000)
+def test_many_signals_while_machine_code_calls_back_come_through(name: str, seconds: float) -> None:
+    """The same for longer."""
+    check_storm(name, seconds, rows=300_000)
 
 
 def test_threads_go_on_after_an_interrupt_of_the_one_that_waits_for_them() -> None:
