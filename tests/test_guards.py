@@ -513,3 +513,22 @@ class TestBits:
             return tg.where((flag != 0.0) & (x > 0.0), x * (1 << int(n)), x * (int(n) & 1))
 
         assert tg.vmap(f)(np.ones(3), ints, flags).tolist() == [2.0, 0.0, 8.0]
+
+
+class TestManyIndices:
+    """What is an index in a recording is one on every other path too, however many there are."""
+
+    @pytest.mark.parametrize("column", [np.arange(40), np.arange(40.0)])
+    def test_rows_beyond_the_limit_of_paths(self, column: Any) -> None:
+        """The function itself may raise on a float there; then the row is recorded, not kept."""
+        table = [1.5 * k for k in range(40)]
+
+        def f(i: Any, x: Any) -> Any:
+            return table[i] * x
+
+        rows = tg.vmap(f, max_paths=4, on_branch="eager")
+        assert rows(column, np.full(40, 2.0)).tolist() == [3.0 * k for k in range(40)]
+        assert len(rows.tapes) <= 4
+        fast = tg.jit(f, max_paths=4)
+        assert [fast(float(k), 2.0) for k in column] == [3.0 * k for k in range(40)]
+        assert len(fast.tapes) <= 4

@@ -311,14 +311,11 @@ class PathRecorder:
             TracedNumberError: where it reads a number of a recording around this call.
         """
         is_first = not self.recorded.codes
-        f = self.recorded.in_first_order
         with _at_row(number):
-            data = data_of(args[1:], self.inputs.kwargs)
-            traced, mapped = self.recorded.traced_data, self.inputs.mapped
-            path = record_path(f, args[0], data, traced, mapped, approximate=True)
-            if path is None:
-                raise reads_traced(f)
-            require_numbers(f, path.tape.result, "vmap", may_be_empty=False)
+            path = self._path(args)
+            require_numbers(
+                self.recorded.in_first_order, path.tape.result, "vmap", may_be_empty=False
+            )
         if (
             not is_first
             and first_difference(self.recorded.result, path.tape.result, statics=True) is not None
@@ -328,14 +325,33 @@ class PathRecorder:
         values = path.tape.columns.values
         return [cast(float, values[slot]) for slot in path.tape.outputs]
 
+    def _path(self, args: tuple[object, ...]) -> Path:
+        """The path that a row takes.
+
+        Raises:
+            TracedNumberError: where it reads a number of a recording around this call.
+        """
+        f, data = self.recorded.in_first_order, data_of(args[1:], self.inputs.kwargs)
+        traced, mapped = self.recorded.traced_data, self.inputs.mapped
+        path = record_path(f, args[0], data, traced, mapped, approximate=True)
+        if path is None:
+            raise reads_traced(f)
+        return path
+
     def _call(self, args: tuple[object, ...], number: int) -> Sequence[float]:
         """The outputs of a row by calling the function.
+
+        Where that raises, the row is recorded: it may raise on plain numbers alone, such as whole
+        floats that are indices.
 
         Raises:
             OutputError: where it returns another structure than the rows before.
         """
         with _at_row(number):
-            returned = self.recorded.f(*args, **self.inputs.kwargs)
+            try:
+                returned = self.recorded.f(*args, **self.inputs.kwargs)
+            except Exception:  # noqa: BLE001  # whatever the function raises, it raises again
+                returned = self._path(args).tape.value
         return self._numbers(returned, number)
 
     def _numbers(self, returned: object, number: int) -> Sequence[float]:

@@ -233,16 +233,16 @@ class CallRecording(Recording[CallCode]):
     def missed(self, departure: Departure, arguments: Arguments) -> object:
         """The result of a call whose path cannot be run: it is recorded, or made as it stands.
 
-        It is recorded, too, where the function raises: it may do so on plain numbers alone.
+        It is recorded, too, where the function raises: it may do so on plain numbers alone, such as
+        whole floats that are indices. The path is not kept where there are too many.
         """
         may_record = len(self.codes) < self.max_paths
         if not (may_record and self._is_worth_recording(departure)):
             try:
                 return self.learning.call(partial(self._call, arguments))
-            except Exception:  # whatever the function raises
-                if not may_record:
-                    raise
-        result = self.record(arguments)
+            except Exception:  # noqa: BLE001, S110  # whatever the function raises, it raises again
+                pass
+        result = self.record(arguments, keeps=may_record)
         self.learning.forget(departure.prefix)
         return result
 
@@ -259,7 +259,7 @@ class CallRecording(Recording[CallCode]):
             self.learning.warn_of_many_calls(self.f, len(self.codes))
         return comes_again and self.learning.affords(RECORDING * entries)
 
-    def record(self, arguments: Arguments) -> object:
+    def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside."""
         args, kwargs = arguments
         if args:
@@ -269,7 +269,8 @@ class CallRecording(Recording[CallCode]):
         path = record_path(f, x, data, self.traced_data, self._mapped, any_row=self.any_row)
         if path is None:
             return self._call(arguments)
-        self.keep(path).rows += self._entries is not None
+        if keeps:
+            self.keep(path).rows += self._entries is not None
         return path.tape.value
 
     def keep(self, path: Path) -> CallCode:
