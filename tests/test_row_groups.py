@@ -274,6 +274,23 @@ class TestNumbers:
         found = tg.vmap(lambda row: row["x"] + len(row["more"]) + len(row["deep"]))(book)
         assert found.tolist() == [3.0, 4.0]
 
+    def test_rows_that_are_not_recorded_get_ints(self) -> None:
+        """Rows on rare paths are called as they are, with the int that the column has."""
+        table = [0.5 * k for k in range(300)]
+        calls: list[type] = []
+
+        def look_up(index: Any, x: Any) -> Any:
+            calls.append(type(index))
+            return table[index] * x + index
+
+        run = tg.vmap(look_up)
+        xs = np.linspace(1.0, 2.0, 300)
+        right = [table[k] * x + k for k, x in enumerate(xs.tolist())]
+        for _ in range(2):
+            assert frozen(run(np.arange(300), xs).tolist()) == frozen(right)
+        assert calls.count(int) > 100
+        assert float not in calls
+
     def test_ints_that_no_float_holds(self) -> None:
         """An int beyond 2**53 would be rounded: it is refused."""
 

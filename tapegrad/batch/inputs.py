@@ -59,6 +59,11 @@ class BatchInputs:
         """Whether rows are sent to workers, and not only the place of a file."""
         return any(argument.sent for argument in self.mapped.values())
 
+    @property
+    def has_ints(self) -> bool:
+        """Whether a row has ints where it is passed on as it was given."""
+        return any(kind in "iu" for argument in self.mapped.values() for kind in argument.kinds)
+
     def read(self, start: int, stop: int) -> Sequence[Array]:
         """The mapped arrays from one row to another, or to the last."""
         parts = [argument.read(start, stop) for argument in self.mapped.values()]
@@ -66,12 +71,15 @@ class BatchInputs:
             _require_equal([part[0].shape[0] for part in parts], start)
         return [array for part in parts for array in part]
 
-    def row(self, numbers: Sequence[Floats]) -> tuple[object, ...]:
-        """The arguments by position of one row, given its numbers."""
+    def row(self, numbers: Sequence[Floats], *, as_given: bool = False) -> tuple[object, ...]:
+        """The arguments by position of one row, given its numbers.
+
+        What is ``as_given`` has ints where the mapped arrays have.
+        """
         args, rest = list(self.args), list(numbers)
         for position, argument in self.mapped.items():
             count = len(argument.row_shapes)
-            args[position] = argument.row(rest[:count])
+            args[position] = argument.row(rest[:count], as_given=as_given)
             del rest[:count]
         return tuple(args)
 

@@ -7,7 +7,7 @@ a stream of any length goes through in constant memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import attrs
 import numpy as np
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MappedArgument", "mapped_argument"]
 
+_TYPES: Final = {"f": np.float64, "b": np.float64, "i": np.int64, "u": np.int64}
+"""What a function gets for numpy's kinds of numbers."""
+
 
 @final
 @attrs.frozen(eq=False)
@@ -43,22 +46,31 @@ class MappedArgument:
 
     ``rows`` is None where their number is known only at the end. ``read`` gives the rows from a
     start to a stop, or to the last, of all arrays, with one axis or two. ``row_shapes`` are the
-    shapes of a row, and ``dask_chunk`` is the number of rows that a Dask array computes together.
-    Rows of files are not ``sent`` to workers.
+    shapes of a row, ``kinds`` are numpy's kinds of the arrays, and ``dask_chunk`` is the number of
+    rows that a Dask array computes together. Rows of files are not ``sent`` to workers.
     """
 
     structure: Structure
     row_shapes: tuple[tuple[int, ...], ...]
+    kinds: tuple[str, ...]
     rows: int | None
     read: Callable[[int, int], Sequence[Array]]
     dask_chunk: int = 0
     sent: bool = True
 
-    def row(self, numbers: Sequence[Floats]) -> object:
-        """The argument as the function gets it for one row; a row of an array is a tuple."""
-        pairs = zip(numbers, self.row_shapes, strict=True)
+    def row(self, numbers: Sequence[Floats], *, as_given: bool = False) -> object:
+        """The argument as the function gets it for one row; a row of an array is a tuple.
+
+        What is ``as_given`` has ints where the arrays have; recordings take floats.
+        """
+        kinds = self.kinds if as_given else "f" * len(self.kinds)
+        parts = zip(numbers, self.row_shapes, kinds, strict=True)
         return build(
-            self.structure, [_tuples(part.reshape(shape).tolist()) for part, shape in pairs]
+            self.structure,
+            [
+                _tuples(part.reshape(shape).astype(_TYPES[kind]).tolist())
+                for part, shape, kind in parts
+            ],
         )
 
     @property
@@ -76,13 +88,14 @@ def mapped_argument(value: object, name: Namer) -> MappedArgument:
     """
     if isinstance(value, Iterator):
         stream = _BlockStream(value, name)
-        return MappedArgument(stream.structure, stream.row_shapes, None, stream.read)
+        return MappedArgument(stream.structure, stream.row_shapes, stream.kinds, None, stream.read)
     structure, found = _checked(value, name)
     keys, arrays = tuple(found), [_in_place(array) for array in found.values()]
     rows = common_rows([array.shape[0] for array in arrays], lambda index: name(keys[index]))
     return MappedArgument(
         structure,
         row_shapes=tuple(array.shape[1:] for array in arrays),
+        kinds=tuple(array.dtype.kind for array in arrays),
         rows=rows,
         read=lambda start, stop: [_flat(array[start:stop]) for array in arrays],
         dask_chunk=max(map(_dask_chunk, arrays)),
@@ -128,6 +141,7 @@ class _BlockStream:
         self.structure, arrays = _checked(first, name)
         self._keys = tuple(arrays)
         self.row_shapes = tuple(array.shape[1:] for array in arrays.values())
+        self.kinds = ("f",) * len(arrays)  # the next block may have others
         self._unread: list[list[Floats]] = []
         self._unread_rows = 0
         self._keep(arrays)

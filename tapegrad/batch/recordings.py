@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from operator import attrgetter
 from time import perf_counter
 from typing import NoReturn, cast, final
@@ -220,9 +220,11 @@ class PathRecorder:
                     self._known.add(code)
             self._seen = codes
 
-    def arguments(self, leaves: Sequence[Floats], place: int) -> tuple[object, ...]:
-        """The arguments by position of one of some rows."""
-        return self.inputs.row([leaf[place] for leaf in leaves])
+    def arguments(
+        self, leaves: Sequence[Floats], place: int, *, as_given: bool = False
+    ) -> tuple[object, ...]:
+        """The arguments by position of one of some rows, which are floats or ``as_given``."""
+        return self.inputs.row([leaf[place] for leaf in leaves], as_given=as_given)
 
     def note_departure(self, group: UnresolvedRows) -> None:
         """Counts rows by the line at which they left the recorded paths, for the error on paths."""
@@ -242,15 +244,19 @@ class PathRecorder:
 
         def answer(departure: Departure, place: int) -> Sequence[float]:
             arguments = self.arguments(group.leaves, place), self.inputs.kwargs
+            call = None
+            if self.inputs.has_ints:
+                given = self.arguments(group.leaves, place, as_given=True)
+                call = partial(recorded.in_first_order, *given, **self.inputs.kwargs)
             with _at_row(numbers[place]):
-                returned = recorded.calls.missed(departure, arguments)
+                returned = recorded.calls.missed(departure, arguments, call)
             return self._numbers(returned, numbers[place])
 
         if self._find(prefix) is None:
             self._rare_prefixes.add(prefix)
             paths = len(recorded.codes) + len(self._rare_prefixes)
             if paths > self._max_paths:
-                raise self._too_many_paths(self.arguments(group.leaves, 0), numbers[0])
+                raise self._too_many_paths(group.leaves, 0, numbers[0])
             recorded.warn_of_many(paths, self._departures)
         return self._rare_rows.run(group, recorded.find(prefix[:-1]), answer)
 
@@ -261,8 +267,12 @@ class PathRecorder:
         recorded.calls.learning.credit = recorded.seconds
         return RareRows(recorded.calls, self._find, recorded.places, self.inputs.shared)
 
-    def resolve(self, args: tuple[object, ...], prefix: bytes, number: int) -> Sequence[float]:
+    def resolve(
+        self, leaves: Sequence[Floats], place: int, prefix: bytes, number: int
+    ) -> Sequence[float]:
         """The outputs of a row for which no path is known, found as ``on_branch`` says.
+
+        Its numbers stand at this place in ``leaves``.
 
         Raises:
             GuardError: where the row may not leave the recorded paths, or there are too many.
@@ -275,15 +285,15 @@ class PathRecorder:
                 "with where"
             )
         if self.on_branch == "eager":
-            return self._call(args, number)
+            return self._call(leaves, place, number)
         if len(self.recorded.codes) < self._max_paths:
-            return self.record(args, number)
-        raise self._too_many_paths(args, number)
+            return self.record(self.arguments(leaves, place), number)
+        raise self._too_many_paths(leaves, place, number)
 
-    def _too_many_paths(self, args: tuple[object, ...], number: int) -> GuardError:
+    def _too_many_paths(self, leaves: Sequence[Floats], place: int, number: int) -> GuardError:
         """The error where rows take more paths than are allowed."""
         started = perf_counter()
-        self._call(args, number)
+        self._call(leaves, place, number)
         seconds = perf_counter() - started
         line, rows = self._departures.most_common(1)[0]
         time = f"{seconds:.2g} s a row"
@@ -338,7 +348,7 @@ class PathRecorder:
             raise reads_traced(f)
         return path
 
-    def _call(self, args: tuple[object, ...], number: int) -> Sequence[float]:
+    def _call(self, leaves: Sequence[Floats], place: int, number: int) -> Sequence[float]:
         """The outputs of a row by calling the function.
 
         Where that raises, the row is recorded: it may raise on plain numbers alone, such as whole
@@ -347,11 +357,12 @@ class PathRecorder:
         Raises:
             OutputError: where it returns another structure than the rows before.
         """
+        args = self.arguments(leaves, place, as_given=True)
         with _at_row(number):
             try:
                 returned = self.recorded.f(*args, **self.inputs.kwargs)
             except Exception:  # noqa: BLE001  # whatever the function raises, it raises again
-                returned = self._path(args).tape.value
+                returned = self._path(self.arguments(leaves, place)).tape.value
         return self._numbers(returned, number)
 
     def _numbers(self, returned: object, number: int) -> Sequence[float]:

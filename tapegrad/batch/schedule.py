@@ -216,8 +216,8 @@ class Schedule(Generic[T]):
         for place, row in enumerate(group.rows.tolist()):
             if recorder.knows(group.prefix):
                 break
-            arguments = recorder.arguments(group.leaves, place)
-            outputs[:, row] = recorder.resolve(arguments, group.prefix, numbers.start + row)
+            number = numbers.start + row
+            outputs[:, row] = recorder.resolve(group.leaves, place, group.prefix, number)
         return recorder.knows(group.prefix)
 
     def _run_again(

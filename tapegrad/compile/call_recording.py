@@ -230,8 +230,13 @@ class CallRecording(Recording[CallCode]):
             self.learning.pay(code.compiling)
         return run
 
-    def missed(self, departure: Departure, arguments: Arguments) -> object:
+    def missed(
+        self, departure: Departure, arguments: Arguments, call: Callable[[], object] | None = None
+    ) -> object:
         """The result of a call whose path cannot be run: it is recorded, or made as it stands.
+
+        ``call`` makes it, where the function itself is called with something else than these
+        arguments.
 
         It is recorded, too, where the function raises: it may do so on plain numbers alone, such as
         whole floats that are indices. The path is not kept where there are too many.
@@ -239,7 +244,7 @@ class CallRecording(Recording[CallCode]):
         may_record = len(self.codes) < self.max_paths
         if not (may_record and self._is_worth_recording(departure)):
             try:
-                return self.learning.call(partial(self._call, arguments))
+                return self.learning.call(call or partial(self._call, arguments))
             except Exception:  # noqa: BLE001, S110  # whatever the function raises, it raises again
                 pass
         result = self.record(arguments, keeps=may_record)

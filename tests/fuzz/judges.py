@@ -39,15 +39,15 @@ def through_executor(case: Case, executor: Executor) -> Iterator[str]:
 
 
 def precision(case: Case) -> Iterator[str]:
-    """Where the value or a slope at the first point is not what 150 digits give.
+    """Where a finite value or slope at the first point is not what 150 digits give.
 
     The bound follows from how much the answer moves with its inputs' last digits.
     """
     point = case.points[0]
     recorded: Any = tg.record(tg.value_and_grad(case.function))(*point)
-    if not high_precision.can_judge(case) or nearly_tied(recorded):
-        return
     got = floats_of(recorded.value)
+    if not (high_precision.can_judge(case) and all(map(isfinite, got))) or nearly_tied(recorded):
+        return
     right = high_precision.gradient(case, point)
     moved = high_precision.gradient(case, point, 1e-13)
     scale = 1.0 + max((fabs(x) for x in recorded.values if isfinite(x)), default=0.0)

@@ -254,6 +254,8 @@ def nearly_tied(recorded: Any) -> bool:
             left, right = (*arguments, 0.0)[:2]
             if fabs(left - right) <= 1e-9 * (fabs(left) + fabs(right)) + 1e-12:
                 return True
+        elif row.name == "copysign" and fabs(arguments[1]) <= 1e-12:
+            return True
         elif row.name == "floor" and fabs(arguments[0] - round(arguments[0])) < 1e-9:
             return True
     return False
