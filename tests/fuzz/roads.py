@@ -248,17 +248,18 @@ def _alike(got: Any, want: Any, case: Case, point: Point) -> bool:
 def nearly_tied(recorded: Any) -> bool:
     """Whether a step of the tape may come out otherwise after other roundings."""
     columns = recorded.columns
-    for slot in range(len(columns)):
-        row, arguments = columns.row(slot), columns.arguments(slot)
-        if row.kind == "comparison" or row.name in {"maximum", "minimum", "abs", "relu"}:
-            left, right = (*arguments, 0.0)[:2]
-            if fabs(left - right) <= 1e-9 * (fabs(left) + fabs(right)) + 1e-12:
-                return True
-        elif row.name == "copysign" and fabs(arguments[1]) <= 1e-12:
-            return True
-        elif row.name == "floor" and fabs(arguments[0] - round(arguments[0])) < 1e-9:
-            return True
-    return False
+    return any(_is_near_jump(columns.row(s), columns.arguments(s)) for s in range(len(columns)))
+
+
+def _is_near_jump(row: Any, arguments: Sequence[Any]) -> bool:
+    """Whether a row jumps, or has a kink, next to these arguments."""
+    if row.kind == "comparison" or row.name in {"maximum", "minimum", "abs", "relu"}:
+        left, right = (*arguments, 0.0)[:2]
+        return fabs(left - right) <= 1e-9 * (fabs(left) + fabs(right)) + 1e-12
+    if row.name == "copysign":
+        return fabs(arguments[1]) <= 1e-12
+    halves = 2.0 * arguments[0] if row.name in {"floor", "ceil", "trunc", "round"} else 0.25
+    return isfinite(halves) and fabs(halves - round(halves)) < 1e-9
 
 
 ROW_ROADS: Final = [Rows(backend, over) for backend in ("numpy", "llvm") for over in ("p", "s")]
