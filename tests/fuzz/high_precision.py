@@ -74,12 +74,13 @@ def _logsumexp(xs: Sequence[Any]) -> Any:
 
 
 SAME: Final = (
-    "asinh", "atan", "atan2", "cbrt", "cos", "erf", "exp", "expm1", "floor", "fsum", "log", "sin",
+    "asinh", "atan", "atan2", "cos", "erf", "exp", "expm1", "floor", "fsum", "log", "sin",
     "sqrt", "tanh",
 )  # fmt: skip
 
 MATH: Final = SimpleNamespace(
     **{name: getattr(mp, name) for name in SAME},
+    cbrt=lambda x: mp.cbrt(x) if x >= 0 else -mp.cbrt(-x),
     sigmoid=lambda x: 1 / (1 + mp.exp(-x)),
     log1p=lambda x: mp.log(1 + x),
     softplus=lambda x: mp.log(1 + mp.exp(x)),
