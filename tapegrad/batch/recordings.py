@@ -361,6 +361,8 @@ class PathRecorder:
         with _at_row(number):
             try:
                 returned = self.recorded.f(*args, **self.inputs.kwargs)
+            except MemoryError:
+                raise
             except Exception:  # noqa: BLE001  # whatever the function raises, it raises again
                 returned = self._path(self.arguments(leaves, place)).tape.value
         return self._numbers(returned, number)

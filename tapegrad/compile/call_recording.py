@@ -245,6 +245,8 @@ class CallRecording(Recording[CallCode]):
         if not (may_record and self._is_worth_recording(departure)):
             try:
                 return self.learning.call(call or partial(self._call, arguments))
+            except MemoryError:
+                raise
             except Exception:  # noqa: BLE001, S110  # whatever the function raises, it raises again
                 pass
         result = self.record(arguments, keeps=may_record)
