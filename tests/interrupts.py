@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sys
@@ -18,6 +19,8 @@ Instruction: TypeAlias = tuple[str, str, int, int]
 """A file, a function in it, the first line of that, and the offset of an instruction."""
 
 _PACKAGE: Final = str(Path(tg.__file__).parent)
+_DRAW: Final = random.Random(1 if os.environ.get("CI") else None)
+"""It draws the same in CI."""
 _GENERATED: Final = "<spelled by tapegrad>"
 
 
@@ -114,7 +117,7 @@ def instructions(act: Callable[[], object]) -> list[Instruction]:
 def some_of(seen: list[Instruction], count: int) -> list[int]:
     """The numbers of so many instructions, evenly spread, from a random one on."""
     stride = max(1, len(seen) // count)
-    return list(range(1 + random.randrange(stride), len(seen) + 1, stride))
+    return list(range(1 + _DRAW.randrange(stride), len(seen) + 1, stride))
 
 
 def every_one_of(seen: list[Instruction]) -> list[int]:
