@@ -54,7 +54,7 @@ class BatchCode:
         self._kernels: dict[bool, list[TimedKernel]] = {}
         self._asked = 0
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
-        self.exclusive = Exclusive()
+        self.exclusive: Exclusive = Exclusive()
 
     @property
     def outputs(self) -> int:

@@ -74,7 +74,7 @@ class Recording(Generic[CodeT]):
         self.outside = outside
         self.codes = ()
         self._code = code
-        self.exclusive = Exclusive()
+        self.exclusive: Exclusive = Exclusive()
 
     @property
     def traced_data(self) -> Collection[int | str]:
@@ -122,7 +122,7 @@ class RecordingCache(Generic[RecordingT]):
         self._outside = Outside(f)
         self.f = self._outside.watched(f)
         self._by_key: OrderedDict[Hashable, RecordingT] = OrderedDict()
-        self.exclusive = Exclusive()
+        self.exclusive: Exclusive = Exclusive()
 
     @property
     @exclusive

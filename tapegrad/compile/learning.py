@@ -54,7 +54,7 @@ class Learning:
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
         self._warned = False
-        self.exclusive = Exclusive()
+        self.exclusive: Exclusive = Exclusive()
 
     def is_free(self, entries: int) -> bool:
         """Whether a path of this length need not be paid for."""

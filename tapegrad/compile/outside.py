@@ -58,7 +58,7 @@ class Outside:
         self._sources = _sources(f)
         self._numbers: OrderedDict[Hashable, int] = OrderedDict()
         self._next = count()
-        self.exclusive = Exclusive()
+        self.exclusive: Exclusive = Exclusive()
         self._latest: OutsideState | None = None
         self._written: Places = {}
 

@@ -69,7 +69,7 @@ class _CodeCache:
 
     def __init__(self) -> None:
         self._codes: OrderedDict[object, BatchCode] = OrderedDict()
-        self.exclusive = Exclusive()
+        self.exclusive: Exclusive = Exclusive()
 
     @exclusive
     def code(self, task: Task, key: Key) -> BatchCode | None:

@@ -53,7 +53,8 @@ class HostCalls:
     errors: dict[int, BaseException]
 
     def __init__(self, calls: Sequence[HostCall], lanes: int) -> None:
-        self.lanes, self.makes_calls = lanes, bool(calls)
+        self.lanes: int = lanes
+        self.makes_calls: bool = bool(calls)
         self.errors = {}
         # Not a method: what the code holds must not hold the code.
         self._function = _SIGNATURE(partial(_answer, calls, lanes, self.errors))

@@ -5,9 +5,10 @@ Code is emitted from a program whose tape was validated, and its buffers are siz
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from operator import attrgetter
@@ -156,7 +157,7 @@ class ScalarFunction:
         entry = CallEntry(
             _compiled(made, host), host, program.inputs, len(program.outputs), made.spills
         )
-        self.run_bytes = entry.enter
+        self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = entry.enter
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
         """The outputs, or the index of the guard that came out differently."""
