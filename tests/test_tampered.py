@@ -141,7 +141,7 @@ def test_rows_that_backends_know_are_theirs() -> None:
     )
     for rows in ((ops.add, ops.add), (1,)):
         with pytest.raises(TapeError, match="a table is made of rows, each of them once"):
-            Table(rows)  # type: ignore[arg-type]
+            Table(rows)  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_tape_that_is_one_travels() -> None:
@@ -173,7 +173,7 @@ def test_tapes_and_shapes_that_do_not_fit_are_refused() -> None:
         assert len(_unpickled("f", "auto", [(shape, tapes)]).tapes) == 1
     assert "not one of arguments" in refusal(
         TapeError,
-        lambda: _unpickled("f", "auto", [(Leaf(), one[1])]),  # type: ignore[list-item]
+        lambda: _unpickled("f", "auto", [(Leaf(), one[1])]),  # type: ignore[list-item]  # on purpose
     )
 
 
@@ -190,7 +190,8 @@ def test_batches_that_do_not_fit_are_refused() -> None:
     name, options, ((shape, places, tapes),) = made(lambda x: x * 2.0, np.ones(3))
     _, _, ((wide, wide_places, wide_tapes),) = made(lambda p: p[0] + p[1], np.ones((3, 2)))
     _, _, ((_, _, others),) = made(lambda x: (x, x), np.ones(3))
-    assert batch(name, options, [(shape, places, tapes)])(np.ones(2)).tolist() == [2.0, 2.0]  # type: ignore[attr-defined]
+    arrived: Any = batch(name, options, [(shape, places, tapes)])
+    assert arrived(np.ones(2)).tolist() == [2.0, 2.0]
     for bad in (
         (shape, places, wide_tapes), (wide, wide_places, tapes), (shape, (1,), tapes),
         (wide, (1, 0), wide_tapes), (wide, (0, 0), wide_tapes), (shape, (-1,), tapes),

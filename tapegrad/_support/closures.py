@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 _DEEPEST: Final = 4
-"""So many functions that read each other are held."""
+"""The most functions that read each other and are held."""
 
 GlobalNumbers: TypeAlias = tuple[tuple[str, object], ...]
 """The names and the values of global variables that a function reads."""
@@ -92,14 +92,14 @@ def changed_global(f: object, then: GlobalNumbers) -> str:
 @final
 @attrs.frozen(eq=False)
 class Snapshot:
-    """What some functions read: their variables in enclosing functions, and global numbers."""
+    """The variables in enclosing functions, and the global numbers, that some functions read."""
 
     held: tuple[object, ...]
     reads: tuple[GlobalNumbers, ...]
 
     @classmethod
     def of(cls, functions: Iterable[object]) -> Snapshot:
-        """What the functions read now."""
+        """The values that the functions read now."""
         held = tuple(map(captured, functions))
         return cls(held, tuple(map(global_numbers, held)))
 

@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 Reduced: TypeAlias = str | tuple[Callable[..., object], tuple[object, ...]]
-"""What ``__reduce__`` gives."""
+"""The result of ``__reduce__``."""
 
 
 class FunctionWrapper(Generic[P, R_co]):
@@ -64,7 +64,7 @@ def _made_again(make: Callable[..., object], f: Callable[..., object]) -> object
 
 
 def _found(module: str, name: str) -> object:
-    """What a module has under a qualified name, or None."""
+    """The object that a module has under a qualified name, or None."""
     found: object = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)

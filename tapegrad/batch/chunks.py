@@ -60,7 +60,7 @@ class Dispatcher(Protocol[T]):
 
     @property
     def advice(self) -> str:
-        """What to do where no chunk can be run any more."""
+        """Advice for an error where no chunk can be run any more."""
 
     def submit(self, chunk: Chunk) -> Future[T]:
         """Starts a chunk."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MappedArgument", "mapped_argument"]
 
 _TYPES: Final = {"f": np.float64, "b": np.float64, "i": np.int64, "u": np.int64}
-"""What a function gets for numpy's kinds of numbers."""
+"""The types of the numbers that a function gets for numpy's kinds."""
 
 
 @final

@@ -59,7 +59,7 @@ class _Column:
     statics: Sequence[object] | None
 
     def key(self, row: int) -> object:
-        """What tells the row's value from others: nothing for a number, which is traced."""
+        """A key that tells the row's value from others: nothing for a number, which is traced."""
         value = None if self.statics is None else self.statics[row]
         if self.statics is None or _is_number(value):
             return ()

@@ -37,7 +37,7 @@ _REMEMBERED: Final = 4096
 
 @final
 class Learning:
-    """What recording and compiling paths took, and what calls of the function itself took.
+    """The time that recording and compiling paths took, and calls of the function itself.
 
     ``spent`` and ``called`` are in seconds, ``calls`` is the number of those calls. What was spent
     on code for many rows is a ``credit``: as much may be spent on their rare rows.

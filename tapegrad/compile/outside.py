@@ -1,4 +1,4 @@
-"""What a function reads from outside its arguments: cells, globals, defaults, its own object."""
+"""Finds what a function reads beside its arguments: cells, globals, defaults, its own object."""
 
 from __future__ import annotations
 

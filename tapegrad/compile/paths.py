@@ -44,7 +44,7 @@ class Path:
         return self.tape.site(self.program.guards[guard])
 
     def other_outcome(self, guard: int) -> str:
-        """What is so where a guard comes out differently, in words."""
+        """The outcome where a guard comes out differently, in words."""
         columns, slot = self.tape.columns, self.program.guards[guard]
         outcome = columns.outcome(slot)
         if columns.row(slot).is_truth:

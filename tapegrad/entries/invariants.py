@@ -1,4 +1,4 @@
-"""What holds of every tape, whoever made it: all readings and all backends rely on it.
+"""Checks what holds of every tape, whoever made it: all readings and all backends rely on it.
 
 A tape that is unpickled, evolved or put together by hand is checked as one that was recorded is.
 """
@@ -34,7 +34,7 @@ _TRUTHS: Final = {0.0, 1.0}
 
 _as_known = attrgetter("arity", "kind", "has_static", "is_truth", "core")
 _KNOWN: Final = {row.name: _as_known(row) for row in ops.TABLE.rows}
-"""What backends rely on in the rows that they know by name."""
+"""The facts on which backends rely in the rows that they know by name."""
 
 
 @final
@@ -148,7 +148,7 @@ def _misplaced(columns: EntryColumns, places: bytes, truths: bytes) -> Iterator[
 
 
 def _wrong(columns: EntryColumns, slot: int, place: int, truths: bytes) -> str | None:
-    """What is wrong with the operands of an entry; None where nothing is."""
+    """The fault of the operands of an entry; None where nothing is."""
     left, right = columns.left[slot], columns.right[slot]
     if place == _POOLED:
         return _wrong_in_pool(columns, slot, left, right)
@@ -174,7 +174,7 @@ def _not_below(operand: int) -> str:
 
 
 def _wrong_in_pool(columns: EntryColumns, slot: int, start: int, count: int) -> str | None:
-    """What is wrong with an entry whose operands stand in the pool; None where nothing is."""
+    """The fault of an entry whose operands stand in the pool; None where nothing is."""
     row = columns.row(slot)
     if not row.takes(count):
         return f"applies {row.name} to {count} operands"
@@ -188,7 +188,7 @@ def _wrong_in_pool(columns: EntryColumns, slot: int, start: int, count: int) -> 
 
 
 def _wrong_static(columns: EntryColumns, slot: int, index: int) -> str | None:
-    """What is wrong with the static operand of an entry; None where nothing is."""
+    """The fault of the static operand of an entry; None where nothing is."""
     if not 0 <= index < len(columns.statics):
         return f"reads static operand {index} of {len(columns.statics)}"
     row, static = columns.row(slot), columns.statics[index]

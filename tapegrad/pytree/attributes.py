@@ -95,11 +95,11 @@ _VIEWS: Final = (
 )  # fmt: skip
 """Kinds of values that show others, and have nothing of their own."""
 _UNSET: Final = object()
-"""What a context variable without a value shows."""
+"""Stands for a context variable without a value."""
 
 
 def shown_by(value: object) -> tuple[object, ...] | None:
-    """What a view of other values shows now; None for what is no view.
+    """The values that a view shows now; None for what is no view.
 
     Views are those of dicts and of memory, context variables, what a thread has of its own, and
     weak references.

@@ -1,4 +1,4 @@
-"""What functions and classes are made of: cells, globals, defaults, the data of a class.
+"""Takes functions and classes apart: cells, globals, defaults, the data of a class.
 
 A function is what its code, its cells, its defaults and the globals that its code reads make of it.
 Functions and classes of installed packages and of the standard library are themselves only.

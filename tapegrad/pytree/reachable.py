@@ -51,7 +51,7 @@ def object_array_parts(value: object) -> Iterable[object]:
 
 
 def _parts(value: object) -> Iterable[object]:
-    """What an object refers to; of a function not its globals, and of an array its elements."""
+    """The objects that one refers to; of a function not its globals, of an array its elements."""
     if isinstance(value, FunctionType):
         cells = gc.get_referents(*(value.__closure__ or ()))
         return (*cells, value.__defaults__, value.__kwdefaults__, value.__dict__)

@@ -278,7 +278,7 @@ def _split_unannotated(
 
 
 def _unannotated(value: object, *, inside: bool) -> str:
-    """What is wrong with floats in a field not annotated ``Real``, and what to do."""
+    """The fault of floats in a field not annotated ``Real``, and what to do."""
     cure = "annotate it Real to differentiate it"
     if not isinstance(value, float | Traced):
         cure = "annotate the field with Real, and put the numbers into a list, to differentiate it"

@@ -1,4 +1,4 @@
-"""What values hold that stand where no numbers are declared, in fields not annotated ``Real``."""
+"""Searches values that stand where no numbers are declared: in fields not annotated ``Real``."""
 
 from __future__ import annotations
 

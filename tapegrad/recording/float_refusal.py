@@ -1,4 +1,4 @@
-"""What the user wrote where Python asks a traced number for a float, and what to write instead."""
+"""Says what to write instead where Python asks a traced number for a float."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["float_refusal"]
 
 
 def float_refusal() -> tuple[str, str]:
-    """What would drop the derivative, and what to write instead."""
+    """The expression that would drop the derivative, and what to write instead."""
     instruction, text = written()
     if instruction.startswith("STORE_"):
         return (

@@ -68,7 +68,7 @@ class Recorder:
     """Records one call of one function, entry by entry."""
 
     __slots__ = (
-        "attributed", "blocks", "codes", "data_path", "guards", "holds_gradient", "labels", "left",
+        "attributed", "blocks", "codes", "data_path", "holds_gradient", "labels", "left",
         "marks", "opened", "outers", "pool", "refused", "right", "scope", "scopes", "serial",
         "statics",
         "table", "thread", "values",
@@ -89,7 +89,6 @@ class Recorder:
         self.statics: list[object] = []
         self.outers: set[Recorder] = set()
         self.marks: list[Mark | None] | None = [] if positions else None
-        self.guards: dict[int, Mark] = {}
         self.attributed: Mark | None = None
         self.refused: str = ""
         self.holds_gradient: bool = False
@@ -234,10 +233,7 @@ class Recorder:
         """A new guard: Python has asked for the truth of a condition, or for a whole number."""
         self.require_open()
         slot = self.slot(operand)
-        var = self.append(_CODES[row], slot, -1, row(self.values[slot]))
-        if self.marks is None:
-            self.guards[var._slot] = mark()
-        return var
+        return self.append(_CODES[row], slot, -1, row(self.values[slot]))
 
     # What these two undo is undone without a call, for which the stack may be too full, and twice,
     # since an interrupt may come before the first of them has begun.

@@ -1,4 +1,4 @@
-"""What a recorded function returns: its structure and its numbers, or why it cannot be a result."""
+"""Takes results of recorded functions apart, or says why something cannot be a result."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def _is_settled(found: FiniteDifference, size: float, expected: float | None) ->
 
 
 def _combined(ladders: Sequence[Sequence[_Quotient]]) -> FiniteDifference:
-    """What all ladders say, those with the shortest steps first."""
+    """The estimates of all ladders, those with the shortest steps first."""
     if not _is_resolved(ladders):
         return FiniteDifference(nan, inf)
     # Short steps over values that do not change at all tell nothing where longer ones change them.

@@ -31,7 +31,7 @@ __all__ = ["ROOT", "root"]
 
 
 _Failure: TypeAlias = Literal["raise", "nan"]
-"""What becomes of a call that finds no solution."""
+"""The ways to go on where a call finds no solution."""
 
 
 @overload

@@ -38,13 +38,13 @@ _LEAPS: Final = 64
 
 _LEAP: Final = 2.0**16
 _WITNESSES: Final = 2
-"""So many values tell an equation from another one."""
+"""The number of values that tell an equation from another one."""
 
 _MOST_RESTARTS: Final = 3
 """Newton's method starts again from so many of the best values of a search."""
 
 _SCALES: Final = 4
-"""So many distances at which values beside a solution may confirm it."""
+"""The number of distances at which values beside a solution may confirm it."""
 
 
 @final

@@ -49,7 +49,8 @@ def _jvp(f: Callable[..., Any], x: Any, x_dot: Any) -> Any:
 
 def _hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     along = [STEP * part for part in v]
-    up, down = (_grad(f)([a + sign * b for a, b in zip(x, along)]) for sign in (1, -1))  # noqa: B905
+    up = _grad(f)([a + b for a, b in zip(x, along, strict=True)])
+    down = _grad(f)([a - b for a, b in zip(x, along, strict=True)])
     return [(a - b) / (2 * STEP) for a, b in zip(up, down, strict=True)]
 
 

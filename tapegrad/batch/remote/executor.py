@@ -85,7 +85,7 @@ class ExecutorDispatcher:
 
     @property
     def advice(self) -> str:
-        """What to do where the executor has broken for good."""
+        """Advice for an error where the executor has broken for good."""
         if self._factory is None:
             return "pass a function that makes executors, and what is left goes to another"
         return (

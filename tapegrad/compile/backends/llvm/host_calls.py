@@ -33,9 +33,9 @@ _SIGNATURE: Final = ctypes.CFUNCTYPE(
 
 
 UNANSWERED: Final = -2
-"""What code for one call returns where Python has not answered it."""
+"""The number that code for one call returns where Python has not answered it."""
 UNANSWERED_ROW: Final = -3
-"""What stands in the place of the guard at which a row left, where Python has not answered it."""
+"""The number in the place of the guard that a row left at, where Python has not answered it."""
 
 
 @final
