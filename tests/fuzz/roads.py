@@ -248,12 +248,17 @@ def _alike(got: Any, want: Any, case: Case, point: Point) -> bool:
 def nearly_tied(recorded: Any) -> bool:
     """Whether a step of the tape may come out otherwise after other roundings."""
     columns = recorded.columns
-    return any(_is_near_jump(columns.row(s), columns.arguments(s)) for s in range(len(columns)))
+    return any(
+        _is_near_jump(columns.row(slot), columns.arguments(slot))
+        for slot in range(len(columns))
+        if len({*columns.operands(slot)}) == len(columns.operands(slot))  # x < x is no tie
+    )
 
 
 def _is_near_jump(row: Any, arguments: Sequence[Any]) -> bool:
     """Whether a row jumps, or has a kink, next to these arguments."""
-    if row.kind == "comparison" or row.name in {"maximum", "minimum", "abs", "relu"}:
+    is_comparison = row.is_truth and row.kind == "operation" and row.arity == 2
+    if is_comparison or row.name in {"maximum", "minimum", "abs", "relu"}:
         left, right = (*arguments, 0.0)[:2]
         return fabs(left - right) <= 1e-9 * (fabs(left) + fabs(right)) + 1e-12
     if row.name == "copysign":

@@ -60,6 +60,14 @@ def test_judges_see_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list(disagreements(case))) > len(roads.ROADS) / 2
 
 
+@pytest.mark.parametrize("seed", [100_694, 106_802])
+def test_judges_know_what_they_cannot_tell(seed: int) -> None:
+    """A comparison that is tied in doubles, and the int of an infinity, are no findings."""
+    seen, found = judge(seed, 1)
+    assert found == []
+    assert seen["high precision"] == 1
+
+
 @pytest.mark.slow
 def test_a_thousand_more() -> None:
     """The seeds from 1,000 on, by all judges."""
