@@ -208,3 +208,17 @@ def test_a_rule_that_cannot_be_decided_is_accepted_and_says_so() -> None:
     rule = primitive(partials=lambda y, x: 2.0 * x, at=[1e-200, 1.0])(lambda x: x * x)
     assert [check.outcome for check in rule.checked] == ["not decided", "agrees"]
     assert tg.grad(rule)(3.0) == 6.0
+
+
+@pytest.mark.parametrize("x", [1e-200, 1e-300, -1e-300])
+def test_a_slope_beyond_the_double_range_is_no_kink(x: float) -> None:
+    """Its line is named; at the end of a domain there is a kink still."""
+
+    def reciprocal(x: Real) -> Real:
+        return 1.0 / x
+
+    (found,) = check_grad(reciprocal, x).findings
+    assert found.verdict == "not decided"
+    assert found.reason.startswith("the slope of div is not finite, test_undecided.py:")
+    (found,) = check_grad(math.sqrt, 0.0).findings
+    assert found.verdict == "kink"

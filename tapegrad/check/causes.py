@@ -10,7 +10,9 @@ from typing import TypeAlias
 from tapegrad._support.source_position import Site
 from tapegrad.check.recorded_point import EntryPartial, RecordedPoint, Slots, magnitude
 
-__all__ = ["Cause", "first_nonfinite", "kinked_entry", "most_rounding", "wrong_partial"]
+__all__ = [
+    "Cause", "first_nonfinite", "kinked_entry", "most_rounding", "nonfinite_slope", "wrong_partial",
+]  # fmt: skip
 
 Cause: TypeAlias = tuple[str, Site | None]
 """Why a derivative is not right, as far as that is known, and the line."""
@@ -59,3 +61,16 @@ def first_nonfinite(point: RecordedPoint) -> Cause:
     slot = next(slots, 0)
     site = point.tape.site(slot)
     return f"{point.columns.row(slot).name} gives {point.values[slot]!r}, {site}", site
+
+
+def nonfinite_slope(point: RecordedPoint, bars: Slots) -> Cause:
+    """The entry, of those swept in reverse, whose slope is the first that is not finite."""
+
+    def hands_on(slot: int) -> bool:
+        handed = (bars[operand] for operand in point.columns.operands(slot))
+        return any(bar is not None and not math.isfinite(bar) for bar in handed)
+
+    finite = (slot for slot, bar in enumerate(bars) if bar is not None and math.isfinite(bar))
+    slot = max(filter(hands_on, finite), default=0)
+    site = point.tape.site(slot)
+    return f"the slope of {point.columns.row(slot).name} is not finite, {site}", site

@@ -77,9 +77,17 @@ class InputSamples:
     @property
     def is_beside_change(self) -> bool:
         """Whether the piece of the point ends so near that few steps, if any, keep to it."""
+        return self._distance() <= SHORTEST * max(math.fabs(self.x), 1.0)
+
+    @property
+    def is_inside_piece(self) -> bool:
+        """Whether the piece of the point goes on for as long as the input itself, nearly."""
+        return 0.0 < 0.5 * math.fabs(self.x) < self._distance()
+
+    def _distance(self) -> float:
+        """The distance of the nearest sample that is off the piece of the point."""
         changes = (x for x, sample in self._samples.items() if sample.change is not None)
-        nearest = min((math.fabs(x - self.x) for x in changes), default=math.inf)
-        return nearest <= SHORTEST * max(math.fabs(self.x), 1.0)
+        return min((math.fabs(x - self.x) for x in changes), default=math.inf)
 
     def nearest_change(self) -> Cause:
         """The entry at which the smallest step that leaves the piece of the point does so."""

@@ -11,6 +11,7 @@ from tapegrad.check.causes import (
     first_nonfinite,
     kinked_entry,
     most_rounding,
+    nonfinite_slope,
     wrong_partial,
 )
 from tapegrad.check.recorded_point import MARGIN, RecordedPoint, Slots
@@ -83,6 +84,8 @@ class InputCheck:
             return found, verdict, cause
         if not math.isfinite(samples.value(which, samples.x)):
             return found, "not decided", first_nonfinite(self.point)
+        if not math.isfinite(by_tape) and samples.is_inside_piece:
+            return found, "not decided", nonfinite_slope(self.point, self.point.bars[which])
         across = finite_difference(samples.across(which), samples.x, by_tape, noise)
         verdict = self._verdict(which, by_tape, across, rounding)
         if verdict == "not decided":
