@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast, final
 
+import attrs
+
 from tapegrad.compile.program import Program, renumbered
 from tapegrad.compile.whole_numbers import questions
-from tapegrad.entries.builder import Builder, Written
+from tapegrad.entries.builder import Builder, Place, Written, place_of, short_key
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Usually
-from tapegrad.ops.primitive import Operand, Primitive, Traced, primal
+from tapegrad.ops.primitive import Operand, Primitive, primal
 
 __all__ = ["lower"]
 
@@ -34,16 +36,29 @@ def lower(
     place. With ``any_row`` no row is spelled in others, for a backend that calls any row cheaply.
     """
     lowering = _Lowering(columns, approximate=approximate, any_row=any_row)
-    for slot in range(len(columns)):
-        lowering.lower(slot)
+    lowering.lower()
     return lowering.program([lowering.slot(lowering.places[output]) for output in outputs])
+
+
+@final
+@attrs.frozen(eq=False)
+class _Simple:
+    """A row of one or two operands that is written as it is.
+
+    ``neutral`` has the number on each side that leaves the other operand as it is; None has none.
+    """
+
+    row: Primitive
+    code: int
+    has_two: bool
+    neutral: tuple[float | None, ...]
 
 
 @final
 class _Lowering(Builder):
     """Writes the entries of a tape in core rows.
 
-    ``places`` says what each entry of the tape became: an entry of the program, or a number.
+    ``places`` says what each entry of the tape became.
     """
 
     def __init__(self, columns: EntryColumns, *, approximate: bool, any_row: bool) -> None:
@@ -52,92 +67,157 @@ class _Lowering(Builder):
         self.expected: dict[int, bool] = {}
         self.guards: list[int] = []
         self.skip_where: dict[int, int] = {}
-        self.places: list[Operand] = []
+        self.places: list[Place] = []
         self.inputs = 0
 
-    def lower(self, slot: int) -> None:
-        """Writes one entry of the tape."""
+    def lower(self) -> None:
+        """Writes the entries of the tape."""
         columns, places = self.columns, self.places
+        simple = [self.simple(row) for row in columns.table.rows]
+        constant = columns.table.codes[ops.constant]
+        for code, left, right in zip(columns.codes, columns.left, columns.right, strict=True):
+            form = simple[code]
+            if form is None:
+                found = columns.values[len(places)] if code == constant else self.special()
+            elif form.has_two:
+                found = self.of_two(form, places[left], places[right])
+            else:
+                found = self.of_one(form, places[left])
+            places.append(found)
+
+    def simple(self, row: Primitive) -> _Simple | None:
+        """The row as one that is written as it is, where it is one."""
+        is_known = (row.core or self.any_row) and row.is_operation
+        if not is_known or row.is_pooled or row.has_static or not row.arity:
+            return None
+        return _Simple(row, self.codes[row], row.arity == 2, row.neutral or (None, None))
+
+    def of_one(self, form: _Simple, x: Place) -> Place:
+        """Applies a simple row to one operand."""
+        if isinstance(x, int) and x not in self.seen_through:
+            return self.shared(form, x)
+        return self.general(form.row, (x,))
+
+    def of_two(self, form: _Simple, x: Place, y: Place) -> Place:
+        """Applies a simple row to two operands.
+
+        Of the rules, only that of neutral numbers is about an entry that none sees through.
+        """
+        known = self.seen_through
+        if not isinstance(y, int):
+            if isinstance(x, int) and x not in known and y != form.neutral[1]:
+                return self.shared(form, x, self.constant(y))
+        elif y not in known:
+            if not isinstance(x, int):
+                if x != form.neutral[0]:
+                    return self.shared(form, self.constant(x), y)
+            elif x not in known:
+                return self.shared(form, x, y)
+        return self.general(form.row, (x, y))
+
+    def shared(self, form: _Simple, *slots: int) -> int:
+        """The entry of a simple row: one that is there, or a new one."""
+        key = short_key(form.code, *slots)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self.write(form.row, slots)
+        return found
+
+    def general(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...] = ()
+    ) -> Place:
+        """Applies any row to any operands; where all are numbers, it computes its value."""
+        if any(isinstance(place, int) for place in places):
+            return self.apply(row, places, static)
+        return row(*places, *cast("tuple[Operand, ...]", static))
+
+    def special(self) -> Place:
+        """Writes the next entry of the tape, which is not of a simple row."""
+        columns, places = self.columns, self.places
+        slot = len(places)
         row = columns.row(slot)
         if row.kind == "input":
             self.inputs += 1
-            places.append(self.write(row, ()))
-        elif row.kind == "constant":
-            places.append(columns.values[slot])
-        elif row.kind == "guard":
+            return self.write(row, ())
+        if row.kind == "guard":
             self.guard(slot, places[columns.left[slot]], primal(columns.values[slot]))
-            places.append(0.0)
-        else:
-            operands = [places[operand] for operand in columns.operands(slot)]
-            static = cast("tuple[Operand, ...]", columns.static(slot))
-            places.append(row(*operands, *static))
+            return 0.0
+        operands = [places[operand] for operand in columns.operands(slot)]
+        return self.general(row, operands, columns.static(slot))
 
-    def guard(self, slot: int, operand: Operand, value: float) -> None:
+    def guard(self, slot: int, place: Place, value: float) -> None:
         """Writes a guard of the tape, one that records a whole number as questions about it."""
         if self.columns.row(slot).is_truth:
-            self.ask(slot, operand, value != 0.0)
+            self.ask(slot, place, value != 0.0)
         else:
-            for question, answer in questions(operand, value):
-                self.ask(slot, question, answer)
+            for question, answer in questions(self.operand(place), value):
+                self.ask(slot, place_of(question), answer)
 
-    def ask(self, slot: int, condition: Operand, outcome: bool) -> None:
+    def ask(self, slot: int, condition: Place, outcome: bool) -> None:
         """Writes a guard for one of the tape's; a condition that is constant needs none."""
-        if isinstance(condition, Written):
-            self.expected[self.write(ops.guard, (condition.slot,)).slot] = outcome
+        if isinstance(condition, int):
+            self.expected[self.write(ops.guard, (condition,))] = outcome
             self.guards.append(slot)
 
-    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
-        kept = self.neutral(row, operands)
-        if kept is not None:
+    def rewritten(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
+    ) -> Place | None:
+        kept = self.neutral(row, places)
+        if kept is not None or row not in _SIGNED:
             return kept
-        signed = self.fewer_negations(row, operands)
+        signed = self.fewer_negations(row, *places)
         return None if signed is None else self.entry(*signed)
 
     def fewer_negations(
-        self, row: Primitive, operands: tuple[Operand, ...]
-    ) -> tuple[Primitive, tuple[Operand, ...]] | None:
+        self, row: Primitive, x: Place, y: Place
+    ) -> tuple[Primitive, tuple[Place, Place]] | None:
         """The same to the bit without a negation: x - y for x + -y, x * -2 for -x * 2."""
-        if row not in _SIGNED:
-            return None
-        (x, y), (minus_x, minus_y) = operands, map(self.opposite, operands)
+        minus_x, minus_y = self.opposite(x), self.opposite(y)
         if row is ops.mul or row is ops.div:
             return None if minus_x is None or minus_y is None else (row, (minus_x, minus_y))
-        if isinstance(y, Written) and minus_y is not None:
+        if isinstance(y, int) and minus_y is not None:
             return ops.sub if row is ops.add else ops.add, (x, minus_y)
-        if isinstance(x, Written) and minus_x is not None and row is ops.add:
+        if isinstance(x, int) and minus_x is not None and row is ops.add:
             return ops.sub, (y, minus_x)
         return None
 
-    def opposite(self, operand: Operand) -> Operand | None:
+    def opposite(self, place: Place) -> Place | None:
         """The operand that this one is the negative of, if one is known; every number has one."""
-        return self.negated(operand) if isinstance(operand, Traced) else -operand
+        if isinstance(place, int):
+            return self.negated(place)
+        return -cast(float, place)
 
     def new_entry(
-        self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
-    ) -> Written:
+        self,
+        row: Primitive,
+        places: Sequence[Place],
+        slots: tuple[int, ...],
+        static: tuple[object, ...],
+    ) -> int:
         """Writes a row in core rows, as far as it can be."""
         spelling = (NEAR.get(row) if self.approximate else None) or LOWER.get(row)
         if self.any_row or row.core or spelling is None:
-            return super().new_entry(row, operands, slots)
-        found = spelling(*operands)
+            return self.write(row, slots, static)
+        found = spelling(*map(self.operand, places), *static)
         if found is None:
-            return super().new_entry(row, operands, slots)
+            return self.write(row, slots, static)
         if not isinstance(found, Usually):
-            return self.written(found)
+            return self.slot(place_of(found))
         if found.holds == 1.0:
-            return self.written(found.value)
-        holds = self.slot(found.holds)
-        call = super().new_entry(row, operands, slots)
-        self.skip_where[call.slot] = holds
-        return self.written(ops.where(found.holds, found.value, call))
+            return self.slot(place_of(found.value))
+        holds = self.slot(place_of(found.holds))
+        call = self.write(row, slots, static)
+        self.skip_where[call] = holds
+        return self.slot(place_of(ops.where(found.holds, found.value, Written(self, call))))
 
     def program(self, outputs: Sequence[int]) -> Program:
         """The entries that outputs and guards need, as a program."""
         kept = self.needed((*range(self.inputs), *outputs, *self.expected))
-        new = {slot: place for place, slot in enumerate(kept)}
+        new = dict(zip(kept, range(len(kept)), strict=True))
+        place_of_slot = new.__getitem__
         return Program(
             rows=[self.rows[slot] for slot in kept],
-            operands=[tuple([new[operand] for operand in self.operands[slot]]) for slot in kept],
+            operands=[tuple(map(place_of_slot, self.operands[slot])) for slot in kept],
             constants=renumbered(cast("dict[int, float]", self.constants), new),
             statics=renumbered(self.statics, new),
             expected=renumbered(self.expected, new),

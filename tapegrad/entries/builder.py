@@ -1,22 +1,26 @@
 """Writes the entries of a new program and shares the equal ones (hash-consing).
 
 Lowering, ``simplify`` and ``taylor`` rewrite a tape entry by entry. The part that they share is
-here; each adds its own rules by overriding ``rewritten``, ``new_entry`` or ``key``.
+here; each adds its own rules by overriding ``rewritten``, ``new_entry`` or ``key``. An entry is its
+slot, and becomes an object (``Written``) where functions written with rows are applied to it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import compress
-from typing import cast, final
+from typing import Final, TypeAlias, cast, final
 
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
 from tapegrad.pytree.value_keys import ByIdentity
 
-__all__ = ["Builder", "EvaluatingBuilder", "Written"]
+__all__ = ["Builder", "EvaluatingBuilder", "Place", "Written", "place_of", "short_key"]
+
+Place: TypeAlias = int | Operand
+"""What an entry became: the slot of another, or a number, which no int is."""
 
 
 @final
@@ -32,7 +36,10 @@ class Written(Traced):
         self.slot = slot
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
-        return cast(Traced, self.builder.apply(row, operands))
+        count = len(operands) - row.has_static
+        places = [place_of(operand) for operand in operands[:count]]
+        found = self.builder.apply(row, places, operands[count:])
+        return cast(Traced, self.builder.operand(found))
 
     def _primal(self) -> float:
         return primal(self.builder.value(self.slot))
@@ -43,87 +50,106 @@ class Written(Traced):
         return self.builder.rows[self.slot]
 
 
+def place_of(operand: Operand) -> Place:
+    """The slot of the entry that an operand stands for, or the number that it is."""
+    if isinstance(operand, Written):
+        return operand.slot
+    return operand if isinstance(operand, Traced) else float(operand)
+
+
 class Builder:
     """The entries written so far: slot *i* is ``rows[i]`` applied to the slots ``operands[i]``.
 
     ``constants`` holds the numbers of constant entries and ``statics`` the static operands, both
     by slot. Operands that are numbers become constants only when an entry reads them, so a row
-    called on numbers alone computes its value and writes nothing.
+    called on numbers alone computes its value and writes nothing. ``seen_through`` has the entries
+    that a rule knows as what they are: numbers, and negatives.
     """
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.codes: Mapping[Primitive, int] = table.codes
         self.rows: list[Primitive] = []
         self.operands: list[tuple[int, ...]] = []
+        self.seen_through: set[int] = set()
         self.constants: dict[int, Operand] = {}
         self.statics: dict[int, object] = {}
-        self.known: dict[Hashable, Written] = {}
+        self.known: dict[Hashable, int] = {}
 
-    def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand:
+    def apply(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...] = ()
+    ) -> Place:
         """The row applied to these operands, some of which are entries: a number or an entry."""
-        simpler = self.rewritten(row, operands)
-        return self.entry(row, operands) if simpler is None else simpler
+        simpler = self.rewritten(row, places, static)
+        return self.entry(row, places, static) if simpler is None else simpler
 
-    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
+    def rewritten(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
+    ) -> Place | None:
         """Something simpler that has the same value, or None."""
-        return self.neutral(row, operands)
+        return self.neutral(row, places)
 
-    def neutral(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
+    def neutral(self, row: Primitive, places: Sequence[Place]) -> Place | None:
         """The operand that the row gives back unchanged, as in ``x * 1`` and ``-(-x)``."""
         if row is ops.neg:
-            return self.negated(operands[0])
+            return self.negated(places[0])
         for side, number in enumerate(row.neutral):
-            if number is not None and self._is_number(operands[side], number):
-                return operands[1 - side]
+            if number is not None and self._is_number(places[side], number):
+                return places[1 - side]
         return None
 
-    def negated(self, operand: Operand) -> Written | None:
-        """The entry whose negative ``operand`` is, if it was written as a negative."""
-        if isinstance(operand, Written) and self.rows[operand.slot] is ops.neg:
-            return Written(self, self.operands[operand.slot][0])
+    def negated(self, place: Place) -> int | None:
+        """The entry whose negative ``place`` is, if it was written as a negative."""
+        if isinstance(place, int) and self.rows[place] is ops.neg:
+            return self.operands[place][0]
         return None
 
-    def _is_number(self, operand: Operand, number: float) -> bool:
+    def _is_number(self, place: Place, number: float) -> bool:
         """Whether an operand is known to be this number, to the bit."""
-        known = self.constants.get(operand.slot) if isinstance(operand, Written) else operand
+        known = self.constants.get(place) if isinstance(place, int) else place
         return isinstance(known, float) and known == number and _bits(known) == _bits(number)
 
-    def entry(self, row: Primitive, operands: tuple[Operand, ...]) -> Written:
-        """The entry that applies the row to the operands: one that is there, or a new one.
-
-        The last operand of a row with a static operand is that one.
-        """
-        count = len(operands) - row.has_static
-        slots = tuple([self.slot(operand) for operand in operands[:count]])
-        key = self.key(row, slots, operands[count:])
+    def entry(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...] = ()
+    ) -> int:
+        """The entry that applies the row to the operands: one that is there, or a new one."""
+        slots = tuple([self.slot(place) for place in places])
+        key = self.key(row, slots, static)
         found = self.find(key)
         if found is None:
-            found = self.known[key] = self.new_entry(row, operands, slots)
+            found = self.known[key] = self.new_entry(row, places, slots, static)
         return found
 
     def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
-        """The key that equal entries share."""
-        return (row, slots, static_key(static[0])) if static else (row, slots)
+        """The key that equal entries share: an int where one can be, which is quickly found."""
+        if static:
+            return row, slots, static_key(static[0])
+        code = None if row.is_pooled else self.codes.get(row)
+        return (row, slots) if code is None else short_key(code, *slots)
 
-    def find(self, key: Hashable) -> Written | None:
+    def find(self, key: Hashable) -> int | None:
         """The entry known under a key, if there is one."""
         return self.known.get(key)
 
     def new_entry(
-        self, row: Primitive, operands: tuple[Operand, ...], slots: tuple[int, ...]
-    ) -> Written:
+        self,
+        row: Primitive,
+        places: Sequence[Place],
+        slots: tuple[int, ...],
+        static: tuple[object, ...],
+    ) -> int:
         """Writes the entry that applies a row to operands, which stand in these slots."""
-        return self.write(row, slots, operands[len(slots) :])
+        return self.write(row, slots, static)
 
-    def slot(self, operand: Operand) -> int:
+    def slot(self, place: Place) -> int:
         """The slot of an operand; a number gets a constant entry."""
-        return operand.slot if isinstance(operand, Written) else self.constant(operand).slot
+        return place if isinstance(place, int) else self.constant(place)
 
-    def written(self, operand: Operand) -> Written:
-        """An operand as an entry; a number gets a constant entry."""
-        return operand if isinstance(operand, Written) else self.constant(operand)
+    def operand(self, place: Place) -> Operand:
+        """What rows are applied to: an object that stands for the entry, or the number."""
+        return Written(self, place) if isinstance(place, int) else place
 
-    def constant(self, number: Operand) -> Written:
+    def constant(self, number: Operand) -> int:
         """The constant entry of a number, shared with numbers of the same bits."""
         key = self.constant_key(number)
         found = self.find(key)
@@ -135,21 +161,23 @@ class Builder:
         """The key that equal constants share: its bits, or a traced number itself."""
         return ByIdentity(number) if isinstance(number, Traced) else _bits(number)
 
-    def write_constant(self, number: Operand) -> Written:
+    def write_constant(self, number: Operand) -> int:
         """Writes a constant entry that is shared with none."""
-        self.constants[len(self.rows)] = number
+        slot = len(self.rows)
+        self.constants[slot] = number
+        self.seen_through.add(slot)
         return self.write(ops.constant, ())
 
-    def write(
-        self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...] = ()
-    ) -> Written:
+    def write(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...] = ()) -> int:
         """Writes an entry that is shared with none."""
         slot = len(self.rows)
         self.rows.append(row)
         self.operands.append(slots)
+        if row is ops.neg:
+            self.seen_through.add(slot)
         if static:
             self.statics[slot] = static[0]
-        return Written(self, slot)
+        return slot
 
     def value(self, slot: int) -> Operand:
         """The value of an entry, where values are computed."""
@@ -190,7 +218,7 @@ class EvaluatingBuilder(Builder):
         slots: tuple[int, ...],
         static: tuple[object, ...] = (),
         value: Operand | None = None,
-    ) -> Written:
+    ) -> int:
         """Writes an entry that is shared with none; its value is computed unless it is given."""
         if value is None:
             value = self.constants.get(len(self.rows))
@@ -206,5 +234,9 @@ class EvaluatingBuilder(Builder):
         return self.values[slot]
 
 
-def _bits(number: float) -> bytes:
-    return struct.pack("d", number)
+def short_key(code: int, left: int = 0, right: int = 0) -> int:
+    """The key of an entry of a row with no operands, one or two."""
+    return (right << 32 | left) << 8 | code
+
+
+_bits: Final = struct.Struct("d").pack

@@ -10,15 +10,15 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from functools import reduce
-from typing import TypeVar, cast, final
+from typing import TypeVar, final
 
 import attrs
 
-from tapegrad.entries.builder import EvaluatingBuilder, Written
+from tapegrad.entries.builder import EvaluatingBuilder, Place, place_of
 from tapegrad.entries.columns import EntryColumns, Scope, freeze
 from tapegrad.entries.entries import Entries
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.ops.primitive import Primitive
 
 __all__ = ["simplify"]
 
@@ -45,7 +45,7 @@ class _Rewriting(EvaluatingBuilder):
     def __init__(self, tape: EntryColumns, *, share: bool, fast: bool) -> None:
         super().__init__(tape.table)
         self.tape, self.share, self.fast = tape, share, fast
-        self.places: list[Written] = []
+        self.places: list[int] = []
         self.guards: list[int] = []
         self.folded = self.shared = self.dropped = 0
 
@@ -56,41 +56,43 @@ class _Rewriting(EvaluatingBuilder):
         operands = [self.places[operand] for operand in self.tape.operands(slot)]
         if row.kind == "input":
             place = self.write(row, (), value=value)
-        elif all(operand.slot in self.constants for operand in operands):
+        elif all(operand in self.constants for operand in operands):
             self.folded += row.kind not in {"constant", "guard"}
             place = self.constant(value)
         elif row.kind == "guard":
-            place = self.write(row, (operands[0].slot,))
-            self.guards.append(place.slot)
+            place = self.write(row, (operands[0],))
+            self.guards.append(place)
         else:
-            static = cast("tuple[Operand, ...]", self.tape.static(slot))
-            place = self.written(self.apply(row, (*operands, *static)))
+            place = self.slot(self.apply(row, operands, self.tape.static(slot)))
         self.places.append(place)
 
-    def find(self, key: Hashable) -> Written | None:
+    def find(self, key: Hashable) -> int | None:
         found = super().find(key) if self.share else None
         self.shared += found is not None
         return found
 
-    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Operand | None:
-        kept = self.neutral(row, operands) if self.share else None
+    def rewritten(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
+    ) -> Place | None:
+        kept = self.neutral(row, places) if self.share else None
         if kept is not None:
             self.dropped += 1
-        elif self.fast and row is ops.powc and operands[1] in _SMALL_POWERS:
-            return reduce(ops.mul, [operands[0]] * int(operands[1]))
+        elif self.fast and row is ops.powc and static[0] in _SMALL_POWERS:
+            factors = [self.operand(places[0])] * _SMALL_POWERS[static[0]]
+            return place_of(reduce(ops.mul, factors))
         return kept
 
 
-_SMALL_POWERS = {2.0, 3.0, 4.0}
+_SMALL_POWERS = {2.0: 2, 3.0: 3, 4.0: 4}
 """The exponents of powers that are cheaper as products, which differ in the last place."""
 
 
 def _simplified(tape: E, rewriting: _Rewriting) -> E:
     """The tape with the entries that are needed; labels, scopes and positions follow."""
-    outputs = [rewriting.places[output].slot for output in tape.outputs]
+    outputs = [rewriting.places[output] for output in tape.outputs]
     kept = rewriting.needed((*range(len(tape.inputs)), *rewriting.guards, *outputs))
     new = {slot: place for place, slot in enumerate(kept)}
-    labels = {rewriting.places[old].slot: name for old, name in tape.labels}
+    labels = {rewriting.places[old]: name for old, name in tape.labels}
     origins = [rewriting.origins[slot] for slot in kept]
     sites = tape.site_indices
     return attrs.evolve(

@@ -16,13 +16,13 @@ the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Final, TypeAlias, final
 
 import attrs
 
-from tapegrad.entries.builder import EvaluatingBuilder, Written
+from tapegrad.entries.builder import EvaluatingBuilder, Place, Written, place_of
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
@@ -97,7 +97,7 @@ class _Extension(EvaluatingBuilder):
         if operands:
             self.known.setdefault(self.key(row, operands, static), entry)
 
-    def _copy_constant(self, number: Operand) -> Written:
+    def _copy_constant(self, number: Operand) -> int:
         entry = self.write_constant(number)
         self.known.setdefault(self.constant_key(number), entry)
         return entry
@@ -122,33 +122,37 @@ class _Extension(EvaluatingBuilder):
         start = len(slots) if row.commutes_from is None else row.commutes_from
         return super().key(row, (*slots[:start], *sorted(slots[start:])), static)
 
-    def rewritten(self, row: Primitive, operands: tuple[Operand, ...]) -> Written | None:
+    def rewritten(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
+    ) -> int | None:
         """Returns the same in rows whose partials lead back to entries that are there, or None.
 
         A quotient becomes a product with a reciprocal r, whose slope is -r * r, and a product of
         many becomes products of two. A zero that a rule mentions (the slope of x ** 0) is exact:
         its product with a pole is zero.
         """
-        if row in {ops.mul, ops.neg} and any(map(self._is_exact_zero, operands)):
+        if row in {ops.mul, ops.neg} and any(map(self._is_exact_zero, places)):
             return self.zero
         if row is ops.neg:
-            return self.negated(operands[0])
+            return self.negated(places[0])
+        operands = [self.operand(place) for place in places]
         if row is ops.mul:
             other = _other_factor(*operands)
-            return None if other is None else self.written(other)
+            return None if other is None else self.slot(place_of(other))
         if row is ops.product:
-            return self.written(reduce(ops.mul, operands))
+            return self.slot(place_of(reduce(ops.mul, operands)))
         if row not in _RECIPROCALS or (row is not ops.div2 and _is_number(operands[0], 1.0)):
             return None
         reciprocal = _RECIPROCALS[row](1.0, operands[1])
         quotient = ops.mul(operands[0], reciprocal)
-        return self.written(ops.mul(quotient, reciprocal) if row is ops.div2 else quotient)
+        found = ops.mul(quotient, reciprocal) if row is ops.div2 else quotient
+        return self.slot(place_of(found))
 
-    def _is_exact_zero(self, operand: Operand) -> bool:
+    def _is_exact_zero(self, place: Place) -> bool:
         """Whether an operand is a zero that a rule mentions, not one that was computed."""
-        if isinstance(operand, Written):
-            return operand.slot == self.zero.slot
-        return _is_number(operand, 0.0)
+        if isinstance(place, int):
+            return place == self.zero
+        return _is_number(place, 0.0)
 
     def equations(self, output: int, order: int) -> dict[int, _SlotEquation]:
         """Returns the equations of all slots that the coefficients of ``output`` depend on."""
@@ -185,7 +189,7 @@ class _Extension(EvaluatingBuilder):
                 scaled += [(operands[index], partial)] if partial else []
             elif self.moves(partial.slot):
                 products.append((operands[index], partial.slot))
-            elif partial.slot != self.zero.slot:
+            elif partial.slot != self.zero:
                 scaled.append((operands[index], self.values[partial.slot]))
         return _SlotEquation(reach, tuple(scaled), tuple(products))
 
