@@ -638,7 +638,7 @@ class TestCheckpoint:
     def test_every_other_transform_sees_the_inside(self) -> None:
         """Recordings, higher orders and forward mode are those without checkpoints."""
         block, point = checkpoint(chain), 0.5
-        assert len(tg.record(block)(point)) == len(tg.record(chain)(point)) == 22
+        assert len(tg.record(block)(point)) == len(tg.record(chain)(point)) == 16
         assert tg.record(tg.grad(block))(point).value == tg.grad(chain)(point)
         assert tg.grad(tg.grad(block))(point) == tg.grad(tg.grad(chain))(point)
         assert tg.hvp(block, point, 1.0) == tg.hvp(chain, point, 1.0)

@@ -522,7 +522,7 @@ class TestText:
         """The room before the lines of a long chain does not grow with the chain."""
         text = str(loop(1_000).draw(by="node"))
         assert len(text) < 150 * 3_000
-        assert f"{'  ' * 40}(1,000) %1500 = *" in text
+        assert f"{'  ' * 40}(1,000) %1001 = *" in text
 
     def test_what_does_not_print_is_spelled_out_in_a_tree(self) -> None:
         """A label cannot begin a line, nor colour a terminal."""

@@ -102,7 +102,7 @@ class TestTables:
         """What is shown is looked at, and nothing else: paths are made once, not for each row."""
         tape = tg.record(lambda xs: [x * 2.0 for x in xs])([1.0] * 20_000)
         start = time.perf_counter()
-        assert "... 59,940 more" in str(tape)
+        assert "... 39,941 more" in str(tape)
         assert time.perf_counter() - start < 2.0
 
 
@@ -636,7 +636,7 @@ class TestTheFirstNonfinite:
         assert found is not None
         assert (found.operation, found.operands[0][1:]) == ("log", ("less", library.log(2.0) - 1.0))
         assert str(found) == (
-            "the first value that is not finite is nan: %6 = log(less = -0.3068528194400547), "
+            "the first value that is not finite is nan: %5 = log(less = -0.3068528194400547), "
             f"{place(f, 'math.log')}"
         )
 

@@ -215,7 +215,7 @@ class TestNothingRecurses:
     def test_a_deep_tape_can_be_read_in_every_way(self, count: int) -> None:
         """hash, ==, repr, print, pickle, deepcopy, nodes, gradient, replay: none recurses."""
         tape: Any = tg.record(accumulate)(0.5, count)
-        assert len(tape) >= 3 * count
+        assert len(tape) > 2 * count
         assert hash(tape) == hash(tg.record(accumulate)(0.5, count))
         assert repr(tape) == f"<Tape of {len(tape)} entries, 1 inputs, 1 outputs>"
         assert f"... {len(tape) - 60:,} more\n" in str(tape)
@@ -237,7 +237,7 @@ class TestNothingRecurses:
         """Ten thousand inputs and as many outputs are no trouble to print, draw or walk."""
         width = 10_000
         tape = tg.record(lambda xs: [x * 2.0 for x in xs])([0.5] * width)
-        assert len(list(tape)) == len(tape) == 3 * width
+        assert len(list(tape)) == len(tape) == 2 * width + 1
         assert tape.to_dot(by="node").count("peripheries=2") == width
         assert len(tape.value) == len(tape.replay([0.25] * width).value) == width
 
@@ -268,7 +268,7 @@ class TestNothingIsLeftBehind:
         tracemalloc.start()
         try:
             before = held(drop=True)
-            assert held(drop=False) - before > 250_000
+            assert held(drop=False) - before > 200_000
             assert held(drop=True) - before < 10_000
         finally:
             tracemalloc.stop()

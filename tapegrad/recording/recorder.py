@@ -11,7 +11,7 @@ import itertools
 import operator
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import isfinite, isnan
+from math import copysign, isfinite, isnan
 from operator import attrgetter, index
 from threading import get_ident
 from typing import (
@@ -68,7 +68,7 @@ class Recorder:
     """Records one call of one function, entry by entry."""
 
     __slots__ = (
-        "attributed", "blocks", "codes", "data_path", "holds_gradient", "labels", "left",
+        "attributed", "blocks", "codes", "data_path", "holds_gradient", "known", "labels", "left",
         "marks", "opened", "outers", "pool", "refused", "right", "scope", "scopes", "serial",
         "statics",
         "table", "thread", "values",
@@ -87,6 +87,7 @@ class Recorder:
         self.values: list[Operand] = []
         self.pool: list[int] = []
         self.statics: list[object] = []
+        self.known: dict[float, int] = {}
         self.outers: set[Recorder] = set()
         self.marks: list[Mark | None] | None = [] if positions else None
         self.attributed: Mark | None = None
@@ -147,13 +148,22 @@ class Recorder:
         return self.append(_INPUT, -1, -1, self._admit(value))
 
     def constant(self, value: object) -> int:
-        """The slot of a new constant."""
+        """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
         number = promote(value)
         if number is None:
             raise InputError(
                 f"an operand is {describe(value)}, not a number ({here()}): pass a float"
             )
+        if type(number) is float and _is_key(number):
+            return self._interned(number)
         return self.append(_CONSTANT, -1, -1, self._admit(number))._slot
+
+    def _interned(self, number: float) -> int:
+        """The slot of the constant with this value, which is written where it is not known."""
+        slot = self.known.get(number)
+        if slot is None:
+            slot = self.known[number] = self.append(_CONSTANT, -1, -1, number)._slot
+        return slot
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         """A new entry that applies ``row``; operands of other recordings are constants here."""
@@ -181,13 +191,11 @@ class Recorder:
 
         What ``apply`` does, in half the time: models that are given data do this all the time.
         """
-        slot = self.append(_CONSTANT, -1, -1, number)._slot
-        return self.append(code, x._slot, slot, value)
+        return self.append(code, x._slot, self.constant(number), value)
 
     def of_number(self, code: int, number: float, x: Var, value: Operand) -> Var:
         """The same with the number first."""
-        slot = self.append(_CONSTANT, -1, -1, number)._slot
-        return self.append(code, slot, x._slot, value)
+        return self.append(code, self.constant(number), x._slot, value)
 
     def data_behind(self, slot: int) -> str | None:
         """The key path of traced data that an entry is made of, where it is made of such alone."""
@@ -644,6 +652,11 @@ def condition(row: Primitive, *operands: Operand) -> Condition:
     result = _new(Condition)
     result._indicator = _innermost(operands).apply(row, operands)
     return result
+
+
+def _is_key(number: float) -> bool:
+    """Whether a dict tells a number from others as their bits do."""
+    return number == number and (number != 0.0 or copysign(1.0, number) > 0.0)
 
 
 def promote(value: object) -> Operand | None:

@@ -189,7 +189,15 @@ def _recorded_again(
 
 
 class _RecordedReverse(RecordedSweep):
-    """A reverse sweep on traced numbers, which records the gradient."""
+    """A reverse sweep on traced numbers, which records the gradient.
+
+    Nothing is recorded for constants, whose cotangents nobody reads: ``swept`` has None for them.
+    """
+
+    def __init__(self, columns: EntryColumns, numbers: DerivativeColumn) -> None:
+        super().__init__(columns, numbers)
+        constant = columns.table.codes[ops.constant]
+        self.swept = [None if code == constant else code for code in columns.codes]
 
     def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
         """Visits the entries from ``start`` down to ``stop``."""
@@ -218,7 +226,7 @@ class _RecordedReverse(RecordedSweep):
             self.sweep_block(slot, block)
             return
         condition = self.conditions.get(slot)
-        for operand, partial in self.columns.partials(slot):
+        for operand, partial in self.columns.partials(slot, self.swept):
             self.accumulate(operand, (product(cotangent, partial), condition))
 
     def sweep_block(self, slot: int, block: CheckpointedBlock) -> None:
