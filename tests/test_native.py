@@ -243,6 +243,11 @@ class TestCalls:
         assert found[2].tolist() == [1.0, 0.0]
 
 
+def entry_of(code: Any) -> Any:
+    """The entry of code for one call, or for rows."""
+    return code.run_bytes.__self__ if hasattr(code, "run_bytes") else code
+
+
 class TestNothingIsLeftBehind:
     def test_code_is_freed_with_its_last_reference(self) -> None:
         """Without the garbage collector, calls back or not; engines do not share what they free."""
@@ -252,7 +257,7 @@ class TestNothingIsLeftBehind:
             for make in (native.scalar, lambda p: native.rows(p, RowOptions(0))):
                 for _ in range(20):
                     code = make(program)
-                    gone = weakref.ref(getattr(code, "run_bytes", code).__self__._code)
+                    gone = weakref.ref(entry_of(code)._code)
                     del code
                     assert gone() is None
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from operator import attrgetter
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 
 import numpy as np
 
@@ -100,7 +100,8 @@ class BatchCode:
 
     def _compiled(self, *, sums: bool, quick: bool) -> RowCode:
         shared = len(self.parts.shared.outputs)
-        return self.choice.rows(self.parts.rows, RowOptions(shared, sums, self.fast, quick))
+        options = RowOptions(shared, sums, self.fast, quick)
+        return cast(RowCode, self.choice.rows(self.parts.rows, options))
 
     def flipped(self, guard: int, prefix: bytes) -> bytes:
         """The outcomes of a row that came here by ``prefix`` and leaves the path at this guard."""
@@ -109,21 +110,29 @@ class BatchCode:
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
         runs_on = self.choice.name if self._kernels or self.rows else "recorded only"
-        return self.path.report(runs_on=runs_on, compiling=self.compiling, rows=self.rows)
+        kernels = [kernel for made in self._kernels.values() for kernel in made]
+        return self.path.report(
+            runs_on=runs_on,
+            compiling=self.compiling,
+            is_cached=bool(kernels) and all(kernel.is_cached for kernel in kernels),
+            rows=self.rows,
+        )
 
 
 @final
 class TimedKernel:
     """A kernel that counts its rows and keeps the seconds a row of its quickest run.
 
+    It ``is_cached`` where its code was found on disk.
     The quickest, since other work of the machine slows the others down.
     """
 
     seconds: float
     rows: int
+    is_cached: bool
 
     def __init__(self, kernel: RowCode) -> None:
-        self._kernel = kernel
+        self._kernel, self.is_cached = kernel, kernel.is_cached
         self.seconds, self.rows = inf, 0
 
     def __call__(

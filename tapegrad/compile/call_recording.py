@@ -69,7 +69,7 @@ class CallCode:
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
         self.compiling, self.rows = 0.0, 0
-        self.is_paid = self.quickly = False
+        self.is_paid = self.quickly = self._is_cached = False
         self._runs_on = "recorded only"
         self._left = _QUICK_CALLS
 
@@ -82,7 +82,7 @@ class CallCode:
         else:
             code = self.choice.scalar(self.path.program)
             run = code.run
-        self.run, self.run_bytes = run, code.run_bytes
+        self.run, self.run_bytes, self._is_cached = run, code.run_bytes, code.is_cached
         self._runs_on = "python" if self.quickly else self.choice.name
         self.compiling += perf_counter() - started
         return run
@@ -97,7 +97,12 @@ class CallCode:
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
-        return self.path.report(runs_on=self._runs_on, compiling=self.compiling, rows=self.rows)
+        return self.path.report(
+            runs_on=self._runs_on,
+            compiling=self.compiling,
+            is_cached=self._is_cached,
+            rows=self.rows,
+        )
 
 
 @final

@@ -67,7 +67,9 @@ class Path:
             )
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
 
-    def report(self, *, runs_on: str, compiling: float, rows: int = 0) -> PathReport:
+    def report(
+        self, *, runs_on: str, compiling: float, is_cached: bool, rows: int = 0
+    ) -> PathReport:
         """Describes the path; the arguments say what runs it, and how long compiling it took."""
         columns, program = self.tape.columns, self.program
         guards = tuple(dict.fromkeys(program.guards))
@@ -84,6 +86,7 @@ class Path:
             runs_on=runs_on,
             recording=self.seconds,
             compiling=compiling,
+            is_cached=is_cached,
             rows=rows,
         )
 

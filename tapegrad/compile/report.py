@@ -25,7 +25,8 @@ class PathReport(Printed):
     An outcome is a bool, or the int that Python asked for.
 
     ``constants`` are the plain numbers met while recording, with their lines; ``rows`` counts the
-    rows of batches that took this path, ``recording`` and ``compiling`` are seconds.
+    rows of batches that took this path, ``recording`` and ``compiling`` are seconds. Code that
+    ``is_cached`` was compiled by an earlier process.
     """
 
     guards: tuple[str, ...]
@@ -37,10 +38,12 @@ class PathReport(Printed):
     recording: float
     compiling: float
     rows: int = 0
+    is_cached: bool = False
 
     def __str__(self) -> str:
         rows = f", {self.rows:,} rows" if self.rows else ""
-        took = f"recorded in {self.recording:.3f} s, compiled in {self.compiling:.3f} s"
+        made = "loaded from the cache" if self.is_cached else "compiled"
+        took = f"recorded in {self.recording:.3f} s, {made} in {self.compiling:.3f} s"
         title = f"{self.entries:,} entries on {self.runs_on}{rows}; {took}"
         return "\n".join([title, *self._details()])
 

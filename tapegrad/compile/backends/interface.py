@@ -29,10 +29,11 @@ RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 @final
 @attrs.frozen(eq=False)
 class ScalarCode:
-    """A program compiled for one call at a time."""
+    """A program compiled for one call at a time, or one that ``is_cached``: found compiled."""
 
     run: RunFloats
     run_bytes: RunBytes
+    is_cached: bool = False
 
 
 @final

@@ -46,6 +46,8 @@ class ColumnCode:
     The first ``uniform`` inputs are the same for all rows.
     """
 
+    is_cached: bool = False
+
     def __init__(self, program: Program, uniform: int) -> None:
         self._shapes = RowShapes(uniform, program.inputs - uniform, len(program.outputs))
         plan = Plan(program, uniform)

@@ -5,9 +5,9 @@ Files that a user's type checker reads by way of ``jit`` do not import this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from sys import maxsize
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
 import attrs
 import numpy as np
@@ -25,14 +25,23 @@ if TYPE_CHECKING:
 
 __all__ = ["RowCode", "RowShapes", "wrong_inputs"]
 
-RowCode: TypeAlias = "Callable[[Floats, Sequence[Floats], Rows, Floats, Flips], None]"
-"""Runs some rows: ``run(shared, leaves, rows, out, flips)``.
 
-``shared`` holds what is the same for all rows; a leaf has one or two axes, the rows first. ``out``
-has a row for each output, with room for whole steps of rows; for sums, eight lanes that are added
-to. ``flips`` has such room too, and gets -1, or the index of the first guard that came out
-differently, for a row whose outputs then mean nothing.
-"""
+class RowCode(Protocol):
+    """Runs some rows; ``is_cached`` says that it was found compiled.
+
+    ``shared`` holds what is the same for all rows; a leaf has one or two axes, the rows first.
+    ``out`` has a row for each output, with room for whole steps of rows; for sums, eight lanes that
+    are added to. ``flips`` has such room too, and gets -1, or the index of the first guard that
+    came out differently, for a row whose outputs then mean nothing.
+    """
+
+    is_cached: bool
+
+    def __call__(
+        self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
+    ) -> None:
+        """Runs these rows of the leaves."""
+
 
 _FLOAT: Final = np.dtype(np.float64)
 _GUARD: Final = np.dtype(np.int32)

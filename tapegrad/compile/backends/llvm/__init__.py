@@ -3,5 +3,6 @@
 ``module`` writes the text of a module: its functions by ``function``, instruction by instruction
 (``instructions``), and the loop over rows by ``row_loop``. ``machine_code`` compiles the text and
 links it with the maths library (``symbols``) and with calls into Python (``host_calls``);
-``native_entry`` checks what it is called with, and is the one place that calls it.
+``object_cache`` keeps it on disk for the next process. ``native_entry`` checks what the code is
+called with, and is the one place that calls it.
 """

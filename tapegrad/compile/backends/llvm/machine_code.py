@@ -22,6 +22,7 @@ from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.memory import require_memory
 from tapegrad.compile.backends.llvm.module import Module, module
 from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry
+from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.row_loop import gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
 from tapegrad.compile.backends.row_code import RowCode, RowShapes, wrong_inputs
@@ -33,7 +34,7 @@ __all__ = ["ScalarFunction", "fingerprint", "rows", "scalar"]
 def scalar(program: Program) -> ScalarCode:
     """Compiles a program for one call."""
     function = ScalarFunction(program)
-    return ScalarCode(function, function.run_bytes)
+    return ScalarCode(function, function.run_bytes, is_cached=function.is_cached)
 
 
 def rows(program: Program, options: RowOptions) -> RowCode:
@@ -57,7 +58,7 @@ def rows(program: Program, options: RowOptions) -> RowCode:
         lanes=SUM_LANES if options.sums else 0,
     )
     code = _compiled(made, host, _QUICK if quick else _GOOD)
-    return RowsEntry(code, host, shapes, made.spills).enter
+    return RowsEntry(code, host, shapes, made.spills)
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -97,6 +98,21 @@ def _target(level: int) -> llvm.TargetMachine:
     )
 
 
+@cache
+def _compiler() -> tuple[str, ...]:
+    """What decides, beside a module and a level, what LLVM makes of it."""
+    made_by = version("llvmlite"), str(llvm.llvm_version_info)
+    return (*made_by, llvm.get_process_triple(), llvm.get_host_cpu_name(), features())
+
+
+def _object_code(text: str, level: int) -> ObjectCode:
+    """The object file of a module, compiled now or by an earlier process."""
+    return object_code(
+        (*_compiler(), str(level), text),
+        lambda: _target(level).emit_object(llvm.parse_assembly(text)),
+    )
+
+
 @final
 class _LoadedModule:
     """A module as machine code in memory, and the engine that must live as long as it does.
@@ -104,6 +120,8 @@ class _LoadedModule:
     It is called through the entries of ``native_entry`` alone. ``calls`` is another module that it
     calls, which must live as long.
     """
+
+    is_cached: bool
 
     def __init__(
         self,
@@ -114,11 +132,13 @@ class _LoadedModule:
     ) -> None:
         require_memory(text)
         self._calls = calls
-        target = _target(level)
-        parsed = llvm.parse_assembly(text)
-        self.engine = llvm.create_mcjit_compiler(parsed, target)
+        code = _object_code(text, level)
+        self.is_cached = code.is_cached
+        names = llvm.parse_assembly("".join(f"declare void @{name}()\n" for name in addresses))
+        self.engine = llvm.create_mcjit_compiler(names, _target(level))
         for name, address in addresses.items():
-            self.engine.add_global_mapping(parsed.get_function(name), address)
+            self.engine.add_global_mapping(names.get_function(name), address)
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
         self.engine.finalize_object()
 
     def address(self, name: str) -> int:
@@ -154,9 +174,9 @@ class ScalarFunction:
         host = HostCalls(made.calls, 1)
         self._inputs = program.inputs
         self._pack = struct.Struct(f"{program.inputs}d").pack
-        entry = CallEntry(
-            _compiled(made, host), host, program.inputs, len(program.outputs), made.spills
-        )
+        code = _compiled(made, host)
+        self.is_cached: bool = code.is_cached
+        entry = CallEntry(code, host, program.inputs, len(program.outputs), made.spills)
         self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = entry.enter
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:

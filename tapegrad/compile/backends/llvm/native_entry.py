@@ -31,6 +31,8 @@ __all__ = ["CallEntry", "RowsEntry"]
 class LoadedCode(Protocol):
     """Machine code in memory, which an entry keeps there."""
 
+    is_cached: bool
+
     def address(self, name: str) -> int:
         """The address of a function."""
 
@@ -90,10 +92,11 @@ class RowsEntry:
         arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
         self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
         self._code, self._host, self._shapes = code, host, shapes
+        self.is_cached: bool = code.is_cached
         self._spilt = spills * host.lanes
         self._size = self._spilt + (shapes.mapped + 2) * host.lanes
 
-    def enter(
+    def __call__(
         self,
         shared: Floats,
         leaves: Sequence[Floats],
