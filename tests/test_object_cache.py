@@ -103,8 +103,8 @@ class TestWhatIsKept:
         monkeypatch.setattr(object_cache, "_WRITES", 1)
         monkeypatch.setattr(object_cache, "MOST_FILES", 4)
         cache_folder()
-        (folder / "tmp123").touch()
-        os.utime(folder / "tmp123", (0.0, 0.0))
+        (folder / "tapegrad-123").touch()
+        os.utime(folder / "tapegrad-123", (0.0, 0.0))
         for age, text in enumerate("abcd", 1):
             before = {*folder.iterdir()}
             kept(text)
@@ -117,6 +117,15 @@ class TestWhatIsKept:
         monkeypatch.setattr(object_cache, "MOST_BYTES", 1500)
         kept("f", b"x" * 1000)
         assert sum(file.stat().st_size for file in folder.iterdir()) <= 1500
+
+    def test_takes_no_other_file_away(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A folder that someone names may hold files of theirs."""
+        monkeypatch.setattr(object_cache, "_WRITES", 1)
+        monkeypatch.setattr(object_cache, "MOST_BYTES", 1)
+        cache_folder()
+        (folder / "thesis.tex").write_text("years of work")
+        kept()
+        assert the_file(folder).name == "thesis.tex"
 
 
 class TestWhereThereIsNone:

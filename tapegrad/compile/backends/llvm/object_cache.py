@@ -27,6 +27,8 @@ MOST_FILES: Final = 4096
 """The most that is kept; what was used longest ago goes first."""
 _WRITES: Final = 32
 """About how many files are written until their number and their sizes are looked at."""
+_PREFIX: Final = "tapegrad-"
+"""Files whose names do not begin so are not ours, and stay where they are."""
 _MAGIC: Final = b"tapegrad object code 1\n"
 _DIGEST: Final = sha256().digest_size
 _READ: Final = (
@@ -60,7 +62,7 @@ def object_code(made_from: Iterable[str], make: Callable[[], bytes]) -> ObjectCo
         hashed.update(b"%d:" % len(encoded))
         hashed.update(encoded)
     key = hashed.digest()
-    file = folder / key.hex()
+    file = folder / f"{_PREFIX}{key.hex()}"
     found = _read(file, key)
     if found is not None:
         return ObjectCode(found, is_cached=True)
@@ -131,7 +133,7 @@ def _read(file: Path, key: bytes) -> bytes | None:
 def _write(file: Path, key: bytes, code: bytes) -> None:
     """Puts code into a file, in one step for whoever reads it; leaves it where that fails."""
     with suppress(OSError):
-        descriptor, name = mkstemp(dir=file.parent)
+        descriptor, name = mkstemp(prefix=_PREFIX, dir=file.parent)
         unfinished = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as opened:
@@ -145,7 +147,7 @@ def _write(file: Path, key: bytes, code: bytes) -> None:
 def _drop_oldest(folder: Path) -> None:
     """Removes the files used longest ago, unfinished ones too, beyond the most that is kept."""
     with suppress(OSError):
-        files = [(file.lstat(), file) for file in folder.iterdir()]
+        files = [(file.lstat(), file) for file in folder.glob(f"{_PREFIX}*")]
         files.sort(key=lambda one: one[0].st_mtime, reverse=True)
         size = 0
         for place, (found, file) in enumerate(files):
