@@ -25,6 +25,7 @@ from tapegrad.errors import TracedNumberError
 from tapegrad.ops import special
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.recording import operators
 from tapegrad.recording.recorder import Condition, Real, Var, condition
 
 __all__ = [
@@ -47,41 +48,34 @@ F = TypeVar("F")
 def _named(function: Callable[..., object], name: str, doc: str) -> Callable[..., object]:
     """The function, under this name and with this docstring."""
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__module__, function.__doc__ = __name__, doc
     return function
 
 
 def _unary(row: Primitive, plain: Callable[[float], float] | None = None) -> Unary:
-    on_floats = plain or row.value
-
-    def function(x: Operand) -> Operand:
-        return x._recorder.unary(row, x) if isinstance(x, Var) else on_floats(cast(float, x))
-
+    function = operators.unary(row, plain or row.value)
     return cast("Unary", _named(function, plain.__name__ if plain else row.name, row.doc))
 
 
 def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
-    def function(x: Operand) -> Operand:
-        if isinstance(x, Var):
-            return x._recorder.unary(row, x)
+    def rounded(x: float) -> float:
         try:
-            return plain(cast(float, x))
+            return plain(x)
         except (ValueError, OverflowError):
-            return cast(float, x)
+            return x
 
-    return cast("Rounding", _named(function, row.name, row.doc))
+    return cast("Rounding", _named(operators.unary(row, rounded), row.name, row.doc))
 
 
 def _binary(row: Primitive) -> Binary:
-    def function(x: Operand, y: Operand) -> Operand:
-        return row(x, y)
-
-    return cast("Binary", _named(function, row.name, row.doc))
+    return cast("Binary", _named(operators.binary(row), row.name, row.doc))
 
 
 def _fold(row: Primitive) -> Fold:
+    apply = operators.many(row)
+
     def function(xs: Iterable[Operand]) -> Operand:
-        return row(*xs)
+        return apply(*xs)
 
     return cast("Fold", _named(function, row.name, row.doc))
 
@@ -107,6 +101,9 @@ def _untraced(plain: F) -> F:
     name = cast(Callable[..., object], plain).__name__
     return cast(F, _named(function, name, plain.__doc__ or ""))
 
+
+_hypot: Final = operators.many(ops.hypot)
+_log: Final = _unary(ops.log)
 
 # fmt: off
 acos: Final         = _unary(ops.acos)
@@ -180,7 +177,7 @@ def log(x: Var | float, base: Var | float | None = None, /) -> Var | float:
     >>> log(8.0, 2.0)
     3.0
     """
-    natural = ops.log(x)
+    natural = _log(x)
     return cast("Var | float", natural if base is None else ops.div(natural, ops.log(base)))
 
 
@@ -247,7 +244,7 @@ def hypot(*coordinates: Real) -> Real: ...
 def hypot(*coordinates: Var | float) -> Var | float: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
 def hypot(*coordinates: Var | float) -> Var | float:
     """The Euclidean norm; its slope at the origin is 0."""
-    return cast("Var | float", ops.hypot(*coordinates))
+    return cast("Var | float", _hypot(*coordinates))
 
 
 def _of_two(

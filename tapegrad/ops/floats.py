@@ -8,7 +8,7 @@ Where the library returns, these return the same object.
 import math
 from collections.abc import Callable
 from math import inf, nan
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, cast
 
 P = ParamSpec("P")
 
@@ -21,7 +21,13 @@ def _total(function: Callable[P, float], instead: Callable[P, float]) -> Callabl
             return instead(*args, **kwargs)
 
     total.__name__ = total.__qualname__ = function.__name__
+    total.__wrapped__ = function  # type: ignore[attr-defined]  # as functools.wraps does
     return total
+
+
+def raising(total: Callable[..., float]) -> Callable[..., float]:
+    """The library's function behind one of these, which raises where that does not."""
+    return cast("Callable[..., float]", getattr(total, "__wrapped__", total))
 
 
 def _invalid(x: float, *_: float) -> float:

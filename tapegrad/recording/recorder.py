@@ -51,34 +51,41 @@ from tapegrad.recording import numpy_protocol
 from tapegrad.recording.float_refusal import float_refusal
 
 __all__ = [
-    "Condition", "Real", "Recorder", "Scalar", "Var", "condition", "promote", "recorder_among",
+    "CODES", "Condition", "Real", "Recorder", "Scalar", "Var", "applied", "compared", "condition",
+    "promote", "recorder_among",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 _serials = itertools.count(1)
-_new = object.__new__
-_CODES: Final = ops.TABLE.codes
-_INPUT, _CONSTANT = (_CODES[row] for row in (ops.input, ops.constant))
-_ADD, _MUL, _SUB, _DIV = (_CODES[row] for row in (ops.add, ops.mul, ops.sub, ops.div))
+CODES: Final = ops.TABLE.codes
+_OPERATORS: Final = {operator.add, operator.mul, operator.neg, operator.sub}
+"""Values of rows that are Python's operators, which traced numbers have, too."""
+_INPUT, _CONSTANT = (CODES[row] for row in (ops.input, ops.constant))
 
 
 @final
 class Recorder:
-    """Records one call of one function, entry by entry."""
+    """Records one call of one function, entry by entry.
+
+    ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
+    as long as all values are floats, and 0 where some are traced: the operators look at it alone.
+    ``known`` has the slots of constants by their values, ``exponents`` the places of constant
+    exponents.
+    """
 
     __slots__ = (
-        "attributed", "blocks", "codes", "data_path", "holds_gradient", "known", "labels", "left",
-        "marks", "opened", "outers", "pool", "refused", "right", "scope", "scopes", "serial",
-        "statics",
-        "table", "thread", "values",
+        "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient", "known",
+        "labels", "left", "marks", "opened", "outers", "owner", "pool", "refused", "right",
+        "scope", "scopes", "serial", "statics", "table", "thread", "values",
     )  # fmt: skip
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
-        self.thread: int = get_ident()
+        self.owner: int = get_ident()
+        self.thread: int = self.owner
         self.opened: Mark = user_mark()
         self.table: Table = ops.TABLE
         self.codes: list[int] = []
@@ -88,6 +95,7 @@ class Recorder:
         self.pool: list[int] = []
         self.statics: list[object] = []
         self.known: dict[float, int] = {}
+        self.exponents: dict[float, int] = {}
         self.outers: set[Recorder] = set()
         self.marks: list[Mark | None] | None = [] if positions else None
         self.attributed: Mark | None = None
@@ -99,15 +107,15 @@ class Recorder:
 
     def append(self, code: int, left: int, right: int, value: Operand) -> Var:
         """A new entry, and the number it defines."""
-        if self.thread != get_ident():
+        if self.owner != get_ident():
             self.refuse()
         values = self.values
-        var = _new(Var)
+        var = Var()
         var._recorder = self
         var._slot = len(values)
         var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
         if self.marks is not None:
-            self.marks.append(self.attributed or mark())
+            self.mark()
         self.codes.append(code)
         self.left.append(left)
         self.right.append(right)
@@ -115,15 +123,19 @@ class Recorder:
         values.append(value)
         return var
 
+    def mark(self) -> None:
+        """Keeps the position of the entry that is written next."""
+        cast("list[Mark | None]", self.marks).append(self.attributed or mark())
+
     def require_open(self) -> None:
         """Raises where the recording has ended, or in another thread."""
-        if self.thread != get_ident():
+        if self.owner != get_ident():
             self.refuse()
 
     def refuse(self) -> NoReturn:
         """Raises an error that says why nothing more, or nothing in this thread, is recorded."""
         opened = str(site(*self.opened))
-        if self.thread:
+        if self.owner:
             raise RecordingError(
                 f"a traced number of the recording opened at {opened} is used in another thread "
                 f"at {here()}: record in the thread that uses it"
@@ -136,7 +148,7 @@ class Recorder:
     def _admit(self, value: Operand) -> Operand:
         """A number from outside; with one of an outer recording, that recording becomes known."""
         if isinstance(value, Var):
-            outer = value._recorder
+            outer, self.thread = value._recorder, 0
             outer.require_open()
             self.outers |= {outer, *outer.outers}
             if outer.marks is not None and self.marks is None:
@@ -167,16 +179,20 @@ class Recorder:
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         """A new entry that applies ``row``; operands of other recordings are constants here."""
-        if self.thread != get_ident():
+        if self.owner != get_ident():
             self.refuse()
         static: tuple[object, ...] = ()
         if row.has_static:
             operands, static = operands[:-1], operands[-1:]
         if row.kind == "guard":
             return self.guard(row, operands[0])
-        slots = [self.slot(operand) for operand in operands]
+        slots = [
+            x._slot if type(x) is Var and x._recorder is self else self.constant(x)
+            for x in operands
+        ]
         values = self.values
-        value = row(*[values[slot] for slot in slots], *static)  # type: ignore[arg-type]  # static
+        apply: Callable[..., Operand] = row.value if self.thread else row
+        value = apply(*[values[slot] for slot in slots], *static)
         left, right = self._place(row, slots, static)
         return self.append(self._code(row), left, right, value)
 
@@ -184,18 +200,7 @@ class Recorder:
         """A new entry that applies ``row`` to one operand, which is of this recording."""
         value = x._value
         result = row.value(value) if type(value) is float else row(value)
-        return self.append(_CODES[row], x._slot, -1, result)
-
-    def with_number(self, code: int, x: Var, number: float, value: Operand) -> Var:
-        """A new entry of ``x`` and a plain number, which becomes a constant.
-
-        What ``apply`` does, in half the time: models that are given data do this all the time.
-        """
-        return self.append(code, x._slot, self.constant(number), value)
-
-    def of_number(self, code: int, number: float, x: Var, value: Operand) -> Var:
-        """The same with the number first."""
-        return self.append(code, self.constant(number), x._slot, value)
+        return self.append(CODES[row], x._slot, -1, result)
 
     def data_behind(self, slot: int) -> str | None:
         """The key path of traced data that an entry is made of, where it is made of such alone."""
@@ -227,9 +232,25 @@ class Recorder:
                 self.pool.append(len(self.statics) - 1)
             return start, len(slots)
         if static:
-            self.statics += static
-            return slots[0], len(self.statics) - 1
+            return slots[0], self._static(row, static[0])
         return slots[0], slots[1] if len(slots) > 1 else -1
+
+    def _static(self, row: Primitive, value: object) -> int:
+        """The place of a static operand: one for all powers that have the same exponent."""
+        if row is ops.powc and type(value) is float:
+            return self.exponent(value)
+        self.statics.append(value)
+        return len(self.statics) - 1
+
+    def exponent(self, number: float) -> int:
+        """The place of a constant exponent."""
+        place = self.exponents.get(number) if _is_key(number) else None
+        if place is None:
+            place = len(self.statics)
+            self.statics.append(number)
+            if _is_key(number):
+                self.exponents[number] = place
+        return place
 
     def _code(self, row: Primitive) -> int:
         """The number of a row in the table, which is extended by rows of the user's."""
@@ -241,7 +262,7 @@ class Recorder:
         """A new guard: Python has asked for the truth of a condition, or for a whole number."""
         self.require_open()
         slot = self.slot(operand)
-        return self.append(_CODES[row], slot, -1, row(self.values[slot]))
+        return self.append(CODES[row], slot, -1, row(self.values[slot]))
 
     # What these two undo is undone without a call, for which the stack may be too full, and twice,
     # since an interrupt may come before the first of them has begun.
@@ -296,7 +317,7 @@ class Recorder:
 
     def close(self) -> None:
         """Ends the recording and frees its columns."""
-        self.thread, self.data_path = 0, None
+        self.thread, self.owner, self.data_path = 0, 0, None
         self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
     def columns(self) -> EntryColumns:
@@ -351,6 +372,8 @@ class Var(Traced):
     _value: float | Var
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        if row.value in _OPERATORS:
+            return cast(Var, row.value(*operands))
         return _innermost(operands).apply(row, operands)
 
     def _primal(self) -> float:
@@ -359,68 +382,7 @@ class Var(Traced):
     @property
     def is_open(self) -> bool:
         """Whether the recording has not ended."""
-        return self._recorder.thread != 0
-
-    def __add__(self, other: Var | float, /) -> Var:
-        if type(other) is Var and other._recorder is self._recorder:
-            value = self._value + other._value
-            return self._recorder.append(_ADD, self._slot, other._slot, value)
-        if type(other) is float:
-            return self._recorder.with_number(_ADD, self, other, self._value + other)
-        return _binary(ops.add, self, other)
-
-    def __radd__(self, other: float, /) -> Var:
-        if type(other) is float:
-            return self._recorder.of_number(_ADD, other, self, other + self._value)
-        return _binary(ops.add, other, self)
-
-    def __sub__(self, other: Var | float, /) -> Var:
-        if type(other) is Var and other._recorder is self._recorder:
-            value = self._value - other._value
-            return self._recorder.append(_SUB, self._slot, other._slot, value)
-        if type(other) is float:
-            return self._recorder.with_number(_SUB, self, other, self._value - other)
-        return _binary(ops.sub, self, other)
-
-    def __rsub__(self, other: float, /) -> Var:
-        if type(other) is float:
-            return self._recorder.of_number(_SUB, other, self, other - self._value)
-        return _binary(ops.sub, other, self)
-
-    def __mul__(self, other: Var | float, /) -> Var:
-        if type(other) is Var and other._recorder is self._recorder:
-            value = self._value * other._value
-            return self._recorder.append(_MUL, self._slot, other._slot, value)
-        if type(other) is float:
-            return self._recorder.with_number(_MUL, self, other, self._value * other)
-        return _binary(ops.mul, self, other)
-
-    def __rmul__(self, other: float, /) -> Var:
-        if type(other) is float:
-            return self._recorder.of_number(_MUL, other, self, other * self._value)
-        return _binary(ops.mul, other, self)
-
-    def __truediv__(self, other: Var | float, /) -> Var:
-        if type(other) is float:
-            return self._recorder.with_number(_DIV, self, other, ops.div(self._value, other))
-        return _binary(ops.div, self, other)
-
-    def __rtruediv__(self, other: float, /) -> Var:
-        if type(other) is float:
-            return self._recorder.of_number(_DIV, other, self, ops.div(other, self._value))
-        return _binary(ops.div, other, self)
-
-    def __floordiv__(self, other: Var | float, /) -> Var:
-        return _binary(ops.floordiv, self, other)
-
-    def __rfloordiv__(self, other: float, /) -> Var:
-        return _binary(ops.floordiv, other, self)
-
-    def __mod__(self, other: Var | float, /) -> Var:
-        return _binary(ops.mod, self, other)
-
-    def __rmod__(self, other: float, /) -> Var:
-        return _binary(ops.mod, other, self)
+        return self._recorder.owner != 0
 
     def __divmod__(self, other: Var | float, /) -> tuple[Var, Var]:
         return self // other, self % other
@@ -428,38 +390,34 @@ class Var(Traced):
     def __rdivmod__(self, other: float, /) -> tuple[Var, Var]:
         return other // self, other % self
 
-    def __pow__(self, other: Var | float, /) -> Var:
-        return _binary(ops.pow if isinstance(other, Var) else ops.powc, self, other)
-
-    def __rpow__(self, other: float, /) -> Var:
-        return _binary(ops.pow, other, self)
-
-    def __neg__(self) -> Var:
-        return self._recorder.unary(ops.neg, self)
-
     def __pos__(self) -> Var:
         return self
 
-    def __abs__(self) -> Var:
-        return self._recorder.unary(ops.abs, self)
+    if TYPE_CHECKING:
+        # These are in ``operators``.
 
-    def __lt__(self, other: Var | float, /) -> Condition:
-        return _compare(ops.lt, self, other)
-
-    def __le__(self, other: Var | float, /) -> Condition:
-        return _compare(ops.le, self, other)
-
-    def __gt__(self, other: Var | float, /) -> Condition:
-        return _compare(ops.gt, self, other)
-
-    def __ge__(self, other: Var | float, /) -> Condition:
-        return _compare(ops.ge, self, other)
-
-    def __eq__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
-        return _compare(ops.eq, self, other)
-
-    def __ne__(self, other: object, /) -> Condition:  # type: ignore[override]  # as numpy does
-        return _compare(ops.ne, self, other)
+        def __add__(self, other: Var | float, /) -> Var: ...
+        def __radd__(self, other: float, /) -> Var: ...
+        def __sub__(self, other: Var | float, /) -> Var: ...
+        def __rsub__(self, other: float, /) -> Var: ...
+        def __mul__(self, other: Var | float, /) -> Var: ...
+        def __rmul__(self, other: float, /) -> Var: ...
+        def __truediv__(self, other: Var | float, /) -> Var: ...
+        def __rtruediv__(self, other: float, /) -> Var: ...
+        def __floordiv__(self, other: Var | float, /) -> Var: ...
+        def __rfloordiv__(self, other: float, /) -> Var: ...
+        def __mod__(self, other: Var | float, /) -> Var: ...
+        def __rmod__(self, other: float, /) -> Var: ...
+        def __pow__(self, other: Var | float, /) -> Var: ...
+        def __rpow__(self, other: float, /) -> Var: ...
+        def __neg__(self) -> Var: ...
+        def __abs__(self) -> Var: ...
+        def __lt__(self, other: Var | float, /) -> Condition: ...
+        def __le__(self, other: Var | float, /) -> Condition: ...
+        def __gt__(self, other: Var | float, /) -> Condition: ...
+        def __ge__(self, other: Var | float, /) -> Condition: ...
+        def __eq__(self, other: object, /) -> Condition: ...  # type: ignore[override]  # as numpy does
+        def __ne__(self, other: object, /) -> Condition: ...  # type: ignore[override]  # as numpy does
 
     def __int__(self) -> int:
         return _whole(ops.trunc(self), "int(x)")
@@ -587,12 +545,19 @@ class Condition:
     guard is recorded; ``&``, ``|`` and ``~`` combine conditions without one, for ``where``.
     """
 
-    __slots__ = ("_indicator",)
-    _indicator: Var
+    __slots__ = ("_recorder", "_slot", "_value")
+    _recorder: Recorder
+    _slot: int
+    _value: float | Var
 
-    def __bool__(self) -> bool:
-        indicator = self._indicator
-        return indicator._recorder.guard(ops.guard, indicator)._primal() != 0.0
+    if TYPE_CHECKING:
+
+        def __bool__(self) -> bool: ...  # in ``operators``
+
+    @property
+    def indicator(self) -> Var:
+        """The number that is 1 where the condition holds and 0 where it does not."""
+        return _made(Var(), self)
 
     def __index__(self) -> int:
         return int(bool(self))
@@ -641,17 +606,24 @@ class Condition:
         return _combine(ops.or_, other, self)
 
     def __invert__(self) -> Condition:
-        return condition(ops.not_, self._indicator)
+        return condition(ops.not_, self.indicator)
 
     def __repr__(self) -> str:
-        return f"<Condition %{self._indicator._slot} = {self._indicator._primal() != 0.0}>"
+        return f"<Condition %{self._slot} = {primal(self._value) != 0.0}>"
 
 
 def condition(row: Primitive, *operands: Operand) -> Condition:
     """The condition that a row with truth values gives on traced numbers."""
-    result = _new(Condition)
-    result._indicator = _innermost(operands).apply(row, operands)
-    return result
+    return _made(Condition(), _innermost(operands).apply(row, operands))
+
+
+N = TypeVar("N", "Var", Condition)
+
+
+def _made(empty: N, other: Var | Condition) -> N:
+    """A number or a condition of the same entry as another."""
+    empty._recorder, empty._slot, empty._value = other._recorder, other._slot, other._value
+    return empty
 
 
 def _is_key(number: float) -> bool:
@@ -682,7 +654,8 @@ for _name, _method in numpy_protocol.methods(_apply_to_numbers).items():
     setattr(Var, _name, _method)
 
 
-def _binary(row: Primitive, x: Operand, y: Operand) -> Var:
+def applied(row: Primitive, x: Operand, y: Operand) -> Var:
+    """The operator of a row on numbers of any kind, in whatever recording."""
     left, right = promote(x), promote(y)
     if left is None or right is None:
         _require_number(y if right is None else x)
@@ -690,7 +663,8 @@ def _binary(row: Primitive, x: Operand, y: Operand) -> Var:
     return _innermost((left, right)).apply(row, (left, right))
 
 
-def _compare(row: Primitive, x: Var, y: object) -> Condition:
+def compared(row: Primitive, x: Var, y: object) -> Condition:
+    """The comparison of a traced number with anything."""
     other = promote(y)
     if other is None and _is_other_number(y):
         _require_number(y)
@@ -732,13 +706,18 @@ def _combine(row: Primitive, x: Condition | bool, y: Condition | bool) -> Condit
 
 
 def _indicator(condition: Condition | bool) -> Operand:
-    return condition._indicator if isinstance(condition, Condition) else float(condition)
+    return condition.indicator if isinstance(condition, Condition) else float(condition)
 
 
 def _innermost(operands: tuple[Operand, ...]) -> Recorder:
     """Of the open recordings among the operands, the one that was opened last."""
-    recorders = [operand._recorder for operand in operands if isinstance(operand, Var)]
-    return max(recorders, key=_serial)
+    innermost: Recorder | None = None
+    for operand in operands:
+        if type(operand) is Var:
+            recorder = operand._recorder
+            if innermost is None or recorder.serial > innermost.serial:
+                innermost = recorder
+    return cast(Recorder, innermost)
 
 
 _serial = attrgetter("serial")

@@ -24,7 +24,10 @@ from tapegrad.pytree.structure import (
     flatten,
     key_paths,
 )
-from tapegrad.recording import numpy_protocol
+from tapegrad.recording import (
+    numpy_protocol,
+    operators,  # noqa: F401  # gives traced numbers their operators
+)
 from tapegrad.recording.recorder import Recorder, Var
 from tapegrad.recording.results import flat_result
 

@@ -13,6 +13,7 @@ from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.reachable import object_array_parts, reaches_traced
+from tapegrad.recording import operators
 from tapegrad.recording.recorder import Condition, Var
 
 __all__ = ["stop_gradient", "where"]
@@ -44,7 +45,7 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     1.0
     """
     if isinstance(condition, Condition):
-        return cast(Var, ops.where(condition._indicator, x, y))
+        return cast(Var, operators.chosen(condition, x, y))
     if isinstance(condition, int) and not isinstance(condition, bool):
         raise InputError(
             f"where at {here()} was given the int {condition}, which is what ~ makes of a plain "

@@ -1,0 +1,1001 @@
+"""Operators and functions of traced numbers: spelled by ``operator_code``, which see.
+
+Each does what its operation needs and calls nothing else. Whatever is not plain (a recording that
+has ended, another thread's, one inside another, a number of another recording or of another type)
+is left to functions of ``recorder``, which say what is meant. ``recorder.thread`` is this thread
+only where all is plain.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections.abc import Callable
+from math import copysign, pow
+from typing import Final, cast
+
+from tapegrad.ops import floats
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.recording.recorder import CODES, Condition, Var, applied, compared
+
+__all__ = ["binary", "chosen", "many", "unary"]
+
+_power: Final[Callable[..., float]] = pow
+
+
+_ADD: Final = CODES[ops.add]
+_SUB: Final = CODES[ops.sub]
+_MUL: Final = CODES[ops.mul]
+_DIV: Final = CODES[ops.div]
+_FLOORDIV: Final = CODES[ops.floordiv]
+_MOD: Final = CODES[ops.mod]
+_LT: Final = CODES[ops.lt]
+_LE: Final = CODES[ops.le]
+_GT: Final = CODES[ops.gt]
+_GE: Final = CODES[ops.ge]
+_EQ: Final = CODES[ops.eq]
+_NE: Final = CODES[ops.ne]
+_POW: Final = CODES[ops.pow]
+_POWC: Final = CODES[ops.powc]
+_NEG: Final = CODES[ops.neg]
+_ABS: Final = CODES[ops.abs]
+_WHERE: Final = CODES[ops.where]
+_GUARD: Final = CODES[ops.guard]
+
+
+def _add(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.add, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return applied(ops.add, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.add, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = x + y
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_ADD)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _radd(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.add, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.add, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    value = x + y
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_ADD)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _sub(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.sub, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return applied(ops.sub, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.sub, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = x - y
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_SUB)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _rsub(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.sub, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.sub, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    value = x - y
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_SUB)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _mul(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.mul, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return applied(ops.mul, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.mul, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = x * y
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_MUL)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _rmul(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.mul, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.mul, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    value = x * y
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_MUL)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _truediv(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.div, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return applied(ops.div, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.div, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    try:
+        value = x / y
+    except (ArithmeticError, ValueError):
+        value = ops.div.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_DIV)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _rtruediv(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.div, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.div, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    try:
+        value = x / y
+    except (ArithmeticError, ValueError):
+        value = ops.div.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_DIV)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _floordiv(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.floordiv, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return applied(ops.floordiv, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.floordiv, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    try:
+        value = x // y
+    except (ArithmeticError, ValueError):
+        value = ops.floordiv.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_FLOORDIV)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _rfloordiv(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.floordiv, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.floordiv, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    try:
+        value = x // y
+    except (ArithmeticError, ValueError):
+        value = ops.floordiv.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_FLOORDIV)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _mod(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.mod, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return applied(ops.mod, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.mod, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    try:
+        value = x % y
+    except (ArithmeticError, ValueError):
+        value = ops.mod.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_MOD)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _rmod(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.mod, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.mod, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    try:
+        value = x % y
+    except (ArithmeticError, ValueError):
+        value = ops.mod.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_MOD)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _lt(self: Var, other: Var | float, /) -> Condition:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return compared(ops.lt, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return compared(ops.lt, self, other)
+    if recorder.thread != get_ident():
+        return compared(ops.lt, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = 1.0 if x < y else 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Condition()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_LT)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _le(self: Var, other: Var | float, /) -> Condition:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return compared(ops.le, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return compared(ops.le, self, other)
+    if recorder.thread != get_ident():
+        return compared(ops.le, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = 1.0 if x <= y else 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Condition()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_LE)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _gt(self: Var, other: Var | float, /) -> Condition:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return compared(ops.gt, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return compared(ops.gt, self, other)
+    if recorder.thread != get_ident():
+        return compared(ops.gt, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = 1.0 if x > y else 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Condition()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_GT)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _ge(self: Var, other: Var | float, /) -> Condition:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return compared(ops.ge, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return compared(ops.ge, self, other)
+    if recorder.thread != get_ident():
+        return compared(ops.ge, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = 1.0 if x >= y else 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Condition()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_GE)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _eq(self: Var, other: object, /) -> Condition:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return compared(ops.eq, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return compared(ops.eq, self, other)
+    if recorder.thread != get_ident():
+        return compared(ops.eq, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = 1.0 if x == y else 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Condition()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_EQ)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _ne(self: Var, other: object, /) -> Condition:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return compared(ops.ne, self, other)
+        slot = other._slot
+        y = other._value
+    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        y = other
+    else:
+        return compared(ops.ne, self, other)
+    if recorder.thread != get_ident():
+        return compared(ops.ne, self, other)
+    if slot < 0:
+        slot = recorder.constant(other)
+        y = cast(float, recorder.values[slot])
+    x = self._value
+    value = 1.0 if x != y else 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Condition()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_NE)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _pow(self: Var, other: Var | float, /) -> Var:
+    recorder = self._recorder
+    if type(other) is Var:
+        if other._recorder is not recorder:
+            return applied(ops.pow, self, other)
+        slot = other._slot
+        y = other._value
+    else:
+        return _constant_power(self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.pow, self, other)
+    x = self._value
+    try:
+        value = _power(x, y)
+    except (ArithmeticError, ValueError):
+        value = ops.pow.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_POW)
+    recorder.left.append(self._slot)
+    recorder.right.append(slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _rpow(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        slot = recorder.known.get(other, -1)
+        x = other
+    else:
+        return applied(ops.pow, other, self)
+    if recorder.thread != get_ident():
+        return applied(ops.pow, other, self)
+    if slot < 0:
+        slot = recorder.constant(other)
+        x = cast(float, recorder.values[slot])
+    y = self._value
+    try:
+        value = _power(x, y)
+    except (ArithmeticError, ValueError):
+        value = ops.pow.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_POW)
+    recorder.left.append(slot)
+    recorder.right.append(self._slot)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _constant_power(self: Var, other: float, /) -> Var:
+    recorder = self._recorder
+    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+        place = recorder.exponents.get(other, -1)
+        y = other
+    else:
+        return applied(ops.powc, self, other)
+    if recorder.thread != get_ident():
+        return applied(ops.powc, self, other)
+    if place < 0:
+        place = recorder.exponent(float(other))
+    x = self._value
+    try:
+        value = _power(x, y)
+    except (ArithmeticError, ValueError):
+        value = ops.powc.value(x, y)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_POWC)
+    recorder.left.append(self._slot)
+    recorder.right.append(place)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _neg(self: Var, /) -> Var:
+    recorder = self._recorder
+    if recorder.thread != get_ident():
+        return recorder.unary(ops.neg, self)
+    x = self._value
+    value = -x
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_NEG)
+    recorder.left.append(self._slot)
+    recorder.right.append(-1)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _abs(self: Var, /) -> Var:
+    recorder = self._recorder
+    if recorder.thread != get_ident():
+        return recorder.unary(ops.abs, self)
+    x = self._value
+    value: float = abs(x)  # type: ignore[assignment]  # where thread is not 0
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_ABS)
+    recorder.left.append(self._slot)
+    recorder.right.append(-1)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _bool(self: Condition, /) -> bool:
+    recorder = self._recorder
+    if recorder.thread != get_ident():
+        return recorder.guard(ops.guard, self.indicator)._primal() != 0.0
+    if recorder.marks is not None:
+        recorder.mark()
+    value = self._value
+    recorder.codes.append(_GUARD)
+    recorder.left.append(self._slot)
+    recorder.right.append(-1)
+    recorder.values.append(value)
+    return value != 0.0  # type: ignore[return-value]  # where thread is not 0
+
+
+def unary(row: Primitive, plain: Callable[..., object]) -> Callable[[Operand], object]:
+    """A row of one operand as a function; of a number that is not traced it is ``plain``."""
+    code, total, quick = CODES[row], row.value, floats.raising(row.value)
+
+    def function(x: Operand) -> object:
+        if type(x) is not Var:
+            return plain(x)
+        recorder = x._recorder
+        if recorder.thread != get_ident():
+            return recorder.unary(row, x)
+        try:
+            value = quick(x._value)
+        except (ArithmeticError, ValueError):
+            value = total(x._value)
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(code)
+        recorder.left.append(x._slot)
+        recorder.right.append(-1)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
+
+    return function
+
+
+def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
+    """A row of two operands as a function."""
+    code, total, quick = CODES[row], row.value, floats.raising(row.value)
+
+    def function(x: Operand, y: Operand) -> Operand:
+        if type(x) is Var:
+            recorder = x._recorder
+        elif type(y) is Var:
+            recorder = y._recorder
+        else:
+            return total(x, y)
+        if type(x) is Var:
+            if x._recorder is not recorder:
+                return row(x, y)
+            left = x._slot
+            p = x._value
+        elif type(x) is float and (x or copysign(1.0, x) > 0.0):
+            left = recorder.known.get(x, -1)
+            p = x
+        else:
+            return row(x, y)
+        if type(y) is Var:
+            if y._recorder is not recorder:
+                return row(x, y)
+            right = y._slot
+            q = y._value
+        elif type(y) is float and (y or copysign(1.0, y) > 0.0):
+            right = recorder.known.get(y, -1)
+            q = y
+        else:
+            return row(x, y)
+        if recorder.thread != get_ident():
+            return row(x, y)
+        if left < 0:
+            left = recorder.constant(x)
+            p = cast(float, recorder.values[left])
+        if right < 0:
+            right = recorder.constant(y)
+            q = cast(float, recorder.values[right])
+        try:
+            value = quick(p, q)
+        except (ArithmeticError, ValueError):
+            value = total(p, q)
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(code)
+        recorder.left.append(left)
+        recorder.right.append(right)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
+
+    return function
+
+
+def many(row: Primitive) -> Callable[..., Operand]:
+    """A row of any number of operands as a function."""
+    code, total = CODES[row], row.value
+
+    def function(*xs: Operand) -> Operand:
+        recorder = None
+        for x in xs:
+            if type(x) is Var:
+                if recorder is None:
+                    recorder = x._recorder
+                elif x._recorder is not recorder:
+                    return row(*xs)
+        if recorder is None:
+            return total(*xs)
+        if recorder.thread != get_ident():
+            return row(*xs)
+        slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
+        numbers = [recorder.values[slot] for slot in slots]
+        value = total(*numbers)
+        start = len(recorder.pool)
+        recorder.pool += slots
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(code)
+        recorder.left.append(start)
+        recorder.right.append(len(slots))
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
+
+    return function
+
+
+def chosen(condition: Condition, x: Operand, y: Operand) -> Operand:
+    """``where`` of a condition."""
+    recorder = condition._recorder
+    if type(x) is Var:
+        if x._recorder is not recorder:
+            return ops.where(condition.indicator, x, y)
+        first = x._slot
+        p = x._value
+    elif type(x) is float and (x or copysign(1.0, x) > 0.0):
+        first = recorder.known.get(x, -1)
+        p = x
+    else:
+        return ops.where(condition.indicator, x, y)
+    if type(y) is Var:
+        if y._recorder is not recorder:
+            return ops.where(condition.indicator, x, y)
+        second = y._slot
+        q = y._value
+    elif type(y) is float and (y or copysign(1.0, y) > 0.0):
+        second = recorder.known.get(y, -1)
+        q = y
+    else:
+        return ops.where(condition.indicator, x, y)
+    if recorder.thread != get_ident():
+        return ops.where(condition.indicator, x, y)
+    if first < 0:
+        first = recorder.constant(x)
+        p = cast(float, recorder.values[first])
+    if second < 0:
+        second = recorder.constant(y)
+        q = cast(float, recorder.values[second])
+    value = p if condition._value else q
+    start = len(recorder.pool)
+    recorder.pool += (condition._slot, first, second)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_WHERE)
+    recorder.left.append(start)
+    recorder.right.append(3)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+_OPERATORS: Final[dict[str, Callable[..., Var | Condition]]] = {
+    "__add__": _add,
+    "__radd__": _radd,
+    "__sub__": _sub,
+    "__rsub__": _rsub,
+    "__mul__": _mul,
+    "__rmul__": _rmul,
+    "__truediv__": _truediv,
+    "__rtruediv__": _rtruediv,
+    "__floordiv__": _floordiv,
+    "__rfloordiv__": _rfloordiv,
+    "__mod__": _mod,
+    "__rmod__": _rmod,
+    "__pow__": _pow,
+    "__rpow__": _rpow,
+    "__lt__": _lt,
+    "__le__": _le,
+    "__gt__": _gt,
+    "__ge__": _ge,
+    "__eq__": _eq,
+    "__ne__": _ne,
+    "__neg__": _neg,
+    "__abs__": _abs,
+}
+
+for _name, _operator in _OPERATORS.items():
+    setattr(Var, _name, _operator)
+setattr(Condition, "__bool__", _bool)  # noqa: B010  # no checker lets it be assigned
