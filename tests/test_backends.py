@@ -53,10 +53,7 @@ STATICS: dict[str, tuple[float, ...]] = {
 }
 WIDTHS = {"dot": (2, 4, 12)}
 
-CALLED_BACK = {
-    "gamma", "lgamma", "digamma", "polygamma", "gamma_slope", "round_to", "log_norm_cdf",
-    "norm_ratio", "norm_ratio_gap",
-}  # fmt: skip
+CALLED_BACK = {"gamma", "lgamma", "digamma", "polygamma", "gamma_slope", "round_to"}
 """What no core row can say."""
 
 PARTLY = {"hypot", "direction", "shifted"} | ({"dot"} if sys.version_info >= (3, 12) else set())

@@ -227,6 +227,7 @@ class _Lowering(Builder):
             guards=tuple(self.guards),
             inputs=self.inputs,
             outputs=tuple(new[output] for output in outputs),
+            near=self.approximate,
         )
 
 

@@ -13,6 +13,7 @@ import attrs
 from tapegrad._support.source_position import Site
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
+from tapegrad.compile.rare import called_back, called_rarely
 from tapegrad.compile.report import PathReport
 from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
@@ -79,7 +80,8 @@ class Path:
             guards=tuple(str(self.tape.site(slot)) for slot in guards),
             outcomes=tuple(map(columns.outcome, guards)),
             entries=len(program),
-            called_back=program.calls,
+            called_back=called_back(program),
+            called_rarely=called_rarely(program),
             constants=tuple(
                 (primal(columns.values[slot]), str(self.tape.site(slot))) for slot in constants
             ),

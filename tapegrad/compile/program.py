@@ -29,6 +29,7 @@ class Program:
     ``guards`` are the guards' slots on the tape, in the order of ``expected``: one there may be
     several here. ``skip_where`` maps
     calls that are rarely needed to the slot of a condition: where it holds, nothing reads the call.
+    With ``near`` a row's value is within 4 units in the last place.
     """
 
     rows: Sequence[Primitive]
@@ -40,6 +41,7 @@ class Program:
     guards: tuple[int, ...]
     inputs: int
     outputs: tuple[int, ...]
+    near: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,11 +50,6 @@ class Program:
     def outcomes(self) -> bytes:
         """How the guards came out, in order; no two paths of a function have the same."""
         return bytes(self.expected.values())
-
-    @property
-    def calls(self) -> tuple[str, ...]:
-        """The sorted names of the rows that call back into Python."""
-        return tuple(sorted({row.name for row in self.rows if not row.core}))
 
     @cached
     def guard_indices(self) -> Mapping[int, int]:
@@ -157,4 +154,5 @@ def _subprogram(
         ),
         inputs=len(inputs),
         outputs=tuple(new[output] for output in outputs),
+        near=program.near,
     )

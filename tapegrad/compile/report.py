@@ -22,6 +22,8 @@ MANY_RECORDINGS = 8
 class PathReport(Printed):
     """One path: where it branches and how, what runs it, and what it took.
 
+    ``called_rarely`` names the rows that call back into Python in a rare range alone.
+
     An outcome is a bool, or the int that Python asked for.
 
     ``constants`` are the plain numbers met while recording, with their lines; ``rows`` counts the
@@ -33,6 +35,7 @@ class PathReport(Printed):
     outcomes: tuple[float, ...]
     entries: int
     called_back: tuple[str, ...]
+    called_rarely: tuple[str, ...]
     constants: tuple[tuple[float, str], ...]
     runs_on: str
     recording: float
@@ -53,6 +56,8 @@ class PathReport(Printed):
             yield f"  guards: {_few([f'{guard} {outcome}' for guard, outcome in pairs])}"
         if self.called_back:
             yield f"  called back into Python: {', '.join(self.called_back)}"
+        if self.called_rarely:
+            yield f"  called back in a rare range: {', '.join(self.called_rarely)}"
         if self.constants:
             distinct = dict.fromkeys(f"{number(value)} ({line})" for value, line in self.constants)
             yield f"  constants: {_few(list(distinct))}"

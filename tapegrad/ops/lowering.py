@@ -4,7 +4,7 @@
 operation, what the function of the same name in ``floats``, ``special`` or ``math`` does on floats,
 and says where it does otherwise. Where that would cost too much in a rare range, the row itself is
 called there (``Usually``). ``NEAR`` has spellings within 4 units in the last place. A row in
-neither is called back.
+neither is called back; ``elsewhere`` spells what is rarely needed.
 
 To spell a row, write a function of its operands under ``@_exactly(row)`` or ``@_nearly(row)``.
 """
@@ -21,7 +21,17 @@ import attrs
 
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
-from tapegrad.ops.special import INV_SQRT_2PI, NODES, SPLITTER, SQRT_HALF, STEP, WEIGHTS
+from tapegrad.ops.special import (
+    FINE_NODES,
+    FINE_STEP,
+    FINE_WEIGHTS,
+    INV_SQRT_2PI,
+    NODES,
+    SPLITTER,
+    SQRT_HALF,
+    STEP,
+    WEIGHTS,
+)
 from tapegrad.ops.table import (
     abs,
     add,
@@ -54,7 +64,10 @@ from tapegrad.ops.table import (
     where,
 )
 
-__all__ = ["LOWER", "NEAR", "Spelling", "Usually"]
+__all__ = [
+    "LOWER", "NEAR", "Spelling", "Usually", "is_plain", "largest", "plain_sum", "two_product",
+    "two_sum",
+]  # fmt: skip
 
 
 @final
@@ -117,7 +130,8 @@ def _relu(x: Operand) -> Operand:
 
 @_exactly(ops.step)
 def _step(x: Operand) -> Operand:
-    return where(gt(x, 0.0), 1.0, where(le(x, 0.0), 0.0, nan))
+    """Asked for nan last, gcc 12 has been seen to forget it."""
+    return where(eq(x, x), where(gt(x, 0.0), 1.0, 0.0), nan)
 
 
 @_exactly(ops.sign)
@@ -147,14 +161,14 @@ def _div_pos(x: Operand, y: Operand) -> Operand:
 def _div2(a: Operand, b: Operand) -> Usually:
     """Holds where the first quotient is 0 or in the middle of the range."""
     quotient = div(a, b)
-    return Usually(div(quotient, b), or_(_plain(quotient), eq(quotient, 0.0)))
+    return Usually(div(quotient, b), or_(is_plain(quotient), eq(quotient, 0.0)))
 
 
 @_exactly(ops.recip_re)
 def _recip_re(x: Operand, y: Operand) -> Usually:
     """Holds where the sum of squares is in the middle of the range."""
     square = add(mul(x, x), mul(y, y))
-    return Usually(div(x, square), _plain_positive(square))
+    return Usually(div(x, square), is_plain_positive(square))
 
 
 @_exactly(ops.cbrt_slope)
@@ -267,14 +281,14 @@ def _pow_dx(x: Operand, n: Operand) -> Spelled:
     """Holds in the middle of the range, and for a constant n at 0, too."""
     if isinstance(n, float) and n in {0.0, 1.0, 2.0}:
         return mul(2.0, x) if n == 2.0 else n + 0.0
-    c, rest = _two_sum(n, -1.0)
+    c, rest = two_sum(n, -1.0)
     power = pow(x, c)
     slope = mul(n, power)
     if isinstance(rest, float) and rest == 0.0:
-        return Usually(slope, or_(_plain(power), eq(x, 0.0)))
+        return Usually(slope, or_(is_plain(power), eq(x, 0.0)))
     carry = mul(rest, log(x))
     value = add(slope, mul(slope, carry))
-    inside = _all(gt(x, 0.0), _plain(power), lt(abs(carry), 0.5), ne(n, 0.0))
+    inside = _all(gt(x, 0.0), is_plain(power), lt(abs(carry), 0.5), ne(n, 0.0))
     return Usually(value, and_(inside, isfinite(value)))
 
 
@@ -294,7 +308,7 @@ def _near_pow_dx(x: Operand, n: Operand) -> Spelled:
 def _pow_dy(x: Operand, n: Operand) -> Usually:
     """Holds in the middle of the range."""
     power = pow(x, n)
-    return Usually(mul(power, log(x)), _all(gt(x, 0.0), _plain(power)))
+    return Usually(mul(power, log(x)), _all(gt(x, 0.0), is_plain(power)))
 
 
 # The logistic family.
@@ -354,8 +368,8 @@ def _near_logsumexp(*xs: Operand) -> Spelled:
     if not xs:
         return -inf
     ordered = _in_order(xs)
-    top = _largest(ordered)
-    value = add(top, log(_sum([exp(sub(x, top)) for x in ordered])))
+    top = largest(ordered)
+    value = add(top, log(plain_sum([exp(sub(x, top)) for x in ordered])))
     return Usually(value, isfinite(value))
 
 
@@ -370,11 +384,11 @@ def _softmax(x: Operand, *others: Operand) -> Operand:
 def _near_softmax(x: Operand, *others: Operand) -> Usually:
     """The same with a plain sum of exponentials."""
     ordered = _in_order([x, *others])
-    top = _largest(ordered)
-    difference, rest = _two_sum(x, neg(top))
+    top = largest(ordered)
+    difference, rest = two_sum(x, neg(top))
     own = exp(difference)
     own = where(lt(difference, -746.0), 0.0, add(own, mul(own, rest)))
-    total = _sum([exp(sub(each, top)) for each in ordered])
+    total = plain_sum([exp(sub(each, top)) for each in ordered])
     value = div(own, total)
     return Usually(value, eq(value, value))
 
@@ -382,7 +396,7 @@ def _near_softmax(x: Operand, *others: Operand) -> Usually:
 def _exps(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
     """The largest operand, and exp(x - largest) of each."""
     ordered = _in_order(xs)
-    top = _largest(ordered)
+    top = largest(ordered)
     return top, [_exp_difference(x, top) for x in ordered]
 
 
@@ -393,13 +407,14 @@ def _in_order(xs: Sequence[Operand]) -> list[Operand]:
     )
 
 
-def _largest(xs: Sequence[Operand]) -> Operand:
+def largest(xs: Sequence[Operand]) -> Operand:
+    """The largest operand; nan counts in the first place alone."""
     return reduce(lambda top, x: where(gt(x, top), x, top), xs)
 
 
 def _exp_difference(x: Operand, top: Operand) -> Operand:
     """exp(x - top) for x <= top, the rounding of the difference carried along."""
-    difference, rest = _two_sum(x, neg(top))
+    difference, rest = two_sum(x, neg(top))
     e = exp(difference)
     carried = where(lt(difference, -746.0), 0.0, add(e, mul(e, rest)))
     return where(eq(x, top), 1.0, carried)
@@ -429,39 +444,24 @@ def _norm_pdf_slope(x: Operand) -> Usually:
 
 def _gaussian(x: Operand, factor: float, scale: Operand) -> Operand:
     """scale * exp(-factor * x * x), the square in two pieces."""
-    square, rest = _two_product(x, x)
+    square, rest = two_product(x, x)
     e = mul(scale, exp(mul(-factor, square)))
     return sub(e, mul(e, mul(factor, rest)))
 
 
 @_exactly(ops.norm_cdf)
-def _norm_cdf(x: Operand) -> Usually:
+def _norm_cdf(x: Operand) -> Operand:
     """The tail is computed at 1 where it is not selected."""
-    return _norm_cdf_by(x, lambda terms: _rounded_sum(terms, few=0))
-
-
-@_nearly(ops.norm_cdf)
-def _near_norm_cdf_by(x: Operand) -> Usually:
-    """The same with a plain sum in the tail, from the smallest term to the largest."""
-    return _norm_cdf_by(x, lambda terms: (reduce(add, reversed(terms)), 1.0))
-
-
-def _norm_cdf_by(
-    x: Operand, summed: Callable[[Sequence[Operand]], tuple[Operand, Operand]]
-) -> Usually:
     in_tail = lt(x, -0.67)
     middle = add(0.5, mul(0.5, erf(mul(x, SQRT_HALF))))
-    size = where(in_tail, neg(x), 1.0)
-    square, rest = _two_product(size, size)
+    return where(in_tail, _norm_tail(where(in_tail, neg(x), 1.0)), middle)
+
+
+def _norm_tail(x: Operand) -> Operand:
+    """The probability beyond x >= 0.67."""
+    square, rest = two_product(x, x)
     terms = [div(weight, add(square, node)) for weight, node in zip(WEIGHTS, NODES, strict=True)]
-    total, holds = summed(terms)
-    tail = _norm_tail(size, square, rest, total)
-    return Usually(where(in_tail, tail, middle), holds)
-
-
-def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Operand:
-    """The probability beyond x >= 0.67, given the sum of the trapezoidal rule."""
-    mills, lost = _two_product(x, total)
+    mills, lost = two_product(x, _total(terms))
     tail = mul(mills, exp(mul(-0.5, square)))
     moved = add(0.5, div(1.0, add(square, 1.0)))
     tail = add(tail, mul(tail, sub(div(lost, mills), mul(rest, moved))))
@@ -470,12 +470,65 @@ def _norm_tail(x: Operand, square: Operand, rest: Operand, total: Operand) -> Op
     return where(gt(x, 40.0), 0.0, tail)
 
 
+def _total(terms: Sequence[Operand]) -> Operand:
+    """The sum of positive terms, of which the last are the smallest."""
+    total, losses = chain([reduce(add, terms[:2:-1]), *terms[2::-1]])
+    return add(total, reduce(add, losses))
+
+
+@_exactly(ops.log_norm_cdf)
+def _log_norm_cdf(x: Operand) -> Operand:
+    """Each range is computed at a number that is in it."""
+    is_above = gt(x, 0.0)
+    cdf = _norm_cdf(where(is_above, neg(x), x))
+    logarithm = where(is_above, log1p(neg(cdf)), log(cdf))
+    mills, _, size = _mills_parts(x)
+    tail = add(log(mills), mul(mul(0.5, x), size))
+    return where(_in_lower_tail(x), where(gt(x, -inf), tail, x), logarithm)
+
+
+@_exactly(ops.norm_ratio)
+def _norm_ratio(x: Operand) -> Operand:
+    mills, _, _ = _mills_parts(x)
+    tail = where(gt(x, -1e8), div(INV_SQRT_2PI, mills), neg(x))
+    return where(_in_lower_tail(x), tail, div(_norm_pdf(x), _norm_cdf(x)))
+
+
+@_exactly(ops.norm_ratio_gap)
+def _norm_ratio_gap(x: Operand) -> Operand:
+    mills, gap, _ = _mills_parts(x)
+    tail = where(gt(x, -1e8), div(gap, mills), div(-1.0, x))
+    middle = add(x, div(_norm_pdf(x), _norm_cdf(x)))
+    return where(_in_lower_tail(x), tail, middle)
+
+
+def _in_lower_tail(x: Operand) -> Operand:
+    """Whether x < -0.5; nan is there, too."""
+    return ops.not_(ge(x, -0.5))
+
+
+def _mills_parts(x: Operand) -> tuple[Operand, Operand, Operand]:
+    """The two parts at -x, and -x; at 1 and 1 itself where x is not in the lower tail."""
+    size = where(_in_lower_tail(x), neg(x), 1.0)
+    square = mul(size, size)
+    pairs = list(zip(FINE_WEIGHTS, FINE_NODES, strict=True))
+    mills = mul(size, _total([div(weight, add(square, node)) for weight, node in pairs]))
+    gap = _total([mul(weight, div(node, add(square, node))) for weight, node in pairs])
+    is_near, is_far = lt(size, 12.0), gt(size, 1e8)
+    near = where(is_near, size, 1.0)
+    pole = div(exp(mul(0.5, mul(near, near))), expm1(mul(tau / FINE_STEP, near)))
+    mills = where(is_near, sub(mills, pole), mills)
+    gap = where(is_near, add(gap, mul(size, pole)), gap)
+    far = div(INV_SQRT_2PI, size)
+    return where(is_far, far, mills), where(is_far, div(far, size), gap), size
+
+
 # Parts of sums of cotangents, and of the derivatives of many operands.
 
 
 @_exactly(ops.sum_error)
 def _sum_error(a: Operand, b: Operand) -> Operand:
-    return _two_sum(a, b)[1]
+    return two_sum(a, b)[1]
 
 
 @_exactly(ops.corrected)
@@ -504,7 +557,7 @@ def _shifted(x: Operand, n: Operand) -> Usually:
 
 @_exactly(ops.product_error)
 def _product_error(a: Operand, a_low: Operand, b: Operand, b_low: Operand) -> Operand:
-    error = add(_two_product(a, b)[1], add(mul(a, b_low), mul(a_low, b)))
+    error = add(two_product(a, b)[1], add(mul(a, b_low), mul(a_low, b)))
     return where(isfinite(error), error, 0.0)
 
 
@@ -512,14 +565,14 @@ def _product_error(a: Operand, a_low: Operand, b: Operand, b_low: Operand) -> Op
 def _hypot_shift(*xs: Operand) -> Usually:
     """Holds where nothing is to be shifted."""
     length = ops.hypot(*xs)
-    return Usually(0.0, or_(_plain_positive(length), eq(length, 0.0)))
+    return Usually(0.0, or_(is_plain_positive(length), eq(length, 0.0)))
 
 
 @_exactly(ops.shifted_hypot)
 def _shifted_hypot(*xs: Operand) -> Usually:
     """Holds where nothing is to be shifted."""
     length = ops.hypot(*xs)
-    return Usually(length, or_(_plain_positive(length), eq(length, 0.0)))
+    return Usually(length, or_(is_plain_positive(length), eq(length, 0.0)))
 
 
 @_exactly(ops.cosine)
@@ -537,6 +590,17 @@ def _fsum(*xs: Operand) -> Usually:
     return Usually(*_rounded_sum(xs))
 
 
+@_nearly(ops.fsum)
+def _near_fsum(*xs: Operand) -> Usually:
+    """Holds where the errors of the errors are within the last place, as nearly everywhere."""
+    if len(xs) < 3:
+        return Usually(*_rounded_sum(xs))
+    total, losses = chain(xs)
+    value = add(total, plain_sum(losses))
+    bound = mul(_absolute_sum(losses), len(xs) * sys.float_info.epsilon)
+    return Usually(value, le(bound, mul(abs(value), sys.float_info.epsilon)))
+
+
 @_exactly(ops.mean)
 def _mean(*xs: Operand) -> Spelled:
     """Holds where the sum does, and is finite."""
@@ -551,7 +615,7 @@ def _near_mean(*xs: Operand) -> Spelled:
     """The same with a plain sum."""
     if not xs:
         return nan
-    total = _sum(xs)
+    total = plain_sum(xs)
     return Usually(div(total, float(len(xs))), isfinite(total))
 
 
@@ -567,7 +631,7 @@ def _dot(*xys: Operand) -> Spelled:
 @_nearly(ops.dot)
 def _near_dot(*xys: Operand) -> Spelled:
     """The same with a plain sum."""
-    total = _sum(_products(xys))
+    total = plain_sum(_products(xys))
     return Usually(total, isfinite(total))
 
 
@@ -586,10 +650,10 @@ def _product(*xs: Operand) -> Spelled:
     """Holds where no factor and no product leaves the middle of the range."""
     if len(xs) < 3:
         return _prod(*xs)
-    total, error = _two_product(xs[0], xs[1])
+    total, error = two_product(xs[0], xs[1])
     inside = [_exact_factor(x) for x in (xs[0], xs[1], total)]
     for x in xs[2:]:
-        total, rest = _two_product(total, x)
+        total, rest = two_product(total, x)
         error = add(mul(error, x), rest)
         inside += [_exact_factor(x), _exact_factor(total)]
     return Usually(add(total, error), _all(*inside))
@@ -603,7 +667,7 @@ def _near_product(*xs: Operand) -> Spelled:
     partial, inside = xs[0], []
     for x in xs[1:-1]:
         partial = mul(partial, x)
-        inside.append(_plain(partial))
+        inside.append(is_plain(partial))
     return Usually(mul(partial, xs[-1]), _all(*inside))
 
 
@@ -618,8 +682,8 @@ def _near_hypot(*xs: Operand) -> Spelled:
     """The root of the sum of squares in the middle of the range."""
     if len(xs) == 1:
         return _hypot(*xs)
-    square = _sum([mul(x, x) for x in xs])
-    return Usually(sqrt(square), _plain_positive(square))
+    square = plain_sum([mul(x, x) for x in xs])
+    return Usually(sqrt(square), is_plain_positive(square))
 
 
 @_exactly(ops.direction)
@@ -633,8 +697,8 @@ def _near_direction(x: Operand, *others: Operand) -> Spelled:
     """The quotient by ``_near_hypot``."""
     if not others:
         return _direction(x)
-    square = _sum([mul(each, each) for each in _in_order([x, *others])])
-    return Usually(div(x, sqrt(square)), _plain_positive(square))
+    square = plain_sum([mul(each, each) for each in _in_order([x, *others])])
+    return Usually(div(x, sqrt(square)), is_plain_positive(square))
 
 
 # Parts that spellings share.
@@ -646,28 +710,30 @@ def _all(*conditions: Operand) -> Operand:
     return reduce(and_, unknown) if unknown else 1.0
 
 
-def _plain(x: Operand) -> Operand:
+def is_plain(x: Operand) -> Operand:
     """Whether x is so far from overflow and underflow that one more operation is safe."""
-    return _plain_positive(abs(x))
+    return is_plain_positive(abs(x))
 
 
-def _plain_positive(x: Operand) -> Operand:
+def is_plain_positive(x: Operand) -> Operand:
     return _all(gt(x, 1e-290), lt(x, 1e290))
 
 
 def _exact_factor(x: Operand) -> Operand:
-    """Whether ``_two_product`` is exact for x."""
+    """Whether ``two_product`` is exact for x."""
     size = abs(x)
     return _all(gt(size, 1e-140), lt(size, 1e140))
 
 
-def _two_sum(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+def two_sum(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """The sum and what rounding lost, as ``special.two_sum`` computes them."""
     s = add(a, b)
     t = sub(s, a)
     return s, add(sub(a, sub(s, t)), sub(b, t))
 
 
-def _two_product(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+def two_product(a: Operand, b: Operand) -> tuple[Operand, Operand]:
+    """The product and what rounding lost, as ``special.two_product`` computes them."""
     p = mul(a, b)
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     rest = add(sub(mul(a_high, b_high), p), mul(a_high, b_low))
@@ -694,12 +760,12 @@ def _rounded_sum(xs: Sequence[Operand], few: int = _FEW) -> tuple[Operand, Opera
     if len(xs) < 3:
         nothing: Operand = 0.0
         return reduce(add, xs, nothing), 1.0
-    total, losses = _chain(xs)
+    total, losses = chain(xs)
     if len(xs) > few:
         lost = reduce(add, losses)
         bound = mul(_absolute_sum(losses), (len(xs) + 4) * sys.float_info.epsilon)
     else:
-        lost, rests = _chain(losses)
+        lost, rests = chain(losses)
         unknown = mul(2.0, _absolute_sum(rests))
         wide = add(unknown, mul(abs(lost), 2.0 * sys.float_info.epsilon))
         bound = where(eq(unknown, 0.0), 0.0, wide)
@@ -707,11 +773,11 @@ def _rounded_sum(xs: Sequence[Operand], few: int = _FEW) -> tuple[Operand, Opera
     return low, eq(low, high)
 
 
-def _chain(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
+def chain(xs: Sequence[Operand]) -> tuple[Operand, list[Operand]]:
     """The sum from left to right, and what each addition loses."""
     total, losses = xs[0], list[Operand]()
     for x in xs[1:]:
-        total, rest = _two_sum(total, x)
+        total, rest = two_sum(total, x)
         losses.append(rest)
     return total, losses
 
@@ -723,12 +789,12 @@ def _absolute_sum(xs: Sequence[Operand]) -> Operand:
 _BLOCK = 8
 
 
-def _sum(xs: Sequence[Operand]) -> Operand:
+def plain_sum(xs: Sequence[Operand]) -> Operand:
     """A sum within 4 eps of its absolute terms: in pairs, and from blocks of eight compensated."""
     if not xs:
         return 0.0
     blocks = [_pairwise(xs[start : start + _BLOCK]) for start in range(0, len(xs), _BLOCK)]
-    total, losses = _chain(blocks)
+    total, losses = chain(blocks)
     return add(total, _pairwise(losses)) if losses else total
 
 

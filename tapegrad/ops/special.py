@@ -64,6 +64,21 @@ def scaled(mantissa: float, exponent: int) -> float:
         return math.copysign(math.inf, mantissa)
 
 
+def mantissa(x: float) -> float:
+    """Returns x * 2**-exponent(x), of magnitude 0.5 to 1; 0, infinities and nan as they are."""
+    return math.frexp(x)[0]
+
+
+def exponent(x: float) -> float:
+    """Returns n so that x * 2**-n is of magnitude 0.5 to 1; 0.0 where there is none."""
+    return float(math.frexp(x)[1]) if math.isfinite(x) else 0.0
+
+
+def power_of_2(n: float) -> float:
+    """Returns 2**n for a whole n from -1022 to 1023, nan for any other."""
+    return math.ldexp(1.0, int(n)) if -1022.0 <= n <= 1023.0 and n % 1.0 == 0.0 else math.nan
+
+
 def _plain(x: float) -> bool:
     """Whether x is so far from overflow and underflow that one more step is safe."""
     return 1e-290 < abs(x) < 1e290
@@ -208,6 +223,21 @@ def norm_cdf(x: float) -> float:
 STEP = 0.69140625  # exact, the nodes too, and the roundings of the weights almost cancel
 NODES = [(k * STEP) ** 2 for k in range(13)]
 WEIGHTS = [STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for node in NODES]
+_TERMS = list(zip(WEIGHTS, NODES, strict=True))
+
+
+def _total(terms: Sequence[float]) -> float:
+    """Returns the sum of positive terms, of which the last are the smallest, rounded about once.
+
+    What is lost counts in the last three additions only: the others are of small terms.
+    """
+    total = lost = 0.0
+    for term in terms[:2:-1]:
+        total += term
+    for term in terms[2::-1]:
+        total, rest = two_sum(total, term)
+        lost += rest
+    return total + lost
 
 
 def _norm_tail(x: float) -> float:
@@ -221,8 +251,7 @@ def _norm_tail(x: float) -> float:
     if x > 40.0:
         return 0.0
     square, rest = two_product(x, x)
-    terms = [weight / (square + node) for weight, node in zip(WEIGHTS, NODES, strict=True)]
-    mills, lost = two_product(x, math.fsum(terms))
+    mills, lost = two_product(x, _total([weight / (square + node) for weight, node in _TERMS]))
     tail = mills * math.exp(-0.5 * square)
     tail += tail * (lost / mills - rest * (0.5 + 1.0 / (square + 1.0)))
     return tail - 1.0 / math.expm1(math.tau / STEP * x) if x < 8.0 else tail
@@ -259,6 +288,7 @@ FINE_NODES = [(k * FINE_STEP) ** 2 for k in range(20)]
 FINE_WEIGHTS = [
     FINE_STEP / math.tau * (2.0 if node else 1.0) * math.exp(-0.5 * node) for node in FINE_NODES
 ]
+_FINE_TERMS = list(zip(FINE_WEIGHTS, FINE_NODES, strict=True))
 
 
 def _mills_parts(x: float) -> tuple[float, float]:
@@ -270,9 +300,8 @@ def _mills_parts(x: float) -> tuple[float, float]:
     if x > 1e8:
         return INV_SQRT_2PI / x, INV_SQRT_2PI / x / x
     square = x * x
-    pairs = list(zip(FINE_WEIGHTS, FINE_NODES, strict=True))
-    mills = x * math.fsum(weight / (square + node) for weight, node in pairs)
-    gap = math.fsum(weight * (node / (square + node)) for weight, node in pairs)
+    mills = x * _total([weight / (square + node) for weight, node in _FINE_TERMS])
+    gap = _total([weight * (node / (square + node)) for weight, node in _FINE_TERMS])
     if x < 12.0:
         pole = math.exp(0.5 * square) / math.expm1(math.tau / FINE_STEP * x)
         mills -= pole

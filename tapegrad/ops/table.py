@@ -219,6 +219,11 @@ def _power_of_2(z: Operand, x: Operand, n: Operand) -> Operand:
     return shifted(1.0, n)
 
 
+def _mantissa_dx(y: Operand, x: Operand) -> Operand:
+    """The power of 2 that makes x its mantissa."""
+    return shifted(1.0, neg(exponent(x)))
+
+
 def _cosine_dx(z: Operand, x: Operand, y: Operand) -> Operand:
     """1 / y."""
     return div(1.0, y)
@@ -642,6 +647,14 @@ softmax: Row        = helper("softmax",        s.softmax,        _softmax_slope,
 
 product: Row = helper("product", s.product, _product_of_others, "The product, safe from overflow on the way.",
                       symbol="prod", at_once=_products_of_others)
+
+# Helpers: the parts of a double, with which compiled code leaves the middle of the range.
+mantissa: Row   = helper("mantissa",   s.mantissa,   (_mantissa_dx,), "x times a power of 2, of magnitude 0.5 to 1",
+                         core=True, pieces=p.BINADE)
+exponent: Row   = helper("exponent",   s.exponent,   FLAT,            "n of x = mantissa(x) * 2 ** n",
+                         core=True, pieces=p.RESULT)
+power_of_2: Row = helper("power_of_2", s.power_of_2, FLAT,            "2 ** n for a whole n",
+                         core=True, pieces=p.RESULT)
 
 # Helpers: sums of cotangents without loss.
 sum_error: Row = helper("sum_error", s.sum_error, FLAT2,      "What rounding takes from x + y.")

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import copysign, isinf, isnan
 from textwrap import dedent
-from typing import Final, cast, final
+from typing import Final, final
 
 from tapegrad._support.source_position import here
 from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter
 from tapegrad.compile.partition import ProgramPart, slots_read
 from tapegrad.compile.program import Program
+from tapegrad.compile.rare import rare_operands, rare_program
 from tapegrad.errors import BackendError
 from tapegrad.ops.primitive import Primitive
 
@@ -41,110 +42,30 @@ _POWER: Final = """\
 static double (*const volatile power)(double, double) = pow;
 """
 
-_HELPERS: Final[Mapping[str, str]] = {
-    "div2": """\
-        /* a / (b * b) where a / b is far from 1. */
-        static double div2(double a, double b)
+_PARTS: Final[Mapping[str, str]] = {
+    "mantissa": """\
+        static double mantissa(double x)
         {
-            int m, n;
-            if (b == 0.0 || isnan(b))
-                return isnan(b) ? b : a * INFINITY;
-            if (isinf(a) || isinf(b))
-                return a / b / b;
-            a = frexp(a, &m);
-            b = frexp(b, &n);
-            return ldexp(a / (b * b), m - 2 * n);
+            int n;
+            return frexp(x, &n);
         }
         """,
-    "recip_re": """\
-        /* x / (x * x + y * y) where the sum is far from 1. */
-        static double recip_re(double x, double y)
-        {
-            int m, n;
-            if (isnan(x) || isnan(y) || (x == 0.0 && y == 0.0))
-                return NAN;
-            if (isinf(x) || isinf(y))
-                return copysign(0.0, x);
-            const double mantissa = frexp(x, &m);
-            frexp(fmax(fabs(x), fabs(y)), &n);
-            x = ldexp(x, -n);
-            y = ldexp(y, -n);
-            return ldexp(mantissa / (power(x, 2.0) + power(y, 2.0)), m - 2 * n);
-        }
-        """,
-    "pow_dx": """\
-        /* n * x ** (n - 1) for x > 0, the rounding of n - 1 carried along. */
-        static double pow_slope(double x, double n)
-        {
-            const double c = n + -1.0, t = c - n, rest = (n - (c - t)) + (-1.0 - t);
-            const double y = power(x, c), carry = rest != 0.0 ? rest * log(x) : 0.0;
-            const double root = power(x, 0.5 * c);
-            const int plain = (1e-290 < fabs(y) && fabs(y) < 1e290) || !isfinite(n);
-            const double slope = plain ? n * y : n * root * root;
-            return fabs(carry) < 0.5 && isfinite(slope) ? slope + slope * carry : slope;
-        }
-
-        static double pow_dx(double x, double n)
-        {
-            if (n == 2.0)
-                return 2.0 * x;
-            if (n == 1.0 || n == 0.0)
-                return n + 0.0;
-            if (x > 0.0)
-                return pow_slope(x, n);
-            if (fmod(n, 1.0) != 0.0)
-                return x == 0.0 ? n * power(0.0, n - 1.0) : NAN;
-            if (x == 0.0 || isnan(x) || isinf(n))
-                return n * power(x, n - 1.0);
-            return fmod(n, 2.0) != 0.0 ? pow_slope(-x, n) : -pow_slope(-x, n);
-        }
-        """,
-    "pow_dy": """\
-        /* x ** n * log(x), which is 0 at x = 0 < n. */
-        static double pow_dy(double x, double n)
-        {
-            if (x > 0.0) {
-                const double y = power(x, n), root = power(x, 0.5 * n);
-                if ((1e-290 < fabs(y) && fabs(y) < 1e290) || !isfinite(n) || !isfinite(x))
-                    return y * log(x);
-                return root * log(x) * root;
-            }
-            if (x == 0.0 && !isnan(n))
-                return n > 0.0 ? 0.0 : -INFINITY;
-            return NAN;
-        }
-        """,
-    "norm_pdf_slope": """\
-        /* -x * exp(-x * x / 2) / sqrt(2 * pi) in the far tail, as a product of roots. */
-        static double norm_pdf_slope(double x)
-        {
-            const double square = x * x, c = 134217729.0 * x, high = c - (c - x), low = x - high;
-            const double rest = ((high * high - square) + high * low + low * high) + low * low;
-            const double e = exp(-0.25 * square), root = e - e * (0.25 * rest);
-            return (-x * 0.3989422804014327) * root * root;
-        }
-        """,
-    "shift": """\
-        /* n so that x * 2 ** n is in the middle of the range, where x is not. */
-        static double shift(double x)
+    "exponent": """\
+        static double exponent(double x)
         {
             int n;
             frexp(x, &n);
-            return isfinite(x) ? -n : 0.0;
+            return isfinite(x) ? n : 0.0;
         }
         """,
-    "shifted": """\
-        /* x * 2 ** n for a whole n. */
-        static double shifted(double x, double n)
+    "power_of_2": """\
+        static double power_of_2(double n)
         {
-            return isfinite(n) ? ldexp(x, (int)fmax(fmin(n, 9999.0), -9999.0)) : NAN;
+            return n >= -1022.0 && n <= 1023.0 && n == trunc(n) ? ldexp(1.0, (int)n) : NAN;
         }
         """,
 }
-"""The functions, in C, of rows that are rarely needed."""
-
-_ALIASES: Final[Mapping[str, str]] = {"powc_slope": "pow_dx"}
-"""The rows that share the function of another row."""
+"""The core rows that C's library has in another form."""
 
 
 def source(program: Program, name: str = "run") -> str:
@@ -172,35 +93,28 @@ def _require_c(program: Program) -> None:
         )
 
 
-def _c_name(row: Primitive) -> str:
-    """The name of the C function of a row."""
-    return _ALIASES.get(row.name, row.name)
-
-
 def _slots_read(program: Program, slot: int) -> Sequence[int]:
     """The slots that an entry reads in C, where some calls that may be skipped have no function."""
-    row, skip = program.rows[slot], program.skip_where.get(slot)
-    if skip is not None and not row.core and _c_name(row) not in _HELPERS:
-        return (skip,)
+    if slot in program.skip_where and rare_program(program, slot) is None:
+        return (program.skip_where[slot],)
     return slots_read(program, slot)
 
 
-@final
 class _CWriter(FunctionWriter):
-    """Writes a program; ``helpers`` names the functions of ``_HELPERS`` that it calls."""
+    """Writes a program; ``functions`` has the functions that it calls, by their names."""
 
     input, declaration, store = "in[{}]", "const double v{} = {};", "b[{}] = v{};"
 
     def __init__(self, program: Program, name: str) -> None:
         super().__init__(program, name, _slots_read)
-        self.helpers: dict[str, None] = {}
+        self.functions: dict[str, str] = {}
 
     def text(self) -> str:
         """The source."""
-        functions = [self.function(index, part) for index, part in enumerate(self.parts)]
-        helpers = [dedent(_HELPERS[name]) for name in self.helpers]
-        power = [_POWER] if "power(" in "".join([*functions, *helpers]) else []
-        return "\n".join(["#include <math.h>\n", *power, *helpers, *functions, self.entry_point()])
+        parts = [self.function(index, part) for index, part in enumerate(self.parts)]
+        before = list(self.functions.values())
+        power = [_POWER] if "power(" in "".join([*parts, *before]) else []
+        return "\n".join(["#include <math.h>\n", *power, *before, *parts, self.entry_point()])
 
     def entry_point(self) -> str:
         calls = "".join(
@@ -237,21 +151,25 @@ class _CWriter(FunctionWriter):
 
     def skippable(self, slot: int, row: Primitive) -> Iterator[str]:
         """The statements of a call that is rarely needed: its C function, or the way out."""
-        skip, name = self.operand(self.program.skip_where[slot]), _c_name(row)
-        if name not in _HELPERS:
+        skip, rare = self.operand(self.program.skip_where[slot]), rare_program(self.program, slot)
+        if rare is None:
             yield f"if (!{skip})\n    return -2;"
             yield self.declared(slot, "0.0")
             return
-        self.helpers[name] = None
-        static = [self.literal(cast(float, value)) for value in self.program.static(slot)]
-        call = f"{name}({', '.join([*self.operands(slot), *static])})"
-        yield self.declared(slot, f"{skip} ? 0.0 : {call}")
+        name = f"{row.name}_{rare.inputs}" if row.arity is None else row.name
+        if name not in self.functions:
+            self.functions |= _rare_functions(rare, name, row.doc)
+        static = map(self.literal, rare_operands(self.program, slot))
+        operands = ", ".join([*self.operands(slot), *static])
+        yield self.declared(slot, f"{skip} ? 0.0 : {name}({operands})")
 
     def expression(self, slot: int, row: Primitive) -> str:
         """The value of an entry."""
         operands = self.operands(slot)
         if row.name in _OPERATORS:
             return _OPERATORS[row.name].format(*operands)
+        if row.name in _PARTS:
+            self.functions[row.name] = dedent(_PARTS[row.name])
         return f"{row.name}({', '.join(operands)})"
 
     def literal(self, number: float) -> str:
@@ -259,3 +177,25 @@ class _CWriter(FunctionWriter):
             return "NAN"
         text = "INFINITY" if isinf(number) else abs(number).hex()
         return f"(-{text})" if copysign(1.0, number) < 0.0 else text
+
+
+def _rare_functions(program: Program, name: str, doc: str) -> Mapping[str, str]:
+    """The function of what is rarely needed, after those that it calls."""
+    writer = _RareWriter(program, name)
+    text = writer.function_of_operands(doc)
+    return {**writer.functions, name: text}
+
+
+@final
+class _RareWriter(_CWriter):
+    """Writes a program that computes one number as a function of its operands."""
+
+    input = "x{}"
+
+    def function_of_operands(self, doc: str) -> str:
+        """The text of the function."""
+        (output,) = self.program.outputs
+        given = ", ".join(f"double x{slot}" for slot in range(self.program.inputs))
+        (part,) = self.parts
+        body = self.body(part, [f"return {self.operand(output)};"])
+        return f"/* {doc} */\nstatic double {self.name}({given})\n{{\n{body}\n}}\n"

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import attrs
 import numpy as np
 
 from tapegrad.compile.backends.interface import RowOptions
-from tapegrad.compile.backends.numpy_steps import Buffer, Plan, RowBlock, Step, Uniform
+from tapegrad.compile.backends.numpy_steps import (
+    Buffer,
+    Plan,
+    RareCode,
+    RowBlock,
+    Step,
+    Uniform,
+)
 from tapegrad.compile.backends.row_code import RowCode, RowShapes
 from tapegrad.compile.program import Program
 
@@ -50,7 +58,7 @@ class ColumnCode:
 
     def __init__(self, program: Program, uniform: int) -> None:
         self._shapes = RowShapes(uniform, program.inputs - uniform, len(program.outputs))
-        plan = Plan(program, uniform)
+        plan = Plan(program, uniform, _rare_code)
         self._steps, self._uniform = plan.steps, uniform
         self._constants = list(program.constants.values())
         self._sizes = plan.floats.size, plan.truths.size
@@ -116,6 +124,21 @@ class _Bound:
     steps: Sequence[Step]
     same: Floats
     block: RowBlock
+
+
+@lru_cache(maxsize=256)
+def _rare_code(program: Program) -> RareCode:
+    """Compiles the program of what is rarely needed, which all programs share."""
+    code = ColumnCode(program, 0)
+
+    def run(columns: Sequence[Floats]) -> Floats:
+        rows = range(len(columns[0]))
+        out, flips = np.empty((1, len(rows))), np.empty(len(rows), np.int32)
+        code(np.empty(0), columns, rows, out, flips)
+        column: Floats = out[0]
+        return column
+
+    return run
 
 
 def _columns(leaves: Sequence[Floats], rows: Rows) -> Iterator[Floats]:

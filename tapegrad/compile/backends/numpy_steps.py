@@ -6,15 +6,16 @@ that are the same for all rows stand in arrays without axes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import attrs
 import numpy as np
 
 from tapegrad.compile.partition import slots_read
 from tapegrad.compile.program import Program
+from tapegrad.compile.rare import rare_operands, rare_program
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Truths: TypeAlias = NDArray[np.bool_]
     Flips: TypeAlias = NDArray[np.int32]
 
-__all__ = ["Buffer", "Plan", "RowBlock", "Step", "Uniform"]
+__all__ = ["Buffer", "Plan", "RareCode", "RowBlock", "Step", "Uniform"]
 
 
 @final
@@ -47,6 +48,10 @@ class Buffer:
 
 Step: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
 """A function and its arguments; places among them become arrays when the step is bound."""
+
+
+RareCode: TypeAlias = "Callable[[Sequence[Floats]], Floats]"
+"""Runs the program of what is rarely needed: a column for each operand in, its value out."""
 
 
 @final
@@ -82,7 +87,7 @@ class _BufferPool:
 
 @final
 class Plan:
-    """Writes the steps of a program."""
+    """Writes the steps of a program; ``compile_rare`` compiles that of what is rarely needed."""
 
     program: Program
     uniform: int
@@ -90,8 +95,10 @@ class Plan:
     truths: _BufferPool
     last: dict[int, int]
 
-    def __init__(self, program: Program, uniform: int) -> None:
-        self.program, self.uniform = program, uniform
+    def __init__(
+        self, program: Program, uniform: int, compile_rare: Callable[[Program], RareCode]
+    ) -> None:
+        self.program, self.uniform, self.compile_rare = program, uniform, compile_rare
         self.floats, self.truths = _BufferPool(truths=False), _BufferPool(truths=True)
         self.steps: list[Step] = []
         self.places: dict[int, Uniform | Buffer] = {}
@@ -200,11 +207,16 @@ class Plan:
             self.finish(slot)
             out = self.floats.take()
         self.places[slot] = out
-        if row.core and row.ufuncs:
-            ufunc = _power if row is ops.pow else getattr(np, row.ufuncs[0])
-            self.step(ufunc, *operands, out)
+        rare = rare_program(program, slot)
+        if row in _FUNCTIONS:
+            self.step(_FUNCTIONS[row], *operands, out)
+        elif row.core and row.ufuncs:
+            self.step(getattr(np, row.ufuncs[0]), *operands, out)
         elif row is ops.fma:
             self.step(_fma, RowBlock, row.value, out, *operands)
+        elif rare is not None:
+            static = rare_operands(program, slot)
+            self.step(_call_rare, self.compile_rare(rare), out, holds, static, *operands)
         else:
             self.step(_call_host, RowBlock, row.value, out, holds, program.static(slot), *operands)
 
@@ -239,6 +251,38 @@ def _power(x: Floats, y: Floats, out: Floats) -> None:
     if not y.ndim and y == 0.5:
         out += 0.0
         out[below] = np.inf
+
+
+def _mantissa(x: Floats, out: Floats) -> None:
+    out[...] = np.frexp(x)[0]
+
+
+def _exponent(x: Floats, out: Floats) -> None:
+    out[...] = np.where(np.isfinite(x), np.frexp(x)[1], 0.0)
+
+
+def _power_of_2(n: Floats, out: Floats) -> None:
+    known = (n >= -1022.0) & (n <= 1023.0) & (np.trunc(n) == n)
+    out[...] = np.where(known, np.ldexp(1.0, np.where(known, n, 0.0).astype(np.int64)), np.nan)
+
+
+_FUNCTIONS: Final[Mapping[Primitive, Callable[..., None]]] = {
+    ops.pow: _power,
+    ops.mantissa: _mantissa,
+    ops.exponent: _exponent,
+    ops.power_of_2: _power_of_2,
+}
+"""The functions of rows for which numpy has no function that does the same."""
+
+
+def _call_rare(
+    code: RareCode, out: Floats, holds: Truths, static: Sequence[float], *operands: Floats
+) -> None:
+    """Computes what is rarely needed for the rows that need it."""
+    lanes = np.flatnonzero(~holds)
+    if lanes.size:
+        columns = [x[lanes] if x.ndim else np.full(lanes.size, x) for x in operands]
+        out[lanes] = code([*columns, *(np.full(lanes.size, number) for number in static)])
 
 
 def _call_host(

@@ -7,6 +7,7 @@ from typing import Final, final
 
 import attrs
 
+from tapegrad.compile.backends.llvm.bits import OF_BITS
 from tapegrad.compile.backends.llvm.host_calls import UNANSWERED, UNANSWERED_ROW, HostCall
 from tapegrad.compile.backends.llvm.instructions import (
     PURE,
@@ -18,11 +19,13 @@ from tapegrad.compile.backends.llvm.instructions import (
     Mode,
     mask,
 )
+from tapegrad.compile.backends.llvm.rare_cells import ASKED, CELL_ASKED
 from tapegrad.compile.partition import Partition, ProgramPart, partition, rematerialised, slots_read
 from tapegrad.compile.program import Program
+from tapegrad.compile.rare import rare_operands, rare_program
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["NO_VECTORS", "Function", "ModulePlan", "VectorMaths"]
+__all__ = ["NO_VECTORS", "Function", "ModulePlan", "RareFunction", "VectorMaths"]
 
 _ENTRIES: Final = {"call": 500, "rows": 1000, "sums": 1000}
 """Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
@@ -66,6 +69,7 @@ class ModulePlan:
 
     The entries ``exact`` keep their bits whatever the ``flags``. The slots ``at_end`` are outputs
     that the last function writes; those in ``again`` are computed again where they are needed.
+    The programs ``rare`` are functions of their own, by the names of the cells that point to them.
     """
 
     program: Program
@@ -79,18 +83,33 @@ class ModulePlan:
     partition: Partition
 
     def __init__(
-        self, program: Program, mode: Mode, shared: int, maths: VectorMaths, *, fast: bool
+        self,
+        program: Program,
+        mode: Mode,
+        shared: int = 0,
+        maths: VectorMaths = NO_VECTORS,
+        *,
+        fast: bool = False,
+        in_one: bool = False,
     ) -> None:
         self.program, self.mode, self.shared, self.maths = program, mode, shared, maths
         self.flags = " contract" if fast else ""
         self.exact = _decisive(program) if fast else set()
         self.declarations = Declarations()
         self.calls: list[HostCall] = []
+        self.rare: dict[str, Program] = {}
         self.at_end = _at_end(program)
         self.again = rematerialised(program, _EFFORT)
-        self.partition = partition(
-            program, _ENTRIES[mode.name], at_end=self.at_end, again=self.again
-        )
+        size = len(program) if in_one else _ENTRIES[mode.name]
+        self.partition = partition(program, size, at_end=self.at_end, again=self.again)
+
+    def rare_cell(self, row: Primitive, program: Program) -> str:
+        """The name of the cell that points to the function of what a row rarely needs."""
+        cell = f"rare_{row.name}_{program.inputs}"
+        self.declarations.define(cell, f"@{cell} = global ptr null")
+        self.declarations.define(CELL_ASKED, f"@{CELL_ASKED} = global i64 0")
+        self.rare[cell] = program
+        return cell
 
 
 def _at_end(program: Program) -> set[int]:
@@ -112,7 +131,6 @@ def _decisive(program: Program) -> set[int]:
     return found
 
 
-@final
 class Function(Instructions):
     """Writes one function of a module: some entries in a straight line.
 
@@ -252,6 +270,8 @@ class Function(Instructions):
         if name in _ARITHMETIC:
             how = f"{_ARITHMETIC[name]}{flags}"
             return self.new(f"{how} {kind} {numbers[0]}, {numbers[1]}")
+        if name in OF_BITS:
+            return OF_BITS[name](self, numbers[0])
         if name == "neg":
             return self.new(f"fneg {kind} {numbers[0]}")
         if name in _INTRINSICS:
@@ -319,26 +339,60 @@ class Function(Instructions):
     # Calls back into Python.
 
     def skippable_call(self, slot: int, numbers: Sequence[str]) -> str:
-        """Calls back into Python only where some row on the path needs it."""
+        """Computes what is rarely needed only where some row needs it, here or in Python."""
         rare = self.negated(self.truth(self.program.skip_where[slot]))
-        wanted = self.new(f"and {self.mode.truth} {rare}, {self.rows_on_path()}")
+        program, wanted = rare_program(self.program, slot), rare
+        if program is None:
+            wanted = self.new(f"and {self.mode.truth} {rare}, {self.rows_on_path()}")
         needed, after = f"needed{slot}", f"after{slot}"
         self.line(f"br i1 {self.any(wanted)}, label %{needed}, label %{after}")
         before = self.block
         self.begin(needed)
-        found = self.call_host(slot, numbers, wanted)
+        if program is None:
+            found = self.call_host(slot, numbers, wanted)
+        else:
+            found = self.call_rare(slot, program, numbers, rare)
         answered = self.block
         self.line(f"br label %{after}")
         self.begin(after)
         nothing = f"[ {self.constant(0.0)}, %{before} ]"
         return self.new(f"phi {self.mode.type} {nothing}, [ {found}, %{answered} ]")
 
-    def call_host(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
-        """Calls back into Python for a row's value, in the lanes where it is wanted."""
-        row, lanes = self.program.rows[slot], self.mode.lanes
+    def call_rare(self, slot: int, program: Program, numbers: Sequence[str], rare: str) -> str:
+        """Calls the function of what is rarely needed; without it, leaves or marks the rows.
+
+        The function is compiled when it is first asked for, and then all is computed again.
+        """
+        cell = self.plan.rare_cell(self.program.rows[slot], program)
+        static = map(self.constant, rare_operands(self.program, slot))
+        self.give([*numbers, *static])
+        function = self.new(f"load ptr, ptr @{cell}, align 8")
+        is_there = self.new(f"icmp ne ptr {function}, null")
+        there, asked, called = f"there{slot}", f"asked{slot}", f"called{slot}"
+        self.line(f"br i1 {is_there}, label %{there}, label %{asked}")
+        self.begin(asked)
+        if self.mode.name == "call":
+            self.line(f"ret i32 {ASKED}")
+        else:
+            self.line(f"store i64 1, ptr @{CELL_ASKED}, align 8")
+            self.mark(rare, ASKED)
+            self.line(f"br label %{called}")
+        self.begin(there)
+        self.line(f"call void {function}(ptr %given, ptr %answer)")
+        self.line(f"br label %{called}")
+        self.begin(called)
+        return self.new(f"load {self.mode.type}, ptr %answer, align 8")
+
+    def give(self, numbers: Sequence[str]) -> None:
+        """Stores the operands of a call."""
         self.operands = max(self.operands, len(numbers))
         for index, number in enumerate(numbers):
             self.store(number, self.place("%given", index))
+
+    def call_host(self, slot: int, numbers: Sequence[str], wanted: str) -> str:
+        """Calls back into Python for a row's value, in the lanes where it is wanted."""
+        row, lanes = self.program.rows[slot], self.mode.lanes
+        self.give(numbers)
         bytes_ = "i8" if lanes == 1 else f"<{lanes} x i8>"
         lanes_wanted = self.new(f"zext {self.mode.truth} {wanted} to {bytes_}")
         self.line(f"store {bytes_} {lanes_wanted}, ptr %wanted, align 1")
@@ -391,3 +445,21 @@ class Function(Instructions):
                 f"select <{SUM_LANES} x i1> {there}, {SUM_TYPE} {more}, {SUM_TYPE} {total}"
             )
         self.line(f"store {SUM_TYPE} {total}, ptr {place}, align 8")
+
+
+@final
+class RareFunction(Function):
+    """Writes a program of numbers alone as a function of an array of its inputs."""
+
+    def __init__(self, plan: ModulePlan) -> None:
+        super().__init__(plan, 0)
+
+    def text(self) -> str:
+        """The text of the function."""
+        for slot in self.part.slots:
+            if not self.condition(slot):
+                self.numbers[slot] = self.value(slot)
+        (output,) = self.program.outputs
+        self.store(self.number(output), "%answer")
+        head = "define void @rare(ptr %X, ptr %answer) nounwind {"
+        return "\n".join([head, "entry:", *self.lines, "  ret void", "}"])

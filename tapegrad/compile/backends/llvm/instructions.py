@@ -56,6 +56,11 @@ class Mode:
         """The type of a condition."""
         return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
 
+    @property
+    def integer(self) -> str:
+        """The type of the bits of a number."""
+        return "i64" if self.lanes == 1 else f"<{self.lanes} x i64>"
+
     @staticmethod
     def type_of(lanes: int) -> str:
         """The type of a number in each of ``lanes`` lanes."""
@@ -124,6 +129,10 @@ class Instructions:
         """A number as it is written, to the bit."""
         bits = f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
         return bits if self.mode.lanes == 1 else f"splat (double {bits})"
+
+    def integer(self, number: int) -> str:
+        """An integer as it is written."""
+        return str(number) if self.mode.lanes == 1 else f"splat (i64 {number})"
 
     def always(self) -> str:
         """The condition that holds in all lanes, as it is written."""

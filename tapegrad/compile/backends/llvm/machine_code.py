@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from operator import attrgetter
 from typing import Final, final
@@ -20,9 +20,10 @@ from tapegrad.compile.backends.interface import RowOptions, ScalarCode
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.memory import require_memory
-from tapegrad.compile.backends.llvm.module import Module, module
+from tapegrad.compile.backends.llvm.module import Module, module, rare_module
 from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry
 from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
+from tapegrad.compile.backends.llvm.rare_cells import RareCells
 from tapegrad.compile.backends.llvm.row_loop import gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
 from tapegrad.compile.backends.row_code import RowCode, RowShapes, wrong_inputs
@@ -58,7 +59,7 @@ def rows(program: Program, options: RowOptions) -> RowCode:
         lanes=SUM_LANES if options.sums else 0,
     )
     code = _compiled(made, host, _QUICK if quick else _GOOD)
-    return RowsEntry(code, host, shapes, made.spills)
+    return RowsEntry(code, host, _rare_cells(made, code, lanes), shapes, made.spills)
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -150,6 +151,21 @@ def _gather(lanes: int) -> _LoadedModule:
     return _LoadedModule(gather(lanes), {})
 
 
+@lru_cache(maxsize=256)
+def _rare(program: Program, lanes: int) -> _LoadedModule:
+    """The function of what is rarely needed, which all modules share."""
+    made = rare_module(program, lanes)
+    return _LoadedModule(made.text, {name: address_of(name) for name in made.symbols})
+
+
+def _rare_cells(made: Module, code: _LoadedModule, lanes: int) -> RareCells:
+    """The cells of a module that point to the functions of what is rarely needed."""
+    return RareCells(
+        {name: partial(_rare, program, lanes) for name, program in made.rare.items()},
+        code.engine.get_global_value_address,
+    )
+
+
 def _compiled(made: Module, host: HostCalls, level: int = _QUICK) -> _LoadedModule:
     """Compiles a module, and links it with the functions that it calls."""
     addresses = {}
@@ -176,7 +192,8 @@ class ScalarFunction:
         self._pack = struct.Struct(f"{program.inputs}d").pack
         code = _compiled(made, host)
         self.is_cached: bool = code.is_cached
-        entry = CallEntry(code, host, program.inputs, len(program.outputs), made.spills)
+        cells = _rare_cells(made, code, 1)
+        entry = CallEntry(code, host, cells, program.inputs, len(program.outputs), made.spills)
         self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = entry.enter
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:

@@ -7,17 +7,24 @@ takes at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import attrs
 
-from tapegrad.compile.backends.llvm.function import NO_VECTORS, Function, ModulePlan, VectorMaths
+from tapegrad.compile.backends.llvm.function import (
+    NO_VECTORS,
+    Function,
+    ModulePlan,
+    RareFunction,
+    VectorMaths,
+)
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import Kind, Mode
 from tapegrad.compile.backends.llvm.row_loop import run_once, run_rows
 from tapegrad.compile.program import Program
 
-__all__ = ["Module", "module"]
+__all__ = ["Module", "module", "rare_module"]
 
 
 @final
@@ -26,13 +33,15 @@ class Module:
     """The text of a module, whose entry point is ``run``, and what it needs to be given.
 
     ``symbols`` are the external functions it calls, ``spills`` the numbers (of ``lanes`` each) in
-    its buffer, ``calls`` its calls back into Python, by the number it gives for each.
+    its buffer, ``calls`` its calls back into Python, by the number it gives for each. The
+    cells in ``rare`` will point to the functions of these programs (``rare_module``).
     """
 
     text: str
     symbols: tuple[str, ...]
     spills: int
     calls: tuple[HostCall, ...]
+    rare: Mapping[str, Program]
 
 
 def module(
@@ -56,4 +65,14 @@ def module(
     functions = [Function(plan, index).text() for index in range(count)]
     run = run_once(count) if mode == "call" else run_rows(plan.mode, count, plan.declarations)
     text = "\n".join([*plan.declarations.text, *functions, run, ""])
-    return Module(text, plan.declarations.external, plan.partition.places, tuple(plan.calls))
+    return Module(
+        text, plan.declarations.external, plan.partition.places, tuple(plan.calls), plan.rare
+    )
+
+
+def rare_module(program: Program, lanes: int) -> Module:
+    """The module of the function ``rare`` of a program that computes one number."""
+    plan = ModulePlan(program, Mode("rows" if lanes > 1 else "call", lanes), in_one=True)
+    function = RareFunction(plan).text()
+    text = "\n".join([*plan.declarations.text, function, ""])
+    return Module(text, plan.declarations.external, 0, (), {})

@@ -18,6 +18,7 @@ from tapegrad.compile.backends.llvm.host_calls import (
     HostCalls,
     full_stack,
 )
+from tapegrad.compile.backends.llvm.rare_cells import ASKED, RareCells
 from tapegrad.compile.backends.row_code import RowShapes, wrong_inputs
 
 if TYPE_CHECKING:
@@ -42,11 +43,17 @@ class CallEntry:
     """The entry of code for one call: the inputs as doubles side by side, and so the outputs."""
 
     def __init__(
-        self, code: LoadedCode, host: HostCalls, inputs: int, outputs: int, spills: int
+        self,
+        code: LoadedCode,
+        host: HostCalls,
+        cells: RareCells,
+        inputs: int,
+        outputs: int,
+        spills: int,
     ) -> None:
         arguments = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
         self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(code.address("run"))
-        self._code, self._host = code, host
+        self._code, self._host, self._cells = code, host, cells
         self._size = 8 * inputs
         self._outputs = ctypes.c_double * outputs
         self._buffer = ctypes.c_double * spills
@@ -70,10 +77,23 @@ class CallEntry:
                 flip = self._run(inputs, outputs, buffer)
         except ctypes.ArgumentError as error:
             raise full_stack() from error
-        if flip == UNANSWERED:
-            raise full_stack()
+        if flip < -1:
+            flip = self._again(flip, inputs, outputs, buffer)
         self._buffers.append(buffer)
         return outputs if flip < 0 else flip
+
+    def _again(self, flip: int, *arguments: object) -> int:
+        """Runs code again that has asked for what is rarely needed, which now is there.
+
+        Raises:
+            RecursionError: where it left because Python has not answered.
+        """
+        if flip == ASKED:
+            self._cells.fill()
+            flip = self._host.answer(self._run, *arguments)
+        if flip == UNANSWERED:
+            raise full_stack()
+        return flip
 
     def _free(self) -> ctypes.Array[ctypes.c_double]:
         """A buffer that no other thread is using."""
@@ -87,11 +107,13 @@ class CallEntry:
 class RowsEntry:
     """The entry of code for rows, which is run as described at ``RowCode``."""
 
-    def __init__(self, code: LoadedCode, host: HostCalls, shapes: RowShapes, spills: int) -> None:
+    def __init__(
+        self, code: LoadedCode, host: HostCalls, cells: RareCells, shapes: RowShapes, spills: int
+    ) -> None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
         arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
         self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
-        self._code, self._host, self._shapes = code, host, shapes
+        self._code, self._host, self._cells, self._shapes = code, host, cells, shapes
         self.is_cached: bool = code.is_cached
         self._spilt = spills * host.lanes
         self._size = self._spilt + (shapes.mapped + 2) * host.lanes
@@ -111,6 +133,25 @@ class RowsEntry:
             BackendError: for arrays that the code was not made for.
         """
         self._shapes.require(shared, leaves, rows, out, flips)
+        were_filled = self._cells.are_filled
+        sums = out.copy() if self._shapes.lanes and not were_filled else None
+        self._enter(shared, leaves, rows, out, flips)
+        if not were_filled and self._cells.asked:
+            self._cells.fill()
+            if sums is not None:
+                out[:] = sums
+            self._enter(shared, leaves, rows, out, flips)
+        if self._host.makes_calls and (flips[: len(rows)] == UNANSWERED_ROW).any():
+            raise full_stack()
+
+    def _enter(
+        self,
+        shared: Floats,
+        leaves: Sequence[Floats],
+        rows: NDArray[np.int64] | range,
+        out: Floats,
+        flips: NDArray[np.int32],
+    ) -> None:
         table = _described(leaves)
         buffer = np.empty(self._size + len(table))
         buffer[self._size :].view(np.int64)[:] = table
@@ -124,14 +165,12 @@ class RowsEntry:
             out.ctypes.data, out.strides[0] // 8, flips.ctypes.data,
         )  # fmt: skip
         try:
-            if not self._host.makes_calls:
+            if self._host.makes_calls:
+                self._host.answer(self._run, *arguments)
+            else:
                 self._run(*arguments)
-                return
-            self._host.answer(self._run, *arguments)
         except ctypes.ArgumentError as error:
             raise full_stack() from error
-        if (flips[: len(rows)] == UNANSWERED_ROW).any():
-            raise full_stack()
 
 
 def _described(leaves: Sequence[Floats]) -> Sequence[int]:
