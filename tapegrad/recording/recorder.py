@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import copysign, isfinite, isnan
 from operator import attrgetter, index
@@ -193,8 +193,8 @@ class Recorder:
         values = self.values
         apply: Callable[..., Operand] = row.value if self.thread else row
         value = apply(*[values[slot] for slot in slots], *static)
-        left, right = self._place(row, slots, static)
-        return self.append(self._code(row), left, right, value)
+        left, right = self.place(row, slots, static)
+        return self.append(self.code(row), left, right, value)
 
     def unary(self, row: Primitive, x: Var) -> Var:
         """A new entry that applies ``row`` to one operand, which is of this recording."""
@@ -220,8 +220,15 @@ class Recorder:
             return operand._slot
         return self.constant(operand)
 
-    def _place(
-        self, row: Primitive, slots: list[int], static: tuple[object, ...]
+    def number(self, slot: int) -> Var:
+        """The number that an entry defines."""
+        var = Var()
+        var._recorder, var._slot = self, slot
+        var._value = self.values[slot]  # type: ignore[assignment]  # here operands are floats and Vars
+        return var
+
+    def place(
+        self, row: Primitive, slots: Sequence[int], static: tuple[object, ...]
     ) -> tuple[int, int]:
         """The numbers that stand for the operands in the two operand columns."""
         if row.is_pooled:
@@ -252,7 +259,7 @@ class Recorder:
                 self.exponents[number] = place
         return place
 
-    def _code(self, row: Primitive) -> int:
+    def code(self, row: Primitive) -> int:
         """The number of a row in the table, which is extended by rows of the user's."""
         if row not in self.table.codes:
             self.table = self.table.extend(row)
@@ -312,8 +319,9 @@ class Recorder:
                 outer.attributed = None
 
     def _attribute(self, slot: int) -> None:
+        mark = cast("list[Mark | None]", self.marks)[slot]
         for outer in self.outers:
-            outer.attributed = cast("list[Mark | None]", self.marks)[slot]
+            outer.attributed = mark
 
     def close(self) -> None:
         """Ends the recording and frees its columns."""

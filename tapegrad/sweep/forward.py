@@ -14,7 +14,7 @@ from typing import Final, cast
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
-from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, product, seeded
+from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, seeded
 
 __all__ = ["tangents"]
 
@@ -59,7 +59,7 @@ def _combine_all(columns: EntryColumns, slot: int, column: DerivativeColumn) -> 
 _SWEEP: Final = Sweep(state="tangents", operand=_combine, any_entry=_combine_all)
 
 
-class _RecordedForward(RecordedSweep):
+class _RecordedForward(RecordedSweep[Operand]):
     """A forward sweep on traced numbers."""
 
     def sweep(
@@ -79,7 +79,7 @@ class _RecordedForward(RecordedSweep):
     def combine(self, slot: int) -> None:
         """Adds up the products of the operands' tangents and the partials."""
         for operand, partial in self.columns.partials(slot, self.numbers):
-            term = product(cast(Operand, self.numbers[operand]), partial)
+            term = self.product(cast(Operand, self.numbers[operand]), partial)
             self.accumulate(slot, (term, self.conditions.get(operand)))
 
     def select(self, slot: int) -> None:

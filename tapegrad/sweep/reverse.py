@@ -12,20 +12,25 @@ when the sweep arrives at the slot: T. Ogita, S. M. Rump and S. Oishi, Accurate 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import count
-from typing import Final, cast
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from itertools import count as count_from
+from typing import Final, TypeAlias, cast, final
 
+import attrs
+
+from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
+from tapegrad.entries.steps import Notes, Reference, Step
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand
+from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.ops.special import two_sum
+from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
 from tapegrad.sweep.conditional_terms import (
     ConditionalTerm,
     DerivativeColumn,
     RecordedSweep,
-    product,
     seeded,
 )
 
@@ -38,22 +43,27 @@ def cotangents(
     visit: Callable[[int], None] | None = None,
     *,
     exact: bool = False,
+    count: int | None = None,
 ) -> DerivativeColumn:
-    """Computes the cotangent of every slot from those of the slots in ``seeds``.
+    """Computes the cotangents of the first ``count`` slots from those of the slots in ``seeds``.
 
     Where the values are traced, ``visit`` is called with each slot before its operands receive
-    anything. With ``exact`` the sums of cotangents are compensated.
+    anything. With ``exact`` the sums of cotangents are compensated. Without ``count`` all slots are
+    asked for.
     """
     column = seeded(len(columns), seeds)
     start = max(seeds, default=-1)
     if columns.traced:
+        writer = SlotWriter((*columns.values, *seeds.values()))
+        places = writer.places(column)
         sweep = _ExactRecordedReverse if exact else _RecordedReverse
-        sweep(columns, column).sweep(start, visit)
-    elif exact:
+        sweep(columns, places, writer).sweep(start, visit)
+        return [None if place is None else writer.operand(place) for place in places[:count]]
+    if exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
         _SWEEP(columns, range(start, -1, -1), column)
-    return column
+    return column if count is None else column[:count]
 
 
 def _contribute(operand: SymbolicOperand) -> str:
@@ -185,54 +195,154 @@ def _recorded_again(
     inside, results = block.record_again(
         [cast(float, columns.values[operand]) for operand in operands]
     )
-    return inside, {**dict(enumerate(operands)), **dict(zip(results, count(slot + 1)))}
+    return inside, {**dict(enumerate(operands)), **dict(zip(results, count_from(slot + 1)))}
 
 
-class _RecordedReverse(RecordedSweep):
-    """A reverse sweep on traced numbers, which records the gradient.
+@final
+@attrs.frozen(eq=False)
+class _Partial:
+    """What a row's partial in one operand records: steps, and their result.
 
-    Nothing is recorded for constants, whose cotangents nobody reads: ``swept`` has None for them.
+    The result of the entry has index 0, and its operands follow.
     """
 
-    def __init__(self, columns: EntryColumns, numbers: DerivativeColumn) -> None:
+    steps: tuple[Step, ...]
+    result: Reference
+
+
+_Partials: TypeAlias = tuple[_Partial | None, ...]
+"""The partials of a row in each operand; None where it is flat."""
+
+
+def _known_partials(row: Primitive, static: tuple[object, ...]) -> _Partials | None:
+    """The partials of a row of the library's with a fixed number of operands; else None."""
+    if row.arity is None or row not in ops.TABLE.codes:
+        return None
+    return _noted(row, static) if static else _noted_once(row)
+
+
+@lru_cache(maxsize=1024)
+def _noted_once(row: Primitive) -> _Partials:
+    """The partials of a row that has no static operand."""
+    return _noted(row, ())
+
+
+def _noted(row: Primitive, static: tuple[object, ...]) -> _Partials:
+    """The partials of a row, found by calling each of them once."""
+    found: list[_Partial | None] = []
+    for index in range(row.arity or 0):
+        notes = Notes(1 + (row.arity or 0))
+        partial = row.partial(index, *notes.stand_ins, *cast("tuple[Operand, ...]", static))
+        known = None if partial is None else _Partial((*notes.steps,), notes.reference(partial))
+        found.append(known)
+    return tuple(found)
+
+
+def _short_partials(row: Primitive) -> _Partials | None:
+    """The partials of a row whose operands stand in the two columns, where they are known."""
+    is_short = row.is_operation and row.kind != "choice"
+    return None if not is_short or row.is_pooled or row.has_static else _known_partials(row, ())
+
+
+class _RecordedReverse(RecordedSweep[Place]):
+    """A reverse sweep on traced numbers, which records the gradient on slots.
+
+    ``places`` has the value of each entry. Nothing is recorded for constants, whose cotangents
+    nobody reads: ``swept`` has None for them.
+    """
+
+    def __init__(
+        self, columns: EntryColumns, numbers: list[Place | None], writer: SlotWriter
+    ) -> None:
         super().__init__(columns, numbers)
+        self.add = writer.binary(ops.add)
+        self.multiply = writer.binary(ops.mul)
+        self.writer = writer
+        self.places = writer.places(columns.values)
         constant = columns.table.codes[ops.constant]
         self.swept = [None if code == constant else code for code in columns.codes]
+        self.short = list(map(_short_partials, columns.table.rows))
+
+    def apply(self, row: Primitive, *numbers: Place) -> Place:
+        return self.writer.apply(row, numbers)
 
     def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
         """Visits the entries from ``start`` down to ``stop``."""
+        codes, short = self.columns.codes, self.short
         for slot in range(start, stop - 1, -1):
             cotangent = self.arrived(slot)
             if cotangent is None:
                 continue
             if visit is not None:
                 visit(slot)
-            kind = self.columns.row(slot).kind
-            if kind == "choice":
-                self.select(slot, cotangent)
-            elif kind == "input":
-                self.settle(slot)
+            partials = short[codes[slot]]
+            if partials is None:
+                self.contribute_any(slot, cotangent)
             else:
-                self.contribute(slot, cotangent)
+                self.contribute(slot, cotangent, partials)
 
-    def arrived(self, slot: int) -> Operand | None:
+    def arrived(self, slot: int) -> Place | None:
         """The cotangent of a slot to which nothing more will be added."""
         return self.numbers[slot]
 
-    def contribute(self, slot: int, cotangent: Operand) -> None:
-        """Adds the product of a cotangent and each partial to the operand's cotangent."""
-        block = _block(self.columns, slot)
-        if block is not None:
+    def contribute(self, slot: int, cotangent: Place, partials: _Partials) -> None:
+        """Adds the shares of the operands of an entry with one or two of them."""
+        left, right = self.columns.left[slot], self.columns.right[slot]
+        condition = self.conditions.get(slot) if self.conditions else None
+        operand = left
+        for partial in partials:
+            if partial is not None and self.swept[operand] is not None:
+                share = self.share(cotangent, self.taken(partial, (slot, left, right)))
+                self.accumulate(operand, (share, condition))
+            operand = right
+
+    def share(self, cotangent: Place, partial: Place) -> Place:
+        """The product of a cotangent and a partial."""
+        if isinstance(partial, int) and isinstance(cotangent, int):
+            return self.multiply(cotangent, partial)
+        return self.product(cotangent, partial)
+
+    def contribute_any(self, slot: int, cotangent: Place) -> None:
+        """Adds the shares of the operands of any entry."""
+        row = self.columns.row(slot)
+        if row.kind == "choice":
+            self.select(slot, cotangent)
+        elif row.kind == "input":
+            self.settle(slot)
+        elif (block := _block(self.columns, slot)) is not None:
             self.sweep_block(slot, block)
+        else:
+            condition = self.conditions.get(slot)
+            for operand, partial in self.partials(slot, row):
+                self.accumulate(operand, (self.share(cotangent, partial), condition))
+
+    def partials(self, slot: int, row: Primitive) -> Iterator[tuple[int, Place]]:
+        """The operands of an entry, each with the partial in it."""
+        columns, operands = self.columns, self.columns.operands(slot)
+        partials = _known_partials(row, columns.static(slot))
+        if partials is None:
+            for operand, number in columns.partials(slot, self.swept):
+                yield operand, self.writer.places((number,))[0]
             return
-        condition = self.conditions.get(slot)
-        for operand, partial in self.columns.partials(slot, self.swept):
-            self.accumulate(operand, (product(cotangent, partial), condition))
+        for operand, partial in zip(operands, partials, strict=True):
+            if partial is not None and self.swept[operand] is not None:
+                yield operand, self.taken(partial, (slot, *operands))
+
+    def taken(self, partial: _Partial, slots: tuple[int, ...]) -> Place:
+        """The result of a partial's steps for an entry and its operands."""
+        result = partial.result
+        if not partial.steps:
+            return self.places[slots[result]] if isinstance(result, int) else result
+        places = [self.places[slot] for slot in slots if slot >= 0]
+        for step in partial.steps:
+            given = [places[x] if isinstance(x, int) else x for x in step.operands]
+            places.append(self.writer.apply(step.row, given, step.static))
+        return places[result] if isinstance(result, int) else result
 
     def sweep_block(self, slot: int, block: CheckpointedBlock) -> None:
         """Sweeps the entries that a block stands for, conditions included."""
         columns, places = _recorded_again(self.columns, slot, block)
-        inside = type(self)(columns, [None] * len(columns))
+        inside = type(self)(columns, [None] * len(columns), self.writer)
         for place, other in places.items():
             self.hand_over(other, inside, place)
         operands = self.columns.operands(slot)
@@ -244,10 +354,10 @@ class _RecordedReverse(RecordedSweep):
         """Makes the cotangent of a slot that of a slot of another sweep."""
         other.set(place, self.term(slot))
 
-    def select(self, slot: int, cotangent: Operand) -> None:
+    def select(self, slot: int, cotangent: Place) -> None:
         """Adds the cotangent of a ``where`` to that of the arm it selects."""
         condition, *arms = self.columns.operands(slot)
-        selected, present = self.columns.values[condition], self.conditions.get(slot)
+        selected, present = self.places[condition], self.conditions.get(slot)
         if isinstance(selected, float):
             self.accumulate(arms[0 if selected else 1], (cotangent, present))
             return
@@ -261,18 +371,20 @@ class _ExactRecordedReverse(_RecordedReverse):
     What was lost in a slot is present where its cotangent is.
     """
 
-    def __init__(self, columns: EntryColumns, numbers: DerivativeColumn) -> None:
-        super().__init__(columns, numbers)
-        self.losses: dict[int, Operand] = {}
-        self.lost: Operand | None = None
+    def __init__(
+        self, columns: EntryColumns, numbers: list[Place | None], writer: SlotWriter
+    ) -> None:
+        super().__init__(columns, numbers, writer)
+        self.losses: dict[int, Place] = {}
+        self.lost: Place | None = None
         self.add = self.add_exactly
 
-    def add_exactly(self, x: Operand, y: Operand) -> Operand:
+    def add_exactly(self, x: Place, y: Place) -> Place:
         """The sum; what it lost is noted."""
-        self.lost = ops.sum_error(x, y)
-        return ops.add(x, y)
+        self.lost = self.apply(ops.sum_error, x, y)
+        return self.apply(ops.add, x, y)
 
-    def accumulate(self, slot: int, share: ConditionalTerm) -> None:
+    def accumulate(self, slot: int, share: ConditionalTerm[Place]) -> None:
         """Adds a share to the number of a slot, and what that loses to its loss."""
         before, loss = self.conditions.get(slot), self.losses.get(slot)
         self.lost = None
@@ -283,14 +395,14 @@ class _ExactRecordedReverse(_RecordedReverse):
             self.losses[slot] = self.lost
             return
         if before is not None and before is not share[1]:
-            loss = ops.where(before, loss, 0.0)
-        self.losses[slot] = ops.add(loss, self.lost)
+            loss = self.apply(ops.where, before, loss, 0.0)
+        self.losses[slot] = self.apply(ops.add, loss, self.lost)
 
-    def arrived(self, slot: int) -> Operand | None:
+    def arrived(self, slot: int) -> Place | None:
         """The number of a slot, corrected by what was lost."""
         number, loss = self.numbers[slot], self.losses.pop(slot, None)
         if number is not None and loss is not None:
-            self.numbers[slot] = number = ops.corrected(number, loss)
+            self.numbers[slot] = number = self.apply(ops.corrected, number, loss)
         return number
 
     def hand_over(self, slot: int, other: _RecordedReverse, place: int) -> None:

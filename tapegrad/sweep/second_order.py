@@ -16,7 +16,7 @@ import attrs
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced, primal
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, source_of, times
-from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, product, seeded
+from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, seeded
 
 __all__ = ["second_order"]
 
@@ -44,31 +44,31 @@ class _DualNumber(Traced):
     """A number, or a symbol for one, with its tangent; a row applied to such gives both."""
 
     value: Operand
-    tangent: ConditionalTerm | None
+    tangent: ConditionalTerm[Operand] | None
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _DualNumber:
         values, tangents = zip(*map(_parts, operands), strict=True)
         value = row(*values)
         if row.kind == "choice":
             return _DualNumber(value, _ARITHMETIC.selected(values[0], *tangents[1:]))
-        total: ConditionalTerm | None = None
+        total: ConditionalTerm[Operand] | None = None
         partial_in = None if row.at_once is None else row.each_partial(value, *values)
         for index, term in enumerate(tangents):
             if term is None:
                 continue
             partial = partial_in(index) if partial_in else row.partial(index, value, *values)
             if partial is not None:
-                total = _ARITHMETIC.plus(total, (product(partial, term[0]), term[1]))
+                total = _ARITHMETIC.plus(total, (_ARITHMETIC.product(partial, term[0]), term[1]))
         return _DualNumber(value, total)
 
     def _primal(self) -> float:
         return primal(self.value)
 
 
-_ARITHMETIC: Final = ConditionalArithmetic()
+_ARITHMETIC: Final = ConditionalArithmetic[Operand]()
 
 
-def _parts(operand: Operand) -> tuple[Operand, ConditionalTerm | None]:
+def _parts(operand: Operand) -> tuple[Operand, ConditionalTerm[Operand] | None]:
     """The value and the tangent of a dual number; a plain number has no tangent."""
     return (operand.value, operand.tangent) if isinstance(operand, _DualNumber) else (operand, None)
 

@@ -26,7 +26,7 @@ from tapegrad.entries.builder import EvaluatingBuilder, Place, Written, place_of
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
-from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, or_zero
+from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm
 
 __all__ = ["taylor"]
 
@@ -230,27 +230,27 @@ class _Solution:
                     if found is not None:
                         self._append(slot, found)
         terms = (self._term(output, order) for order in range(len(self.series[output])))
-        return [or_zero(term) for term in terms if term is not None]
+        return [self.arithmetic.or_zero(term) for term in terms if term is not None]
 
-    def _term(self, slot: int, order: int) -> ConditionalTerm | None:
+    def _term(self, slot: int, order: int) -> ConditionalTerm[Operand] | None:
         """The coefficient of one slot with its condition, or None beyond the last one."""
         if order >= len(self.series[slot]):
             return None
         return self.series[slot][order], self.conditions.get((slot, order))
 
-    def _append(self, slot: int, term: ConditionalTerm) -> None:
+    def _append(self, slot: int, term: ConditionalTerm[Operand]) -> None:
         order, (coefficient, condition) = len(self.series[slot]), term
         self.series[slot].append(coefficient)
         self.slopes[slot].append(self._product(coefficient, float(order)))
         if condition is not None:
             self.conditions[slot, order] = condition
 
-    def _coefficient(self, equation: _SlotEquation, order: int) -> ConditionalTerm | None:
+    def _coefficient(self, equation: _SlotEquation, order: int) -> ConditionalTerm[Operand] | None:
         """Computes the coefficient of one slot, or None beyond the degree of a polynomial."""
         if equation.choice is not None:
             condition, *arms = equation.choice
             return self.arithmetic.selected(condition, *(self._term(arm, order) for arm in arms))
-        total: ConditionalTerm | None = None
+        total: ConditionalTerm[Operand] | None = None
         for operand, factor in equation.products:
             term = self._convolved(operand, factor, order - 1)
             if term is not None:
@@ -263,7 +263,7 @@ class _Solution:
                 total = self.arithmetic.plus(total, (self._product(term[0], number), term[1]))
         return total
 
-    def _convolved(self, operand: int, factor: int, order: int) -> ConditionalTerm | None:
+    def _convolved(self, operand: int, factor: int, order: int) -> ConditionalTerm[Operand] | None:
         """Computes the coefficient of p * x' for an operand x and its partial p."""
         slopes, factors = self.slopes[operand], self.series[factor]
         low, high = max(0, order + 1 - len(factors)), min(order, len(slopes) - 1)

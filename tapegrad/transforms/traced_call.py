@@ -155,9 +155,9 @@ def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) ->
     from tapegrad.sweep.reverse import cotangents
 
     bars = traced.recorder.attributing(
-        lambda pin: cotangents(traced.columns, seeds, pin, exact=exact)
+        lambda pin: cotangents(traced.columns, seeds, pin, exact=exact, count=traced.width)
     )
-    return [0.0 if bar is None else bar for bar in bars[: traced.width]]
+    return [0.0 if bar is None else bar for bar in bars]
 
 
 def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
