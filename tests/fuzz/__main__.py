@@ -1,5 +1,6 @@
-"""Runs random programs on every road: ``python -m tests.fuzz FIRST COUNT [WORKERS]``.
+"""Runs random programs on every road: ``python -m tests.fuzz FIRST COUNT [WORKERS [loops]]``.
 
+With ``loops`` they are programs with loops, whose code with loops is compared with straight code.
 Prints each program on which roads disagree, with its seed, and at the end how many programs each
 judge saw. The status is 1 if there was one.
 """
@@ -10,21 +11,32 @@ import sys
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from typing import Any
 
+from tests.fuzz import loop_programs, programs
 from tests.fuzz.judges import JUDGES
-from tests.fuzz.programs import Case, make
+from tests.fuzz.loop_judges import LOOP_JUDGES
 
 CHUNK = 50
 
+KINDS: Mapping[str, tuple[Any, Mapping[str, tuple[int, Any]]]] = {
+    "all": (programs.make, JUDGES),
+    "loops": (loop_programs.make, LOOP_JUDGES),
+}
+"""Kinds of programs: what makes one, and what judges it."""
 
-def judge(first: int, count: int) -> tuple[Counter[str], list[str]]:
+
+def judge(first: int, count: int, kind: str = "all") -> tuple[Counter[str], list[str]]:
     """How many programs each judge saw, and what they found."""
+    make, judges = KINDS[kind]
     seen: Counter[str] = Counter()
     found: list[str] = []
     for seed in range(first, first + count):
         case = make(seed)
-        for name, (every, run) in JUDGES.items():
+        for name, (every, run) in judges.items():
             if seed // 2 % every:
                 continue
             seen[name] += 1
@@ -36,7 +48,7 @@ def judge(first: int, count: int) -> tuple[Counter[str], list[str]]:
     return seen, found
 
 
-def _raises(case: Case, kind: type[Exception]) -> bool:
+def _raises(case: Any, kind: type[Exception]) -> bool:
     """Whether the function itself, on floats, raises such an error: for the int of an infinity."""
     for point in case.points:
         try:
@@ -46,7 +58,7 @@ def _raises(case: Case, kind: type[Exception]) -> bool:
     return False
 
 
-def main(first: int, count: int, workers: int = 1) -> int:
+def main(first: int, count: int, workers: int = 1, kind: str = "all") -> int:
     """Runs the programs in processes."""
     warnings.simplefilter("ignore")
     seen: Counter[str] = Counter()
@@ -54,7 +66,7 @@ def main(first: int, count: int, workers: int = 1) -> int:
     starts = range(first, first + count, CHUNK)
     sizes = [min(CHUNK, first + count - start) for start in starts]
     with ProcessPoolExecutor(workers) as pool:
-        for counted, found in pool.map(judge, starts, sizes):
+        for counted, found in pool.map(judge, starts, sizes, repeat(kind)):
             seen += counted
             wrong += len(found)
             for text in found:
@@ -65,4 +77,5 @@ def main(first: int, count: int, workers: int = 1) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    first, count, workers, kind, *_ = [*sys.argv[1:], *["", "", "1", "all"][len(sys.argv) - 1 :]]
+    sys.exit(main(int(first), int(count), int(workers), kind))

@@ -1,8 +1,9 @@
-"""LLVM's text of the functions of a module, each some entries of a program in a straight line."""
+"""LLVM's text of a function of a module, from entries of a program."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
 from typing import Final, final
 
 import attrs
@@ -20,19 +21,12 @@ from tapegrad.compile.backends.llvm.instructions import (
     mask,
 )
 from tapegrad.compile.backends.llvm.rare_cells import ASKED, CELL_ASKED
-from tapegrad.compile.partition import Partition, ProgramPart, partition, rematerialised, slots_read
+from tapegrad.compile.partition import slots_read
 from tapegrad.compile.program import Program
 from tapegrad.compile.rare import rare_operands, rare_program
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["NO_VECTORS", "Function", "ModulePlan", "RareFunction", "VectorMaths"]
-
-_ENTRIES: Final = {"call": 500, "rows": 1000, "sums": 1000}
-"""Entries in one function: longer ones take LLVM more time an entry, shorter ones pass more values
-through the buffer."""
-
-_EFFORT: Final = 3
-"""The most quick operations by which a value is computed again instead of kept."""
+__all__ = ["NO_VECTORS", "Function", "ModulePlan", "VectorMaths"]
 
 _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS: Final = {
@@ -63,13 +57,11 @@ class VectorMaths:
 NO_VECTORS: Final = VectorMaths("", 1, frozenset())
 
 
-@final
 class ModulePlan:
     """The facts that the functions of one module share.
 
-    The entries ``exact`` keep their bits whatever the ``flags``. The slots ``at_end`` are outputs
-    that the last function writes; those in ``again`` are computed again where they are needed.
-    The programs ``rare`` are functions of their own, by the names of the cells that point to them.
+    The entries ``exact`` keep their bits whatever the ``flags``. The programs ``rare`` are
+    functions of their own, by the names of the cells that point to them.
     """
 
     program: Program
@@ -78,9 +70,6 @@ class ModulePlan:
     maths: VectorMaths
     exact: set[int]
     declarations: Declarations
-    at_end: set[int]
-    again: dict[int, set[int]]
-    partition: Partition
 
     def __init__(
         self,
@@ -90,7 +79,6 @@ class ModulePlan:
         maths: VectorMaths = NO_VECTORS,
         *,
         fast: bool = False,
-        in_one: bool = False,
     ) -> None:
         self.program, self.mode, self.shared, self.maths = program, mode, shared, maths
         self.flags = " contract" if fast else ""
@@ -98,10 +86,6 @@ class ModulePlan:
         self.declarations = Declarations()
         self.calls: list[HostCall] = []
         self.rare: dict[str, Program] = {}
-        self.at_end = _at_end(program)
-        self.again = rematerialised(program, _EFFORT)
-        size = len(program) if in_one else _ENTRIES[mode.name]
-        self.partition = partition(program, size, at_end=self.at_end, again=self.again)
 
     def rare_cell(self, row: Primitive, program: Program) -> str:
         """The name of the cell that points to the function of what a row rarely needs."""
@@ -110,12 +94,6 @@ class ModulePlan:
         self.declarations.define(CELL_ASKED, f"@{CELL_ASKED} = global i64 0")
         self.rare[cell] = program
         return cell
-
-
-def _at_end(program: Program) -> set[int]:
-    """The outputs that are no entry of a function, or stand before the last guard."""
-    last = max(program.expected, default=program.inputs - 1)
-    return {slot for slot in program.outputs if slot <= last or slot in program.constants}
 
 
 def _decisive(program: Program) -> set[int]:
@@ -131,22 +109,22 @@ def _decisive(program: Program) -> set[int]:
     return found
 
 
-class Function(Instructions):
-    """Writes one function of a module: some entries in a straight line.
+class Function(Instructions, ABC):
+    """Writes one function of a module, from entries of a program.
 
     ``numbers`` and ``truths`` hold the names of slots' values, as numbers and as conditions.
     """
 
     plan: ModulePlan
     program: Program
+    exact: Collection[int]
     alive: str
     operands: int
 
-    def __init__(self, plan: ModulePlan, index: int) -> None:
+    def __init__(self, plan: ModulePlan, program: Program, index: int) -> None:
         super().__init__(plan.mode, plan.declarations)
-        self.plan, self.program = plan, plan.program
-        self.part: ProgramPart = plan.partition.parts[index]
-        self.index = index
+        self.plan, self.program, self.index = plan, program, index
+        self.exact = plan.exact
         self.numbers: dict[int, str] = {}
         self.truths: dict[int, str] = {}
         self.alive = ""
@@ -154,12 +132,7 @@ class Function(Instructions):
 
     def text(self) -> str:
         """The text of the function."""
-        plan = self.plan
-        for slot in self.part.slots:
-            self.entry(slot)
-        if self.part is plan.partition.parts[-1]:
-            for slot in sorted(plan.at_end):
-                self.write_output(slot)
+        self.write()
         returned = "i32" if self.mode.name == "call" else "void"
         end = "  ret i32 -1" if self.mode.name == "call" else "  ret void"
         head = [
@@ -168,6 +141,18 @@ class Function(Instructions):
             *self._memory_for_calls(),
         ]
         return "\n".join([*head, *self.lines, end, "}"])
+
+    @abstractmethod
+    def write(self) -> None:
+        """Writes the instructions."""
+
+    @abstractmethod
+    def read(self, slot: int) -> str:
+        """Reads a value that is not computed here, and returns its name."""
+
+    @abstractmethod
+    def guard_index(self, slot: int) -> str:
+        """The index of a guard, as it is written."""
 
     def _memory_for_calls(self) -> list[str]:
         """The memory for the operands of calls back into Python, and for their answers."""
@@ -183,45 +168,25 @@ class Function(Instructions):
     # Operands.
 
     def number(self, slot: int) -> str:
-        """The name of a slot's value, loaded where it comes from another function."""
+        """The name of a slot's value, read where it is not computed here."""
         if slot not in self.numbers:
             self.numbers[slot] = self._read(slot)
         return self.numbers[slot]
 
     def _read(self, slot: int) -> str:
-        program, shared = self.program, self.plan.shared
-        if slot in program.constants:
-            return self.constant(program.constants[slot])
+        if slot in self.program.constants:
+            return self.constant(self.program.constants[slot])
         if slot in self.truths:
             return self.chosen(self.truths[slot], self.constant(1.0), self.constant(0.0))
-        if slot < shared:
-            return self.load_same("%U", slot)
-        if slot < program.inputs:
-            return self.load("%X", slot - shared)
-        if slot in self.plan.again:
-            return self._read(slot) if self.condition(slot) else self.value(slot)
-        return self.load("%S", self.part.reads[slot])
+        return self.read(slot)
 
     def truth(self, slot: int) -> str:
         """The name of a slot's value as a condition."""
-        if slot not in self.truths and not (slot in self.plan.again and self.condition(slot)):
+        if slot not in self.truths:
             self.truths[slot] = self.compare("une", self.number(slot), self.constant(0.0))
         return self.truths[slot]
 
     # Entries.
-
-    def entry(self, slot: int) -> None:
-        """Writes one entry, and store its value for later functions and as an output."""
-        if slot in self.program.guard_indices:
-            self.guard(slot)
-            return
-        if not self.condition(slot):
-            self.numbers[slot] = self.value(slot)
-        if slot in self.part.writes:
-            place = self.place("%S", self.part.writes[slot])
-            self.store(self.number(slot), place)
-        if slot in self.program.output_indices and slot not in self.plan.at_end:
-            self.write_output(slot)
 
     def condition(self, slot: int) -> bool:
         """Writes an entry if it gives a truth value; returns whether it does."""
@@ -261,7 +226,7 @@ class Function(Instructions):
             return self.call_host(slot, numbers, self.rows_on_path())
         if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
             return self.square(numbers[0])
-        flags = "" if slot in self.plan.exact else self.plan.flags
+        flags = "" if slot in self.exact else self.plan.flags
         return self.operation(row, numbers, flags)
 
     def operation(self, row: Primitive, numbers: Sequence[str], flags: str) -> str:
@@ -301,29 +266,28 @@ class Function(Instructions):
     def guard(self, slot: int) -> None:
         """Leaves, or marks the rows, where a guard comes out differently than recorded."""
         truth = self.truth(self.program.operands[slot][0])
-        expected = self.program.expected[slot]
+        expected, index = self.program.expected[slot], self.guard_index(slot)
         if self.mode.name == "call":
-            self._leave(self.program.guard_indices[slot], truth, expected=expected)
+            self._leave(index, truth, expected=expected)
         else:
-            self._mark(self.program.guard_indices[slot], self.negated(truth) if expected else truth)
+            flipped = self.negated(truth) if expected else truth
+            rows = self.new(f"and {self.mode.truth} {flipped}, {self.rows_on_path()}")
+            self.mark(rows, index)
 
-    def _leave(self, index: int, truth: str, *, expected: bool) -> None:
-        stay, leave = f"stay{index}", f"leave{index}"
+    def _leave(self, index: str, truth: str, *, expected: bool) -> None:
+        stay, leave = self.label("stay"), self.label("leave")
         order = (stay, leave) if expected else (leave, stay)
         self.line(f"br i1 {truth}, label %{order[0]}, label %{order[1]}")
         self.begin(leave)
         self.line(f"ret i32 {index}")
         self.begin(stay)
 
-    def _mark(self, index: int, flipped: str) -> None:
-        truth = self.mode.truth
-        self.mark(self.new(f"and {truth} {flipped}, {self.rows_on_path()}"), index)
-
-    def mark(self, rows: str, number: int) -> None:
+    def mark(self, rows: str, number: str) -> None:
         """Marks rows that are on the path no more."""
         kind, truth = self.mode.flips, self.mode.truth
         flips = self.new(f"load {kind}, ptr %F, align 4")
-        marked = self.new(f"select {truth} {rows}, {kind} splat (i32 {number}), {kind} {flips}")
+        marks = self.same(kind, "i32", number)
+        marked = self.new(f"select {truth} {rows}, {kind} {marks}, {kind} {flips}")
         self.line(f"store {kind} {marked}, ptr %F, align 4")
         self.alive = ""
 
@@ -344,7 +308,7 @@ class Function(Instructions):
         program, wanted = rare_program(self.program, slot), rare
         if program is None:
             wanted = self.new(f"and {self.mode.truth} {rare}, {self.rows_on_path()}")
-        needed, after = f"needed{slot}", f"after{slot}"
+        needed, after = self.label("needed"), self.label("after")
         self.line(f"br i1 {self.any(wanted)}, label %{needed}, label %{after}")
         before = self.block
         self.begin(needed)
@@ -368,14 +332,14 @@ class Function(Instructions):
         self.give([*numbers, *static])
         function = self.new(f"load ptr, ptr @{cell}, align 8")
         is_there = self.new(f"icmp ne ptr {function}, null")
-        there, asked, called = f"there{slot}", f"asked{slot}", f"called{slot}"
+        there, asked, called = map(self.label, ("there", "asked", "called"))
         self.line(f"br i1 {is_there}, label %{there}, label %{asked}")
         self.begin(asked)
         if self.mode.name == "call":
             self.line(f"ret i32 {ASKED}")
         else:
             self.line(f"store i64 1, ptr @{CELL_ASKED}, align 8")
-            self.mark(rare, ASKED)
+            self.mark(rare, str(ASKED))
             self.line(f"br label %{called}")
         self.begin(there)
         self.line(f"call void {function}(ptr %given, ptr %answer)")
@@ -414,23 +378,21 @@ class Function(Instructions):
             self.line(f"ret i32 {UNANSWERED}")
             self.begin(f"answered{call}")
         else:
-            self.mark(lost, UNANSWERED_ROW)
+            self.mark(lost, str(UNANSWERED_ROW))
 
     # Outputs.
 
-    def write_output(self, slot: int) -> None:
+    def write_output(self, index: str | int, value: str) -> None:
         """Writes an output out, or adds it to its sum where the row stayed on the path."""
-        value = self.number(slot)
-        for index in self.program.output_indices[slot]:
-            if self.mode.name == "sums":
-                self.add_up(index, value)
-            elif self.mode.name == "rows":
-                offset = self.new(f"mul i64 %stride, {index}")
-                self.store(value, self.new(f"getelementptr double, ptr %O, i64 {offset}"))
-            else:
-                self.store(value, self.place("%O", index))
+        if self.mode.name == "sums":
+            self._add_up(index, value)
+        elif self.mode.name == "rows":
+            offset = self.new(f"mul i64 %stride, {index}")
+            self.store(value, self.new(f"getelementptr double, ptr %O, i64 {offset}"))
+        else:
+            self.store(value, self.place("%O", index))
 
-    def add_up(self, index: int, value: str) -> None:
+    def _add_up(self, index: str | int, value: str) -> None:
         """Adds the rows on the path to the sums of an output, eight after eight."""
         kind, truth = self.mode.type, self.mode.truth
         place = self.new(f"getelementptr {SUM_TYPE}, ptr %O, i64 {index}")
@@ -445,21 +407,3 @@ class Function(Instructions):
                 f"select <{SUM_LANES} x i1> {there}, {SUM_TYPE} {more}, {SUM_TYPE} {total}"
             )
         self.line(f"store {SUM_TYPE} {total}, ptr {place}, align 8")
-
-
-@final
-class RareFunction(Function):
-    """Writes a program of numbers alone as a function of an array of its inputs."""
-
-    def __init__(self, plan: ModulePlan) -> None:
-        super().__init__(plan, 0)
-
-    def text(self) -> str:
-        """The text of the function."""
-        for slot in self.part.slots:
-            if not self.condition(slot):
-                self.numbers[slot] = self.value(slot)
-        (output,) = self.program.outputs
-        self.store(self.number(output), "%answer")
-        head = "define void @rare(ptr %X, ptr %answer) nounwind {"
-        return "\n".join([head, "entry:", *self.lines, "  ret void", "}"])

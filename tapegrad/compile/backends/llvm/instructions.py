@@ -68,11 +68,12 @@ class Mode:
 
 
 class Declarations:
-    """The functions that a module declares: those of LLVM, and those it is given from outside."""
+    """The functions that a module declares, of LLVM and from outside, and what it defines."""
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
         self._own: dict[str, str] = {}
+        self._tables: dict[bytes, str] = {}
 
     def declare(self, name: str, signature: str) -> str:
         """Declares a function, and returns its name in calls."""
@@ -83,6 +84,16 @@ class Declarations:
         """Defines a function of the module's own, and returns its name in calls."""
         self._lines[name] = self._own[name] = text
         return f"@{name}"
+
+    def table(self, numbers: Sequence[float]) -> str:
+        """Defines an array of numbers, and returns its name."""
+        packed = struct.pack(f"{len(numbers)}d", *numbers)
+        name = self._tables.setdefault(packed, f"table{len(self._tables)}")
+        if name in self._lines:
+            return f"@{name}"
+        values = ", ".join(f"double {_bits(number)}" for number in numbers)
+        kind = f"[{len(numbers)} x double]"
+        return self.define(name, f"@{name} = internal constant {kind} [{values}]")
 
     @property
     def text(self) -> Sequence[str]:
@@ -120,6 +131,10 @@ class Instructions:
         self.line(f"{name} = {expression}")
         return name
 
+    def label(self, name: str) -> str:
+        """The name of a block, as no other has it."""
+        return f"{name}{next(self._names)}"
+
     def begin(self, block: str) -> None:
         """Begins a block that branches lead to."""
         self.lines.append(f"{block}:")
@@ -127,7 +142,7 @@ class Instructions:
 
     def constant(self, number: float) -> str:
         """A number as it is written, to the bit."""
-        bits = f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
+        bits = _bits(number)
         return bits if self.mode.lanes == 1 else f"splat (double {bits})"
 
     def integer(self, number: int) -> str:
@@ -140,11 +155,11 @@ class Instructions:
 
     # Memory.
 
-    def place(self, base: str, index: int) -> str:
+    def place(self, base: str, index: str | int) -> str:
         """Computes the address of a number in an array of numbers."""
         return self.new(f"getelementptr {self.mode.type}, ptr {base}, i64 {index}")
 
-    def load(self, base: str, index: int) -> str:
+    def load(self, base: str, index: str | int) -> str:
         """Loads a number from an array of numbers."""
         return self.new(f"load {self.mode.type}, ptr {self.place(base, index)}, align 8")
 
@@ -152,13 +167,17 @@ class Instructions:
         """Stores a number."""
         self.line(f"store {self.mode.type} {number}, ptr {place}, align 8")
 
-    def load_same(self, base: str, index: int) -> str:
+    def load_same(self, base: str, index: str | int) -> str:
         """Loads one double into all lanes."""
         place = self.new(f"getelementptr double, ptr {base}, i64 {index}")
-        number, kind = self.new(f"load double, ptr {place}, align 8"), self.mode.type
-        if self.mode.lanes == 1:
-            return number
-        first = self.new(f"insertelement {kind} poison, double {number}, i64 0")
+        number = self.new(f"load double, ptr {place}, align 8")
+        return number if self.mode.lanes == 1 else self.same(self.mode.type, "double", number)
+
+    def same(self, kind: str, element: str, value: str) -> str:
+        """A vector whose lanes all have this value."""
+        if not value.startswith("%"):
+            return f"splat ({element} {value})"
+        first = self.new(f"insertelement {kind} poison, {element} {value}, i64 0")
         zeros = f"<{self.mode.lanes} x i32> zeroinitializer"
         return self.new(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
 
@@ -229,6 +248,11 @@ class Instructions:
             ]
             width *= 2
         return parts[0]
+
+
+def _bits(number: float) -> str:
+    """A double as LLVM writes it, to the bit."""
+    return f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
 
 
 def mask(lanes: range) -> str:

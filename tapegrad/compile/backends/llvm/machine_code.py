@@ -58,7 +58,7 @@ def rows(program: Program, options: RowOptions) -> RowCode:
         step=lanes,
         lanes=SUM_LANES if options.sums else 0,
     )
-    code = _compiled(made, host, _QUICK if quick else _GOOD)
+    code = _compiled(made, host, _QUICK if quick and not made.short else _GOOD)
     return RowsEntry(code, host, _rare_cells(made, code, lanes), shapes, made.spills)
 
 
@@ -190,7 +190,7 @@ class ScalarFunction:
         host = HostCalls(made.calls, 1)
         self._inputs = program.inputs
         self._pack = struct.Struct(f"{program.inputs}d").pack
-        code = _compiled(made, host)
+        code = _compiled(made, host, _GOOD if made.short else _QUICK)
         self.is_cached: bool = code.is_cached
         cells = _rare_cells(made, code, 1)
         entry = CallEntry(code, host, cells, program.inputs, len(program.outputs), made.spills)

@@ -1,30 +1,41 @@
 """LLVM's text of a program: scalar code for one call, vector code for columns of numbers.
 
-A program becomes functions of a few hundred entries each. A value that one of them needs of another
-passes through a buffer, or is computed again. Sums go to eight lanes, however many rows the code
-takes at a time.
+A program becomes functions of a few hundred entries each; a loop becomes one of its body. A value
+that one of them needs of another passes through a buffer, or is computed again. Sums go to eight
+lanes, however many rows the code takes at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import final
+from typing import Final, final
 
 import attrs
 
-from tapegrad.compile.backends.llvm.function import (
-    NO_VECTORS,
-    Function,
-    ModulePlan,
-    RareFunction,
-    VectorMaths,
-)
+from tapegrad.compile.backends.llvm.function import NO_VECTORS, ModulePlan, VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import Kind, Mode
+from tapegrad.compile.backends.llvm.piece_function import PieceFunction
 from tapegrad.compile.backends.llvm.row_loop import run_once, run_rows
+from tapegrad.compile.backends.llvm.straight_function import (
+    RareFunction,
+    StraightFunction,
+    StraightParts,
+)
+from tapegrad.compile.loops import Line, line_of
+from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
 
 __all__ = ["Module", "module", "rare_module"]
+
+_PIECE: Final = 500
+"""The most entries in one piece that is no loop."""
+
+_WORTH: Final = 400
+"""The fewest entries that loops have to save: shorter code is made as soon in a straight line."""
+
+_SHORT: Final = 2000
+"""The most entries of code with loops on which LLVM spends more time, since it runs quicker."""
 
 
 @final
@@ -34,7 +45,8 @@ class Module:
 
     ``symbols`` are the external functions it calls, ``spills`` the numbers (of ``lanes`` each) in
     its buffer, ``calls`` its calls back into Python, by the number it gives for each. The
-    cells in ``rare`` will point to the functions of these programs (``rare_module``).
+    cells in ``rare`` will point to the functions of these programs (``rare_module``). Code that is
+    ``short`` for what it does is worth more of LLVM's time.
     """
 
     text: str
@@ -42,6 +54,7 @@ class Module:
     spills: int
     calls: tuple[HostCall, ...]
     rare: Mapping[str, Program]
+    short: bool = False
 
 
 def module(
@@ -61,18 +74,40 @@ def module(
     on it.
     """
     plan = ModulePlan(program, Mode(mode, lanes), shared, maths, fast=fast)
-    count = len(plan.partition.parts)
-    functions = [Function(plan, index).text() for index in range(count)]
+    line = line_of(program)
+    has_loops = pays(line)
+    functions, places = _in_pieces(plan, line) if has_loops else _straight(plan)
+    count = len(functions)
     run = run_once(count) if mode == "call" else run_rows(plan.mode, count, plan.declarations)
     text = "\n".join([*plan.declarations.text, *functions, run, ""])
-    return Module(
-        text, plan.declarations.external, plan.partition.places, tuple(plan.calls), plan.rare
-    )
+    short = has_loops and len(line.slots) - line.saves <= _SHORT
+    external, calls = plan.declarations.external, tuple(plan.calls)
+    return Module(text, external, places, calls, plan.rare, short)
 
 
 def rare_module(program: Program, lanes: int) -> Module:
     """The module of the function ``rare`` of a program that computes one number."""
-    plan = ModulePlan(program, Mode("rows" if lanes > 1 else "call", lanes), in_one=True)
+    plan = ModulePlan(program, Mode("rows" if lanes > 1 else "call", lanes))
     function = RareFunction(plan).text()
     text = "\n".join([*plan.declarations.text, function, ""])
     return Module(text, plan.declarations.external, 0, (), {})
+
+
+def pays(line: Line) -> bool:
+    """Whether loops save enough of a line to be written as loops."""
+    return line.saves >= max(_WORTH, len(line.slots) // 2)
+
+
+def _straight(plan: ModulePlan) -> tuple[list[str], int]:
+    """The functions of a program in a straight line, and the size of its buffer."""
+    parts = StraightParts(plan)
+    count = len(parts.partition.parts)
+    functions = [StraightFunction(plan, parts, index).text() for index in range(count)]
+    return functions, parts.partition.places
+
+
+def _in_pieces(plan: ModulePlan, line: Line) -> tuple[list[str], int]:
+    """The functions of a program with loops, and the size of its buffer."""
+    buffer = piece_buffer(line, _PIECE, plan.shared)
+    placed = enumerate(buffer.pieces)
+    return [PieceFunction(plan, piece, index).text() for index, piece in placed], buffer.places

@@ -1,0 +1,273 @@
+"""Loops found again in the straight line of a program, so that a body is compiled once.
+
+The *numbers* of a program are its inputs, and then its entries in order; constants have none. What
+entry *i* of a loop's body reads in iteration *t* is number ``first + step * t``: of the same
+iteration, of an earlier one, of another loop (backwards, too), an input, or always the same. The
+order of the entries stays as it is, and with it every bit.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar, final
+
+import attrs
+
+from tapegrad._support.cached import cached
+from tapegrad.compile.partition import slots_read
+from tapegrad.compile.program import Program
+from tapegrad.compile.repeats import Repeat, repeats
+from tapegrad.entries.static_keys import static_key
+from tapegrad.ops import table as ops
+
+__all__ = ["Line", "Piece", "Read", "Table", "line_of"]
+
+V = TypeVar("V")
+
+_APART: Final = 2**48
+"""The distance between the numbers of entries, inputs and constants where repetitions are sought:
+none reads now one kind and now another."""
+_CONSTANT: Final = 3 * _APART
+
+
+@final
+@attrs.frozen
+class Read:
+    """The number that is read in iteration *t*: ``first + step * t``."""
+
+    first: int
+    step: int = 0
+
+    def at(self, iteration: int) -> int:
+        """The number that is read in an iteration."""
+        return self.first + self.step * iteration
+
+
+@final
+@attrs.frozen
+class Table:
+    """The constants of a loop's iterations."""
+
+    constants: tuple[float, ...]
+
+
+Source: TypeAlias = Read | Table
+"""What an input of a body is."""
+
+
+@final
+@attrs.frozen(eq=False)
+class Piece:
+    """A body that runs ``count`` times, one time after the other; in a straight piece, once.
+
+    The inputs of the ``body`` are in each iteration what ``sources`` says. Its entries are numbers
+    from ``first`` on; its guards and its outputs are those of the program from ``guard`` and
+    ``output`` on. In the next iteration each of them goes on where this one ends.
+    """
+
+    body: Program
+    sources: tuple[Source, ...]
+    count: int
+    first: int
+    guard: int
+    output: int
+
+    @property
+    def start(self) -> int:
+        """The body's slot of its first entry: its inputs and its constants come before."""
+        return self.body.inputs + len(self.body.constants)
+
+    @property
+    def length(self) -> int:
+        """The number of entries of the body."""
+        return len(self.body) - self.start
+
+    @property
+    def entries(self) -> range:
+        """The body's slots of its entries."""
+        return range(self.start, len(self.body))
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class Line:
+    """A program's entries in order, then its outputs as entries that read one slot each.
+
+    Of each the line has the slot (for outputs, the program's length) and the slots that it reads.
+    ``numbers`` has the number of each slot, and ``loops`` the stretches of the line that are loops.
+    """
+
+    program: Program
+    slots: Sequence[int]
+    reads: Sequence[Sequence[int]]
+    numbers: Sequence[int]
+    loops: Sequence[Repeat]
+
+    @property
+    def saves(self) -> int:
+        """The entries that need not be written, where each body is written once."""
+        return sum(loop.saves for loop in self.loops)
+
+    def without(self, numbers: Collection[int]) -> Line:
+        """The line with the loops left straight that begin with these numbers."""
+        inputs = self.program.inputs
+        loops = [loop for loop in self.loops if inputs + loop.first not in numbers]
+        return attrs.evolve(self, loops=loops)
+
+    def pieces(self, size: int) -> Iterator[Piece]:
+        """The loops, and what is straight in pieces of at most ``size`` entries."""
+        at = 0
+        for loop in (*self.loops, Repeat(len(self.slots), 0, 0)):
+            for start in range(at, loop.first, size):
+                yield self._piece(Repeat(start, min(size, loop.first - start), 1))
+            if loop.count:
+                yield self._piece(loop)
+            at = loop.stop
+
+    @cached
+    def _guards(self) -> Sequence[int]:
+        return tuple(self.program.expected)
+
+    def _piece(self, stretch: Repeat) -> Piece:
+        program = self.program
+        entries = len(self.slots) - len(program.outputs)
+        body = _Body(self, stretch)
+        return Piece(
+            body.program(),
+            tuple(body.sources),
+            stretch.count,
+            program.inputs + stretch.first,
+            bisect_left(self._guards, self.slots[stretch.first]),
+            max(stretch.first - entries, 0),
+        )
+
+
+def line_of(program: Program) -> Line:
+    """The line of a program, and the loops in it."""
+    constants, end = program.constants, len(program)
+    entries = [slot for slot in range(program.inputs, end) if slot not in constants]
+    numbers = [_CONSTANT] * end
+    numbers[: program.inputs] = range(_APART, _APART + program.inputs)
+    for number, slot in enumerate(entries, program.inputs):
+        numbers[slot] = number
+    reads: list[Sequence[int]] = [program.operands[slot] for slot in entries]
+    for slot in program.skip_where:
+        reads[numbers[slot] - program.inputs] = slots_read(program, slot)
+    reads += [(output,) for output in program.outputs]
+    keys = [*_keys(program, entries, numbers), *[None] * len(program.outputs)]
+    slots = [*entries, *[end] * len(program.outputs)]
+    return Line(program, slots, reads, numbers, repeats(keys, reads, numbers, program.inputs))
+
+
+def _keys(program: Program, entries: Sequence[int], numbers: Sequence[int]) -> list[Hashable]:
+    """A key of each entry, which two entries share if they do the same with what they read."""
+    keys: list[Hashable] = [program.rows[slot] for slot in entries]
+    odd = _SPELLED_BY_CONSTANTS | {row for row in {*program.rows} if row.arity is None}
+    special = {slot for slot in entries if program.rows[slot] in odd}
+    for slot in special | {*program.statics, *program.expected, *program.skip_where}:
+        constants = map(program.constants.get, program.operands[slot])
+        row = program.rows[slot]
+        keys[numbers[slot] - program.inputs] = (
+            row,
+            len(program.operands[slot]),
+            tuple(map(static_key, program.static(slot))),
+            program.expected.get(slot),
+            slot in program.skip_where,
+            tuple(map(_bits, constants)) if row in _SPELLED_BY_CONSTANTS else (),
+        )
+    return keys
+
+
+_SPELLED_BY_CONSTANTS: Final = {ops.pow}
+"""The rows that backends spell in another way for some constants."""
+
+
+def _bits(number: float | None) -> bytes:
+    return b"" if number is None else struct.pack("d", number)
+
+
+@final
+class _Body:
+    """Writes one repetition of a stretch as a program of its own; ``sources`` are its inputs.
+
+    What an entry reads is an entry of the same repetition, a constant by its bits, or a source.
+    """
+
+    def __init__(self, line: Line, stretch: Repeat) -> None:
+        self.line, self.stretch = line, stretch
+        places = range(stretch.first, stretch.first + stretch.length)
+        self.slots = [line.slots[place] for place in places]
+        self.reads = [
+            [self.read(place, operand) for operand in range(len(line.reads[place]))]
+            for place in places
+        ]
+        read = dict.fromkeys(x for reads in self.reads for x in reads)
+        self.sources = [x for x in read if isinstance(x, Read | Table)]
+        self.constants = [x for x in read if isinstance(x, bytes)]
+
+    def read(self, place: int, operand: int) -> int | bytes | Source:
+        """What an entry reads: an entry of the body by its index, a constant, or a source."""
+        line, length, count = self.line, self.stretch.length, self.stretch.count
+        number = line.numbers[line.reads[place][operand]]
+        if number == _CONSTANT:
+            return self.constant(place, operand)
+        step = 0
+        if count > 1:
+            step = line.numbers[line.reads[place + length][operand]] - number
+        if number >= _APART:
+            return Read(number - _APART, step)
+        first = line.program.inputs + self.stretch.first
+        if number >= first and (count == 1 or step == length):
+            return number - first
+        return Read(number, step)
+
+    def constant(self, place: int, operand: int) -> bytes | Table:
+        """The constant that an entry reads, or those of all repetitions."""
+        reads, constants = self.line.reads, self.line.program.constants
+        places = range(place, self.stretch.stop, self.stretch.length)
+        found = [constants[reads[again][operand]] for again in places]
+        first = _bits(found[0])
+        same = all(number is found[0] or _bits(number) == first for number in found)
+        return first if same else Table(tuple(found))
+
+    def program(self) -> Program:
+        """The body: what it reads, its constants, and then its entries."""
+        whole, inputs = self.line.program, len(self.sources)
+        start = inputs + len(self.constants)
+        new: dict[object, int] = {
+            x: slot for slot, x in enumerate([*self.sources, *self.constants])
+        }
+        reads = [
+            tuple([start + x if isinstance(x, int) else new[x] for x in found])
+            for found in self.reads
+        ]
+        entries = [slot for slot in self.slots if slot < len(whole)]
+        places = {slot: start + place for place, slot in enumerate(entries)}
+        arities = [len(whole.operands[slot]) for slot in entries]
+        skips = _picked(whole.skip_where, places)
+        return Program(
+            rows=[
+                *[ops.input] * inputs,
+                *[ops.constant] * len(self.constants),
+                *[whole.rows[slot] for slot in entries],
+            ],
+            operands=[
+                *[()] * start,
+                *[found[:arity] for found, arity in zip(reads, arities, strict=False)],
+            ],
+            constants={new[x]: struct.unpack("d", x)[0] for x in self.constants},
+            statics=_picked(whole.statics, places),
+            expected=_picked(whole.expected, places),
+            skip_where={slot: reads[slot - start][-1] for slot in skips},
+            guards=(),
+            inputs=inputs,
+            outputs=tuple([slot for (slot,) in reads[len(entries) :]]),
+            near=whole.near,
+        )
+
+
+def _picked(column: Mapping[int, V], new: Mapping[int, int]) -> dict[int, V]:
+    """The values that a column has for these slots, by their new numbers."""
+    return {new[slot]: column[slot] for slot in new if slot in column} if column else {}

@@ -1,0 +1,165 @@
+"""Laws of programs with loops: what repeats is found, and its body is compiled once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import tapegrad as tg
+from tapegrad import math
+from tapegrad.compile.backends.interface import RowOptions
+from tapegrad.compile.loops import line_of
+from tapegrad.compile.lower import lower
+from tapegrad.compile.piece_buffer import piece_buffer
+from tapegrad.compile.program import Program
+from tests.fuzz.loop_judges import frozen, in_pieces, straight
+
+np = pytest.importorskip("numpy")
+machine = pytest.importorskip("tapegrad.compile.backends.llvm.machine_code")
+module = pytest.importorskip("tapegrad.compile.backends.llvm.module")
+
+
+def lorenz(p: Sequence[Any], steps: int) -> Any:
+    """A system of three equations by Euler's method."""
+    x, y, z = p
+    for _ in range(steps):
+        x, y, z = x + 0.01 * (y - x), y + 0.01 * (x * (28.0 - z) - y), z + 0.01 * (x * y - z)
+    return x * x + y * y + z * z
+
+
+def barrier(p: Sequence[Any], normals: Sequence[Any]) -> Any:
+    """A price that is worth nothing once it has been too high."""
+    price, volatility = p
+    for normal in normals:
+        price = price * math.exp(volatility * normal)
+        if price > 2.0:
+            return 0.0 * price
+    return price
+
+
+def garch(p: Sequence[Any], returns: Sequence[float]) -> Any:
+    """A likelihood, whose loop goes through data."""
+    omega, alpha, beta = p
+    variance, total = omega / (1.0 - alpha - beta), 0.0
+    for r in returns:
+        total = total + math.log(variance) + r * r / variance
+        variance = omega + alpha * r * r + beta * variance
+    return 0.5 * total
+
+
+def compounded(p: Sequence[Any]) -> list[Any]:
+    """Values of which all read the first, itself as well, and constants that vary."""
+    values = [math.sin(p[0])]
+    for step in range(40):
+        values.append(math.sin(values[-1] * values[0]) * (0.5 + step))
+    return [*values[::-1], values[0]]
+
+
+def program_of(f: Any, *args: Any) -> Program:
+    tape = tg.record(f)(*args)
+    return lower(tape.columns.as_lists(), tape.outputs)
+
+
+def draws(count: int, seed: int = 1) -> list[float]:
+    draw = random.Random(seed)
+    return [draw.gauss(0.0, 0.1) for _ in range(count)]
+
+
+class TestFinding:
+    def test_what_repeats_is_a_loop(self) -> None:
+        """Nearly all of the steps, of the function and of its gradient, stand in two loops."""
+        program = program_of(tg.value_and_grad(lorenz), [1.0, 2.0, 3.0], 200)
+        line = line_of(program)
+        assert [loop.count > 190 for loop in line.loops] == [True, True]
+        assert line.saves > 0.98 * len(line.slots)
+
+    def test_what_differs_is_none(self) -> None:
+        """Equal operations on operands that follow no rule, and three steps of a rule."""
+        draw = random.Random(2)
+
+        def irregular(xs: Sequence[Any]) -> Any:
+            values = list(xs)
+            for _ in range(600):
+                values.append(draw.choice(values) * draw.choice(values))
+            return math.sum(values)
+
+        assert line_of(program_of(irregular, [0.5, 1.5])).saves < 700
+        assert not line_of(program_of(lorenz, [1.0, 2.0, 3.0], 3)).loops
+
+    def test_pieces_are_the_program(self) -> None:
+        """Loops that read their own first step, data and tables, by their rows to the bit."""
+        for program, inputs in (
+            (program_of(compounded, [0.3]), [0.4]),
+            (program_of(tg.value_and_grad(garch), [0.1, 0.1, 0.8], draws(60)), None),
+        ):
+            given = inputs or [0.1, 0.2, 0.7, *draws(60, 3)]
+            found = in_pieces(piece_buffer(line_of(program), 50), given, len(program.outputs))
+            assert line_of(program).loops
+            assert frozen(found) == frozen(straight(program, given))
+
+
+class TestMachineCode:
+    def test_a_body_is_compiled_once(self) -> None:
+        """The text of ten times the steps is as long, but for the digits of its numbers."""
+        short, long = (
+            module.module(program_of(tg.value_and_grad(lorenz), [1.0, 2.0, 3.0], steps))
+            for steps in (60, 600)
+        )
+        assert len(long.text) < 1.02 * len(short.text)
+        assert long.short
+
+    def test_a_call_has_the_eager_bits(self) -> None:
+        """Of a loop over data, with another loop for its gradient."""
+        run = tg.jit(tg.value_and_grad(garch), backend="llvm")
+        data = draws(300)
+        for point in ([0.1, 0.1, 0.8], [0.2, 0.05, 0.6], [0.3, 0.1, 0.5]):
+            for _ in range(2):
+                assert run(point, data) == tg.value_and_grad(garch)(point, data)
+
+    @pytest.mark.parametrize("step", [0, 1, 57, 99])
+    def test_a_guard_in_a_loop_says_at_which_step_it_flipped(self, step: int) -> None:
+        """One call and rows leave at the guard of that step."""
+        normals = draws(100)
+        program = program_of(tg.value_and_grad(barrier), [1.0, 0.1], normals)
+        assert module.pays(line_of(program))
+        normals[step] = 50.0
+        inputs = [1.0, 0.1, *normals]
+        assert machine.ScalarFunction(program)(inputs) == straight(program, inputs) == step
+        out, flips = np.empty((len(program.outputs), 16)), np.empty(16, dtype=np.int32)
+        code = machine.rows(program, RowOptions(0))
+        code(np.empty(0), [np.array([inputs] * 5)], range(5), out, flips)
+        assert flips[:5].tolist() == [step] * 5
+
+    def test_rows_have_the_eager_bits(self) -> None:
+        """Of a loop through mapped columns, which all share the parameters."""
+        normals = np.array([draws(120, seed) for seed in range(40)])
+        run = tg.vmap(tg.value_and_grad(walk), in_axes=(None, 0), backend="llvm")
+        values, slopes = run([1.0, 0.3], normals)
+        for row in range(40):
+            want = tg.value_and_grad(walk)([1.0, 0.3], tuple(normals[row].tolist()))
+            assert (float(values[row]), slopes.row(row)) == want
+
+    def test_fast_code_keeps_the_bits_that_guards_see(self) -> None:
+        """With ``fast`` rows leave a loop where they did, and their values are close."""
+        normals = np.array([draws(120, seed) for seed in range(40)])
+        exact, fast = (
+            tg.vmap(tg.value_and_grad(barrier), in_axes=(None, 0), backend="llvm", fast=fast)(
+                [1.0, 0.7], normals
+            )
+            for fast in (False, True)
+        )
+        assert np.allclose(exact.value, fast.value, rtol=1e-12)
+        assert ((exact.value == 0.0) == (fast.value == 0.0)).all()
+        assert 0 < (exact.value == 0.0).sum() < 40
+
+
+def walk(p: Sequence[Any], steps: Sequence[Any]) -> Any:
+    """A walk of operations that are rounded everywhere alike."""
+    place, total = p[0], 0.0
+    for step in steps:
+        place = math.maximum(place + p[1] * step, 0.5 * place)
+        total = total + math.sqrt(1.0 + place * place)
+    return total
