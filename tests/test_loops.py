@@ -10,6 +10,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import math
+from tapegrad.compile.backends import python
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.loops import line_of
 from tapegrad.compile.lower import lower
@@ -101,6 +102,31 @@ class TestFinding:
             assert frozen(found) == frozen(straight(program, given))
 
 
+class TestSources:
+    def test_a_thousand_steps_are_a_page(self) -> None:
+        """Of C, and of Python, and of ten times the steps as well."""
+        for language in ("c", "python"):
+            texts = []
+            for steps in (60, 600):
+                run = tg.jit(tg.value_and_grad(lorenz), backend="python")
+                run([1.0, 2.0, 3.0], steps)
+                texts.append(run.source(language))
+            assert len(texts[1].splitlines()) == len(texts[0].splitlines()) < 300
+            assert len(texts[1]) < 1.05 * len(texts[0])
+
+    def test_python_has_the_eager_bits(self) -> None:
+        """Of a loop over data, at other points as well, and where a guard flips in a loop."""
+        run = tg.jit(tg.value_and_grad(garch), backend="python")
+        data = draws(150)
+        for point in ([0.1, 0.1, 0.8], [0.2, 0.05, 0.6], [0.3, 0.1, 0.5]):
+            for _ in range(2):
+                assert run(point, data) == tg.value_and_grad(garch)(point, data)
+        program = program_of(tg.value_and_grad(barrier), [1.0, 0.1], draws(100))
+        inputs = [1.0, 0.1, *draws(100)]
+        inputs[2 + 57] = 50.0
+        assert python.compiled(program)(inputs) == 57
+
+
 class TestMachineCode:
     def test_a_body_is_compiled_once(self) -> None:
         """The text of ten times the steps is as long, but for the digits of its numbers."""
@@ -124,7 +150,7 @@ class TestMachineCode:
         """One call and rows leave at the guard of that step."""
         normals = draws(100)
         program = program_of(tg.value_and_grad(barrier), [1.0, 0.1], normals)
-        assert module.pays(line_of(program))
+        assert line_of(program).pays
         normals[step] = 50.0
         inputs = [1.0, 0.1, *normals]
         assert machine.ScalarFunction(program)(inputs) == straight(program, inputs) == step

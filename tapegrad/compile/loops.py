@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, TypeVar, final
 import attrs
 
 from tapegrad._support.cached import cached
-from tapegrad.compile.partition import slots_read
+from tapegrad.compile.partition import SlotsRead, slots_read
 from tapegrad.compile.program import Program
 from tapegrad.compile.repeats import Repeat, repeats
 from tapegrad.entries.static_keys import static_key
@@ -25,6 +25,9 @@ from tapegrad.ops import table as ops
 __all__ = ["Line", "Piece", "Read", "Table", "line_of"]
 
 V = TypeVar("V")
+
+_WORTH: Final = 400
+"""The fewest entries that loops have to save: shorter code is made as soon in a straight line."""
 
 _APART: Final = 2**48
 """The distance between the numbers of entries, inputs and constants where repetitions are sought:
@@ -110,6 +113,11 @@ class Line:
         """The entries that need not be written, where each body is written once."""
         return sum(loop.saves for loop in self.loops)
 
+    @property
+    def pays(self) -> bool:
+        """Whether the loops save enough to be written as loops."""
+        return self.saves >= max(_WORTH, len(self.slots) // 2)
+
     def without(self, numbers: Collection[int]) -> Line:
         """The line with the loops left straight that begin with these numbers."""
         inputs = self.program.inputs
@@ -144,8 +152,8 @@ class Line:
         )
 
 
-def line_of(program: Program) -> Line:
-    """The line of a program, and the loops in it."""
+def line_of(program: Program, slots_read: SlotsRead = slots_read) -> Line:
+    """The line of a program, of whose entries each reads these slots, and the loops in it."""
     constants, end = program.constants, len(program)
     entries = [slot for slot in range(program.inputs, end) if slot not in constants]
     numbers = [_CONSTANT] * end
@@ -245,7 +253,7 @@ class _Body:
         ]
         entries = [slot for slot in self.slots if slot < len(whole)]
         places = {slot: start + place for place, slot in enumerate(entries)}
-        arities = [len(whole.operands[slot]) for slot in entries]
+        skipped = [slot in whole.skip_where for slot in entries]
         skips = _picked(whole.skip_where, places)
         return Program(
             rows=[
@@ -255,7 +263,7 @@ class _Body:
             ],
             operands=[
                 *[()] * start,
-                *[found[:arity] for found, arity in zip(reads, arities, strict=False)],
+                *[found[: len(found) - skip] for found, skip in zip(reads, skipped, strict=False)],
             ],
             constants={new[x]: struct.unpack("d", x)[0] for x in self.constants},
             statics=_picked(whole.statics, places),

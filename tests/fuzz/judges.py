@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from math import fabs, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import tapegrad as tg
 from tapegrad.errors import BackendError
@@ -18,7 +18,7 @@ from tests.fuzz import high_precision, modes
 from tests.fuzz.programs import Case, Point, floats_of
 from tests.fuzz.roads import ROW_ROADS, Rows, disagreements, frozen, nearly_tied
 
-__all__ = ["JUDGES", "through_executor"]
+__all__ = ["JUDGES", "compiled_c", "through_executor"]
 
 Judge = Callable[[Case], Iterator[str]]
 
@@ -77,14 +77,20 @@ def _run_c(source: str, point: Point, outputs: int) -> list[float]:
     """The outputs of a C program at a point."""
     p, s, ts, _ = point
     inputs = [*floats_of(p), s, *ts]
+    out: Any = (ctypes.c_double * outputs)()
+    flip = compiled_c(source)((ctypes.c_double * len(inputs))(*inputs), out)
+    return list(out) if flip == -1 else []
+
+
+def compiled_c(source: str) -> Callable[..., int]:
+    """The function of a C program, as gcc compiles it without contraction."""
     with TemporaryDirectory() as folder:
         file, library = Path(folder, "program.c"), Path(folder, "program.so")
         file.write_text(source, encoding="ascii")
-        flags = ["-std=c99", "-O1", "-ffp-contract=off", "-shared", "-fPIC"]
+        flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1"]
+        flags += ["-ffp-contract=off", "-shared", "-fPIC"]
         subprocess.run(["gcc", *flags, str(file), "-o", str(library), "-lm"], check=True)
-        out: Any = (ctypes.c_double * outputs)()
-        flip = ctypes.CDLL(str(library)).run((ctypes.c_double * len(inputs))(*inputs), out)
-    return list(out) if flip == -1 else []
+        return cast("Callable[..., int]", ctypes.CDLL(str(library)).run)
 
 
 JUDGES: Final[Mapping[str, tuple[int, Judge]]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from random import Random
 from typing import Any, Final
 from unittest import mock
@@ -10,13 +12,15 @@ from unittest import mock
 import numpy as np
 
 import tapegrad as tg
+from tapegrad.compile.backends import c, python
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.llvm import machine_code as machine
-from tapegrad.compile.backends.llvm import module
-from tapegrad.compile.loops import Table, line_of
+from tapegrad.compile.loops import Line, Table, line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.piece_buffer import Carried, Input, PieceBuffer, PlacedPiece, piece_buffer
 from tapegrad.compile.program import Program
+from tapegrad.errors import BackendError
+from tests.fuzz.judges import compiled_c
 from tests.fuzz.loop_programs import LoopCase
 from tests.strategies import bits
 
@@ -113,12 +117,49 @@ def by_rows(case: LoopCase) -> Iterator[str]:
             yield f"in pieces of {size} at {inputs}: {got}, not {want}"
 
 
+def loops_always() -> AbstractContextManager[object]:
+    """The time in which code has loops wherever there are any, however short."""
+    return mock.patch.object(Line, "pays", property(lambda line: bool(line.loops)))
+
+
+def in_python(case: LoopCase) -> Iterator[str]:
+    """What Python's code with loops gives otherwise than the rows."""
+    program, points = program_of(case)
+    with loops_always():
+        run = python.compiled(program)
+    for inputs in points:
+        got, want = run(inputs), straight(program, inputs)
+        if frozen(got) != frozen(want):
+            yield f"Python at {inputs}: {got}, not {want}"
+
+
+def in_c(case: LoopCase) -> Iterator[str]:
+    """What C's code with loops, compiled by gcc, gives otherwise than the rows."""
+    program, points = program_of(case)
+    try:
+        with loops_always():
+            text = c.source(program)
+    except BackendError:
+        return  # a row that C has not
+    run = compiled_c(text)
+    for inputs in points:
+        out = (ctypes.c_double * len(program.outputs))()
+        flip = run((ctypes.c_double * len(inputs))(*inputs), out)
+        got, want = (out[:] if flip == -1 else flip), straight(program, inputs)
+        if flip != OUT_OF_RANGE and frozen(got) != frozen(want):
+            yield f"C at {inputs}: {got}, not {want}"
+
+
+OUT_OF_RANGE: Final = -2
+"""What C's code returns where it has not the bits of Python's."""
+
+
 def machine_code(case: LoopCase) -> Iterator[str]:
     """What LLVM's code with loops gives otherwise than its straight code, and than the rows."""
     program, points = program_of(case)
-    with mock.patch.object(module, "pays", return_value=False):
+    with mock.patch.object(Line, "pays", new=False):
         plain = [_code(program, points, case.seed)]
-    with mock.patch.object(module, "pays", lambda line: bool(line.loops)):
+    with loops_always():
         rolled = [_code(program, points, case.seed)]
     if plain != rolled:
         yield "code with loops gives other bits"
@@ -150,6 +191,8 @@ def _code(program: Program, points: Sequence[Sequence[float]], seed: int) -> lis
 
 LOOP_JUDGES: Final[Mapping[str, tuple[int, Callable[[LoopCase], Iterator[str]]]]] = {
     "loops by rows": (1, by_rows),
+    "loops in Python": (1, in_python),
     "loops in machine code": (5, machine_code),
+    "loops in C": (25, in_c),
 }
 """Each judge, and every which program it sees in the long run."""

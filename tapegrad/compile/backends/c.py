@@ -1,20 +1,21 @@
 """Writes a program as C99: one file without dependencies, with the bits of the eager call.
 
 ``run`` takes the inputs in order and writes the outputs. It returns -1; or the index of the guard
-that came out differently, and -2 where numbers leave the range in which this code has the bits of
-Python's, in which cases the outputs mean nothing.
+that came out differently, -2 where numbers leave the range in which this code has the bits of
+Python's, and -3 where there is no memory, in which cases the outputs mean nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import copysign, isinf, isnan
-from textwrap import dedent
+from textwrap import dedent, fill
 from typing import Final, final
 
 from tapegrad._support.source_position import here
-from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter
+from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter, indented, moves
 from tapegrad.compile.partition import ProgramPart, slots_read
+from tapegrad.compile.piece_buffer import PlacedPiece
 from tapegrad.compile.program import Program
 from tapegrad.compile.rare import rare_operands, rare_program
 from tapegrad.errors import BackendError
@@ -36,6 +37,9 @@ _OPERATORS: Final[Mapping[str, str]] = {
     "pow": "power({0}, {1})",
 }
 """The core rows that are not functions of C's library under their own name."""
+
+_STACK: Final = 4096
+"""The most numbers that pass through a buffer on the stack; more are on the heap."""
 
 _POWER: Final = """\
 /* Compilers make x * x of pow(x, 2.0), which rounds otherwise: this hides which function it is. */
@@ -103,7 +107,8 @@ def _slots_read(program: Program, slot: int) -> Sequence[int]:
 class _CWriter(FunctionWriter):
     """Writes a program; ``functions`` has the functions that it calls, by their names."""
 
-    input, declaration, store = "in[{}]", "const double v{} = {};", "b[{}] = v{};"
+    input, output, declaration = "in[{}]", "out[{}]", "const double v{} = {};"
+    variable, assignment = "double {} = {};", "{} = {};"
 
     def __init__(self, program: Program, name: str) -> None:
         super().__init__(program, name, _slots_read)
@@ -111,38 +116,68 @@ class _CWriter(FunctionWriter):
 
     def text(self) -> str:
         """The source."""
-        parts = [self.function(index, part) for index, part in enumerate(self.parts)]
-        before = list(self.functions.values())
+        bodies = [self.straight_body(part) for part in self.parts]
+        bodies += [self.piece_body(placed, ["return -1;"]) for placed in self.pieces]
+        parts = [self.function(index, body) for index, body in enumerate(bodies)]
+        before = [*self.functions.values(), *map(self.table, range(len(self.tables)))]
         power = [_POWER] if "power(" in "".join([*parts, *before]) else []
-        return "\n".join(["#include <math.h>\n", *power, *before, *parts, self.entry_point()])
+        has_heap = self.places > _STACK
+        headers = "#include <math.h>\n" + "#include <stdlib.h>\n" * has_heap
+        return "\n".join([headers, *power, *before, *parts, self.entry_point(len(parts))])
 
-    def entry_point(self) -> str:
-        calls = "".join(
-            f"    if ((flip = {self.name}{index}(in, out, b)) != -1)\n        return flip;\n"
-            for index in range(len(self.parts))
+    def entry_point(self, count: int) -> str:
+        """The function that calls all others."""
+        head = f"int {self.name}(const double *in, double *out)\n{{\n"
+        if self.places <= _STACK:
+            calls = "".join(
+                f"    if ((flip = {self.name}{index}(in, out, b)) != -1)\n        return flip;\n"
+                for index in range(count)
+            )
+            buffer = f"    double b[{max(self.places, 1)}];\n    int flip;\n"
+            return f"{head}{buffer}{calls}    return -1;\n}}\n"
+        calls = " ||\n        ".join(
+            f"(flip = {self.name}{index}(in, out, b)) != -1" for index in range(count)
         )
         return (
-            f"int {self.name}(const double *in, double *out)\n{{\n"
-            f"    double b[{max(self.places, 1)}];\n    int flip;\n{calls}    return -1;\n}}\n"
+            f"{head}    double *b = malloc({self.places} * sizeof *b);\n    int flip = -3;\n"
+            f"    if (b == NULL)\n        return flip;\n    (void)({calls});\n"
+            "    free(b);\n    return flip;\n}\n"
         )
 
-    def function(self, index: int, part: ProgramPart) -> str:
+    def straight_body(self, part: ProgramPart) -> str:
+        """The statements of a part, of which the last writes the outputs."""
         end = ["return -1;"]
         if part is self.parts[-1]:
             outputs = enumerate(map(self.operand, self.program.outputs))
             end = [*(f"out[{index}] = {value};" for index, value in outputs), *end]
+        return self.body(part, end)
+
+    def function(self, index: int, body: str) -> str:
+        """A function with this body."""
         parameters = "const double *in, double *out, double *b"
         unused = "    (void)in, (void)out, (void)b;"
-        body = self.body(part, end)
         return f"static int {self.name}{index}({parameters})\n{{\n{unused}\n{body}\n}}\n"
+
+    def looped(self, placed: PlacedPiece) -> Iterator[str]:
+        yield f"for (int t = 0; t < {placed.piece.count}; t++) {{"
+        for slot, source in placed.sources.items():
+            if moves(source):
+                yield indented([self.declared(slot, self.source(source))])
+        yield indented(self.iteration(placed))
+        yield "}"
+
+    def table(self, index: int) -> str:
+        """An array of constants."""
+        numbers = indented(fill(", ".join(map(self.literal, self.tables[index])), 96).splitlines())
+        return f"static const double k{index}[] = {{\n{numbers}\n}};\n"
 
     def entry(self, slot: int) -> Iterator[str]:
         program, row = self.program, self.program.rows[slot]
         if slot in program.expected:
             (condition,) = self.operands(slot)
             recorded = "!" if program.expected[slot] else ""
-            yield f"if ({recorded}{condition})\n    return {program.guard_indices[slot]};"
-        elif row.is_truth and slot not in program.numeric_truths:
+            yield f"if ({recorded}{condition})\n    return {self.guard_index(slot)};"
+        elif row.is_truth and slot not in self.numeric:
             yield f"const int v{slot} = {self.expression(slot, row)};"
         elif slot in program.skip_where:
             yield from self.skippable(slot, row)

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, cast, final
 
-from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter
+from tapegrad.compile.backends.function_writer import OPERATORS, FunctionWriter, indented, moves
 from tapegrad.compile.backends.interface import RunFloats, ScalarCode
-from tapegrad.compile.partition import ProgramPart
+from tapegrad.compile.loops import Table
+from tapegrad.compile.piece_buffer import Input, Place, PlacedPiece, Source
 from tapegrad.compile.program import Program
 from tapegrad.entries.static_keys import static_key
 
@@ -107,11 +108,20 @@ def _run_bytes(run: RunFloats, inputs: bytes) -> bytes | int:
     return found if isinstance(found, int) else array("d", found).tobytes()
 
 
+def _meets(source: Place, grid: Place | None, count: int) -> bool:
+    """Whether a source reads what is stored while it does."""
+    if grid is None or abs(source.step) % grid.step:
+        return False
+    first, last = source.first, source.first + source.step * (count - 1)
+    return min(first, last) <= grid.first + grid.step * count and max(first, last) >= grid.first
+
+
 @final
 class _PythonWriter(FunctionWriter):
     """Writes a program; ``called`` holds the objects that are named in the text."""
 
-    input, declaration, store = "x[{}]", "v{} = {}", "b[{}] = v{}"
+    input, output, declaration = "x[{}]", "o[{}]", "v{} = {}"
+    variable = assignment = "{} = {}"
 
     def __init__(self, program: Program, name: str) -> None:
         super().__init__(program, name)
@@ -120,36 +130,95 @@ class _PythonWriter(FunctionWriter):
 
     def text(self) -> str:
         """The source."""
+        if self.pieces:
+            return self.text_of_pieces()
         end = f"return [{', '.join(map(self.operand, self.program.outputs))}]"
-        if len(self.parts) == 1:
-            return self.function(self.name, "x", self.parts[0], end)
-        functions = [
-            self.function(f"{self.name}{index}", "x, b", part, "return None")
-            for index, part in enumerate(self.parts[:-1])
-        ]
-        last = self.function(f"{self.name}_end", "x, b", self.parts[-1], end)
-        return "\n\n".join([*functions, last, self.entry_point()])
+        bodies = [self.body(part, ["return None"]) for part in self.parts[:-1]]
+        last = self.body(self.parts[-1], [end])
+        if not bodies:
+            return f"def {self.name}(x):\n{last}\n"
+        last = f"def {self.name}_end(x, b):\n{last}\n"
+        functions = self.functions("x, b", bodies)
+        return "\n\n".join([*functions, last, self.entry_point(len(bodies))])
 
-    def entry_point(self) -> str:
-        names = "".join(f"{self.name}{index}, " for index in range(len(self.parts) - 1))
+    def text_of_pieces(self) -> str:
+        """The source of a program with loops."""
+        count = len(self.program.outputs)
+        functions = self.functions("x, b, o", [self.piece_body(p, []) for p in self.pieces])
+        tables = [f"k{index} = {self.table(index)}" for index in range(len(self.tables))]
+        return "\n\n".join([*tables, *functions, self.entry_point(len(functions), count)])
+
+    def functions(self, parameters: str, bodies: Sequence[str]) -> Sequence[str]:
+        """Functions with these bodies."""
+        return [
+            f"def {self.name}{index}({parameters}):\n{body}\n" for index, body in enumerate(bodies)
+        ]
+
+    def entry_point(self, count: int, outputs: int | None = None) -> str:
+        """The function that calls all others; they write so many outputs, or the last gives all."""
+        names = "".join(f"{self.name}{index}, " for index in range(count))
+        given, end = ("x, b", f"{self.name}_end(x, b)") if outputs is None else ("x, b, o", "o")
+        made = "" if outputs is None else f"    o = [0.0] * {outputs}\n"
         return (
             f"def {self.name}(x):\n"
             f"    b = [0.0] * {self.places}\n"
+            f"{made}"
             f"    for part in ({names}):\n"
-            "        flip = part(x, b)\n"
+            f"        flip = part({given})\n"
             "        if flip is not None: return flip\n"
-            f"    return {self.name}_end(x, b)\n"
+            f"    return {end}\n"
         )
 
-    def function(self, name: str, parameters: str, part: ProgramPart, end: str) -> str:
-        return f"def {name}({parameters}):\n{self.body(part, [end])}\n"
+    def looped(self, placed: PlacedPiece) -> Iterator[str]:
+        """A loop over columns, since slices of them are read in less time than by their places.
+
+        ``i`` is the place of the first value that is stored for each iteration, and what a loop
+        stores itself is read by place.
+        """
+        count, grid = placed.piece.count, self.grid(placed)
+        columns, before = {}, []
+        for slot, source in placed.sources.items():
+            if isinstance(source, Place) and moves(source) and _meets(source, grid, count):
+                before.append(self.declared(slot, self.source(source)))
+            elif moves(source):
+                columns[f"v{slot}"] = self.column(source, count)
+        if grid is not None:
+            columns["i"] = f"range({grid.first}, {grid.first + grid.step * count}, {grid.step})"
+        lines = [*before, *self.iteration(placed)]
+        rows = ", ".join([f"range({count})", *columns.values()])
+        yield f"for {', '.join(['t', *columns])} in {f'zip({rows})' if columns else rows}:"
+        yield indented(lines)
+
+    def grid(self, placed: PlacedPiece) -> Place | None:
+        """The place of the first value that is stored for each iteration."""
+        return next((stored.place for stored in placed.stored if stored.place.step), None)
+
+    def stored_at(self, place: Place) -> str:
+        """The place at which an iteration stores a value, beside that of the first one."""
+        if self.placed is None or self.placed.piece.count == 1 or not place.step:
+            return str(place.first)
+        grid = self.grid(self.placed)
+        return f"i + {place.first - (grid or place).first}"
+
+    def column(self, source: Source, count: int) -> str:
+        """What a source is in each iteration, as a slice."""
+        if isinstance(source, Table):
+            return self.source(source).removesuffix("[t]")
+        stop = source.first + source.step * count
+        stops = stop if stop >= 0 else ""
+        base = "x" if isinstance(source, Input) else "b"
+        return f"{base}[{source.first}:{stops}:{source.step}]"
+
+    def table(self, index: int) -> str:
+        """Constants, as a tuple."""
+        return f"({', '.join(map(self.literal, self.tables[index]))})"
 
     def entry(self, slot: int) -> Iterator[str]:
         program = self.program
         if slot in program.expected:
             (condition,) = self.operands(slot)
             recorded = "not " if program.expected[slot] else ""
-            yield f"if {recorded}{condition}: return {program.guard_indices[slot]}"
+            yield f"if {recorded}{condition}: return {self.guard_index(slot)}"
         else:
             yield self.declared(slot, self.expression(slot))
 
@@ -162,7 +231,7 @@ class _PythonWriter(FunctionWriter):
         name, operands = program.rows[slot].name, self.operands(slot)
         if name in _EVERYWHERE:
             plain = _EVERYWHERE[name].format(*operands)
-            return f"1.0 if {plain} else 0.0" if slot in program.numeric_truths else plain
+            return f"1.0 if {plain} else 0.0" if slot in self.numeric else plain
         if name == "powc_slope" and program.statics[slot] == 2.0:
             return f"2.0 * {operands[0]}"
         call = self.call(slot, operands)

@@ -31,9 +31,6 @@ __all__ = ["Module", "module", "rare_module"]
 _PIECE: Final = 500
 """The most entries in one piece that is no loop."""
 
-_WORTH: Final = 400
-"""The fewest entries that loops have to save: shorter code is made as soon in a straight line."""
-
 _SHORT: Final = 2000
 """The most entries of code with loops on which LLVM spends more time, since it runs quicker."""
 
@@ -75,7 +72,7 @@ def module(
     """
     plan = ModulePlan(program, Mode(mode, lanes), shared, maths, fast=fast)
     line = line_of(program)
-    has_loops = pays(line)
+    has_loops = line.pays
     functions, places = _in_pieces(plan, line) if has_loops else _straight(plan)
     count = len(functions)
     run = run_once(count) if mode == "call" else run_rows(plan.mode, count, plan.declarations)
@@ -91,11 +88,6 @@ def rare_module(program: Program, lanes: int) -> Module:
     function = RareFunction(plan).text()
     text = "\n".join([*plan.declarations.text, function, ""])
     return Module(text, plan.declarations.external, 0, (), {})
-
-
-def pays(line: Line) -> bool:
-    """Whether loops save enough of a line to be written as loops."""
-    return line.saves >= max(_WORTH, len(line.slots) // 2)
 
 
 def _straight(plan: ModulePlan) -> tuple[list[str], int]:
