@@ -26,7 +26,8 @@ ALPHA = 1e-4
 def moons(count: int, noise: float, seed: int) -> tuple[list[Point], list[float]]:
     """Points on two interleaving half circles, and their labels -1 and 1."""
     source = random.Random(seed)
-    points, labels = [], []
+    points: list[Point] = []
+    labels: list[float] = []
     for index in range(count):
         angle = pi * (index // 2) / (count // 2 - 1)
         upper = index % 2 == 0
@@ -98,7 +99,7 @@ def train(steps: int, schedule: int = 100, seed: int = 1337) -> tuple[list[float
     """The loss before each step, and the accuracy after the last."""
     points, labels = moons(100, noise=0.1, seed=seed)
     net = network((2, 16, 16, 1), seed)
-    losses = []
+    losses: list[float] = []
     for step in range(steps):
         value, slope = value_and_grad(loss)(net, points, labels)
         net = descend(net, slope, 1.0 - 0.9 * step / schedule)

@@ -21,7 +21,7 @@ from tapegrad.transforms.partials import partials
 from tapegrad.transforms.record import record
 
 if TYPE_CHECKING:
-    from tapegrad._support.array_types import FloatArray
+    from tapegrad._support.array_types import FloatArray, FloatMatrix
     from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
     from tapegrad.batch.vmap import vmap
     from tapegrad.check.gradient import check_grad
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 else:
     # These are loaded when they are used, to keep `import tapegrad` quick.
     _LATER = {
-        "_support.array_types": ["FloatArray"],
+        "_support.array_types": ["FloatArray", "FloatMatrix"],
         "batch.results": ["BatchValueAndGrad", "Batched", "Columns", "Estimate", "Progress"],
         "batch.vmap": ["vmap"],
         "check.gradient": ["check_grad"],
@@ -72,13 +72,12 @@ else:
 
 __all__ = [
     "Apply", "BatchValueAndGrad", "Batched", "Columns", "Compiled", "Condition", "Constant",
-    "Coordinates", "Estimate", "FloatArray", "GradientCheck", "Guard", "Input", "Node",
-    "Objective", "Progress", "Real",
-    "Residuals", "Scalar", "Simplified", "Sparsity", "Tape", "ValueAndGrad", "Var", "check_grad",
-    "checkpoint", "errors", "grad", "hessian", "hvp", "jacobian", "jit", "jvp", "label",
-    "linearize", "math", "objective", "partials", "primitive", "record", "residuals", "root",
-    "scope", "sparse_hessian", "sparse_jacobian", "stop_gradient", "taylor", "value_and_grad",
-    "vjp", "vmap", "where",
+    "Coordinates", "Estimate", "FloatArray", "FloatMatrix", "GradientCheck", "Guard", "Input",
+    "Node", "Objective", "Progress", "Real", "Residuals", "Scalar", "Simplified", "Sparsity",
+    "Tape", "ValueAndGrad", "Var", "check_grad", "checkpoint", "errors", "grad", "hessian", "hvp",
+    "jacobian", "jit", "jvp", "label", "linearize", "math", "objective", "partials", "primitive",
+    "record", "residuals", "root", "scope", "sparse_hessian", "sparse_jacobian", "stop_gradient",
+    "taylor", "value_and_grad", "vjp", "vmap", "where",
 ]  # fmt: skip
 
 __version__: str = VERSION

@@ -374,7 +374,8 @@ def exact_programs(draw: st.DrawFn) -> strategies.Program:
 
 
 def slopes_tape(program: Callable[..., Any], point: Sequence[float]) -> tg.Tape[Any, ..., Any]:
-    return tg.record(tg.value_and_grad(program))(list(point)).simplify().tape
+    recorded: tg.Tape[Any, ..., Any] = tg.record(tg.value_and_grad(program))(list(point))
+    return recorded.simplify().tape
 
 
 def check_run(

@@ -526,7 +526,7 @@ class TestRefusals:
         """The ones that are known are listed."""
 
         def unknown() -> object:
-            return tg.jit(halves, backend="fortran")  # type: ignore[arg-type]  # on purpose
+            return tg.jit(halves, backend="fortran")  # type: ignore[call-overload]  # on purpose
 
         assert refusal(errors.BackendError, unknown) == (
             f"backend 'fortran' is not known ({place(unknown, 'tg.jit')}): choose among auto, "

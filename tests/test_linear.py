@@ -84,7 +84,8 @@ def test_every_road_gives_the_second_derivatives_of_the_chain_rule(
     hessian = tg.hessian(program)(point)
     forward = tg.jacobian(tg.grad(program), mode="forward")(point)
     reverse = tg.jacobian(tg.grad(program), mode="reverse")(point)
-    products = tg.hvp(program, point, v), tg.jvp(tg.grad(program), point, v)[1]
+    slopes: Any = tg.grad(program)
+    products = tg.hvp(program, point, v), tg.jvp(slopes, point, v)[1]
     for column, output in enumerate(tape.outputs):
         for row in range(program.width):
             law = derivative(tape.columns, {row: 1.0}, output)
@@ -156,7 +157,8 @@ def test_forward_over_reverse_is_reverse_over_reverse(program: Program, data: An
         return math.sum(g * x for g, x in zip(tg.grad(program)(xs), v, strict=True))
 
     direct = tg.hvp(program, point, v)
-    nested = tg.jvp(tg.grad(program), point, v)[1]
+    slopes: Any = tg.grad(program)
+    nested = tg.jvp(slopes, point, v)[1]
     reverse = tg.grad(along)(point)
     hessian = tg.hessian(program)(point)
     dense = [stdlib.fsum(row[str(j)] * v[j] for j in range(len(v))) for row in hessian.values()]

@@ -21,7 +21,8 @@ def total(values: Any) -> Any:
 
 def twice(f: Callable[..., Any]) -> Callable[..., Any]:
     """A gradient of a gradient."""
-    return tg.grad(lambda p, *data: total(tg.grad(f)(p, *data)))
+    slope: Callable[..., Any] = tg.grad(lambda p, *data: total(tg.grad(f)(p, *data)))
+    return slope
 
 
 def curved(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -284,7 +284,7 @@ class TestTheFirstArgumentByName:
         """It does not point to partials, which gives no tape."""
 
         def call() -> Any:
-            return tg.record(_loss)(x=1.0, n=2.0)  # type: ignore[call-arg]  # it is what is tested
+            return tg.record(_loss)(x=1.0, n=2.0)
 
         assert refusal(errors.InputError, call) == (
             "record takes the first argument by position, and was given only x, n by name "
@@ -296,7 +296,7 @@ class TestTheFirstArgumentByName:
         tape = tg.record(_loss)(1.0)
 
         def call() -> Any:
-            return tape.replay(x=2.0)  # type: ignore[call-arg]  # it is what is tested
+            return tape.replay(x=2.0)
 
         assert refusal(errors.InputError, call) == (
             "replay takes the first argument by position, and was given only x by name "

@@ -51,6 +51,8 @@ class ByRowOptions(RunOptions, total=False):
     """The options of a batch that answers with arrays."""
 
     reduce: None
+    stderr: Literal[False]
+    callback: None
 
 
 class ReduceOptions(RunOptions, total=False):

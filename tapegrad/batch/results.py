@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar, cast, final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeAlias, TypeVar, cast, final
 
 import attrs
 
@@ -15,15 +15,16 @@ from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Structure, build
 
 if TYPE_CHECKING:
-    from tapegrad._support.array_types import FloatArray
+    from tapegrad._support.array_types import FloatArray, Matrix, Vector
     from tapegrad.compile.backends.registry import Language
     from tapegrad.compile.paths import AnyTape
     from tapegrad.compile.report import Report
 
-__all__ = ["BatchValueAndGrad", "Batched", "Columns", "Estimate", "Progress"]
+__all__ = ["BatchValueAndGrad", "Batched", "BatchedModel", "Columns", "Estimate", "Progress"]
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
+X_contra = TypeVar("X_contra", contravariant=True)
 
 
 class Batched(ABC, Generic[A_co]):
@@ -67,6 +68,20 @@ class Batched(ABC, Generic[A_co]):
     def __repr__(self) -> str:
         name = visible(getattr(self, "__name__", "a function"))
         return f"<vmap of {name}, {len(self.tapes)} recorded>"
+
+
+Rows: TypeAlias = "Vector | Matrix | Iterator[object] | Mapping[str, object] | Sequence[object]"
+"""What a mapped argument may be."""
+
+
+class BatchedModel(Batched[A_co], Generic[A_co, X_contra]):
+    """The same for a function whose first argument is an ``X``, which may be mapped or not."""
+
+    @abstractmethod
+    def __call__(  # type: ignore[override]  # to say `Batched[Answer]` is to say no more
+        self, x: X_contra | Rows, /, *args: object, **kwargs: object
+    ) -> A_co:
+        """The answers of all rows."""
 
 
 @final

@@ -1,9 +1,12 @@
 """``vmap``: a function of one row, run over arrays of rows by vector code."""
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap, overload-cannot-match"
+
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, overload
 
 from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.optional_packages import require
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from tapegrad._support.array_types import FloatArray
     from tapegrad.batch.options import ByRowOptions, Callback, ReduceOptions, StderrOptions
-    from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate
+    from tapegrad.batch.results import BatchedModel, BatchValueAndGrad, Columns, Estimate
     from tapegrad.transforms.grad import ValueAndGrad
 
 __all__ = ["vmap"]
@@ -32,50 +35,76 @@ P = ParamSpec("P")
 
 @overload
 def vmap(
-    f: Callable[P, float], /, *, callback: Callback[float] = ..., **options: Unpack[StderrOptions]
-) -> Batched[Estimate[float]]: ...
+    f: Callable[Concatenate[A, P], float], /, *, callback: Callback[float] = ...,
+    **options: Unpack[StderrOptions],
+) -> BatchedModel[Estimate[float], A]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[P, Scalar], /, *, callback: Callback[float] = ..., **options: Unpack[StderrOptions]
-) -> Batched[Estimate[float]]: ...
+    f: Callable[P, Scalar], /, *, callback: Callback[float] = ...,
+    **options: Unpack[StderrOptions],
+) -> Batched[Estimate[float]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[P, R], /, *, callback: Callback[R] = ..., **options: Unpack[StderrOptions]
-) -> Batched[Estimate[R]]: ...
+    f: Callable[Concatenate[A, P], A], /, *, callback: Callback[A] = ...,
+    **options: Unpack[StderrOptions],
+) -> BatchedModel[Estimate[A], A]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[P, float], /, *, callback: Callback[float] = ..., **options: Unpack[ReduceOptions]
-) -> Batched[float]: ...
+    f: Callable[Concatenate[A, P], ValueAndGrad[A]], /, *,
+    callback: Callback[ValueAndGrad[A]] = ..., **options: Unpack[StderrOptions],
+) -> BatchedModel[Estimate[ValueAndGrad[A]], A]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[P, Scalar], /, *, callback: Callback[float] = ..., **options: Unpack[ReduceOptions]
-) -> Batched[float]: ...
+    f: Callable[P, R], /, *, callback: Callback[R] = ...,
+    **options: Unpack[StderrOptions],
+) -> Batched[Estimate[R]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[P, R], /, *, callback: Callback[R] = ..., **options: Unpack[ReduceOptions]
-) -> Batched[R]: ...
+    f: Callable[Concatenate[A, P], float], /, *, callback: Callback[float] = ...,
+    **options: Unpack[ReduceOptions],
+) -> BatchedModel[float, A]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, Scalar], /, *, callback: Callback[float] = ...,
+    **options: Unpack[ReduceOptions],
+) -> Batched[float]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[Concatenate[A, P], A], /, *, callback: Callback[A] = ...,
+    **options: Unpack[ReduceOptions],
+) -> BatchedModel[A, A]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[Concatenate[A, P], ValueAndGrad[A]], /, *,
+    callback: Callback[ValueAndGrad[A]] = ..., **options: Unpack[ReduceOptions],
+) -> BatchedModel[ValueAndGrad[A], A]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[P, R], /, *, callback: Callback[R] = ...,
+    **options: Unpack[ReduceOptions],
+) -> Batched[R]: ...  # fmt: skip
 @overload
 def vmap(
     f: Callable[..., R], /, *, callback: Callback[R] = ..., **options: Unpack[ReduceOptions]
 ) -> Batched[R]: ...
 @overload
-def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[P, ValueAndGrad[A]], /, **options: Unpack[ByRowOptions]
-) -> Batched[BatchValueAndGrad[A]]: ...
+def vmap(
+    f: Callable[Concatenate[A, P], float], /, **options: Unpack[ByRowOptions]
+) -> BatchedModel[FloatArray, A]: ...
 @overload
-def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[P, float], /, **options: Unpack[ByRowOptions]
-) -> Batched[FloatArray]: ...
+def vmap(f: Callable[P, Scalar], /, **options: Unpack[ByRowOptions]) -> Batched[FloatArray]: ...
 @overload
-def vmap(  # type: ignore[overload-overlap]  # what is more precise comes first
-    f: Callable[P, Scalar], /, **options: Unpack[ByRowOptions]
-) -> Batched[FloatArray]: ...
+def vmap(
+    f: Callable[Concatenate[A, P], A], /, **options: Unpack[ByRowOptions]
+) -> BatchedModel[Columns[A], A]: ...
+@overload
+def vmap(
+    f: Callable[Concatenate[A, P], ValueAndGrad[A]], /, **options: Unpack[ByRowOptions]
+) -> BatchedModel[BatchValueAndGrad[A], A]: ...
 @overload
 def vmap(f: Callable[P, R], /, **options: Unpack[ByRowOptions]) -> Batched[Columns[R]]: ...
 @overload
-def vmap(  # type: ignore[overload-cannot-match]  # generic functions of containers do
-    f: Callable[..., R], /, **options: Unpack[ByRowOptions]
-) -> Batched[Columns[R]]: ...
+def vmap(f: Callable[..., R], /, **options: Unpack[ByRowOptions]) -> Batched[Columns[R]]: ...
 def vmap(  # noqa: PLR0913  # each says one thing about the rows
     f: Callable[..., object],
     /,

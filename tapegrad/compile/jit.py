@@ -1,11 +1,25 @@
 """``jit``: a function recorded once, and from then on replayed by compiled code."""
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap"
+
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
 
 from tapegrad._support.argument_checks import name_of, require_callable, require_positive
 from tapegrad._support.function_wrapper import Reduced, reduced
@@ -22,12 +36,16 @@ from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.structure import Branch
+from tapegrad.recording.recorder import Real, Var
 from tapegrad.transforms.static_arguments import (
     NONE_STATIC,
     ArgumentNames,
     StaticArguments,
     static_arguments,
 )
+
+if TYPE_CHECKING:
+    from tapegrad.recording.signatures import Untyped
 
 __all__ = ["Compiled", "Flat", "jit"]
 
@@ -40,6 +58,34 @@ _UNPACKED = 4
 """The most recordings whose generated unpackers are tried before the arguments are flattened."""
 
 
+@overload
+def jit(
+    f: Callable[P, float],
+    /,
+    *,
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    static_argnames: ArgumentNames = (),
+) -> Compiled[P, float]: ...
+@overload
+def jit(
+    f: Callable[P, Real],
+    /,
+    *,
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    static_argnames: ArgumentNames = (),
+) -> Compiled[P, Real]: ...
+@overload
+def jit(
+    f: Callable[P, float | Var],
+    /,
+    *,
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    static_argnames: ArgumentNames = (),
+) -> Compiled[P, float]: ...
+@overload
 def jit(
     f: Callable[P, R],
     /,
@@ -47,7 +93,15 @@ def jit(
     backend: BackendName = "auto",
     max_paths: int = 1024,
     static_argnames: ArgumentNames = (),
-) -> Compiled[P, R]:
+) -> Compiled[P, R]: ...
+def jit(
+    f: Callable[P, object],
+    /,
+    *,
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    static_argnames: ArgumentNames = (),
+) -> Compiled[P, Any]:
     """``f``, recorded at its first call and replayed by compiled code from then on.
 
     Takes what ``f`` takes and gives the same bits on every backend. A comparison that comes out
@@ -113,8 +167,14 @@ class Compiled(Generic[P, R_co]):
     def __get__(self, instance: None, owner: type, /) -> Self: ...
     @overload
     def __get__(
+        self: Compiled[[Untyped], R], instance: object, owner: type | None = None, /
+    ) -> Compiled[..., R]: ...
+    @overload
+    def __get__(
         self: Compiled[Concatenate[Any, Q], R], instance: object, owner: type | None = None, /
     ) -> Compiled[Q, R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None, /) -> Compiled[..., R_co]: ...
     def __get__(self, instance: object, owner: type | None = None, /) -> Compiled[..., object]:
         """The compiled method of an object, where a method was compiled on its class.
 

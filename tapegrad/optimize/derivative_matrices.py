@@ -14,7 +14,7 @@ from tapegrad.sweep.sparse_matrix import Sparsity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tapegrad._support.array_types import FloatArray, SparseArray
+    from tapegrad._support.array_types import FloatArray, FloatMatrix, SparseArray
     from tapegrad.optimize.vector_function import VectorFunction
 
     Floats: TypeAlias = NDArray[np.float64]
@@ -66,7 +66,7 @@ class VectorHessian:
         self._product = product
         self._colouring: _Colouring | None = None
 
-    def __call__(self, x: FloatArray) -> FloatArray:
+    def __call__(self, x: FloatArray) -> FloatMatrix:
         """Computes the matrix; where ``x`` leads to a new path, the products are computed again."""
         colouring = self._colouring
         while True:
@@ -75,7 +75,7 @@ class VectorHessian:
             seeds = cast("tuple[FloatArray, ...]", tuple(colouring.seeds))
             products = np.array([self._product(seed, x) for seed in seeds])
             if colouring.paths == len(self._product.tapes):
-                return cast("FloatArray", colouring.matrix(products))
+                return cast("FloatMatrix", colouring.matrix(products))
 
 
 @final

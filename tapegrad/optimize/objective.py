@@ -22,7 +22,7 @@ from tapegrad.transforms.static_arguments import (
 )
 
 if TYPE_CHECKING:
-    from tapegrad._support.array_types import FloatArray, Vector
+    from tapegrad._support.array_types import FloatArray, FloatMatrix, Vector
     from tapegrad.batch.options import Reduce
     from tapegrad.optimize.vector_function import TupleProgram, VectorFunction
 
@@ -154,7 +154,7 @@ class Objective(Unknowns[A]):
         """The Hessian times a vector, without the Hessian."""
         return self._product(self._vector(v), self._vector(x))
 
-    def hess(self, x: Vector, /) -> FloatArray:
+    def hess(self, x: Vector, /) -> FloatMatrix:
         """The Hessian, from as many products as its pattern has colours."""
         return self._hessian(self._vector(x))
 
@@ -181,8 +181,8 @@ class Objective(Unknowns[A]):
         return self._compiled(_hessian_product(self._loss), 2)
 
     @cached
-    def _hessian(self) -> Callable[[FloatArray], FloatArray]:
-        hessian: Callable[[FloatArray], FloatArray]
+    def _hessian(self) -> Callable[[FloatArray], FloatMatrix]:
+        hessian: Callable[[FloatArray], FloatMatrix]
         if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
             from tapegrad.optimize.derivative_matrices import VectorHessian
 

@@ -25,7 +25,7 @@ from tapegrad.transforms.sparse import sparse_jacobian
 from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 
 if TYPE_CHECKING:
-    from tapegrad._support.array_types import FloatArray, SparseArray, Vector
+    from tapegrad._support.array_types import FloatArray, FloatMatrix, SparseArray, Vector
 
 __all__ = ["Residuals", "residuals"]
 
@@ -98,7 +98,7 @@ class Residuals(Unknowns[A]):
         """
         return self._values(self._vector(x))
 
-    def jac(self, x: Vector, /) -> FloatArray:
+    def jac(self, x: Vector, /) -> FloatMatrix:
         """Their derivatives: a row for each residual, a column for each unknown."""
         return self._jacobian.dense(self._vector(x))
 
@@ -161,10 +161,10 @@ class _Jacobian:
         self._seen = set(zip(pattern.rows, pattern.columns, strict=True))
         self._entries = self._compiled_entries()
 
-    def dense(self, x: FloatArray) -> FloatArray:
+    def dense(self, x: FloatArray) -> FloatMatrix:
         """The matrix with all entries."""
         pattern, entries = self._at(x)
-        matrix: FloatArray
+        matrix: FloatMatrix
         if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
             from tapegrad.optimize.derivative_matrices import dense
 

@@ -1,24 +1,38 @@
-"""The types of the functions in ``tapegrad.math``, for type checkers alone."""
+"""The types of functions of numbers, as in ``tapegrad.math``, for type checkers alone."""
+
+# To mypy, Real is a union where overloads are compared, so that some seem never to match; to others
+# they do.
+# mypy: disable-error-code="overload-cannot-match"
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol, overload
+from typing import Generic, ParamSpec, Protocol, TypeVar, final, overload
 
 from tapegrad.recording.recorder import Condition, Real, Var
 
-__all__ = ["Binary", "Fold", "Products", "Rounding", "Test", "Unary"]
+__all__ = [
+    "Binary", "Fold", "OfUntyped", "Products", "Rounding", "Slope", "Test", "Unary",
+    "Untyped",
+]  # fmt: skip
+
+P = ParamSpec("P")
+A_contra = TypeVar("A_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Unary(Protocol):
     """A function of one number."""
 
     # Floats first: of an overloaded argument mypy takes the first that fits, so that grad(sin)
-    # is a function of a float.
+    # is a function of a float. Then Real, as ty and pyrefly read the body of a model once.
     @overload
     def __call__(self, x: float, /) -> float: ...
     @overload
-    def __call__(self, x: Var, /) -> Var: ...
+    def __call__(self, x: Real, /) -> Real: ...
+    @overload
+    def __call__(self, x: float | Var, /) -> float | Var: ...
 
 
 class Rounding(Protocol):
@@ -27,7 +41,9 @@ class Rounding(Protocol):
     @overload
     def __call__(self, x: float, /) -> int: ...
     @overload
-    def __call__(self, x: Var, /) -> Var: ...
+    def __call__(self, x: Real, /) -> Real: ...
+    @overload
+    def __call__(self, x: float | Var, /) -> int | Var: ...
 
 
 class Binary(Protocol):
@@ -36,9 +52,17 @@ class Binary(Protocol):
     @overload
     def __call__(self, x: float, y: float, /) -> float: ...
     @overload
-    def __call__(self, x: Var, y: Var | float, /) -> Var: ...
+    def __call__(self, x: Real, y: Real, /) -> Real: ...
     @overload
-    def __call__(self, x: float, y: Var, /) -> Var: ...
+    def __call__(self, x: Real, y: float, /) -> Real: ...
+    @overload
+    def __call__(self, x: float, y: Real, /) -> Real: ...
+    @overload
+    def __call__(self, x: Var, y: float | Var, /) -> Var: ...
+    @overload
+    def __call__(self, x: float | Var, y: Var, /) -> Var: ...
+    @overload
+    def __call__(self, x: float | Var, y: float | Var, /) -> float | Var: ...
 
 
 class Fold(Protocol):
@@ -48,7 +72,7 @@ class Fold(Protocol):
     @overload
     def __call__(self, xs: Iterable[Real], /) -> Real: ...
     @overload
-    def __call__(self, xs: Iterable[float | Var], /) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
+    def __call__(self, xs: Iterable[float | Var], /) -> float | Var: ...
 
 
 class Products(Protocol):
@@ -61,7 +85,7 @@ class Products(Protocol):
     @overload
     def __call__(self, p: Iterable[Real], q: Iterable[Real], /) -> Real: ...
     @overload
-    def __call__(self, p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
+    def __call__(self, p: Iterable[float | Var], q: Iterable[float | Var], /) -> float | Var: ...
 
 
 class Test(Protocol):
@@ -71,3 +95,33 @@ class Test(Protocol):
     def __call__(self, x: float, /) -> bool: ...
     @overload
     def __call__(self, x: Var, /) -> Condition: ...
+    @overload
+    def __call__(self, x: float | Var, /) -> bool | Condition: ...
+
+
+class Slope(ABC, Generic[P]):
+    """The derivative of a function from ``Scalar`` to ``Scalar``."""
+
+    # A class, and no protocol, which other functions would be taken to follow.
+    @overload
+    @abstractmethod
+    def __call__(self, x: float, /, *args: P.args, **kwargs: P.kwargs) -> float: ...
+    @overload
+    @abstractmethod
+    def __call__(self, x: float | Var, /, *args: P.args, **kwargs: P.kwargs) -> float | Var: ...
+
+
+@final
+class Untyped:
+    """Stands for what a checker does not know, which fits it; what has a type does not."""
+
+
+class OfUntyped(Protocol[A_contra, P, R_co]):
+    """A function made of one without types.
+
+    Other overloads return a Callable beside it: where an argument has no type, mypy's answer is
+    then Any, and of functions alone it is an untyped one, which --strict does not let be called.
+    """
+
+    def __call__(self, x: A_contra, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Takes what that one takes."""

@@ -1,5 +1,9 @@
 """Functions that decide what a derivative passes through: ``where`` and ``stop_gradient``."""
 
+# To mypy, Real is a union where overloads are compared, so that some seem never to match; to others
+# they do.
+# mypy: disable-error-code="overload-cannot-match"
+
 from __future__ import annotations
 
 import sys
@@ -14,7 +18,7 @@ from tapegrad.ops import table as ops
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.reachable import object_array_parts, reaches_traced
 from tapegrad.recording import operators
-from tapegrad.recording.recorder import Condition, Var
+from tapegrad.recording.recorder import Condition, Real, Var
 
 __all__ = ["stop_gradient", "where"]
 
@@ -24,11 +28,23 @@ T = TypeVar("T")
 @overload
 def where(condition: bool, x: float, y: float, /) -> float: ...
 @overload
-def where(condition: Condition | bool, x: Var, y: Var | float, /) -> Var: ...
-@overload
-def where(condition: Condition | bool, x: float, y: Var, /) -> Var: ...
-@overload
 def where(condition: Condition, x: float, y: float, /) -> Var: ...
+@overload
+def where(condition: bool, x: Real, y: Real, /) -> Real: ...
+@overload
+def where(condition: bool, x: Real, y: float, /) -> Real: ...
+@overload
+def where(condition: bool, x: float, y: Real, /) -> Real: ...
+@overload
+def where(condition: Condition, x: Real, y: Real, /) -> Real: ...
+@overload
+def where(condition: Condition, x: Real, y: float, /) -> Real: ...
+@overload
+def where(condition: Condition, x: float, y: Real, /) -> Real: ...
+@overload
+def where(condition: Condition | bool, x: Var, y: float | Var, /) -> Var: ...
+@overload
+def where(condition: Condition | bool, x: float | Var, y: Var, /) -> Var: ...
 def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var | float:
     """x where the condition holds, else y, without a guard: a replay may choose the other.
 
@@ -57,7 +73,7 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
 @overload
 def stop_gradient(x: float, /) -> float: ...
 @overload
-def stop_gradient(x: Var, /) -> Var: ...
+def stop_gradient(x: Real, /) -> Real: ...
 @overload
 def stop_gradient(x: T, /) -> T: ...
 def stop_gradient(x: object, /) -> object:

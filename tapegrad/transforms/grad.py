@@ -1,9 +1,23 @@
 """``grad`` and ``value_and_grad``: the gradient in the first argument."""
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap"
+
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Concatenate, Generic, Literal, NamedTuple, ParamSpec, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Concatenate,
+    Generic,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from tapegrad._support.argument_checks import refuse_options
 from tapegrad.pytree.containers import declare_numbers
@@ -27,17 +41,53 @@ class ValueAndGrad(NamedTuple, Generic[A]):
 declare_numbers(ValueAndGrad)
 
 
-@overload
-def grad(f: Callable[Concatenate[A, P], float], /) -> Callable[Concatenate[A, P], A]: ...
-@overload
-def grad(f: Callable[Concatenate[A, P], float | Var], /) -> Callable[Concatenate[A, P], A]: ...
+if TYPE_CHECKING:
+    from tapegrad.recording.signatures import Slope
+
+    class ValueAndSlope(Protocol[P]):
+        """``Slope`` with the value."""
+
+        @overload
+        def __call__(
+            self, x: float, /, *args: P.args, **kwargs: P.kwargs
+        ) -> ValueAndGrad[float]: ...
+        @overload
+        def __call__(
+            self, x: float | Var, /, *args: P.args, **kwargs: P.kwargs
+        ) -> ValueAndGrad[float | Var]: ...
+
+
 @overload
 def grad(
-    f: Callable[Concatenate[A, P], float], /, *, exact: bool
+    f: Slope[P],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
+) -> Slope[P]: ...
+@overload
+def grad(
+    f: Callable[Concatenate[A, P], float],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], A]: ...
 @overload
 def grad(
-    f: Callable[Concatenate[A, P], float | Var], /, *, exact: bool
+    f: Callable[Concatenate[float | Var, P], float | Var],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
+) -> Slope[P]: ...
+@overload
+def grad(
+    f: Callable[Concatenate[A, P], float | Var],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], A]: ...
 @overload
 def grad(
@@ -98,19 +148,35 @@ def grad(
 
 @overload
 def value_and_grad(
-    f: Callable[Concatenate[A, P], float], /
+    f: Slope[P],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
+) -> ValueAndSlope[P]: ...
+@overload
+def value_and_grad(
+    f: Callable[Concatenate[A, P], float],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
 @overload
 def value_and_grad(
-    f: Callable[Concatenate[A, P], float | Var], /
-) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
+    f: Callable[Concatenate[float | Var, P], float | Var],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
+) -> ValueAndSlope[P]: ...
 @overload
 def value_and_grad(
-    f: Callable[Concatenate[A, P], float], /, *, exact: bool
-) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
-@overload
-def value_and_grad(
-    f: Callable[Concatenate[A, P], float | Var], /, *, exact: bool
+    f: Callable[Concatenate[A, P], float | Var],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
 ) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
 @overload
 def value_and_grad(

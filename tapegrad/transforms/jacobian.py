@@ -1,9 +1,21 @@
 """``jacobian`` and ``hessian``: derivatives as dicts of dicts, by key path."""
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Concatenate, Literal, Never, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import (
+    Concatenate,
+    Literal,
+    Never,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from tapegrad._support.argument_checks import refuse_options
 from tapegrad._support.source_position import here
@@ -26,8 +38,24 @@ Matrix: TypeAlias = dict[str, dict[str, float]]
 """The rows by key path, and in each the columns by key path."""
 
 
+@overload
+def jacobian(
+    f: Callable[Concatenate[A, P], float],
+    /,
+    *,
+    mode: Literal["forward", "reverse"] | None = None,
+    **options: Never,
+) -> Callable[Concatenate[A, P], Matrix]: ...
+@overload
 def jacobian(
     f: Callable[Concatenate[A, P], R],
+    /,
+    *,
+    mode: Literal["forward", "reverse"] | None = None,
+    **options: Never,
+) -> Callable[Concatenate[A, P], Matrix]: ...
+def jacobian(
+    f: Callable[Concatenate[A, P], object],
     /,
     *,
     mode: Literal["forward", "reverse"] | None = None,

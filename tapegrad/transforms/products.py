@@ -1,5 +1,8 @@
 """Derivatives as linear maps of a direction: ``jvp``, ``linearize``, ``vjp``, ``hvp``."""
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -12,7 +15,7 @@ from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import numbers_as
 from tapegrad.pytree.structure import Structure, build
-from tapegrad.recording.recorder import Var
+from tapegrad.recording.recorder import Real, Var
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.forward import tangents
 from tapegrad.sweep.second_order import second_order
@@ -34,9 +37,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@overload
+def vjp(
+    f: Callable[Concatenate[A, P], float], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float, Callable[[float], A]]: ...
+@overload
+def vjp(
+    f: Callable[Concatenate[A, P], Real], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[Real, Callable[[Real], A]]: ...
+@overload
+def vjp(
+    f: Callable[Concatenate[Var, P], float | Var], x: Var, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float | Var, Callable[[float | Var], Var]]: ...
+@overload
+def vjp(
+    f: Callable[Concatenate[A, P], float | Var], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float, Callable[[float], A]]: ...
+@overload
 def vjp(
     f: Callable[Concatenate[A, P], R], x: A, /, *args: P.args, **kwargs: P.kwargs
-) -> tuple[R, Callable[[R], A]]:
+) -> tuple[R, Callable[[R], A]]: ...
+def vjp(
+    f: Callable[Concatenate[A, P], object], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[object, Callable[..., A]]:
     """The value of ``f`` and the pullback of cotangents: (x) -> (y, y_bar -> x_bar).
 
     The pullback takes a cotangent in the shape of the value and gives one in the shape of ``x``;
@@ -57,13 +80,43 @@ def vjp(
     traced = trace(f, x, data_of(args, kwargs), blocks=True)
     require_numbers(f, traced.result, "vjp")
 
-    def pullback(y_bar: R) -> A:
+    def pullback(y_bar: object) -> A:
         seeds = _seeds(traced.result, traced.outputs, y_bar, "the cotangent")
         return cast(A, build(traced.parameters, pull(traced, seeds)))
 
-    return cast(R, result_of(traced)), pullback
+    return result_of(traced), pullback
 
 
+@overload
+def jvp(
+    f: Callable[Concatenate[A, P], float], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float, float]: ...
+@overload
+def jvp(
+    f: Callable[Concatenate[A, P], Real], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[Real, Real]: ...
+@overload
+def jvp(
+    f: Callable[Concatenate[Var, P], float | Var],
+    x: Var,
+    x_dot: Var,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> tuple[float | Var, float | Var]: ...
+@overload
+def jvp(
+    f: Callable[Concatenate[A, P], float | Var],
+    x: A,
+    x_dot: A,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> tuple[float, float]: ...
+@overload
+def jvp(
+    f: Callable[Concatenate[A, P], R], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[R, R]: ...
 def jvp(
     f: Callable[Concatenate[A, P], R], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, R]:
@@ -85,6 +138,26 @@ def jvp(
     return value, pushforward(x_dot)
 
 
+@overload
+def linearize(
+    f: Callable[Concatenate[A, P], float], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float, Callable[[A], float]]: ...
+@overload
+def linearize(
+    f: Callable[Concatenate[A, P], Real], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[Real, Callable[[A], Real]]: ...
+@overload
+def linearize(
+    f: Callable[Concatenate[Var, P], float | Var], x: Var, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float | Var, Callable[[Var], float | Var]]: ...
+@overload
+def linearize(
+    f: Callable[Concatenate[A, P], float | Var], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[float, Callable[[A], float]]: ...
+@overload
+def linearize(
+    f: Callable[Concatenate[A, P], R], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[R, Callable[[A], R]]: ...
 def linearize(
     f: Callable[Concatenate[A, P], R], x: A, /, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, Callable[[A], R]]:

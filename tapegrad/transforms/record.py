@@ -1,10 +1,13 @@
 """``record``: the tape of a call."""
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap"
+
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -14,10 +17,14 @@ from tapegrad.errors import InputError
 from tapegrad.pytree.key_paths import parameter_names
 from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Branch
+from tapegrad.recording.recorder import Real, Var
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.tape import Tape
 from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 from tapegrad.transforms.traced_call import Data, transformed
+
+if TYPE_CHECKING:
+    from tapegrad.recording.signatures import OfUntyped, Untyped
 
 __all__ = ["AnyTape", "record", "tape_of"]
 
@@ -29,9 +36,29 @@ AnyTape: TypeAlias = Tape[Any, ..., Any]
 """A tape of whatever function."""
 
 
+@overload
+def record(
+    f: Callable[Concatenate[A, P], float], /, *, static_argnames: ArgumentNames = ()
+) -> Callable[Concatenate[A, P], Tape[A, P, float]]: ...
+@overload
+def record(
+    f: Callable[Concatenate[A, P], Real], /, *, static_argnames: ArgumentNames = ()
+) -> Callable[Concatenate[A, P], Tape[A, P, Real]]: ...
+@overload
+def record(
+    f: Callable[Concatenate[A, P], float | Var], /, *, static_argnames: ArgumentNames = ()
+) -> Callable[Concatenate[A, P], Tape[A, P, float]]: ...
+@overload
 def record(
     f: Callable[Concatenate[A, P], R], /, *, static_argnames: ArgumentNames = ()
-) -> Callable[Concatenate[A, P], Tape[A, P, R]]:
+) -> Callable[Concatenate[A, P], Tape[A, P, R]]: ...
+@overload
+def record(
+    f: Callable[Concatenate[A, P], Untyped], /, *, static_argnames: ArgumentNames = ()
+) -> OfUntyped[A, P, Tape[A, P, Any]]: ...
+def record(
+    f: Callable[Concatenate[A, P], object], /, *, static_argnames: ArgumentNames = ()
+) -> Callable[Concatenate[A, P], Tape[A, P, Any]]:
     """The tape of a call of ``f``: what it computed on these arguments, entry by entry.
 
     ``f`` may return any number of numbers, in any containers. The floats in its other arguments are
@@ -51,10 +78,10 @@ def record(
     """
     static = static_arguments(f, static_argnames)
 
-    def recorded(x: A, data: Data) -> Tape[A, P, R]:
+    def recorded(x: A, data: Data) -> Tape[A, P, Any]:
         inputs = [key for key in data if key not in static]
         traced = trace(f, x, data, traced_data=inputs, positions=True)
-        return cast("Tape[A, P, R]", tape_of(f, traced))
+        return cast("Tape[A, P, Any]", tape_of(f, traced))
 
     return transformed(f, record, recorded, differentiates=False, static_argnames=static_argnames)
 

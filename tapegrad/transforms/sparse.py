@@ -3,6 +3,9 @@
 Columns (or rows) of one colour share no entry of the pattern, so one sweep finds them all.
 """
 
+# Of the overloads the more precise come first.
+# mypy: disable-error-code="overload-overlap"
+
 from __future__ import annotations
 
 from collections import Counter
@@ -25,8 +28,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@overload
+def sparse_jacobian(
+    f: Callable[Concatenate[A, P], float], /
+) -> Callable[Concatenate[A, P], Coordinates]: ...
+@overload
 def sparse_jacobian(
     f: Callable[Concatenate[A, P], R], /
+) -> Callable[Concatenate[A, P], Coordinates]: ...
+def sparse_jacobian(
+    f: Callable[Concatenate[A, P], object], /
 ) -> Callable[Concatenate[A, P], Coordinates]:
     """The derivative of every number that ``f`` returns in every number of its first argument.
 
