@@ -18,7 +18,8 @@ from mpmath import mp
 from tapegrad import grad, jvp, record
 from tapegrad import math as tgmath
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive, Symbol
+from tapegrad.ops.inline import Symbol
+from tapegrad.ops.primitive import Primitive
 from tapegrad.recording.recorder import Var
 from tests.oracle import ORACLE, truth, ulps
 

@@ -31,7 +31,7 @@ from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.errors import InputError
 from tapegrad.inspect.names import Names
-from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate
 from tapegrad.sweep.gradient import cotangents_from
 
 __all__ = ["Chain", "Explanation", "LabelPart", "LinePart", "explain"]
@@ -377,14 +377,13 @@ def _word(names: Names, slot: int) -> str:
 
 
 _EDGE: Final = """\
-i = {slot}
-a = dots[i]
+a = dots[{slot}]
 if a is not None:
-{reads}    w = {partial}
-    if heads and heads[-1] == k and tails[-1] == i:
+    w = {partial}
+    if heads and heads[-1] == k and tails[-1] == {slot}:
         partials[-1] += w
     else:
-        tails.append(i)
+        tails.append({slot})
         heads.append(k)
         partials.append(w)
 {add}"""
@@ -392,10 +391,8 @@ if a is not None:
 
 def _edge(operand: SymbolicOperand) -> str:
     """Source that adds the edge from an operand to its reader, and to the reader's tangent."""
-    fetch, add = (
-        indent(part, "    ") for part in (reads(operand.partial), accumulate("dots[k]", "a * w"))
-    )
-    return _EDGE.format(slot=operand.slot, reads=fetch, partial=operand.partial, add=add)
+    add = indent(accumulate("dots[k]", "a * w"), "    ")
+    return _EDGE.format(slot=operand.slot, partial=operand.partial, add=add)
 
 
 def _edges_into(

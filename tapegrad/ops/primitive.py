@@ -8,7 +8,6 @@ records, and as partials are written with rows, so do partials.
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
@@ -29,7 +28,6 @@ __all__ = [
     "Primitive",
     "Slack",
     "SmoothPieces",
-    "Symbol",
     "Table",
     "Traced",
     "primal",
@@ -123,7 +121,7 @@ class Primitive:
     has one function ``p(i, y, *xs)``. With ``has_static`` the last operand is not differentiated
     (a constant exponent, the order of a polygamma) and is kept on the tape as it is, an instance of
     ``static_type``. A variadic row takes its operands ``in_groups_of`` so many. ``symbol`` is
-    what people write for it, ``python`` a Python expression, where that is not a call of its name.
+    what people write for it, ``python`` an expression with Python's own operator, for all floats.
     ``helper`` marks rows that exist to spell other rows' partials, and ``is_truth`` those whose
     result is 1 or 0.
 
@@ -224,12 +222,6 @@ class Primitive:
         """The partials on floats, one after the other, for the differentiated operands."""
         return map(self.each_partial(y, *operands), range(len(operands) - self.has_static))
 
-    def spell(self, *operands: str) -> str:
-        """The row as a Python expression over its operands' expressions."""
-        if self.python:
-            return self.python.format(*operands)
-        return f"{self.name}({', '.join(operands)})"
-
     def __repr__(self) -> str:
         return f"<row {self.name}>"
 
@@ -300,22 +292,3 @@ def _table_of(rows: tuple[Primitive, ...], base: Table | None) -> Table:
     table = Table(rows, base)
     own = _row_of_module(rows[0].module, "TABLE") if rows else None
     return own if isinstance(own, Table) and own.rows == rows else table
-
-
-@final
-@attrs.frozen
-class Symbol(Traced):
-    """A Python expression that stands for a number: applying rows to symbols writes source."""
-
-    text: str
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Symbol:
-        return Symbol(row.spell(*map(_text, operands)))
-
-    def mentions(self, name: str) -> bool:
-        """Whether the expression uses the variable ``name``."""
-        return re.search(rf"\b{name}\b", self.text) is not None
-
-
-def _text(operand: Operand) -> str:
-    return operand.text if isinstance(operand, Symbol) else repr(operand)

@@ -445,13 +445,13 @@ whole: Row    = core("whole",    f.whole, FLAT, "A whole number that Python aske
 
 # Arithmetic.
 add: Row  = core("add", operator.add, (1.0, 1.0),                             "x + y",                   "+",
-                 python="({} + {})", neutral=(-0.0, -0.0), commutes_from=0, ufuncs=("add",), quick=True)
+                 python="{0} + {1}", neutral=(-0.0, -0.0), commutes_from=0, ufuncs=("add",), quick=True)
 mul: Row  = core("mul", operator.mul, (lambda z, x, y: y, lambda z, x, y: x), "x * y",                   "*",
-                 python="({} * {})", neutral=(1.0, 1.0), commutes_from=0, ufuncs=("multiply",), quick=True)
+                 python="{0} * {1}", neutral=(1.0, 1.0), commutes_from=0, ufuncs=("multiply",), quick=True)
 sub: Row  = core("sub", operator.sub, (1.0, -1.0),                            "x - y",                   "-",
-                 python="({} - {})", neutral=(None, 0.0), ufuncs=("subtract",), quick=True)
+                 python="{0} - {1}", neutral=(None, 0.0), ufuncs=("subtract",), quick=True)
 neg: Row  = core("neg", operator.neg, (-1.0,),                                "-x",                      "-",
-                 python="(-{})", is_involution=True, ufuncs=("negative",), quick=True)
+                 python="-{0}", is_involution=True, ufuncs=("negative",), quick=True)
 
 div: Row = core("div", f.div, (lambda z, x, y: div(1.0, y), lambda z, x, y: neg(div2(x, y))), "x / y", "/",
                 neutral=(None, 1.0), pieces=p.DIVISOR, ufuncs=("divide", "true_divide"))
@@ -472,7 +472,7 @@ fma: Row = libm("fma", s.fma, (lambda w, x, y, z: y, lambda w, x, y, z: x, 1.0),
 
 # Choices. The cotangent of ``where`` goes to the arm that was selected and to no other.
 where: Row = core("where", f.where, (None, lambda z, c, x, y: c, lambda z, c, x, y: not_(c)), "x where c, else y",
-                  python="({1} if {0} else {2})", kind="choice", pieces=p.ARM)
+                  python="{1} if {0} else {2}", kind="choice", pieces=p.ARM)
 
 maximum: Row = row("maximum", f.maximum, (_first, _second),       "The larger; half of the slope each at a tie.",
                     symbol="max", pieces=p.WINNER, ufuncs=("maximum",))
@@ -505,7 +505,7 @@ sign: Row  = row("sign",   f.sign,  FLAT, "-1, 0 or 1.",                       p
 
 round: Row    = row("round",    f.nearest,  FLAT, "The nearest integer, ties to even.",   pieces=p.RESULT)
 round_to: Row = row("round_to", f.round_to, FLAT, "x rounded to n decimals, ties to even.",
-                    symbol="round", python="round({}, {})", has_static=True, static_type=numbers.Integral,
+                    symbol="round", has_static=True, static_type=numbers.Integral,
                     pieces=p.RESULT)
 
 copysign: Row  = libm("copysign",  f.copysign,  (_copysign_dx, None),  "abs(x) with the sign of y",         "copysign",

@@ -8,7 +8,6 @@ of the branch, and the call of a function for entries whose row has no branch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from textwrap import indent
@@ -17,7 +16,8 @@ from typing import Concatenate, Final, Generic, ParamSpec, cast, final
 import attrs
 
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.ops.primitive import Operand, Primitive, Symbol, Table
+from tapegrad.ops.inline import INLINE_NAMES, Symbol, call_name
+from tapegrad.ops.primitive import Operand, Primitive, Table
 
 __all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
 
@@ -29,8 +29,8 @@ P = ParamSpec("P")
 class SymbolicOperand:
     """One operand of a row, and the row's partial derivative in it, as Python source.
 
-    ``slot`` is an expression for its slot at entry ``k``. ``partial`` may mention the result ``y``,
-    the operands ``x0`` and ``x1`` and the static operand ``n``, whose values ``reads`` fetches.
+    ``slot`` is the name of its slot. ``partial`` may mention the result ``y``, the operands ``x0``
+    and ``x1`` and the static operand ``n``. The loop fetches what is mentioned.
     ``is_first`` holds for the first operand of the row that has a partial.
     """
 
@@ -49,13 +49,15 @@ class Sweep(Generic[P]):
     ``state`` names the arguments that the loop takes beside the tape, separated by commas.
     ``arrive`` is source that runs at each entry ``k``; it may ``continue`` with the next one.
     ``operand`` gives the source that runs for each operand with a partial.
-    ``any_entry`` is called for an entry whose row has its operands in the pool or is the user's.
+    ``any_entry`` is called for an entry whose row has its operands in the pool or is the user's;
+    with ``pairs`` there are branches for the former where they have two operands.
     """
 
     state: str
     operand: Callable[[SymbolicOperand], str]
     any_entry: Callable[Concatenate[EntryColumns, int, P], None]
     arrive: str = ""
+    pairs: bool = True
 
     def __call__(
         self, columns: EntryColumns, slots: Iterable[int], /, *state: P.args, **named: P.kwargs
@@ -71,9 +73,15 @@ class Sweep(Generic[P]):
 
     def _branch(self, row: Primitive, call: str) -> str:
         """Source for the entries of one row; ``call`` serves those without a branch."""
-        if row.is_pooled and row.kind != "choice":
+        is_pair = self.pairs and row.arity is None and not row.has_static
+        if row.is_pooled and row.kind != "choice" and not is_pair:
             return call
-        return "".join(map(self.operand, _symbolic_operands(row))) or "pass\n"
+        shares = "".join(map(self.operand, _symbolic_operands(row)))
+        if row.kind == "choice":
+            return f"{_SELECT}{shares}"
+        if not row.is_pooled:
+            return f"{_reads(shares)}{shares}" or "pass\n"
+        return f"{_IF_PAIR}{indent(reads(shares) + shares, '    ')}else:\n    {call}"
 
 
 _HEAD: Final = """\
@@ -82,32 +90,31 @@ def sweep(columns, slots, {}):
     values, pool, statics = columns.values, columns.pool, columns.statics
     for k in slots:
 """
+_IF_PAIR: Final = "if right[k] == 2:\n    i = left[k]\n    i, j = pool[i], pool[i + 1]\n"
+_SELECT: Final = "i = left[k]\ni = pool[i + (1 if values[pool[i]] else 2)]\n"
+"""Finds the slot of the arm that a ``where`` selects."""
 
 
 @cache
 def _compiled(sweep: Sweep[...], table: Table) -> Callable[..., None]:
-    """The loop as a function of this module, which calls the rows without an operator by name."""
-    namespace: dict[str, object] = {row.name: row.value for row in table.rows}
-    namespace |= {"inf": math.inf, "nan": math.nan, "any_entry": sweep.any_entry}
+    """The loop as a function of this module."""
+    namespace = {**INLINE_NAMES, **{call_name(row): row.value for row in table.rows}}
+    namespace["any_entry"] = sweep.any_entry
     namespace["__name__"] = __name__  # so that an error is not said to be on one of its lines
     code = compile(sweep.source(table), "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from the table alone
     return cast(Callable[..., None], namespace["sweep"])
 
 
-_SELECTED: Final = "pool[left[k] + (1 if values[pool[left[k]]] else 2)]"
-"""The slot of the arm that a ``where`` selects."""
-
-
 def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
     """The operands that a row has a partial in; of a ``where`` only the arm that it selects."""
     if row.kind == "choice":
-        yield SymbolicOperand(row, 1, _SELECTED, "1.0", is_first=True)
+        yield SymbolicOperand(row, 1, "i", "1.0", is_first=True)
         return
-    symbols = [Symbol(f"x{index}") for index in range(row.arity or 0)]
-    symbols += [Symbol("n")] * row.has_static
-    partials = [row.partial(index, Symbol("y"), *symbols) for index in range(row.arity or 0)]
-    for index, (slot, partial) in enumerate(zip(("left[k]", "right[k]"), partials, strict=False)):
+    count = 2 if row.arity is None else row.arity
+    symbols = [Symbol(f"x{index}") for index in range(count)] + [Symbol("n")] * row.has_static
+    partials = [row.partial(index, Symbol("y"), *symbols) for index in range(count)]
+    for index, (slot, partial) in enumerate(zip("ij", partials, strict=False)):
         if partial is not None:
             is_first = all(before is None for before in partials[:index])
             yield SymbolicOperand(row, index, slot, source_of(partial), is_first)
@@ -133,21 +140,26 @@ def accumulate(total: str, share: str) -> str:
     return f"c = {total}\n{total} = {share} if c is None else c + {share}\n"
 
 
-def reads(*expressions: str) -> str:
-    """Statements that fetch the values which the expressions mention."""
-    text = Symbol(" ".join(expressions))
+def _reads(source: str) -> str:
+    """Statements that fetch the operands' slots and all values which a source mentions."""
+    values = reads(source)
+    text = Symbol(source + values)
+    slots = (("i", "left[k]"), ("j", "right[k]"))
+    return "".join(f"{name} = {slot}\n" for name, slot in slots if text.mentions(name)) + values
+
+
+def reads(source: str) -> str:
+    """Statements that fetch the values which a source mentions."""
+    text = Symbol(source)
     return "".join(f"{name} = {value}\n" for name, value in _VALUES if text.mentions(name))
 
 
 _VALUES: Final = (
-    ("y", "values[k]"),
-    ("x0", "values[left[k]]"),
-    ("x1", "values[right[k]]"),
-    ("n", "statics[right[k]]"),
-)
+    ("y", "values[k]"), ("x0", "values[i]"), ("x1", "values[j]"), ("n", "statics[j]"),
+)  # fmt: skip
 
 _TESTED_FIRST: Final = 6
-"""The number of rows with an operator, the first of the table, whose codes are tested in turn."""
+"""The number of operations, the first of the table, whose codes are tested in turn."""
 
 
 def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
@@ -156,10 +168,11 @@ def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) 
     Arithmetic is tested first, the rest is found by binary search.
     """
     codes = range(len(table.rows))
-    frequent = [code for code in codes if table.rows[code].python][:_TESTED_FIRST]
+    frequent = [code for code in codes if table.rows[code].is_operation][:_TESTED_FIRST]
     first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in frequent)
-    rest = [code for code in codes if code not in frequent]
-    return first + _case(f"code >= {len(codes)}", otherwise) + _search(table, branch, rest)
+    rest = [(code, branch(table.rows[code])) for code in codes if code not in frequent]
+    found = [(code, source) for code, source in rest if source != "pass\n"]
+    return first + _case(f"code >= {len(codes)}", otherwise) + _search(found)
 
 
 def _case(condition: str, body: str) -> str:
@@ -167,12 +180,11 @@ def _case(condition: str, body: str) -> str:
     return f"if {condition}:\n{indent(body, '    ')}    continue\n"
 
 
-def _search(table: Table, branch: Callable[[Primitive], str], codes: Sequence[int]) -> str:
+def _search(branches: Sequence[tuple[int, str]]) -> str:
     """A binary search for the code, with a row's branch at each end."""
-    if len(codes) == 1:
-        return branch(table.rows[codes[0]])
-    middle = len(codes) // 2
-    low, high = (
-        indent(_search(table, branch, part), "    ") for part in (codes[:middle], codes[middle:])
-    )
-    return f"if code < {codes[middle]}:\n{low}else:\n{high}"
+    if len(branches) == 1:
+        code, source = branches[0]
+        return f"if code == {code}:\n{indent(source, '    ')}"
+    middle = len(branches) // 2
+    low, high = (indent(_search(part), "    ") for part in (branches[:middle], branches[middle:]))
+    return f"if code < {branches[middle][0]}:\n{low}else:\n{high}"

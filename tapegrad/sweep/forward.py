@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.primitive import Operand
-from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, seeded
 
 __all__ = ["tangents"]
@@ -43,7 +43,7 @@ def _combine(operand: SymbolicOperand) -> str:
     """Source that adds what an operand's tangent ``a`` gives the entry."""
     term = times("a", operand.partial)
     add = f"tangents[k] = {term}\n" if operand.is_first else accumulate("tangents[k]", term)
-    return f"a = tangents[{operand.slot}]\nif a is not None:\n{indent(reads(term) + add, '    ')}"
+    return f"a = tangents[{operand.slot}]\nif a is not None:\n{indent(add, '    ')}"
 
 
 def _combine_all(columns: EntryColumns, slot: int, column: DerivativeColumn) -> None:

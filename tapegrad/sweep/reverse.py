@@ -26,7 +26,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.ops.special import two_sum
 from tapegrad.recording.slots import SlotWriter
-from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, times
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import (
     ConditionalTerm,
     DerivativeColumn,
@@ -69,7 +69,7 @@ def cotangents(
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``."""
     share = times("b", operand.partial)
-    return f"i = {operand.slot}\n{reads(share)}{accumulate('cotangents[i]', share)}"
+    return accumulate(f"cotangents[{operand.slot}]", share)
 
 
 def _contribute_all(columns: EntryColumns, slot: int, column: DerivativeColumn) -> None:
@@ -115,17 +115,17 @@ def _sweep_block(
 def _contribute_exactly(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``, and keeps what is lost."""
     share = times("b", operand.partial)
-    return f"i = {operand.slot}\n{reads(share)}p = {share}\n{_ADD_EXACTLY}"
+    return f"p = {share}\n{_ADD_EXACTLY.format(operand.slot)}"
 
 
 _ADD_EXACTLY: Final = """\
-c = cotangents[i]
+c = cotangents[{0}]
 if c is None:
-    cotangents[i] = p
+    cotangents[{0}] = p
 else:
-    cotangents[i] = s = c + p
+    cotangents[{0}] = s = c + p
     t = s - c
-    losses[i] += (c - (s - t)) + (p - t)
+    losses[{0}] += (c - (s - t)) + (p - t)
 """
 
 _CORRECT: Final = """\

@@ -14,7 +14,8 @@ from typing import Final, TypeAlias, cast, final
 import attrs
 
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.ops.primitive import Operand, Primitive, Symbol, Traced, primal
+from tapegrad.ops.inline import Symbol
+from tapegrad.ops.primitive import Operand, Primitive, Traced, primal
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, source_of, times
 from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, seeded
 
@@ -112,19 +113,19 @@ def _sum(total: float | None, share: float) -> float:
 
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``, and the tangent of the share."""
+    slot = operand.slot
     slopes = _slopes(operand.row, operand.index) if reads(operand.partial) else {}
-    fetch = reads(operand.partial, *(text for slope in slopes.values() for text in slope))
-    lines = f"i = {operand.slot}\n{fetch}q = {operand.partial}\n"
-    lines += f"{accumulate('cotangents[i]', 'b * q')}s = None if e is None else e * q\n"
+    lines = f"q = {operand.partial}\n"
+    lines += f"{accumulate(f'cotangents[{slot}]', 'b * q')}s = None if e is None else e * q\n"
     for variable, (slope, condition) in slopes.items():
         present = f" and {condition}" if condition else ""
         lines += f"t = {_TANGENTS[variable]}\nif t is not None{present}:\n"
         lines += f"    u = {times('b', slope)} * t\n    s = u if s is None else s + u\n"
-    return f"{lines}if s is not None:\n{indent(accumulate('changes[i]', 's'), '    ')}"
+    return f"{lines}if s is not None:\n{indent(accumulate(f'changes[{slot}]', 's'), '    ')}"
 
 
 _TANGENTS: Final = {
-    "y": "tangents[k]", "x0": "tangents[left[k]]", "x1": "tangents[right[k]]",
+    "y": "tangents[k]", "x0": "tangents[i]", "x1": "tangents[j]",
 }  # fmt: skip
 
 _SWEEP: Final = Sweep(
@@ -132,6 +133,7 @@ _SWEEP: Final = Sweep(
     arrive="b = cotangents[k]\nif b is None:\n    continue\ne = changes[k]\n",
     operand=_contribute,
     any_entry=_contribute_all,
+    pairs=False,
 )
 
 

@@ -1,7 +1,8 @@
 """A program as straight Python on floats, with the bits of the eager call.
 
-Operators and functions of ``math`` stand in line where they do not raise; where they would, the
-row's own function is called. The source holds no text of the tape: names are ``v0`` to ``vn``.
+Operators and functions of ``math`` stand in line where they do not raise, as ``ops.inline`` has
+them; where they would, the row's own function is called. The source holds no text of the tape:
+names are ``v0`` to ``vn``.
 """
 
 from __future__ import annotations
@@ -18,76 +19,31 @@ from tapegrad.compile.loops import Table
 from tapegrad.compile.piece_buffer import Input, Place, PlacedPiece, Source
 from tapegrad.compile.program import Program
 from tapegrad.entries.static_keys import static_key
+from tapegrad.ops import table as ops
+from tapegrad.ops.inline import INLINE_NAMES, inlined
 
 __all__ = ["compiled", "scalar", "source"]
 
-_IN_RANGE: Final[Mapping[str, str]] = {
-    "div": "{0} / {1} if {1} else",
-    "sqrt": "sqrt({0}) if {0} >= 0.0 else",
-    "exp": "exp({0}) if {0} < 709.0 else",
-    "exp2": "exp2({0}) if {0} < 1023.0 else",
-    "expm1": "expm1({0}) if {0} < 709.0 else",
-    "sinh": "sinh({0}) if -709.0 < {0} < 709.0 else",
-    "cosh": "cosh({0}) if -709.0 < {0} < 709.0 else",
-    "log": "log({0}) if {0} > 0.0 else",
-    "log2": "log2({0}) if {0} > 0.0 else",
-    "log10": "log10({0}) if {0} > 0.0 else",
-    "log1p": "log1p({0}) if {0} > -1.0 else",
-    "sin": "sin({0}) if isfinite({0}) else",
-    "cos": "cos({0}) if isfinite({0}) else",
-    "tan": "tan({0}) if isfinite({0}) else",
-    "asin": "asin({0}) if -1.0 <= {0} <= 1.0 else",
-    "acos": "acos({0}) if -1.0 <= {0} <= 1.0 else",
-    "acosh": "acosh({0}) if {0} >= 1.0 else",
-    "atanh": "atanh({0}) if -1.0 < {0} < 1.0 else",
-    "fmod": "fmod({0}, {1}) if {1} and isfinite({0}) else",
-    "remainder": "remainder({0}, {1}) if {1} and isfinite({0}) else",
-    "div_pos": "{0} / {1} if {1} > 0.0 else",
-    "mod": "{0} % {1} if {1} else",
-    "floordiv": "{0} // {1} if {1} else",
-}
-"""Where Python's own operator or function gives what the row does; elsewhere the row is called."""
-
-_EVERYWHERE: Final[Mapping[str, str]] = {
-    **OPERATORS,
-    "abs": "abs({0})",
-    "detached": "{0}",
-    "where": "{1} if {0} else {2}",
-    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
-    "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
-    "relu": "0.0 if {0} <= 0.0 else {0}",
-    "step": "1.0 if {0} > 0.0 else 0.0 if {0} <= 0.0 else nan",
-    "win": "1.0 if {0} > {1} else 0.0 if {0} < {1} else 0.5 if {0} == {1} else nan",
+_TRUTHS: Final[Mapping[str, str]] = {
+    **{name: text for name, text in OPERATORS.items() if getattr(ops, name).is_truth},
     "and_": "{0} and {1}",
     "or_": "{0} or {1}",
     "not_": "not {0}",
     "isnan": "{0} != {0}",
     "isinf": "isinf({0})",
     "isfinite": "isfinite({0})",
-    **{
-        name: f"{name}({{0}})"
-        for name in ("asinh", "atan", "cbrt", "degrees", "erf", "erfc", "radians", "tanh")
-    },
-    "atan2": "atan2({0}, {1})",
-    "copysign": "copysign({0}, {1})",
 }
-"""Rows that are an expression of Python whatever the operands."""
+"""Conditions, which are bools here."""
 
 _SMALL: Final = (1.0, 2.0, 3.0, 4.0)
 """Exponents of which no power below 1e75 raises."""
-
-_NAMES: Final[Mapping[str, object]] = {
-    "abs": abs,
-    **{name: value for name, value in vars(math).items() if not name.startswith("_")},
-}
-"""The functions that stand in the source under their own names."""
 
 
 def compiled(program: Program) -> RunFloats:
     """A program as a function of Python."""
     writer = _PythonWriter(program, "run")
     code = compile(writer.text(), "<spelled by tapegrad>", "exec")
-    namespace = {**_NAMES, **writer.called}
+    namespace = {**INLINE_NAMES, **writer.called}
     exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
     return cast(RunFloats, namespace["run"])
 
@@ -228,15 +184,18 @@ class _PythonWriter(FunctionWriter):
     def expression(self, slot: int) -> str:
         """The value of an entry."""
         program = self.program
-        name, operands = program.rows[slot].name, self.operands(slot)
-        if name in _EVERYWHERE:
-            plain = _EVERYWHERE[name].format(*operands)
-            return f"1.0 if {plain} else 0.0" if slot in self.numeric else plain
-        if name == "powc_slope" and program.statics[slot] == 2.0:
+        row, operands = program.rows[slot], self.operands(slot)
+        if row.name in _TRUTHS:
+            condition = _TRUTHS[row.name].format(*operands)
+            return f"1.0 if {condition} else 0.0" if slot in self.numeric else condition
+        if row.name == "powc_slope" and program.statics[slot] == 2.0:
             return f"2.0 * {operands[0]}"
         call = self.call(slot, operands)
-        if usual := _IN_RANGE.get(name) or self.power(slot, name):
+        if usual := self.power(slot, row.name):
             return f"{usual.format(*operands)} {call}"
+        plain = inlined(row, operands, call)
+        if plain != call:
+            return plain
         if slot in program.skip_where:
             return f"0.0 if {self.operand(program.skip_where[slot])} else {call}"
         return call

@@ -1,0 +1,170 @@
+"""How rows are written as Python expressions on floats, where a call would take longer.
+
+``INLINE`` has for a row an expression of its operands, and the range in which it gives the bits of
+the row's value and raises nothing ("" for all floats). Outside of it the row's own function is
+called. An expression may call what ``INLINE_NAMES`` has, and name numbers ``v``, ``h`` and ``g``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, final
+
+import attrs
+
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive, Traced
+from tapegrad.ops.special import INV_SQRT_2PI, SPLITTER, SQRT_HALF
+
+__all__ = ["INLINE", "INLINE_NAMES", "Symbol", "call_name", "inlined"]
+
+INLINE_NAMES: Final[Mapping[str, object]] = {
+    "abs": abs,
+    **{name: value for name, value in vars(math).items() if not name.startswith("_")},
+}
+"""What the expressions call, and the other names of ``math``."""
+
+_FINITE = "-inf < {0} < inf"
+_PLAIN = "1e-290 < {} < 1e290"
+_QUOTIENT = "{1} and (1e-290 < (v := {0} / {1}) < 1e290 or -1e290 < v < -1e-290)"
+_EXACT = "-4.0 <= {1} <= 4.0 and {1} - 1.0 + 1.0 == {1} != 0.0"
+_HALVES = f"(h := (v := {SPLITTER!r} * {{0}}) - (v - {{0}}))"
+_SQUARE_ERROR = f"{_HALVES} * h - {{0}} * {{0}} + h * (v := {{0}} - h) + v * h + v * v"
+"""What the rounding of a square loses, as in ``special.two_product``."""
+
+INLINE: Final[dict[Primitive, tuple[str, str]]] = {
+    **{row: (row.python, "") for row in ops.TABLE.rows if row.python},
+    ops.div: ("{0} / {1}", "{1}"),
+    ops.mod: ("{0} % {1}", "{1}"),
+    ops.floordiv: ("{0} // {1}", "{1}"),
+    ops.abs: ("abs({0})", ""),
+    ops.detached: ("{0}", ""),
+    ops.maximum: ("{0} if {0} >= {1} or {0} != {0} else {1}", ""),
+    ops.minimum: ("{0} if {0} <= {1} or {0} != {0} else {1}", ""),
+    ops.relu: ("0.0 if {0} <= 0.0 else {0}", ""),
+    ops.eq: ("1.0 if {0} == {1} else 0.0", ""),
+    ops.step: ("1.0 if {0} > 0.0 else 0.0 if {0} <= 0.0 else nan", ""),
+    ops.win: ("1.0 if {0} > {1} else 0.0 if {0} < {1} else 0.5 if {0} == {1} else nan", ""),
+    ops.sign: ("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0 if {0} == 0.0 else nan", ""),
+    ops.sqrt: ("sqrt({0})", "{0} >= 0.0"),
+    ops.exp: ("exp({0})", "{0} < 709.0"),
+    ops.exp2: ("exp2({0})", "{0} < 1023.0"),
+    ops.expm1: ("expm1({0})", "{0} < 709.0"),
+    ops.sinh: ("sinh({0})", "-709.0 < {0} < 709.0"),
+    ops.cosh: ("cosh({0})", "-709.0 < {0} < 709.0"),
+    ops.log: ("log({0})", "{0} > 0.0"),
+    ops.log2: ("log2({0})", "{0} > 0.0"),
+    ops.log10: ("log10({0})", "{0} > 0.0"),
+    ops.log1p: ("log1p({0})", "{0} > -1.0"),
+    ops.sin: ("sin({0})", _FINITE),
+    ops.cos: ("cos({0})", _FINITE),
+    ops.tan: ("tan({0})", _FINITE),
+    ops.asin: ("asin({0})", "-1.0 <= {0} <= 1.0"),
+    ops.acos: ("acos({0})", "-1.0 <= {0} <= 1.0"),
+    ops.acosh: ("acosh({0})", "{0} >= 1.0"),
+    ops.atanh: ("atanh({0})", "-1.0 < {0} < 1.0"),
+    ops.fmod: ("fmod({0}, {1})", f"{{1}} and {_FINITE}"),
+    ops.remainder: ("remainder({0}, {1})", f"{{1}} and {_FINITE}"),
+    **{
+        row: (f"{row.libm or row.name}({', '.join(['{0}', '{1}'][: row.arity])})", "")
+        for row in (
+            ops.asinh, ops.atan, ops.atan2, ops.cbrt, ops.copysign, ops.degrees, ops.erf, ops.erfc,
+            ops.radians, ops.tanh,
+        )
+    },
+    ops.div_pos: ("{0} / {1}", "{1} > 0.0"),
+    ops.hypot: ("hypot({0}, {1})", ""),
+    ops.direction: ("{0} / v", _PLAIN.format("(v := hypot({0}, {1}))")),
+    ops.div2: ("v / {1}", _QUOTIENT),
+    ops.recip_re: ("{0} / v", _PLAIN.format("(v := {0} * {0} + {1} * {1})")),
+    # A power below 1e250 raises nothing, and b - 1 is exact where b comes back.
+    **dict.fromkeys(
+        (ops.pow_dx, ops.powc_slope),
+        (
+            "(2.0 * {0} if {1} == 2.0 else {1} * pow({0}, {1} - 1.0))",
+            f"{{1}} == 2.0 or 1e-50 < {{0}} < 1e50 and {_EXACT}",
+        ),
+    ),
+    ops.pow_dy: ("pow({0}, {1}) * log({0})", "1e-50 < {0} < 1e50 and -5.0 <= {1} <= 5.0"),
+    ops.sigmoid: (
+        "1.0 / (1.0 + exp(-{0})) if {0} >= 0.0 else (v := exp({0})) / (1.0 + v)", "",
+    ),
+    ops.sech2: (
+        "4.0 * (v := exp(-2.0 * abs({0}))) / ((v := 1.0 + v) * v)", "-20.0 <= {0} <= 20.0",
+    ),
+    ops.gauss: (
+        f"(g := exp(-1.0 * ({{0}} * {{0}}))) - g * (1.0 * ({_SQUARE_ERROR}))",
+        "-40.0 <= {0} <= 40.0",
+    ),
+    ops.norm_pdf: (
+        f"(g := {INV_SQRT_2PI!r} * exp(-0.5 * ({{0}} * {{0}}))) - g * (0.5 * ({_SQUARE_ERROR}))",
+        "-40.0 <= {0} <= 40.0",
+    ),
+    ops.norm_cdf: (f"0.5 + 0.5 * erf({{0}} * {SQRT_HALF!r})", "{0} >= -0.67"),
+}  # fmt: skip
+
+
+def inlined(row: Primitive, operands: Sequence[str], call: str) -> str:
+    """The value of a row as an expression, which is or has in it ``call`` where that is needed.
+
+    An operand that is an expression itself is named where the range mentions it, to be computed
+    once; a row that mentions it more than once elsewhere is called, and so is one of any number of
+    operands that has an expression for another number of them.
+    """
+    value, within = INLINE.get(row, ("", ""))
+    places = [f"{{{index}}}" in value + within for index in range(len(operands) + 1)]
+    if not places[-2] or places[-1]:
+        return call
+    named = sum(operand.count(":=") for operand in operands)
+    for index, operand in enumerate(operands):
+        place, name = f"{{{index}}}", f"v{named + index}"
+        if _ATOM.fullmatch(operand) or value.count(place) + within.count(place) < 2:
+            value, within = value.replace(place, operand), within.replace(place, operand)
+        elif place in within:
+            within = within.replace(place, f"({name} := {operand})", 1).replace(place, name)
+            value = value.replace(place, name)
+        else:
+            return call
+    return f"{value} if {within} else {call}" if within else value
+
+
+_ATOM: Final = re.compile(r"\w+(\.\w+)?([+-]\d+)?|\(-\w+(\.\w+)?([+-]\d+)?\)")
+"""A name or a number, perhaps negated: what is read again at no cost."""
+
+
+@final
+@attrs.frozen
+class Symbol(Traced):
+    """A Python expression that stands for a number: applying rows to symbols writes source.
+
+    It calls rows by ``call_name``, and all else by what ``INLINE_NAMES`` has.
+    """
+
+    text: str
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Symbol:
+        texts = list(map(_text, operands))
+        text = inlined(row, texts, f"{call_name(row)}({', '.join(texts)})")
+        return Symbol(text if _CALL.fullmatch(text) else f"({text})")
+
+    def mentions(self, name: str) -> bool:
+        """Whether the expression uses the variable ``name``."""
+        return re.search(rf"\b{name}\b", self.text) is not None
+
+
+def _text(operand: Operand) -> str:
+    """A symbol's expression, or a number, with parentheses around one that is negative."""
+    if isinstance(operand, Symbol):
+        return operand.text
+    return f"({operand!r})" if str(operand).startswith("-") else repr(operand)
+
+
+def call_name(row: Primitive) -> str:
+    """The name under which expressions call a row."""
+    return f"{row.name}_of"
+
+
+_CALL: Final = re.compile(r"\w+(\([^()]*\))?")
+"""A name, or a call of one on names."""
