@@ -17,6 +17,7 @@ from tapegrad.compile.lower import lower
 from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
 from tests.fuzz.loop_judges import frozen, in_pieces, straight
+from tests.places import place
 
 np = pytest.importorskip("numpy")
 machine = pytest.importorskip("tapegrad.compile.backends.llvm.machine_code")
@@ -100,6 +101,27 @@ class TestFinding:
             found = in_pieces(piece_buffer(line_of(program), 50), given, len(program.outputs))
             assert line_of(program).loops
             assert frozen(found) == frozen(straight(program, given))
+
+
+class TestReport:
+    def test_it_shows_the_loops_with_their_lines(self) -> None:
+        """How often each comes, how many entries it has, and the lines that recorded them."""
+        run = tg.jit(tg.value_and_grad(lorenz))
+        for _ in range(2):
+            run([1.0, 2.0, 3.0], 200)
+        ((path,),) = (shape.paths for shape in run.report().shapes)
+        line = place(lorenz, "x, y, z = x +")
+        assert [loop.lines for loop in path.loops] == [line, line]
+        assert [loop.count > 190 for loop in path.loops] == [True, True]
+        first = path.loops[0]
+        assert f"loops: {first.count} x {first.entries} entries at {line}, " in str(path)
+
+    def test_it_shows_none_where_the_code_has_none(self) -> None:
+        """A few steps are a straight line."""
+        run = tg.jit(tg.value_and_grad(lorenz))
+        for _ in range(2):
+            run([1.0, 2.0, 3.0], 5)
+        assert "loops: " not in str(run.report())
 
 
 class TestSources:

@@ -22,17 +22,17 @@ from tapegrad.compile.repeats import Repeat, repeats
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 
-__all__ = ["Line", "Piece", "Read", "Table", "line_of"]
+__all__ = ["APART", "Line", "Piece", "Read", "Table", "line_of"]
 
 V = TypeVar("V")
 
 _WORTH: Final = 400
 """The fewest entries that loops have to save: shorter code is made as soon in a straight line."""
 
-_APART: Final = 2**48
+APART: Final = 2**48
 """The distance between the numbers of entries, inputs and constants where repetitions are sought:
 none reads now one kind and now another."""
-_CONSTANT: Final = 3 * _APART
+_CONSTANT: Final = 3 * APART
 
 
 @final
@@ -157,7 +157,7 @@ def line_of(program: Program, slots_read: SlotsRead = slots_read) -> Line:
     constants, end = program.constants, len(program)
     entries = [slot for slot in range(program.inputs, end) if slot not in constants]
     numbers = [_CONSTANT] * end
-    numbers[: program.inputs] = range(_APART, _APART + program.inputs)
+    numbers[: program.inputs] = range(APART, APART + program.inputs)
     for number, slot in enumerate(entries, program.inputs):
         numbers[slot] = number
     reads: list[Sequence[int]] = [program.operands[slot] for slot in entries]
@@ -224,8 +224,8 @@ class _Body:
         step = 0
         if count > 1:
             step = line.numbers[line.reads[place + length][operand]] - number
-        if number >= _APART:
-            return Read(number - _APART, step)
+        if number >= APART:
+            return Read(number - APART, step)
         first = line.program.inputs + self.stretch.first
         if number >= first and (count == 1 or step == length):
             return number - first

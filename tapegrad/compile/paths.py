@@ -11,9 +11,11 @@ from typing import Protocol, TypeVar, final
 import attrs
 
 from tapegrad._support.source_position import Site
+from tapegrad.compile.loops import line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
 from tapegrad.compile.rare import called_back, called_rarely
+from tapegrad.compile.recorded_loops import recorded_loops
 from tapegrad.compile.report import PathReport
 from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
@@ -85,6 +87,7 @@ class Path:
             constants=tuple(
                 (primal(columns.values[slot]), str(self.tape.site(slot))) for slot in constants
             ),
+            loops=recorded_loops(self.tape) if line_of(program).pays else (),
             runs_on=runs_on,
             recording=self.seconds,
             compiling=compiling,

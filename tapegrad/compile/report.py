@@ -8,6 +8,7 @@ from typing import final
 import attrs
 
 from tapegrad._support.text import Printed, number
+from tapegrad.compile.recorded_loops import RecordedLoop
 
 __all__ = ["MANY_RECORDINGS", "PathReport", "Report", "ShapeReport"]
 
@@ -22,7 +23,8 @@ MANY_RECORDINGS = 8
 class PathReport(Printed):
     """One path: where it branches and how, what runs it, and what it took.
 
-    ``called_rarely`` names the rows that call back into Python in a rare range alone.
+    ``called_rarely`` names the rows that call back into Python in a rare range alone. ``loops`` are
+    what repeats in the recording, if it is enough for the code to have loops.
 
     An outcome is a bool, or the int that Python asked for.
 
@@ -37,6 +39,7 @@ class PathReport(Printed):
     called_back: tuple[str, ...]
     called_rarely: tuple[str, ...]
     constants: tuple[tuple[float, str], ...]
+    loops: tuple[RecordedLoop, ...]
     runs_on: str
     recording: float
     compiling: float
@@ -58,6 +61,8 @@ class PathReport(Printed):
             yield f"  called back into Python: {', '.join(self.called_back)}"
         if self.called_rarely:
             yield f"  called back in a rare range: {', '.join(self.called_rarely)}"
+        if self.loops:
+            yield f"  loops: {_few(list(map(str, self.loops)))}"
         if self.constants:
             distinct = dict.fromkeys(f"{number(value)} ({line})" for value, line in self.constants)
             yield f"  constants: {_few(list(distinct))}"

@@ -164,7 +164,9 @@ class FunctionWriter(ABC):
     def moved(self, first: int, step: int) -> str:
         """What is ``first`` at first and ``step`` more in each iteration, in an expression."""
         is_loop = self.placed is not None and self.placed.piece.count > 1
-        return f"{first} + {step} * t" if is_loop and step else str(first)
+        if not is_loop or not step:
+            return str(first)
+        return f"{first} {'-' if step < 0 else '+'} {f'{abs(step)} * ' if abs(step) > 1 else ''}t"
 
     def declared(self, slot: int, value: str) -> str:
         """The statement that gives the variable of a slot this value."""
