@@ -11,6 +11,7 @@ import tapegrad as tg
 from tapegrad import math
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
+from tapegrad.recording.recorder import Recorder
 from tapegrad.sweep import reverse
 from tests.fuzz.programs import floats_of, make
 
@@ -40,9 +41,18 @@ def called(*_: object) -> None:
     """No partials are known by their steps: the row's own functions are called."""
 
 
+def alone(*_: object) -> bool:
+    """No recording is inside another: its values are the other's traced numbers."""
+    return False
+
+
 def tapes(seed: int) -> list[Any]:
     case = make(seed)
     return [tg.record(f(case.function))(*case.points[0]) for f in TRANSFORMS]
+
+
+def sites(tape: Any) -> list[object]:
+    return [tape.site(slot) for slot in range(len(tape))]
 
 
 @pytest.mark.parametrize("seed", range(9_200, 9_208))
@@ -52,8 +62,129 @@ def test_steps_record_what_the_partials_record(seed: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(reverse, "_known_partials", called)
     general = tapes(seed)
     assert quick == general
-    for one, other in zip(quick, general, strict=True):
-        assert list(map(one.site, range(len(one)))) == list(map(other.site, range(len(other))))
+    assert list(map(sites, quick)) == list(map(sites, general))
+
+
+@pytest.mark.parametrize("seed", range(9_300, 9_308))
+def test_a_recording_on_floats_hands_over_what_one_on_traced_numbers_records(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random programs have the same tapes and the same lines."""
+    quick = tapes(seed)
+    monkeypatch.setattr(Recorder, "_is_inside", alone)
+    general = tapes(seed)
+    assert quick == general
+    assert list(map(sites, quick)) == list(map(sites, general))
+
+
+def interleaved(x: Any, s: Any) -> Any:
+    """Operations of both recordings by turns, the same constants in both."""
+
+    def inner(y: Any) -> Any:
+        total = y * s
+        for _ in range(3):
+            total = total + s * s * 3.0 + y * 3.0 + y**2.0 + s**3.0 + 1.5 * s
+            total = math.hypot(total, y, 2.0) - math.hypot(s, 1.0, 2.0)
+        return total * x
+
+    return tg.grad(inner)(x) + s
+
+
+def caught(x: Any, s: Any) -> Any:
+    """An error inside, after a comparison that decides on it."""
+
+    def inner(y: Any) -> Any:
+        if y * y > s:
+            raise ValueError
+        return y
+
+    try:
+        return tg.grad(inner)(x)
+    except ValueError:
+        return x * s
+
+
+def beside(x: Any, s: Any) -> Any:
+    """A recording inside another that is not done, of a number from further outside."""
+
+    def inner(y: Any) -> Any:
+        here = y * s
+        there = tg.grad(lambda z: z * z * here * s)(x)
+        return tg.grad(lambda z: z * here * there)(y) + tg.grad(math.sin)(x) * here
+
+    return tg.value_and_grad(inner)(x)
+
+
+def later(x: Any, s: Any) -> Any:
+    """A pullback that is called after other operations, and with a traced cotangent."""
+    value, pullback = tg.vjp(lambda y: [math.sin(y) * s, math.hypot(y, s, 2.0)], x)
+    s = s * value[0]
+    return pullback([s, 1.0]), pullback([1.0, x])
+
+
+def scoped(x: Any, s: Any) -> Any:
+    """Names for parts of both recordings."""
+    outer = tg.scope("outer")(lambda a: a * a)
+
+    def inner(y: Any) -> Any:
+        return tg.scope("inner")(lambda a: tg.label(a * 2.0, "twice"))(y) * outer(s)
+
+    return tg.grad(inner)(x)
+
+
+def mixed(x: Any, s: Any) -> Any:
+    """Numbers of two recordings around, of which one is inside the other."""
+    return tg.grad(lambda y: tg.grad(lambda z: z * x * s + s)(s) * y)(x)
+
+
+def chosen(x: Any, s: Any) -> Any:
+    """Conditions of both recordings, and whole numbers."""
+
+    def inner(y: Any) -> Any:
+        far = tg.where((y > s) | (s > 1.0), y * y, s * y)
+        return tg.where(far > y, far ** int(s * 2.0), -far)
+
+    return tg.value_and_grad(inner)(x)
+
+
+@pytest.mark.parametrize(
+    "f", [interleaved, caught, beside, later, scoped, mixed, chosen], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("outer", [lambda f: f, lambda f: tg.grad(lambda x, s: total(f(x, s)))])
+def test_both_recordings_go_on_by_turns(
+    f: Callable[..., Any], outer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries come in the order in which they were computed, whichever recording they are of."""
+    tapes: list[Any] = []
+    for is_alone in (False, True):
+        if is_alone:
+            monkeypatch.setattr(Recorder, "_is_inside", alone)
+        tapes.append(tg.record(outer(f))(0.75, 1.25))
+    quick, general = tapes
+    assert quick == general
+    assert (sites(quick), quick.scopes, quick.labels) == (
+        sites(general), general.scopes, general.labels,
+    )  # fmt: skip
+
+
+def test_an_error_inside_leaves_its_guards_outside() -> None:
+    """A replay at a point where the function would go on is refused."""
+    tape = tg.record(caught)(2.0, 1.25)
+    with pytest.raises(tg.errors.GuardError):
+        tape.replay(0.5, 1.25)
+
+
+def test_a_pullback_after_the_end_says_so() -> None:
+    """It refuses, as any traced number does then."""
+    kept: list[Any] = []
+
+    def f(x: Any) -> Any:
+        kept.append(tg.vjp(lambda y: y * y, x)[1])
+        return x
+
+    tg.record(f)(2.0)
+    with pytest.raises(tg.errors.RecordingError, match="has ended"):
+        kept[0](1.0)
 
 
 ROWS = [row for row in ops.TABLE.rows if row.arity and row.is_operation and not row.has_static]

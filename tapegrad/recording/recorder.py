@@ -41,6 +41,7 @@ from tapegrad._support.source_position import (
     user_mark,
 )  # fmt: skip
 from tapegrad._support.text import describe
+from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
@@ -51,8 +52,8 @@ from tapegrad.recording import numpy_protocol
 from tapegrad.recording.float_refusal import float_refusal
 
 __all__ = [
-    "CODES", "Condition", "Real", "Recorder", "Scalar", "Var", "applied", "compared", "condition",
-    "promote", "recorder_among",
+    "CODES", "SIDES", "Condition", "OuterValues", "Real", "Recorder", "Scalar", "Var", "applied",
+    "compared", "condition", "promote", "recorder_among",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -61,6 +62,12 @@ _serials = itertools.count(1)
 CODES: Final = ops.TABLE.codes
 _OPERATORS: Final = {operator.add, operator.mul, operator.neg, operator.sub}
 """Values of rows that are Python's operators, which traced numbers have, too."""
+SIDES: Final = {
+    row: row.arity
+    for row in ops.TABLE.rows
+    if row.is_operation and not (row.is_pooled or row.has_static)
+}
+"""How many operands the library's operations have that fit the two columns."""
 _INPUT, _CONSTANT = (CODES[row] for row in (ops.input, ops.constant))
 
 
@@ -72,11 +79,17 @@ class Recorder:
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
     exponents.
+
+    A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
+    the same. Its entries are handed over to that one, ``around``: before the next entry there, and
+    when it ends. ``places`` says what each has become, ``outside`` what inputs and constants are
+    there. Until then it is the ``inside`` of the other.
     """
 
     __slots__ = (
-        "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient", "known",
-        "labels", "left", "marks", "opened", "outers", "owner", "pool", "refused", "right",
+        "around", "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient",
+        "inside", "known", "labels", "left", "marks", "opened", "outers", "outside", "owner",
+        "places", "pool", "refused", "right",
         "scope", "scopes", "serial", "statics", "table", "thread", "values",
     )  # fmt: skip
 
@@ -97,6 +110,10 @@ class Recorder:
         self.known: dict[float, int] = {}
         self.exponents: dict[float, int] = {}
         self.outers: set[Recorder] = set()
+        self.around: Recorder | None = None
+        self.inside: Recorder | None = None
+        self.outside: dict[int, Var] = {}
+        self.places: list[Place] = []
         self.marks: list[Mark | None] | None = [] if positions else None
         self.attributed: Mark | None = None
         self.refused: str = ""
@@ -109,11 +126,17 @@ class Recorder:
         """A new entry, and the number it defines."""
         if self.owner != get_ident():
             self.refuse()
-        values = self.values
+        if self.inside is not None:
+            self.inside.hand_over()
         var = Var()
         var._recorder = self
-        var._slot = len(values)
+        var._slot = self.write(code, left, right, value)
         var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
+        return var
+
+    def write(self, code: int, left: int, right: int, value: Operand) -> int:
+        """The slot of a new entry."""
+        values = self.values
         if self.marks is not None:
             self.mark()
         self.codes.append(code)
@@ -121,7 +144,7 @@ class Recorder:
         self.right.append(right)
         # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
         values.append(value)
-        return var
+        return len(values) - 1
 
     def mark(self) -> None:
         """Keeps the position of the entry that is written next."""
@@ -147,13 +170,29 @@ class Recorder:
 
     def _admit(self, value: Operand) -> Operand:
         """A number from outside; with one of an outer recording, that recording becomes known."""
-        if isinstance(value, Var):
-            outer, self.thread = value._recorder, 0
-            outer.require_open()
-            self.outers |= {outer, *outer.outers}
-            if outer.marks is not None and self.marks is None:
-                self.marks = [None] * len(self.codes)
+        if not isinstance(value, Var):
+            return value
+        outer = value._recorder
+        outer.require_open()
+        self.outers |= {outer, *outer.outers}
+        if outer.marks is not None and self.marks is None:
+            self.marks = [None] * len(self.codes)
+        if self._is_inside(outer):
+            self.outside[len(self.values)] = value
+            return primal(value)
+        self.thread = 0
         return value
+
+    def _is_inside(self, outer: Recorder) -> bool:
+        """Whether the entries are handed over to this recording, the only one around."""
+        if self.around is outer:
+            return True
+        if self.around is not None:
+            self._trace_values()
+        elif self.blocks and self.thread and outer.thread and not outer.outers:
+            self.around, outer.inside, outer.thread = outer, self, 0
+            return True
+        return False
 
     def input(self, value: Operand) -> Var:
         """A new input with this value."""
@@ -161,6 +200,8 @@ class Recorder:
 
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
+        if self.inside is not None:
+            self.inside.hand_over()
         number = promote(value)
         if number is None:
             raise InputError(
@@ -181,6 +222,8 @@ class Recorder:
         """A new entry that applies ``row``; operands of other recordings are constants here."""
         if self.owner != get_ident():
             self.refuse()
+        if self.inside is not None:
+            self.inside.hand_over()
         static: tuple[object, ...] = ()
         if row.has_static:
             operands, static = operands[:-1], operands[-1:]
@@ -198,7 +241,8 @@ class Recorder:
 
     def unary(self, row: Primitive, x: Var) -> Var:
         """A new entry that applies ``row`` to one operand, which is of this recording."""
-        value = x._value
+        self.require_open()
+        value = self.values[x._slot]
         result = row.value(value) if type(value) is float else row(value)
         return self.append(CODES[row], x._slot, -1, result)
 
@@ -278,6 +322,8 @@ class Recorder:
         self, name: str, f: Callable[..., T], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> T:
         """The result of a call, whose entries are put into a scope, inside that around it."""
+        if self.inside is not None:
+            self.inside.hand_over()
         outside, index = self.scope, len(self.scopes)
         self.scopes.append(Scope(name, len(self.values), -1, outside))
         try:
@@ -308,9 +354,13 @@ class Recorder:
             return sweep(None)
         for outer in self.outers:
             outer.holds_gradient = True
+            outer.settle()
         try:
             try:
-                return sweep(self._attribute if self.marks is not None else None)
+                found = sweep(self._attribute if self.marks is not None else None)
+                for outer in self.outers:
+                    outer.settle()
+                return found
             finally:
                 for outer in self.outers:
                     outer.attributed = None
@@ -323,10 +373,71 @@ class Recorder:
         for outer in self.outers:
             outer.attributed = mark
 
+    def settle(self) -> None:
+        """Hands over what was not yet, from the recording inside this one or to the one around."""
+        if self.inside is not None:
+            self.inside.hand_over()
+        if self.around is not None and self.owner:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Writes on the recording around what is not there yet, at the same positions."""
+        outer, places, marks = cast(Recorder, self.around), self.places, self.marks
+        if not self.owner:
+            outer.refuse_broken()
+        before, outer.inside = outer.attributed, None
+        given = before if self.attributed is None else None
+        try:
+            for slot in range(len(places), len(self.values)):
+                if marks is not None:
+                    outer.attributed = given or marks[slot]
+                places.append(self._handed_over(slot, outer))
+        finally:
+            outer.attributed, outer.inside = before, self
+
+    def _handed_over(self, slot: int, outer: Recorder) -> Place:
+        """The slot on the recording around that an entry becomes; a number where nothing does."""
+        places, value = self.places, cast(float, self.values[slot])
+        code, left, right = self.codes[slot], self.left[slot], self.right[slot]
+        if left < 0:
+            return self.outside[slot]._slot if slot in self.outside else value
+        row = self.table.rows[code]
+        sides = SIDES.get(row)
+        if sides is not None:
+            x, y = places[left], places[right] if sides == 2 else 0
+            if isinstance(x, int) and isinstance(y, int):
+                return outer.write(code, x, y if sides == 2 else -1, value)
+        columns = self._as_columns(self.values)
+        operands, static = [places[x] for x in columns.operands(slot)], columns.static(slot)
+        if not any(isinstance(operand, int) for operand in operands):
+            return value
+        slots = [x if isinstance(x, int) else outer.constant(x) for x in operands]
+        return outer.write(outer.code(row), *outer.place(row, slots, static), value)
+
+    def _trace_values(self) -> None:
+        """Hands over what there is, and goes on with traced numbers as values."""
+        self.hand_over()
+        outer = cast(Recorder, self.around)
+        self.values[:] = OuterValues(outer, self.places, self.values)
+        outer.inside, outer.thread = None, outer.owner
+        self.around, self.outside, self.places = None, {}, []
+
     def close(self) -> None:
         """Ends the recording and frees its columns."""
-        self.thread, self.owner, self.data_path = 0, 0, None
-        self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
+        try:
+            if self.around is not None and self.around.owner:
+                self.hand_over()
+                self.around.inside, self.around.thread = None, self.around.owner
+        finally:
+            self.thread, self.owner, self.data_path = 0, 0, None
+            self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
+
+    def refuse_broken(self) -> NoReturn:
+        """Raises an error that says why entries are missing."""
+        raise RecordingError(
+            f"the function recorded at {site(*self.opened)} caught an exception that came "
+            "while an entry was written, and went on: let it through, and call again"
+        )
 
     def columns(self) -> EntryColumns:
         """The entries so far.
@@ -334,17 +445,52 @@ class Recorder:
         Raises:
             RecordingError: where one of them is not whole.
         """
+        if self.inside is not None:
+            self.inside.hand_over()
+        values: Sequence[Operand] = self.values
+        if self.around is not None:
+            self.hand_over()
+            values = OuterValues(self.around, self.places, self.values)
         marks = self.values if self.marks is None else self.marks
         lengths = len(marks), len(self.codes), len(self.left), len(self.right)
         if lengths != (len(self.values),) * 4:
-            raise RecordingError(
-                f"the function recorded at {site(*self.opened)} caught an exception that came "
-                "while an entry was written, and went on: let it through, and call again"
-            )
+            self.refuse_broken()
+        return self._as_columns(values)
+
+    def _as_columns(self, values: Sequence[Operand]) -> EntryColumns:
         return EntryColumns(
-            self.table, self.codes, self.left, self.right, self.values, self.pool, self.statics,
+            self.table, self.codes, self.left, self.right, values, self.pool, self.statics,
             bool(self.outers),
         )  # fmt: skip
+
+
+@final
+class OuterValues(Sequence[Operand]):
+    """The values of entries that were handed over: traced numbers, made when they are asked for."""
+
+    def __init__(self, recorder: Recorder, places: list[Place], numbers: Sequence[Operand]) -> None:
+        self.recorder, self.places = recorder, places
+        self._numbers = numbers
+        self._made: dict[int, Var] = {}
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, slot: int, /) -> Operand: ...
+    @overload
+    def __getitem__(self, slot: slice, /) -> list[Operand]: ...
+    def __getitem__(self, slot: int | slice, /) -> Operand | list[Operand]:
+        if isinstance(slot, slice):
+            return [self[one] for one in range(len(self))[slot]]
+        place = self.places[slot]
+        if not isinstance(place, int):
+            return place
+        if place not in self._made:
+            self._made[place] = var = Var()
+            var._recorder, var._slot = self.recorder, place
+            var._value = cast(float, self._numbers[slot])
+        return self._made[place]
 
 
 def _without_bits(what: str) -> Callable[..., NoReturn]:

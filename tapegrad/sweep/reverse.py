@@ -54,8 +54,8 @@ def cotangents(
     column = seeded(len(columns), seeds)
     start = max(seeds, default=-1)
     if columns.traced:
-        writer = SlotWriter((*columns.values, *seeds.values()))
-        places = writer.places(column)
+        writer = SlotWriter(columns.values, seeds.values())
+        places = [None if seed is None else writer.place(seed) for seed in column]
         sweep = _ExactRecordedReverse if exact else _RecordedReverse
         sweep(columns, places, writer).sweep(start, visit)
         return [None if place is None else writer.operand(place) for place in places[:count]]
@@ -322,7 +322,7 @@ class _RecordedReverse(RecordedSweep[Place]):
         partials = _known_partials(row, columns.static(slot))
         if partials is None:
             for operand, number in columns.partials(slot, self.swept):
-                yield operand, self.writer.places((number,))[0]
+                yield operand, self.writer.place(number)
             return
         for operand, partial in zip(operands, partials, strict=True):
             if partial is not None and self.swept[operand] is not None:

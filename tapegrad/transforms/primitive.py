@@ -335,7 +335,7 @@ def _takes(function: Callable[..., object], count: int) -> bool:
 def _depth(operand: Operand) -> int:
     """The number of recordings and readings that trace an operand."""
     if isinstance(operand, Var):
-        return 1 + _depth(operand._value)
+        return 1 + len(operand._recorder.outers)
     return 1 if isinstance(operand, Traced) else 0
 
 
