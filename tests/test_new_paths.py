@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -10,11 +12,11 @@ from typing import Any, Final
 import pytest
 
 import tapegrad as tg
-from tapegrad import Real, math
+from tapegrad import Real, errors, math
 from tapegrad.compile import call_recording, learning, paths
 from tapegrad.compile.backends import python
 from tapegrad.compile.jit import Compiled
-from tests.places import place, warned_at
+from tests.places import place, refusal, warned_at
 
 RECORDING: Final = 20.0
 """What recording a call costs here, in calls of the function itself."""
@@ -31,11 +33,12 @@ class Clock:
         self.now = 0.0
         self.eager = self.recorded = 0
 
-    def f(self, x: Any) -> Any:
-        """A function whose path is chosen by its argument.
+    def f(self, x: Any, structure: int = 0) -> Any:
+        """A function whose path is chosen by its argument, and recorded for each ``structure``.
 
         The path of ``k + 0.5`` is number k; each is long enough to have to pay.
         """
+        del structure
         if isinstance(x, float):
             self.eager += 1
             self.now += UNIT
@@ -70,8 +73,8 @@ class Work:
         monkeypatch.setattr(
             "tapegrad.compile.backends.registry.Choice.scalar", lambda _, p: scalar(p)
         )
-        monkeypatch.setattr(call_recording, "RECORDING", RECORDING * UNIT / 300)
-        monkeypatch.setattr(call_recording, "COMPILING", COMPILING * UNIT / 300)
+        costs = {learning.CALLING: 1.0, learning.RECORDING: RECORDING, "python": COMPILING}
+        monkeypatch.setattr(learning, "USUAL", {k: v * UNIT / 300 for k, v in costs.items()})
 
     @property
     def units(self) -> float:
@@ -79,12 +82,8 @@ class Work:
         return self.clock.now / UNIT
 
 
-def twice(calls: int) -> float:
-    """The most work that calls may cost: the first path has nothing to pay for its recording."""
-    return 2.0 * calls + RECORDING + COMPILING
-
-
 STREAMS: dict[str, Callable[[], Iterator[int]]] = {
+    "always the same": lambda: itertools.repeat(3),
     "always new": lambda: iter(range(1000)),
     "two in turn": lambda: itertools.cycle((3, 700)),
     "one that comes often, among new ones": lambda: (
@@ -98,6 +97,17 @@ STREAMS: dict[str, Callable[[], Iterator[int]]] = {
 }
 
 
+STRUCTURES: dict[str, Callable[[int], int]] = {
+    "one": lambda _: 0,
+    "always new": lambda number: number,
+    "two in turn": lambda number: number % 2,
+    "each of them thrice": lambda number: number // 3,
+    "one that comes often, among new ones": lambda number: 0 if number % 3 else number,
+}
+
+quietly = pytest.mark.filterwarnings("ignore:.* has been recorded 8 times")
+
+
 class TestAtMostTwiceTheFunction:
     @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
     def test_on_any_stream(
@@ -109,7 +119,51 @@ class TestAtMostTwiceTheFunction:
         for calls, number in enumerate(itertools.islice(stream(), 1000), 1):
             x = number + 0.5
             assert fast(x) == plain.f(x)
-            assert work.units <= twice(calls)
+            assert work.units <= 2.0 * calls
+
+    @quietly
+    @pytest.mark.parametrize("structure", STRUCTURES.values(), ids=STRUCTURES)
+    def test_on_any_stream_of_structures(
+        self, monkeypatch: pytest.MonkeyPatch, structure: Callable[[int], int]
+    ) -> None:
+        """What the paths of all structures of arguments may spend is one budget."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        for calls in range(1, 301):
+            fast(calls % 7 // 4 + 0.5, structure(calls))
+            assert work.units <= 2.0 * calls
+
+    def test_where_calls_go_elsewhere_as_soon_as_they_are_quick(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The worst that calls can do: no compiled path is ever taken again."""
+        work, number = Work(monkeypatch), 3
+        fast = tg.jit(work.f, backend="python")
+        for calls in range(1, 1001):
+            before = work.compiled
+            fast(number + 0.5)
+            assert work.units <= 2.0 * calls
+            number += 37 * (work.compiled - before)
+        assert work.compiled > 5
+
+    @pytest.mark.parametrize("factor", [0.1, 3.0])
+    def test_costs_are_learnt(self, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+        """Where an entry takes less or more than is usual, one path too many is made at most."""
+        work = Work(monkeypatch)
+        costs = dict.fromkeys((learning.RECORDING, "python"), factor)
+        monkeypatch.setattr(
+            learning, "USUAL", {k: v * costs.get(k, 1.0) for k, v in learning.USUAL.items()}
+        )
+        fast = tg.jit(work.f, backend="python")
+        for calls, number in enumerate(itertools.islice(itertools.cycle((3, 700)), 400), 1):
+            fast(number + 0.5)
+            assert work.units <= 2.0 * calls + RECORDING + COMPILING
+        assert (work.clock.recorded, work.compiled) == (2, 2)
+        costs = dict(fast.report().costs)
+        (entries,) = {len(tape) for tape in fast.tapes}
+        assert costs["recording"] == pytest.approx(RECORDING * UNIT / entries)
+        assert costs["calling"] == pytest.approx(UNIT / entries)
+        assert "seconds an entry: recording " in str(fast.report())
 
     def test_paths_that_come_again_are_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Two paths in turn: the function is called until both have paid, and not once more."""
@@ -118,7 +172,7 @@ class TestAtMostTwiceTheFunction:
         for _ in range(100):
             fast(3.5), fast(700.5)
         assert (work.clock.recorded, work.compiled) == (2, 2)
-        assert work.clock.eager <= 2.0 * (RECORDING + 2 * COMPILING)
+        assert work.clock.eager <= 3.0 * (RECORDING + COMPILING)
         before = work.clock.now
         for _ in range(100):
             fast(3.5), fast(700.5)
@@ -127,50 +181,107 @@ class TestAtMostTwiceTheFunction:
     def test_a_path_that_comes_once_is_not_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """However much the calls before it have taken."""
         work = Work(monkeypatch)
-        fast = tg.jit(work.f, backend="python")
-        work.clock.now += 1e3
-        for number in (3, 700, 100):
-            work.clock.eager = 0
+        fast = tg.jit(work.f, backend="python").compile(3.5)
+        assert (work.clock.recorded, work.compiled) == (1, 1)
+        fast._budget.called = 1e3
+        for number in (700, 100):
             fast(number + 0.5)
-        assert (work.clock.recorded, work.clock.eager) == (1, 1)
+        assert (work.clock.recorded, work.clock.eager) == (1, 2)
 
-    def test_short_paths_need_not_pay(self) -> None:
-        """The second path of a small program is recorded at its first call."""
+    def test_short_functions_need_not_pay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One is recorded at its second call and compiled at its third, and so on by path."""
+        work = Work(monkeypatch)
 
         def f(x: Real) -> Real:
             return math.sin(x) if x > 0.0 else x * x
 
-        fast = tg.jit(tg.value_and_grad(f))
-        for x in (1.0, -1.0):
-            fast(x)
-        assert len(fast.tapes) == 2
-
-    def test_a_long_path_without_branches_is_compiled_at_its_second_call(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """It is the only one, and comes again whatever the arguments."""
-        work = Work(monkeypatch)
-
-        def f(x: Real) -> Real:
-            for _ in range(400):
-                x = math.sin(x)
-            return x
-
-        fast = tg.jit(f, backend="python")
-        fast(1.0)
-        assert work.compiled == 0
-        fast(2.0)
-        assert work.compiled == 1
+        fast, eager = tg.jit(f, backend="python"), f
+        seen = []
+        for x in (1.0, 2.0, 3.0, -1.0, -2.0):
+            assert fast(x) == eager(x)
+            seen.append((len(fast.tapes), work.compiled))
+        assert seen == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)]
 
     @pytest.mark.slow
     def test_in_seconds(self) -> None:
         """An integration whose steps come out differently at each point."""
         points = [(1.3 + 0.05 * number, 2.0) for number in range(30)]
         eager, fast = tg.value_and_grad(decay), tg.jit(tg.value_and_grad(decay))
-        fast(points[0])
-        assert seconds(lambda: [fast(p) for p in points[1:]]) <= 2.5 * seconds(
-            lambda: [eager(p) for p in points[1:]]
+        assert seconds(lambda: [fast(p) for p in points]) <= 2.5 * seconds(
+            lambda: [eager(p) for p in points]
         )
+
+
+class TestTheCostUpFront:
+    def test_each_path_is_compiled_at_its_first_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With ``eager_first=False``, however long it is; the function itself is never called."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python", eager_first=False)
+        for calls, number in enumerate(range(0, 400, 40), 1):
+            fast(number + 0.5)
+            assert (work.clock.eager, work.clock.recorded, work.compiled) == (0, calls, calls)
+        fast(0.5)
+        assert (work.clock.eager, work.clock.recorded, work.compiled) == (0, 10, 10)
+
+    def test_compile_does_it_for_given_arguments(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Once for each path, and gives the compiled function."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        assert fast.compile(3.5) is fast
+        assert fast.compile(700.5).compile(3.5) is fast
+        assert (work.clock.eager, work.clock.recorded, work.compiled) == (0, 2, 2)
+        plain = Work(monkeypatch)
+        assert [fast(3.5), fast(700.5)] == [plain.f(3.5), plain.f(700.5)]
+        assert (work.clock.eager, work.clock.recorded, work.compiled) == (0, 2, 2)
+
+    def test_compile_uses_the_backend_that_is_kept(self) -> None:
+        """Not Python's code, which serves short paths at first."""
+        pytest.importorskip("llvmlite")
+        fast = tg.jit(folded)
+        for _ in range(3):
+            fast(0.3)
+        assert [path.runs_on for path in fast.report().shapes[0].paths] == ["python"]
+        fast.compile(0.3)
+        assert [path.runs_on for path in fast.report().shapes[0].paths] == ["llvm"]
+        assert fast(0.3) == folded(0.3)
+
+    def test_compile_takes_plain_numbers(self) -> None:
+        """A traced one has no code, whether it is an argument or read from outside."""
+        fast = tg.jit(folded)
+
+        def given() -> object:
+            return tg.grad(lambda x: fast.compile(x)(x))(0.3)
+
+        def read() -> object:
+            return tg.grad(lambda x: tg.jit(lambda y: x * y).compile(0.2)(0.2))(0.3)
+
+        assert refusal(errors.TracedNumberError, given) == (
+            f"folded was to be compiled ({place(given, 'fast.compile')}) for a traced number: pass "
+            "plain numbers, or call it"
+        )
+        assert "reads a traced number that is not an argument" in refusal(
+            errors.TracedNumberError, read
+        )
+
+    def test_the_option_travels(self) -> None:
+        """With a function that has recorded nothing yet, and to the methods of objects."""
+        sent = pickle.dumps(tg.jit(folded, eager_first=False))
+        arrived = pickle.loads(sent)  # noqa: S301  # our own
+        arrived(0.3)
+        assert len(arrived.tapes) == 1
+
+        class Model:
+            @tg.jit
+            def late(self, x: Any) -> Any:
+                return folded(x)
+
+            @functools.partial(tg.jit, eager_first=False)
+            def value(self, x: Any) -> Any:
+                return folded(x)
+
+        model = Model()
+        assert model.value(0.3) == model.late(0.3)
+        assert (len(model.value.tapes), len(model.late.tapes)) == (1, 0)
 
 
 def seconds(f: Callable[[], object]) -> float:
@@ -287,7 +398,7 @@ class TestCallsOfTheFunction:
         assert shape.calls + len(shape.paths) == 20
         assert shape.called > 0.0
         assert f"and {shape.calls} calls of the function itself in " in str(report)
-        assert "a path that comes again is recorded, and compiled, once such calls" in str(report)
+        assert "a path that comes again is recorded, and compiled, once calls of" in str(report)
 
 
 class TestHessiansOfNewPaths:
@@ -296,7 +407,7 @@ class TestHessiansOfNewPaths:
     ) -> None:
         """However long the paths, and from the second call on."""
         work = Work(monkeypatch)
-        fast = Compiled(work.f, "python", 1024, records_all=True)
+        fast = Compiled(work.f, "python", 1024, eager_first=False)
         for number in range(0, 400, 20):
             fast(number + 0.5)
         assert (work.clock.eager, work.clock.recorded, len(fast.tapes)) == (0, 20, 20)

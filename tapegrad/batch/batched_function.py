@@ -29,6 +29,7 @@ from tapegrad.batch.row_groups import RowGroup, has_static_column, row_groups
 from tapegrad.batch.schedule import Schedule
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
+from tapegrad.compile.learning import Budget
 from tapegrad.compile.methods import bound
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, path_of
@@ -61,6 +62,7 @@ class BatchedFunction(Batched[object]):
         self._f, self._options, self._has_function = f, options, has_function
         functools.update_wrapper(self, f, updated=())
         self._choice: Choice = chosen(options.backend, rows=True)
+        self._budget = Budget(eager_first=has_function)
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
         self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
 
@@ -185,7 +187,7 @@ class BatchedFunction(Batched[object]):
         The arguments at the positions ``mapped`` are mapped.
         """
         f, choice, options = self._cache.f, self._choice, self._options
-        max_paths = options.max_paths if self._has_function else 0
+        max_paths, budget = options.max_paths if self._has_function else 0, self._budget
         return lambda shape, outside: RowRecording(
             f,
             choice,
@@ -194,6 +196,7 @@ class BatchedFunction(Batched[object]):
             places,
             fast=options.fast,
             max_paths=max_paths,
+            budget=budget,
             mapped=mapped,
             static=options.static,
         )
@@ -221,7 +224,7 @@ class BatchedFunction(Batched[object]):
 
     def report(self) -> Report:
         """Describes what was recorded and compiled, what runs it and why, and what that took."""
-        return self._cache.report(self._choice)
+        return self._cache.report(self._choice, self._budget)
 
     def source(self, language: Language) -> str:
         """The path that most rows took, as source: Python, LLVM's text, or C99.

@@ -85,8 +85,8 @@ class RareRows:
 
     def _adopted(self, known: HasPath) -> CallCode | None:
         """The code for one call of a path that is recorded for rows, where that is paid for."""
-        tape, learning = known.path.tape, self._calls.learning
-        if not (learning.is_free(len(tape)) or learning.affords(RECORDING * len(tape))):
+        tape, budget = known.path.tape, self._calls.learning.budget
+        if not (budget.is_free(len(tape)) or budget.affords(RECORDING, len(tape))):
             return None
         return self._calls.keep(path_of(tape, any_row=self._calls.any_row))
 

@@ -23,6 +23,7 @@ from tapegrad.batch.row_runner import KnownPaths, RowRunner, UnresolvedRows
 from tapegrad.compile.backends.registry import Choice, chosen
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.call_recording import CallRecording, Departure
+from tapegrad.compile.learning import Budget
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting_with
 from tapegrad.compile.report import ShapeReport
@@ -46,6 +47,7 @@ class RowRecording(Recording[BatchCode]):
 
     f: Callable[..., object]
     places: tuple[int, ...]
+    budget: Budget
 
     def __init__(  # noqa: PLR0913  # each says another thing about the rows
         self,
@@ -57,12 +59,13 @@ class RowRecording(Recording[BatchCode]):
         *,
         fast: bool,
         max_paths: int,
+        budget: Budget,
         mapped: Collection[int] = (),
         static: StaticArguments = NONE_STATIC,
     ) -> None:
         super().__init__(shape, outside, lambda path: BatchCode(path, places, choice, fast=fast))
         self.f, self.places = f, places
-        self._choice, self._max_paths = choice, max_paths
+        self._choice, self._max_paths, self.budget = choice, max_paths, budget
         self._mapped, self._static = tuple(mapped), static
         self._calls: CallRecording | None = None
 
@@ -99,7 +102,7 @@ class RowRecording(Recording[BatchCode]):
                 self.outside,
                 static=self._static,
                 quick=True,
-                records_all=not self._max_paths,
+                budget=self.budget,
                 mapped=self._mapped,
                 entries=len(self.tape),
             )
@@ -108,7 +111,7 @@ class RowRecording(Recording[BatchCode]):
     def warn_of_many(self, paths: int, lines: Counter[Site | None]) -> None:
         """Warns, once, of this number of paths, given the rows that part at each line."""
         if self._max_paths:
-            self.calls.learning.warn_of_many(self.f, paths, lines)
+            self.budget.warn_of_many(self.f, paths, lines)
 
     def adopt(self, prefix: bytes) -> None:
         """Makes a path of rare rows one for rows, where one begins with these outcomes."""
@@ -264,7 +267,7 @@ class PathRecorder:
     def _rare_rows(self) -> RareRows:
         """Runs the rare rows of this call; learning their paths may take as long as others took."""
         recorded = self.recorded
-        recorded.calls.learning.credit = recorded.seconds
+        recorded.budget.credit = max(recorded.budget.credit, recorded.seconds)
         return RareRows(recorded.calls, self._find, recorded.places, self.inputs.shared)
 
     def resolve(

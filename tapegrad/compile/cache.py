@@ -15,6 +15,7 @@ from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import here, warn
 from tapegrad._support.text import describe
 from tapegrad.compile.backends.registry import Choice
+from tapegrad.compile.learning import Budget
 from tapegrad.compile.outside import MOST_KEPT, Outside, OutsideState
 from tapegrad.compile.paths import AnyTape, Path, starting_with, with_code
 from tapegrad.compile.report import MANY_RECORDINGS, PathReport, Report, ShapeReport
@@ -179,11 +180,17 @@ class RecordingCache(Generic[RecordingT]):
         """The recorded tapes, one for each path and each structure of arguments."""
         return tuple(tape for recording in self.recordings for tape in recording.tapes)
 
-    def report(self, choice: Choice) -> Report:
-        """Describes all recordings, and the backend that was chosen to run them."""
+    def report(self, choice: Choice, budget: Budget) -> Report:
+        """Describes all recordings, the backend that was chosen to run them, and what they took."""
         recordings = self.recordings
-        shapes = tuple(recording.report() for recording in recordings)
-        return Report(name_of(self._f), str(choice), shapes, _listed(self._varying(recordings)))
+        return Report(
+            name_of(self._f),
+            str(choice),
+            tuple(recording.report() for recording in recordings),
+            _listed(self._varying(recordings)),
+            budget.spent,
+            budget.measured,
+        )
 
     def _varying(self, recordings: Sequence[RecordingT]) -> list[str]:
         """The names of the values in which all recordings differ from the first, if few do."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
-from sys import maxsize
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
@@ -18,7 +17,7 @@ from tapegrad.compile.backends import python
 from tapegrad.compile.backends.interface import RunBytes, RunFloats
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording, flatten_arguments
-from tapegrad.compile.learning import COMPILING, FREE, RECORDING, Learning
+from tapegrad.compile.learning import RECORDING, Budget, Learning
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import HasPath, Path, record_path
 from tapegrad.compile.report import PathReport, ShapeReport
@@ -73,6 +72,11 @@ class CallCode:
         self._runs_on = "recorded only"
         self._left = _QUICK_CALLS
 
+    @property
+    def compiler(self) -> str:
+        """The name of the backend that compiles the path."""
+        return "python" if self.quickly else self.choice.name
+
     def compile(self) -> RunFloats:
         """Compiles the path; two threads may both do so, and one of the two codes is kept."""
         started = perf_counter()
@@ -83,7 +87,7 @@ class CallCode:
             code = self.choice.scalar(self.path.program)
             run = code.run
         self.run, self.run_bytes, self._is_cached = run, code.run_bytes, code.is_cached
-        self._runs_on = "python" if self.quickly else self.choice.name
+        self._runs_on = self.compiler
         self.compiling += perf_counter() - started
         return run
 
@@ -127,16 +131,14 @@ class Departure:
 class CallRecording(Recording[CallCode]):
     """The recorded paths of calls whose arguments have one structure; ``latest`` ran last.
 
-    With ``quick`` Python's code, which is made in less time, serves short paths at first. With
-    ``records_all`` every path is recorded at its first call, whatever that takes. The arguments at
-    the positions ``mapped`` are one row of what a batch was given; the paths of rows all have to
-    pay, and ``entries`` is the length of one that is known.
+    With ``quick`` Python's code, which is made in less time, serves short paths at first. What all
+    recordings of a function may spend is one ``budget``. The arguments at the positions ``mapped``
+    are one row of what a batch was given, and ``entries`` is the length of a path that is known.
     """
 
     f: Callable[..., object]
     max_paths: int
     any_row: bool
-    unpack: Unpacker
     latest: CallCode | None
     learning: Learning
 
@@ -148,21 +150,30 @@ class CallRecording(Recording[CallCode]):
         shape: Branch,
         outside: OutsideState,
         *,
+        budget: Budget,
         static: StaticArguments = NONE_STATIC,
         quick: bool = False,
-        records_all: bool = False,
         mapped: Collection[int] = (),
         entries: int | None = None,
     ) -> None:
         super().__init__(shape, outside, partial(CallCode, choice))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
-        by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)
-        named = zip(map(str, by_name.keys), by_name.children, strict=True)
-        self.unpack = unpacker(by_position.children, dict(named))
         self.latest = None
-        self.learning = Learning(maxsize if records_all else FREE)
+        self.learning = Learning(budget)
         self._static, self._quick = static, quick
         self._mapped, self._entries = mapped, entries
+
+    @cached_property
+    def unpack(self) -> Unpacker:
+        """Takes the numbers out of arguments of this structure; generated where it is asked for."""
+        by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)
+        named = zip(map(str, by_name.keys), by_name.children, strict=True)
+        return unpacker(by_position.children, dict(named))
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether there is more than one call to expect with arguments of this structure."""
+        return bool(self.codes) or self.learning.calls > 1
 
     def run(self, floats: Sequence[float], arguments: Arguments) -> object:
         """The result of one call.
@@ -206,6 +217,8 @@ class CallRecording(Recording[CallCode]):
         floats: Sequence[float],
         code: CallCode | None,
         found: Sequence[float] | int | None = None,
+        *,
+        at_any_price: bool = False,
     ) -> tuple[CallCode, Sequence[float]] | Departure:
         """Runs the paths that numbers lead to: the one that they take, and their outputs on it.
 
@@ -214,7 +227,7 @@ class CallRecording(Recording[CallCode]):
         prefix, left = b"", code
         while code is not None:
             if found is None:
-                run = code.run or self._compiled(code)
+                run = code.run or self._compiled(code, at_any_price=at_any_price)
                 if run is None:
                     break
                 found = run(floats)
@@ -225,15 +238,30 @@ class CallRecording(Recording[CallCode]):
             code, found = self.find(prefix), None
         return Departure(left, prefix, is_recorded=code is not None)
 
-    def _compiled(self, code: CallCode) -> RunFloats | None:
+    def _compiled(self, code: CallCode, *, at_any_price: bool) -> RunFloats | None:
         """Compiles a path; None where that is not paid for yet."""
-        expected = COMPILING * len(code.path.program)
-        if code.is_paid and not self.learning.affords(expected):
+        budget, work, entries = self.learning.budget, code.compiler, len(code.path.program)
+        is_paid = code.is_paid and not at_any_price
+        if is_paid and not budget.affords(work, entries):
             return None
+        before = code.compiling
         run = code.compile()
-        if code.is_paid:
-            self.learning.pay(code.compiling)
+        budget.measure(work, entries, code.compiling - before)
+        if is_paid:
+            budget.pay(code.compiling - before)
         return run
+
+    def compile(self, floats: Sequence[float], arguments: Arguments) -> None:
+        """Records and compiles the path of these numbers, whatever that takes."""
+        settled = self.settle(floats, self.latest, at_any_price=True)
+        if isinstance(settled, Departure):
+            self.record(arguments, keeps=len(self.codes) < self.max_paths)
+            settled = self.settle(floats, self.latest, at_any_price=True)
+        if not isinstance(settled, Departure):
+            code, _ = settled
+            if code.quickly:
+                code.quickly = False
+                code.compile()
 
     def missed(
         self, departure: Departure, arguments: Arguments, call: Callable[[], object] | None = None
@@ -260,16 +288,18 @@ class CallRecording(Recording[CallCode]):
 
     def _is_worth_recording(self, departure: Departure) -> bool:
         """Whether there is no path for the numbers, and recording it is free or paid for."""
-        if departure.is_recorded:
-            return False
-        entries = self._entries if departure.code is None else len(departure.code.path.tape)
-        if entries is None or self.learning.is_free(entries):
+        learning, budget, code = self.learning, self.learning.budget, departure.code
+        if departure.is_recorded or not budget.eager_first:
+            return not departure.is_recorded
+        entries = self._entries if code is None else len(code.path.tape)
+        if entries is not None and budget.is_free(entries):
             return True
-        comes_again = self.learning.comes_again(departure.prefix)
-        self.learning.note_departure(departure.line)
+        comes_again = learning.comes_again(departure.prefix)
+        learning.note_departure(departure.line)
         if self._entries is None:
-            self.learning.warn_of_many_calls(self.f, len(self.codes))
-        return comes_again and self.learning.affords(RECORDING * entries)
+            learning.warn_of_many_calls(self.f, len(self.codes))
+        length = learning.guessed_length() if entries is None else entries
+        return comes_again and (budget.is_free(length) or budget.affords(RECORDING, length))
 
     def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside."""
@@ -281,31 +311,32 @@ class CallRecording(Recording[CallCode]):
         path = record_path(f, x, data, self.traced_data, self._mapped, any_row=self.any_row)
         if path is None:
             return self._call(arguments)
+        self.learning.measure(len(path.tape), path.seconds)
         if keeps:
-            self.keep(path).rows += self._entries is not None
+            code = self.keep(path)
+            code.rows += self._entries is not None
+            if not self.learning.budget.eager_first:
+                self._compiled(code, at_any_price=True)
         return path.tape.value
 
     def keep(self, path: Path) -> CallCode:
         """The code of a path, which is paid for where it has to be."""
-        is_first = self.latest is None and self._entries is None
-        code, entries = self.add(path), len(path.tape)
-        if is_first:
-            code.is_paid = bool(path.outcomes) and not self.learning.is_free(entries)
-            self.latest = code
-        else:
-            code.quickly = self._quick and entries <= _SHORT
-            code.is_paid = self.learning.charge(entries, path.seconds)
+        code, entries, budget = self.add(path), len(path.tape), self.learning.budget
+        self.latest = self.latest or code
+        code.quickly = self._quick and entries <= _SHORT
+        code.is_paid = budget.take(entries)
+        if code.is_paid:
+            budget.pay(path.seconds)
         return code
 
     def report(self) -> ShapeReport:
         """Describes what was recorded and compiled, and the calls of the function itself."""
-        learning = self.learning
-        return ShapeReport(super().report().paths, learning.calls, learning.called, learning.spent)
+        return ShapeReport(super().report().paths, self.learning.calls, self.learning.called)
 
     def _call(self, arguments: Arguments) -> object:
         """The result of a call of the function itself; ints become floats, as in a recording."""
         args, kwargs = arguments
-        if self.unpack(args, kwargs) is None:
+        if not self.comes_again or self.unpack(args, kwargs) is None:
             shape, numbers = flatten_arguments(
                 self.f, args, kwargs, self._mapped, static=self._static
             )

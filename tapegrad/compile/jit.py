@@ -28,6 +28,7 @@ from tapegrad._support.source_position import here
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_function
 from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
+from tapegrad.compile.learning import Budget
 from tapegrad.compile.methods import bound
 from tapegrad.compile.outside import OutsideState, Unchanged
 from tapegrad.compile.paths import AnyTape, path_of
@@ -65,6 +66,7 @@ def jit(
     *,
     backend: BackendName = "auto",
     max_paths: int = 1024,
+    eager_first: bool = True,
     static_argnames: ArgumentNames = (),
 ) -> Compiled[P, float]: ...
 @overload
@@ -74,6 +76,7 @@ def jit(
     *,
     backend: BackendName = "auto",
     max_paths: int = 1024,
+    eager_first: bool = True,
     static_argnames: ArgumentNames = (),
 ) -> Compiled[P, Real]: ...
 @overload
@@ -83,6 +86,7 @@ def jit(
     *,
     backend: BackendName = "auto",
     max_paths: int = 1024,
+    eager_first: bool = True,
     static_argnames: ArgumentNames = (),
 ) -> Compiled[P, float]: ...
 @overload
@@ -92,6 +96,7 @@ def jit(
     *,
     backend: BackendName = "auto",
     max_paths: int = 1024,
+    eager_first: bool = True,
     static_argnames: ArgumentNames = (),
 ) -> Compiled[P, R]: ...
 def jit(
@@ -100,16 +105,19 @@ def jit(
     *,
     backend: BackendName = "auto",
     max_paths: int = 1024,
+    eager_first: bool = True,
     static_argnames: ArgumentNames = (),
 ) -> Compiled[P, Any]:
-    """``f``, recorded at its first call and replayed by compiled code from then on.
+    """``f``, recorded once it pays and replayed by compiled code from then on.
 
-    Takes what ``f`` takes and gives the same bits on every backend. A comparison that comes out
-    differently than recorded is noticed. Then ``f`` itself is called, until the path pays for being
-    recorded; it is kept beside the others, and taken from then on. A few short paths need not pay.
-    So a stream of ever new paths takes about twice as long as calls of ``f``, at most. Where a
-    static value differs, or what ``f`` reads from outside its arguments, it is recorded anew.
-    Beyond ``max_paths`` paths ``f`` is called.
+    Takes what ``f`` takes and gives the same bits on every backend. First ``f`` itself is called,
+    until such calls have taken as long as it takes to record ``f``, and then to compile it; short
+    functions need not pay for that, and are compiled at their third call. A comparison that comes
+    out differently than recorded is noticed: ``f`` is called, until this path pays, too. So any
+    sequence of calls takes at most about twice as long as those of ``f``. With
+    ``eager_first=False`` each path is recorded and compiled at its first call; the method
+    ``compile`` does that for given arguments. Where a static value differs, or what ``f`` reads
+    from outside its arguments, it is recorded anew. Beyond ``max_paths`` paths ``f`` is called.
 
     Ints among the numbers of the first argument and of the result are floats here. Other arguments
     that ``static_argnames`` names are passed on as they are, and recorded anew for each value.
@@ -127,12 +135,13 @@ def jit(
     ValueAndGrad(value=0.1411200080598672, grad=-0.9899924966004454)
     >>> fast(-3.0)
     ValueAndGrad(value=9.0, grad=-6.0)
-    >>> len(fast.tapes)
+    >>> len(fast.compile(3.0).compile(-3.0).tapes)
     2
     """
     require_callable(f, "jit")
     require_positive("max_paths", max_paths)
-    return Compiled(f, backend, max_paths, static=static_arguments(f, static_argnames))
+    static = static_arguments(f, static_argnames)
+    return Compiled(f, backend, max_paths, static=static, eager_first=eager_first)
 
 
 @final
@@ -151,11 +160,11 @@ class Compiled(Generic[P, R_co]):
         max_paths: int,
         *,
         static: StaticArguments = NONE_STATIC,
-        records_all: bool = False,
+        eager_first: bool = True,
     ) -> None:
         self._f = f
         self._static = static
-        self._records_all = records_all
+        self._budget = Budget(eager_first=eager_first)
         self._backend: BackendName = backend
         self._choice = chosen(backend, rows=False)
         self._max_paths = max_paths
@@ -187,7 +196,12 @@ class Compiled(Generic[P, R_co]):
 
     def _of_method(self, method: Callable[..., object]) -> Compiled[..., object]:
         static = static_arguments(method, tuple(self._static.names))
-        return Compiled(method, self._backend, self._max_paths, static=static)
+        return self._like(method, static)
+
+    def _like(self, f: Callable[Q, R], static: StaticArguments) -> Compiled[Q, R]:
+        """Another function, compiled with the same options."""
+        eager_first = self._budget.eager_first
+        return Compiled(f, self._backend, self._max_paths, static=static, eager_first=eager_first)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """The result that the function gives."""
@@ -212,8 +226,10 @@ class Compiled(Generic[P, R_co]):
             recording = self._cache.get(shape, self._new_recording)
         if recording is None:
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)
-        self._keep_warm(recording)
-        return cast(R_co, recording.run(cast("list[float]", floats), arguments))
+        result = recording.run(cast("list[float]", floats), arguments)
+        if recording.comes_again:
+            self._keep_warm(recording)
+        return cast(R_co, result)
 
     def _keep_warm(self, recording: CallRecording) -> None:
         """Tries the unpacker of this recording first from now on.
@@ -232,8 +248,8 @@ class Compiled(Generic[P, R_co]):
             shape,
             outside,
             static=self._static,
+            budget=self._budget,
             quick=self._backend == "auto",
-            records_all=self._records_all,
         )
 
     def __reduce__(self) -> Reduced:
@@ -243,6 +259,7 @@ class Compiled(Generic[P, R_co]):
                 backend=self._backend,
                 max_paths=self._max_paths,
                 static=self._static,
+                eager_first=self._budget.eager_first,
             )
             return reduced(self, make, self._f)
         state = [(recording.shape, recording.tapes) for recording in self._cache.current()]
@@ -264,7 +281,7 @@ class Compiled(Generic[P, R_co]):
 
     def report(self) -> Report:
         """Describes what was recorded and compiled, what runs it and why, and the time it took."""
-        return self._cache.report(self._choice)
+        return self._cache.report(self._choice, self._budget)
 
     def source(self, language: Language) -> str:
         """The path that the latest call took, as source: Python, LLVM's text, or C99.
@@ -282,13 +299,38 @@ class Compiled(Generic[P, R_co]):
         Recorded on these arguments, whose structure and static values it keeps. Needs numpy.
         """
         require("numpy")
-        shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
+        shape, _ = flatten_arguments(self._f, args, kwargs, static=self._static)
         recording = self._recorded(shape)
-        recording.run([cast(float, number) for part in numbers for number in part], (args, kwargs))
+        if not recording.codes:
+            recording.record((args, kwargs))
         return Flat(recording, lambda: self._recorded(recording.shape))
 
+    def compile(self, *args: P.args, **kwargs: P.kwargs) -> Self:
+        """This function, which has recorded and compiled the path of these arguments by now.
+
+        >>> def f(x: float) -> float:
+        ...     return x * x
+        >>> len(jit(f).compile(2.0).tapes)
+        1
+
+        Raises:
+            TracedNumberError: when a number of a recording around this call is among the arguments,
+                or read by the function.
+        """
+        shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
+        floats = [number for part in numbers for number in part]
+        if any(isinstance(number, Traced) for number in floats):
+            raise TracedNumberError(
+                f"{name_of(self._f)} was to be compiled ({here()}) for a traced number: pass plain "
+                "numbers, or call it"
+            )
+        recording = self._recorded(shape)
+        recording.compile(cast("list[float]", floats), (args, kwargs))
+        self._keep_warm(recording)
+        return self
+
     def _recorded(self, shape: Branch) -> CallRecording:
-        """The recording of calls on flat arrays.
+        """The recording of calls with arguments of this structure.
 
         Raises:
             TracedNumberError: when the function reads a traced number that is not an argument.
@@ -297,7 +339,7 @@ class Compiled(Generic[P, R_co]):
         if recording is None:
             raise TracedNumberError(
                 f"{name_of(self._f)} ({here()}) reads a traced number that is not an argument, and "
-                "flat arrays hold plain ones: pass it as an argument, or differentiate inside"
+                "compiled code takes plain ones: pass it as an argument, or differentiate inside"
             )
         return recording
 

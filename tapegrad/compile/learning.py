@@ -1,15 +1,18 @@
 """Decides which paths are recorded and compiled: those that pay for themselves.
 
-The first path of a structure of arguments is recorded at its first call, and so are a few short
-ones after it. On any other path the function itself is called, until such calls have taken as long
-as recording the path takes, or compiling it. So however many paths are new, the calls of a compiled
-function take about twice as long as those of the function, at most.
+A call whose path is not compiled calls the function itself, and the time of such calls is added up,
+whatever the structures of their arguments. A path that is met again is recorded once they have
+taken as long as recording it takes, beside all that was spent before, and it is compiled in the
+same way. So any sequence of calls takes at most about twice as long as the function itself. The
+first few hundred entries need not be paid for: they take a few milliseconds.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import inf
+from sys import maxsize
 from time import perf_counter
 from typing import Final, TypeVar, final
 
@@ -17,18 +20,21 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import Site, here, warn
 
-__all__ = ["COMPILING", "FREE", "MANY_PATHS", "RECORDING", "Learning"]
+__all__ = ["CALLING", "FREE", "MANY_PATHS", "RECORDING", "USUAL", "Budget", "Learning"]
 
 R = TypeVar("R")
 
 FREE: Final = 256
-"""The entries, on all paths after the first, that are recorded and compiled without being paid."""
+"""The entries of a function's paths that are recorded and compiled without being paid for."""
 MANY_PATHS: Final = 64
 """The number of paths at which there is a warning."""
-RECORDING: Final = 25e-6
-"""The seconds in which an entry is expected to be recorded: 12 to 25 microseconds were seen."""
-COMPILING: Final = 30e-6
-"""The same for compiling it: 27 to 30 microseconds were seen with LLVM, half of that without."""
+CALLING: Final = "calling"
+RECORDING: Final = "recording"
+USUAL: Final[Mapping[str, float]] = {
+    CALLING: 0.5e-6, RECORDING: 25e-6, "python": 15e-6, "llvm": 30e-6
+}  # fmt: skip
+"""The seconds that an entry takes where the function itself is called, where it is recorded, and
+where it is compiled by a backend: as was seen, until some are measured."""
 _AGAIN: Final = 2
 """The calls that leave the recorded paths alike after which it is worth to record theirs."""
 _REMEMBERED: Final = 4096
@@ -36,48 +42,100 @@ _REMEMBERED: Final = 4096
 
 
 @final
-class Learning:
-    """The time that recording and compiling paths took, and calls of the function itself.
+class Budget:
+    """What was spent on the paths of a function, and what calls of the function itself took.
 
-    ``spent`` and ``called`` are in seconds, ``calls`` is the number of those calls. What was spent
-    on code for many rows is a ``credit``: as much may be spent on their rare rows.
+    ``spent`` and ``called`` are in seconds. What was spent on code for many rows is a ``credit``:
+    as much may be spent on their rare rows. Without ``eager_first`` nothing has to be paid for.
     """
 
     spent: float
     called: float
     credit: float
-    calls: int
+    eager_first: bool
 
-    def __init__(self, free: int = FREE) -> None:
-        self.spent, self.called, self.credit, self.calls = 0.0, 0.0, 0.0, 0
-        self._free = free
-        self._seen: Counter[bytes] = Counter()
-        self._departures: Counter[Site | None] = Counter()
+    def __init__(self, *, eager_first: bool = True) -> None:
+        self.spent, self.called, self.credit = 0.0, 0.0, 0.0
+        self.eager_first = eager_first
+        self._free = FREE if eager_first else maxsize
+        self._measured: Mapping[str, tuple[int, float]] = {}
         self._warned = False
         self.exclusive: Exclusive = Exclusive()
 
-    def is_free(self, entries: int) -> bool:
+    def is_free(self, entries: float) -> bool:
         """Whether a path of this length need not be paid for."""
         return entries <= self._free
 
-    def affords(self, seconds: float) -> bool:
-        """Whether the calls of the function took longer than what was spent and these seconds."""
-        return self.spent + seconds <= self.called + self.credit
+    def affords(self, work: str, entries: float) -> bool:
+        """Whether calls took longer than all that was spent, and this work on so many entries."""
+        return self.spent + entries * self.seconds(work) <= self.called + self.credit
+
+    def seconds(self, work: str) -> float:
+        """The seconds that an entry takes in such work."""
+        entries, seconds = self._measured.get(work, (0, 0.0))
+        return seconds / entries if entries else USUAL[work]
+
+    @property
+    def measured(self) -> tuple[tuple[str, float], ...]:
+        """The seconds that an entry took, by the work that was done."""
+        return tuple((work, self.seconds(work)) for work in self._measured)
 
     @exclusive
-    def charge(self, entries: int, seconds: float) -> bool:
-        """Counts a path that was recorded; whether it has to be paid for."""
+    def take(self, entries: int) -> bool:
+        """Counts a path that is kept; whether it has to be paid for."""
         is_paid = not self.is_free(entries)
-        if is_paid:
-            self.spent += seconds
-        else:
+        if not is_paid:
             self._free -= entries
         return is_paid
 
     @exclusive
     def pay(self, seconds: float) -> None:
-        """Counts what compiling a path took."""
+        """Counts what was spent on a path."""
         self.spent += seconds
+
+    @exclusive
+    def measure(self, work: str, entries: int, seconds: float) -> None:
+        """Learns how long an entry takes in such work, which is never nothing."""
+        count, total = self._measured.get(work, (0, 0.0))
+        self._measured = {**self._measured, work: (count + entries, total + max(seconds, 1e-9))}
+
+    @exclusive
+    def count_call(self, seconds: float) -> None:
+        """Counts a call of the function itself."""
+        self.called += seconds
+
+    def warn_of_many(
+        self, f: Callable[..., object], paths: int, lines: Counter[Site | None]
+    ) -> None:
+        """Warns, once, where there are many paths, given how often they part at each line."""
+        if self._warned or paths < MANY_PATHS:
+            return
+        self._warned = True
+        ((line, _),) = lines.most_common(1)
+        warn(
+            f"{name_of(f)} ({here()}) has taken {paths} paths, and is called as it stands on those "
+            f"that do not pay for being compiled; most of them part at {line}: spell that choice "
+            "with where, maximum or minimum to have one path"
+        )
+
+
+@final
+class Learning:
+    """Calls of the function itself for arguments of one structure, and how they left its paths.
+
+    ``called`` are the seconds that these ``calls`` took, all together.
+    """
+
+    budget: Budget
+    calls: int
+    called: float
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.calls, self.called, self._quickest = 0, 0.0, inf
+        self._seen: Counter[bytes] = Counter()
+        self._departures: Counter[Site | None] = Counter()
+        self.exclusive: Exclusive = Exclusive()
 
     def call(self, f: Callable[[], R]) -> R:
         """Calls the function itself, and counts what that took."""
@@ -88,8 +146,20 @@ class Learning:
 
     @exclusive
     def _count_call(self, seconds: float) -> None:
-        self.called += seconds
         self.calls += 1
+        self.called += seconds
+        self._quickest = min(self._quickest, seconds)
+        self.budget.count_call(seconds)
+
+    def guessed_length(self) -> float:
+        """The entries of a path of which none is known, going by the time that calls took."""
+        return self._quickest / self.budget.seconds(CALLING)
+
+    def measure(self, entries: int, seconds: float) -> None:
+        """Learns how long recording takes, and calls of the function itself, if there were any."""
+        self.budget.measure(RECORDING, entries, seconds)
+        if self.calls:
+            self.budget.measure(CALLING, entries, self._quickest)
 
     @exclusive
     def comes_again(self, prefix: bytes) -> bool:
@@ -111,18 +181,4 @@ class Learning:
 
     def warn_of_many_calls(self, f: Callable[..., object], recorded: int) -> None:
         """Warns, once, where calls take many paths, of which so many are recorded."""
-        self.warn_of_many(f, recorded + len(self._seen), self._departures)
-
-    def warn_of_many(
-        self, f: Callable[..., object], paths: int, lines: Counter[Site | None]
-    ) -> None:
-        """Warns, once, where there are many paths, given how often they part at each line."""
-        if self._warned or paths < MANY_PATHS:
-            return
-        self._warned = True
-        ((line, _),) = lines.most_common(1)
-        warn(
-            f"{name_of(f)} ({here()}) has taken {paths} paths, and is called as it stands on those "
-            f"that do not pay for being compiled; most of them part at {line}: spell that choice "
-            "with where, maximum or minimum to have one path"
-        )
+        self.budget.warn_of_many(f, recorded + len(self._seen), self._departures)

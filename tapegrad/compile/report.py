@@ -78,23 +78,18 @@ def _few(parts: Sequence[str]) -> str:
 class ShapeReport(Printed):
     """The paths recorded for arguments of one structure.
 
-    ``calls`` counts the calls of the function itself on other paths, which took ``called`` seconds;
-    ``paid`` are the seconds of recording and compiling that such calls had to take first.
+    ``calls`` counts the calls of the function itself, which took ``called`` seconds.
     """
 
     paths: tuple[PathReport, ...]
     calls: int = 0
     called: float = 0.0
-    paid: float = 0.0
 
     def __str__(self) -> str:
         title = f"{len(self.paths)} path{'s' * (len(self.paths) != 1)}"
         if self.calls:
-            title += (
-                f", and {self.calls:,} calls of the function itself in {self.called:.3f} s: a "
-                "path that comes again is recorded, and compiled, once such calls have taken as "
-                f"long as that takes ({self.paid:.3f} s so far)"
-            )
+            calls = f"{self.calls:,} call{'s' * (self.calls != 1)}"
+            title += f", and {calls} of the function itself in {self.called:.3f} s"
         body = "\n".join(map(str, self.paths))
         return f"{title}\n  " + body.replace("\n", "\n  ")
 
@@ -105,16 +100,28 @@ class Report(Printed):
     """A compiled function: its backend and why that was chosen, and what was recorded.
 
     ``varying`` names the static values in which alone its recordings differ, if they are few.
+    ``paid`` are the seconds of recording and compiling that calls of the function itself had to
+    take first, ``costs`` those that an entry took to be recorded, or compiled by a backend.
     """
 
     name: str
     backend: str
     shapes: tuple[ShapeReport, ...]
     varying: str = ""
+    paid: float = 0.0
+    costs: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.name}: backend {self.backend}"]
         lines += [str(shape) for shape in self.shapes] or ["nothing recorded yet"]
         if self.varying and len(self.shapes) >= MANY_RECORDINGS:
             lines.append(f"recorded anew for each {self.varying}: pass a float to record once")
+        if any(shape.calls for shape in self.shapes):
+            lines.append(
+                "a path that comes again is recorded, and compiled, once calls of the function "
+                f"itself have taken as long as that takes ({self.paid:.3f} s so far)"
+            )
+        if self.costs:
+            costs = ", ".join(f"{work} {1e6 * seconds:.3g} us" for work, seconds in self.costs)
+            lines.append(f"seconds an entry: {costs}")
         return "\n".join(lines)

@@ -138,7 +138,7 @@ def compiled(
     With ``records_all`` the tapes are those of all paths that calls took.
     """
     static = static_arguments(program, data.static_argnames)
-    function = Compiled(program, "auto", _MAX_PATHS, static=static, records_all=records_all)
+    function = Compiled(program, "auto", _MAX_PATHS, static=static, eager_first=not records_all)
     flat = function.flat(*starts, *data.args, **data.kwargs)
     by_key = data_of((*starts[1:], *data.args), data.kwargs).items()
     inputs = [value for key, value in by_key if key not in static][len(starts) - 1 :]

@@ -146,7 +146,9 @@ def source(program: Program | None, language: Language) -> str:
         BackendError: when there is none yet, or the language is not known or cannot say it.
     """
     if program is None:
-        raise BackendError(f"nothing has been recorded yet ({here()}): call the function first")
+        raise BackendError(
+            f"nothing has been recorded yet ({here()}): compile the function first, or call it more"
+        )
     writers = {name: b.source for name, b in BACKENDS.items() if b.source is not None}
     if language not in writers:
         *others, last = writers
