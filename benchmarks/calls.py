@@ -73,7 +73,7 @@ class Problem:
 
 
 def ours(problem: Problem) -> Run:
-    fast = tg.jit(tg.value_and_grad(problem.program))
+    fast = tg.jit(tg.value_and_grad(problem.program), eager_first=False)
 
     def run() -> list[float]:
         value, slope = fast(problem.point)
@@ -83,7 +83,7 @@ def ours(problem: Problem) -> Run:
 
 
 def ours_flat(problem: Problem) -> Run:
-    flat = tg.jit(tg.value_and_grad(problem.program)).flat(problem.point)
+    flat = tg.jit(tg.value_and_grad(problem.program), eager_first=False).flat(problem.point)
     point = np.array(problem.point)
     return lambda: flat(point)
 

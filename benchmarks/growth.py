@@ -45,7 +45,7 @@ def populations(start: Start[Real], birth: float, steps: int) -> Real:
 
 
 def one_call(steps: int) -> Run:
-    gradient = tg.jit(tg.value_and_grad(populations))
+    gradient = tg.jit(tg.value_and_grad(populations), eager_first=False)
 
     def run() -> list[float]:
         value, slope = gradient(START, 1.0, steps)

@@ -85,6 +85,10 @@ def at(*points: Any) -> Callable[[Any], object]:
 
 
 def jit(backend: Any) -> Any:
+    return tg.jit(tg.value_and_grad(branchy()), backend=backend, eager_first=False)
+
+
+def eager_jit(backend: Any) -> Any:
     return tg.jit(tg.value_and_grad(branchy()), backend=backend)
 
 
@@ -198,16 +202,18 @@ CASES: Final[dict[str, Case]] = {
         f"{title} of jit on {backend}": Case(make, act, BOTH)
         for backend in ("python", "llvm")
         for title, make, act in (
-            ("first call", partial(jit, backend), at(1.5)),
-            ("second call", lambda b=backend: after(jit(b), at(1.5)), at(1.5)),
-            ("new path", lambda b=backend: after(jit(b), at(1.5, 1.5)), at(-0.5, -0.5)),
+            ("first calls", partial(eager_jit, backend), at(1.5, 1.5, 1.5)),
+            ("a call that compiles", partial(jit, backend), at(1.5)),
+            ("new path", lambda b=backend: after(jit(b), at(1.5)), at(-0.5)),
         )
     },
     "calls back from jit": Case(
-        lambda: after(tg.jit(called_back(), backend="llvm"), at(1.5)), at(1.5, 2.5), at(1.5, 2.5)
+        lambda: after(tg.jit(called_back(), backend="llvm"), at(1.5, 1.5)),
+        at(1.5, 2.5),
+        at(1.5, 2.5),
     ),
     "known calls back from jit": Case(
-        lambda: after(tg.jit(called_back(), backend="llvm"), at(1.5, 1.5)), at(2.5), at(1.5, 2.5)
+        lambda: tg.jit(called_back(), backend="llvm").compile(1.5), at(2.5), at(1.5, 2.5)
     ),
     **{
         f"{title} of vmap on {backend}": Case(make, act, ROWS)
@@ -337,7 +343,7 @@ ASKED: Final[dict[str, Callable[[Any], object]]] = {
     "gradient": lambda f: tg.value_and_grad(f)(1.5),
     "second": second,
     "tape": facts,
-    "jit": lambda f: tg.jit(tg.value_and_grad(f), backend="python")(1.5),
+    "jit": lambda f: tg.jit(tg.value_and_grad(f), backend="python", eager_first=False)(1.5),
 }
 
 
@@ -406,7 +412,7 @@ def test_a_full_stack_in_compiled_code_is_an_error(transform: Any, backend: Any)
     """Also where it is full as machine code calls back; then all is right again."""
     f = called_back()
     point = 2.5 if transform is tg.jit else POSITIVE
-    fast = after(transform(f, backend=backend), at(point, point))
+    fast = after(transform(f, backend=backend), at(point, point, point))
     right, raised = shown(fast(point)), 0
     for room in range(3, 60):
         try:
@@ -456,7 +462,7 @@ class Storm:
 
 
 STORMS: Final[dict[str, tuple[Callable[[], Any], Any, float]]] = {
-    "jit": (lambda: tg.jit(called_back(), backend="llvm"), 2.5, 40e-6),
+    "jit": (lambda: tg.jit(called_back(), backend="llvm").compile(2.5), 2.5, 40e-6),
     "vmap": (lambda: tg.vmap(called_back(), backend="llvm"), np.linspace(1.0, 2.0, 40), 1e-3),
     "sum": (
         lambda: tg.vmap(called_back(), backend="llvm", reduce="sum"),
@@ -516,9 +522,9 @@ def test_threads_go_on_after_an_interrupt_of_the_one_that_waits_for_them() -> No
 
 def test_an_interrupt_of_one_thread_is_its_own() -> None:
     """Others that call the same function meanwhile get right answers."""
-    fast, points = tg.jit(called_back(), backend="llvm"), (1.5, 2.5)
+    fast, points = tg.jit(called_back(), backend="llvm").compile(1.5), (1.5, 2.5)
     wrong: list[float] = []
-    right = after(fast, at(*points, *points)) and [fast(point) for point in points]
+    right = [fast(point) for point in points]
     over = threading.Event()
 
     def work() -> None:

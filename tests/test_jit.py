@@ -562,7 +562,8 @@ class TestRefusals:
             return tg.jit(halves).source("python")
 
         assert refusal(errors.BackendError, early) == (
-            f"nothing has been recorded yet ({place(early, 'tg.jit')}): call the function first"
+            f"nothing has been recorded yet ({place(early, 'tg.jit')}): compile the function "
+            "first, or call it more"
         )
 
     def test_a_language_that_is_not_known(self) -> None:

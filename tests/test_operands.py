@@ -105,7 +105,7 @@ def test_a_function_that_catches_the_refusal_is_not_believed() -> None:
         lambda: tg.value_and_grad(f)(3.0),
         lambda: tg.jvp(f, 3.0, 1.0),
         lambda: tg.record(f)(3.0),
-        lambda: tg.jit(f)(3.0),
+        lambda: tg.jit(f).compile(3.0),
         lambda: tg.vmap(f)([3.0]),
         lambda: tg.grad(lambda x: tg.grad(f)(x) * x)(3.0),
     ):

@@ -93,12 +93,15 @@ class TestPickles:
             assert sent(made, protocol)(0.5) == expected
         assert copy.copy(made)(0.5) == copy.deepcopy(made)(0.5) == expected
 
-    @pytest.mark.parametrize("inner", [f, tg.grad(f), tg.value_and_grad(f), tg.jit(f)])
+    @pytest.mark.parametrize("transform", [lambda f: f, tg.grad, tg.value_and_grad, tg.jit])
     def test_a_compiled_function_that_was_not_called_travels_as_its_function(
-        self, inner: Any
+        self, transform: Any
     ) -> None:
-        """It has nothing else; one that was called travels as its tapes."""
-        cases: list[Any] = [(tg.jit(inner, max_paths=7), 0.5), (tg.vmap(inner), [0.5, 1.0])]
+        """It has nothing else; one that has recorded travels as its tapes."""
+        cases: list[Any] = [
+            (tg.jit(transform(f), max_paths=7), 0.5),
+            (tg.vmap(transform(f)), [0.5, 1.0]),
+        ]
         for made, point in cases:
             arrived = sent(made, pickle.DEFAULT_PROTOCOL)
             found = getattr(arrived(point), "value", arrived(point))

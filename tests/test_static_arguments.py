@@ -27,11 +27,13 @@ KEPT: Mapping[str, Callable[..., Any]] = {
     "record": lambda f, x, *data, static, **named: (
         tg.record(f, static_argnames=static)(x, *data, **named).replay(x).value
     ),
-    "jit": lambda f, x, *data, static, **named: tg.jit(f, static_argnames=static)(
-        x, *data, **named
-    ),
+    "jit": lambda f, x, *data, static, **named: tg.jit(
+        f, static_argnames=static, eager_first=False
+    )(x, *data, **named),
     "jit of a gradient": lambda f, x, *data, static, **named: (
-        tg.jit(tg.value_and_grad(f), static_argnames=static)(x, *data, **named).value
+        tg.jit(tg.value_and_grad(f), static_argnames=static, eager_first=False)(
+            x, *data, **named
+        ).value
     ),
     "vmap": lambda f, x, *data, static, **named: tg.vmap(
         f, static_argnames=static, backend="numpy"
@@ -125,7 +127,8 @@ def test_what_is_refused_of_data(use: Callable[[Any], object], what: str) -> Non
     if what != "str(x)":
         other = refusal(errors.TracedNumberError, lambda: tg.record(differentiated)(1.25))
         assert "static_argnames" not in other
-        mixed = refusal(errors.TracedNumberError, lambda: tg.jit(lambda x, t: use(x + t))(1.0, 0.5))
+        both = tg.jit(lambda x, t: use(x + t))
+        mixed = refusal(errors.TracedNumberError, lambda: both.compile(1.0, 0.5))
         assert "static_argnames" not in mixed
 
 
@@ -134,7 +137,7 @@ class TestKeys:
 
     def test_each_value_is_recorded_once(self) -> None:
         """Floats, and containers of them that change in place."""
-        fast = tg.jit(accrued, static_argnames=("t", "table"))
+        fast = tg.jit(accrued, static_argnames=("t", "table"), eager_first=False)
         assert [fast(2.0, t) for t in (1.25, 4.0, 1.25)] == [
             accrued(2.0, t) for t in (1.25, 4.0, 1.25)
         ]

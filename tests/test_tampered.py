@@ -156,8 +156,7 @@ def test_a_tape_that_is_one_travels() -> None:
 
 def state(f: Any, *args: Any) -> Any:
     """The shape and the tapes that a compiled function travels with."""
-    compiled: Any = tg.jit(f)
-    compiled(*args)
+    compiled: Any = tg.jit(f).compile(*args)
     ((shape, tapes),) = compiled.__reduce__()[1][2]
     return shape, tapes
 

@@ -56,8 +56,7 @@ class Odd:
 
 def texts() -> list[str]:
     """What is shown of a function, its tapes and its compiled code."""
-    compiled: Any = tg.jit(model)
-    compiled(1.0)
+    compiled: Any = tg.jit(model).compile(1.0)
     batched: Any = tg.vmap(model)
     batched(np.ones(2))
     columns: Any = tg.vmap(tg.grad(keyed))({NAME: np.ones(2)})

@@ -990,8 +990,8 @@ class TestTheBatch:
             return batch.source("llvm")
 
         assert refusal(errors.BackendError, call) == (
-            f"nothing has been recorded yet ({place(call, 'batch.source')}): call the function "
-            "first"
+            f"nothing has been recorded yet ({place(call, 'batch.source')}): compile the "
+            "function first, or call it more"
         )
         batch(MARKET, normals(100, 2))
         assert "define" in batch.source("llvm")

@@ -88,7 +88,7 @@ class RareRows:
         tape, budget = known.path.tape, self._calls.learning.budget
         if not (budget.is_free(len(tape)) or budget.affords(RECORDING, len(tape))):
             return None
-        return self._calls.keep(path_of(tape, any_row=self._calls.any_row))
+        return self._calls.adopt(path_of(tape, any_row=self._calls.any_row))
 
     def _floats(self, group: UnresolvedRows) -> list[list[float]]:
         """The inputs of each row, in the order of the program's."""

@@ -100,7 +100,6 @@ class RowRecording(Recording[BatchCode]):
                 self._max_paths,
                 self.shape,
                 self.outside,
-                static=self._static,
                 quick=True,
                 budget=self.budget,
                 mapped=self._mapped,

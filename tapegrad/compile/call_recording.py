@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
@@ -16,7 +15,7 @@ from tapegrad._support.text import describe
 from tapegrad.compile.backends import python
 from tapegrad.compile.backends.interface import RunBytes, RunFloats
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.cache import Recording, flatten_arguments
+from tapegrad.compile.cache import Recording
 from tapegrad.compile.learning import RECORDING, Budget, Learning
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import HasPath, Path, record_path
@@ -26,7 +25,6 @@ from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import numbers_as, unshared_statics
 from tapegrad.pytree.structure import Branch, Role, Structure, build, flatten, key_paths
-from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
@@ -151,7 +149,6 @@ class CallRecording(Recording[CallCode]):
         outside: OutsideState,
         *,
         budget: Budget,
-        static: StaticArguments = NONE_STATIC,
         quick: bool = False,
         mapped: Collection[int] = (),
         entries: int | None = None,
@@ -160,7 +157,7 @@ class CallRecording(Recording[CallCode]):
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
         self.latest = None
         self.learning = Learning(budget)
-        self._static, self._quick = static, quick
+        self._quick = quick
         self._mapped, self._entries = mapped, entries
 
     @cached_property
@@ -169,11 +166,6 @@ class CallRecording(Recording[CallCode]):
         by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)
         named = zip(map(str, by_name.keys), by_name.children, strict=True)
         return unpacker(by_position.children, dict(named))
-
-    @property
-    def comes_again(self) -> bool:
-        """Whether there is more than one call to expect with arguments of this structure."""
-        return bool(self.codes) or self.learning.calls > 1
 
     def run(self, floats: Sequence[float], arguments: Arguments) -> object:
         """The result of one call.
@@ -268,8 +260,8 @@ class CallRecording(Recording[CallCode]):
     ) -> object:
         """The result of a call whose path cannot be run: it is recorded, or made as it stands.
 
-        ``call`` makes it, where the function itself is called with something else than these
-        arguments.
+        Numbers among the arguments are floats, as those of a recording. ``call`` makes the call,
+        where the function itself is called with something else.
 
         It is recorded, too, where the function raises: it may do so on plain numbers alone, such as
         whole floats that are indices. The path is not kept where there are too many.
@@ -304,6 +296,7 @@ class CallRecording(Recording[CallCode]):
     def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside."""
         args, kwargs = arguments
+        started = perf_counter()
         if args:
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
@@ -311,40 +304,49 @@ class CallRecording(Recording[CallCode]):
         path = record_path(f, x, data, self.traced_data, self._mapped, any_row=self.any_row)
         if path is None:
             return self._call(arguments)
-        self.learning.measure(len(path.tape), path.seconds)
         if keeps:
-            code = self.keep(path)
-            code.rows += self._entries is not None
-            if not self.learning.budget.eager_first:
-                self._compiled(code, at_any_price=True)
+            self._keep(path, started)
         return path.tape.value
 
-    def keep(self, path: Path) -> CallCode:
-        """The code of a path, which is paid for where it has to be."""
-        code, entries, budget = self.add(path), len(path.tape), self.learning.budget
+    def _keep(self, path: Path, started: float) -> None:
+        """Keeps a path; all that was done for it since it ``started`` counts."""
+        code = self.add(path)
+        if self._entries is None:
+            _ = self.unpack  # generated now
+        else:
+            code.rows += 1
+        seconds = perf_counter() - started
+        self.learning.measure(len(path.tape), seconds)
+        self._charge(code, seconds)
+        if not self.learning.budget.eager_first:
+            self._compiled(code, at_any_price=True)
+
+    def adopt(self, path: Path) -> CallCode:
+        """The code of a path that was recorded elsewhere, which is paid for where it has to be."""
+        code = self.add(path)
+        self._charge(code, path.seconds)
+        return code
+
+    def _charge(self, code: CallCode, seconds: float) -> None:
+        entries, budget = len(code.path.tape), self.learning.budget
         self.latest = self.latest or code
         code.quickly = self._quick and entries <= _SHORT
         code.is_paid = budget.take(entries)
         if code.is_paid:
-            budget.pay(path.seconds)
-        return code
+            budget.pay(seconds)
 
     def report(self) -> ShapeReport:
         """Describes what was recorded and compiled, and the calls of the function itself."""
         return ShapeReport(super().report().paths, self.learning.calls, self.learning.called)
 
     def _call(self, arguments: Arguments) -> object:
-        """The result of a call of the function itself; ints become floats, as in a recording."""
+        """The result of a call of the function itself, in floats as that of a recording."""
         args, kwargs = arguments
-        if not self.comes_again or self.unpack(args, kwargs) is None:
-            shape, numbers = flatten_arguments(
-                self.f, args, kwargs, self._mapped, static=self._static
-            )
-            args, kwargs = cast(Arguments, build(shape, chain.from_iterable(numbers)))
         returned = self.f(*args, **kwargs)
         if type(returned) is float:
             return returned
-        return build(*flatten(returned, Role.RESULT, key_path))
+        structure, numbers = flatten(returned, Role.RESULT, key_path)
+        return build(unshared_statics(structure), numbers)
 
 
 @final

@@ -35,8 +35,8 @@ from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import TracedNumberError
-from tapegrad.ops.primitive import Traced
-from tapegrad.pytree.structure import Branch
+from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.pytree.structure import Branch, build
 from tapegrad.recording.recorder import Real, Var
 from tapegrad.transforms.static_arguments import (
     NONE_STATIC,
@@ -219,17 +219,22 @@ class Compiled(Generic[P, R_co]):
     def _flattened_call(self, arguments: Arguments) -> R_co:
         """A call whose arguments fit no unpacker, or one that meets traced numbers."""
         args, kwargs = arguments
-        shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
-        floats = [number for part in numbers for number in part]
+        shape, floats = self._flattened(arguments)
         recording = None
         if not any(isinstance(number, Traced) for number in floats):
             recording = self._cache.get(shape, self._new_recording)
         if recording is None:
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)
-        result = recording.run(cast("list[float]", floats), arguments)
-        if recording.comes_again:
+        of_floats = cast(Arguments, build(shape, floats))
+        result = recording.run(cast("list[float]", floats), of_floats)
+        if recording.codes:
             self._keep_warm(recording)
         return cast(R_co, result)
+
+    def _flattened(self, arguments: Arguments) -> tuple[Branch, list[Operand]]:
+        """The structure of a call's arguments, and their numbers: floats, or traced ones."""
+        shape, numbers = flatten_arguments(self._f, *arguments, static=self._static)
+        return shape, [number for part in numbers for number in part]
 
     def _keep_warm(self, recording: CallRecording) -> None:
         """Tries the unpacker of this recording first from now on.
@@ -247,7 +252,6 @@ class Compiled(Generic[P, R_co]):
             self._max_paths,
             shape,
             outside,
-            static=self._static,
             budget=self._budget,
             quick=self._backend == "auto",
         )
@@ -299,7 +303,7 @@ class Compiled(Generic[P, R_co]):
         Recorded on these arguments, whose structure and static values it keeps. Needs numpy.
         """
         require("numpy")
-        shape, _ = flatten_arguments(self._f, args, kwargs, static=self._static)
+        shape, _ = self._flattened((args, kwargs))
         recording = self._recorded(shape)
         if not recording.codes:
             recording.record((args, kwargs))
@@ -317,8 +321,7 @@ class Compiled(Generic[P, R_co]):
             TracedNumberError: when a number of a recording around this call is among the arguments,
                 or read by the function.
         """
-        shape, numbers = flatten_arguments(self._f, args, kwargs, static=self._static)
-        floats = [number for part in numbers for number in part]
+        shape, floats = self._flattened((args, kwargs))
         if any(isinstance(number, Traced) for number in floats):
             raise TracedNumberError(
                 f"{name_of(self._f)} was to be compiled ({here()}) for a traced number: pass plain "

@@ -26,12 +26,14 @@ R = TypeVar("R")
 
 FREE: Final = 256
 """The entries of a function's paths that are recorded and compiled without being paid for."""
+_EACH: Final = 32
+"""The entries that take as long as what each path takes beside its own."""
 MANY_PATHS: Final = 64
 """The number of paths at which there is a warning."""
 CALLING: Final = "calling"
 RECORDING: Final = "recording"
 USUAL: Final[Mapping[str, float]] = {
-    CALLING: 0.5e-6, RECORDING: 25e-6, "python": 15e-6, "llvm": 30e-6
+    CALLING: 0.3e-6, RECORDING: 10e-6, "python": 10e-6, "llvm": 30e-6
 }  # fmt: skip
 """The seconds that an entry takes where the function itself is called, where it is recorded, and
 where it is compiled by a backend: as was seen, until some are measured."""
@@ -64,7 +66,7 @@ class Budget:
 
     def is_free(self, entries: float) -> bool:
         """Whether a path of this length need not be paid for."""
-        return entries <= self._free
+        return entries + _EACH <= self._free
 
     def affords(self, work: str, entries: float) -> bool:
         """Whether calls took longer than all that was spent, and this work on so many entries."""
@@ -85,7 +87,7 @@ class Budget:
         """Counts a path that is kept; whether it has to be paid for."""
         is_paid = not self.is_free(entries)
         if not is_paid:
-            self._free -= entries
+            self._free -= entries + _EACH
         return is_paid
 
     @exclusive

@@ -109,11 +109,12 @@ def _replays(first: Any, points: Sequence[Point]) -> Iterator[object]:
             yield None
 
 
-def compiled(backend: Any) -> Road:
+def compiled(backend: Any, *, eager_first: bool) -> Road:
     """``jit``, which records the paths of the points one after the other."""
 
     def road(case: Case) -> Iterator[object]:
-        run = tg.jit(tg.value_and_grad(case.function), backend=backend)
+        f = tg.value_and_grad(case.function)
+        run = tg.jit(f, backend=backend, eager_first=eager_first)
         calls = [[run(*point) for point in case.points] for _ in range(3)]
         for same in zip(*calls, strict=True):
             yield same[0] if len(set(map(frozen, same))) == 1 else same
@@ -123,7 +124,7 @@ def compiled(backend: Any) -> Road:
 
 def flat(case: Case) -> Iterator[object]:
     """The compiled function between flat arrays."""
-    run = tg.jit(tg.value_and_grad(case.function))
+    run = tg.jit(tg.value_and_grad(case.function), eager_first=False)
     for point, answer in zip(case.points, answers(case), strict=True):
         between = run.flat(*point)
         p, s, ts, _ = point
@@ -134,7 +135,10 @@ def flat(case: Case) -> Iterator[object]:
 ROADS: Final[Mapping[str, Road]] = {
     "plain": plain, "tape": tape, "replayed": replayed, "recorded gradient": recorded_gradient,
     "simplified gradient": simplified_gradient, "pickled gradient": pickled_gradient,
-    "jit, python": compiled("python"), "jit, llvm": compiled("llvm"), "flat": flat,
+    "jit, python": compiled("python", eager_first=False),
+    "jit, llvm": compiled("llvm", eager_first=False),
+    "jit, eager first": compiled("auto", eager_first=True),
+    "flat": flat,
 }  # fmt: skip
 
 
