@@ -67,8 +67,10 @@ ROADS: dict[str, Callable[[Any], Any]] = {
     "record": lambda f: tg.record(f)(2.0).value,
     "replay": lambda f: tg.record(f)(2.0).replay(3.0).value,
     "record of grad": lambda f: tg.record(tg.grad(lambda x: (x * x, f(x)), has_aux=True))(2.0),
-    "jit": lambda f: [compiled := tg.jit(f), compiled(2.0), compiled(3.0)][1:],
-    "jit of grad": lambda f: tg.jit(tg.grad(lambda x: (x * x, f(x)), has_aux=True))(2.0),
+    "jit": lambda f: [compiled := tg.jit(f, eager_first=False), compiled(2.0), compiled(3.0)][1:],
+    "jit of grad": lambda f: tg.jit(
+        tg.grad(lambda x: (x * x, f(x)), has_aux=True), eager_first=False
+    )(2.0),
     "vmap": lambda f: tg.vmap(f)(np.array([2.0, 3.0])),
     "objective": lambda f: tg.objective(f, 2.0).fun([2.0]),
     "residuals": lambda f: tg.residuals(f, 2.0).fun([2.0]),
@@ -345,7 +347,7 @@ class TestFieldsWithoutReal:
             lambda: tg.jacobian(f)(model),
             lambda: tg.hvp(f, model, model),
             lambda: tg.record(f)(model),
-            lambda: tg.jit(f)(model),
+            lambda: tg.jit(f, eager_first=False)(model),
             lambda: tg.vmap(f, in_axes=(None, 0))(model, [1.0]),
             lambda: tg.objective(f, model),
             lambda: tg.residuals(f, model),
@@ -383,7 +385,7 @@ class TestFieldsWithoutReal:
             return m.b * layer.w
 
         model = Model(5.0, wrapped(Layer(2.0)))
-        for gradient in (tg.grad(f)(model), tg.jit(tg.grad(f))(model)):
+        for gradient in (tg.grad(f)(model), tg.jit(tg.grad(f), eager_first=False)(model)):
             assert gradient.b == 2.0
             assert layers_in(gradient.other) == [Layer(5.0)]
         assert len(tg.record(f)(model).paths) == 2
@@ -458,7 +460,11 @@ DERIVATIVES: dict[str, Callable[[Any, float], Any]] = {
     "grad": lambda f, x: tg.grad(f)(x),
     "jvp": lambda f, x: tg.jvp(f, x, 1.0)[1],
     "jacobian": lambda f, x: tg.jacobian(f)(x)["value"]["x"],
-    "jit": lambda f, x: [compiled := tg.jit(tg.grad(f)), compiled(0.5), compiled(x)][-1],
+    "jit": lambda f, x: [
+        compiled := tg.jit(tg.grad(f), eager_first=False),
+        compiled(0.5),
+        compiled(x),
+    ][-1],
     "vmap": lambda f, x: float(tg.vmap(tg.grad(f))(np.array([x]))[0]),
     "record": lambda f, x: tg.record(f)(0.5).replay(x).gradient(),
     "record of grad": lambda f, x: tg.record(tg.grad(f))(0.5).replay(x).value,

@@ -91,7 +91,7 @@ class TestBits:
         """On any program with branches and choices, at any points, in any order of calls."""
         program: Program = data.draw(programs())
         eager: Callable[..., Any] = tg.value_and_grad(program)
-        fast = tg.jit(eager, backend=backend)
+        fast = tg.jit(eager, backend=backend, eager_first=False)
         for _ in range(4):
             point = data.draw(points(program.width))
             assert same(fast(point), eager(point))
@@ -99,7 +99,7 @@ class TestBits:
     @each_backend
     def test_plain_functions_compile_as_gradients_do(self, backend: Name) -> None:
         """What `jit` is given need not be a gradient."""
-        fast = tg.jit(price, backend=backend)
+        fast = tg.jit(price, backend=backend, eager_first=False)
         for spot in (80.0, 100.0, 120.0):
             market = Market(spot, 0.2)
             assert fast(market, 105.0, 1.0) == price(market, 105.0, 1.0)
@@ -107,7 +107,7 @@ class TestBits:
     @each_backend
     def test_squares_have_the_bits_of_powers(self, backend: Name) -> None:
         """Also where the power, which Python takes, is not the rounded product."""
-        fast = tg.jit(lambda x: x**2, backend=backend)
+        fast = tg.jit(lambda x: x**2, backend=backend, eager_first=False)
         draw = random.Random(1)
         numbers = [draw.uniform(-100.0, 100.0) for _ in range(20_000)]
         assert [fast(x) for x in numbers] == [x**2 for x in numbers]
@@ -122,7 +122,7 @@ class TestBits:
             lambda x: math.sqrt(-x),
             lambda x: math.log(math.sqrt(-x)),
         ):
-            fast = tg.jit(tg.grad(f), backend=backend)
+            fast = tg.jit(tg.grad(f), backend=backend, eager_first=False)
             assert fast(-4.0) == fast(-4.0) == tg.grad(f)(-4.0)
             assert std.isnan(fast(4.0))
 
@@ -135,15 +135,17 @@ class TestBits:
             lambda xs: tg.linearize(smooth, xs)[1]([2.0, 3.0]),
             tg.jacobian(tg.grad(smooth)),
         ):
-            fast = tg.jit(transformed, backend=backend)
+            fast = tg.jit(transformed, backend=backend, eager_first=False)
             for point in ([0.3, 0.7], [0.1, -0.2], [0.4, 0.5]):
                 assert fast(point) == transformed(point)
 
     @each_backend
     def test_second_derivatives_compile_to_rounding(self, backend: Name) -> None:
         """On floats `hvp` and `hessian` have a sweep of their own; compiled they have another."""
-        product = tg.jit(lambda xs: tg.hvp(smooth, xs, [1.0, 2.0]), backend=backend)
-        whole = tg.jit(tg.hessian(smooth), backend=backend)
+        product = tg.jit(
+            lambda xs: tg.hvp(smooth, xs, [1.0, 2.0]), backend=backend, eager_first=False
+        )
+        whole = tg.jit(tg.hessian(smooth), backend=backend, eager_first=False)
         for point in ([0.3, 0.7], [0.1, -0.2], [0.4, 0.5]):
             assert product(point) == pytest.approx(tg.hvp(smooth, point, [1.0, 2.0]), rel=1e-14)
             for name, row in tg.hessian(smooth)(point).items():
@@ -159,7 +161,7 @@ class TestBits:
             return total
 
         for backend in BACKENDS:
-            fast = tg.jit(tg.value_and_grad(long), backend=backend)
+            fast = tg.jit(tg.value_and_grad(long), backend=backend, eager_first=False)
             for point in ([0.1, 0.2, 0.3], [1.0, -2.0, 0.5], [-0.7, 0.0, 3.0]):
                 assert fast(point) == tg.value_and_grad(long)(point)
 
@@ -168,7 +170,7 @@ class TestGuards:
     @each_backend
     def test_a_flip_takes_the_path_that_fits(self, backend: Name) -> None:
         """Never the recorded branch at a point that belongs to another."""
-        fast = tg.jit(tg.value_and_grad(halves), backend=backend)
+        fast = tg.jit(tg.value_and_grad(halves), backend=backend, eager_first=False)
         for x in (1.0, 2.0, -1.0, 3.0, -3.0, 0.0, -0.0, std.nan, std.inf, 1.0):
             assert same_bits(fast(x).value, tg.value_and_grad(halves)(x).value)
             assert same_bits(fast(x).grad, tg.value_and_grad(halves)(x).grad)
@@ -177,7 +179,7 @@ class TestGuards:
     @each_backend
     def test_a_loop_to_convergence_runs_as_long_as_it_must(self, backend: Name) -> None:
         """Each number of iterations is a path, recorded once."""
-        fast = tg.jit(tg.value_and_grad(root_of), backend=backend)
+        fast = tg.jit(tg.value_and_grad(root_of), backend=backend, eager_first=False)
         for a in (2.0, 3.0, 1e6, 2.5, 1e-3, 9.0, 2.0, 1e6):
             assert fast(a) == tg.value_and_grad(root_of)(a)
         assert len({len(tape) for tape in fast.tapes}) == len(fast.tapes)
@@ -213,7 +215,7 @@ class TestArguments:
                 total = total + x**power
             return total if tag == "a" else -total
 
-        fast = tg.jit(f)
+        fast = tg.jit(f, eager_first=False)
         calls: list[tuple[list[float], int, dict[str, Any]]] = [
             ([1.0, 2.0], 2, {}), ([1.0, 3.0], 2, {}), ([1.0, 3.0], 3, {}), ([1.0, 2.0, 3.0], 2, {}),
             ([1.0, 2.0], 2, {"scale": 4.0}), ([1.0, 2.0], 2, {"scale": 5.0}),
@@ -231,7 +233,7 @@ class TestArguments:
         def f(x: Real, weights: Any, names: set[str]) -> Real:
             return x * float(weights.sum()) * float(len(names))
 
-        fast = tg.jit(f)
+        fast = tg.jit(f, eager_first=False)
         for _ in range(3):
             assert fast(2.0, weights, names) == 6.0
             assert fast(2.0, weights.copy(), {"a"}) == 6.0
@@ -243,7 +245,7 @@ class TestArguments:
 
     def test_a_copy_is_the_function_itself(self) -> None:
         """A model that holds a compiled function may be copied."""
-        fast = tg.jit(halves)
+        fast = tg.jit(halves, eager_first=False)
         assert copy.copy(fast) is copy.deepcopy(fast) is fast
         assert repr(fast) == "<jit of halves, 0 recorded>"
 
@@ -256,7 +258,7 @@ class TestArguments:
                 nested = [nested, "s"]
             return nested
 
-        fast = tg.jit(f)
+        fast = tg.jit(f, eager_first=False)
         assert fast(1.0) == fast(1.0) == f(1.0)
 
     def test_containers_come_back_as_they_came(self) -> None:
@@ -265,14 +267,14 @@ class TestArguments:
         def f(market: Market[Real], more: Mapping[str, float]) -> Any:
             return {"m": market, "l": [market.spot * more["a"], (market.vol, 3)], "s": "text"}
 
-        fast = tg.jit(f)
+        fast = tg.jit(f, eager_first=False)
         for _ in range(3):
             found = fast(Market(2.0, 3.0, "eur"), {"a": 4.0})
             assert found == f(Market(2.0, 3.0, "eur"), {"a": 4.0})
 
     def test_ints_are_promoted_where_they_are_differentiated(self) -> None:
         """As every transform does: the result is a float."""
-        fast = tg.jit(tg.value_and_grad(halves))
+        fast = tg.jit(tg.value_and_grad(halves), eager_first=False)
         assert [fast(2), fast(2.0), fast(2)] == [tg.value_and_grad(halves)(2)] * 3
         assert len(fast.tapes) == 1
 
@@ -282,15 +284,15 @@ class TestArguments:
         def f(a: Real, b: Real) -> Real:
             return a * b + a
 
-        fast = tg.jit(tg.partials(f))
+        fast = tg.jit(tg.partials(f), eager_first=False)
         for b in (2.0, 3.0, 4.0):
             assert fast(a=1.0, b=b) == tg.partials(f)(a=1.0, b=b)
 
     def test_inside_a_recording_it_is_the_function(self) -> None:
         """A compiled function may be differentiated; it is then called as it is."""
-        fast = tg.jit(halves)
+        fast = tg.jit(halves, eager_first=False)
         assert tg.grad(fast)(2.0) == tg.grad(halves)(2.0)
-        assert tg.jit(tg.grad(fast))(2.0) == tg.grad(halves)(2.0)
+        assert tg.jit(tg.grad(fast), eager_first=False)(2.0) == tg.grad(halves)(2.0)
 
     def test_an_error_of_the_function_is_its_own(self) -> None:
         """What the function raises comes through, and nothing is recorded."""
@@ -298,7 +300,7 @@ class TestArguments:
         def f(x: Real) -> Real:
             raise LookupError("mine")
 
-        fast = tg.jit(f)
+        fast = tg.jit(f, eager_first=False)
         with pytest.raises(LookupError, match="mine"):
             fast(1.0)
         assert fast.tapes == ()
@@ -306,7 +308,7 @@ class TestArguments:
     @each_backend
     def test_errors_come_to_the_thread_that_made_them(self, backend: Name) -> None:
         """A rule that raises in one thread spoils no answer of another."""
-        fast, wrong = tg.jit(long_after, backend=backend), []
+        fast, wrong = tg.jit(long_after, backend=backend, eager_first=False), []
         expected = [long_after(float(index)) for index in range(50)]
         together = threading.Barrier(3)
 
@@ -330,7 +332,7 @@ class TestArguments:
 
     def test_threads_may_call_one_compiled_function(self) -> None:
         """Each gets the answer to its own arguments."""
-        fast, wrong = tg.jit(tg.value_and_grad(root_of)), []
+        fast, wrong = tg.jit(tg.value_and_grad(root_of), eager_first=False), []
 
         def work(start: int) -> None:
             for index in range(60):
@@ -437,7 +439,7 @@ class TestNothingIsLeftBehind:
         gc.disable()
         try:
             for calls in range(4):
-                fast = tg.jit(tg.value_and_grad(halves), backend=backend)
+                fast = tg.jit(tg.value_and_grad(halves), backend=backend, eager_first=False)
                 for call in range(calls):
                     fast(float(call))
                 gone: list[Callable[[], object]] = [weakref.ref(fast)]
@@ -455,7 +457,7 @@ class TestReport:
         def f(x: Real) -> Real:
             return math.lgamma(x) if x > 3.0 else x
 
-        fast = tg.jit(tg.value_and_grad(f), backend="python")
+        fast = tg.jit(tg.value_and_grad(f), backend="python", eager_first=False)
         for x in (4.0, 4.0, 5.0, 1.0):
             fast(x)
         report = fast.report()
@@ -474,7 +476,7 @@ class TestReport:
         def f(x: Real, strike: int) -> Real:
             return x * strike
 
-        fast = tg.jit(f)
+        fast = tg.jit(f, eager_first=False)
         for strike in range(7):
             fast(1.0, strike)
 
@@ -499,7 +501,7 @@ class TestRefusals:
         """At least one path there must be."""
 
         def none() -> object:
-            return tg.jit(halves, max_paths=0)
+            return tg.jit(halves, max_paths=0, eager_first=False)
 
         assert refusal(errors.InputError, none) == (
             f"max_paths is 0 ({place(none, 'tg.jit')}): pass 1 or more"
@@ -524,7 +526,7 @@ class TestRefusals:
         """The ones that are known are listed."""
 
         def unknown() -> object:
-            return tg.jit(halves, backend="fortran")  # type: ignore[call-overload]  # on purpose
+            return tg.jit(halves, backend="fortran", eager_first=False)  # type: ignore[call-overload]  # on purpose
 
         assert refusal(errors.BackendError, unknown) == (
             f"backend 'fortran' is not known ({place(unknown, 'tg.jit')}): choose among auto, "
@@ -535,7 +537,7 @@ class TestRefusals:
         """The numpy backend does not run one call."""
 
         def columns() -> object:
-            return tg.jit(halves, backend="numpy")
+            return tg.jit(halves, backend="numpy", eager_first=False)
 
         assert refusal(errors.BackendError, columns) == (
             "the numpy backend runs columns of numbers, not one call "
@@ -547,19 +549,19 @@ class TestRefusals:
         monkeypatch.setattr("tapegrad._support.optional_packages.installed", lambda package: False)
 
         def missing() -> object:
-            return tg.jit(halves, backend="llvm")
+            return tg.jit(halves, backend="llvm", eager_first=False)
 
         assert refusal(errors.BackendError, missing) == (
             f"this needs llvmlite, which is not installed ({place(missing, 'tg.jit')}): run "
             "pip install 'tapegrad[native]'"
         )
-        assert tg.jit(halves)(2.0) == halves(2.0)
+        assert tg.jit(halves, eager_first=False)(2.0) == halves(2.0)
 
     def test_a_source_before_the_first_call(self) -> None:
         """There is nothing to tell yet."""
 
         def early() -> object:
-            return tg.jit(halves).source("python")
+            return tg.jit(halves, eager_first=False).source("python")
 
         assert refusal(errors.BackendError, early) == (
             f"nothing has been recorded yet ({place(early, 'tg.jit')}): compile the function "

@@ -246,7 +246,7 @@ class TestChangesInPlace:
             return x * read(value)
 
         value = make()
-        fast, rows = tg.jit(f), tg.vmap(f, in_axes=(0, None))
+        fast, rows = tg.jit(f, eager_first=False), tg.vmap(f, in_axes=(0, None))
         for _ in range(3):
             assert same_bits(fast(2.0, value), f(2.0, value))
             assert np.array_equal(rows(np.array([2.0]), value), [f(2.0, value)])
@@ -270,7 +270,7 @@ class TestChangesInPlace:
 
         for f in (in_cell, in_default, Reader(read, held).times, Reader(read, held)):
             value = held.n = make()
-            fast = tg.jit(tg.grad(f))
+            fast = tg.jit(tg.grad(f), eager_first=False)
             for _ in range(2):
                 assert same_bits(fast(2.0), f(1.0))
             change(value)
@@ -422,7 +422,8 @@ class TestRandomData:
         def f(x: Any, value: Any) -> Any:
             return folded(folded(x, value), outside[0])
 
-        fast, slope = tg.jit(f, backend="python"), tg.jit(tg.grad(f), backend="python")
+        jit = functools.partial(tg.jit, backend="python", eager_first=False)
+        fast, slope = jit(f), jit(tg.grad(f))
         for _ in range(4):
             x = source.draw(st.floats(-3.0, 3.0))
             for _ in range(2):
@@ -500,7 +501,8 @@ class TestValuesFromOutside:
     def test_a_change_is_seen(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """By `jit`, through a gradient and flat, and by `vmap`; and the way back, too."""
         f = READERS[kind]
-        fast, slope, rows = tg.jit(f), tg.jit(tg.grad(f)), tg.vmap(f)
+        fast, slope = tg.jit(f, eager_first=False), tg.jit(tg.grad(f), eager_first=False)
+        rows = tg.vmap(f)
         flat: Any = fast.flat(3.0)
         for number in (2.0, 2.0, 5.0, 5.0, 2.0, -1.0):
             set_all(number, monkeypatch)
@@ -514,7 +516,7 @@ class TestValuesFromOutside:
         self, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also for a function compiled before, and inside other recordings."""
-        fast = tg.jit(READERS[kind])
+        fast = tg.jit(READERS[kind], eager_first=False)
         fast(3.0)
 
         def outer(a: Any) -> Any:
@@ -525,7 +527,7 @@ class TestValuesFromOutside:
         assert tg.grad(outer)(5.0) == 3.0
         assert tg.jvp(outer, 5.0, 1.0) == (15.0, 3.0)
         assert tg.record(outer)(5.0).gradient() == 3.0
-        assert tg.jit(tg.grad(outer))(5.0) == 3.0
+        assert tg.jit(tg.grad(outer), eager_first=False)(5.0) == 3.0
         assert fast(3.0) == 6.0
 
 
@@ -533,20 +535,25 @@ class TestTracedNumbersFromOutside:
     @pytest.mark.parametrize(
         ("inner", "slope"),
         [
-            (lambda a: tg.jit(lambda x: a * x * x)(3.0), 9.0),
-            (lambda a: tg.jit(tg.grad(lambda x: a * x * x))(3.0), 6.0),
-            (lambda a: tg.jit(lambda x, held: held.n * x)(3.0, Plain(a)), 3.0),
-            (lambda a: tg.jit(lambda x, xs: xs[0] * x)(3.0, [a]), 3.0),
-            (lambda a: tg.jit(Reader(lambda value: value, Plain(a)))(3.0), 3.0),
+            (lambda a: tg.jit(lambda x: a * x * x, eager_first=False)(3.0), 9.0),
+            (lambda a: tg.jit(tg.grad(lambda x: a * x * x), eager_first=False)(3.0), 6.0),
+            (lambda a: tg.jit(lambda x, held: held.n * x, eager_first=False)(3.0, Plain(a)), 3.0),
+            (lambda a: tg.jit(lambda x, xs: xs[0] * x, eager_first=False)(3.0, [a]), 3.0),
+            (lambda a: tg.jit(Reader(lambda value: value, Plain(a)), eager_first=False)(3.0), 3.0),
             (lambda a: tg.jit(functools.partial(lambda a, x: a * x, a))(3.0), 3.0),
-            (lambda a: tg.jit(lambda x: tg.jit(lambda y: a * x * y)(2.0))(3.0), 6.0),
-            (lambda a: tg.jit(tg.vjp(lambda x: a * x, 3.0)[1])(2.0), 2.0),
+            (
+                lambda a: tg.jit(lambda x: tg.jit(lambda y: a * x * y)(2.0), eager_first=False)(
+                    3.0
+                ),
+                6.0,
+            ),
+            (lambda a: tg.jit(tg.vjp(lambda x: a * x, 3.0)[1], eager_first=False)(2.0), 2.0),
         ],
     )
     def test_their_derivatives_are_right(self, inner: Any, slope: float) -> None:
         """Wherever the compiled function finds them."""
         assert tg.grad(inner)(2.0) == slope
-        assert tg.jit(tg.grad(inner))(2.0) == slope
+        assert tg.jit(tg.grad(inner), eager_first=False)(2.0) == slope
         assert tg.jvp(inner, 2.0, 1.0)[1] == slope
 
     @pytest.mark.parametrize("reduce", [None, "sum"])
@@ -583,7 +590,11 @@ class TestOrder:
             return chained(p, x)
 
         p: Any
-        fast, slope, named = tg.jit(chained), tg.jit(tg.grad(chained)), tg.jit(by_name)
+        fast, slope, named = (
+            tg.jit(chained, eager_first=False),
+            tg.jit(tg.grad(chained), eager_first=False),
+            tg.jit(by_name, eager_first=False),
+        )
         for _ in range(2):
             for p in ({"a": 1.0, "b": 2.0}, {"b": 2.0, "a": 1.0}, {1: 1.0, "b": 2.0}):
                 assert same_bits(fast(p), chained(p))
@@ -630,9 +641,14 @@ class TestSharing:
         def f(x: Any) -> Any:
             return {"x": x, "held": held if isinstance(held, Plain) else Plain(held)}
 
-        fast, tape, columns = tg.jit(f), tg.record(f)(1.0), tg.vmap(f)(np.ones(2))
+        fast, tape, columns = (
+            tg.jit(f, eager_first=False),
+            tg.record(f)(1.0),
+            tg.vmap(f)(np.ones(2)),
+        )
         answers: list[Callable[[], Any]] = [
-            lambda: fast(1.0), lambda: tape.value, lambda: columns.row(0), lambda: tg.jit(f)(1.0),
+            lambda: fast(1.0), lambda: tape.value, lambda: columns.row(0),
+            lambda: tg.jit(f)(1.0), lambda: tg.jit(f, eager_first=False)(1.0),
         ]  # fmt: skip
         for answer in answers:
             for _ in range(3):
@@ -642,7 +658,7 @@ class TestSharing:
 
     def test_what_the_caller_passed_is_not_kept(self) -> None:
         """A static value that comes back is a copy of what the call was recorded with."""
-        fast = tg.jit(lambda x, held: {"x": x, "held": held})
+        fast = tg.jit(lambda x, held: {"x": x, "held": held}, eager_first=False)
         first = Plain([1])
         fast(1.0, first)
         first.n.append(2)
@@ -684,7 +700,7 @@ class TestFunctionsThatWrite:
             def __call__(self, x: Any) -> Any:
                 return x * self.square
 
-        fast = tg.jit(Model())
+        fast = tg.jit(Model(), eager_first=False)
         assert [fast(2.0) for _ in range(3)] == [8.0] * 3
         assert len(fast.tapes) == 1
 
@@ -692,7 +708,7 @@ class TestFunctionsThatWrite:
 class TestManyRecordings:
     def test_arrays_that_differ_earn_a_warning(self) -> None:
         """It names the arguments, and says what to pass instead."""
-        fast = tg.jit(lambda x, rows, goals: x * float(rows[0] + goals[0]))
+        fast = tg.jit(lambda x, rows, goals: x * float(rows[0] + goals[0]), eager_first=False)
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             for n in range(12):
@@ -707,7 +723,7 @@ class TestManyRecordings:
     def test_values_from_outside_that_differ_earn_one(self) -> None:
         """It names what was read."""
         held = [0.0]
-        fast = tg.jit(lambda x: x * held[0])
+        fast = tg.jit(lambda x: x * held[0], eager_first=False)
         for n in range(7):
             held[0] = float(n)
             assert fast(2.0) == 2.0 * n
@@ -785,7 +801,7 @@ class TestIterators:
     )
     def test_they_are_refused(self, make: Callable[[], Iterator[float]]) -> None:
         """The first call would use them up."""
-        fast = tg.jit(lambda x, p: x * sum(p["rows"]))
+        fast = tg.jit(lambda x, p: x * sum(p["rows"]), eager_first=False)
 
         def call() -> object:
             return fast(2.0, {"rows": make()})
@@ -817,7 +833,7 @@ class TestTravel:
 
     def test_what_is_sent_is_what_holds_now(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of several states of a global, the present one."""
-        fast = tg.jit(helper)
+        fast = tg.jit(helper, eager_first=False)
         for number in (2.0, 7.0):
             set_all(number, monkeypatch)
             fast(1.0)
@@ -882,7 +898,7 @@ class TestMethods:
             def slope(self, x: Any) -> Any:
                 return tg.grad(self.value)(x)
 
-            fast = tg.jit(slope)
+            fast = tg.jit(slope, eager_first=False)
 
         assert [Sloped().fast(2.0) for _ in range(2)] == [12.0, 12.0]
 
@@ -891,7 +907,7 @@ class TestMethods:
 
         class Small:
             __slots__ = ()
-            value = tg.jit(lambda self, x: x)
+            value = tg.jit(lambda self, x: x, eager_first=False)
 
         def call() -> object:
             return Small().value(1.0)

@@ -106,7 +106,7 @@ class TestFinding:
 class TestReport:
     def test_it_shows_the_loops_with_their_lines(self) -> None:
         """How often each comes, how many entries it has, and the lines that recorded them."""
-        run = tg.jit(tg.value_and_grad(lorenz))
+        run = tg.jit(tg.value_and_grad(lorenz), eager_first=False)
         for _ in range(2):
             run([1.0, 2.0, 3.0], 200)
         ((path,),) = (shape.paths for shape in run.report().shapes)
@@ -118,7 +118,7 @@ class TestReport:
 
     def test_it_shows_none_where_the_code_has_none(self) -> None:
         """A few steps are a straight line."""
-        run = tg.jit(tg.value_and_grad(lorenz))
+        run = tg.jit(tg.value_and_grad(lorenz), eager_first=False)
         for _ in range(2):
             run([1.0, 2.0, 3.0], 5)
         assert "loops: " not in str(run.report())
@@ -130,7 +130,7 @@ class TestSources:
         for language in ("c", "python"):
             texts = []
             for steps in (60, 600):
-                run = tg.jit(tg.value_and_grad(lorenz), backend="python")
+                run = tg.jit(tg.value_and_grad(lorenz), backend="python", eager_first=False)
                 run([1.0, 2.0, 3.0], steps)
                 texts.append(run.source(language))
             assert len(texts[1].splitlines()) == len(texts[0].splitlines()) < 300
@@ -138,7 +138,7 @@ class TestSources:
 
     def test_python_has_the_eager_bits(self) -> None:
         """Of a loop over data, at other points as well, and where a guard flips in a loop."""
-        run = tg.jit(tg.value_and_grad(garch), backend="python")
+        run = tg.jit(tg.value_and_grad(garch), backend="python", eager_first=False)
         data = draws(150)
         for point in ([0.1, 0.1, 0.8], [0.2, 0.05, 0.6], [0.3, 0.1, 0.5]):
             for _ in range(2):
@@ -161,7 +161,7 @@ class TestMachineCode:
 
     def test_a_call_has_the_eager_bits(self) -> None:
         """Of a loop over data, with another loop for its gradient."""
-        run = tg.jit(tg.value_and_grad(garch), backend="llvm")
+        run = tg.jit(tg.value_and_grad(garch), backend="llvm", eager_first=False)
         data = draws(300)
         for point in ([0.1, 0.1, 0.8], [0.2, 0.05, 0.6], [0.3, 0.1, 0.5]):
             for _ in range(2):

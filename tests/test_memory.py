@@ -30,7 +30,7 @@ def small(x):
     return x * 2.0
 
 
-run, batch = tg.jit(small, backend="llvm"), tg.vmap(small, backend="llvm")
+run, batch = tg.jit(small, backend="llvm", eager_first=False), tg.vmap(small, backend="llvm")
 assert (run.compile(1.0)(2.0), batch(np.ones(3))[0]) == (4.0, 2.0)
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[1]) * 2**20

@@ -218,7 +218,7 @@ class TestInputs:
             def value(self: Any, x: float) -> float:
                 return x
 
-        fast: Any = tg.jit(Model.value)
+        fast: Any = tg.jit(Model.value, eager_first=False)
 
         def call() -> object:
             return fast(2.0)

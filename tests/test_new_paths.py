@@ -13,7 +13,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
-from tapegrad.compile import call_recording, learning, paths
+from tapegrad.compile import call_recording, learning
 from tapegrad.compile.backends import python
 from tapegrad.compile.jit import Compiled
 from tests.places import place, refusal, warned_at
@@ -61,8 +61,8 @@ class Work:
         self.clock = clock = Clock()
         self.f = clock.f
         self.compiled = 0
-        for module in (learning, paths, call_recording):
-            monkeypatch.setattr(module, "perf_counter", lambda: clock.now)
+        for module in (learning, call_recording):
+            monkeypatch.setattr(module, "thread_time", lambda: clock.now)
         compiler = python.scalar
 
         def scalar(program: Any) -> Any:
@@ -375,8 +375,8 @@ class TestCallsOfTheFunction:
             return x
 
         ticks = map(float, itertools.count())
-        for module in (learning, paths, call_recording):
-            monkeypatch.setattr(module, "perf_counter", lambda: next(ticks))
+        for module in (learning, call_recording):
+            monkeypatch.setattr(module, "thread_time", lambda: next(ticks))
         fast = tg.jit(tg.grad(f), backend="python")
 
         def calls() -> None:

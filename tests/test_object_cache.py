@@ -201,7 +201,8 @@ def f(x: Any) -> Any:
 
 def answers() -> tuple[object, str, str]:
     """What compiled code gives, and what the reports say."""
-    run, batch = tg.jit(tg.value_and_grad(f), backend="llvm"), tg.vmap(f, backend="llvm")
+    run = tg.jit(tg.value_and_grad(f), backend="llvm", eager_first=False)
+    batch = tg.vmap(f, backend="llvm")
     total = tg.vmap(f, backend="llvm", reduce="sum")
     x = np.linspace(0.1, 3.0, 40)
     found = [run(one) for one in [0.7, 0.8, 0.3, 0.4]], batch(x).tolist(), total(x)

@@ -701,7 +701,7 @@ class TestNotebooks:
         shown = [
             tape.stats(), tape.lines(), tape.diff(tape), tape.simplify(),
             tape.explain(wrt=tape.paths[0]), tg.check_grad(lambda x: x * x, 2.0),
-            tg.jit(lambda x: x).report(),
+            tg.jit(lambda x: x, eager_first=False).report(),
         ]  # fmt: skip
         for value in shown:
             assert value._repr_mimebundle_() == {"text/plain": str(value)}

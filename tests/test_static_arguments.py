@@ -127,7 +127,7 @@ def test_what_is_refused_of_data(use: Callable[[Any], object], what: str) -> Non
     if what != "str(x)":
         other = refusal(errors.TracedNumberError, lambda: tg.record(differentiated)(1.25))
         assert "static_argnames" not in other
-        both = tg.jit(lambda x, t: use(x + t))
+        both = tg.jit(lambda x, t: use(x + t), eager_first=False)
         mixed = refusal(errors.TracedNumberError, lambda: both.compile(1.0, 0.5))
         assert "static_argnames" not in mixed
 
@@ -153,14 +153,17 @@ class TestKeys:
         def model(x: Any, t: Any) -> Any:
             return x * t * t
 
-        fast = tg.jit(model, static_argnames="t")
+        fast = tg.jit(model, static_argnames="t", eager_first=False)
         assert fast(2.0, 3.0) == 18.0
         assert tg.grad(lambda t: fast(2.0, t))(3.0) == 12.0
         assert tg.grad(lambda x: fast(x, 3.0))(2.0) == 9.0
 
     def test_they_travel(self) -> None:
         """A pickled function knows which arguments are static."""
-        fast, batch = tg.jit(accrued, static_argnames="t"), tg.vmap(accrued, static_argnames="t")
+        fast, batch = (
+            tg.jit(accrued, static_argnames="t", eager_first=False),
+            tg.vmap(accrued, static_argnames="t"),
+        )
         rows = np.array([1.0, 2.0])
         assert fast(2.0, 1.25) == accrued(2.0, 1.25)
         assert batch(rows, 1.25).tolist() == [accrued(x, 1.25) for x in (1.0, 2.0)]
@@ -214,7 +217,9 @@ def test_a_mapped_argument_is_not_static() -> None:
 
 def test_a_function_whose_parameters_are_not_known() -> None:
     """There is no name to go by."""
-    assert refusal(errors.InputError, lambda: tg.jit(min, static_argnames="key")).endswith(
+    assert refusal(
+        errors.InputError, lambda: tg.jit(min, static_argnames="key", eager_first=False)
+    ).endswith(
         " names parameters, and those of min are not known: wrap it in a function of your own"
     )
 

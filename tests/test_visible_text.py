@@ -81,7 +81,7 @@ CALLS: tuple[Callable[[], object], ...] = (
     lambda: ON_MODEL(**{NAME: 1.0}),
     lambda: tg.grad(keyed)({NAME: "x"}),
     lambda: tg.grad(model)(Odd()),
-    lambda: tg.jit(pair)(1.0, 2.0, 3.0),
+    lambda: tg.jit(pair, eager_first=False)(1.0, 2.0, 3.0),
     lambda: tg.vmap(keyed)({NAME: np.array([1j])}),
     lambda: tg.vmap(keyed)({NAME: 1.0}),
     lambda: tg.record(keyed)({NAME: 1.0}).explain(wrt=NAME + "y"),

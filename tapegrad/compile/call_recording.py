@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 import attrs
@@ -77,7 +77,7 @@ class CallCode:
 
     def compile(self) -> RunFloats:
         """Compiles the path; two threads may both do so, and one of the two codes is kept."""
-        started = perf_counter()
+        started = thread_time()
         if self.quickly:
             code = python.scalar(self.path.program)
             run: RunFloats = partial(self._counted, code.run)
@@ -86,7 +86,7 @@ class CallCode:
             run = code.run
         self.run, self.run_bytes, self._is_cached = run, code.run_bytes, code.is_cached
         self._runs_on = self.compiler
-        self.compiling += perf_counter() - started
+        self.compiling += thread_time() - started
         return run
 
     def _counted(self, run: RunFloats, floats: Sequence[float]) -> Sequence[float] | int:
@@ -296,7 +296,7 @@ class CallRecording(Recording[CallCode]):
     def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside."""
         args, kwargs = arguments
-        started = perf_counter()
+        started = thread_time()
         if args:
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
@@ -315,7 +315,7 @@ class CallRecording(Recording[CallCode]):
             _ = self.unpack  # generated now
         else:
             code.rows += 1
-        seconds = perf_counter() - started
+        seconds = thread_time() - started
         self.learning.measure(len(path.tape), seconds)
         self._charge(code, seconds)
         if not self.learning.budget.eager_first:
