@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -135,8 +135,12 @@ def refuse_to_differ(
             raise SystemExit(f"{reference} gives {ours!r} at {index}, {name} {theirs!r}")
 
 
-def in_turns(sides: Mapping[str, Ready], choice: Options) -> dict[str, float]:
-    """The median seconds of each run, measured in turns."""
+def in_turns(
+    sides: Mapping[str, Ready],
+    choice: Options,
+    of: Callable[[Sequence[float]], float] = median,
+) -> dict[str, float]:
+    """The median seconds of each run, or another of all, measured in turns."""
     counts = {name: settled(side.run, choice.seconds) for name, side in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(choice.rounds):
@@ -144,7 +148,7 @@ def in_turns(sides: Mapping[str, Ready], choice: Options) -> dict[str, float]:
             # One call before: it fills the caches, and threads of the previous run come to rest.
             side.run()
             times[name].append(per_call(side.run, counts[name]))
-    return {name: median(seconds) for name, seconds in times.items()}
+    return {name: of(seconds) for name, seconds in times.items()}
 
 
 def settled(run: Run, seconds: float) -> int:

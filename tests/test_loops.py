@@ -211,3 +211,21 @@ def walk(p: Sequence[Any], steps: Sequence[Any]) -> Any:
         place = math.maximum(place + p[1] * step, 0.5 * place)
         total = total + math.sqrt(1.0 + place * place)
     return total
+
+
+class TestStores:
+    def test_only_what_each_iteration_leaves_is_stored_in_each(self) -> None:
+        """What is read of the last iteration alone is stored once, after the loop."""
+
+        def decay(p: Sequence[Any]) -> Any:
+            x, y = p
+            for _ in range(300):
+                x, y = x * 0.99 + y * 0.01, y * 0.98 + math.sin(x)
+            return x * y
+
+        program = program_of(decay, [1.0, 2.0])
+        for mode, lanes in (("call", 1), ("rows", 16)):
+            text = module.module(program, mode, lanes=lanes).text
+            body = text.partition("\nloop:\n")[2].partition("\ndone:\n")[0]
+            assert "@tapegrad_sin" in body
+            assert " store " not in body

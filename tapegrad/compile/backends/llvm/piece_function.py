@@ -20,7 +20,8 @@ class PieceFunction(Function):
     """Writes the function of one piece.
 
     ``iteration`` is the number of the iteration that is being written; ``unchanged`` has the names
-    of the inputs of the body that are the same in all, ``places`` where its slots are stored.
+    of the inputs of the body that are the same in all, ``places`` where its slots are stored in
+    each iteration, and ``latest`` where those of the latest one are.
     """
 
     def __init__(self, plan: ModulePlan, placed: PlacedPiece, index: int) -> None:
@@ -31,8 +32,13 @@ class PieceFunction(Function):
         self.iteration: str | int = 0
         self.unchanged: dict[int, str] = {}
         self.places: dict[int, list[Place]] = {}
+        self.latest: list[tuple[int, int]] = []
         for stored in placed.stored:
-            self.places.setdefault(self.piece.start + stored.entry, []).append(stored.place)
+            slot = self.piece.start + stored.entry
+            if stored.place.step:
+                self.places.setdefault(slot, []).append(stored.place)
+            else:
+                self.latest.append((slot, stored.place.first))
 
     def write(self) -> None:
         """Writes the copies, the loop, and the iterations that are left."""
@@ -49,6 +55,8 @@ class PieceFunction(Function):
             carried = self.loop(carried, times, turns)
         for iteration in range(times * turns if turns > 1 else 0, count):
             carried = self.body(iteration, carried)
+        for slot, place in self.latest:
+            self.store(self.number(slot), self.place("%S", place))
 
     def loop(self, carried: dict[Carried, str], times: int, turns: int) -> dict[Carried, str]:
         """Writes the loop, which runs the body so many times in each of its turns."""

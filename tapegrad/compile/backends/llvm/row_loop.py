@@ -89,7 +89,8 @@ def gather(width: int) -> str:
     """
     lanes = range(TILE)
     rows = ", ".join(f"ptr %p{lane}" for lane in lanes)
-    tile = [_for_lanes(_LOAD_EIGHT, lanes), *_transposed(width), "  ret void"]
+    tile = [_for_lanes(_LOAD_EIGHT, lanes), _for_lanes(_ASK_AHEAD, lanes)]
+    tile += [*_transposed(width), "  ret void"]
     single = [_for_lanes(_MOVE_ONE, lanes), "  ret void"]
     loop = _GATHER.substitute(
         width=width,
@@ -104,7 +105,7 @@ def gather(width: int) -> str:
 
 
 def _moving(name: str, rows: str, body: Sequence[str]) -> Sequence[str]:
-    head = f"define internal void @{name}({rows}, i64 %column, ptr %out) nounwind {{"
+    head = f"define internal void @{name}({rows}, i64 %column, i64 %ahead, ptr %out) nounwind {{"
     return [head, *body, "}"]
 
 
@@ -147,6 +148,9 @@ _FIND_PLACE: Final = Template("""\
 _LOAD_EIGHT: Final = Template("""\
   %q$lane = getelementptr double, ptr %p$lane, i64 %column
   %r$lane = load <8 x double>, ptr %q$lane, align 8""")
+_ASK_AHEAD: Final = Template("""\
+  %a$lane = getelementptr double, ptr %q$lane, i64 %ahead
+  call void @llvm.prefetch.p0(ptr %a$lane, i32 0, i32 3, i32 1)""")
 _MOVE_ONE: Final = Template("""\
   %q$lane = getelementptr double, ptr %p$lane, i64 %column
   %r$lane = load double, ptr %q$lane, align 8
@@ -154,6 +158,7 @@ _MOVE_ONE: Final = Template("""\
   store double %r$lane, ptr %w$lane, align 8""")
 _ROW: Final = """\
 declare i64 @llvm.smin.i64(i64, i64)
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 define internal i64 @row(ptr %I, i64 %start, i64 %number) alwaysinline nounwind {
   %plain = icmp eq ptr %I, null
   br i1 %plain, label %counted, label %listed
@@ -184,6 +189,7 @@ leaf:
   %base = load ptr, ptr %basep, align 8
   %stride = load i64, ptr %stridep, align 8
   %columns = load i64, ptr %columnsp, align 8
+  %ahead = mul i64 %stride, $width
 $places
   br label %next
 next:
@@ -198,10 +204,10 @@ fewer:
   %any = icmp slt i64 %column, %columns
   br i1 %any, label %single, label %after
 tile:
-  call void @tile($given, i64 %column, ptr %target)
+  call void @tile($given, i64 %column, i64 %ahead, ptr %target)
   br label %next
 single:
-  call void @single($given, i64 %column, ptr %target)
+  call void @single($given, i64 %column, i64 %ahead, ptr %target)
   br label %next
 after:
   %size = mul i64 %columns, $width
