@@ -81,6 +81,7 @@ def _outside() -> FrameType:
     return frame
 
 
+@functools.cache
 def _is_ours(module: str) -> bool:
     return module.startswith("tapegrad.") and module not in _CALLERS
 

@@ -136,9 +136,9 @@ class Recorder:
 
     def write(self, code: int, left: int, right: int, value: Operand) -> int:
         """The slot of a new entry."""
-        values = self.values
-        if self.marks is not None:
-            self.mark()
+        values, marks = self.values, self.marks
+        if marks is not None:
+            marks.append(self.attributed or mark())
         self.codes.append(code)
         self.left.append(left)
         self.right.append(right)
@@ -397,7 +397,7 @@ class Recorder:
 
     def _handed_over(self, slot: int, outer: Recorder) -> Place:
         """The slot on the recording around that an entry becomes; a number where nothing does."""
-        places, value = self.places, cast(float, self.values[slot])
+        places, value = self.places, self.values[slot]
         code, left, right = self.codes[slot], self.left[slot], self.right[slot]
         if left < 0:
             return self.outside[slot]._slot if slot in self.outside else value

@@ -74,11 +74,18 @@ class SlotWriter:
 
     def binary(self, row: Primitive) -> Callable[[Place, Place], Place]:
         """What applies a row of the library's to two operands, in less time than ``apply``."""
-        recorder, code, function = self.recorder, CODES[row], row.value
+        recorder, code = self.recorder, CODES[row]
+        function: Callable[..., float] = row.value
 
         def applied(x: Place, y: Place) -> Place:
-            if isinstance(x, int) and isinstance(y, int) and recorder and recorder.thread:
-                values = cast("list[float]", recorder.values)
+            if recorder is None or not recorder.thread:
+                return self.apply(row, (x, y))
+            if isinstance(x, float) and isinstance(y, int):
+                x = recorder.constant(x)
+            elif isinstance(y, float) and isinstance(x, int):
+                y = recorder.constant(y)
+            if isinstance(x, int) and isinstance(y, int):
+                values = recorder.values
                 return recorder.write(code, x, y, function(values[x], values[y]))
             return self.apply(row, (x, y))
 

@@ -40,6 +40,7 @@ class ConditionalArithmetic(Generic[N]):
 
     def __init__(self, add: Callable[[N, N], N] | None = None) -> None:
         self.add: Callable[[N, N], N] = add or partial(self.apply, ops.add)
+        self.multiply: Callable[[N, N], N] = partial(self.apply, ops.mul)
         self._made: dict[tuple[object, ...], tuple[tuple[N, ...], N]] = {}
 
     def apply(self, row: Primitive, *numbers: N | float) -> N:
@@ -51,7 +52,7 @@ class ConditionalArithmetic(Generic[N]):
         for one, other in ((y, x), (x, y)):
             if isinstance(one, float) and abs(one) == 1.0:
                 return other if one == 1.0 else self.apply(ops.neg, other)
-        return self.apply(ops.mul, x, y)
+        return self.multiply(x, y)
 
     def or_zero(self, term: ConditionalTerm[N]) -> N:
         """The number of a term, and 0.0, not -0.0, where it is absent."""
