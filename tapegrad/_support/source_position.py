@@ -211,15 +211,18 @@ def resolve(marks: Iterable[Mark | None]) -> tuple[tuple[Site, ...], Sequence[in
     sites: dict[Site, int] = {}
     seen: dict[tuple[int, int], int] = {}
     indices = []
+    last, index = None, -1
     for entry in marks:
         if entry is None:
             indices.append(-1)
             continue
-        code, offset = entry
-        key = (id(code), offset)
-        if key not in seen:
-            seen[key] = sites.setdefault(site(code, offset), len(sites))
-        indices.append(seen[key])
+        if entry is not last:
+            last, (code, offset) = entry, entry
+            key = (id(code), offset)
+            if key not in seen:
+                seen[key] = sites.setdefault(site(code, offset), len(sites))
+            index = seen[key]
+        indices.append(index)
     return tuple(sites), indices
 
 

@@ -404,9 +404,14 @@ class Recorder:
         row = self.table.rows[code]
         sides = SIDES.get(row)
         if sides is not None:
-            x, y = places[left], places[right] if sides == 2 else 0
-            if isinstance(x, int) and isinstance(y, int):
-                return outer.write(code, x, y if sides == 2 else -1, value)
+            x, y = places[left], places[right] if sides == 2 else -1
+            if not isinstance(x, int):
+                if sides == 1 or not isinstance(y, int):
+                    return value
+                x = outer.constant(x)
+            elif not isinstance(y, int):
+                y = outer.constant(y)
+            return outer.write(code, x, y, value)
         columns = self._as_columns(self.values)
         operands, static = [places[x] for x in columns.operands(slot)], columns.static(slot)
         if not any(isinstance(operand, int) for operand in operands):
