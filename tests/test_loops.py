@@ -229,3 +229,14 @@ class TestStores:
             body = text.partition("\nloop:\n")[2].partition("\ndone:\n")[0]
             assert "@tapegrad_sin" in body
             assert " store " not in body
+
+
+def test_code_for_rows_aligns_its_stack() -> None:
+    """Vectors that it puts aside never cross lines of the cache, whoever calls it."""
+    program = program_of(tg.value_and_grad(lorenz), [1.0, 2.0, 3.0], 40)
+    for lanes in (8, 16):
+        text = module.module(program, "rows", lanes=lanes).text
+        lines = [line for line in text.splitlines() if line.startswith("define")]
+        defined = [line for line in lines if "@part" in line]
+        assert defined
+        assert all('"stackrealign"' in line for line in defined)

@@ -11,6 +11,7 @@ import attrs
 from tapegrad.compile.backends.llvm.bits import OF_BITS
 from tapegrad.compile.backends.llvm.host_calls import UNANSWERED, UNANSWERED_ROW, HostCall
 from tapegrad.compile.backends.llvm.instructions import (
+    ALIGNED,
     PURE,
     SQUARE,
     SUM_LANES,
@@ -134,9 +135,10 @@ class Function(Instructions, ABC):
         """The text of the function."""
         self.write()
         returned = "i32" if self.mode.name == "call" else "void"
+        attributes = "nounwind" if self.mode.lanes == 1 else f"nounwind {ALIGNED}"
         end = "  ret i32 -1" if self.mode.name == "call" else "  ret void"
         head = [
-            f"define internal {returned} @part{self.index}({_PARAMETERS}) nounwind {{",
+            f"define internal {returned} @part{self.index}({_PARAMETERS}) {attributes} {{",
             "entry:",
             *self._memory_for_calls(),
         ]
