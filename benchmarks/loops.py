@@ -1,0 +1,182 @@
+"""Python loops of thousands of steps, compiled: first and next answers beside jax's scan.
+
+    python -m pip install -e '.[bench]' && python -m benchmarks.loops [--quick]
+
+The programs are Lorenz's equations by the method of Runge and Kutta, with the slopes of the three
+parameters and of the start, and the likelihood of a GARCH model, with its three slopes. For jax
+they are written with ``lax.scan``. No code is taken from the cache on disk. The times of recording
+and compiling an entry are those that ``report()`` gives.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import tapegrad as tg
+from benchmarks.peers import floats, jax
+from benchmarks.timing import (
+    Options,
+    Peer,
+    Run,
+    compare,
+    first_answers,
+    machine,
+    options,
+    per_call,
+    report_first,
+    spelled,
+)
+from tapegrad import Real, math
+
+STEPS = 1_000
+DAYS = (2_000, 10_000)
+GROWTH = (6, 57, 570, 5_700)
+STEP = 0.01
+LORENZ = [10.0, 28.0, 8.0 / 3.0, 1.0, 1.0, 1.0]
+GARCH = [0.1, 0.1, 0.8]
+
+
+def slope(p: Sequence[Real], state: Sequence[Real]) -> list[Real]:
+    """The derivative of the state of Lorenz's equations in time."""
+    x, y, z = state
+    return [p[0] * (y - x), x * (p[1] - z) - y, x * y - p[2] * z]
+
+
+def along(state: Sequence[Real], by: float, slopes: Sequence[Real]) -> list[Real]:
+    return [x + by * k for x, k in zip(state, slopes, strict=True)]
+
+
+def step(p: Sequence[Real], state: Sequence[Real]) -> list[Real]:
+    """One step of Runge and Kutta's method."""
+    first = slope(p, state)
+    second = slope(p, along(state, 0.5 * STEP, first))
+    third = slope(p, along(state, 0.5 * STEP, second))
+    last = slope(p, along(state, STEP, third))
+    slopes = zip(first, second, third, last, strict=True)
+    mean = [a + 2.0 * b + 2.0 * c + d for a, b, c, d in slopes]
+    return along(state, STEP / 6.0, mean)
+
+
+def lorenz(p: list[Real], steps: int) -> Real:
+    state = p[3:]
+    for _ in range(steps):
+        state = step(p, state)
+    return math.sum([x * x for x in state])
+
+
+def garch(p: list[Real], returns: Sequence[float]) -> Real:
+    omega, alpha, beta = p
+    variance, total = omega / (1.0 - alpha - beta), 0.0 * omega
+    for r in returns:
+        total = total + math.log(variance) + r * r / variance
+        variance = omega + alpha * r * r + beta * variance
+    return 0.5 * total
+
+
+class Program(NamedTuple):
+    """A program, a point, the data beside it, and the same for jax."""
+
+    ours: Any
+    theirs: Any
+    point: list[float]
+    data: Any
+
+
+def eager(program: Program) -> Run:
+    return lambda: flat(tg.value_and_grad(program.ours)(program.point, program.data))
+
+
+def compiled(program: Program) -> Run:
+    run = tg.jit(tg.value_and_grad(program.ours), eager_first=False)
+    return lambda: flat(run(program.point, program.data))
+
+
+def flat(answer: Any) -> list[float]:
+    value, slopes = answer
+    return [value, *slopes]
+
+
+def scanned(program: Program) -> Run:
+    np, data = jax().numpy, program.data
+    static: tuple[int, ...] = (1,)
+    if isinstance(data, list):
+        data, static = np.array(data), ()
+    run = jax().jit(jax().value_and_grad(program.theirs), static_argnums=static)
+    point = np.array(program.point)
+    return lambda: floats(run(point, data))
+
+
+def lorenz_jax(p: Any, steps: int) -> Any:
+    np = jax().numpy
+
+    def body(state: Any, _: None) -> tuple[Any, None]:
+        return np.stack(step(p, state)), None
+
+    state, _ = jax().lax.scan(body, p[3:], None, length=steps)
+    return (state * state).sum()
+
+
+def garch_jax(p: Any, returns: Any) -> Any:
+    np = jax().numpy
+    omega, alpha, beta = p
+
+    def body(carry: Any, r: Any) -> tuple[Any, None]:
+        variance, total = carry
+        total = total + np.log(variance) + r * r / variance
+        return (omega + alpha * r * r + beta * variance, total), None
+
+    start = omega / (1.0 - alpha - beta), 0.0 * omega
+    (_, total), _ = jax().lax.scan(body, start, returns)
+    return 0.5 * total
+
+
+def peers(program: Program) -> list[Peer]:
+    return [
+        Peer("tapegrad, compiled", "tapegrad", partial(compiled, program)),
+        Peer("tapegrad, eager", "tapegrad", partial(eager, program)),
+        Peer("jax, scan", "jax", partial(scanned, program)),
+    ]
+
+
+def growth(choice: Options) -> None:
+    """Prints the times of recording, compiling and running an entry, for more and more steps."""
+    heads = "".join(f"{name:>13}" for name in ("recording", "compiling", "next"))
+    print(f"\n{'Lorenz, an entry of the program':36}{heads}")
+    for steps in GROWTH[:-1] if choice.quick else GROWTH:
+        run = tg.jit(tg.value_and_grad(lorenz), eager_first=False)
+        run(LORENZ, steps)
+        ((path,),) = (shape.paths for shape in run.report().shapes)
+        again = compiled(Program(lorenz, None, LORENZ, steps))
+        again()
+        call = min(per_call(again, 1) for _ in range(choice.rounds))
+        times = (path.recording, path.compiling, call)
+        columns = "".join(f"{spelled(seconds / path.entries):>13}" for seconds in times)
+        print(f"  {steps:6,} steps,{path.entries:11,} entries   {columns}")
+
+
+def main() -> None:
+    os.environ["TAPEGRAD_CACHE"] = "0"
+    choice = options(__doc__)
+    draw = random.Random(7)
+    by_runge_and_kutta = Program(lorenz, lorenz_jax, LORENZ, STEPS)
+    if choice.first is not None:
+        report_first(peers(by_runge_and_kutta), choice.first)
+        return
+    print(machine("numpy", "llvmlite", "jax"))
+    title = f"Lorenz, {STEPS:,} steps of Runge and Kutta, value and 6 slopes"
+    compare(title, peers(by_runge_and_kutta), choice, "tapegrad, compiled", tolerance=1e-6)
+    for days in DAYS:
+        returns = [draw.gauss(0.0, 1.0) for _ in range(days)]
+        program = Program(garch, garch_jax, GARCH, returns)
+        title = f"GARCH, {days:,} days, value and 3 slopes"
+        compare(title, peers(program), choice, "tapegrad, compiled")
+    growth(choice)
+    first_answers("benchmarks.loops", peers(by_runge_and_kutta), 120.0)
+
+
+if __name__ == "__main__":
+    main()
