@@ -44,7 +44,7 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from tapegrad.recording.signatures import Binary, Fold, Products, Rounding, Test, Unary
+    from tapegrad.recording.signatures import Binary, Fold, Norm, Products, Rounding, Test, Unary
 
 F = TypeVar("F")
 
@@ -106,7 +106,6 @@ def _untraced(plain: F) -> F:
     return cast(F, _named(function, name, plain.__doc__ or ""))
 
 
-_hypot: Final = operators.many(ops.hypot)
 _log: Final = _unary(ops.log)
 
 # fmt: off
@@ -156,6 +155,7 @@ logaddexp: Final    = _binary(ops.logaddexp)
 maximum: Final      = _binary(ops.maximum)
 minimum: Final      = _binary(ops.minimum)
 remainder: Final    = _binary(ops.remainder)
+hypot: Final        = cast("Norm", _named(operators.many(ops.hypot), ops.hypot.name, ops.hypot.doc))
 fsum: Final         = _fold(ops.fsum)
 logsumexp: Final    = _fold(ops.logsumexp)
 mean: Final         = _fold(ops.mean)
@@ -270,21 +270,6 @@ def polygamma(n: int, x: Var | float, /) -> Var | float:
     """The n-th derivative of ``digamma``; nan for a negative n."""
     _require_plain("the order of polygamma", n)
     return cast("Var | float", ops.polygamma(x, n))
-
-
-@overload
-def hypot(x: Real, /, *others: float) -> Real: ...
-@overload
-def hypot(x: float, y: Real, /, *others: float) -> Real: ...
-@overload
-def hypot(x: Real, y: Real, /, *others: float) -> Real: ...
-@overload
-def hypot(*coordinates: Real) -> Real: ...
-@overload
-def hypot(*coordinates: Var | float) -> Var | float: ...
-def hypot(*coordinates: Var | float) -> Var | float:
-    """The Euclidean norm; its slope at the origin is 0."""
-    return cast("Var | float", _hypot(*coordinates))
 
 
 def _of_two(

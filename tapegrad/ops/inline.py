@@ -26,10 +26,11 @@ INLINE_NAMES: Final[Mapping[str, object]] = {
 }
 """What the expressions call, and the other names of ``math``."""
 
-_FINITE = "-inf < {0} < inf"
-_PLAIN = "1e-290 < {} < 1e290"
-_QUOTIENT = "{1} and (1e-290 < (v := {0} / {1}) < 1e290 or -1e290 < v < -1e-290)"
-_EXACT = "-4.0 <= {1} <= 4.0 and {1} - 1.0 + 1.0 == {1} != 0.0"
+# CPython is quicker at `x > a and x < b` than at `a < x < b`.
+_FINITE = "{0} - {0} == 0.0"
+_PLAIN = "{} > 1e-290 and v < 1e290"
+_QUOTIENT = "{1} and ((v := {0} / {1}) > 1e-290 and v < 1e290 or v < -1e-290 and v > -1e290)"
+_EXACT = "{1} >= -4.0 and {1} <= 4.0 and {1} - 1.0 + 1.0 == {1} and {1}"
 _HALVES = f"(h := (v := {SPLITTER!r} * {{0}}) - (v - {{0}}))"
 _SQUARE_ERROR = f"{_HALVES} * h - {{0}} * {{0}} + h * (v := {{0}} - h) + v * h + v * v"
 """What the rounding of a square loses, as in ``special.two_product``."""
@@ -52,8 +53,8 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
     ops.exp: ("exp({0})", "{0} < 709.0"),
     ops.exp2: ("exp2({0})", "{0} < 1023.0"),
     ops.expm1: ("expm1({0})", "{0} < 709.0"),
-    ops.sinh: ("sinh({0})", "-709.0 < {0} < 709.0"),
-    ops.cosh: ("cosh({0})", "-709.0 < {0} < 709.0"),
+    ops.sinh: ("sinh({0})", "{0} > -709.0 and {0} < 709.0"),
+    ops.cosh: ("cosh({0})", "{0} > -709.0 and {0} < 709.0"),
     ops.log: ("log({0})", "{0} > 0.0"),
     ops.log2: ("log2({0})", "{0} > 0.0"),
     ops.log10: ("log10({0})", "{0} > 0.0"),
@@ -61,10 +62,10 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
     ops.sin: ("sin({0})", _FINITE),
     ops.cos: ("cos({0})", _FINITE),
     ops.tan: ("tan({0})", _FINITE),
-    ops.asin: ("asin({0})", "-1.0 <= {0} <= 1.0"),
-    ops.acos: ("acos({0})", "-1.0 <= {0} <= 1.0"),
+    ops.asin: ("asin({0})", "{0} >= -1.0 and {0} <= 1.0"),
+    ops.acos: ("acos({0})", "{0} >= -1.0 and {0} <= 1.0"),
     ops.acosh: ("acosh({0})", "{0} >= 1.0"),
-    ops.atanh: ("atanh({0})", "-1.0 < {0} < 1.0"),
+    ops.atanh: ("atanh({0})", "{0} > -1.0 and {0} < 1.0"),
     ops.fmod: ("fmod({0}, {1})", f"{{1}} and {_FINITE}"),
     ops.remainder: ("remainder({0}, {1})", f"{{1}} and {_FINITE}"),
     **{
@@ -84,23 +85,26 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
         (ops.pow_dx, ops.powc_slope),
         (
             "(2.0 * {0} if {1} == 2.0 else {1} * pow({0}, {1} - 1.0))",
-            f"{{1}} == 2.0 or 1e-50 < {{0}} < 1e50 and {_EXACT}",
+            f"{{1}} == 2.0 or {{0}} > 1e-50 and {{0}} < 1e50 and {_EXACT}",
         ),
     ),
-    ops.pow_dy: ("pow({0}, {1}) * log({0})", "1e-50 < {0} < 1e50 and -5.0 <= {1} <= 5.0"),
+    ops.pow_dy: (
+        "pow({0}, {1}) * log({0})",
+        "{0} > 1e-50 and {0} < 1e50 and {1} >= -5.0 and {1} <= 5.0",
+    ),
     ops.sigmoid: (
         "1.0 / (1.0 + exp(-{0})) if {0} >= 0.0 else (v := exp({0})) / (1.0 + v)", "",
     ),
     ops.sech2: (
-        "4.0 * (v := exp(-2.0 * abs({0}))) / ((v := 1.0 + v) * v)", "-20.0 <= {0} <= 20.0",
+        "4.0 * (v := exp(-2.0 * abs({0}))) / ((v := 1.0 + v) * v)", "{0} >= -20.0 and {0} <= 20.0",
     ),
     ops.gauss: (
         f"(g := exp(-1.0 * ({{0}} * {{0}}))) - g * (1.0 * ({_SQUARE_ERROR}))",
-        "-40.0 <= {0} <= 40.0",
+        "{0} >= -40.0 and {0} <= 40.0",
     ),
     ops.norm_pdf: (
         f"(g := {INV_SQRT_2PI!r} * exp(-0.5 * ({{0}} * {{0}}))) - g * (0.5 * ({_SQUARE_ERROR}))",
-        "-40.0 <= {0} <= 40.0",
+        "{0} >= -40.0 and {0} <= 40.0",
     ),
     ops.norm_cdf: (f"0.5 + 0.5 * erf({{0}} * {SQRT_HALF!r})", "{0} >= -0.67"),
 }  # fmt: skip

@@ -45,7 +45,7 @@ from typing import Final, cast
 from tapegrad.ops import floats
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.recording.recorder import CODES, Condition, Var, applied, compared
+from tapegrad.recording.recorder import CODES, Condition, Recorder, Var, applied, compared
 
 __all__ = ["binary", "chosen", "many", "unary"]
 
@@ -109,7 +109,7 @@ def source() -> str:
     parts = [_HEAD, *_constants(), *_arithmetic(), *map(_comparison, _COMPARISONS)]
     parts += [_power_of_two_numbers(), _power_of_a_number(), _constant_power()]
     parts += [_sign_change(ops.neg, "value = -x"), _sign_change(ops.abs, _SIZE), _TRUTH]
-    parts += [_UNARY, _BINARY_FUNCTION, _MANY, _CHOSEN, _attached()]
+    parts += [_UNARY, _BINARY_FUNCTION, _ONLY_RECORDER, _MANY, _CHOSEN, _attached()]
     return "\n\n".join(parts)
 
 
@@ -174,13 +174,10 @@ def _comparison(row: Primitive) -> str:
 
 
 def _power_of_two_numbers() -> str:
-    operand = _SLOT + "else:\n    return _constant_power(self, other)\n"
+    operand = _SLOT + "else:\n    return applied(ops.pow, self, other)\n"
     value = _VALUE.format(quick="_power(x, y)", total="ops.pow.value(x, y)")
-    return _operator(ops.pow, "pow", "Var | float", operand, value).replace(_unused(), "")
-
-
-def _unused() -> str:
-    return indent(_INTERN.format(slot="slot", other="other", y="y"), "    ")
+    spelled = _operator(ops.pow, "power_of_two", "Var | float", operand, value)
+    return spelled.replace(indent(_INTERN.format(slot="slot", other="other", y="y"), "    "), "")
 
 
 def _power_of_a_number() -> str:
@@ -193,11 +190,14 @@ def _constant_power() -> str:
     words = {"other": "other", "slot": "place", "y": "y", "types": _NUMBER.format(other="other")}
     slowly = "applied(ops.powc, self, other)"
     known = _KNOWN.replace("{if_}", "if").replace("known", "exponents")
+    known = known.replace(
+        "else:\n", "elif type({other}) is Var:\n    return _power_of_two(self, {other})\nelse:\n"
+    )
     body = "recorder = self._recorder\n" + (known + _ALONE).format(slowly=slowly, **words)
     body += "if place < 0:\n    place = recorder.exponent(float(other))\nx = self._value\n"
     body += _VALUE.format(quick="_power(x, y)", total="ops.powc.value(x, y)")
     body += _ENTRY.format(kind="Var", code="_POWC", left="self._slot", right="place")
-    return f"def _constant_power(self: Var, other: float, /) -> Var:\n{indent(body, '    ')}"
+    return f"def _pow(self: Var, other: Var | float, /) -> Var:\n{indent(body, '    ')}"
 
 
 def _sign_change(row: Primitive, value: str) -> str:
@@ -287,6 +287,19 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
 """
 )
 
+_ONLY_RECORDER: Final = '''\
+def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
+    """The recorder of all traced numbers among operands, where it is one."""
+    recorder = None
+    for x in xs:
+        if type(x) is Var:
+            if recorder is None:
+                recorder = x._recorder
+            elif x._recorder is not recorder:
+                return None
+    return recorder
+'''
+
 _MANY: Final = (
     '''\
 def many(row: Primitive) -> Callable[..., Operand]:
@@ -294,22 +307,22 @@ def many(row: Primitive) -> Callable[..., Operand]:
     code, total = CODES[row], row.value
 
     def function(*xs: Operand) -> Operand:
-        recorder = None
-        for x in xs:
-            if type(x) is Var:
-                if recorder is None:
-                    recorder = x._recorder
-                elif x._recorder is not recorder:
-                    return row(*xs)
-        if recorder is None:
-            return total(*xs)
-        if recorder.thread != get_ident():
-            return row(*xs)
-        slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
-        numbers = [recorder.values[slot] for slot in slots]
-        value = total(*numbers)
+        x, y = xs if len(xs) == 2 else (None, None)
+        if type(x) is type(y) is Var and x._recorder is y._recorder:
+            recorder = x._recorder
+            if recorder.thread != get_ident():
+                return row(*xs)
+            slots = [x._slot, y._slot]
+            value = total(x._value, y._value)
+        else:
+            only = _only_recorder(xs)
+            if only is None or only.thread != get_ident():
+                return row(*xs)
+            recorder = only
+            slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
+            value = total(*[recorder.values[slot] for slot in slots])
         start = len(recorder.pool)
-        recorder.pool += slots
+        recorder.pool.extend(slots)
 '''
     + indent(_ENTRY.format(kind="Var", code="code", left="start", right="len(slots)"), "        ")
     + """
@@ -318,12 +331,12 @@ def many(row: Primitive) -> Callable[..., Operand]:
 )
 
 _CHOSEN: Final = '''\
-def chosen(condition: Condition, x: Operand, y: Operand) -> Operand:
+def chosen(condition: Condition, x: Operand, y: Operand) -> Var:
     """``where`` of a condition."""
     recorder = condition._recorder
 ''' + indent(
     "".join(
-        part.replace("row(x, y)", "ops.where(condition.indicator, x, y)")
+        part.replace("row(x, y)", "cast(Var, ops.where(condition.indicator, x, y))")
         for part in (
             _of_two("x", "first", "p"),
             _of_two("y", "second", "q"),
@@ -334,7 +347,7 @@ def chosen(condition: Condition, x: Operand, y: Operand) -> Operand:
     + _INTERN.format(slot="second", other="y", y="q")
     + "value = p if condition._value else q\n"
     + "start = len(recorder.pool)\n"
-    + "recorder.pool += (condition._slot, first, second)\n"
+    + "recorder.pool.extend((condition._slot, first, second))\n"
     + _ENTRY.format(kind="Var", code="_WHERE", left="start", right="3"),
     "    ",
 )

@@ -16,7 +16,7 @@ from typing import Final, cast
 from tapegrad.ops import floats
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.recording.recorder import CODES, Condition, Var, applied, compared
+from tapegrad.recording.recorder import CODES, Condition, Recorder, Var, applied, compared
 
 __all__ = ["binary", "chosen", "many", "unary"]
 
@@ -643,7 +643,7 @@ def _ne(self: Var, other: object, /) -> Condition:
     return result
 
 
-def _pow(self: Var, other: Var | float, /) -> Var:
+def _power_of_two(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
     if type(other) is Var:
         if other._recorder is not recorder:
@@ -651,7 +651,7 @@ def _pow(self: Var, other: Var | float, /) -> Var:
         slot = other._slot
         y = other._value
     else:
-        return _constant_power(self, other)
+        return applied(ops.pow, self, other)
     if recorder.thread != get_ident():
         return applied(ops.pow, self, other)
     x = self._value
@@ -706,11 +706,13 @@ def _rpow(self: Var, other: float, /) -> Var:
     return result
 
 
-def _constant_power(self: Var, other: float, /) -> Var:
+def _pow(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
     if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
         place = recorder.exponents.get(other, -1)
         y = other
+    elif type(other) is Var:
+        return _power_of_two(self, other)
     else:
         return applied(ops.powc, self, other)
     if recorder.thread != get_ident():
@@ -884,27 +886,39 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
     return function
 
 
+def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
+    """The recorder of all traced numbers among operands, where it is one."""
+    recorder = None
+    for x in xs:
+        if type(x) is Var:
+            if recorder is None:
+                recorder = x._recorder
+            elif x._recorder is not recorder:
+                return None
+    return recorder
+
+
 def many(row: Primitive) -> Callable[..., Operand]:
     """A row of any number of operands as a function."""
     code, total = CODES[row], row.value
 
     def function(*xs: Operand) -> Operand:
-        recorder = None
-        for x in xs:
-            if type(x) is Var:
-                if recorder is None:
-                    recorder = x._recorder
-                elif x._recorder is not recorder:
-                    return row(*xs)
-        if recorder is None:
-            return total(*xs)
-        if recorder.thread != get_ident():
-            return row(*xs)
-        slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
-        numbers = [recorder.values[slot] for slot in slots]
-        value = total(*numbers)
+        x, y = xs if len(xs) == 2 else (None, None)
+        if type(x) is type(y) is Var and x._recorder is y._recorder:
+            recorder = x._recorder
+            if recorder.thread != get_ident():
+                return row(*xs)
+            slots = [x._slot, y._slot]
+            value = total(x._value, y._value)
+        else:
+            only = _only_recorder(xs)
+            if only is None or only.thread != get_ident():
+                return row(*xs)
+            recorder = only
+            slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
+            value = total(*[recorder.values[slot] for slot in slots])
         start = len(recorder.pool)
-        recorder.pool += slots
+        recorder.pool.extend(slots)
         if recorder.marks is not None:
             recorder.mark()
         values = recorder.values
@@ -922,31 +936,31 @@ def many(row: Primitive) -> Callable[..., Operand]:
     return function
 
 
-def chosen(condition: Condition, x: Operand, y: Operand) -> Operand:
+def chosen(condition: Condition, x: Operand, y: Operand) -> Var:
     """``where`` of a condition."""
     recorder = condition._recorder
     if type(x) is Var:
         if x._recorder is not recorder:
-            return ops.where(condition.indicator, x, y)
+            return cast(Var, ops.where(condition.indicator, x, y))
         first = x._slot
         p = x._value
     elif type(x) is float and (x or copysign(1.0, x) > 0.0):
         first = recorder.known.get(x, -1)
         p = x
     else:
-        return ops.where(condition.indicator, x, y)
+        return cast(Var, ops.where(condition.indicator, x, y))
     if type(y) is Var:
         if y._recorder is not recorder:
-            return ops.where(condition.indicator, x, y)
+            return cast(Var, ops.where(condition.indicator, x, y))
         second = y._slot
         q = y._value
     elif type(y) is float and (y or copysign(1.0, y) > 0.0):
         second = recorder.known.get(y, -1)
         q = y
     else:
-        return ops.where(condition.indicator, x, y)
+        return cast(Var, ops.where(condition.indicator, x, y))
     if recorder.thread != get_ident():
-        return ops.where(condition.indicator, x, y)
+        return cast(Var, ops.where(condition.indicator, x, y))
     if first < 0:
         first = recorder.constant(x)
         p = cast(float, recorder.values[first])
@@ -955,7 +969,7 @@ def chosen(condition: Condition, x: Operand, y: Operand) -> Operand:
         q = cast(float, recorder.values[second])
     value = p if condition._value else q
     start = len(recorder.pool)
-    recorder.pool += (condition._slot, first, second)
+    recorder.pool.extend((condition._slot, first, second))
     if recorder.marks is not None:
         recorder.mark()
     values = recorder.values

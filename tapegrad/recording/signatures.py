@@ -13,7 +13,7 @@ from typing import Generic, ParamSpec, Protocol, TypeVar, final, overload
 from tapegrad.recording.recorder import Condition, Real, Var
 
 __all__ = [
-    "Binary", "Fold", "OfUntyped", "Products", "Rounding", "Slope", "Test", "Unary",
+    "Binary", "Fold", "Norm", "OfUntyped", "Products", "Rounding", "Slope", "Test", "Unary",
     "Untyped",
 ]  # fmt: skip
 
@@ -73,6 +73,21 @@ class Fold(Protocol):
     def __call__(self, xs: Iterable[Real], /) -> Real: ...
     @overload
     def __call__(self, xs: Iterable[float | Var], /) -> float | Var: ...
+
+
+class Norm(Protocol):
+    """A function of coordinates."""
+
+    @overload
+    def __call__(self, x: Real, /, *others: float) -> Real: ...
+    @overload
+    def __call__(self, x: float, y: Real, /, *others: float) -> Real: ...
+    @overload
+    def __call__(self, x: Real, y: Real, /, *others: float) -> Real: ...
+    @overload
+    def __call__(self, *coordinates: Real) -> Real: ...
+    @overload
+    def __call__(self, *coordinates: Var | float) -> Var | float: ...
 
 
 class Products(Protocol):

@@ -60,8 +60,8 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     >>> grad(f)(-4.0)
     1.0
     """
-    if isinstance(condition, Condition):
-        return cast(Var, operators.chosen(condition, x, y))
+    if type(condition) is Condition:
+        return operators.chosen(condition, x, y)
     if isinstance(condition, int) and not isinstance(condition, bool):
         raise InputError(
             f"where at {here()} was given the int {condition}, which is what ~ makes of a plain "

@@ -158,26 +158,43 @@ _VALUES: Final = (
     ("y", "values[k]"), ("x0", "values[i]"), ("x1", "values[j]"), ("n", "statics[j]"),
 )  # fmt: skip
 
-_TESTED_FIRST: Final = 6
-"""The number of operations, the first of the table, whose codes are tested in turn."""
+_TESTED_FIRST, _TESTED_NEXT = 3, 6
+"""The numbers of operations, the first of the table, whose codes are tested in turn."""
 
 
 def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
     """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
 
-    Arithmetic is tested first, the rest is found by binary search.
+    Arithmetic is tested first. The rest is found by binary search: functions, then the helpers of
+    slopes, which are rarely swept.
     """
-    codes = range(len(table.rows))
-    frequent = [code for code in codes if table.rows[code].is_operation][:_TESTED_FIRST]
-    first = "".join(_case(f"code == {code}", branch(table.rows[code])) for code in frequent)
-    rest = [(code, branch(table.rows[code])) for code in codes if code not in frequent]
-    found = [(code, source) for code, source in rest if source != "pass\n"]
-    return first + _case(f"code >= {len(codes)}", otherwise) + _search(found)
+    branches = [(code, branch(row)) for code, row in enumerate(table.rows)]
+    found = [(code, source) for code, source in branches if source != "pass\n"]
+    first, rest = found[:_TESTED_FIRST], found[_TESTED_NEXT:]
+    cases = [_case(f"code == {code}", source) for code, source in found[:_TESTED_NEXT]]
+    functions = [pair for pair in rest if not table.rows[pair[0]].helper]
+    helpers = [pair for pair in rest if table.rows[pair[0]].helper]
+    last = _case(f"code >= {len(branches)}", otherwise) + (_search(helpers) if helpers else "")
+    return (
+        "".join(cases[: len(first)])
+        + _below(rest[0][0], "".join(cases[len(first) :]))
+        + _below(functions[-1][0] + 1, _search(functions))
+        + last
+    )
 
 
 def _case(condition: str, body: str) -> str:
     """A branch after which the loop goes on with the next entry."""
     return f"if {condition}:\n{indent(body, '    ')}    continue\n"
+
+
+def _below(code: int, body: str) -> str:
+    """A branch for lower codes, which may be long.
+
+    The jump over it is not the comparison's own: CPython is quick at a comparison only where the
+    jump after it is short.
+    """
+    return f"if code >= {code}:\n    pass\nelse:\n{indent(body, '    ')}    continue\n"
 
 
 def _search(branches: Sequence[tuple[int, str]]) -> str:
@@ -186,5 +203,5 @@ def _search(branches: Sequence[tuple[int, str]]) -> str:
         code, source = branches[0]
         return f"if code == {code}:\n{indent(source, '    ')}"
     middle = len(branches) // 2
-    low, high = (indent(_search(part), "    ") for part in (branches[:middle], branches[middle:]))
-    return f"if code < {branches[middle][0]}:\n{low}else:\n{high}"
+    low, high = _search(branches[:middle]), _search(branches[middle:])
+    return _below(branches[middle][0], low) + high
