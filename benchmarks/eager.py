@@ -1,4 +1,4 @@
-"""The eager gradient: time beside micrograd, growth with the program, memory, import.
+"""The eager gradient: time beside micrograd and XAD, growth with the program, memory, import.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.eager
 
@@ -15,25 +15,38 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import sqrt
+from operator import truediv
 from statistics import median
 from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
 
+from benchmarks.eager_programs import PROGRAMS, Functions, Program
+from benchmarks.timing import refuse_to_differ
 from examples.moons import loss, moons, network
-from tapegrad import Real, grad, record
+from tapegrad import Real, grad, math, record
 
 POINTS, LABELS = moons(20, noise=0.1, seed=1337)
 NETWORK = network((2, 16, 16, 1), seed=1337)
+ROOT_HALF = sqrt(0.5)
 
 
-def alternating(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
-    """The median seconds of each run, the runs taking turns."""
+def in_rounds(*runs: Callable[[], object], rounds: int) -> list[list[float]]:
+    """The seconds of each run in each round, the runs taking turns."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds):
         for seconds, run in zip(times, runs, strict=True):
             start = perf_counter()
             run()
             seconds.append(perf_counter() - start)
-    return [median(seconds) for seconds in times]
+    return times
+
+
+def alternating(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
+    """The median seconds of each run, the runs taking turns."""
+    return list(map(median, in_rounds(*runs, rounds=rounds)))
 
 
 def micrograd_gradient() -> Callable[[], object]:
@@ -81,6 +94,91 @@ def beside_micrograd() -> None:
     print(f"moons, {entries:,} entries: gradient {eager * 1e3:.1f} ms")
     print(f"  micrograd / tapegrad                       {micrograd / eager:6.1f}")
     print(f"  micrograd / tapegrad, a tape with positions {micrograd / positioned:5.1f}")
+
+
+OURS = Functions(math.cos, math.exp, math.log, math.norm_cdf, math.relu, math.sin, math.sqrt)
+
+
+def function_of(program: Program) -> Callable[[list[float]], float]:
+    """A program with our functions, as a function of its parameters alone."""
+
+    def value(p: list[Real]) -> Real:
+        return program.model(p, OURS)
+
+    return value
+
+
+def of_micrograd(program: Program) -> Callable[[], list[float]]:
+    """micrograd's gradient of a rational program; it has relu and no other function."""
+    from micrograd.engine import Value
+
+    functions: Any = SimpleNamespace(relu=Value.relu)
+    model: Any = program.model
+
+    def gradient() -> list[float]:
+        numbers = list(map(Value, program.parameters))
+        model(numbers, functions).backward()
+        return [number.grad for number in numbers]
+
+    return gradient
+
+
+def of_xad(program: Program) -> Callable[[], list[float]]:
+    """XAD's gradient, from its tape in C++; its normal distribution is made of ``erf``."""
+    import xad.adj_1st
+    import xad.math
+
+    library: Any = xad.math
+    functions = Functions(
+        library.cos,
+        library.exp,
+        library.log,
+        lambda x: 0.5 * (1.0 + library.erf(x * ROOT_HALF)),
+        lambda x: library.max(x, 0.0),
+        library.sin,
+        library.sqrt,
+    )
+    model: Any = program.model
+
+    def gradient() -> list[float]:
+        with xad.adj_1st.Tape() as tape:
+            numbers = list(map(xad.adj_1st.Real, program.parameters))
+            tape.registerInputs(numbers)
+            tape.newRecording()
+            result = model(numbers, functions)
+            tape.registerOutput(result)
+            result.derivative = 1.0
+            tape.computeAdjoints()
+            return [number.derivative for number in numbers]
+
+    return gradient
+
+
+def beside_others() -> None:
+    """Prints the times of other libraries divided by ours, program by program.
+
+    A ratio is the median of those of runs next to each other.
+    """
+    sys.setrecursionlimit(1_000_000)  # micrograd descends into the expression
+    print(f"{'':18}operations   gradient   micrograd / tapegrad   XAD / tapegrad")
+    for program in PROGRAMS:
+        others = [of_xad(program), *([of_micrograd(program)] if program.rational else [])]
+        ours = partial(grad(function_of(program)), program.parameters)
+        for other in others:
+            refuse_to_differ("tapegrad", ours(), "another library", other(), 1e-9)
+        seconds, *times = in_rounds(ours, *others, rounds=15)
+        ratios = [median(map(truediv, theirs, seconds)) for theirs in times]
+        xad, micrograd = (f"{ratios[k]:.2f}" if k < len(ratios) else "" for k in (0, 1))
+        count = operations(program)
+        print(
+            f"  {program.name:16}{count:10,}{median(seconds) * 1e3:8.2f} ms{micrograd:>23}{xad:>17}"
+        )
+
+
+def operations(program: Program) -> int:
+    """The number of operations of a program: its entries but for inputs and constants."""
+    stats = record(function_of(program))(program.parameters).stats()
+    return stats.entries - stats.inputs - stats.constants
 
 
 def dropping(p: tuple[Real, Real], steps: int) -> Real:
@@ -147,6 +245,7 @@ def import_time() -> None:
 def main() -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
     beside_micrograd()
+    beside_others()
     growth()
     weight()
     import_time()

@@ -30,6 +30,7 @@ INLINE_NAMES: Final[Mapping[str, object]] = {
 _FINITE = "{0} - {0} == 0.0"
 _PLAIN = "{} > 1e-290 and v < 1e290"
 _QUOTIENT = "{1} and ((v := {0} / {1}) > 1e-290 and v < 1e290 or v < -1e-290 and v > -1e290)"
+_MODERATE = "{0} > 1e-50 and {0} < 1e50 and {1} >= -5.0 and {1} <= 5.0"
 _EXACT = "{1} >= -4.0 and {1} <= 4.0 and {1} - 1.0 + 1.0 == {1} and {1}"
 _HALVES = f"(h := (v := {SPLITTER!r} * {{0}}) - (v - {{0}}))"
 _SQUARE_ERROR = f"{_HALVES} * h - {{0}} * {{0}} + h * (v := {{0}} - h) + v * h + v * v"
@@ -88,10 +89,8 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
             f"{{1}} == 2.0 or {{0}} > 1e-50 and {{0}} < 1e50 and {_EXACT}",
         ),
     ),
-    ops.pow_dy: (
-        "pow({0}, {1}) * log({0})",
-        "{0} > 1e-50 and {0} < 1e50 and {1} >= -5.0 and {1} <= 5.0",
-    ),
+    ops.pow: ("pow({0}, {1})", _MODERATE),
+    ops.pow_dy: ("(v := pow({0}, {1})) * log({0})", _MODERATE),
     ops.sigmoid: (
         "1.0 / (1.0 + exp(-{0})) if {0} >= 0.0 else (v := exp({0})) / (1.0 + v)", "",
     ),

@@ -200,6 +200,8 @@ class Recorder:
 
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
+        if type(value) is float and self.thread == get_ident() and _is_key(value):
+            return self._interned(value)
         if self.inside is not None:
             self.inside.hand_over()
         number = promote(value)
@@ -208,6 +210,7 @@ class Recorder:
                 f"an operand is {describe(value)}, not a number ({here()}): pass a float"
             )
         if type(number) is float and _is_key(number):
+            self.require_open()
             return self._interned(number)
         return self.append(_CONSTANT, -1, -1, self._admit(number))._slot
 
@@ -215,7 +218,7 @@ class Recorder:
         """The slot of the constant with this value, which is written where it is not known."""
         slot = self.known.get(number)
         if slot is None:
-            slot = self.known[number] = self.append(_CONSTANT, -1, -1, number)._slot
+            slot = self.known[number] = self.write(_CONSTANT, -1, -1, number)
         return slot
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
@@ -787,7 +790,7 @@ def _made(empty: N, other: Var | Condition) -> N:
 
 def _is_key(number: float) -> bool:
     """Whether a dict tells a number from others as their bits do."""
-    return number == number and (number != 0.0 or copysign(1.0, number) > 0.0)
+    return bool(number == number if number else copysign(1.0, number) > 0.0)
 
 
 def promote(value: object) -> Operand | None:

@@ -36,6 +36,7 @@ __all__ = ["Trace", "trace"]
 _Result: TypeAlias = tuple[Structure, list[Operand]]
 """The structure of what a function returned, and its numbers."""
 
+_NO_DATA: Final = Branch(dict, (), ())
 _ROUNDING: Final = 1e-6
 """How far apart two computations of one number may be, relatively."""
 
@@ -112,6 +113,8 @@ def _split_data(
     mapped: Collection[int],
 ) -> tuple[Branch, list[Operand]]:
     """The structure of the data, and the numbers in that which is traced."""
+    if not data:
+        return _NO_DATA, []
     children: list[Structure] = []
     numbers: list[Operand] = []
     for key, value in data.items():
@@ -148,6 +151,8 @@ def _built(data: Branch, numbers: list[Var]) -> Mapping[int | str, object]:
 
 def _arguments(x: object, data: object) -> tuple[tuple[object, ...], dict[str, object]]:
     """The arguments of a call, by position and by name."""
+    if not data:
+        return (x,), {}
     given = cast("dict[int | str, object]", data)
     by_position = (value for key, value in given.items() if isinstance(key, int))
     return (x, *by_position), {key: x for key, x in given.items() if isinstance(key, str)}

@@ -16,7 +16,7 @@ from typing import Concatenate, Final, Generic, ParamSpec, cast, final
 import attrs
 
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.ops.inline import INLINE_NAMES, Symbol, call_name
+from tapegrad.ops.inline import INLINE, INLINE_NAMES, Symbol, call_name
 from tapegrad.ops.primitive import Operand, Primitive, Table
 
 __all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
@@ -117,7 +117,13 @@ def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
     for index, (slot, partial) in enumerate(zip("ij", partials, strict=False)):
         if partial is not None:
             is_first = all(before is None for before in partials[:index])
-            yield SymbolicOperand(row, index, slot, source_of(partial), is_first)
+            yield SymbolicOperand(row, index, slot, _with_result(row, partial), is_first)
+
+
+def _with_result(row: Primitive, partial: Operand) -> str:
+    """The source of a partial, which does not compute the row's result again to look at it."""
+    value, _ = INLINE.get(row, ("", ""))
+    return source_of(partial).replace(f"(v := {value.format('x0', 'x1', 'n')})", "(v := y)")
 
 
 def source_of(operand: Operand) -> str:
