@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tapegrad.batch import recordings
+from tapegrad.batch import rare_rows, recordings
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.rare_rows import RARE
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, partial_sum
 from tapegrad.batch.row_runner import FEW_PATHS
-from tapegrad.compile import call_recording
+from tapegrad.compile import call_recording, learning
 from tapegrad.compile.call_recording import CallRecording
 from tests.places import place, refusal, warned_at
 
@@ -187,6 +187,18 @@ class TestTheirCost:
             calls.clear()
             assert bits(batch(x)) == bits(expected)
         assert not calls
+
+    def test_code_for_many_rows_that_serves_few_is_no_credit(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where all rows are rare, nothing but their own calls pays for recording their paths."""
+        for module in (learning, call_recording, rare_rows):
+            monkeypatch.setattr(module, "thread_time", lambda: 0.0)
+        done = Counts(monkeypatch)
+        batch: Any = tg.vmap(bisected, backend="numpy")
+        for _ in range(3):
+            batch(np.linspace(0.05, 30.0, 60))
+            assert done.recorded == done.compiled < FEW_PATHS
 
     def test_rare_rows_beside_many_others_are_compiled_for(self) -> None:
         """As much time may go to them as went to the others: here within a few calls."""

@@ -62,7 +62,7 @@ class BatchedFunction(Batched[object]):
         self._f, self._options, self._has_function = f, options, has_function
         functools.update_wrapper(self, f, updated=())
         self._choice: Choice = chosen(options.backend, rows=True)
-        self._budget = Budget(eager_first=has_function)
+        self._budget = Budget(eager_first=has_function, free=0)
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
         self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
 

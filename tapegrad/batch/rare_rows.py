@@ -8,6 +8,7 @@ the answer which of the two there was.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import thread_time
 from typing import Final, TypeAlias, final
 
 import attrs
@@ -51,7 +52,12 @@ class RareRows:
         self._shared = np.array(shared, dtype=np.float64)
 
     def run(self, group: UnresolvedRows, left: HasPath | None, answer: Answer) -> Floats:
-        """The outputs of rows, a column for each, which left a path at their last outcome."""
+        """The outputs of rows, a column for each, which left a path at their last outcome.
+
+        All that rows take but learning their paths counts as calls, which learning may take, too.
+        """
+        budget, started = self._calls.learning.budget, thread_time()
+        counted = budget.spent + budget.called
         start = self._calls.find(group.prefix)
         off = Departure(left, group.prefix, is_recorded=False)
         found: list[Sequence[float]] = []
@@ -63,6 +69,8 @@ class RareRows:
                 code, outputs = settled
                 code.rows += 1
                 found.append(outputs)
+        around = thread_time() - started - (budget.spent + budget.called - counted)
+        budget.count_call(max(around, 0.0))
         return np.array(found, dtype=np.float64).T
 
     def _settled(

@@ -128,8 +128,9 @@ class RowRecording(Recording[BatchCode]):
 
     @property
     def seconds(self) -> float:
-        """The time that recording the paths and compiling them for many rows took."""
-        return sum(code.path.seconds + code.compiling for code in self.codes)
+        """The time that recording and compiling took for the paths that many rows have taken."""
+        common = (code for code in self.codes if code.rows >= RARE)
+        return sum(code.path.seconds + code.compiling for code in common)
 
     def likely(self) -> BatchCode:
         """The code of the path that most rows took."""

@@ -48,7 +48,8 @@ class Budget:
     """What was spent on the paths of a function, and what calls of the function itself took.
 
     ``spent`` and ``called`` are in seconds. What was spent on code for many rows is a ``credit``:
-    as much may be spent on their rare rows. Without ``eager_first`` nothing has to be paid for.
+    as much may be spent on their rare rows. So many entries as are ``free`` need not be paid for;
+    without ``eager_first`` nothing has to be.
     """
 
     spent: float
@@ -56,10 +57,10 @@ class Budget:
     credit: float
     eager_first: bool
 
-    def __init__(self, *, eager_first: bool = True) -> None:
+    def __init__(self, *, eager_first: bool = True, free: int = FREE) -> None:
         self.spent, self.called, self.credit = 0.0, 0.0, 0.0
         self.eager_first = eager_first
-        self._free = FREE if eager_first else maxsize
+        self._free = free if eager_first else maxsize
         self._measured: Mapping[str, tuple[int, float]] = {}
         self._warned = False
         self.exclusive: Exclusive = Exclusive()
