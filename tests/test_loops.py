@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +12,13 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import math
-from tapegrad.compile.backends import python
+from tapegrad.compile.backends import c, python
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.loops import line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
+from tests.fuzz.judges import compiled_c
 from tests.fuzz.loop_judges import frozen, in_pieces, straight
 from tests.places import place
 
@@ -135,6 +138,22 @@ class TestSources:
                 texts.append(run.source(language))
             assert len(texts[1].splitlines()) == len(texts[0].splitlines()) < 300
             assert len(texts[1]) < 1.05 * len(texts[0])
+
+    @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+    @pytest.mark.parametrize("stack", [8, 4096])
+    def test_c_has_the_eager_bits(self, monkeypatch: pytest.MonkeyPatch, stack: int) -> None:
+        """With the buffer on the stack, or on the heap, where guards leave a loop as well."""
+        monkeypatch.setattr(c, "_STACK", stack)
+        program = program_of(tg.value_and_grad(barrier), [1.0, 0.1], draws(100))
+        text = c.source(program)
+        assert ("calloc" in text) == (stack < 4096)
+        run, out = compiled_c(text), (ctypes.c_double * 3)()
+        for normals in (draws(100), draws(100, 5)):
+            inputs = (ctypes.c_double * 102)(1.0, 0.1, *normals)
+            assert run(inputs, out) == -1
+            value, slopes = tg.value_and_grad(barrier)([1.0, 0.1], normals)
+            assert out[:] == [value, *slopes]
+        assert run((ctypes.c_double * 102)(1.0, 0.1, *[0.0] * 57, *[50.0] * 43), out) == 57
 
     def test_python_has_the_eager_bits(self) -> None:
         """Of a loop over data, at other points as well, and where a guard flips in a loop."""

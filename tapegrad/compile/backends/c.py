@@ -133,13 +133,15 @@ class _CWriter(FunctionWriter):
                 f"    if ((flip = {self.name}{index}(in, out, b)) != -1)\n        return flip;\n"
                 for index in range(count)
             )
-            buffer = f"    double b[{max(self.places, 1)}];\n    int flip;\n"
+            # Compilers cannot tell that a loop runs at all, and warn of what it alone writes.
+            empty = " = {0}" if self.pieces else ""
+            buffer = f"    double b[{max(self.places, 1)}]{empty};\n    int flip;\n"
             return f"{head}{buffer}{calls}    return -1;\n}}\n"
         calls = " ||\n        ".join(
             f"(flip = {self.name}{index}(in, out, b)) != -1" for index in range(count)
         )
         return (
-            f"{head}    double *b = malloc({self.places} * sizeof *b);\n    int flip = -3;\n"
+            f"{head}    double *b = calloc({self.places}, sizeof *b);\n    int flip = -3;\n"
             f"    if (b == NULL)\n        return flip;\n    (void)({calls});\n"
             "    free(b);\n    return flip;\n}\n"
         )
