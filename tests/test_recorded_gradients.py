@@ -37,8 +37,10 @@ TRANSFORMS: list[Callable[..., Any]] = [
 ]  # fmt: skip
 
 
-def called(*_: object) -> None:
-    """No partials are known by their steps: the row's own functions are called."""
+def call_partials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No partials are known by their steps from here on: the rows' own functions are called."""
+    monkeypatch.setattr(reverse, "_known_partials", lambda *_: None)
+    monkeypatch.setattr(reverse, "_short_partials", lambda table: [None] * len(table.rows))
 
 
 def alone(*_: object) -> bool:
@@ -59,7 +61,7 @@ def sites(tape: Any) -> list[object]:
 def test_steps_record_what_the_partials_record(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random programs have the same tapes and the same lines, to any order and summed exactly."""
     quick = tapes(seed)
-    monkeypatch.setattr(reverse, "_known_partials", called)
+    call_partials(monkeypatch)
     general = tapes(seed)
     assert quick == general
     assert list(map(sites, quick)) == list(map(sites, general))
@@ -209,5 +211,5 @@ def test_steps_hold_whichever_operands_are_numbers(
         return [record([0.75], 0.25, traced) for traced in range(2**count)]
 
     quick = found()
-    monkeypatch.setattr(reverse, "_known_partials", called)
+    call_partials(monkeypatch)
     assert quick == found()

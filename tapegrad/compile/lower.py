@@ -8,17 +8,19 @@ sharing changes no output's bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast, final
 
 import attrs
 
 from tapegrad.compile.program import Program, renumbered
 from tapegrad.compile.whole_numbers import questions
-from tapegrad.entries.builder import Builder, Place, Written, place_of, short_key
+from tapegrad.entries.builder import Builder, Place, place_of, short_key
 from tapegrad.entries.columns import EntryColumns
+from tapegrad.entries.steps import Notes, Reference, Step
 from tapegrad.ops import table as ops
-from tapegrad.ops.lowering import LOWER, NEAR, Usually
-from tapegrad.ops.primitive import Operand, Primitive, primal
+from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
+from tapegrad.ops.primitive import Operand, Primitive, Table, primal
 
 __all__ = ["lower"]
 
@@ -54,6 +56,40 @@ class _Simple:
     neutral: tuple[float | None, ...]
 
 
+@lru_cache(maxsize=32)
+def _simple_rows(table: Table, *, any_row: bool) -> Sequence[_Simple | None]:
+    """The rows of a table, where they are written as they are."""
+    return [
+        _simple(row, code) if row.core or any_row else None for row, code in table.codes.items()
+    ]
+
+
+def _simple(row: Primitive, code: int) -> _Simple | None:
+    if not row.is_operation or row.is_pooled or row.has_static or not row.arity:
+        return None
+    return _Simple(row, code, row.arity == 2, row.neutral or (None, None))
+
+
+@final
+@attrs.frozen(eq=False)
+class _Steps:
+    """What a spelling does on entries, what it gives, and where that holds."""
+
+    steps: tuple[Step, ...]
+    found: tuple[Reference, Reference]
+
+
+@lru_cache(maxsize=1024)
+def _steps_of(spelling: Spelling, count: int) -> _Steps | None:
+    """The steps of a spelling on entries; None where they depend on how those were made."""
+    notes = Notes(count)
+    found = spelling(*notes.stand_ins)
+    if found is None or notes.asked:
+        return None
+    value, holds = (found.value, found.holds) if isinstance(found, Usually) else (found, 1.0)
+    return _Steps((*notes.steps,), (notes.reference(value), notes.reference(holds)))
+
+
 @final
 class _Lowering(Builder):
     """Writes the entries of a tape in core rows.
@@ -69,11 +105,12 @@ class _Lowering(Builder):
         self.skip_where: dict[int, int] = {}
         self.places: list[Place] = []
         self.inputs = 0
+        self.simple = _simple_rows(columns.table, any_row=any_row)
 
     def lower(self) -> None:
         """Writes the entries of the tape."""
         columns, places = self.columns, self.places
-        simple = [self.simple(row) for row in columns.table.rows]
+        simple = self.simple
         constant = columns.table.codes[ops.constant]
         for code, left, right in zip(columns.codes, columns.left, columns.right, strict=True):
             form = simple[code]
@@ -84,13 +121,6 @@ class _Lowering(Builder):
             else:
                 found = self.of_one(form, places[left])
             places.append(found)
-
-    def simple(self, row: Primitive) -> _Simple | None:
-        """The row as one that is written as it is, where it is one."""
-        is_known = (row.core or self.any_row) and row.is_operation
-        if not is_known or row.is_pooled or row.has_static or not row.arity:
-            return None
-        return _Simple(row, self.codes[row], row.arity == 2, row.neutral or (None, None))
 
     def of_one(self, form: _Simple, x: Place) -> Place:
         """Applies a simple row to one operand."""
@@ -127,7 +157,7 @@ class _Lowering(Builder):
         self, row: Primitive, places: Sequence[Place], static: tuple[object, ...] = ()
     ) -> Place:
         """Applies any row to any operands; where all are numbers, it computes its value."""
-        if any(isinstance(place, int) for place in places):
+        if int in map(type, places):
             return self.apply(row, places, static)
         return row(*places, *cast("tuple[Operand, ...]", static))
 
@@ -198,17 +228,42 @@ class _Lowering(Builder):
         spelling = (NEAR.get(row) if self.approximate else None) or LOWER.get(row)
         if self.any_row or row.core or spelling is None:
             return self.write(row, slots, static)
-        found = spelling(*map(self.operand, places), *static)
+        found = self.spelled(spelling, places, static)
         if found is None:
             return self.write(row, slots, static)
-        if not isinstance(found, Usually):
-            return self.slot(place_of(found))
-        if found.holds == 1.0:
-            return self.slot(place_of(found.value))
-        holds = self.slot(place_of(found.holds))
+        value, holds = found
+        if isinstance(holds, float) and holds == 1.0:
+            return self.slot(value)
+        condition = self.slot(holds)
         call = self.write(row, slots, static)
-        self.skip_where[call] = holds
-        return self.slot(place_of(ops.where(found.holds, found.value, Written(self, call))))
+        self.skip_where[call] = condition
+        return self.slot(self.apply(ops.where, (holds, value, call)))
+
+    def spelled(
+        self, spelling: Spelling, places: Sequence[Place], static: tuple[object, ...]
+    ) -> tuple[Place, Place] | None:
+        """What a spelling gives on these operands, and where that holds; None where it has none."""
+        known = None
+        if not static and self.constants.keys().isdisjoint(places):
+            known = _steps_of(spelling, len(places))
+        if known is None or not all(isinstance(place, int) for place in places):
+            found = spelling(*map(self.operand, places), *static)
+            if not isinstance(found, Usually):
+                return None if found is None else (place_of(found), 1.0)
+            return place_of(found.value), place_of(found.holds)
+        at = [*places]
+        for step in known.steps:
+            given = [at[x] if isinstance(x, int) else x for x in step.operands]
+            at.append(self.step(step.row, given, step.static))
+        value, holds = (at[x] if isinstance(x, int) else x for x in known.found)
+        return value, holds
+
+    def step(self, row: Primitive, places: list[Place], static: tuple[object, ...]) -> Place:
+        """Applies a row of a spelling."""
+        form = self.simple[self.codes[row]] if row in self.codes else None
+        if form is None:
+            return self.general(row, places, static)
+        return self.of_two(form, *places) if form.has_two else self.of_one(form, *places)
 
     def program(self, outputs: Sequence[int]) -> Program:
         """The entries that outputs and guards need, as a program."""

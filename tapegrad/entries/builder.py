@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import compress
 from typing import Final, TypeAlias, cast, final
 
@@ -60,15 +61,16 @@ def place_of(operand: Operand) -> Place:
 class Builder:
     """The entries written so far: slot *i* is ``rows[i]`` applied to the slots ``operands[i]``.
 
-    ``constants`` holds the numbers of constant entries and ``statics`` the static operands, both
-    by slot. Operands that are numbers become constants only when an entry reads them, so a row
-    called on numbers alone computes its value and writes nothing. ``seen_through`` has the entries
-    that a rule knows as what they are: numbers, and negatives.
+    ``constants`` holds the numbers of constant entries and ``statics`` the static operands, both by
+    slot, and ``codes`` those of rows whose entries have short keys. Operands that are numbers
+    become constants only when an entry reads them, so a row called on numbers alone computes its
+    value and writes nothing. ``seen_through`` has the entries that a rule knows as what they are:
+    numbers, and negatives.
     """
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.codes: Mapping[Primitive, int] = table.codes
+        self.codes = _short_codes(table)
         self.rows: list[Primitive] = []
         self.operands: list[tuple[int, ...]] = []
         self.seen_through: set[int] = set()
@@ -124,7 +126,7 @@ class Builder:
         """The key that equal entries share: an int where one can be, which is quickly found."""
         if static:
             return row, slots, static_key(static[0])
-        code = None if row.is_pooled else self.codes.get(row)
+        code = self.codes.get(row)
         return (row, slots) if code is None else short_key(code, *slots)
 
     def find(self, key: Hashable) -> int | None:
@@ -232,6 +234,12 @@ class EvaluatingBuilder(Builder):
     def value(self, slot: int) -> Operand:
         """The value of an entry."""
         return self.values[slot]
+
+
+@lru_cache(maxsize=32)
+def _short_codes(table: Table) -> Mapping[Primitive, int]:
+    """The codes of rows with no operands, one or two."""
+    return {row: code for row, code in table.codes.items() if not row.is_pooled}
 
 
 def short_key(code: int, left: int = 0, right: int = 0) -> int:

@@ -31,10 +31,15 @@ class Step:
 
 @final
 class Notes:
-    """The steps of one call of a function, whose operands are ``stand_ins``."""
+    """The steps of one call of a function, whose operands are ``stand_ins``.
+
+    Where it ``asked`` for the row that made a number, or the slot of one, it may take others on
+    other numbers.
+    """
 
     def __init__(self, count: int) -> None:
         self.steps: list[Step] = []
+        self.asked = False
         self.stand_ins: tuple[Operand, ...] = tuple(_StandIn(self, index) for index in range(count))
 
     def reference(self, operand: Operand) -> Reference:
@@ -61,6 +66,16 @@ class _StandIn(Traced):
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Traced:
         return self.notes.apply(row, operands)
+
+    @property
+    def made_by(self) -> None:
+        self.notes.asked = True
+
+    @property
+    def slot(self) -> int:
+        """As of an entry of a builder."""
+        self.notes.asked = True
+        return self.index
 
 
 def _number(operand: Operand) -> float:

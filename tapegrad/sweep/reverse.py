@@ -12,7 +12,7 @@ when the sweep arrives at the slot: T. Ogita, S. M. Rump and S. Oishi, Accurate 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count as count_from
 from typing import Final, TypeAlias, cast, final
@@ -23,8 +23,9 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.entries.steps import Notes, Reference, Step
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.ops.primitive import Operand, Primitive, Table
 from tapegrad.ops.special import two_sum
+from tapegrad.recording.recorder import SIDES
 from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import (
@@ -238,10 +239,10 @@ def _noted(row: Primitive, static: tuple[object, ...]) -> _Partials:
     return tuple(found)
 
 
-def _short_partials(row: Primitive) -> _Partials | None:
-    """The partials of a row whose operands stand in the two columns, where they are known."""
-    is_short = row.is_operation and row.kind != "choice"
-    return None if not is_short or row.is_pooled or row.has_static else _known_partials(row, ())
+@lru_cache(maxsize=32)
+def _short_partials(table: Table) -> Sequence[_Partials | None]:
+    """The partials of a table's operations whose operands stand in the two columns, if known."""
+    return [_known_partials(row, ()) if row in SIDES else None for row in table.rows]
 
 
 class _RecordedReverse(RecordedSweep[Place]):
@@ -261,7 +262,7 @@ class _RecordedReverse(RecordedSweep[Place]):
         self.places = writer.places(columns.values)
         constant = columns.table.codes[ops.constant]
         self.swept = [None if code == constant else code for code in columns.codes]
-        self.short = list(map(_short_partials, columns.table.rows))
+        self.short = _short_partials(columns.table)
 
     def apply(self, row: Primitive, *numbers: Place) -> Place:
         return self.writer.apply(row, numbers)
