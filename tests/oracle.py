@@ -446,6 +446,7 @@ ORACLE: dict[str, Truth] = {
     "exp_difference": Truth(lambda x, y: mp.exp(x - y), (None, None)),
     "cosine":         Truth(_ratio,                     (None, None)),
     "corrected":      Truth(lambda x, y: x + y,         (None, None)),
+    "mantissa":       Truth(lambda x: mp.frexp(x)[0],   (None,)),
     "shifted":        Truth(_ldexp,                     (None, None)),
     "shifted_hypot":  Truth(_hypot,                     (None,)),
     "product_error":  Truth(_low_products,              (None, None, None, None)),

@@ -60,8 +60,8 @@ T = TypeVar("T")
 
 _serials = itertools.count(1)
 CODES: Final = ops.TABLE.codes
-_OPERATORS: Final = {operator.add, operator.mul, operator.neg, operator.sub}
-"""Values of rows that are Python's operators, which traced numbers have, too."""
+_OPERATORS: Final = {ops.add, ops.mul, ops.neg, ops.sub}
+"""Rows whose values are Python's operators, which traced numbers have, too."""
 SIDES: Final = {
     row: row.arity
     for row in ops.TABLE.rows
@@ -534,7 +534,7 @@ class Var(Traced):
     _value: float | Var
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
-        if row.value in _OPERATORS:
+        if row in _OPERATORS:
             return cast(Var, row.value(*operands))
         return _innermost(operands).apply(row, operands)
 
