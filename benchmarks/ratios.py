@@ -152,7 +152,8 @@ def problems() -> list[Problem]:
 
 def one_call(problem: Problem, *, gradient: bool) -> Run:
     program, data = problem.program, problem.data.tolist()
-    compiled: Any = tg.jit(tg.value_and_grad(program) if gradient else program)
+    one: Any = tg.value_and_grad(program) if gradient else program
+    compiled: Any = tg.jit(one, backend="llvm", eager_first=False)
     flat = compiled.flat(problem.point.tolist(), data)
     given = np.concatenate([problem.point, problem.data])
     return lambda: flat(given)[:1]

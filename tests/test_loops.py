@@ -259,3 +259,13 @@ def test_code_for_rows_aligns_its_stack() -> None:
         defined = [line for line in lines if "@part" in line]
         assert defined
         assert all('"stackrealign"' in line for line in defined)
+
+
+def test_rows_share_what_has_a_static_operand() -> None:
+    """It is computed once for all rows, for which it is a number like any other."""
+
+    def rounded(x: Any, share: Any) -> Any:
+        return x * round(share, 1)
+
+    batch = tg.vmap(rounded, in_axes=(0, None), backend="llvm")
+    assert batch([1.0, 3.0], 0.26).tolist() == [0.3, 3.0 * 0.3]

@@ -142,7 +142,7 @@ def _subprogram(
             *(tuple([new[operand] for operand in program.operands[slot]]) for slot in entries),
         ],
         constants=renumbered(program.constants, new),
-        statics=renumbered(program.statics, new),
+        statics={new[slot]: static for slot, static in program.statics.items() if slot in inside},
         expected=renumbered(program.expected, new),
         skip_where={
             new[slot]: new[skip] for slot, skip in program.skip_where.items() if slot in inside
