@@ -120,7 +120,11 @@ class TestThePrograms:
 
     def test_value_and_gradient_of_a_dict(self, case: Case) -> None:
         """The gradient has the keys of the point, in their order."""
-        value, slopes = tg.value_and_grad(lambda p: case.program(**p))(dict(case.point))
+
+        def program(p: Any) -> Any:
+            return case.program(**p)
+
+        value, slopes = tg.value_and_grad(program)(dict(case.point))
         assert value == pytest.approx(case.value, rel=1e-12)
         assert slopes == pytest.approx(dict(case.slopes), rel=1e-12, abs=1e-12)
         assert list(slopes) == list(case.point)

@@ -71,8 +71,14 @@ def test_the_product_rule_holds(f: Program, g: Program, data: Any) -> None:
     def product(xs: Sequence[Any]) -> Any:
         return f(xs[: f.width]) * g(xs[: g.width])
 
-    y, dy = tg.value_and_grad(lambda xs: f(xs[: f.width]))(point)
-    z, dz = tg.value_and_grad(lambda xs: g(xs[: g.width]))(point)
+    def first(xs: Sequence[Any]) -> Any:
+        return f(xs[: f.width])
+
+    def second(xs: Sequence[Any]) -> Any:
+        return g(xs[: g.width])
+
+    y, dy = tg.value_and_grad(first)(point)
+    z, dz = tg.value_and_grad(second)(point)
     assert all(map(isfinite, (y, z, *dy, *dz)))
     scale = max(abs(y), abs(z), *map(abs, dy), *map(abs, dz), 1.0)
     assume(scale < 1e4)

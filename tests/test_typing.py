@@ -8,11 +8,9 @@ find nothing and which runs.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,9 +20,8 @@ import attrs
 import pytest
 from mypy import api
 
-ROOT: Final = Path(__file__).parent.parent
-CASES: Final = sorted((ROOT / "tests/typing/cases").glob("*.py"))
-MISTAKES: Final = sorted((ROOT / "tests/typing/mistakes").glob("*.py"))
+from tests.checkers import CASES, MISTAKES, ROOT, found_mistakes, functions
+
 GUIDE: Final = ROOT / "docs/typing.md"
 
 PAIRS: Final = 78
@@ -104,30 +101,6 @@ def _require_as_commented(cases: list[Path], reports: list[Report]) -> None:
             assert text in notes[path, line]
 
 
-def _functions(path: Path) -> Iterator[tuple[str, range]]:
-    """The functions of a file of mistakes, and their lines."""
-    lines = path.read_text().splitlines()
-    starts = [number for number, line in enumerate(lines, 1) if line.startswith("def ")]
-    for start, end in zip(starts, [*starts[1:], len(lines) + 1], strict=True):
-        yield lines[start - 1].removeprefix("def ").partition("(")[0], range(start, end)
-
-
-def _wrong(reports: list[Report]) -> tuple[set[str], list[str]]:
-    """The mistakes found, as file:name, and false alarms."""
-    found: set[str] = set()
-    alarms: list[str] = []
-    for path in MISTAKES:
-        errors = [r for r in reports if r.path == path and r.severity == "error"]
-        functions = dict(_functions(path))
-        for error in errors:
-            name = next((n for n, lines in functions.items() if error.line in lines), "")
-            if name.startswith("wrong_"):
-                found.add(f"{path.stem}:{name.removeprefix('wrong_')}")
-            else:
-                alarms.append(str(error))
-    return found, alarms
-
-
 def _names(pairs: Iterable[str]) -> set[str]:
     return {pair.partition(":")[2] for pair in pairs}
 
@@ -136,7 +109,7 @@ def _pairs() -> set[str]:
     """Every pair, each with both of its halves."""
     halves: dict[str, set[str]] = {"wrong": set(), "right": set()}
     for path in MISTAKES:
-        for name, _ in _functions(path):
+        for name, _ in functions(path):
             half, _, rest = name.partition("_")
             if half in halves:
                 halves[half].add(f"{path.stem}:{rest}")
@@ -174,7 +147,7 @@ def test_mypy_finds_what_the_comments_say_and_nothing_in_a_corrected_program(
     quoted = _write_transcripts(tmp_path, plugin=False)
     reports = mypy([*cases, *MISTAKES, *quoted], tmp_path)
     _require_as_commented(cases, reports)
-    found, alarms = _wrong(reports)
+    found, alarms = found_mistakes(r for r in reports if r.severity == "error")
     assert not alarms
     assert _names(_pairs() - found) == ONLY_BY_THE_PLUGIN | FOUND_BY_NEITHER
     assert (len(_pairs()), len(found)) == (PAIRS, FOUND)
@@ -187,7 +160,7 @@ def test_the_plugin_finds_more_and_raises_no_false_alarm(tmp_path: Path) -> None
     quoted = _write_transcripts(tmp_path, plugin=True)
     reports = mypy([*cases, *MISTAKES, *quoted], tmp_path, plugin=True)
     _require_as_commented(cases, reports)
-    found, alarms = _wrong(reports)
+    found, alarms = found_mistakes(r for r in reports if r.severity == "error")
     assert not alarms
     assert _names(_pairs() - found) == FOUND_BY_NEITHER
     assert len(found) == FOUND_WITH_PLUGIN
@@ -242,12 +215,3 @@ def test_the_guide_has_the_counts_of_the_corpus() -> None:
     text = GUIDE.read_text()
     assert f"| `mypy --strict` | {FOUND} of {PAIRS} |" in text
     assert f"| `mypy --strict` with the plugin | {FOUND_WITH_PLUGIN} of {PAIRS} |" in text
-
-
-@pytest.mark.slow
-def test_pyright_agrees_on_every_case_that_passes() -> None:
-    """Strict pyright reports nothing in the files without `# E:`."""
-    command = [sys.executable, "-m", "pyright", "--outputjson", *map(str, PASSING)]
-    report = json.loads(subprocess.run(command, capture_output=True, check=False, cwd=ROOT).stdout)
-    assert [d["message"] for d in report["generalDiagnostics"]] == []
-    assert report["summary"]["filesAnalyzed"] == len(PASSING)

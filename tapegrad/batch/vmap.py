@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.optional_packages import require
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray
     from tapegrad.batch.options import ByRowOptions, Callback, ReduceOptions, StderrOptions
     from tapegrad.batch.results import BatchedModel, BatchValueAndGrad, Columns, Estimate
+    from tapegrad.recording.signatures import Untyped, UntypedResult
     from tapegrad.transforms.grad import ValueAndGrad
 
 __all__ = ["vmap"]
@@ -33,6 +34,11 @@ R = TypeVar("R")
 P = ParamSpec("P")
 
 
+@overload
+def vmap(
+    f: Callable[Concatenate[Untyped, P], UntypedResult], /, *, callback: Callback[Any] = ...,
+    **options: Unpack[StderrOptions],
+) -> Batched[Estimate[Any]]: ...  # fmt: skip
 @overload
 def vmap(
     f: Callable[Concatenate[A, P], float], /, *, callback: Callback[float] = ...,
@@ -45,19 +51,24 @@ def vmap(
 ) -> Batched[Estimate[float]]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[Concatenate[A, P], A], /, *, callback: Callback[A] = ...,
-    **options: Unpack[StderrOptions],
-) -> BatchedModel[Estimate[A], A]: ...  # fmt: skip
-@overload
-def vmap(
     f: Callable[Concatenate[A, P], ValueAndGrad[A]], /, *,
     callback: Callback[ValueAndGrad[A]] = ..., **options: Unpack[StderrOptions],
 ) -> BatchedModel[Estimate[ValueAndGrad[A]], A]: ...  # fmt: skip
 @overload
 def vmap(
+    f: Callable[Concatenate[A, P], A], /, *, callback: Callback[A] = ...,
+    **options: Unpack[StderrOptions],
+) -> BatchedModel[Estimate[A], A]: ...  # fmt: skip
+@overload
+def vmap(
     f: Callable[P, R], /, *, callback: Callback[R] = ...,
     **options: Unpack[StderrOptions],
 ) -> Batched[Estimate[R]]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[Concatenate[Untyped, P], UntypedResult], /, *, callback: Callback[Any] = ...,
+    **options: Unpack[ReduceOptions],
+) -> Batched[Any]: ...  # fmt: skip
 @overload
 def vmap(
     f: Callable[Concatenate[A, P], float], /, *, callback: Callback[float] = ...,
@@ -70,14 +81,14 @@ def vmap(
 ) -> Batched[float]: ...  # fmt: skip
 @overload
 def vmap(
-    f: Callable[Concatenate[A, P], A], /, *, callback: Callback[A] = ...,
-    **options: Unpack[ReduceOptions],
-) -> BatchedModel[A, A]: ...  # fmt: skip
-@overload
-def vmap(
     f: Callable[Concatenate[A, P], ValueAndGrad[A]], /, *,
     callback: Callback[ValueAndGrad[A]] = ..., **options: Unpack[ReduceOptions],
 ) -> BatchedModel[ValueAndGrad[A], A]: ...  # fmt: skip
+@overload
+def vmap(
+    f: Callable[Concatenate[A, P], A], /, *, callback: Callback[A] = ...,
+    **options: Unpack[ReduceOptions],
+) -> BatchedModel[A, A]: ...  # fmt: skip
 @overload
 def vmap(
     f: Callable[P, R], /, *, callback: Callback[R] = ...,
@@ -89,18 +100,22 @@ def vmap(
 ) -> Batched[R]: ...
 @overload
 def vmap(
+    f: Callable[Concatenate[Untyped, P], UntypedResult], /, **options: Unpack[ByRowOptions]
+) -> Batched[Any]: ...
+@overload
+def vmap(
     f: Callable[Concatenate[A, P], float], /, **options: Unpack[ByRowOptions]
 ) -> BatchedModel[FloatArray, A]: ...
 @overload
 def vmap(f: Callable[P, Scalar], /, **options: Unpack[ByRowOptions]) -> Batched[FloatArray]: ...
 @overload
 def vmap(
-    f: Callable[Concatenate[A, P], A], /, **options: Unpack[ByRowOptions]
-) -> BatchedModel[Columns[A], A]: ...
-@overload
-def vmap(
     f: Callable[Concatenate[A, P], ValueAndGrad[A]], /, **options: Unpack[ByRowOptions]
 ) -> BatchedModel[BatchValueAndGrad[A], A]: ...
+@overload
+def vmap(
+    f: Callable[Concatenate[A, P], A], /, **options: Unpack[ByRowOptions]
+) -> BatchedModel[Columns[A], A]: ...
 @overload
 def vmap(f: Callable[P, R], /, **options: Unpack[ByRowOptions]) -> Batched[Columns[R]]: ...
 @overload

@@ -46,7 +46,7 @@ from tapegrad.transforms.static_arguments import (
 )
 
 if TYPE_CHECKING:
-    from tapegrad.recording.signatures import Untyped
+    from tapegrad.recording.signatures import Untyped, UntypedResult
 
 __all__ = ["Compiled", "Flat", "jit"]
 
@@ -59,6 +59,16 @@ _UNPACKED = 4
 """The most recordings whose generated unpackers are tried before the arguments are flattened."""
 
 
+@overload
+def jit(
+    f: Callable[Concatenate[Untyped, P], UntypedResult],
+    /,
+    *,
+    backend: BackendName = "auto",
+    max_paths: int = 1024,
+    eager_first: bool = True,
+    static_argnames: ArgumentNames = (),
+) -> Compiled[Concatenate[Any, P], Any]: ...
 @overload
 def jit(
     f: Callable[P, float],
@@ -100,14 +110,14 @@ def jit(
     static_argnames: ArgumentNames = (),
 ) -> Compiled[P, R]: ...
 def jit(
-    f: Callable[P, object],
+    f: Callable[..., object],
     /,
     *,
     backend: BackendName = "auto",
     max_paths: int = 1024,
     eager_first: bool = True,
     static_argnames: ArgumentNames = (),
-) -> Compiled[P, Any]:
+) -> Compiled[..., Any]:
     """``f``, recorded once it pays and replayed by compiled code from then on.
 
     Takes what ``f`` takes and gives the same bits on every backend. First ``f`` itself is called,

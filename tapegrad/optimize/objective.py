@@ -49,6 +49,11 @@ def objective(
 @overload
 def objective(
     loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
+    reduce: None, static_argnames: ArgumentNames = ..., check_finite: bool = ..., **named: object,
+) -> Objective[A]: ...  # fmt: skip
+@overload
+def objective(
+    loss: Callable[Concatenate[A, ...], float | Var], start: A, /, *data: object,
     static_argnames: ArgumentNames, check_finite: bool = ..., **named: object,
 ) -> Objective[A]: ...  # fmt: skip
 @overload

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import (
     TYPE_CHECKING,
+    Any,
     Concatenate,
     Generic,
     Literal,
@@ -42,7 +43,7 @@ declare_numbers(ValueAndGrad)
 
 
 if TYPE_CHECKING:
-    from tapegrad.recording.signatures import Slope
+    from tapegrad.recording.signatures import Slope, Untyped
 
     class ValueAndSlope(Protocol[P]):
         """``Slope`` with the value."""
@@ -73,6 +74,14 @@ def grad(
     has_aux: Literal[False] = False,
     exact: bool = False,
 ) -> Callable[Concatenate[A, P], A]: ...
+@overload
+def grad(
+    f: Callable[Concatenate[Untyped, P], float | Var],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
+) -> Callable[Concatenate[Any, P], Any]: ...
 @overload
 def grad(
     f: Callable[Concatenate[float | Var, P], float | Var],
@@ -162,6 +171,14 @@ def value_and_grad(
     has_aux: Literal[False] = False,
     exact: bool = False,
 ) -> Callable[Concatenate[A, P], ValueAndGrad[A]]: ...
+@overload
+def value_and_grad(
+    f: Callable[Concatenate[Untyped, P], float | Var],
+    /,
+    *,
+    has_aux: Literal[False] = False,
+    exact: bool = False,
+) -> Callable[Concatenate[Any, P], Any]: ...
 @overload
 def value_and_grad(
     f: Callable[Concatenate[float | Var, P], float | Var],

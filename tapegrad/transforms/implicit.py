@@ -1,10 +1,14 @@
 """``root``: the solution of an equation, differentiated by the implicit function theorem."""
 
+# To mypy, Real is a union where overloads are compared, so that some seem never to match; to others
+# they do.
+# mypy: disable-error-code="overload-cannot-match"
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fabs, isnan, nan
-from typing import Final, Literal, NoReturn, TypeAlias, cast, final, overload
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast, final, overload
 
 import attrs
 
@@ -36,13 +40,181 @@ _Failure: TypeAlias = Literal["raise", "nan"]
 
 @overload
 def root(
-    f: Residual, x0: float | Var, a: Real, /, *args: float, on_failure: _Failure = "raise"
+    f: Callable[[Any], float | Var],
+    x0: float | Var,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> float: ...
+@overload
+def root(
+    f: Callable[[Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
 ) -> Real: ...
 @overload
-def root(f: Residual, x0: float | Var, /, *args: Real, on_failure: _Failure = "raise") -> Real: ...
+def root(
+    f: Callable[[Any, Any], float | Var],
+    x0: float | Var,
+    a: float | Var,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> float | Var: ...
 @overload
-def root(  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
-    f: Residual, x0: float | Var, /, *args: float | Var, on_failure: _Failure = "raise"
+def root(
+    f: Callable[[Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    b: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    b: float,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: float,
+    b: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: float | Var,
+    b: float | Var,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> float | Var: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    b: Real,
+    c: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    b: Real,
+    c: float,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    b: float,
+    c: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: Real,
+    b: float,
+    c: float,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: float,
+    b: Real,
+    c: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: float,
+    b: Real,
+    c: float,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: float,
+    b: float,
+    c: Real,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Callable[[Any, Any, Any, Any], float | Var],
+    x0: float | Var,
+    a: float | Var,
+    b: float | Var,
+    c: float | Var,
+    /,
+    *,
+    on_failure: _Failure = "raise",
+) -> float | Var: ...
+@overload
+def root(
+    f: Residual,
+    x0: float | Var,
+    a: Real,
+    b: Real,
+    c: Real,
+    d: Real,
+    /,
+    *args: Real,
+    on_failure: _Failure = "raise",
+) -> Real: ...
+@overload
+def root(
+    f: Residual,
+    x0: float | Var,
+    a: float | Var,
+    b: float | Var,
+    c: float | Var,
+    d: float | Var,
+    /,
+    *args: float | Var,
+    on_failure: _Failure = "raise",
 ) -> float | Var: ...
 def root(
     f: Residual, x0: float | Var, /, *args: float | Var, on_failure: _Failure = "raise"

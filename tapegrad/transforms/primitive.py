@@ -29,7 +29,7 @@ from tapegrad.recording.trace import trace
 from tapegrad.transforms.primitive_check import Check, check_partial
 
 if TYPE_CHECKING:
-    from tapegrad.recording.signatures import Binary, Unary
+    from tapegrad.recording.signatures import Binary, Ternary, Unary
 
 __all__ = ["CustomPartial", "Rule", "lifted", "primitive"]
 
@@ -37,6 +37,13 @@ CustomPartial: TypeAlias = float | Callable[..., float | Var] | None
 """A partial derivative as users give it: a number, a function ``p(y, *xs)`` of the result and the
 operands, or None for a function that is flat in this operand."""
 
+
+_OfOne: TypeAlias = float | Callable[[Var, Var], float | Var] | None
+_OfTwo: TypeAlias = float | Callable[[Var, Var, Var], float | Var] | None
+_OfMany: TypeAlias = tuple[
+    CustomPartial, CustomPartial, CustomPartial, CustomPartial, *tuple[CustomPartial, ...]
+]
+_OfThree: TypeAlias = float | Callable[[Var, Var, Var, Var], float | Var] | None
 
 if TYPE_CHECKING:
 
@@ -53,6 +60,9 @@ if TYPE_CHECKING:
     class BinaryRule(Binary, Checked, Protocol):
         """A rule for a function of two numbers, either of which may be traced."""
 
+    class TernaryRule(Ternary, Checked, Protocol):
+        """A rule for a function of three numbers."""
+
     class AnyRule(Checked, Protocol):
         """A rule for a function of more."""
 
@@ -64,6 +74,22 @@ if TYPE_CHECKING:
         def __call__(self, *xs: float | Var) -> float | Var: ...  # type: ignore[overload-cannot-match]  # to mypy, Real is a union here
 
 
+@overload
+def primitive(  # the parameters of a partial are spelled out for those that are lambdas
+    *, partials: Callable[[Var, Var], float | Var], at: Iterable[float]
+) -> Callable[[Callable[[float], float]], UnaryRule]: ...
+@overload
+def primitive(
+    *, partials: tuple[_OfOne], at: Iterable[float | tuple[float]]
+) -> Callable[[Callable[[float], float]], UnaryRule]: ...
+@overload
+def primitive(
+    *, partials: tuple[_OfTwo, _OfTwo], at: Iterable[tuple[float, float]]
+) -> Callable[[Callable[[float, float], float]], BinaryRule]: ...
+@overload
+def primitive(
+    *, partials: tuple[_OfThree, _OfThree, _OfThree], at: Iterable[tuple[float, float, float]]
+) -> Callable[[Callable[[float, float, float], float]], TernaryRule]: ...
 @overload
 def primitive(
     *, partials: Callable[..., float | Var], at: Iterable[float]
@@ -79,7 +105,13 @@ def primitive(
 @overload
 def primitive(
     *,
-    partials: tuple[CustomPartial, CustomPartial, CustomPartial, *tuple[CustomPartial, ...]],
+    partials: tuple[CustomPartial, CustomPartial, CustomPartial],
+    at: Iterable[tuple[float, float, float]],
+) -> Callable[[Callable[[float, float, float], float]], TernaryRule]: ...
+@overload
+def primitive(
+    *,
+    partials: _OfMany,
     at: Iterable[tuple[float, ...]],
 ) -> Callable[[Callable[..., float]], AnyRule]: ...
 def primitive(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, final, overload
 
 from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.source_position import here
@@ -30,6 +30,9 @@ from tapegrad.transforms.traced_call import (
     scalar_output,
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    from tapegrad.recording.signatures import Untyped, UntypedResult
+
 __all__ = ["HessianProduct", "hvp", "jvp", "linearize", "vjp"]
 
 A = TypeVar("A")
@@ -37,6 +40,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@overload
+def vjp(
+    f: Callable[Concatenate[Untyped, P], UntypedResult], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[Any, Callable[[Any], A]]: ...
 @overload
 def vjp(
     f: Callable[Concatenate[A, P], float], x: A, /, *args: P.args, **kwargs: P.kwargs
@@ -58,7 +65,7 @@ def vjp(
     f: Callable[Concatenate[A, P], R], x: A, /, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, Callable[[R], A]]: ...
 def vjp(
-    f: Callable[Concatenate[A, P], object], x: A, /, *args: P.args, **kwargs: P.kwargs
+    f: Callable[..., object], x: A, /, *args: object, **kwargs: object
 ) -> tuple[object, Callable[..., A]]:
     """The value of ``f`` and the pullback of cotangents: (x) -> (y, y_bar -> x_bar).
 
@@ -87,6 +94,15 @@ def vjp(
     return result_of(traced), pullback
 
 
+@overload
+def jvp(
+    f: Callable[Concatenate[Untyped, P], UntypedResult],
+    x: A,
+    x_dot: A,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> tuple[Any, Any]: ...
 @overload
 def jvp(
     f: Callable[Concatenate[A, P], float], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
@@ -118,8 +134,8 @@ def jvp(
     f: Callable[Concatenate[A, P], R], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, R]: ...
 def jvp(
-    f: Callable[Concatenate[A, P], R], x: A, x_dot: A, /, *args: P.args, **kwargs: P.kwargs
-) -> tuple[R, R]:
+    f: Callable[..., object], x: A, x_dot: A, /, *args: object, **kwargs: object
+) -> tuple[object, object]:
     """The value of ``f`` and its derivative along ``x_dot``: (x, x_dot) -> (y, y_dot).
 
     Raises:
@@ -138,6 +154,10 @@ def jvp(
     return value, pushforward(x_dot)
 
 
+@overload
+def linearize(
+    f: Callable[Concatenate[Untyped, P], UntypedResult], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[Any, Callable[[A], Any]]: ...
 @overload
 def linearize(
     f: Callable[Concatenate[A, P], float], x: A, /, *args: P.args, **kwargs: P.kwargs
@@ -159,8 +179,8 @@ def linearize(
     f: Callable[Concatenate[A, P], R], x: A, /, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, Callable[[A], R]]: ...
 def linearize(
-    f: Callable[Concatenate[A, P], R], x: A, /, *args: P.args, **kwargs: P.kwargs
-) -> tuple[R, Callable[[A], R]]:
+    f: Callable[..., object], x: A, /, *args: object, **kwargs: object
+) -> tuple[object, Callable[[A], object]]:
     """The value of ``f`` and its derivative as a linear map: (x) -> (y, x_dot -> y_dot).
 
     ``f`` is recorded once; each direction costs one sweep of the recording.

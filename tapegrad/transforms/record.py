@@ -24,7 +24,7 @@ from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 from tapegrad.transforms.traced_call import Data, transformed
 
 if TYPE_CHECKING:
-    from tapegrad.recording.signatures import OfUntyped, Untyped
+    from tapegrad.recording.signatures import OfUntyped, Untyped, UntypedResult
 
 __all__ = ["AnyTape", "record", "tape_of"]
 
@@ -36,6 +36,10 @@ AnyTape: TypeAlias = Tape[Any, ..., Any]
 """A tape of whatever function."""
 
 
+@overload
+def record(
+    f: Callable[Concatenate[Untyped, P], UntypedResult], /, *, static_argnames: ArgumentNames = ()
+) -> OfUntyped[Any, P, Tape[Any, P, Any]]: ...
 @overload
 def record(
     f: Callable[Concatenate[A, P], float], /, *, static_argnames: ArgumentNames = ()
@@ -54,7 +58,7 @@ def record(
 ) -> Callable[Concatenate[A, P], Tape[A, P, R]]: ...
 @overload
 def record(
-    f: Callable[Concatenate[A, P], Untyped], /, *, static_argnames: ArgumentNames = ()
+    f: Callable[Concatenate[A, P], UntypedResult], /, *, static_argnames: ArgumentNames = ()
 ) -> OfUntyped[A, P, Tape[A, P, Any]]: ...
 def record(
     f: Callable[Concatenate[A, P], object], /, *, static_argnames: ArgumentNames = ()

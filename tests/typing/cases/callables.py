@@ -41,7 +41,7 @@ assert assert_type(Line(2.0, 1.0).shifted(1.0), Line[float]) == Line(2.0, 2.0)
 
 def keyword_only(p: Line[Real], x: float = 1.0, *, power: int = 1, unit: str) -> Real:
     assert unit == "m"
-    return p(x) ** power
+    return p(x) ** power  # limit: ty
 
 
 assert assert_type(grad(keyword_only)(Line(2.0, 1.0), unit="m"), Line[float]) == Line(1.0, 1.0)
@@ -84,7 +84,7 @@ def polynomial(x: Real) -> Real | float:
     """May return a constant."""
     total: Real | float = 0.0
     for power in range(3):
-        total = total + x**power
+        total = total + x**power  # limit: ty
     return total
 
 

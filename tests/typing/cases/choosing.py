@@ -48,7 +48,7 @@ def held(p: Pair[Real], xs: list[float]) -> Real:
 
 
 def run(x: Real) -> Real:
-    return traced(x, x) if isinstance(x, Var) else x
+    return traced(x, x) if isinstance(x, Var) else x  # limit: ty, pyrefly
 
 
 assert record(run)(0.5).value == 0.5
@@ -68,12 +68,12 @@ def kink(x: Real) -> Real:
 
 def smooth(x: Real, y: Real) -> Real:
     inside = (x > 0.0) & (y > 0.0)
-    return where(inside, math.sqrt(x), x) * where(x > y, 1.0, 2.0)
+    return where(inside, math.sqrt(x), x) * where(x > y, 1.0, 2.0)  # limit: ty, pyrefly
 
 
 def looked_up(x: Real) -> Real:
     heights = [1.0, 2.0, 4.0]
-    return x * heights[int(x)] * (x > 0.5) * sum(x > k for k in heights)
+    return x * heights[int(x)] * (x > 0.5) * sum(x > k for k in heights)  # limit: pyrefly
 
 
 def chain(x: Real) -> Real:

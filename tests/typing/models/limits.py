@@ -1,0 +1,91 @@
+"""Programs that run, and that a checker rejects for a reason of its own, each with what works."""
+
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple
+
+import numpy as np
+
+import tapegrad as tg
+from tapegrad import Batched, Columns, Compiled, Real, Scalar, Var, math, where
+
+
+class Pair(NamedTuple, Generic[Real]):
+    x: Real
+    y: Real
+
+
+def product(p: Pair[Real]) -> Real:
+    return p.x**2 * p.y
+
+
+def product_of_scalar(p: Pair[Real]) -> Scalar:
+    return p.x**2 * p.y
+
+
+def directional(p: Pair[Real]) -> Scalar:
+    return tg.grad(product)(p).x  # limit: mypy, pyrefly
+
+
+def directional_that_works(p: Pair[Real]) -> Scalar:
+    return tg.grad(product_of_scalar)(p).x
+
+
+def both(p: Pair[Real]) -> tuple[Real, Real]:
+    return p.x * p.y, p.x
+
+
+def both_of_floats(p: Pair[float]) -> tuple[float, float]:
+    return both(p)
+
+
+def doubled(xs: list[Real]) -> list[Real]:
+    return [2.0 * x for x in xs]
+
+
+def doubled_tuple(xs: list[Real]) -> tuple[Real, ...]:
+    return tuple(2.0 * x for x in xs)
+
+
+def total(p: Mapping[str, Real]) -> Scalar:
+    return math.sum(p.values())
+
+
+def power(x: Real, n: int) -> Real:
+    return x**n  # limit: ty
+
+
+def power_that_works(x: Real, n: int) -> Real:
+    return math.pow(x, n)
+
+
+def sloped(x: Real) -> Real:
+    return x * where(x > 1.0, 2.0, 3.0)  # limit: ty, pyrefly
+
+
+def sloped_that_works(x: Real) -> Real:
+    return where(x > 1.0, 2.0 * x, 3.0 * x)
+
+
+def narrowed(x: Real) -> Real:
+    return 2.0 * x if isinstance(x, Var) else x  # limit: ty
+
+
+pair = Pair(2.0, 3.0)
+assert tg.grad(directional)(pair) == tg.grad(directional_that_works)(pair) == Pair(6.0, 4.0)
+assert tg.jit(both)(pair) == (6.0, 2.0)  # limit: pyrefly
+assert tg.jit(both_of_floats)(pair) == (6.0, 2.0)
+fast: Compiled[[Pair[float]], float] = tg.jit(product_of_scalar)
+assert fast(pair) == 12.0
+assert tg.jit(product_of_scalar)(pair) == 12.0  # limit: pyrefly
+assert tg.record(doubled)([1.0]).value == [2.0]  # limit: ty
+assert tg.record(doubled_tuple)([1.0]).value == (2.0,)
+
+columns = {"a": np.ones(2)}
+leaked: float = tg.vmap(tg.grad(total))(columns).row(0)["a"]  # limit: pyright, basedpyright
+slopes: Batched[Columns[Mapping[str, float]]] = tg.vmap(tg.grad(total))
+slope: float = slopes(columns).row(0)["a"]
+assert leaked == slope == 1.0
+models: list[Callable[[float], float]] = [tg.grad(sloped), tg.grad(sloped_that_works)]
+assert [f(2.0) for f in models] == [2.0, 2.0]
+assert tg.grad(power)(3.0, 2) == tg.grad(power_that_works)(3.0, 2) == 6.0
+assert tg.grad(narrowed)(3.0) == 2.0
