@@ -3,7 +3,7 @@
 The types of tapegrad need no plugin. This one adds two things that types alone cannot say:
 
 - a model that takes plain floats, or returns nothing that can be traced, is an error where it is
-  passed to ``grad``, ``value_and_grad``, ``partials`` or ``record``;
+  passed to ``grad``, ``partials``, ``record`` and their kin, or decorated with them;
 - ``partials(f)(a=1.0, b=2.0)`` has the type of a read-only ``TypedDict`` with the names of the
   parameters of ``f``, so that a misspelt key is an error.
 
@@ -18,7 +18,7 @@ from typing import Final
 from mypy.errorcodes import ErrorCode
 from mypy.expandtype import expand_type_by_instance
 from mypy.maptype import map_instance_to_supertype
-from mypy.nodes import Decorator, FuncDef, MemberExpr, NameExpr, Var
+from mypy.nodes import Decorator, FuncDef, MemberExpr, NameExpr, SymbolNode, TempNode, Var
 from mypy.plugin import FunctionContext, Plugin
 from mypy.type_visitor import TypeQuery
 from mypy.types import (
@@ -41,7 +41,7 @@ _TRACED: Final = "tapegrad.recording.recorder.Var"
 
 
 class _Hooked(Plugin):
-    """The hooks of the four transforms."""
+    """The hooks of the transforms."""
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
         """The hook of a transform."""
@@ -73,7 +73,9 @@ def _partials(context: FunctionContext) -> Type:
 
 def _model(context: FunctionContext) -> CallableType | None:
     """The type of a model that is a function or a method, given by its name."""
-    if not isinstance(context.args[0][0], NameExpr | MemberExpr) or _is_expanded(context):
+    if not isinstance(context.args[0][0], NameExpr | MemberExpr | TempNode) or _is_expanded(
+        context
+    ):
         return None
     kind = get_proper_type(context.arg_types[0][0])
     if isinstance(kind, CallableType) and isinstance(kind.definition, FuncDef | Decorator):
@@ -175,13 +177,32 @@ def _fields(t: Instance) -> Iterator[Type]:
         if base.module_name not in {"builtins", "typing", "collections.abc"}:
             here = map_instance_to_supertype(t, base)
             for name, symbol in base.names.items():
-                if isinstance(symbol.node, Var) and symbol.node.type and not name.startswith("__"):
-                    yield expand_type_by_instance(symbol.node.type, here)
+                kind = _kind_of_field(symbol.node)
+                if kind is not None and not name.startswith("__"):
+                    yield expand_type_by_instance(kind, here)
+
+
+def _kind_of_field(node: SymbolNode | None) -> Type | None:
+    """The type of a field, or of a property."""
+    if isinstance(node, Decorator) and node.func.is_property:
+        getter = get_proper_type(node.func.type)
+        return getter.ret_type if isinstance(getter, CallableType) else None
+    return node.type if isinstance(node, Var) else None
 
 
 _HOOKS: Final = {
     "tapegrad.transforms.grad.grad": _grad,
     "tapegrad.transforms.grad.value_and_grad": _grad,
+    "tapegrad.transforms.jacobian.hessian": _grad,
+    "tapegrad.transforms.jacobian.jacobian": _record,
     "tapegrad.transforms.partials.partials": _partials,
+    "tapegrad.transforms.products.hvp": _grad,
+    "tapegrad.transforms.products.jvp": _record,
+    "tapegrad.transforms.products.linearize": _record,
+    "tapegrad.transforms.products.vjp": _record,
     "tapegrad.transforms.record.record": _record,
+    "tapegrad.transforms.sparse.sparse_hessian": _grad,
+    "tapegrad.transforms.sparse.sparse_jacobian": _record,
+    "tapegrad.transforms.taylor.taylor": _grad,
+    "tapegrad.optimize.objective.objective": _grad,
 }

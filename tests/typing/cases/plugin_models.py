@@ -1,11 +1,26 @@
 """With the plugin: models that cannot be traced, and the partial derivatives by name."""
 
 from collections.abc import Mapping
-from typing import Generic, Literal, reveal_type
+from typing import Generic, Literal, Protocol, reveal_type
 
 import attrs
 
-from tapegrad import Real, Scalar, grad, math, partials, record, scope, value_and_grad
+from tapegrad import (
+    Real,
+    Scalar,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    math,
+    objective,
+    partials,
+    record,
+    scope,
+    taylor,
+    value_and_grad,
+    vjp,
+)
 
 
 @attrs.frozen
@@ -72,7 +87,29 @@ grad(truth)  # E: tapegrad-trace
 partials(plain)  # E: tapegrad-trace
 record(plain)  # E: tapegrad-trace
 record(several)(1.0)
+hvp(plain, 1.0, 1.0)  # E: tapegrad-trace
+jacobian(plain)  # E: tapegrad-trace
+hessian(plain)  # E: tapegrad-trace
+vjp(plain, 1.0)  # E: tapegrad-trace
+objective(plain, 1.0)  # E: tapegrad-trace
+taylor(plain, 2)  # E: tapegrad-trace
 
+
+@grad  # E: tapegrad-trace
+def decorated(x: float) -> float:
+    return x * x
+
+
+class HasWeight(Protocol):
+    @property
+    def w(self) -> Scalar: ...
+
+
+def of_protocol(p: HasWeight) -> Scalar:
+    return p.w * 2.0
+
+
+grad(of_protocol)(Loose(1.0))
 grad(square)
 grad(grad(square))
 grad(math.sin)
