@@ -70,7 +70,7 @@ class Builder:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.codes = _short_codes(table)
+        self.codes: Mapping[Primitive, int] = _short_codes(table)
         self.rows: list[Primitive] = []
         self.operands: list[tuple[int, ...]] = []
         self.seen_through: set[int] = set()

@@ -476,6 +476,9 @@ class Recorder:
 class OuterValues(Sequence[Operand]):
     """The values of entries that were handed over: traced numbers, made when they are asked for."""
 
+    recorder: Recorder
+    places: list[Place]
+
     def __init__(self, recorder: Recorder, places: list[Place], numbers: Sequence[Operand]) -> None:
         self.recorder, self.places = recorder, places
         self._numbers = numbers

@@ -25,6 +25,8 @@ class SlotWriter:
     do what they define. Where the recording has ended, its own are, too, and refuse to be used.
     """
 
+    recorder: Recorder | None
+
     def __init__(self, values: Sequence[Operand], seeds: Iterable[Operand]) -> None:
         recorders = {x._recorder for x in seeds if isinstance(x, Var)}
         if isinstance(values, OuterValues):

@@ -91,6 +91,7 @@ class Plan:
 
     program: Program
     uniform: int
+    compile_rare: Callable[[Program], RareCode]
     floats: _BufferPool
     truths: _BufferPool
     last: dict[int, int]

@@ -118,7 +118,10 @@ class Function(Instructions, ABC):
 
     plan: ModulePlan
     program: Program
+    index: int
     exact: Collection[int]
+    numbers: dict[int, str]
+    truths: dict[int, str]
     alive: str
     operands: int
 
@@ -126,10 +129,8 @@ class Function(Instructions, ABC):
         super().__init__(plan.mode, plan.declarations)
         self.plan, self.program, self.index = plan, program, index
         self.exact = plan.exact
-        self.numbers: dict[int, str] = {}
-        self.truths: dict[int, str] = {}
-        self.alive = ""
-        self.operands = 0
+        self.numbers, self.truths = {}, {}
+        self.alive, self.operands = "", 0
 
     def text(self) -> str:
         """The text of the function."""

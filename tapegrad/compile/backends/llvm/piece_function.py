@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, final
 
 from tapegrad.compile.backends.llvm.function import Function, ModulePlan
-from tapegrad.compile.loops import Table
+from tapegrad.compile.loops import Piece, Table
 from tapegrad.compile.piece_buffer import Carried, Input, Place, PlacedPiece
 
 __all__ = ["PieceFunction"]
@@ -23,6 +24,13 @@ class PieceFunction(Function):
     of the inputs of the body that are the same in all, ``places`` where its slots are stored in
     each iteration, and ``latest`` where those of the latest one are.
     """
+
+    exact: Collection[int]
+    numbers: dict[int, str]
+    truths: dict[int, str]
+    alive: str
+    placed: PlacedPiece
+    piece: Piece
 
     def __init__(self, plan: ModulePlan, placed: PlacedPiece, index: int) -> None:
         super().__init__(plan, placed.piece.body, index)
