@@ -116,7 +116,8 @@ def test_the_laws_kill_every_mutant() -> None:
 def test_check_grad_kills_every_mutant() -> None:
     """A wrong partial of any row is refused by the check that users have.
 
-    But for ``stop_gradient``, where the right partial is the one that differences contradict.
+    But for ``stop_gradient``, where the right partial is the one that differences contradict, and
+    for a power of 2 that is defined at whole numbers alone, where there are no differences.
     """
 
     def kills(row: Primitive, xs: tuple[float, ...]) -> bool:
@@ -125,5 +126,5 @@ def test_check_grad_kills_every_mutant() -> None:
 
     total, alive = survivors(kills)
     print(f"{total - len(alive)} of {total} mutants killed by check_grad")  # noqa: T201  # the figure
-    assert alive == ["detached, partial 0: constant 1"]
+    assert alive == [f"{name}, partial 0: constant 1" for name in ("detached", "power_of_2")]
     assert total == written()
