@@ -15,8 +15,8 @@ from typing import Final, TypeAlias, cast, final
 import attrs
 
 __all__ = [
-    "Closure", "GlobalNumbers", "Seen", "Snapshot", "Witness", "captured", "changed_global",
-    "global_numbers", "opened",
+    "Closure", "GlobalNumbers", "Seen", "Snapshot", "Witness", "captured", "captured_again",
+    "changed_global", "global_numbers", "opened",
 ]  # fmt: skip
 
 _DEEPEST: Final = 4
@@ -54,6 +54,23 @@ def captured(f: object, depth: int = 0) -> object:
     written = _written(f.__code__)
     names = zip(f.__code__.co_freevars, f.__closure__, strict=True)
     return Closure(f, tuple(None if x in written else _held(cell, depth) for x, cell in names))
+
+
+def captured_again(f: object, before: object) -> object:
+    """What ``captured`` gives; if that is the same as ``before``, that one, which saves memory."""
+    now = captured(f)
+    return before if _are_one(now, before) else now
+
+
+def _are_one(one: object, other: object) -> bool:
+    """Whether two functions that were captured are one, on the same objects."""
+    if not (isinstance(one, Closure) and isinstance(other, Closure)):
+        return one is other
+    pairs = zip(one.contents, other.contents, strict=False)
+    return one.f is other.f and all(
+        x is y is None or (x is not None and y is not None and _are_one(x[0], y[0]))
+        for x, y in pairs
+    )
 
 
 def _held(cell: CellType, depth: int) -> tuple[object] | None:

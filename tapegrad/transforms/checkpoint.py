@@ -9,7 +9,7 @@ from typing import Final, ParamSpec, TypeVar, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of, require_callable
-from tapegrad._support.closures import captured, opened
+from tapegrad._support.closures import captured_again, opened
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
@@ -120,6 +120,10 @@ class _CallBlock(CheckpointedBlock):
         return traced.columns, slots
 
 
+_NEAR: Final = 8
+"""The latest static operands among which the block before is looked for."""
+
+
 def _call_as_block(
     f: Callable[..., object], arguments: tuple[object, object], recorder: Recorder
 ) -> tuple[object] | None:
@@ -135,7 +139,9 @@ def _call_as_block(
     operands = {number._slot: number for number in numbers}
     places = {slot: place for place, slot in enumerate(operands)}
     indices = (places[x._slot] if isinstance(x, Var) else cast(float, x) for x in leaves)
-    call = _CallBlock(captured(f), structure, tuple(indices))
+    latest = next((x for x in reversed(recorder.statics[-_NEAR:]) if type(x) is _CallBlock), None)
+    held = captured_again(f, None if latest is None else latest.held)
+    call = _CallBlock(held, structure, tuple(indices))
     traced = call.trace([cast(float, operand._value) for operand in operands.values()])
     return None if traced.columns.traced else (_entered(call, traced, tuple(operands.values())),)
 

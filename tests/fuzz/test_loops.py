@@ -60,8 +60,8 @@ def found(case: LoopCase) -> bool:
 
 
 @pytest.mark.slow
-def test_thousands_more() -> None:
+def test_a_thousand_more() -> None:
     """The seeds from 1,000 on, by all judges; the rest with ``python -m tests.fuzz``."""
-    seen, found = judge(1_000, 5_000, "loops")
+    seen, found = judge(1_000, 1_000, "loops")
     assert found == []
-    assert seen["loops by rows"] == 5_000
+    assert seen["loops by rows"] == 1_000
