@@ -254,6 +254,12 @@ class TestWords:
         missing = [name for name, value in documented(module) if not inspect.getdoc(value)]
         assert not [name for name in missing if not overrides(module, name)]
 
+    @pytest.mark.parametrize("file", FILES, ids=name_of)
+    def test_a_docstring_says_what_a_thing_is_or_does(self, file: Path) -> None:
+        """It has a subject and a verb, and is no "What ..." or "So many ..." to be guessed at."""
+        found = re.findall(r'"""(?:What|So many)\b.*', file.read_text(encoding="utf-8"))
+        assert found == []
+
     def test_every_row_and_every_function_of_math_has_a_docstring(self) -> None:
         """A row says what it computes in a line, and its function repeats it."""
         for row in tapegrad.record(lambda x: x)(1.0).table.rows:

@@ -220,4 +220,4 @@ class Matrix(Protocol):
 
 
 _Many: TypeAlias = slice | TruthArray
-"""What picks any number of rows."""
+"""An index that picks any number of rows."""

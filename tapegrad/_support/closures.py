@@ -57,7 +57,7 @@ def captured(f: object, depth: int = 0) -> object:
 
 
 def captured_again(f: object, before: object) -> object:
-    """What ``captured`` gives; if that is the same as ``before``, that one, which saves memory."""
+    """Captures a function; gives ``before`` if that is the same, which saves memory."""
     now = captured(f)
     return before if _are_one(now, before) else now
 

@@ -138,7 +138,7 @@ def on_behalf_of(place: Site, run: Callable[..., T], *args: object) -> T:
 
 
 def solver_hint() -> str:
-    """What to write instead, for a message, where a solver of SciPy's lies in between; else ""."""
+    """The advice for a message where a solver of SciPy's lies in between; else ""."""
     frame, user = _outside(), user_frame()
     while frame is not user and frame.f_back is not None:
         if str(frame.f_globals.get("__name__")).startswith(_SOLVERS):

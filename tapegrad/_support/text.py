@@ -6,7 +6,7 @@ __all__ = ["Printed", "aligned", "describe", "number", "visible"]
 
 
 class Printed:
-    """What is printed well: as the last expression of a notebook's cell it looks the same."""
+    """An object that is printed well: at the end of a notebook's cell it looks the same."""
 
     __slots__ = ()
 

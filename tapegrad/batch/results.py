@@ -71,7 +71,7 @@ class Batched(ABC, Generic[A_co]):
 
 
 Rows: TypeAlias = "Vector | Matrix | Iterator[object] | Mapping[str, object] | Sequence[object]"
-"""What a mapped argument may be."""
+"""The kinds of mapped arguments."""
 
 
 class BatchedModel(Batched[A_co], Generic[A_co, X_contra]):

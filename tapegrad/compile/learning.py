@@ -45,7 +45,7 @@ _REMEMBERED: Final = 4096
 
 @final
 class Budget:
-    """What was spent on the paths of a function, and what calls of the function itself took.
+    """The time spent on the paths of a function, and that of calls of the function itself.
 
     ``spent`` and ``called`` are in seconds. What was spent on code for many rows is a ``credit``:
     as much may be spent on their rare rows. So many entries as are ``free`` need not be paid for;

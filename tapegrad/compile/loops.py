@@ -57,7 +57,7 @@ class Table:
 
 
 Source: TypeAlias = Read | Table
-"""What an input of a body is."""
+"""The origin of an input of a body."""
 
 
 @final
@@ -216,7 +216,7 @@ class _Body:
         self.constants = [x for x in read if isinstance(x, bytes)]
 
     def read(self, place: int, operand: int) -> int | bytes | Source:
-        """What an entry reads: an entry of the body by its index, a constant, or a source."""
+        """The operand of an entry: an entry of the body by its index, a constant, or a source."""
         line, length, count = self.line, self.stretch.length, self.stretch.count
         number = line.numbers[line.reads[place][operand]]
         if number == _CONSTANT:

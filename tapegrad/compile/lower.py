@@ -73,7 +73,7 @@ def _simple(row: Primitive, code: int) -> _Simple | None:
 @final
 @attrs.frozen(eq=False)
 class _Steps:
-    """What a spelling does on entries, what it gives, and where that holds."""
+    """The steps of a spelling on entries, its result, and the condition where that holds."""
 
     steps: tuple[Step, ...]
     found: tuple[Reference, Reference]
@@ -242,7 +242,7 @@ class _Lowering(Builder):
     def spelled(
         self, spelling: Spelling, places: Sequence[Place], static: tuple[object, ...]
     ) -> tuple[Place, Place] | None:
-        """What a spelling gives on these operands, and where that holds; None where it has none."""
+        """The result of a spelling, and the condition where that holds; None without one."""
         known = None
         if not static and self.constants.keys().isdisjoint(places):
             known = _steps_of(spelling, len(places))

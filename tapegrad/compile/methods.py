@@ -31,7 +31,7 @@ def bound(
     instance: object,
     make: Callable[[Callable[..., object]], T],
 ) -> T:
-    """What ``make`` gives for the method that a wrapped function is of an object; made once.
+    """The result of ``make`` for a wrapped function as an object's method; made once.
 
     Raises:
         InputError: where the object has no ``__dict__`` to keep it in.

@@ -32,7 +32,7 @@ Unchanged: TypeAlias = Callable[[], bool]
 @final
 @attrs.frozen(eq=False)
 class OutsideState:
-    """What a function read from outside at one time: the name and the key of each value.
+    """The values that a function read from outside at one time: the name and key of each.
 
     Two states with one ``number`` are the same to the function. ``unchanged`` is None where nothing
     can change. ``has_traced`` says whether a traced number is among the values; ``contents`` has a
@@ -117,7 +117,7 @@ class Outside:
 
 
 def _sources(f: object) -> list[object]:
-    """What a call of ``f`` reads from: the user's functions in there, and their objects."""
+    """The user's functions that a call of ``f`` reaches, and their objects."""
     found: list[object] = []
     to_open, seen = [f], set[int]()
     while to_open:

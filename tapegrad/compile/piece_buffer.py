@@ -125,7 +125,7 @@ class _Single:
 @final
 @attrs.frozen
 class _Row:
-    """What entry ``entry`` of piece ``home`` had, from iteration ``turn`` on, each ``step``."""
+    """The values of an ``entry`` of the piece ``home``, from iteration ``turn`` by ``step``."""
 
     home: int
     entry: int

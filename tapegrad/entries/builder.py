@@ -21,7 +21,7 @@ from tapegrad.pytree.value_keys import ByIdentity
 __all__ = ["Builder", "EvaluatingBuilder", "Place", "Written", "place_of", "short_key"]
 
 Place: TypeAlias = int | Operand
-"""What an entry became: the slot of another, or a number, which no int is."""
+"""The place of an entry after rewriting: a slot, or a number, which no int is."""
 
 
 @final
@@ -148,7 +148,7 @@ class Builder:
         return place if isinstance(place, int) else self.constant(place)
 
     def operand(self, place: Place) -> Operand:
-        """What rows are applied to: an object that stands for the entry, or the number."""
+        """The operand for rows: an object that stands for the entry, or the number."""
         return Written(self, place) if isinstance(place, int) else place
 
     def constant(self, number: Operand) -> int:

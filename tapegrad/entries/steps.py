@@ -1,4 +1,4 @@
-"""What a function written with rows does, found once by running it on stand-ins.
+"""Finds the steps of a function written with rows, once, by running it on stand-ins.
 
 A partial derivative of the table, or a spelling in other rows, applies the same rows in the same
 order whatever its operands are. So it need not be called again: the steps that it took are taken

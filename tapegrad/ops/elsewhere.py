@@ -1,4 +1,4 @@
-"""What rows are where their usual spelling does not hold, in core rows.
+"""Rows in core rows, for operands where their usual spelling does not hold.
 
 ``ELSEWHERE`` has the bits of the row's value, ``NEAR_ELSEWHERE`` is within 4 units in the last
 place. Each is right wherever its row's ``Usually`` does not hold, and may be wrong where it does.

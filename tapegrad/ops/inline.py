@@ -24,7 +24,7 @@ INLINE_NAMES: Final[Mapping[str, object]] = {
     "abs": abs,
     **{name: value for name, value in vars(math).items() if not name.startswith("_")},
 }
-"""What the expressions call, and the other names of ``math``."""
+"""The functions that the expressions call, and the other names of ``math``."""
 
 # CPython is quicker at `x > a and x < b` than at `a < x < b`.
 _FINITE = "{0} - {0} == 0.0"
@@ -34,7 +34,7 @@ _MODERATE = "{0} > 1e-50 and {0} < 1e50 and {1} >= -5.0 and {1} <= 5.0"
 _EXACT = "{1} >= -4.0 and {1} <= 4.0 and {1} - 1.0 + 1.0 == {1} and {1}"
 _HALVES = f"(h := (v := {SPLITTER!r} * {{0}}) - (v - {{0}}))"
 _SQUARE_ERROR = f"{_HALVES} * h - {{0}} * {{0}} + h * (v := {{0}} - h) + v * h + v * v"
-"""What the rounding of a square loses, as in ``special.two_product``."""
+"""The part of a square that its rounding loses, as in ``special.two_product``."""
 
 INLINE: Final[dict[Primitive, tuple[str, str]]] = {
     **{row: (row.python, "") for row in ops.TABLE.rows if row.python},

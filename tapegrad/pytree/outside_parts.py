@@ -137,7 +137,7 @@ def _global(space: Mapping[str, object], name: str) -> Part | None:
 
 
 def _followed(part: Part, attributes: Iterable[str]) -> Iterator[Part]:
-    """What the attributes of a module or class stand for, where code reads them by name."""
+    """The values of attributes of a module or class that code reads by name."""
     name, value = part.name, part.value
     for key in attributes:
         holder = next((one for one in _holders(value) if key in vars(one)), None)

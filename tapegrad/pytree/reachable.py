@@ -20,7 +20,7 @@ _MOST: Final = 10_000
 """The most objects that are looked at, those nearest first."""
 
 _SHARED: Final = type | ModuleType | CodeType | FrameType | TracebackType
-"""What objects share with the whole program, or with the stack: nothing of a value is in there."""
+"""Kinds of objects shared by the whole program, or the stack: no value is in there."""
 
 _ATOMS: Final = frozenset((str, int, bool, float, complex, bytes, type(None)))
 

@@ -101,7 +101,7 @@ _TRACED: Final = re.compile(r"'(Var|Condition)' object|'<(Var|Condition) %")
 
 
 def explained(error: TypeError | AttributeError) -> TracedNumberError | None:
-    """What numpy's own error says of traced numbers, and what to write; else None.
+    """The error that numpy's own means for traced numbers, and what to write; else None.
 
     Nothing is said of the user's own errors: of an attribute that is asked for in the user's line,
     of a traced number in an error that is raised there.
@@ -149,7 +149,7 @@ def _without_loop(name: str, line: str, problem: str) -> TracedNumberError:
 
 
 def _function(name: str, element: Callable[..., object]) -> Callable[..., object] | None:
-    """What a function of numpy's does on numbers, some of them traced; None where it is refused."""
+    """The function of numpy's for numbers, some of them traced; None where it is refused."""
     row = _ROWS.get(name)
     return _SPELLED.get(name) if row is None else partial(element, row)
 

@@ -67,7 +67,7 @@ recorder.right.append({right})
 values.append(value)
 return result
 """
-"""What is common to all: a new entry, and the number that it defines."""
+"""The end of every operator: a new entry, and the number that it defines."""
 
 _SLOT: Final = """\
 if type({other}) is Var:

@@ -75,7 +75,7 @@ class SlotWriter:
         return recorder.write(recorder.code(row), left, right, value)
 
     def binary(self, row: Primitive) -> Callable[[Place, Place], Place]:
-        """What applies a row of the library's to two operands, in less time than ``apply``."""
+        """A function that applies a row of the library's, in less time than ``apply``."""
         recorder, code = self.recorder, CODES[row]
         function: Callable[..., float] = row.value
 

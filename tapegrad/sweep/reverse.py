@@ -202,7 +202,7 @@ def _recorded_again(
 @final
 @attrs.frozen(eq=False)
 class _Partial:
-    """What a row's partial in one operand records: steps, and their result.
+    """The steps that a row's partial in one operand records, and their result.
 
     The result of the entry has index 0, and its operands follow.
     """

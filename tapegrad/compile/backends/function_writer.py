@@ -162,7 +162,7 @@ class FunctionWriter(ABC):
         return self.moved(self.placed.piece.guard + index, len(self.program.expected))
 
     def moved(self, first: int, step: int) -> str:
-        """What is ``first`` at first and ``step`` more in each iteration, in an expression."""
+        """An expression that is ``first`` at first and ``step`` more in each iteration."""
         is_loop = self.placed is not None and self.placed.piece.count > 1
         if not is_loop or not step:
             return str(first)

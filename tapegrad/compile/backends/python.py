@@ -157,7 +157,7 @@ class _PythonWriter(FunctionWriter):
         return f"i + {place.first - (grid or place).first}"
 
     def column(self, source: Source, count: int) -> str:
-        """What a source is in each iteration, as a slice."""
+        """The values of a source in all iterations, as a slice."""
         if isinstance(source, Table):
             return self.source(source).removesuffix("[t]")
         stop = source.first + source.step * count

@@ -15,7 +15,7 @@ _BITS: Final = 52
 _LARGEST: Final = 2047
 """The exponent of infinities and nan, as it stands there."""
 _BIAS: Final = 1022
-"""What the exponent of numbers from 0.5 to 1 is, as it stands there."""
+"""The exponent of numbers from 0.5 to 1, as it stands there."""
 _MOVED: Final = 54
 """The power of 2 by which a subnormal number is no more."""
 

@@ -101,7 +101,7 @@ def _target(level: int) -> llvm.TargetMachine:
 
 @cache
 def _compiler() -> tuple[str, ...]:
-    """What decides, beside a module and a level, what LLVM makes of it."""
+    """The facts on which, beside a module and a level, LLVM's code depends."""
     made_by = version("llvmlite"), str(llvm.llvm_version_info)
     return (*made_by, llvm.get_process_triple(), llvm.get_host_cpu_name(), features())
 

@@ -137,7 +137,7 @@ class PieceFunction(Function):
         return self.new(f"trunc i64 {moved} to i32") if moved.startswith("%") else moved
 
     def moved(self, first: int, step: int) -> str | int:
-        """What is ``first`` at first and ``step`` more in each iteration."""
+        """A number that is ``first`` at first and ``step`` more in each iteration."""
         if isinstance(self.iteration, int):
             return first + step * self.iteration
         if step == 0:

@@ -13,7 +13,7 @@ from typing import Final, Protocol, final
 __all__ = ["ASKED", "CELL_ASKED", "RareCells"]
 
 ASKED: Final = -4
-"""What code returns, or marks a row with, where such a function is not there."""
+"""The number that code returns, or marks a row with, where it lacks such a function."""
 
 CELL_ASKED: Final = "rare_asked"
 """The name of a number that is not 0 once code for rows has asked for such a function."""
