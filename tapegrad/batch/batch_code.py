@@ -98,6 +98,11 @@ class BatchCode:
         latest = kernels[-1]
         return min(kernels, key=attrgetter("seconds")) if latest.rows >= _TRIAL else latest
 
+    @exclusive
+    def count(self, rows: int) -> None:
+        """Counts rows that took the path."""
+        self.rows += rows
+
     def _compiled(self, *, sums: bool, quick: bool) -> RowCode:
         shared = len(self.parts.shared.outputs)
         options = RowOptions(shared, sums, self.fast, quick)

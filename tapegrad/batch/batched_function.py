@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, final
 
@@ -27,11 +28,12 @@ from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
 from tapegrad.batch.row_groups import RowGroup, has_static_column, row_groups
 from tapegrad.batch.schedule import Schedule
+from tapegrad.batch.warm_rows import WarmRows
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
 from tapegrad.compile.learning import Budget
 from tapegrad.compile.methods import bound
-from tapegrad.compile.outside import OutsideState
+from tapegrad.compile.outside import OutsideState, Unchanged
 from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 __all__ = ["BatchedFunction"]
 
 T = TypeVar("T")
+
+_WARM = 4
+"""The most batches whose rows are tried before the arguments of a call are looked at."""
 
 RecordedState: TypeAlias = "tuple[Branch, tuple[int, ...], Sequence[AnyTape]]"
 """The recordings for one structure as they are pickled: structures, mapped inputs, tapes."""
@@ -65,6 +70,8 @@ class BatchedFunction(Batched[object]):
         self._budget = Budget(eager_first=has_function, free=0)
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
         self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
+        self._can_warm = options.executor is None and options.callback is None
+        self._warm: tuple[Unchanged | None, tuple[tuple[RowRecording, WarmRows], ...]] = None, ()
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Batched[object]:
         """The batched method of an object, where ``vmap`` was applied to a method on its class."""
@@ -80,12 +87,55 @@ class BatchedFunction(Batched[object]):
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """The answers of all rows."""
+        unchanged, warm = self._warm
+        if unchanged is None or unchanged():
+            for recording, rows in warm:
+                if rows.has_left:
+                    continue
+                answer = self._warm_answer(recording, rows, args, kwargs)
+                if answer is not None:
+                    if rows is not warm[0][1]:
+                        self._keep_warm(recording, rows)
+                        self._cache.touch(recording)
+                    return answer
         options = self._options
         mapped = mapped_positions(options.axes, len(args), options.static)
         if any(has_static_column(args[index]) for index in mapped):
             return self._answer_by_group(row_groups(self._f, args, mapped), kwargs)
         with self._scheduled(args, kwargs, mapped) as schedule:
-            return self._answer(schedule)
+            answer = self._answer(schedule)
+        rows_like = self._can_warm and schedule.recorder.warm()
+        if rows_like:
+            self._keep_warm(schedule.recorder.recorded, rows_like)
+        return answer
+
+    def _warm_answer(
+        self,
+        recorded: RowRecording,
+        rows: WarmRows,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> object | None:
+        """The answers of a batch like an earlier one, or None: it is not, or takes other paths."""
+        options = self._options
+        if options.reduce is None:
+            outputs = rows.outputs(args, kwargs)
+            return None if outputs is None else _by_row(recorded.tape, outputs)
+        total = rows.sums(args, kwargs, spread=options.stderr)
+        return None if total is None else _Reduction(options, recorded).answer(total)
+
+    def _keep_warm(self, recorded: RowRecording, rows: WarmRows) -> None:
+        """Tries these rows first from now on.
+
+        The others that are tried were recorded in the same state of what is read from outside.
+        """
+        outside = recorded.outside
+        others = (
+            (one, its)
+            for one, its in self._warm[1]
+            if one.outside is outside and one is not recorded and not its.has_left
+        )
+        self._warm = outside.unchanged, ((recorded, rows), *islice(others, _WARM - 1))
 
     @contextmanager
     def _scheduled(

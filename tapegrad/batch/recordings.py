@@ -19,13 +19,16 @@ from tapegrad.batch.arrays import Floats
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.rare_rows import RARE, RareRows
+from tapegrad.batch.reduce import BLOCK
 from tapegrad.batch.row_runner import KnownPaths, RowRunner, UnresolvedRows
+from tapegrad.batch.warm_rows import WarmRows
 from tapegrad.compile.backends.registry import Choice, chosen
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.call_recording import CallRecording, Departure
 from tapegrad.compile.learning import Budget
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting_with
+from tapegrad.compile.rare import called_back
 from tapegrad.compile.report import ShapeReport
 from tapegrad.errors import GuardError, OutputError, TracedNumberError
 from tapegrad.pytree.key_paths import key_path
@@ -68,6 +71,7 @@ class RowRecording(Recording[BatchCode]):
         self._choice, self._max_paths, self.budget = choice, max_paths, budget
         self._mapped, self._static = tuple(mapped), static
         self._calls: CallRecording | None = None
+        self._warm: WarmRows | None = None
 
     @property
     def tape(self) -> AnyTape:
@@ -136,13 +140,19 @@ class RowRecording(Recording[BatchCode]):
         """The code of the path that most rows took."""
         return max(self.codes, key=attrgetter("rows"))
 
-    @exclusive
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""
         for outcomes, rows in taken.items():
             code = self.find(outcomes)
             if code is not None:
-                code.rows += rows
+                code.count(rows)
+
+    def warm_for(self, inputs: BatchInputs, code: BatchCode) -> WarmRows:
+        """Runs batches like this one, whose rows all took the path of this code."""
+        if self._warm is None or not self._warm.serves(inputs):
+            self._warm = WarmRows(self.shape, inputs, code)
+        self._warm.code = code
+        return self._warm
 
     def report(self) -> ShapeReport:
         """Describes what was recorded and compiled for rows of this structure."""
@@ -185,6 +195,8 @@ class PathRecorder:
         self.rare = RARE if on_branch == "rerecord" and not records_all else 0
         self.name = name_of(recorded.f)
         self._departures: Counter[Site | None] = Counter()
+        self._taken: Counter[bytes] = Counter()
+        self._is_first = not recorded.codes
         self._rare_prefixes: set[bytes] = set()
         self._known = KnownPaths(inputs.shared)
         self._seen: tuple[BatchCode, ...] = ()
@@ -390,7 +402,21 @@ class PathRecorder:
 
     def count(self, taken: Counter[bytes]) -> None:
         """Counts the rows that took each path."""
+        self._taken += taken
         self.recorded.count(taken)
+
+    def warm(self) -> WarmRows | None:
+        """Runs batches like this one, if that is another than the first of up to 4,096 rows.
+
+        None unless all its rows took one path, whose code does not call back into Python.
+        """
+        if self._is_first or (self.inputs.rows or BLOCK + 1) > BLOCK or len(self._taken) != 1:
+            return None
+        ((outcomes, rows),) = self._taken.items()
+        code = self.recorded.find(outcomes)
+        if code is None or rows != self.inputs.rows or called_back(code.path.program):
+            return None
+        return self.recorded.warm_for(self.inputs, code)
 
 
 def _in_order_of(result: Structure, f: Callable[..., object]) -> Callable[..., object]:

@@ -6,10 +6,10 @@ few lines of straight Python; arguments that do not fit it exactly are left to `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from tapegrad.pytree.attributes import may_change
 from tapegrad.pytree.change_checks import ChangeChecks, executed
@@ -18,10 +18,14 @@ from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build
 from tapegrad.pytree.value_keys import unshared
 
-__all__ = ["Packer", "Unpacker", "packer", "unpacker"]
+__all__ = ["Packer", "RowsUnpacker", "Unpacker", "packer", "rows_unpacker", "unpacker"]
 
 Unpacker: TypeAlias = Callable[
     [tuple[object, ...], Mapping[str, object]], "tuple[float, ...] | None"
+]
+RowsUnpacker: TypeAlias = Callable[
+    [tuple[object, ...], Mapping[str, object]],
+    "tuple[tuple[float, ...], tuple[Any, ...]] | None",
 ]
 Packer: TypeAlias = Callable[[Sequence[float]], object]
 
@@ -51,6 +55,36 @@ def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> 
     return cast(Unpacker, executed("\n".join(lines), values, "unpack"))
 
 
+def rows_unpacker(
+    arguments: Sequence[Structure],
+    named: Mapping[str, Structure],
+    mapped: Collection[int],
+    array: type,
+) -> RowsUnpacker:
+    """A function that gives the floats of arguments of exactly these structures, and the arrays.
+
+    The arguments at the positions ``mapped`` hold an ``array`` in the place of each float.
+    """
+    floats = _UnpackingCode(one_by_one=True)
+    arrays = _UnpackingCode(one_by_one=True, checks=floats.checks, prefix="a")
+    for index, structure in enumerate(arguments):
+        (arrays if index in mapped else floats).take(structure, f"args[{index}]")
+    floats.expect_keys([*named], "kwargs")
+    for name, structure in named.items():
+        floats.take(structure, f"kwargs[{floats.checks.bind(name)}]")
+    lines = [
+        "def unpack(args, kwargs):",
+        "  try:",
+        f"    if len(args) != {len(arguments)} or len(kwargs) != {len(named)}: return None",
+        *(f"    {line}" for line in (*floats.lines, *arrays.lines)),
+        "  except (KeyError, AttributeError, TypeError, ValueError): return None",
+        *(f"  {floats.refusal('FLOAT')}", f"  {arrays.refusal('ARRAY')}"),
+        f"  return {floats.tuple()}, {arrays.tuple()}",
+    ]
+    values = {"FLOAT": float, "ARRAY": array, **floats.checks.values}
+    return cast(RowsUnpacker, executed("\n".join(lines), values, "unpack"))
+
+
 def packer(result: Structure) -> Packer:
     """A function that puts a result of this structure together from its floats."""
     values: dict[str, object] = {}
@@ -68,14 +102,17 @@ def _built(result: Structure, leaves: Sequence[float]) -> object:
 class _UnpackingCode:
     """The lines that check and open containers, and the expressions of their floats.
 
-    A few floats are named ``one_by_one``, which is quicker than to collect them.
+    A few floats are named ``one_by_one``, which is quicker than to collect them. Their names begin
+    with the ``prefix``.
     """
 
-    def __init__(self, *, one_by_one: bool) -> None:
+    def __init__(
+        self, *, one_by_one: bool, checks: ChangeChecks | None = None, prefix: str = "f"
+    ) -> None:
         self.lines: list[str] = []
         self.parts: list[str] = []
-        self.checks = ChangeChecks()
-        self._one_by_one = one_by_one
+        self.checks = checks or ChangeChecks()
+        self._one_by_one, self._prefix = one_by_one, prefix
 
     def take(self, structure: Structure, expression: str) -> None:
         """Adds the lines and parts of an argument, or a part of one, that the expression gives."""
@@ -90,20 +127,30 @@ class _UnpackingCode:
 
     def result(self) -> list[str]:
         """The lines that give the floats, if that is what they are."""
-        floats = f"({''.join(f'{part}, ' for part in self.parts)})"
         if not self.parts:
             return ["return ()"]
         if self._one_by_one:
-            others = " or ".join(f"type({part}) is not FLOAT" for part in self.parts)
-            return [f"return None if {others} else {floats}"]
-        return [f"floats = {floats}", "return floats if set(map(type, floats)) == FLOATS else None"]
+            return [self.refusal("FLOAT"), f"return {self.tuple()}"]
+        return [
+            f"floats = {self.tuple()}",
+            "return floats if set(map(type, floats)) == FLOATS else None",
+        ]
+
+    def tuple(self) -> str:
+        """The expression of all parts."""
+        return f"({''.join(f'{part}, ' for part in self.parts)})"
+
+    def refusal(self, kind: str) -> str:
+        """The line that returns where a part, each of which has a name, is not of this kind."""
+        others = (f"type({part}) is not {kind}" for part in self.parts)
+        return f"if {' or '.join(others) or False}: return None"
 
     def _add_floats(self, expressions: str, count: int) -> None:
         """Adds the floats of a tuple, or of another iterable."""
         if not self._one_by_one:
             self.parts.append(f"*({expressions})")
         elif count:
-            names = [f"f{len(self.parts) + place}" for place in range(count)]
+            names = [f"{self._prefix}{len(self.parts) + place}" for place in range(count)]
             self.lines.append(f"{', '.join(names)}, = {expressions}")
             self.parts += names
 

@@ -7,8 +7,9 @@ nothing in machine code would notice.
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from tapegrad.compile.backends.row_code import RowShapes, wrong_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Buffer
 
     Floats = NDArray[np.float64]
 
@@ -117,6 +119,7 @@ class RowsEntry:
         self.is_cached: bool = code.is_cached
         self._spilt = spills * host.lanes
         self._size = self._spilt + (shapes.mapped + 2) * host.lanes
+        self._buffers: list[Floats] = []
 
     def __call__(
         self,
@@ -153,16 +156,16 @@ class RowsEntry:
         flips: NDArray[np.int32],
     ) -> None:
         table = _described(leaves)
-        buffer = np.empty(self._size + len(table))
-        buffer[self._size :].view(np.int64)[:] = table
-        begin = buffer.ctypes.data
+        buffer = self._free(self._size + len(table))
+        struct.pack_into(f"{len(table)}q", cast("Buffer", buffer), 8 * self._size, *table)
+        begin = _address(buffer)
         place = -(-begin // 64) * 64
-        index = None if isinstance(rows, range) else rows.ctypes.data
+        index = None if isinstance(rows, range) else _address(rows)
         start = rows.start if isinstance(rows, range) else 0
         arguments = (
             len(rows), begin + self._size * 8, index, start,
-            shared.ctypes.data if shared.size else None, place, place + self._spilt * 8,
-            out.ctypes.data, out.strides[0] // 8, flips.ctypes.data,
+            _address(shared) if shared.size else None, place, place + self._spilt * 8,
+            _address(out), out.strides[0] // 8, _address(flips),
         )  # fmt: skip
         try:
             if self._host.makes_calls:
@@ -171,6 +174,28 @@ class RowsEntry:
                 self._run(*arguments)
         except ctypes.ArgumentError as error:
             raise full_stack() from error
+        if buffer.size <= _KEPT:
+            self._buffers.append(buffer)
+
+    def _free(self, size: int) -> Floats:
+        """A buffer of so many numbers that no other thread is using."""
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:
+            return np.empty(size)
+        return buffer if buffer.size == size else np.empty(size)
+
+
+_KEPT: Final = 2**11
+"""The most numbers of a buffer that is kept for the next run."""
+
+
+def _address(array: NDArray[Any]) -> int:
+    """Where an array begins; numpy itself takes several times as long to say so."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(cast("Buffer", array)))
+    except (TypeError, ValueError, BufferError):  # read-only, with gaps, or empty
+        return int(array.ctypes.data)
 
 
 def _described(leaves: Sequence[Floats]) -> Sequence[int]:
@@ -178,5 +203,5 @@ def _described(leaves: Sequence[Floats]) -> Sequence[int]:
     table = [len(leaves)]
     for leaf in leaves:
         columns = leaf.shape[1] if leaf.ndim > 1 else 1
-        table += [leaf.ctypes.data, leaf.strides[0] // 8, columns]
+        table += [_address(leaf), leaf.strides[0] // 8, columns]
     return table
