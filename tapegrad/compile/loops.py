@@ -18,7 +18,7 @@ import attrs
 from tapegrad._support.cached import cached
 from tapegrad.compile.partition import SlotsRead, slots_read
 from tapegrad.compile.program import Program
-from tapegrad.compile.repeats import Repeat, repeats
+from tapegrad.entries.repeats import Repeat, repeats
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 

@@ -13,11 +13,15 @@ from typing import cast, final
 
 import attrs
 
-from tapegrad.compile.program import Program, renumbered
+from tapegrad.compile.lowered import Lowered
+from tapegrad.compile.lowered_trips import Trips
+from tapegrad.compile.needed import Needed
+from tapegrad.compile.program import Program
 from tapegrad.compile.whole_numbers import questions
-from tapegrad.entries.builder import Builder, Place, place_of, short_key
+from tapegrad.entries.builder import Place, place_of, short_key
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.steps import Notes, Reference, Step
+from tapegrad.entries.trips import loops_of
 from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
 from tapegrad.ops.primitive import Operand, Primitive, Table, primal
@@ -91,28 +95,30 @@ def _steps_of(spelling: Spelling, count: int) -> _Steps | None:
 
 
 @final
-class _Lowering(Builder):
-    """Writes the entries of a tape in core rows.
-
-    ``places`` says what each entry of the tape became.
-    """
+class _Lowering(Lowered):
+    """Writes the entries of a tape in core rows."""
 
     def __init__(self, columns: EntryColumns, *, approximate: bool, any_row: bool) -> None:
-        super().__init__(columns.table)
-        self.columns, self.approximate, self.any_row = columns, approximate, any_row
-        self.expected: dict[int, bool] = {}
-        self.guards: list[int] = []
-        self.skip_where: dict[int, int] = {}
-        self.places: list[Place] = []
-        self.inputs = 0
+        super().__init__(columns)
+        self.approximate, self.any_row = approximate, any_row
         self.simple = _simple_rows(columns.table, any_row=any_row)
 
     def lower(self) -> None:
-        """Writes the entries of the tape."""
+        """Writes the entries of the tape, whose loops are found again in it."""
+        at = 0
+        for loop in loops_of(self.columns):
+            self.write_range(at, loop.first)
+            Trips(self, loop, self.write_range).lower()
+            at = loop.stop
+        self.write_range(at, len(self.columns))
+
+    def write_range(self, start: int, stop: int) -> None:
+        """Writes these entries of the tape, one by one."""
         columns, places = self.columns, self.places
         simple = self.simple
         constant = columns.table.codes[ops.constant]
-        for code, left, right in zip(columns.codes, columns.left, columns.right, strict=True):
+        of_entries = (columns.codes, columns.left, columns.right)
+        for code, left, right in zip(*(column[start:stop] for column in of_entries), strict=True):
             form = simple[code]
             if form is None:
                 found = columns.values[len(places)] if code == constant else self.special()
@@ -267,21 +273,18 @@ class _Lowering(Builder):
 
     def program(self, outputs: Sequence[int]) -> Program:
         """The entries that outputs and guards need, as a program."""
-        kept = self.needed((*range(self.inputs), *outputs, *self.expected))
-        new = dict(zip(kept, range(len(kept)), strict=True))
-        place_of_slot = new.__getitem__
+        needed = Needed(self, (*range(self.inputs), *outputs, *self.expected))
+        skips = needed.facts(self.skip_where)
         return Program(
-            rows=[self.rows[slot] for slot in kept],
-            operands=[tuple(map(place_of_slot, self.operands[slot])) for slot in kept],
-            constants=renumbered(cast("dict[int, float]", self.constants), new),
-            statics=renumbered(self.statics, new),
-            expected=renumbered(self.expected, new),
-            skip_where={
-                new[slot]: new[skip] for slot, skip in self.skip_where.items() if slot in new
-            },
+            rows=needed.kept(self.rows),
+            operands=needed.operands(),
+            constants=cast("dict[int, float]", needed.facts(self.constants)),
+            statics=needed.facts(self.statics),
+            expected=needed.facts(self.expected),
+            skip_where={slot: needed.new[skip] for slot, skip in skips.items()},
             guards=tuple(self.guards),
             inputs=self.inputs,
-            outputs=tuple(new[output] for output in outputs),
+            outputs=tuple(needed.new[output] for output in outputs),
             near=self.approximate,
         )
 

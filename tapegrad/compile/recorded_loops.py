@@ -9,8 +9,8 @@ import attrs
 
 from tapegrad._support.source_position import Site
 from tapegrad.compile.loops import APART
-from tapegrad.compile.repeats import Repeat, repeats
 from tapegrad.entries.entries import Entries
+from tapegrad.entries.repeats import Repeat, repeats
 from tapegrad.entries.static_keys import static_key
 
 __all__ = ["RecordedLoop", "recorded_loops"]

@@ -12,6 +12,7 @@ from unittest import mock
 import numpy as np
 
 import tapegrad as tg
+from tapegrad.compile import lower as lowering
 from tapegrad.compile.backends import c, python
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.llvm import machine_code as machine
@@ -19,12 +20,14 @@ from tapegrad.compile.loops import Line, Table, line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.piece_buffer import Carried, Input, PieceBuffer, PlacedPiece, piece_buffer
 from tapegrad.compile.program import Program
+from tapegrad.entries import trips
+from tapegrad.entries.static_keys import static_key
 from tapegrad.errors import BackendError
 from tests.fuzz.judges import compiled_c
 from tests.fuzz.loop_programs import LoopCase
 from tests.strategies import bits
 
-__all__ = ["LOOP_JUDGES", "in_pieces", "program_of", "straight"]
+__all__ = ["LOOP_JUDGES", "in_pieces", "lowered_alike", "parts", "program_of", "straight"]
 
 
 def program_of(case: LoopCase) -> tuple[Program, list[list[float]]]:
@@ -104,6 +107,36 @@ def _run_piece(
             for what in carried
         }
     return -1
+
+
+def lowered_alike(case: LoopCase) -> tuple[Program, Program]:
+    """A case's program, of which trips were moved on together, and the same lowered one by one."""
+    with mock.patch.object(trips, "WORTH", 30):
+        moved, _ = program_of(case)
+    with mock.patch.object(lowering, "loops_of", return_value=()):
+        return moved, program_of(case)[0]
+
+
+def parts(program: Program) -> tuple[object, ...]:
+    """What two programs share that are the same, entry by entry."""
+    constants = {slot: bits(x) for slot, x in program.constants.items()}
+    statics = {slot: static_key(x) for slot, x in program.statics.items()}
+    guards = [*program.expected.items()], program.guards
+    known = program.skip_where, program.inputs, program.outputs
+    return program.rows, program.operands, constants, statics, guards, known
+
+
+def lowered_by_trips(case: LoopCase) -> Iterator[str]:
+    """What a program gives otherwise than the one that is lowered entry by entry.
+
+    They are the same, except that equal entries of distant trips are not shared.
+    """
+    moved, plain = lowered_alike(case)
+    _, points = program_of(case)
+    for inputs in points if parts(moved) != parts(plain) else ():
+        got, want = straight(moved, inputs), straight(plain, inputs)
+        if frozen(got) != frozen(want):
+            yield f"lowered by trips at {inputs}: {got}, not {want}"
 
 
 def by_rows(case: LoopCase) -> Iterator[str]:
@@ -190,6 +223,7 @@ def _code(program: Program, points: Sequence[Sequence[float]], seed: int) -> lis
 
 
 LOOP_JUDGES: Final[Mapping[str, tuple[int, Callable[[LoopCase], Iterator[str]]]]] = {
+    "loops by trips": (1, lowered_by_trips),
     "loops by rows": (1, by_rows),
     "loops in Python": (1, in_python),
     "loops in machine code": (5, machine_code),

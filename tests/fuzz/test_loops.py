@@ -11,7 +11,13 @@ from tests.fuzz.__main__ import judge
 from tests.fuzz.loop_judges import LOOP_JUDGES, by_rows, program_of
 from tests.fuzz.loop_programs import LoopCase, make
 
-COUNTS = {"loops by rows": 50, "loops in Python": 25, "loops in machine code": 3, "loops in C": 2}
+COUNTS = {
+    "loops by trips": 40,
+    "loops by rows": 50,
+    "loops in Python": 25,
+    "loops in machine code": 3,
+    "loops in C": 2,
+}
 """How many programs each judge sees here."""
 
 

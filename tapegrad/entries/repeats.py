@@ -15,7 +15,7 @@ from typing import Final, final
 
 import attrs
 
-__all__ = ["Repeat", "repeats"]
+__all__ = ["Letters", "Repeat", "repeats"]
 
 _LEAST: Final = 4
 """The fewest repetitions that are worth a loop."""
@@ -65,31 +65,42 @@ def repeats(
     Entry *i*, whose own number is ``first + i``, does what ``keys[i]`` says with the slots
     ``reads[i]``, whose numbers are in ``numbers``.
     """
-    found: list[Repeat] = []
     letters = {
         key: chr(number) for number, key in enumerate(dict.fromkeys(keys)) if number <= maxunicode
     }
     if len(keys) < _LEAST + _WORTH or len(letters) > maxunicode:
-        return found
-    line = _Line("".join(map(letters.__getitem__, keys)), reads, numbers, first)
-    gaps = [(0, len(keys))]
-    for length in _LENGTHS:
-        gaps = [left for gap in gaps for left in line.search(*gap, length, found)]
-    found.sort(key=lambda repeat: repeat.first)
-    return found
+        return []
+    line = Letters(
+        "".join(map(letters.__getitem__, keys)),
+        list(map(numbers.__getitem__, chain.from_iterable(reads))),
+        list(accumulate(map(len, reads), initial=0)),
+        first,
+    )
+    return line.repeats()
 
 
 @final
-class _Line:
-    """The entries as a text, and all numbers that they read: entry *i*'s from ``starts[i]`` on."""
+class Letters:
+    """The entries as a text, and all numbers that they read: entry *i*'s from ``starts[i]`` on.
+
+    The own number of the first entry is ``first``, and those of the others follow.
+    """
+
+    text: str
 
     def __init__(
-        self, text: str, reads: Sequence[Sequence[int]], numbers: Sequence[int], first: int
+        self, text: str, numbers: Sequence[int], starts: Sequence[int], first: int
     ) -> None:
-        self.text = text
-        self.numbers = list(map(numbers.__getitem__, chain.from_iterable(reads)))
-        self.starts = list(accumulate(map(len, reads), initial=0))
-        self.first = first
+        self.text, self.numbers, self.starts, self.first = text, numbers, starts, first
+
+    def repeats(self) -> Sequence[Repeat]:
+        """The stretches that repeat, in order."""
+        found: list[Repeat] = []
+        gaps = [(0, len(self.text))]
+        for length in _LENGTHS:
+            gaps = [left for gap in gaps for left in self.search(*gap, length, found)]
+        found.sort(key=lambda repeat: repeat.first)
+        return found
 
     def search(
         self, start: int, stop: int, length: int, found: list[Repeat]
