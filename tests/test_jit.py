@@ -506,21 +506,6 @@ class TestRefusals:
             f"max_paths is 0 ({place(none, 'tg.jit')}): pass 1 or more"
         )
 
-    def test_an_array_of_traced_numbers(self) -> None:
-        """numpy would hand dead numbers out; a tuple hands out floats."""
-        numpy = pytest.importorskip("numpy")
-
-        def f(x: Real) -> object:
-            return x * numpy.array([1.0, 2.0])
-
-        def wrong() -> object:
-            return tg.jit(f, eager_first=False)(1.0)
-
-        assert refusal(errors.OutputError, wrong) == (
-            "the result is an array of traced numbers, and takes a tuple or a list of them "
-            f"({place(wrong, 'tg.jit')})"
-        )
-
     def test_a_backend_that_is_not_known(self) -> None:
         """The ones that are known are listed."""
 

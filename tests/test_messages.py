@@ -239,19 +239,6 @@ class TestInputs:
             "with None for no limit"
         )
 
-    @pytest.mark.parametrize("axes", [1, 2])
-    def test_an_array_is_no_parameter(self, axes: int) -> None:
-        """The error says how its numbers become parameters, and what is an array then."""
-        numpy = pytest.importorskip("numpy")
-
-        def call() -> object:
-            return tg.grad(lambda p: p["w"].sum())({"w": numpy.ones((9,) * axes)})
-
-        assert refusal(errors.InputError, call) == (
-            "w is a ndarray, not a number or a container of numbers: pass its tolist(), and write "
-            f"np.array(...) inside the function ({place(call, 'tg.grad')})"
-        )
-
     def test_a_class_with_plain_attributes_is_no_parameter(self) -> None:
         """The error says what to make of it."""
 

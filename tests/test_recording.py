@@ -208,7 +208,7 @@ class TestNumpyOnEitherSide:
         assert tg.grad(f)([2.0, 5.0]) == tg.grad(plain)([2.0, 5.0])
 
     def test_a_traced_number_and_an_array_of_floats(self) -> None:
-        """A ufunc of an array and a traced number gives an array of traced numbers."""
+        """A ufunc of an array and a traced number gives a traced array."""
         kinds: list[object] = []
 
         def f(x: Any) -> Any:
@@ -221,7 +221,7 @@ class TestNumpyOnEitherSide:
             return math.sum([*arrays[0], *arrays[1], *arrays[2]])
 
         assert tg.grad(f)(0.0) == 6.0
-        assert kinds == [np.dtype(object)] * 3
+        assert kinds == [np.dtype(float)] * 3
 
     def test_an_array_compared_gives_conditions(self) -> None:
         """Each element of the comparison is a condition of its own."""

@@ -97,7 +97,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"result": Branch(int, (0,), (Leaf(),))}, "Branch stands for no container that can be made"),
     ({"parameters": Branch(tuple, (0, 1), (Leaf(),))}, "Branch stands for no container that can"),
     ({"parameters": Leaf()}, "a tape of 4 inputs has 2 numbers in its arguments"),
-    ({"data": Leaf()}, "the data of a tape are a Leaf (Leaf()), and not by name"),
+    ({"data": Leaf()}, "the data of a tape are a Leaf (Leaf(shape=())), and not by name"),
     ({"names": ()}, "the names of a tape's arguments are a tuple (())"),
     ({"labels": ((99, "x"),)}, f"the labels of a tape of {len(TAPE)} entries are not in order of"),
     ({"labels": ((1, "x"), (1, "y"))}, f"the labels of a tape of {len(TAPE)} entries are not in"),

@@ -512,14 +512,17 @@ class TestReplayedData:
         with pytest.raises(errors.InputError, match="y was not given when this tape was recorded"):
             tg.record(shifted)(2.0, 3.0).replay(2.0, 3.0, y=5.0)
 
-    def test_an_array_as_data_is_static(self) -> None:
-        """An equal array replays; another one asks for another recording."""
+    def test_an_array_of_floats_is_recorded_and_one_of_ints_is_static(self) -> None:
+        """Other floats are other inputs; other ints ask for another recording."""
         weights = np.array([1.0, 2.0])
         tape = tg.record(by_array)(2.0, weights)
-        assert tape.replay(3.0, weights).value == 9.0
-        assert tape.replay(3.0, weights.copy()).value == 9.0
+        assert tape.replay(3.0, 2.0 * weights).value == 18.0
         with pytest.raises(errors.InputError, match="weights has another structure"):
-            tape.replay(3.0, 2.0 * weights)
+            tape.replay(3.0, np.ones(3))
+        tape = tg.record(by_array)(2.0, weights.astype(int))
+        assert tape.replay(3.0, weights.astype(int)).value == 9.0
+        with pytest.raises(errors.InputError, match="weights has another structure"):
+            tape.replay(3.0, 2 * weights.astype(int))
 
 
 def weighted(p: Any, xs: Any, power: int) -> Any:
@@ -531,4 +534,4 @@ def shifted(p: Any, x: Any, y: Any = 1.0) -> Any:
 
 
 def by_array(x: Any, weights: Any) -> Any:
-    return x * float(weights[0]) + x * float(weights[1])
+    return x * weights[0] + x * weights[1]

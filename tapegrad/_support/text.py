@@ -1,6 +1,7 @@
 """Text for people: tables, numbers and values, and foreign text made safe to print."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = ["Printed", "aligned", "describe", "number", "visible"]
 
@@ -46,12 +47,25 @@ def visible(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number with six significant digits.
+    """A number with six significant digits; of an array its shape and range.
 
     >>> number(0.1 + 0.2), number(1e300)
     ('0.3', '1e+300')
     """
-    return f"{value:.6g}"
+    return f"{value:.6g}" if isinstance(value, float | int) else _array(value)
+
+
+def _array(value: Any) -> str:
+    """The shape of an array, and from where to where its numbers go, or how many of them hold.
+
+    >>> import numpy as np
+    >>> _array(np.array([[1.0, 2.5], [0.5, 2.0]])), _array(np.array([True, False, True]))
+    ('[2x2] 0.5 .. 2.5', '[3] 2 hold')
+    """
+    shape = f"[{'x'.join(map(str, value.shape))}]"
+    if value.dtype == bool:
+        return f"{shape} {int(value.sum())} hold"
+    return f"{shape} {value.min():.6g} .. {value.max():.6g}" if value.size else shape
 
 
 def describe(value: object) -> str:

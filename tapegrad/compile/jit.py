@@ -36,7 +36,7 @@ from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops.primitive import Operand, Traced
-from tapegrad.pytree.structure import Branch, build
+from tapegrad.pytree.structure import Branch, build, holds_arrays
 from tapegrad.recording.recorder import Real, Var
 from tapegrad.transforms.static_arguments import (
     NONE_STATIC,
@@ -231,7 +231,7 @@ class Compiled(Generic[P, R_co]):
         args, kwargs = arguments
         shape, floats = self._flattened(arguments)
         recording = None
-        if not any(isinstance(number, Traced) for number in floats):
+        if not holds_arrays(shape) and not any(isinstance(number, Traced) for number in floats):
             recording = self._cache.get(shape, self._new_recording)
         if recording is None:
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)

@@ -130,11 +130,12 @@ def record_path(
     """The path that ``f`` takes on these arguments; the options are those of ``lower``.
 
     The arguments at the positions ``mapped`` are one row of what a batch was given. None where
-    ``f`` meets a number of a recording around this one, whose derivative compiled code would drop.
+    ``f`` meets a number of a recording around this one, whose derivative compiled code would drop,
+    or an array.
     """
     started = perf_counter()
     traced = trace(f, x, data, traced_data=traced_data, mapped=mapped, positions=True)
-    if traced.recorder.outers:
+    if traced.recorder.outers or traced.columns.on_arrays:
         return None
     path = path_of(tape_of(f, traced), **options)
     return attrs.evolve(path, seconds=perf_counter() - started)

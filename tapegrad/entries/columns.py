@@ -6,14 +6,16 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from math import isfinite, isnan, nan
-from typing import TypedDict, cast, final
+from typing import TypeAlias, TypedDict, cast, final
 
 import attrs
 
-from tapegrad.ops.primitive import Operand, Primitive, Table, primal
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import Operand, Primitive, Shape, Table, Traced, primal
 
 __all__ = [
-    "CheckpointedBlock", "EntryColumns", "FrozenColumns", "Scope", "freeze", "freeze_values",
+    "CheckpointedBlock", "EntryColumns", "FrozenColumns", "Scope", "Stored", "StoredArrays",
+    "freeze", "freeze_values",
 ]  # fmt: skip
 
 
@@ -36,6 +38,7 @@ class EntryColumns:
     One or two operands stand in ``left`` and ``right`` (-1 for none); a row with more, or with any
     number, has its operands in ``pool[left : left + right]``. A static operand is
     ``statics[right]``, and for a row with its operands in the pool ``statics[pool[left + right]]``.
+    With ``on_arrays`` some values are arrays.
     """
 
     table: Table
@@ -46,6 +49,7 @@ class EntryColumns:
     pool: Sequence[int]
     statics: Sequence[object]
     traced: bool
+    on_arrays: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -153,9 +157,28 @@ class FrozenColumns(TypedDict):
     codes: bytes
     left: bytes
     right: bytes
-    stored: bytes | tuple[Operand, ...]
+    stored: Stored
     pool: bytes
     statics: tuple[object, ...]
+
+
+@final
+@attrs.frozen
+class StoredArrays:
+    """The values of entries some of which are arrays, as bytes.
+
+    ``forms`` are the kinds and shapes that there are: "d" for floats, "?" for truth values, "l" for
+    whole numbers, and "" for a view of its operand, which takes no bytes. ``form_of`` has two bytes
+    an entry.
+    """
+
+    cells: bytes
+    forms: tuple[tuple[str, Shape], ...]
+    form_of: bytes
+
+
+Stored: TypeAlias = bytes | tuple[Operand, ...] | StoredArrays
+"""The values of the entries of a tape: floats, or with traced numbers or arrays among them."""
 
 
 def freeze(columns: EntryColumns) -> FrozenColumns:
@@ -165,14 +188,19 @@ def freeze(columns: EntryColumns) -> FrozenColumns:
         codes=bytes(columns.codes),
         left=array("i", columns.left).tobytes(),
         right=array("i", columns.right).tobytes(),
-        stored=freeze_values(columns.values),
+        stored=freeze_values(columns),
         pool=array("i", columns.pool).tobytes(),
         statics=tuple(columns.statics),
     )
 
 
-def freeze_values(values: Sequence[Operand]) -> bytes | tuple[Operand, ...]:
-    """Floats as bytes, with one nan for all; anything that holds a traced number as a tuple."""
+def freeze_values(columns: EntryColumns) -> Stored:
+    """The values as bytes, with one nan for all; anything that holds a traced one as a tuple."""
+    values = columns.values
+    if columns.on_arrays:
+        is_traced = any(isinstance(value, Traced) for value in values)
+        arrays = serving("entries.stored_arrays")
+        return tuple(values) if is_traced else cast(StoredArrays, arrays.stored(columns))
     try:
         column = array("d", cast(Sequence[float], values))
     except TypeError:

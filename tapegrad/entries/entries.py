@@ -9,12 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
-from typing import Self, final, overload
+from typing import Self, cast, final, overload
 
 import attrs
 
 from tapegrad._support.source_position import Site, here
-from tapegrad.entries.columns import EntryColumns, Scope, freeze_values
+from tapegrad.entries.columns import EntryColumns, Scope, Stored, StoredArrays, freeze_values
 from tapegrad.entries.invariants import (
     require_buffers,
     require_entries,
@@ -25,7 +25,8 @@ from tapegrad.entries.nodes import Node, view
 from tapegrad.entries.static_keys import static_key
 from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Table, primal
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import Operand, Table, primal, shape_of
 from tapegrad.pytree.key_paths import key_path_in
 from tapegrad.pytree.structure import Branch, Structure, key_paths
 
@@ -49,7 +50,7 @@ class Entries:
     codes: bytes
     left: bytes
     right: bytes
-    stored: bytes | tuple[Operand, ...]
+    stored: Stored
     pool: bytes
     statics: tuple[object, ...]
     parameters: Structure
@@ -77,34 +78,53 @@ class Entries:
     @property
     def columns(self) -> EntryColumns:
         """The entries, column by column; read-only views of the bytes."""
+        return self._with_values(self.values)
+
+    def _with_values(self, values: Sequence[Operand]) -> EntryColumns:
         return EntryColumns(
             self.table,
             self.codes,
             memoryview(self.left).cast("i"),
             memoryview(self.right).cast("i"),
-            self.values,
+            values,
             memoryview(self.pool).cast("i"),
             self.statics,
             isinstance(self.stored, tuple),
+            self.on_arrays,
         )
 
     @property
+    def on_arrays(self) -> bool:
+        """Whether some values are arrays."""
+        if isinstance(self.stored, tuple):
+            return any(map(shape_of, self.stored))
+        return isinstance(self.stored, StoredArrays)
+
+    @property
     def values(self) -> Sequence[Operand]:
-        """The value of each entry; some are traced numbers where an outer recording was open."""
-        return self.stored if isinstance(self.stored, tuple) else memoryview(self.stored).cast("d")
+        """The value of each entry; some are traced numbers where an outer recording was open.
+
+        Arrays among them cannot be written to.
+        """
+        if isinstance(self.stored, tuple):
+            return self.stored
+        if isinstance(self.stored, bytes):
+            return memoryview(self.stored).cast("d")
+        read = serving("entries.stored_arrays").read
+        return cast("list[Operand]", read(self.stored, self._with_values(())))
 
     @property
     def numbers(self) -> Sequence[float]:
         """The value of each entry as a plain number; that of a traced one is its primal."""
-        if isinstance(self.stored, tuple):
-            return tuple(map(primal, self.stored))
-        return memoryview(self.stored).cast("d")
+        values = self.values
+        return tuple(map(primal, values)) if isinstance(values, tuple) else values  # type: ignore[return-value]  # plain
 
     def of_numbers(self) -> Self:
         """The same entries, with the numbers that traced values stand for in their place."""
-        if isinstance(self.stored, bytes):
+        if not isinstance(self.stored, tuple):
             return self
-        return attrs.evolve(self, stored=freeze_values(self.numbers))
+        columns = attrs.evolve(self._with_values(self.numbers), traced=False)
+        return attrs.evolve(self, stored=freeze_values(columns))
 
     @property
     def inputs(self) -> range:

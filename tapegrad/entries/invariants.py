@@ -15,10 +15,11 @@ import attrs
 
 from tapegrad._support.source_position import Site
 from tapegrad._support.text import describe, visible
-from tapegrad.entries.columns import EntryColumns, Scope
+from tapegrad.entries.columns import EntryColumns, Scope, StoredArrays
 from tapegrad.errors import TapeError
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
+from tapegrad.ops.array_support import is_array, serving
+from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal, shape_of
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import Branch, Leaf, Static, Structure
 
@@ -104,7 +105,9 @@ def require_buffers(  # noqa: PLR0913, PLR0917  # the columns of a tape
     for name, column in (("left", left), ("right", right), ("pool", pool)):
         if type(column) is not bytes or len(column) % 4:
             raise TapeError(f"the column {name} of a tape is not bytes of whole numbers")
-    if type(stored) is not tuple and (type(stored) is not bytes or len(stored) % 8):
+    if type(stored) is StoredArrays:
+        serving("entries.stored_arrays").require_stored(stored, len(codes))
+    elif type(stored) is not tuple and (type(stored) is not bytes or len(stored) % 8):
         raise TapeError("the values of a tape are neither bytes of floats nor a tuple")
 
 
@@ -202,11 +205,13 @@ def _require_values(columns: EntryColumns, truths: bytes) -> None:
     values: Sequence[Operand] = columns.values
     if isinstance(values, tuple):
         for slot, value in enumerate(values):
-            if not isinstance(value, float | Traced):
+            if not isinstance(value, float | Traced) and not is_array(value):
                 raise TapeError(
                     f"the value of entry {slot} is {describe(value)}, which is no number"
                 )
         values = tuple(map(primal, values))
+    if columns.on_arrays:
+        values = [0.0 if shape_of(value) else value for value in values]
     if 1 in truths and not _TRUTHS.issuperset(compress(values, truths)):
         pairs = enumerate(zip(values, truths, strict=True))
         slot = next(slot for slot, (value, is_truth) in pairs if is_truth and value not in _TRUTHS)

@@ -12,10 +12,18 @@ from tapegrad.entries.columns import freeze_values
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.replay import replay
 from tapegrad.errors import InputError
+from tapegrad.ops.array_support import quiet
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path, key_path_in
 from tapegrad.pytree.matching import first_difference, in_order
-from tapegrad.pytree.structure import Role, Static, Structure, flatten, key_paths
+from tapegrad.pytree.structure import (
+    Role,
+    Static,
+    Structure,
+    flatten,
+    holds_arrays,
+    key_paths,
+)  # fmt: skip
 from tapegrad.pytree.value_keys import same_value
 
 __all__ = ["replay_at"]
@@ -31,8 +39,10 @@ def replay_at(recorded: E, x: object, args: tuple[object, ...], kwargs: Mapping[
         InputError: when the arguments' structure is not the recorded one.
     """
     inputs = _inputs(recorded, x, args, kwargs)
-    values = replay(recorded.columns, inputs, lambda slot: str(recorded.site(slot) or f"%{slot}"))
-    return attrs.evolve(recorded, stored=freeze_values(values))
+    columns = recorded.columns
+    with quiet(on_arrays=columns.on_arrays):
+        values = replay(columns, inputs, lambda slot: str(recorded.site(slot) or f"%{slot}"))
+    return attrs.evolve(recorded, stored=freeze_values(attrs.evolve(columns, values=values)))
 
 
 def _inputs(
@@ -45,7 +55,8 @@ def _inputs(
     for name, structure in recorded.data_by_name():
         count = len(key_paths(structure))
         if name in given:
-            leaves += _leaves(structure, given[name], Role.DATA, name)
+            role = Role.ARRAYS if holds_arrays(structure) else Role.DATA
+            leaves += _leaves(structure, given[name], role, name)
         else:
             leaves += old[:count]
         old = old[count:]

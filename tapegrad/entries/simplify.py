@@ -134,5 +134,6 @@ def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]
         rights.append(right)
     values = [rewriting.values[slot] for slot in kept]
     return EntryColumns(
-        rewriting.table, codes, lefts, rights, values, pool, statics, rewriting.tape.traced
-    )
+        rewriting.table, codes, lefts, rights, values, pool, statics,
+        rewriting.tape.traced, rewriting.tape.on_arrays,
+    )  # fmt: skip

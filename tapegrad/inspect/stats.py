@@ -10,7 +10,7 @@ from typing import Final, final
 import attrs
 
 from tapegrad._support.text import Printed, aligned
-from tapegrad.entries.columns import EntryColumns
+from tapegrad.entries.columns import EntryColumns, StoredArrays
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.ops import table as ops
@@ -114,4 +114,6 @@ def _dead(columns: EntryColumns, inputs: int, outputs: Sequence[int]) -> int:
 
 def _size(entries: Entries) -> int:
     columns = (entries.codes, entries.left, entries.right, entries.pool, entries.site_of)
-    return sum(map(len, columns)) + len(entries.stored) * isinstance(entries.stored, bytes)
+    stored = entries.stored
+    values = stored.cells + stored.form_of if isinstance(stored, StoredArrays) else stored
+    return sum(map(len, columns)) + len(values) * isinstance(values, bytes)

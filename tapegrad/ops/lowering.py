@@ -706,7 +706,7 @@ def _near_direction(x: Operand, *others: Operand) -> Spelled:
 
 def _all(*conditions: Operand) -> Operand:
     """Whether all conditions hold; those that are known to hold are left out."""
-    unknown = [condition for condition in conditions if condition != 1.0]
+    unknown = [x for x in conditions if not isinstance(x, float) or x != 1.0]
     return reduce(and_, unknown) if unknown else 1.0
 
 

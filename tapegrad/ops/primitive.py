@@ -9,29 +9,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import inf
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, Literal, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.errors import TapeError
+from tapegrad.ops.array_support import is_array, serving
 
 __all__ = [
-    "MANY",
-    "REALS",
-    "Interval",
-    "Kind",
-    "Operand",
-    "Partial",
-    "Primitive",
-    "Slack",
-    "SmoothPieces",
-    "Table",
-    "Traced",
-    "primal",
-]
+    "MANY", "REALS", "ArrayRule", "Interval", "Kind", "Operand", "Partial", "Primitive", "Pull",
+    "Shape", "Slack", "SmoothPieces", "Table", "Traced", "TracedArray", "primal", "shape_of",
+]  # fmt: skip
 
 Interval: TypeAlias = tuple[float, float]
 """The closed interval in which an operand belongs to a row's domain."""
@@ -65,8 +57,25 @@ class Traced:
         return None
 
 
+class TracedArray(Traced):
+    """An object that stands for an array."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        raise NotImplementedError
+
+
 Operand: TypeAlias = float | Traced
-"""An operand of a row: a number, or an object that stands for one."""
+"""An operand of a row: a number, or an object that stands for one.
+
+An array of numpy's is one as well, which only its own modules know of.
+"""
+
+Shape: TypeAlias = tuple[int, ...]
+"""The length of each axis; () for a number."""
 
 Partial: TypeAlias = float | Callable[..., Operand] | None
 """A partial derivative: a number, a function ``p(y, *xs)`` of the result and the operands written
@@ -76,6 +85,11 @@ with rows, or None for an operation that is flat in this operand."""
 def primal(operand: Operand) -> float:
     """The float itself, or the one that a traced number stands for."""
     return operand._primal() if isinstance(operand, Traced) else operand
+
+
+def shape_of(operand: object) -> Shape:
+    """The shape of a number or of an array, traced or not."""
+    return () if type(operand) is float else getattr(operand, "shape", ())
 
 
 @final
@@ -111,6 +125,33 @@ asked of its operand, the truth or the whole number. A choice has the value of o
 a connective combines truth values; any other row is an operation."""
 
 
+Pull: TypeAlias = Callable[..., Operand]
+"""The transpose of a derivative in one operand: ``(y_bar, y, *xs) -> x_bar``, written with rows."""
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class ArrayRule:
+    """How a row acts on arrays as they are; a row without one goes element by element.
+
+    ``pulls`` has the transpose of the derivative in each operand, None where the row is flat; a
+    variadic row has one function, which takes the operand's index first. They are given cotangents
+    in the shape of the result, but for a row with a ``slim`` pull, whose cotangents may lack axes
+    along which they are the same.
+
+    ``push`` is ``(dots, y, *xs) -> y_dot``, with None for a tangent that is absent. A row without
+    one is linear: in each operand by itself, or with ``joint`` in all of them together.
+
+    A ``view`` has the memory of its operand, if ``is_view(*static)`` does not say otherwise.
+    """
+
+    pulls: tuple[Pull | None, ...] | Pull
+    push: Callable[..., Operand] | None = None
+    joint: bool = False
+    slim: bool = False
+    is_view: Callable[..., bool] | None = None
+
+
 @final
 @attrs.frozen(eq=False, repr=False)
 class Primitive:
@@ -140,6 +181,8 @@ class Primitive:
     these computes a core row. A row is ``quick`` where computing it again beats keeping the result.
 
     ``reference`` finds the row in ``module`` when it is unpickled; by itself, it is the name.
+
+    ``array`` is the rule of a row that takes arrays as they are.
     """
 
     name: str
@@ -167,6 +210,7 @@ class Primitive:
     quick: bool = False
     module: str = "tapegrad.ops.table"
     reference: str = ""
+    array: ArrayRule | None = None
 
     @symbol.default
     def _own_name(self) -> str:
@@ -192,12 +236,30 @@ class Primitive:
         """Whether the operands do not fit the two operand columns of a tape."""
         return self.arity is None or self.arity > 2
 
-    def __call__(self, *operands: Operand) -> Operand:
-        """Applies the row: computes on floats, and does on a traced number what that defines."""
+    def __call__(self, *operands: Operand | tuple[object, ...]) -> Operand:
+        """Applies the row: computes on floats, and does on a traced number what that defines.
+
+        A static operand may be a tuple.
+        """
+        for operand in operands:
+            if type(operand) is not float:
+                if isinstance(operand, Traced):
+                    return operand._apply(self, cast("tuple[Operand, ...]", operands))
+                if is_array(operand):
+                    return self._on_arrays(cast("tuple[Operand, ...]", operands))
+        return self.value(*operands)
+
+    def _on_arrays(self, operands: tuple[Operand, ...]) -> Operand:
+        """Applies the row to operands of which one at least is an array."""
         for operand in operands:
             if isinstance(operand, Traced):
                 return operand._apply(self, operands)
-        return self.value(*operands)
+        return cast(Operand, serving("ops.elementwise").compute(self, operands))
+
+    def pull(self, index: int) -> Pull | None:
+        """The transpose of the derivative in operand ``index`` of a row with a rule for arrays."""
+        pulls = cast(ArrayRule, self.array).pulls
+        return partial(pulls, index) if callable(pulls) else pulls[index]
 
     def differentiated_operands(self, count: int) -> Iterable[int]:
         """The indices of the operands in which the row is not flat, of ``count`` operands."""
@@ -209,8 +271,8 @@ class Primitive:
         """The partial derivative in operand ``index``, or None where the row is flat in it."""
         if not isinstance(self.partials, tuple):
             return self.partials(index, y, *operands)
-        partial = self.partials[index]
-        return partial(y, *operands) if callable(partial) else partial
+        found = self.partials[index]
+        return found(y, *operands) if callable(found) else found
 
     def each_partial(self, y: Operand, *operands: Operand) -> Callable[[int], Operand | None]:
         """The partial as a function of the operand's index, in linear time for all operands."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 from operator import is_
+from typing import cast
 
-from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.ops.array_support import is_array, serving
+from tapegrad.ops.primitive import Operand, Traced, shape_of
 from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.key_paths import Keys
 from tapegrad.pytree.numbers import RejectedError, real_number
+from tapegrad.pytree.reachable import object_array_parts
 from tapegrad.pytree.structure import (
     Branch,
     Leaf,
@@ -51,9 +54,10 @@ def _read(structure: Structure, value: object, leaves: list[Operand], statics: b
     if isinstance(structure, Static):
         return None if _stands_for(value, structure.value, statics) else ()
     if isinstance(structure, Leaf):
-        number = value if isinstance(value, Traced) else real_number(value, ints=True)
-        leaves += [] if number is None else [number]
-        return () if number is None else None
+        number = _leaf(value)
+        fits = number is not None and shape_of(number) == structure.shape
+        leaves += [number] if fits and number is not None else []
+        return None if fits else ()
     given = _parts_by_key(structure, value)
     if given is None:
         return ()
@@ -68,6 +72,15 @@ def _read(structure: Structure, value: object, leaves: list[Operand], statics: b
         if keys is not None:
             return (key, *keys)
     return None
+
+
+def _leaf(value: object) -> Operand | None:
+    """A number or an array, as it stands in a leaf; None for anything else."""
+    if isinstance(value, Traced):
+        return value
+    if is_array(value) and not any(True for _ in object_array_parts(value)):
+        return cast(Operand, serving("pytree.array_leaves").array_leaf(value, copy=True))
+    return real_number(value, ints=True)
 
 
 def _stands_for(value: object, recorded: object, statics: bool) -> bool:
@@ -96,7 +109,8 @@ def first_difference(
     if isinstance(expected, Static) and isinstance(given, Static):
         return None if not statics or same_value(expected.value, given.value) else ()
     if not (isinstance(expected, Branch) and isinstance(given, Branch)):
-        return None if type(expected) is type(given) else ()
+        same = expected == given if isinstance(expected, Leaf) else type(expected) is type(given)
+        return None if same else ()
     if expected.kind is not given.kind:
         return ()
     if expected.keys != given.keys:

@@ -18,7 +18,8 @@ import attrs
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError, OutputError
-from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.ops.array_support import is_array, serving
+from tapegrad.ops.primitive import Operand, Shape, Traced, TracedArray, shape_of
 from tapegrad.pytree.classes import Field
 from tapegrad.pytree.containers import CONTAINERS, ContainerKind, ObjectArray, container_kind
 from tapegrad.pytree.key_paths import Keys, key_path
@@ -28,14 +29,16 @@ from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
     "Branch", "Leaf", "Role", "Static", "Structure", "build", "describe_structure",
-    "flatten", "key_paths", "named_error", "split_value", "traced_leaves",
+    "flatten", "holds_arrays", "key_paths", "named_error", "split_value", "traced_leaves",
 ]  # fmt: skip
 
 
 @final
 @attrs.frozen
 class Leaf:
-    """The place of a number."""
+    """The place of a number, or of an array of this shape."""
+
+    shape: Shape = ()
 
 
 @final
@@ -78,10 +81,16 @@ class Role(Enum):
 
     PARAMETERS = "differentiated: ints are promoted, anything but a number is an error"
     DATA = "floats are recorded, everything else is static"
+    ARRAYS = "as data, and arrays of floats are recorded as well"
     BLOCK = "traced numbers are recorded, everything else is as it is"
     ROW = "a row of a mapped argument: as data, and fields hold numbers however annotated"
     RESULT = "numbers are recorded, everything else is static"
     AUX = "floats and traced numbers are recorded, everything else is static"
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the value is beside that which is differentiated."""
+        return self is Role.DATA or self is Role.ARRAYS
 
     @property
     def is_returned(self) -> bool:
@@ -140,6 +149,13 @@ def _leaf_keys(structure: Structure, keys: Keys) -> Iterator[Keys]:
             yield from _leaf_keys(child, (*keys, key))
 
 
+def holds_arrays(structure: Structure) -> bool:
+    """Whether some leaves are arrays."""
+    if isinstance(structure, Branch):
+        return any(map(holds_arrays, structure.children))
+    return isinstance(structure, Leaf) and bool(structure.shape)
+
+
 def traced_leaves(value: object) -> Iterator[Traced]:
     """The traced numbers in a value, containers and arrays searched."""
     if isinstance(value, Traced):
@@ -154,9 +170,9 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
     """The structure of a value, whose numbers are added to ``leaves``."""
     if type(value) is float or isinstance(value, Traced):
         leaves.append(value)
-        return _LEAF
+        return Leaf(value.shape) if isinstance(value, TracedArray) else _LEAF
     kind = container_kind(type(value))
-    if kind is None or (not kind.holds_numbers and (role is Role.DATA or role is Role.BLOCK)):
+    if kind is None or (not kind.holds_numbers and (role.is_data or role is Role.BLOCK)):
         return _leaf_or_static(value, role, leaves)
     if role is Role.PARAMETERS and not kind.holds_numbers and not holds_models(value):
         raise RejectedError(
@@ -199,6 +215,10 @@ def _split_container(
 
 
 def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structure:
+    if is_array(value) and _is_leaf(value, role):
+        leaf = serving("pytree.array_leaves").array_leaf(value, copy=False)
+        leaves.append(leaf)
+        return Leaf(shape_of(leaf))
     number = real_number(value, ints=role is Role.PARAMETERS or role is Role.RESULT)
     if number is not None and role is not Role.BLOCK:
         leaves.append(number)
@@ -210,16 +230,19 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     return Static(value)
 
 
+def _is_leaf(array: object, role: Role) -> bool:
+    """Whether an array is a leaf: any parameter is, or is refused; else those of floats are."""
+    if role is Role.PARAMETERS:
+        return not any(isinstance(x, Traced) for x in object_array_parts(array))
+    arrays = serving("pytree.array_leaves")
+    return role in {Role.ARRAYS, Role.RESULT} and bool(arrays.is_float_array(array))
+
+
 def _way_out(value: object) -> str:
     """Why a value cannot be a parameter, and what to do."""
     base = next((base for base in CONTAINERS if isinstance(value, base)), None)
     if base is not None:
         return f"a subclass of {base.__name__}: pass a {base.__name__}"
-    if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0:
-        return (
-            "not a number or a container of numbers: pass its tolist(), and write np.array(...) "
-            "inside the function"
-        )
     if type(value).__module__ != "builtins" and getattr(value, "__dict__", None):
         return (
             "a class whose attributes are not declared: make it a frozen attrs class or a "
@@ -249,7 +272,7 @@ def _split_field(value: object, field: Field, role: Role, leaves: list[Operand])
     if role is Role.ROW:
         return split_value(value, role, leaves)
     if field is Field.REAL or (field is Field.OPTIONAL and value is not None):
-        return split_value(value, Role.PARAMETERS if role is Role.DATA else role, leaves)
+        return split_value(value, Role.PARAMETERS if role.is_data else role, leaves)
     if role.is_returned:
         if is_plain(value):
             return Static(value)
@@ -294,4 +317,6 @@ def describe_structure(structure: Structure) -> str:
     """A value of this structure in words, for a message."""
     if isinstance(structure, Static):
         return describe(structure.value)
-    return "a number" if isinstance(structure, Leaf) else f"a {structure.kind.__name__}"
+    if isinstance(structure, Leaf):
+        return f"an array of shape {structure.shape}" if structure.shape else "a number"
+    return f"a {structure.kind.__name__}"

@@ -145,14 +145,14 @@ class KeyMaker:
     def structure(self, structure: Structure) -> Hashable:
         """The key of a structure: its classes and keys in order, and its static values."""
         if isinstance(structure, Leaf):
-            return None
+            return structure.shape or None
         if isinstance(structure, Static):
             return self.key(structure.value)
         children, access = structure.children, structure.container.access
         keys: Hashable = structure.keys
         if access == "index":
             keys = len(children)
-            if all(isinstance(child, Leaf) for child in children):
+            if all(isinstance(child, Leaf) and not child.shape for child in children):
                 return structure.kind, keys
         elif access == "key":
             keys = self.sequence(tuple, structure.keys)

@@ -18,17 +18,18 @@ from tapegrad._support.source_position import (
 )
 from tapegrad.errors import TapegradError, TracedNumberError
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import is_array, serving
 from tapegrad.ops.primitive import Operand, Primitive, Traced
 
-__all__ = ["apply", "methods"]
+__all__ = ["ROWS", "SPELLED", "apply", "methods"]
 
 
-_ROWS: Final[Mapping[str, Primitive]] = {
+ROWS: Final[Mapping[str, Primitive]] = {
     name: row for row in ops.TABLE.rows if row.kind == "operation" for name in row.ufuncs
 }
 """Those of connectives are not among them: what numpy gives for numbers is no condition."""
 
-_SPELLED: Final[Mapping[str, Callable[[Operand], Operand]]] = {
+SPELLED: Final[Mapping[str, Callable[[Operand], Operand]]] = {
     "conjugate": lambda x: x,
     "positive": lambda x: x,
     "reciprocal": lambda x: ops.div(1.0, x),
@@ -52,8 +53,13 @@ def apply(
 
     ``element(row, *values)`` applies a row to numbers. The result may go to an array of objects.
     """
+    is_plain = method == "__call__" and "out" not in kwargs
+    if is_plain and any(is_array(value) and _has_numbers(value) for value in inputs):
+        return cast(
+            object, serving("recording.array_functions").apply_ufunc(ufunc, method, inputs, kwargs)
+        )
     name = ufunc.__name__
-    if method == "reduce" and _ROWS.get(name) in _FOLDS and set(kwargs.values()) <= {None}:
+    if method == "reduce" and ROWS.get(name) in _FOLDS and set(kwargs.values()) <= {None}:
         return inputs[0]
     places = cast("tuple[Any, ...]", kwargs.get("out", ()))
     is_stored = len(kwargs) == 1 == len(places) and places[0].dtype == object
@@ -74,11 +80,16 @@ def apply(
     return cast(object, places[0])
 
 
+def _has_numbers(array: Any) -> bool:
+    """Whether an array is one of numbers or truth values, and not of objects."""
+    return bool(array.ndim) and array.dtype.kind in "biuf"
+
+
 def methods(element: Callable[..., object]) -> Mapping[str, Callable[..., object]]:
     """The methods that numpy calls on the elements of an array of objects, by name."""
-    names = [name for name, row in _ROWS.items() if not (row.python or row.is_truth)]
+    names = [name for name, row in ROWS.items() if not (row.python or row.is_truth)]
     found: dict[str, Callable[..., object]] = {}
-    for name in (*names, *_SPELLED):
+    for name in (*names, *SPELLED):
         function = cast("Callable[..., object]", _function(name, element))
 
         def method(*values: object, function: Callable[..., object] = function) -> object:
@@ -142,16 +153,16 @@ def _without_loop(name: str, line: str, problem: str) -> TracedNumberError:
     np = _numpy()
     full = f"numpy.{name}" if hasattr(np, name) else f"numpy's {name}"
     cure = "use tapegrad.math and operators, element by element"
-    if name in _ROWS:
+    if name in ROWS:
         count = getattr(np, name).nin
-        cure = f"write numpy.frompyfunc(tapegrad.math.{_ROWS[name].name}, {count}, 1) instead"
+        cure = f"write numpy.frompyfunc(tapegrad.math.{ROWS[name].name}, {count}, 1) instead"
     return TracedNumberError(f"{full} at {line} {problem}: {cure}")
 
 
 def _function(name: str, element: Callable[..., object]) -> Callable[..., object] | None:
     """The function of numpy's for numbers, some of them traced; None where it is refused."""
-    row = _ROWS.get(name)
-    return _SPELLED.get(name) if row is None else partial(element, row)
+    row = ROWS.get(name)
+    return SPELLED.get(name) if row is None else partial(element, row)
 
 
 def _refusal(

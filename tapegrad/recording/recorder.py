@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from math import copysign, isfinite, isnan
 from operator import attrgetter, index
@@ -45,15 +46,16 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
+from tapegrad.ops.array_support import is_array, quiet, serving
+from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal, shape_of
 from tapegrad.pytree.numbers import as_number
 from tapegrad.pytree.structure import traced_leaves
 from tapegrad.recording import numpy_protocol
 from tapegrad.recording.float_refusal import float_refusal
 
 __all__ = [
-    "CODES", "SIDES", "Condition", "OuterValues", "Real", "Recorder", "Scalar", "Var", "applied",
-    "compared", "condition", "promote", "recorder_among",
+    "CODES", "SIDES", "Condition", "OuterValues", "Real", "Recorder", "Scalar", "TracedValue",
+    "Var", "applied", "compared", "condition", "innermost", "promote", "recorder_among",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -78,7 +80,7 @@ class Recorder:
     ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
-    exponents.
+    exponents. With ``on_arrays`` some values are arrays.
 
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
@@ -88,13 +90,15 @@ class Recorder:
 
     __slots__ = (
         "around", "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient",
-        "inside", "known", "labels", "left", "marks", "opened", "outers", "outside", "owner",
-        "places", "pool", "refused", "right",
+        "inside", "known", "labels", "left", "marks", "on_arrays", "opened", "outers", "outside",
+        "owner", "places", "pool", "quiet", "refused", "right",
         "scope", "scopes", "serial", "statics", "table", "thread", "values",
     )  # fmt: skip
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
+        self.on_arrays: bool = False
+        self.quiet: AbstractContextManager[object] | None = None
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
         self.owner: int = get_ident()
@@ -128,11 +132,29 @@ class Recorder:
             self.refuse()
         if self.inside is not None:
             self.inside.hand_over()
-        var = Var()
+        is_number = type(value) is float or type(value) is Var
+        var = Var() if is_number else self.array_for(value)
         var._recorder = self
         var._slot = self.write(code, left, right, value)
         var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
         return var
+
+    def array_for(self, value: Operand) -> Var:
+        """A traced array for a value that is one, else a traced number; it has no entry yet."""
+        if not shape_of(value):
+            return Var()
+        if not self.on_arrays:
+            self.take_arrays()
+        return cast(Var, serving("recording.array_var").ArrayVar())
+
+    def take_arrays(self) -> None:
+        """Extends the table by the rows for arrays; numpy's warnings are off until the end."""
+        rows = serving("ops.array_rows").ARRAY_TABLE
+        missing = (row for row in rows.rows if row not in self.table.codes)
+        self.table = rows if self.table is ops.TABLE else self.table.extend(*missing)
+        self.quiet = quiet(on_arrays=True)
+        self.quiet.__enter__()
+        self.on_arrays = True
 
     def write(self, code: int, left: int, right: int, value: Operand) -> int:
         """The slot of a new entry."""
@@ -170,7 +192,7 @@ class Recorder:
 
     def _admit(self, value: Operand) -> Operand:
         """A number from outside; with one of an outer recording, that recording becomes known."""
-        if not isinstance(value, Var):
+        if not isinstance(value, TracedValue):
             return value
         outer = value._recorder
         outer.require_open()
@@ -178,7 +200,7 @@ class Recorder:
         if outer.marks is not None and self.marks is None:
             self.marks = [None] * len(self.codes)
         if self._is_inside(outer):
-            self.outside[len(self.values)] = value
+            self.outside[len(self.values)] = cast(Var, value)
             return primal(value)
         self.thread = 0
         return value
@@ -233,11 +255,11 @@ class Recorder:
         if row.kind == "guard":
             return self.guard(row, operands[0])
         slots = [
-            x._slot if type(x) is Var and x._recorder is self else self.constant(x)
+            x._slot if isinstance(x, TracedValue) and x._recorder is self else self.constant(x)
             for x in operands
         ]
         values = self.values
-        apply: Callable[..., Operand] = row.value if self.thread else row
+        apply: Callable[..., Operand] = row if self.on_arrays or not self.thread else row.value
         value = apply(*[values[slot] for slot in slots], *static)
         left, right = self.place(row, slots, static)
         return self.append(self.code(row), left, right, value)
@@ -263,15 +285,16 @@ class Recorder:
 
     def slot(self, operand: Operand) -> int:
         """The slot of an operand; one that is not of this recording becomes a constant."""
-        if isinstance(operand, Var) and operand._recorder is self:
+        if isinstance(operand, TracedValue) and operand._recorder is self:
             return operand._slot
         return self.constant(operand)
 
     def number(self, slot: int) -> Var:
-        """The number that an entry defines."""
-        var = Var()
+        """The number that an entry defines, or the array."""
+        value = self.values[slot]
+        var = Var() if type(value) is float else self.array_for(value)
         var._recorder, var._slot = self, slot
-        var._value = self.values[slot]  # type: ignore[assignment]  # here operands are floats and Vars
+        var._value = value  # type: ignore[assignment]  # here operands are floats and Vars
         return var
 
     def place(
@@ -438,6 +461,9 @@ class Recorder:
                 self.around.inside, self.around.thread = None, self.around.owner
         finally:
             self.thread, self.owner, self.data_path = 0, 0, None
+            if self.quiet is not None:
+                silence, self.quiet = self.quiet, None
+                silence.__exit__(None, None, None)
             self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
     def refuse_broken(self) -> NoReturn:
@@ -468,7 +494,7 @@ class Recorder:
     def _as_columns(self, values: Sequence[Operand]) -> EntryColumns:
         return EntryColumns(
             self.table, self.codes, self.left, self.right, values, self.pool, self.statics,
-            bool(self.outers),
+            bool(self.outers), self.on_arrays,
         )  # fmt: skip
 
 
@@ -498,9 +524,10 @@ class OuterValues(Sequence[Operand]):
         if not isinstance(place, int):
             return place
         if place not in self._made:
-            self._made[place] = var = Var()
+            value = self._numbers[slot]
+            self._made[place] = var = self.recorder.array_for(value)
             var._recorder, var._slot = self.recorder, place
-            var._value = cast(float, self._numbers[slot])
+            var._value = cast(float, value)
         return self._made[place]
 
 
@@ -513,8 +540,22 @@ def _without_bits(what: str) -> Callable[..., NoReturn]:
     return method
 
 
+class TracedValue(Traced):
+    """An object that stands for a number or an array inside a recorded function."""
+
+    __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
+
+    _recorder: Recorder
+    _slot: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the recording has not ended."""
+        return self._recorder.owner != 0
+
+
 @final
-class Var(Traced):
+class Var(TracedValue):
     """A traced number: it stands for a float inside a recorded function.
 
     Arithmetic, comparisons and the functions of ``tapegrad.math`` take it and give another. Where
@@ -524,7 +565,7 @@ class Var(Traced):
     instead.
     """
 
-    __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
+    __slots__ = ()
     if TYPE_CHECKING:
         __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a Var compares to a Condition
     else:
@@ -532,22 +573,15 @@ class Var(Traced):
         def __hash__(self) -> NoReturn:  # noqa: PLE0309  # refuses
             _refuse(self, "hash(x)", "int(x) for a key, or comparisons")
 
-    _recorder: Recorder
-    _slot: int
     _value: float | Var
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         if row in _OPERATORS:
             return cast(Var, row.value(*operands))
-        return _innermost(operands).apply(row, operands)
+        return innermost(operands).apply(row, operands)
 
     def _primal(self) -> float:
         return primal(self._value)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the recording has not ended."""
-        return self._recorder.owner != 0
 
     def __divmod__(self, other: Var | float, /) -> tuple[Var, Var]:
         return self // other, self % other
@@ -779,7 +813,10 @@ class Condition:
 
 def condition(row: Primitive, *operands: Operand) -> Condition:
     """The condition that a row with truth values gives on traced numbers."""
-    return _made(Condition(), _innermost(operands).apply(row, operands))
+    indicator = innermost(operands).apply(row, operands)
+    if type(indicator) is Var:
+        return _made(Condition(), indicator)
+    return cast(Condition, serving("recording.array_var").ArrayCondition.of(indicator))
 
 
 N = TypeVar("N", "Var", Condition)
@@ -798,8 +835,10 @@ def _is_key(number: float) -> bool:
 
 def promote(value: object) -> Operand | None:
     """A number of Python or numpy, or a traced one, as an operand; else None."""
-    if type(value) is float or isinstance(value, Var):
+    if type(value) is float or isinstance(value, TracedValue):
         return value
+    if is_array(value):
+        return cast(Operand, serving("recording.array_values").operand(value))
     return float(value) if isinstance(value, bool) else as_number(value)
 
 
@@ -825,7 +864,7 @@ def applied(row: Primitive, x: Operand, y: Operand) -> Var:
     if left is None or right is None:
         _require_number(y if right is None else x)
         return cast(Var, NotImplemented)
-    return _innermost((left, right)).apply(row, (left, right))
+    return innermost((left, right)).apply(row, (left, right))
 
 
 def compared(row: Primitive, x: Var, y: object) -> Condition:
@@ -874,11 +913,11 @@ def _indicator(condition: Condition | bool) -> Operand:
     return condition.indicator if isinstance(condition, Condition) else float(condition)
 
 
-def _innermost(operands: tuple[Operand, ...]) -> Recorder:
+def innermost(operands: tuple[Operand, ...]) -> Recorder:
     """Of the open recordings among the operands, the one that was opened last."""
     innermost: Recorder | None = None
     for operand in operands:
-        if type(operand) is Var:
+        if isinstance(operand, TracedValue):
             recorder = operand._recorder
             if innermost is None or recorder.serial > innermost.serial:
                 innermost = recorder
@@ -913,5 +952,5 @@ def _refuse(x: Var, what: str, instead: str) -> NoReturn:
 
 def recorder_among(values: object) -> Recorder | None:
     """The innermost recording found in a value, containers searched as inputs are."""
-    found = [leaf._recorder for leaf in traced_leaves(values) if isinstance(leaf, Var)]
+    found = [leaf._recorder for leaf in traced_leaves(values) if isinstance(leaf, TracedValue)]
     return max(found, key=_serial, default=None)

@@ -9,7 +9,7 @@ from typing import cast, final
 
 from tapegrad.entries.builder import Place
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.recording.recorder import CODES, SIDES, OuterValues, Recorder, Var
+from tapegrad.recording.recorder import CODES, SIDES, OuterValues, Recorder, TracedValue
 
 __all__ = ["SlotWriter"]
 
@@ -28,11 +28,11 @@ class SlotWriter:
     recorder: Recorder | None
 
     def __init__(self, values: Sequence[Operand], seeds: Iterable[Operand]) -> None:
-        recorders = {x._recorder for x in seeds if isinstance(x, Var)}
+        recorders = {x._recorder for x in seeds if isinstance(x, TracedValue)}
         if isinstance(values, OuterValues):
             recorders.add(values.recorder)
         else:
-            recorders |= {x._recorder for x in values if isinstance(x, Var)}
+            recorders |= {x._recorder for x in values if isinstance(x, TracedValue)}
         innermost = max(recorders, key=attrgetter("serial"), default=None)
         is_open = innermost is not None and innermost.owner == get_ident()
         self.recorder = innermost if is_open else None
@@ -47,7 +47,7 @@ class SlotWriter:
 
     def place(self, operand: Operand) -> Place:
         """The slot that a traced number has on the recording, or any other number."""
-        if isinstance(operand, Var) and operand._recorder is self.recorder:
+        if isinstance(operand, TracedValue) and operand._recorder is self.recorder:
             return operand._slot
         return operand
 
@@ -67,7 +67,7 @@ class SlotWriter:
             return row(*cast("Sequence[Operand]", places), *cast("tuple[Operand, ...]", static))
         slots = [place if isinstance(place, int) else recorder.constant(place) for place in places]
         values = recorder.values
-        function = row.value if recorder.thread else row
+        function = row if recorder.on_arrays or not recorder.thread else row.value
         value = function(*[values[slot] for slot in slots], *static)  # type: ignore[arg-type]  # static
         if row in SIDES:
             return recorder.write(CODES[row], slots[0], slots[1] if len(slots) > 1 else -1, value)
@@ -80,7 +80,7 @@ class SlotWriter:
         function: Callable[..., float] = row.value
 
         def applied(x: Place, y: Place) -> Place:
-            if recorder is None or not recorder.thread:
+            if recorder is None or not recorder.thread or recorder.on_arrays:
                 return self.apply(row, (x, y))
             if isinstance(x, float) and isinstance(y, int):
                 x = recorder.constant(x)

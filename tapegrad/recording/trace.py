@@ -69,11 +69,13 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     blocks: bool = False,
     has_aux: bool = False,
     mapped: Collection[int] = (),
+    arrays: bool = False,
 ) -> Trace:
     """Calls ``f`` with traced numbers and records what it does.
 
     ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
-    They are passed on as they are, but for those under ``traced_data``: their floats are inputs.
+    They are passed on as they are, but for those under ``traced_data``: their floats are inputs,
+    and with ``arrays`` their arrays of floats.
     With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
     The arguments at the positions ``mapped`` are one row of what a batch was given.
     ``blocks`` lets a checkpoint record its inside as one entry, which the reverse sweep alone can
@@ -90,7 +92,8 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     try:
         role = Role.ROW if 0 in mapped else Role.PARAMETERS
         parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
-        rest, others = _split_data(f, data, traced_data, mapped)
+        data_role = Role.ARRAYS if arrays else Role.DATA
+        rest, others = _split_data(f, data, dict.fromkeys(traced_data, data_role), mapped)
         width = len(first)
         recorder.data_path = _data_path(f, rest, mapped, width) if others else None
         inputs = [recorder.input(number) for number in first + others]
@@ -109,17 +112,17 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
 def _split_data(
     f: Callable[..., object],
     data: Mapping[int | str, object],
-    traced: Collection[int | str],
+    traced: Mapping[int | str, Role],
     mapped: Collection[int],
 ) -> tuple[Branch, list[Operand]]:
-    """The structure of the data, and the numbers in that which is traced."""
+    """The structure of the data, and the numbers in that which is traced in a role."""
     if not data:
         return _NO_DATA, []
     children: list[Structure] = []
     numbers: list[Operand] = []
     for key, value in data.items():
         if key in traced:
-            role = Role.ROW if isinstance(key, int) and key + 1 in mapped else Role.DATA
+            role = Role.ROW if isinstance(key, int) and key + 1 in mapped else traced[key]
             child, found = flatten(value, role, partial(input_key_path, f, (key,)))
             children.append(child)
             numbers += found

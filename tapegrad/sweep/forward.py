@@ -12,11 +12,12 @@ from textwrap import indent
 from typing import Final, cast
 
 from tapegrad.entries.columns import EntryColumns
+from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, seeded
 
-__all__ = ["tangents"]
+__all__ = ["RecordedForward", "tangents"]
 
 
 def tangents(
@@ -32,8 +33,12 @@ def tangents(
     """
     column = seeded(len(columns), seeds)
     start = min(seeds, default=len(columns))
-    if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
-        _RecordedForward(columns, column).sweep(start, visit, outputs)
+    if columns.on_arrays:
+        with quiet(on_arrays=True):
+            forward = serving("sweep.array_forward").ArrayForward(columns, column)
+            forward.sweep(start, visit, outputs)
+    elif columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
+        RecordedForward(columns, column).sweep(start, visit, outputs)
     else:
         _SWEEP(columns, range(start, len(columns)), column)
     return column
@@ -59,7 +64,7 @@ def _combine_all(columns: EntryColumns, slot: int, column: DerivativeColumn) -> 
 _SWEEP: Final = Sweep(state="tangents", operand=_combine, any_entry=_combine_all)
 
 
-class _RecordedForward(RecordedSweep[Operand]):
+class RecordedForward(RecordedSweep[Operand]):
     """A forward sweep on traced numbers."""
 
     def sweep(

@@ -9,6 +9,7 @@ from tapegrad.entries.entries import Entries
 from tapegrad.errors import OutputError
 from tapegrad.pytree.structure import Leaf, build, describe_structure
 from tapegrad.sweep.reverse import cotangents
+from tapegrad.sweep.shapes import in_shapes
 
 __all__ = [
     "Cotangents", "cotangents_from", "gradient", "known_cotangents", "only_output",
@@ -50,13 +51,13 @@ def gradient(entries: Entries) -> object:
     Raises:
         OutputError: when the recorded function returned anything but one number.
     """
-    if not isinstance(entries.result, Leaf):
+    if not isinstance(entries.result, Leaf) or entries.result.shape:
         raise OutputError(
             f"this tape returned {describe_structure(entries.result)}, and a gradient needs one "
             "number: record a function that returns one, or use jacobian for one of several"
         )
-    bars = output_cotangents(entries)
-    return build(entries.parameters, (0.0 if bar is None else bar for bar in bars))
+    bars = output_cotangents(entries)[: entries.width]
+    return build(entries.parameters, in_shapes(bars, entries.values[: entries.width]))
 
 
 def only_output(entries: Entries, needs: str) -> int:

@@ -23,6 +23,7 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.entries.steps import Notes, Reference, Step
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand, Primitive, Table
 from tapegrad.ops.special import two_sum
 from tapegrad.recording.recorder import SIDES
@@ -35,7 +36,7 @@ from tapegrad.sweep.conditional_terms import (
     seeded,
 )
 
-__all__ = ["cotangents"]
+__all__ = ["ExactRecordedReverse", "RecordedReverse", "cotangents"]
 
 
 def cotangents(
@@ -54,11 +55,18 @@ def cotangents(
     """
     column = seeded(len(columns), seeds)
     start = max(seeds, default=-1)
-    if columns.traced:
+    if columns.traced or columns.on_arrays:
         writer = SlotWriter(columns.values, seeds.values())
         places = [None if seed is None else writer.place(seed) for seed in column]
-        sweep = _ExactRecordedReverse if exact else _RecordedReverse
-        sweep(columns, places, writer).sweep(start, visit)
+        if columns.on_arrays:
+            sweeps = serving("sweep.array_reverse")
+            sweep = sweeps.ExactArrayReverse if exact else sweeps.ArrayReverse
+            with quiet(on_arrays=True):
+                sweep(columns, places, writer, count).sweep(start, visit)
+        else:
+            (ExactRecordedReverse if exact else RecordedReverse)(columns, places, writer).sweep(
+                start, visit
+            )
         return [None if place is None else writer.operand(place) for place in places[:count]]
     if exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
@@ -245,7 +253,7 @@ def _short_partials(table: Table) -> Sequence[_Partials | None]:
     return [_known_partials(row, ()) if row in SIDES else None for row in table.rows]
 
 
-class _RecordedReverse(RecordedSweep[Place]):
+class RecordedReverse(RecordedSweep[Place]):
     """A reverse sweep on traced numbers, which records the gradient on slots.
 
     ``places`` has the value of each entry. Nothing is recorded for constants, whose cotangents
@@ -265,6 +273,7 @@ class _RecordedReverse(RecordedSweep[Place]):
         self.short = _short_partials(columns.table)
 
     def apply(self, row: Primitive, *numbers: Place) -> Place:
+        """A row applied to places."""
         return self.writer.apply(row, numbers)
 
     def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
@@ -351,7 +360,7 @@ class _RecordedReverse(RecordedSweep[Place]):
         for place, operand in enumerate(operands):
             inside.hand_over(place, self, operand)
 
-    def hand_over(self, slot: int, other: _RecordedReverse, place: int) -> None:
+    def hand_over(self, slot: int, other: RecordedReverse, place: int) -> None:
         """Makes the cotangent of a slot that of a slot of another sweep."""
         other.set(place, self.term(slot))
 
@@ -366,7 +375,7 @@ class _RecordedReverse(RecordedSweep[Place]):
             self.accumulate(arm, (cotangent, self.both(present, taken)))
 
 
-class _ExactRecordedReverse(_RecordedReverse):
+class ExactRecordedReverse(RecordedReverse):
     """A recorded reverse sweep that keeps what its additions lose, with the bits of the eager one.
 
     What was lost in a slot is present where its cotangent is.
@@ -406,9 +415,9 @@ class _ExactRecordedReverse(_RecordedReverse):
             self.numbers[slot] = number = self.apply(ops.corrected, number, loss)
         return number
 
-    def hand_over(self, slot: int, other: _RecordedReverse, place: int) -> None:
+    def hand_over(self, slot: int, other: RecordedReverse, place: int) -> None:
         """Makes the cotangent and the loss of a slot those of a slot of another sweep."""
         super().hand_over(slot, other, place)
         loss = self.losses.pop(slot, None)
-        if loss is not None and isinstance(other, _ExactRecordedReverse):
+        if loss is not None and isinstance(other, ExactRecordedReverse):
             other.losses[place] = loss

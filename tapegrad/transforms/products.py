@@ -261,7 +261,8 @@ class HessianProduct:
     def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
         """The Hessian times the direction whose numbers ``seeds`` holds by input."""
         columns = self.traced.columns
-        if columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
+        is_plain = not columns.traced and not columns.on_arrays
+        if not is_plain or not all(isinstance(seed, float) for seed in seeds.values()):
             if self._gradient is None:
                 # Not a cached_property: its frame would be taken for the user's line.
                 f, x, data = self._call

@@ -84,7 +84,7 @@ def record(
 
     def recorded(x: A, data: Data) -> Tape[A, P, Any]:
         inputs = [key for key in data if key not in static]
-        traced = trace(f, x, data, traced_data=inputs, positions=True)
+        traced = trace(f, x, data, traced_data=inputs, positions=True, arrays=True)
         return cast("Tape[A, P, Any]", tape_of(f, traced))
 
     return transformed(f, record, recorded, differentiates=False, static_argnames=static_argnames)

@@ -22,6 +22,7 @@ from tapegrad.pytree.structure import (
     key_paths,
 )  # fmt: skip
 from tapegrad.recording.trace import Trace, trace
+from tapegrad.sweep.shapes import in_shapes
 
 __all__ = [
     "Data", "data_of", "differentiate", "pull", "push", "require_numbers", "result_of",
@@ -95,7 +96,8 @@ def differentiate(
 def result_of(traced: Trace) -> object:
     """The result of the traced function, with its numbers as they are outside the recording."""
     values = traced.columns.values
-    return build(traced.result, (values[slot] for slot in traced.outputs))
+    found = [values[slot] for slot in traced.outputs]
+    return build(traced.result, in_shapes(found, found))
 
 
 def scalar_output(f: Callable[..., object], traced: Trace) -> int:
@@ -105,6 +107,11 @@ def scalar_output(f: Callable[..., object], traced: Trace) -> int:
         OutputError: when it returned anything else.
     """
     if isinstance(traced.result, Leaf):
+        if traced.result.shape:
+            raise OutputError(
+                f"{name_of(f)} ({here()}) returned {describe_structure(traced.result)}, and a "
+                "gradient needs one number: return its sum or its mean, or use jacobian"
+            )
         return traced.outputs[0]
     several = ", or use jacobian for a function of several" * isinstance(traced.result, Branch)
     raise OutputError(
@@ -139,7 +146,7 @@ def _holds_statics(structure: Structure) -> bool:
 def _first_of_pair(f: Callable[..., object], traced: Trace) -> int:
     """The slot of the number in the pair that ``f`` returned."""
     match traced.result:
-        case Branch(kind=kind, keys=(0, 1), children=(Leaf(), _)) if kind is tuple:
+        case Branch(kind=kind, keys=(0, 1), children=(Leaf(shape=()), _)) if kind is tuple:
             return traced.outputs[0]
     raise OutputError(
         f"{name_of(f)} ({here()}) returned {describe_structure(traced.result)}, and has_aux=True "
@@ -157,7 +164,7 @@ def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) ->
     bars = traced.recorder.attributing(
         lambda pin: cotangents(traced.columns, seeds, pin, exact=exact, count=traced.width)
     )
-    return [0.0 if bar is None else bar for bar in bars]
+    return list(in_shapes(bars, traced.columns.values[: traced.width]))
 
 
 def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
@@ -170,4 +177,5 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
     dots = traced.recorder.attributing(
         lambda pin: tangents(traced.columns, seeds, pin, traced.outputs)
     )
-    return [0.0 if (dot := dots[slot]) is None else dot for slot in traced.outputs]
+    values = [traced.columns.values[slot] for slot in traced.outputs]
+    return list(in_shapes([dots[slot] for slot in traced.outputs], values))

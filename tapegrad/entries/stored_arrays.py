@@ -1,0 +1,108 @@
+"""The values of a tape with arrays as bytes: the numbers of one entry after those of another.
+
+A view (another shape, another order of axes, a slice) takes no bytes: it is made again when it is
+read, as the same view of the same entry, so that what is computed from it has the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+from tapegrad.entries.columns import EntryColumns, StoredArrays
+from tapegrad.errors import TapeError
+from tapegrad.ops.primitive import Shape
+
+__all__ = ["read", "require_stored", "stored"]
+
+_KINDS: Final = {"f": "d", "b": "?", "i": "l"}
+_CODES: Final = {"d": np.dtype(np.float64), "?": np.dtype(np.bool_), "l": np.dtype(np.int64)}
+_VIEW: Final = ""
+
+
+def stored(columns: EntryColumns) -> StoredArrays:
+    """The values of entries, none of which is traced."""
+    forms: dict[tuple[str, Shape], int] = {}
+    parts: list[bytes] = []
+    form_of = np.empty(len(columns), np.uint16)
+    for slot, value in enumerate(columns.values):
+        form, part = _form(columns, slot, value)
+        form_of[slot] = forms.setdefault(form, len(forms))
+        parts.append(part)
+    return StoredArrays(b"".join(parts), tuple(forms), form_of.tobytes())
+
+
+def _form(columns: EntryColumns, slot: int, value: Any) -> tuple[tuple[str, Shape], bytes]:
+    """The form of a value and its bytes, in whole cells of eight; there is one nan."""
+    if type(value) is float:
+        return ("d", ()), np.float64(value if value == value else np.nan).tobytes()
+    if _is_view(columns, slot):
+        return (_VIEW, value.shape), b""
+    if value.dtype.kind == "f" and np.isnan(value).any():
+        value = np.where(np.isnan(value), np.nan, value)
+    return (_KINDS[value.dtype.kind], value.shape), value.tobytes() + bytes(-value.nbytes % 8)
+
+
+def _is_view(columns: EntryColumns, slot: int) -> bool:
+    rule = columns.row(slot).array
+    return rule is not None and rule.is_view is not None and rule.is_view(*columns.static(slot))
+
+
+def read(of: StoredArrays, columns: EntryColumns) -> list[Any]:
+    """The values of all entries; the arrays cannot be written to."""
+    values: list[Any] = []
+    start = 0
+    for slot, form in enumerate(memoryview(of.form_of).cast("H")):
+        kind, shape = of.forms[form]
+        if kind == _VIEW:
+            operand = values[columns.left[slot]]
+            values.append(columns.row(slot).value(operand, *columns.static(slot)))
+            continue
+        count, dtype = prod(shape), _CODES[kind]
+        cells = np.frombuffer(of.cells, dtype, count, start) if count else np.empty(0, dtype)
+        values.append(cells.reshape(shape) if shape else float(cells[0]))
+        start += -(-count * dtype.itemsize // 8) * 8
+        if shape:
+            values[-1].flags.writeable = False
+    return values
+
+
+def require_stored(of: StoredArrays, count: int) -> None:
+    """Lets values through that can be read as those of so many entries.
+
+    Raises:
+        TapeError: for any others.
+    """
+    fault = next(_faults(of, count), None)
+    if fault is not None:
+        raise TapeError(f"the values of a tape with arrays {fault}")
+
+
+def _faults(of: StoredArrays, count: int) -> Iterator[str]:
+    if type(of.cells) is not bytes or type(of.form_of) is not bytes or type(of.forms) is not tuple:
+        yield "are not bytes"
+    elif len(of.form_of) != 2 * count:
+        yield f"are those of {len(of.form_of) // 2} entries, not of {count}"
+    elif not all(map(_is_form, of.forms)):
+        yield "have a form that there is not"
+    elif count and max(memoryview(of.form_of).cast("H")) >= len(of.forms):
+        yield f"have a form beyond the {len(of.forms)} of the tape"
+    else:
+        sizes = [-(-prod(shape) * _size(kind) // 8) * 8 for kind, shape in of.forms]
+        if sum(sizes[form] for form in memoryview(of.form_of).cast("H")) != len(of.cells):
+            yield f"do not fit {len(of.cells)} bytes"
+
+
+def _size(kind: str) -> int:
+    return 0 if kind == _VIEW else _CODES[kind].itemsize
+
+
+def _is_form(form: object) -> bool:
+    if type(form) is not tuple or len(form) != 2 or type(form[1]) is not tuple:
+        return False
+    kind, shape = form
+    is_shape = all(type(length) is int and length >= 0 for length in shape)
+    return is_shape and type(kind) is str and (kind in _CODES or kind == _VIEW)

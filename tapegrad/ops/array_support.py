@@ -1,0 +1,30 @@
+"""Loads what serves arrays when the first one is met: numbers alone never import numpy."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from importlib import import_module
+from typing import Any, cast
+
+__all__ = ["is_array", "quiet", "serving"]
+
+
+def is_array(value: object) -> bool:
+    """Whether a value is an array of numpy's."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
+def quiet(*, on_arrays: bool) -> AbstractContextManager[object]:
+    """A context without numpy's warnings: beyond the double range a row gives an infinity."""
+    if not on_arrays:
+        return nullcontext()
+    return cast("AbstractContextManager[object]", sys.modules["numpy"].errstate(all="ignore"))
+
+
+@cache
+def serving(module: str) -> Any:
+    """A module of the package that serves arrays, by its name: it may be one of a later layer."""
+    return import_module(f"tapegrad.{module}")

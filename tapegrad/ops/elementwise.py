@@ -1,0 +1,203 @@
+"""Rows of numbers on arrays, element by element: by numpy's functions, or as compiled code spells.
+
+A row that numpy has is one call. Rows that are used much are written here in few passes; any other
+goes as ``lowering`` spells it, on arrays in place of numbers, or else number by number. Results
+stand in C order, so that the bits of what is computed from them depend on the program alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from math import inf
+from typing import Any, Final, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapegrad.ops import table as ops
+from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
+from tapegrad.ops.primitive import Primitive
+
+__all__ = ["compute", "function_of"]
+
+Array: TypeAlias = NDArray[Any]
+Function: TypeAlias = Callable[..., Any]
+
+LN2: Final = 0.6931471805599453
+
+
+def compute(row: Primitive, operands: tuple[Any, ...]) -> Any:
+    """The value of a row on operands of which one at least is an array."""
+    return function_of(row)(*operands)
+
+
+@cache
+def function_of(row: Primitive) -> Function:
+    """The function that computes a row on operands of which one at least is an array.
+
+    What it gives has the operands' common shape, and stands in C order.
+    """
+    if row.array is not None:
+        return row.value
+    found = _OWN.get(row)
+    if found is None and row.core and row.ufuncs:
+        found = getattr(np, row.ufuncs[0])
+    if found is None:
+        spelling = NEAR.get(row) or LOWER.get(row)
+        found = partial(_one_by_one, row) if spelling is None else partial(_spelled, row, spelling)
+    return found if isinstance(found, np.ufunc) and found.nin == 1 else partial(_whole, found)
+
+
+def _whole(function: Function, *operands: Any) -> Any:
+    """The result of a function in C order; one number everywhere becomes an array."""
+    found = function(*operands)
+    if type(found) is np.ndarray:
+        return found if found.flags.c_contiguous else np.ascontiguousarray(found)
+    return np.full(np.broadcast_shapes(*map(np.shape, operands)), found)
+
+
+def _spelled(row: Primitive, spelling: Spelling, *operands: Any) -> Any:
+    """A row in others, and number by number where the spelling does not hold."""
+    found = spelling(*operands)
+    if found is None:
+        return _one_by_one(row, *operands)
+    if not isinstance(found, Usually):
+        return found
+    holds: Any = found.holds
+    if np.all(holds):
+        return found.value
+    rare = _one_by_one(row, *operands, where=np.logical_not(holds))
+    return np.where(np.asarray(holds, bool), cast(Any, found.value), rare)
+
+
+def _one_by_one(row: Primitive, *operands: Any, where: Any = True) -> Array:
+    """The row's own function for each element, or for those ``where`` it is wanted."""
+    given = operands[: len(operands) - row.has_static]
+    static = operands[len(given) :]
+    function = np.frompyfunc(lambda *numbers: row.value(*numbers, *static), len(given), 1)
+    out = np.zeros(np.broadcast_shapes(*map(np.shape, given)), object)
+    function(*(np.asarray(x, object) for x in given), out=out, where=where)
+    return out.astype(bool if row.is_truth else np.float64)
+
+
+# Rows in few passes.
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    if type(condition) is not np.ndarray:
+        return x if condition else y
+    return np.where(condition, x, y)
+
+
+def _power(x: Any, y: Any) -> Any:
+    """A power; for the exponent 0.5 numpy takes the root, which differs at -0.0 and -inf."""
+    if type(y) is not np.ndarray and y == 0.5:
+        return np.where(x == -inf, inf, np.sqrt(x) + 0.0)
+    return np.power(x, y)
+
+
+def _constant_power(x: Array, n: float) -> Array:
+    if n == 2.0:
+        return x * x
+    if n == 1.0:
+        return x.copy()
+    if n == -1.0:
+        return np.reciprocal(x)
+    return cast(Array, _power(x, n))
+
+
+def _constant_power_slope(x: Array, n: float) -> Any:
+    if n == 2.0:
+        return 2.0 * x
+    return _spelled(ops.powc_slope, NEAR[ops.powc_slope], x, n)
+
+
+def _sech2(x: Array) -> Array:
+    """4 * e / (1 + e) ** 2 for e = exp(-2 * |x|)."""
+    e: Array = np.abs(x)
+    np.multiply(e, -2.0, e)
+    np.exp(e, e)
+    below = e + 1.0
+    np.multiply(below, below, below)
+    np.multiply(e, 4.0, e)
+    np.divide(e, below, e)
+    return e
+
+
+def _sigmoid(x: Array) -> Array:
+    """e / (1 + e) for e = exp(-|x|), and 1 / (1 + e) for x >= 0."""
+    e: Array = np.abs(x)
+    np.negative(e, e)
+    np.exp(e, e)
+    below = e + 1.0
+    np.copyto(e, 1.0, where=x >= 0.0)
+    np.divide(e, below, e)
+    return e
+
+
+def _softplus(x: Array) -> Array:
+    """The larger of x and 0, and log(1 + exp(-|x|))."""
+    rest: Array = np.abs(x)
+    np.negative(rest, rest)
+    np.exp(rest, rest)
+    np.log1p(rest, rest)
+    return np.maximum(x, 0.0) + rest
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    """The larger, and log(1 + exp(-|x - y|)); infinities that are equal have no difference."""
+    rest = np.abs(np.subtract(x, y))
+    np.negative(rest, rest)
+    np.exp(rest, rest)
+    np.log1p(rest, rest)
+    larger = np.maximum(x, y)
+    return np.where(np.equal(x, y), larger + LN2, np.where(np.isinf(larger), larger, larger + rest))
+
+
+def _softmax(x: Any, *others: Any) -> Any:
+    if len(others) == 1 and type(others[0]) is float and others[0] == 0.0:
+        return _sigmoid(x)
+    return _spelled(ops.softmax, NEAR[ops.softmax], x, *others)
+
+
+def _by_square(x: Any, y: Any) -> Any:
+    """x / y / y where the first quotient is in the middle of the range."""
+    quotient = x / y
+    size = np.abs(quotient)
+    if np.all((size > 1e-290) & (size < 1e290)):
+        return quotient / y
+    return _spelled(ops.div2, LOWER[ops.div2], x, y)
+
+
+def _win(x: Any, y: Any) -> Any:
+    """Half of 1 for x > y and of 1 for x >= y, and nan where they cannot be compared."""
+    found = (np.greater(x, y).astype(np.float64) + np.greater_equal(x, y)) * 0.5
+    odd = np.not_equal(x, x) | np.not_equal(y, y)
+    return np.where(odd, np.nan, found) if np.any(odd) else found
+
+
+def _step(x: Array) -> Array:
+    found = np.greater(x, 0.0).astype(np.float64)
+    odd = np.not_equal(x, x)
+    return np.where(odd, np.nan, found) if np.any(odd) else found
+
+
+_OWN: Final[Mapping[Primitive, Function]] = {
+    ops.where: _where,
+    ops.pow: _power,
+    ops.powc: _constant_power,
+    ops.powc_slope: _constant_power_slope,
+    ops.detached: np.array,
+    ops.maximum: np.maximum,
+    ops.minimum: np.minimum,
+    ops.sech2: _sech2,
+    ops.sigmoid: _sigmoid,
+    ops.softplus: _softplus,
+    ops.logaddexp: _logaddexp,
+    ops.softmax: _softmax,
+    ops.div2: _by_square,
+    ops.win: _win,
+    ops.step: _step,
+}
+"""The functions of rows that have a better way than their spelling."""
