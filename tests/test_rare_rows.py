@@ -87,6 +87,32 @@ class TestTheBitsOfRareRows:
 
     @quietly
     @pytest.mark.parametrize("backend", BACKENDS)
+    @pytest.mark.parametrize(("scattered", "are_rare"), [(500, True), (300, False)])
+    def test_are_those_of_more_rows_where_many_are_rare(
+        self, backend: Any, scattered: int, are_rare: bool
+    ) -> None:
+        """Up to 127 rows on a path are rare where more than 384 rows are rare as it is."""
+
+        def f(x: Any) -> Any:
+            if x > 0.0:
+                return bisected(x)
+            return math.exp(math.sin(x)) * math.tanh(x) if x > -10.0 else math.exp(math.tanh(x))
+
+        few, many = np.linspace(-9.9, -0.1, 127), np.linspace(-19.0, -11.0, 128)
+        x = np.concatenate([np.geomspace(0.01, 140.0, scattered), few, many])
+        x = np.random.default_rng(0).permutation(x)
+        by_code = bits(tg.vmap(f, backend=backend)(few))
+        assert by_code != bits(eager(f, few))
+        batch: Any = tg.vmap(f, backend=backend, threads=1)
+        batch(many), batch(few)
+        for function in (batch, batch, tg.vmap(f, backend=backend, threads=2)):
+            found = dict(zip(x.tolist(), function(x).tolist(), strict=True))
+            mine = bits([found[one] for one in few.tolist()])
+            assert mine == (bits(eager(f, few)) if are_rare else by_code)
+            assert bits([found[one] for one in many.tolist()]) == bits(batch(many))
+
+    @quietly
+    @pytest.mark.parametrize("backend", BACKENDS)
     def test_of_sums(self, backend: Any) -> None:
         """A sum is that of the rows' own bits, in the decided order."""
         x = rows(BLOCK + 300)
@@ -174,6 +200,16 @@ class TestTheirCost:
         assert done.compiled <= FEW_PATHS + 400 // RARE
         assert done.recorded <= FEW_PATHS + 400 // RARE + 400 // 20
         assert 100 < done.plain <= 400
+
+    @quietly
+    def test_more_rows_cost_no_more_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Once many rows are rare, no code is made for those that few others go along with."""
+        made = []
+        for count in (1000, 4000):
+            done = Counts(monkeypatch)
+            tg.vmap(bisected, backend="numpy")(np.geomspace(0.01, 140.0, count))
+            made.append(done.compiled)
+        assert made[1] <= made[0] + FEW_PATHS < 60
 
     def test_paths_of_many_rows_are_recorded_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """And the function is not called any more."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MappedArgument", "mapped_argument"]
 
-_TYPES: Final = {"f": np.float64, "b": np.float64, "i": np.int64, "u": np.int64}
-"""The types of the numbers that a function gets for numpy's kinds."""
+_INTS: Final = "iu"
+"""Numpy's kinds of which a function gets ints."""
 
 
 @final
@@ -65,13 +65,7 @@ class MappedArgument:
         """
         kinds = self.kinds if as_given else "f" * len(self.kinds)
         parts = zip(numbers, self.row_shapes, kinds, strict=True)
-        return build(
-            self.structure,
-            [
-                _tuples(part.reshape(shape).astype(_TYPES[kind]).tolist())
-                for part, shape, kind in parts
-            ],
-        )
+        return build(self.structure, [_row_of(part, shape, kind) for part, shape, kind in parts])
 
     @property
     def width(self) -> int:
@@ -123,9 +117,19 @@ def _flat(array: Any) -> Array:
     return cast(Array, array if array.ndim < 3 else array.reshape(array.shape[0], -1))
 
 
-def _tuples(value: object) -> object:
+def _row_of(numbers: NDArray[Any], shape: tuple[int, ...], kind: str) -> object:
+    """The numbers of a row of an array: one, or a tuple for each axis."""
+    if kind in _INTS:
+        numbers = numbers.astype(np.int64)
+    if len(shape) > 1:
+        return _tuples(numbers.reshape(shape).tolist(), len(shape))
+    values: Any = numbers.tolist()
+    return tuple(values) if shape else values
+
+
+def _tuples(values: list[Any], axes: int) -> tuple[Any, ...]:
     """Nested lists as nested tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    return tuple(values) if axes == 1 else tuple([_tuples(part, axes - 1) for part in values])
 
 
 @final

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial, wraps
+from functools import cached_property, wraps
 from operator import attrgetter
 from time import perf_counter
 from typing import NoReturn, cast, final
@@ -258,13 +258,15 @@ class PathRecorder:
         numbers = [start + row for row in group.rows.tolist()]
 
         def answer(departure: Departure, place: int) -> Sequence[float]:
-            arguments = self.arguments(group.leaves, place), self.inputs.kwargs
-            call = None
+            kwargs = self.inputs.kwargs
+            arguments = given = self.arguments(group.leaves, place), kwargs
             if self.inputs.has_ints:
-                given = self.arguments(group.leaves, place, as_given=True)
-                call = partial(recorded.in_first_order, *given, **self.inputs.kwargs)
-            with _at_row(numbers[place]):
-                returned = recorded.calls.missed(departure, arguments, call)
+                given = self.arguments(group.leaves, place, as_given=True), kwargs
+            try:
+                returned = recorded.calls.missed(departure, arguments, given)
+            except Exception as error:
+                _note_row(error, numbers[place])
+                raise
             return self._numbers(returned, numbers[place])
 
         if self._find(prefix) is None:
@@ -443,5 +445,9 @@ def _at_row(number: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error.add_note(f"raised at row {number:,} of the batch")
+        _note_row(error, number)
         raise
+
+
+def _note_row(error: Exception, number: int) -> None:
+    error.add_note(f"raised at row {number:,} of the batch")

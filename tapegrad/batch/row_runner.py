@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEW_PATHS", "BlockOutputs", "ChunkOptions", "ChunkResult", "KnownPaths", "RowRunner",
-    "UnresolvedRows",
+    "UnresolvedRows", "rare_below",
 ]  # fmt: skip
 
 FEW_PATHS: Final = 8
 """The most paths of the rows of a block of which none is rare."""
+_SCATTERED: Final = 384
+"""The most rows on rare paths of a block that is not scattered."""
+_MORE: Final = 8
+"""So many times as many rows on one path are still rare where the block is scattered."""
 
 _Group: TypeAlias = "tuple[bytes, Indices, bool]"
 """Rows on one path: the outcomes that are known, the places, and whether the path is known."""
@@ -41,8 +45,8 @@ class ChunkOptions:
     """Says whether outputs or sums are computed, and of sums the squared distances from the mean.
 
     With ``mask`` rows that leave all known paths are left out. Where a block's rows take many
-    paths, those that fewer than ``rare`` rows take come back unresolved; with ``part`` the rows are
-    only some of their block, and such paths come back in any case.
+    paths, those that are ``rare`` (see ``rare_below``) come back unresolved; with ``part`` the rows
+    are only some of their block, and such paths come back in any case.
     """
 
     sums: bool
@@ -87,6 +91,17 @@ class ChunkResult:
 
     blocks: Sequence[PartialSum | BlockOutputs]
     taken: Counter[bytes]
+
+
+def rare_below(paths: int, few: int, rare: int) -> int:
+    """The rows of a block on one path below which they are rare: 0, ``rare``, or more than that.
+
+    ``few`` of the block's rows are on paths that fewer than ``rare`` take, and there are so many
+    ``paths``. As more are found the result can only grow, so it can be used before all are.
+    """
+    if paths <= FEW_PATHS:
+        return 0
+    return _MORE * rare if few > _SCATTERED else rare
 
 
 @final
@@ -202,6 +217,7 @@ class RowRunner:
         out = np.empty((first.outputs, padded(rows))) if out is None else out
         done: list[_Group] = []
         groups = [(first, b"", np.arange(rows))]
+        rare, few = options.rare, 0
         while groups:
             code, prefix, group = groups.pop()
             flips = self._run(code, leaves, group, out)
@@ -210,10 +226,13 @@ class RowRunner:
             if stays.size:
                 done.append((code.outcomes, stays, True))
                 self._taken[code.outcomes] += stays.size
-            is_rich = rows <= BLOCK and len(done) + len(groups) + len(gone) > FEW_PATHS
+            if group.size >= rare:
+                few += sum(part.size for part in (stays, *(p for _, p in gone)) if part.size < rare)
+            paths = len(done) + len(groups) + len(gone)
+            limit = rare_below(paths, few, rare) if rows <= BLOCK else 0
             for longer, part in gone:
                 other = starting_with(self.codes, longer)
-                if other is None or (is_rich and part.size < options.rare):
+                if other is None or part.size < limit:
                     done.append((longer, part, False))
                 else:
                     groups.append((other, longer, part))
@@ -304,8 +323,8 @@ def _blocks_of(
     counts = np.array([np.bincount(rows // BLOCK, minlength=len(starts)) for _, rows, _ in groups])
     unknown = np.array([not is_known for _, _, is_known in groups])
     paths = np.count_nonzero(counts, axis=0)
-    undecided = (paths > FEW_PATHS) | (counts[unknown] > 0).any(axis=0) | options.part
-    left = (counts > 0) & (unknown[:, np.newaxis] | ((counts < options.rare) & undecided))
+    limits = _most_below(counts, unknown, options)
+    left = (counts > 0) & (unknown[:, np.newaxis] | (counts < limits))
     for number, start in enumerate(starts):
         unresolved: list[UnresolvedRows] = []
         for index in np.flatnonzero(left[:, number]).tolist():
@@ -316,6 +335,20 @@ def _blocks_of(
             unresolved.append(UnresolvedRows(prefix, some - start, part, is_known))
         unresolved.sort(key=lambda some: int(some.rows[0]))
         yield BlockOutputs(out[:, start : start + BLOCK], unresolved, int(paths[number]))
+
+
+def _most_below(counts: Indices, unknown: Truths, options: ChunkOptions) -> Indices:
+    """The most that ``rare_below`` can give for each block once the rest of its paths are known.
+
+    ``counts`` has the rows of each group in each block.
+    """
+    if options.part:
+        return np.full(counts.shape[1], _MORE * options.rare)
+    ends = unknown[:, np.newaxis] | (counts < options.rare)
+    few = np.where(ends, counts, 0).sum(axis=0)
+    paths = np.count_nonzero(counts, axis=0) + counts[unknown].sum(axis=0)
+    blocks = zip(paths.tolist(), few.tolist(), strict=True)
+    return np.array([rare_below(*block, options.rare) for block in blocks])
 
 
 def _flips(rows: int) -> Flips:

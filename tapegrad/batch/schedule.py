@@ -24,11 +24,11 @@ from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.recordings import PathRecorder
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, PartialSum, padded, partial_sum
 from tapegrad.batch.row_runner import (
-    FEW_PATHS,
     BlockOutputs,
     ChunkOptions,
     ChunkResult,
     UnresolvedRows,
+    rare_below,
 )
 from tapegrad.errors import BackendError, GuardError, InputError
 
@@ -175,18 +175,20 @@ class Schedule(Generic[T]):
     def _resolved(self, block: BlockOutputs, numbers: range) -> BlockOutputs:
         """Completes a block: its rows are run on the paths that they take, new ones recorded.
 
-        Where there are few paths so far, they are recorded one by one, since more may be rare.
+        They are recorded one by one, that of most rows first, since others may be rare then.
         """
         outputs = block.outputs if block.outputs.flags.writeable else block.outputs.copy()
-        left, paths, rare = [*block.unresolved], block.paths, self.recorder.rare
+        left, paths, rare, few = [*block.unresolved], block.paths, self.recorder.rare, 0
         for group in left:
             self.recorder.note_departure(group)
         while left:
-            is_rich = paths > FEW_PATHS
-            if rare and is_rich:
-                left = self._without_rare(left, outputs, numbers)
+            some_few = few + sum(size for size in map(_size, left) if size < rare)
+            limit = rare_below(paths, some_few, rare)
+            if limit:
+                few = some_few
+                left = self._without_rare(left, limit, outputs, numbers)
             unknown = [group for group in left if not group.is_known]
-            some = unknown if is_rich or not rare else sorted(unknown, key=_size)[-1:]
+            some = sorted(unknown, key=_size)[-1:] if rare else unknown
             known = [group for group in some if self._has_path(group, outputs, numbers)]
             again = self._run_again(known, outputs, numbers)
             left = [group for group in left if group not in some] if unknown else []
@@ -195,14 +197,13 @@ class Schedule(Generic[T]):
         return BlockOutputs(outputs, (), paths)
 
     def _without_rare(
-        self, groups: Sequence[UnresolvedRows], outputs: Floats, numbers: range
+        self, groups: Sequence[UnresolvedRows], limit: int, outputs: Floats, numbers: range
     ) -> list[UnresolvedRows]:
-        """Runs the groups that are rare, and returns the others."""
-        recorder = self.recorder
+        """Runs the groups of fewer rows than the limit, and returns the others."""
         for group in groups:
-            if _size(group) < recorder.rare:
-                outputs[:, group.rows] = recorder.rare_outputs(group, numbers.start)
-        return [group for group in groups if _size(group) >= recorder.rare]
+            if _size(group) < limit:
+                outputs[:, group.rows] = self.recorder.rare_outputs(group, numbers.start)
+        return [group for group in groups if _size(group) >= limit]
 
     def _has_path(self, group: UnresolvedRows, outputs: Floats, numbers: range) -> bool:
         """Whether there is a path now that a group of rows may be run on.

@@ -256,12 +256,12 @@ class CallRecording(Recording[CallCode]):
                 code.compile()
 
     def missed(
-        self, departure: Departure, arguments: Arguments, call: Callable[[], object] | None = None
+        self, departure: Departure, arguments: Arguments, given: Arguments | None = None
     ) -> object:
         """The result of a call whose path cannot be run: it is recorded, or made as it stands.
 
-        Numbers among the arguments are floats, as those of a recording. ``call`` makes the call,
-        where the function itself is called with something else.
+        Numbers among the arguments are floats, as those of a recording. Where others are ``given``
+        for a call of the function itself, its result comes as it returns it.
 
         It is recorded, too, where the function raises: it may do so on plain numbers alone, such as
         whole floats that are indices. The path is not kept where there are too many.
@@ -269,7 +269,8 @@ class CallRecording(Recording[CallCode]):
         may_record = len(self.codes) < self.max_paths
         if not (may_record and self._is_worth_recording(departure)):
             try:
-                return self.learning.call(call or partial(self._call, arguments))
+                call = partial(self._call, given or arguments, in_floats=given is None)
+                return self.learning.call(call)
             except MemoryError:
                 raise
             except Exception:  # noqa: BLE001, S110  # whatever the function raises, it raises again
@@ -339,11 +340,11 @@ class CallRecording(Recording[CallCode]):
         """Describes what was recorded and compiled, and the calls of the function itself."""
         return ShapeReport(super().report().paths, self.learning.calls, self.learning.called)
 
-    def _call(self, arguments: Arguments) -> object:
-        """The result of a call of the function itself, in floats as that of a recording."""
+    def _call(self, arguments: Arguments, *, in_floats: bool = True) -> object:
+        """The result of a call of the function itself, or that ``in_floats`` as of a recording."""
         args, kwargs = arguments
         returned = self.f(*args, **kwargs)
-        if type(returned) is float:
+        if type(returned) is float or not in_floats:
             return returned
         structure, numbers = flatten(returned, Role.RESULT, key_path)
         return build(unshared_statics(structure), numbers)
