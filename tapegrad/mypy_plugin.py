@@ -4,8 +4,8 @@ The types of tapegrad need no plugin. This one adds two things that types alone 
 
 - a model that takes plain floats, or returns nothing that can be traced, is an error where it is
   passed to ``grad``, ``partials``, ``record`` and their kin, or decorated with them;
-- ``partials(f)(a=1.0, b=2.0)`` has the type of a read-only ``TypedDict`` with the names of the
-  parameters of ``f``, so that a misspelt key is an error.
+- ``partials(f)(a=1.0, b=2.0)`` is a dict that knows the names of the parameters of ``f``, so that
+  a misspelt key is an error where it is written out.
 
 It is silent about whatever it cannot see: lambdas, untyped functions, results of calls.
 """
@@ -19,7 +19,7 @@ from mypy.errorcodes import ErrorCode
 from mypy.expandtype import expand_type_by_instance
 from mypy.maptype import map_instance_to_supertype
 from mypy.nodes import Decorator, FuncDef, MemberExpr, NameExpr, SymbolNode, TempNode, Var
-from mypy.plugin import FunctionContext, Plugin
+from mypy.plugin import FunctionContext, MethodContext, Plugin
 from mypy.type_visitor import TypeQuery
 from mypy.types import (
     AnyType,
@@ -28,7 +28,6 @@ from mypy.types import (
     LiteralType,
     NoneType,
     Type,
-    TypedDictType,
     TypeVarType,
     UnionType,
     get_proper_type,
@@ -37,15 +36,21 @@ from mypy.types import (
 __all__ = ["plugin"]
 
 _TRACE: Final = ErrorCode("tapegrad-trace", "A model that cannot be traced", "tapegrad")
+_NAMES: Final = ErrorCode("tapegrad-names", "A name that is no parameter's", "tapegrad")
+_BY_NAME: Final = "tapegrad.transforms.partials.ByName"
 _TRACED: Final = "tapegrad.recording.recorder.Var"
 
 
 class _Hooked(Plugin):
-    """The hooks of the transforms."""
+    """The hooks of the transforms, and of what they return."""
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
         """The hook of a transform."""
         return _HOOKS.get(fullname)
+
+    def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
+        """The hook of an item of what ``partials`` returns."""
+        return _item if fullname in {f"{_BY_NAME}.__getitem__", f"{_BY_NAME}.get"} else None
 
 
 def plugin(version: str) -> type[object]:
@@ -114,22 +119,39 @@ def _fail(context: FunctionContext, problem: str) -> None:
 
 
 def _by_name(context: FunctionContext) -> Type:
-    """The result of ``partials`` with the names of the parameters for keys."""
+    """The result of ``partials``: a dict that knows the names of the parameters."""
     result = get_proper_type(context.default_return_type)
     if not isinstance(result, CallableType) or any(kind.is_star() for kind in result.arg_kinds):
         return context.default_return_type
     if None in result.arg_names:
         return context.default_return_type
-    parameters = zip(result.arg_names, result.arg_kinds, result.arg_types, strict=True)
-    given = {str(name): kind for name, kind, type in parameters if not _is_static(type)}
-    number = context.api.named_generic_type("builtins.float", [])
-    keys = TypedDictType(
-        dict.fromkeys(given, number),
-        required_keys={name for name, kind in given.items() if not kind.is_optional()},
-        readonly_keys=set(given),
-        fallback=context.api.named_generic_type("typing._TypedDict", []),
-    )
-    return result.copy_modified(ret_type=keys)
+    text = context.api.named_generic_type("builtins.str", [])
+    parameters = zip(result.arg_names, result.arg_types, strict=True)
+    names = [LiteralType(str(name), text) for name, kind in parameters if not _is_static(kind)]
+    module, _, name = _BY_NAME.rpartition(".")
+    by_name = context.api.modules[module].names[name].node  # type: ignore[attr-defined]  # it has
+    return result.copy_modified(ret_type=Instance(by_name, [UnionType.make_union(names)]))
+
+
+def _item(context: MethodContext) -> Type:
+    """An item of such a dict, by a name that is written in the call."""
+    key = get_proper_type(context.arg_types[0][0])
+    literal = key.last_known_value if isinstance(key, Instance) else key
+    names = get_proper_type(context.type)
+    if isinstance(literal, LiteralType) and isinstance(names, Instance):
+        known = [name.value for name in _literals(names.args[0])]
+        if literal.value not in known:
+            listed = ", ".join(f'"{name}"' for name in known)
+            problem = f'"{literal.value}" is no number that is given: expected one of ({listed})'
+            context.api.fail(problem, context.context, code=_NAMES)
+    return context.default_return_type
+
+
+def _literals(names: Type) -> Iterator[LiteralType]:
+    kind = get_proper_type(names)
+    for part in kind.items if isinstance(kind, UnionType) else [kind]:
+        if isinstance(literal := get_proper_type(part), LiteralType):
+            yield literal
 
 
 def _is_static(parameter: Type) -> bool:

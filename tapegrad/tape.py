@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Unpack
 
-    import graphviz
-
     from tapegrad.draw.drawing import Drawing
+    from tapegrad.draw.graphviz_source import GraphvizSource
     from tapegrad.draw.picture import View
     from tapegrad.inspect.diff import TapeDifference
     from tapegrad.inspect.explain import Explanation
@@ -212,8 +211,12 @@ class Tape(Entries, Generic[A, P, R_co]):
 
         return picture(self, **view).dot()
 
-    def to_graphviz(self, **view: Unpack[View]) -> graphviz.Source:
-        """The picture as an object of the ``graphviz`` package, which ships no types of its own."""
+    def to_graphviz(self, **view: Unpack[View]) -> GraphvizSource:
+        """The picture as a ``graphviz.Source``, an object of the ``graphviz`` package.
+
+        That package has no types: those of the object are stated here, so that a type checker knows
+        them without its stubs.
+        """
         import graphviz
 
         return graphviz.Source(self.to_dot(**view))

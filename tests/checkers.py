@@ -1,4 +1,9 @@
-"""Five type checkers, each run once over many files: what it reports, by file and line."""
+"""Six type checkers, each run once over many files: what it reports, by file and line.
+
+A line that a checker rejects through a limit of its own ends in ``# limit: checker, checker``.
+ty, pyrefly and zuban do not know types that mypy and pyright do; where one says ``Unknown`` or
+``Any`` for one that is asserted, that is no rejection.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,33 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
 
 __all__ = [
-    "CASES", "CHECKERS", "MISTAKES", "ROOT", "Report", "found_mistakes", "functions",
-    "page_as_module",
+    "CASES", "CHECKERS", "CORRECT", "MESSAGES", "MISTAKES", "MODELS", "PAGES", "ROOT", "Place",
+    "Report", "all_reports", "found_mistakes", "functions", "limits", "mypy_with_plugin",
+    "page_as_module", "rejections",
 ]  # fmt: skip
 
 ROOT: Final = Path(__file__).parent.parent
 CASES: Final = sorted((ROOT / "tests/typing/cases").glob("*.py"))
 MISTAKES: Final = sorted((ROOT / "tests/typing/mistakes").glob("*.py"))
+MODELS: Final = sorted((ROOT / "tests/typing/models").glob("*.py"))
+EXAMPLES: Final = sorted((ROOT / "examples").glob("*.py"))
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CORRECT: Final = [
+    *(path for path in CASES if "# E:" not in path.read_text() and "plugin" not in path.name),
+    *MODELS,
+    *EXAMPLES,
+]
+"""Programs in which nothing is wrong."""
+
+MESSAGES: Final = ROOT / "tests/typing/messages.py"
 STUBS: Final = ROOT / "stubs"
 VERSION: Final = "3.12"
 """The oldest version of Python that accepts every program (PEP 695)."""
@@ -47,11 +65,27 @@ class Error(Protocol):
     def line(self) -> int: ...
 
 
+@attrs.frozen
+class Place:
+    """The modules that a checker reads: those of an interpreter, and of folders before them."""
+
+    python: Path
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The folders as in an environment variable."""
+        return ":".join(map(str, self.folders))
+
+
+HERE: Final = Place(Path(sys.executable), (ROOT, STUBS))
+
+
 class Checker(Protocol):
     """Checks files, given a folder for its own configuration; ``strict``, or as it does unasked."""
 
     def __call__(
-        self, files: Sequence[Path], folder: Path, /, *, strict: bool = True
+        self, files: Sequence[Path], folder: Path, /, *, strict: bool = True, place: Place = HERE
     ) -> list[Report]: ...
 
 
@@ -66,25 +100,55 @@ def _program(name: str) -> Path:
     return Path(sys.executable).parent / name
 
 
-def _mypy(files: Sequence[Path], folder: Path, *, strict: bool = True) -> list[Report]:
+def _mypy(
+    files: Sequence[Path], folder: Path, *, strict: bool = True, place: Place = HERE
+) -> list[Report]:
+    options = ["--show-absolute-path", "--no-pretty"]
+    return _as_mypy([_program("mypy"), *options], files, folder, strict=strict, place=place)
+
+
+def mypy_with_plugin(files: Sequence[Path], folder: Path) -> list[Report]:
+    """Everything that mypy reports of the files with our plugin."""
+    options = ["--show-absolute-path", "--no-pretty"]
+    plugin = "plugins = tapegrad.mypy_plugin"
+    return _as_mypy([_program("mypy"), *options], files, folder, plugin)
+
+
+def _zuban(
+    files: Sequence[Path], folder: Path, *, strict: bool = True, place: Place = HERE
+) -> list[Report]:
+    options = ["mypy", "--show-error-codes", "--no-pretty"]
+    return _as_mypy([_program("zuban"), *options], files, folder, strict=strict, place=place)
+
+
+def _as_mypy(
+    command: Sequence[str | Path],
+    files: Sequence[Path],
+    folder: Path,
+    *settings: str,
+    strict: bool = True,
+    place: Place = HERE,
+) -> list[Report]:
+    """What a program reports that has mypy's settings, and prints as mypy does."""
     config = folder / "mypy.ini"
-    settings = f"strict = {strict}", f"mypy_path = {ROOT}:{STUBS}", "explicit_package_bases = True"
-    config.write_text("\n".join(["[mypy]", *settings]))
-    options = [f"--python-version={VERSION}", "--show-absolute-path", "--no-pretty"]
-    said = _run(folder, _program("mypy"), f"--config-file={config}", *options, *files)
+    given = f"strict = {strict}", f"mypy_path = {place.path}", "explicit_package_bases = True"
+    config.write_text("\n".join(["[mypy]", *given, *settings]))
+    options = [f"--python-executable={place.python}", f"--python-version={VERSION}"]
+    said = _run(folder, *command, f"--config-file={config}", *options, *files)
     found = re.finditer(r"^(.+?):(\d+): error: (.*?)  \[([\w-]+)\]$", said, re.MULTILINE)
-    return [Report(Path(m[1]), int(m[2]), m[4], m[3]) for m in found]
+    return [Report((folder / m[1]).resolve(), int(m[2]), m[4], m[3]) for m in found]
 
 
 def _pyright(program: str) -> Checker:
-    def check(files: Sequence[Path], folder: Path, *, strict: bool = True) -> list[Report]:
+    def check(
+        files: Sequence[Path], folder: Path, *, strict: bool = True, place: Place = HERE
+    ) -> list[Report]:
         config = {
             "typeCheckingMode": "strict" if strict else "standard",
             "pythonVersion": VERSION,
-            "extraPaths": [str(ROOT)],
-            "stubPath": str(STUBS),
-            "venvPath": str(Path(sys.prefix).parent),
-            "venv": Path(sys.prefix).name,
+            "extraPaths": list(map(str, place.folders)),
+            "venvPath": str(place.python.parents[2]),
+            "venv": place.python.parents[1].name,
             # Pages show answers beside bare expressions, and start with imports for all blocks.
             "reportUnusedExpression": False,
             "reportUnusedImport": False,
@@ -108,9 +172,11 @@ def _pyright(program: str) -> Checker:
     return check
 
 
-def _ty(files: Sequence[Path], folder: Path, *, strict: bool = True) -> list[Report]:
-    places = [f"--extra-search-path={ROOT}", f"--extra-search-path={STUBS}"]
-    options = [f"--python={sys.prefix}", f"--python-version={VERSION}", "--output-format=gitlab"]
+def _ty(
+    files: Sequence[Path], folder: Path, *, strict: bool = True, place: Place = HERE
+) -> list[Report]:
+    places = [f"--extra-search-path={folder}" for folder in place.folders]
+    options = [f"--python={place.python}", f"--python-version={VERSION}", "--output-format=gitlab"]
     said = json.loads(_run(folder, _program("ty"), "check", *places, *options, *files))
     return [
         Report(
@@ -124,12 +190,14 @@ def _ty(files: Sequence[Path], folder: Path, *, strict: bool = True) -> list[Rep
     ]
 
 
-def _pyrefly(files: Sequence[Path], folder: Path, *, strict: bool = True) -> list[Report]:
+def _pyrefly(
+    files: Sequence[Path], folder: Path, *, strict: bool = True, place: Place = HERE
+) -> list[Report]:
     config = {
         "preset": "strict" if strict else "basic",
         "python-version": VERSION,
-        "python-interpreter-path": sys.executable,
-        "search-path": [str(ROOT), str(STUBS)],
+        "python-interpreter-path": str(place.python),
+        "search-path": list(map(str, place.folders)),
     }
     lines = (f"{name} = {json.dumps(value)}" for name, value in config.items())
     (folder / "pyrefly.toml").write_text("\n".join(lines))
@@ -153,7 +221,51 @@ CHECKERS: Final[dict[str, Checker]] = {
     "basedpyright": _pyright("basedpyright"),
     "ty": _ty,
     "pyrefly": _pyrefly,
+    "zuban": _zuban,
 }
+
+
+def all_reports(folder: Path) -> Mapping[str, list[Report]]:
+    """Everything that each checker reports of all programs: one run each, two at a time."""
+    files = [*CORRECT, *MISTAKES, MESSAGES, *_pages(folder)]
+
+    def run(name: str) -> list[Report]:
+        (folder / name).mkdir()
+        found = CHECKERS[name](files, folder / name)
+        return sorted((report for report in set(found) if report.path in files), key=str)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(CHECKERS, pool.map(run, CHECKERS), strict=True))
+
+
+def _pages(folder: Path) -> Iterator[Path]:
+    for page in PAGES:
+        module = folder / f"page_{page.stem.replace('-', '_')}.py"
+        module.write_text(page_as_module(page.read_text()))
+        yield module.resolve()
+
+
+def rejections(reports: Iterable[Report]) -> list[Report]:
+    """The reports of programs in which nothing is wrong."""
+    wrong = {MESSAGES, *MISTAKES}
+    return [report for report in reports if report.path not in wrong and not _is_unknown(report)]
+
+
+def limits(checker: str) -> set[tuple[Path, int]]:
+    """The lines that the checker is known to reject."""
+    return {
+        (path, number)
+        for path in CORRECT
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if (said := re.search(r"# limit: ([\w, ]+)", line)) and checker in said[1].split(", ")
+    }
+
+
+def _is_unknown(report: Report) -> bool:
+    """Whether the checker names a type that it does not know where another is asserted."""
+    asserted = r"(?:Type `|Expression is of type \")([^`\"]*)"
+    found = re.match(asserted, report.text)
+    return bool(found and re.search(r"\b(Unknown|Any)\b", found[1]))
 
 
 def page_as_module(page: str, fence: str = "```python") -> str:

@@ -1,80 +1,40 @@
-"""What five type checkers say of our programs: cases, pages, examples, and models of users' kinds.
+"""Type checkers on our programs: cases, pages, examples, and models of users' kinds.
 
-A line that a checker rejects through a limit of its own ends in ``# limit: checker, checker``; each
-such limit is in ``docs/typing.md``, with the spelling that works. ty and pyrefly do not know types
-that mypy and pyright do; where ty says ``Unknown`` for one, that is no rejection.
+Each limit of a checker's own is in ``docs/typing.md``, with the spelling that works.
 """
 
 from __future__ import annotations
 
-import re
 import runpy
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import sysconfig
+import venv
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from tests.checkers import (
-    CASES,
     CHECKERS,
-    MISTAKES,
+    MODELS,
     ROOT,
+    Place,
     Report,
+    all_reports,
     found_mistakes,
+    limits,
     page_as_module,
+    rejections,
 )
-
-MODELS: Final = sorted((ROOT / "tests/typing/models").glob("*.py"))
-EXAMPLES: Final = sorted((ROOT / "examples").glob("*.py"))
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CORRECT: Final = [
-    *(path for path in CASES if "# E:" not in path.read_text() and "plugin" not in path.name),
-    *MODELS,
-    *EXAMPLES,
-]
-FOUND: Final = {"mypy": 72, "pyright": 70, "basedpyright": 70, "ty": 47, "pyrefly": 69}
-"""How many of the mistakes each checker finds."""
+from tests.checkers_page import GUIDE, generated, with_generated
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Report]]:
-    """What each checker reports of all files: one run each, two at a time."""
-    folder = tmp_path_factory.mktemp("checkers")
-    files = [*CORRECT, *MISTAKES, *_pages(folder)]
-
-    def run(name: str) -> list[Report]:
-        (folder / name).mkdir()
-        found = CHECKERS[name](files, folder / name)
-        return sorted((report for report in set(found) if report.path in files), key=str)
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(CHECKERS, pool.map(run, CHECKERS), strict=True))
-
-
-def _pages(folder: Path) -> Iterator[Path]:
-    for page in PAGES:
-        module = folder / f"page_{page.stem.replace('-', '_')}.py"
-        module.write_text(page_as_module(page.read_text()))
-        yield module.resolve()
-
-
-def _limits(checker: str, files: Sequence[Path]) -> set[tuple[Path, int]]:
-    """The lines that the checker is known to reject."""
-    return {
-        (path, number)
-        for path in files
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if (said := re.search(r"# limit: ([\w, ]+)", line)) and checker in said[1].split(", ")
-    }
-
-
-def _is_unknown(report: Report) -> bool:
-    """Whether ty names a type that it does not know where another is asserted."""
-    found = report.rule == "type-assertion-failure" and re.search(r"`([^`]*)`", report.text)
-    return bool(found and re.search(r"\b(Unknown|Any)\b", found[1]))
+    """The reports of each checker on all programs."""
+    return all_reports(tmp_path_factory.mktemp("checkers"))
 
 
 @pytest.mark.slow
@@ -83,21 +43,29 @@ def test_a_checker_rejects_no_correct_program(
     checker: str, reports: Mapping[str, list[Report]]
 ) -> None:
     """Nothing is reported but on the lines that name the checker, and there it is."""
-    wrong = [r for r in reports[checker] if r.path not in MISTAKES and not _is_unknown(r)]
-    limits = _limits(checker, CORRECT)
-    assert [str(r) for r in wrong if (r.path, r.line) not in limits] == []
-    assert limits <= {(r.path, r.line) for r in wrong}
+    wrong, known = rejections(reports[checker]), limits(checker)
+    assert [str(r) for r in wrong if (r.path, r.line) not in known] == []
+    assert known <= {(r.path, r.line) for r in wrong}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_checker_finds_as_many_mistakes_as_the_guide_says(
+def test_a_checker_passes_each_corrected_program(
     checker: str, reports: Mapping[str, list[Report]]
 ) -> None:
-    """Each corrected twin passes, too."""
+    """It reports mistakes, and no twin without the mistake."""
     found, alarms = found_mistakes(reports[checker])
+    assert found
     assert not alarms
-    assert len(found) == FOUND[checker]
+
+
+@pytest.mark.slow
+def test_the_guide_says_what_the_checkers_print(
+    reports: Mapping[str, list[Report]], tmp_path: Path
+) -> None:
+    """Its messages and its table are those that the script makes."""
+    guide = GUIDE.read_text()
+    assert guide == with_generated(guide, generated(reports, tmp_path))
 
 
 @pytest.mark.slow
@@ -111,6 +79,32 @@ def test_a_program_without_types_is_accepted(checker: str, tmp_path: Path) -> No
     (tmp_path / checker).mkdir()
     found = CHECKERS[checker]([program], tmp_path / checker, strict=False)
     assert [str(report) for report in found if report.path == program] == []
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The environment of a user: what the wheel holds and what it needs, and no stubs of ours."""
+    folder = tmp_path_factory.mktemp("user")
+    venv.create(folder, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    shutil.copytree(ROOT / "tapegrad", packages / "tapegrad")
+    for name in ("attr", "attrs", "graphviz"):
+        found = find_spec(name)
+        assert found is not None
+        assert found.origin is not None
+        (packages / name).symlink_to(Path(found.origin).parent)
+    return Place(folder / "bin/python")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_a_user_who_has_none_of_our_stubs_sees_the_same_types(
+    checker: str, user: Place, tmp_path: Path
+) -> None:
+    """Also those of what belongs to graphviz, which has none."""
+    (tmp_path / checker).mkdir()
+    program = ROOT / "tests/typing/models/drawn.py"
+    assert CHECKERS[checker]([program], tmp_path / checker, place=user) == []
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

@@ -271,7 +271,7 @@ class TestKinks:
     )  # fmt: skip
     def test_a_kink_is_named_with_its_line(self, f: object, x: object, text: str) -> None:
         """Where the slope differs on the two sides there is no number to compare with."""
-        report = check_grad(f, x)  # type: ignore[arg-type]  # models of several types
+        report = check_grad(f, x)  # type: ignore[call-overload]  # models of several types
         assert {(finding.verdict, finding.reason) for finding in report.findings} == {
             ("kink", text)
         }
@@ -392,7 +392,7 @@ def test_an_unknown_option_is_refused(options: dict[str, object], text: str) -> 
     """The message says what there is."""
 
     def call() -> object:
-        return check_grad(math.sin, 1.0, **options)  # type: ignore[arg-type]  # wrong on purpose
+        return check_grad(math.sin, 1.0, **options)  # type: ignore[call-overload]  # wrong on purpose
 
     assert refusal(errors.InputError, call) == text.format(place(call, "check_grad"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from tapegrad._support.argument_checks import name_of, require_callable
 from tapegrad._support.source_position import here
@@ -19,8 +19,25 @@ from tapegrad.transforms.traced_call import data_of
 
 __all__ = ["check_grad"]
 
+A = TypeVar("A")
+P = ParamSpec("P")
 
+
+@overload
 def check_grad(
+    f: Callable[Concatenate[A, P], object], x: A, /, *args: P.args, **kwargs: P.kwargs
+) -> GradientCheck: ...
+@overload
+def check_grad(
+    f: Callable[Concatenate[A, ...], object], x: A, /, *args: object,
+    order: Literal[1, 2], modes: Sequence[Mode] = ..., **kwargs: object,
+) -> GradientCheck: ...  # fmt: skip
+@overload
+def check_grad(
+    f: Callable[Concatenate[A, ...], object], x: A, /, *args: object,
+    modes: Sequence[Mode], **kwargs: object,
+) -> GradientCheck: ...  # fmt: skip
+def check_grad(  # type: ignore[misc]  # a parameter of f that is called order goes by position
     f: Callable[..., object],
     x: object,
     /,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, final, overload
 
 from tapegrad._support.argument_checks import name_of, require_callable
 from tapegrad._support.cached import cached
@@ -30,12 +30,54 @@ if TYPE_CHECKING:
 __all__ = ["Residuals", "residuals"]
 
 A = TypeVar("A")
+P = ParamSpec("P")
 
 _Places: TypeAlias = tuple[tuple[int, int], ...]
 """Rows and columns of entries."""
 
 
+# One overload for each number of columns: what follows them goes by name, as the model takes it.
+@overload
 def residuals(
+    model: Callable[Concatenate[A, P], object], start: A, /, *args: P.args, **named: P.kwargs
+) -> Residuals[A]: ...
+@overload
+def residuals(
+    model: Callable[Concatenate[A, Any, P], object], start: A, xs: object, /,
+    *args: P.args, **named: P.kwargs,
+) -> Residuals[A]: ...  # fmt: skip
+@overload
+def residuals(
+    model: Callable[Concatenate[A, Any, Any, P], object], start: A, xs: object, ys: object, /,
+    *args: P.args, **named: P.kwargs,
+) -> Residuals[A]: ...  # fmt: skip
+@overload
+def residuals(
+    model: Callable[Concatenate[A, Any, Any, Any, P], object], start: A, xs: object, ys: object,
+    zs: object, /, *args: P.args, **named: P.kwargs,
+) -> Residuals[A]: ...  # fmt: skip
+@overload
+def residuals(
+    model: Callable[Concatenate[A, Any, Any, Any, Any, ...], object], start: A, ws: object,
+    xs: object, ys: object, zs: object, /, *data: object, **named: object,
+) -> Residuals[A]: ...  # fmt: skip
+@overload
+def residuals(
+    model: Callable[Concatenate[A, ...], object], start: A, /, *data: object,
+    in_axes: InAxes | None, static_argnames: ArgumentNames = ..., check_finite: bool = ...,
+    **named: object,
+) -> Residuals[A]: ...  # fmt: skip
+@overload
+def residuals(
+    model: Callable[Concatenate[A, ...], object], start: A, /, *data: object,
+    static_argnames: ArgumentNames, check_finite: bool = ..., **named: object,
+) -> Residuals[A]: ...  # fmt: skip
+@overload
+def residuals(
+    model: Callable[Concatenate[A, ...], object], start: A, /, *data: object,
+    check_finite: bool, **named: object,
+) -> Residuals[A]: ...  # fmt: skip
+def residuals(  # type: ignore[misc]  # a parameter of the model that is called in_axes goes by position
     model: Callable[Concatenate[A, ...], object],
     start: A,
     /,

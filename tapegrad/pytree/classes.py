@@ -10,13 +10,17 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from itertools import chain
 from types import NoneType
-from typing import Annotated, ForwardRef, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Final, ForwardRef, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
 
 from tapegrad.ops.primitive import Traced
 
 __all__ = ["Field", "class_fields"]
+
+
+_NO_NUMBERS: Final = (Callable, Literal)
+"""Annotations that may mention ``Var``, and yet hold no number."""
 
 
 class Field(Enum):
@@ -73,15 +77,17 @@ def _mentions_real(annotation: object, cls: type) -> bool:
     if _is_traced_type(annotation):
         return True
     origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Callable or origin is Literal:
+    if origin in _NO_NUMBERS:
         return False
     return any(_mentions_real(part, cls) for part in parts[: 1 if origin is Annotated else None])
 
 
 def _is_traced_type(annotation: object) -> bool:
-    """Whether an annotation is ``Var``, or a union with it."""
+    """Whether an annotation is ``Var``, or a union or a container with it."""
     if isinstance(annotation, type):
         return issubclass(annotation, Traced)
+    if get_origin(annotation) in _NO_NUMBERS:
+        return False
     return any(map(_is_traced_type, get_args(annotation)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from numbers import Number
-from typing import ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast, overload
 
 from tapegrad._support.argument_checks import bind, name_of, require_callable
 from tapegrad._support.function_wrapper import FunctionWrapper
@@ -21,6 +21,13 @@ from tapegrad.transforms.traced_call import differentiate
 __all__ = ["partials"]
 
 P = ParamSpec("P")
+N = TypeVar("N")
+
+
+if TYPE_CHECKING:
+
+    class ByName(dict[str, float], Generic[N]):
+        """The derivatives by name, as the plugin for mypy knows them: ``N`` has the names."""
 
 
 @overload

@@ -1,6 +1,6 @@
 """With the plugin: models that cannot be traced, and the partial derivatives by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, Literal, Protocol, reveal_type
 
 import attrs
@@ -133,12 +133,19 @@ def option(x: Real, kind: Literal["call", "put"], *, is_long: bool = True) -> Re
     return x if (kind == "call") is is_long else -x
 
 
-reveal_type(partials(option)(x=1.0, kind="put"))  # N: TypedDict({'x'=: float})
+reveal_type(partials(option)(x=1.0, kind="put"))  # N: ByName[Literal['x']]
 
 found = partials(price)(spot=1.0, vol=2.0)
-reveal_type(found)  # N: TypedDict({'spot'=: float, 'vol'=: float, 'rate'?=: float})
+reveal_type(found)  # N: ByName[Literal['spot'] | Literal['vol'] | Literal['rate']]
 found["spot"] + found["vol"]
-found["volatility"]  # E: misc
-found["spot"] = 1.0  # E: typeddict-readonly-mutated
+found["volatility"]  # E: tapegrad-names
+found.get("volatility")  # E: tapegrad-names
+as_dict: dict[str, float] = found
+as_mapping: Mapping[str, float] = found
+found["spot"] = sum(found.values())
+for name, value in found.items():
+    value + value * found.get(name, 0.0)
+copied: dict[str, float] = {**found}
+derivatives: Callable[[float, float, float], dict[str, float]] = partials(price)
 partials(price)(spot=1.0, volatility=2.0)  # E: call-arg
 partials(price)(1.0, 2.0, rate="0")  # E: arg-type

@@ -47,7 +47,7 @@ again = tape.replay(Line(2.0, 2.0), 3.0, y=4.0)
 assert assert_type(again.value, float) == 16.0
 assert assert_type(again.gradient(), Line[float]) == Line(24.0, 8.0)
 assert_type(tape.nodes[0], Node)
-assert_type(tape[1:], tuple[Node, ...])
+assert_type(tape[1:], tuple[Node, ...])  # limit: zuban
 assert_type(list(tape), list[Node])
 assert assert_type(tape.paths, tuple[str, ...]) == ("w", "b", "x", "y")
 assert assert_type(tape.to_dot(), str).startswith("digraph")

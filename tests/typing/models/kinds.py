@@ -13,7 +13,7 @@ from tapegrad import Real, math
 
 Years = NewType("Years", float)
 Curve: TypeAlias = Mapping[str, Real]
-Positive: TypeAlias = Annotated[Real, "above zero"]
+Positive: TypeAlias = Annotated[Real, "above zero"]  # limit: zuban
 DAYS: Final[float] = 365.0
 
 

@@ -1,8 +1,9 @@
 """Programs that run, and that a checker rejects for a reason of its own, each with what works."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple
 
+import attrs
 import numpy as np
 
 import tapegrad as tg
@@ -12,6 +13,13 @@ from tapegrad import Batched, Columns, Compiled, Real, Scalar, Var, math, where
 class Pair(NamedTuple, Generic[Real]):
     x: Real
     y: Real
+
+    def added(self) -> Real:  # limit: mypy
+        return self.x + self.y
+
+
+def added_that_works(p: Pair[Real]) -> Real:
+    return p.x + p.y
 
 
 def product(p: Pair[Real]) -> Real:
@@ -36,6 +44,47 @@ def both(p: Pair[Real]) -> tuple[Real, Real]:
 
 def both_of_floats(p: Pair[float]) -> tuple[float, float]:
     return both(p)
+
+
+@attrs.frozen
+class Shifted(Generic[Real]):
+    a: Real
+    b: Real = 1.0  # limit: mypy, pyright, basedpyright, ty, pyrefly, zuban
+
+
+@attrs.frozen
+class ShiftedThatWorks(Generic[Real]):
+    a: Real
+    b: Real | float = 1.0
+
+
+def shifted(p: Shifted[Real]) -> Real:
+    return p.a * p.b
+
+
+def shifted_that_works(p: ShiftedThatWorks[Real]) -> Real:
+    return p.a * p.b
+
+
+def network(p: list[list[list[Real]]], x: Sequence[Real]) -> Real:
+    h = x
+    for layer in p:
+        h = [math.tanh(math.dot(row, h)) for row in layer]
+    return math.sum(h)  # limit: ty
+
+
+def network_of_floats(p: list[list[list[Real]]], x: Sequence[float]) -> Real:
+    h = x
+    for layer in p:
+        h = [math.tanh(math.dot(row, h)) for row in layer]  # limit: mypy, pyright, basedpyright
+    return math.sum(h)  # limit: mypy, pyright, basedpyright, pyrefly
+
+
+def network_that_works(p: list[list[list[Real]]], x: Sequence[Real]) -> Real:
+    h: Sequence[Real] = x
+    for layer in p:
+        h = [math.tanh(math.dot(row, h)) for row in layer]
+    return math.sum(h)
 
 
 def doubled(xs: list[Real]) -> list[Real]:
@@ -72,9 +121,15 @@ def narrowed(x: Real) -> Real:
 
 pair = Pair(2.0, 3.0)
 assert tg.grad(directional)(pair) == tg.grad(directional_that_works)(pair) == Pair(6.0, 4.0)
+assert pair.added() == tg.grad(added_that_works)(pair).x + 4.0
+assert tg.grad(shifted)(Shifted(2.0)).b == tg.grad(shifted_that_works)(ShiftedThatWorks(2.0)).b
+assert network([[[0.5]]], [1.0]) == network_of_floats([[[0.5]]], [1.0])
+assert network([[[0.5]]], [1.0]) == network_that_works([[[0.5]]], [1.0])
+assert tg.vjp(doubled, [1])[0] == [2.0]  # limit: mypy, zuban
+assert tg.vjp(doubled, [1.0])[0] == [2.0]
 assert tg.jit(both)(pair) == (6.0, 2.0)  # limit: pyrefly
 assert tg.jit(both_of_floats)(pair) == (6.0, 2.0)
-fast: Compiled[[Pair[float]], float] = tg.jit(product_of_scalar)
+fast: Compiled[[Pair[float]], float] = tg.jit(product_of_scalar)  # limit: zuban
 assert fast(pair) == 12.0
 assert tg.jit(product_of_scalar)(pair) == 12.0  # limit: pyrefly
 assert tg.record(doubled)([1.0]).value == [2.0]  # limit: ty
