@@ -10,15 +10,22 @@ that equal entries of trips that are far apart are not shared.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 from typing import Final, TypeAlias, TypeVar, cast, final
 
 import attrs
 
 from tapegrad.compile.lowered import Lowered
-from tapegrad.entries.along import alike_up_to, along, moving, side_by_side
+from tapegrad.entries.along import (
+    alike_along,
+    alike_up_to,
+    along,
+    bits_of,
+    further,
+    progress,
+    side_by_side,
+)
 from tapegrad.entries.builder import Place
 from tapegrad.entries.repeats import Repeat
 from tapegrad.entries.static_keys import static_key
@@ -54,22 +61,13 @@ class _Trip:
     slots: Sequence[int]
     others: Sequence[int]
 
-    def steps(self, before: _Trip) -> tuple[list[int], list[int]]:
-        """How much further each slot, and each other int, is than in another trip."""
-        return _differences(self.slots, before.slots), _differences(self.others, before.others)
-
-
-def _differences(now: Sequence[int], before: Sequence[int]) -> list[int]:
-    return [x - y for x, y in zip(now, before, strict=True)]
-
 
 def _alike(trips: Sequence[_Trip]) -> bool:
     """Whether these trips did the same, with all slots further by the same distances each time."""
     first = trips[0]
     if first.shape is None or any(trip.shape != first.shape for trip in trips):
         return False
-    steps = trips[1].steps(first)
-    return all(now.steps(before) == steps for before, now in pairwise(trips[1:]))
+    return progress([[*trip.slots, *trip.others] for trip in trips])
 
 
 @final
@@ -151,8 +149,8 @@ class Trips:
         last, before, lowered = seen[-1], seen[-2], self.lowered
         met = dict.fromkeys(zip(last.slots, before.slots, strict=True))
         for read, of_before in self._reads(len(seen)):
-            yield _even_places(lowered.places, read, read - of_before, left)
             now, then = lowered.places[read], lowered.places[of_before]
+            yield alike_along(lowered.places, read, read - of_before, left, now, then)
             if isinstance(now, int) and isinstance(then, int):
                 met[now, then] = None
         for now, then in met:
@@ -177,7 +175,8 @@ class Trips:
         code = columns.table.codes[ops.constant]
         for slot in range(self._first(self.trip - 1), self._first(self.trip)):
             if columns.codes[slot] == code:
-                yield _even_places(columns.values, slot, loop.length, left)
+                value = columns.values[slot]
+                yield alike_along(columns.values, slot, loop.length, left, value, value)
 
     def _even_keys(self, seen: Sequence[_Trip], left: int) -> Iterator[int]:
         """The same by what is found elsewhere under keys that move along."""
@@ -185,7 +184,7 @@ class Trips:
         for (key, now, is_written), (other, then, _) in zip(last.seen, before.seen, strict=True):
             if not (is_written or key == other or _is_own(now, then, seen)):
                 found = map(self.lowered.known.get, _moving_keys(key, other, left))
-                yield alike_up_to(list(found), list(_further(now, now - then, left)))
+                yield alike_up_to(list(found), list(further(now, now - then, left)))
 
 
 def _is_own(now: int, then: int, seen: Sequence[_Trip]) -> bool:
@@ -193,33 +192,15 @@ def _is_own(now: int, then: int, seen: Sequence[_Trip]) -> bool:
     return now - then == seen[-1].start - seen[-2].start and now >= seen[0].start
 
 
-def _further(now: int, step: int, count: int) -> Sequence[int]:
-    """The numbers 1, 2, ..., ``count`` steps further than one."""
-    return moving(now + step, step, count)
-
-
 def _moving_keys(now: Hashable, before: Hashable, count: int) -> Iterable[Hashable]:
     """The keys 1, 2, ..., ``count`` steps further than one."""
     if isinstance(now, int) and isinstance(before, int):
-        return _further(now, now - before, count)
+        return further(now, now - before, count)
     row, read, *static = cast("tuple[Hashable, ...]", now)
     _, then, *_ = cast("tuple[Hashable, ...]", before)
     pairs = zip(cast("tuple[int, ...]", read), cast("tuple[int, ...]", then), strict=True)
-    columns = [_further(x, x - y, count) for x, y in pairs]
+    columns = [further(x, x - y, count) for x, y in pairs]
     return [(row, one, *static) for one in zip(*columns, strict=True)]
-
-
-def _even_places(places: Sequence[Place], slot: int, step: int, count: int) -> int:
-    """How many places in these steps from a slot are slots that move along, or one number."""
-    now, before = places[slot], places[slot - step]
-    found = list(along(places, slot + step, step, count))
-    if not isinstance(now, int):
-        return alike_up_to(list(map(_bits, found)), [_bits(now)] * len(found))
-    if not isinstance(before, int):
-        return 0
-    # A slot and a number that are equal are told apart by their types.
-    wanted = zip(repeat(int), _further(now, now - before, len(found)), strict=False)
-    return alike_up_to([*zip(map(type, found), found, strict=True)], [*wanted])
 
 
 def _even_slots(lowered: Lowered, slot: int, step: int, count: int) -> int:
@@ -231,13 +212,8 @@ def _even_slots(lowered: Lowered, slot: int, step: int, count: int) -> int:
     rows = along(lowered.rows, slot + step, step, count)
     count = min(count, alike_up_to(list(rows), [row] * len(rows)))
     operands = list(along(lowered.operands, slot + step, step, count))
-    wanted = [_further(x, x - y, count) for x, y in zip(now, before, strict=True)]
+    wanted = [further(x, x - y, count) for x, y in zip(now, before, strict=True)]
     return alike_up_to(operands, list(zip(*wanted, strict=True)) if wanted else [()] * count)
-
-
-def _bits(number: Place) -> object:
-    """A number by its bits; a slot is itself."""
-    return struct.pack("d", number) if isinstance(number, float) else number
 
 
 # What a trip did is described, and written again, in one order.
@@ -261,7 +237,7 @@ def _described(
         shape.append(lowered.expected.get(slot))
         shape.append(slot in lowered.skip_where)
     slots += [lowered.skip_where[slot] for slot in own if slot in lowered.skip_where]
-    shape += [int if isinstance(place, int) else _bits(place) for place in places]
+    shape += [int if isinstance(place, int) else bits_of(place) for place in places]
     slots += [place for place in places if isinstance(place, int)]
     for key, slot, is_written in seen:
         slots.append(slot)
@@ -286,12 +262,11 @@ class _Moved:
         self.lowered, self.last, self.before, self.count = lowered, last, before, count
         self.length = last.start - before.start
         self.first = last.start + self.length
-        slots, others = last.steps(before)
-        self.slots = self._columns(last.slots, slots)
-        self.others = self._columns(last.others, others)
+        self.slots = self._columns(last.slots, before.slots)
+        self.others = self._columns(last.others, before.others)
 
-    def _columns(self, now: Sequence[int], steps: Sequence[int]) -> Iterator[Sequence[int]]:
-        return (_further(x, step, self.count) for x, step in zip(now, steps, strict=True))
+    def _columns(self, now: Sequence[int], then: Sequence[int]) -> Iterator[Sequence[int]]:
+        return (further(x, x - y, self.count) for x, y in zip(now, then, strict=True))
 
     def write(self, length: int) -> None:
         """Writes the entries, and the places of so many entries of the tape in each trip."""
@@ -323,7 +298,7 @@ class _Moved:
 
     def _again(self, slot: int) -> Sequence[int]:
         """The slots that an entry of the last trip has in the trips that are written."""
-        return _further(slot, self.length, self.count)
+        return further(slot, self.length, self.count)
 
     def _write_facts(self) -> None:
         """Writes what is known of some entries by their slots."""
@@ -342,5 +317,5 @@ class _Moved:
         for (key, now, is_written), (other, then, _) in seen:
             if is_written:
                 keys = _moving_keys(key, other, self.count)
-                slots = _further(now, now - then, self.count)
+                slots = further(now, now - then, self.count)
                 self.lowered.known.update(zip(keys, slots, strict=True))

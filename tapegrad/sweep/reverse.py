@@ -22,11 +22,12 @@ import attrs
 from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.entries.steps import Notes, Reference, Step
+from tapegrad.entries.trips import loops_of
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand, Primitive, Table
 from tapegrad.ops.special import two_sum
-from tapegrad.recording.recorder import SIDES
+from tapegrad.recording.recorder import SIDES, Recorder
 from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import (
@@ -35,6 +36,7 @@ from tapegrad.sweep.conditional_terms import (
     RecordedSweep,
     seeded,
 )
+from tapegrad.sweep.reverse_trips import ReverseTrips
 
 __all__ = ["ExactRecordedReverse", "RecordedReverse", "cotangents"]
 
@@ -260,6 +262,9 @@ class RecordedReverse(RecordedSweep[Place]):
     nobody reads: ``swept`` has None for them.
     """
 
+    moves_trips = True
+    """Whether trips of loops may be recorded by what others have recorded."""
+
     def __init__(
         self, columns: EntryColumns, numbers: list[Place | None], writer: SlotWriter
     ) -> None:
@@ -277,7 +282,27 @@ class RecordedReverse(RecordedSweep[Place]):
         return self.writer.apply(row, numbers)
 
     def sweep(self, start: int, visit: Callable[[int], None] | None = None, stop: int = 0) -> None:
-        """Visits the entries from ``start`` down to ``stop``."""
+        """Visits the entries from ``start`` down to ``stop``, whose loops are found again."""
+
+        def run(start: int, stop: int) -> None:
+            self.sweep_range(start, visit, stop)
+
+        recorder = self.writer.recorder
+        if recorder is not None and self.is_movable(recorder):
+            for loop in reversed(loops_of(self.columns)):
+                if stop <= loop.first and loop.stop <= start + 1:
+                    run(start, loop.stop)
+                    ReverseTrips(self, self.places, recorder, loop, run, visit).sweep()
+                    start = loop.first - 1
+        run(start, stop)
+
+    def is_movable(self, recorder: Recorder) -> bool:
+        """Whether trips may be recorded as others were: all values there are floats."""
+        on_arrays = recorder.on_arrays or self.columns.on_arrays
+        return self.moves_trips and recorder.thread != 0 and not on_arrays
+
+    def sweep_range(self, start: int, visit: Callable[[int], None] | None, stop: int) -> None:
+        """Visits these entries, one by one."""
         codes, short = self.columns.codes, self.short
         for slot in range(start, stop - 1, -1):
             cotangent = self.arrived(slot)
@@ -380,6 +405,8 @@ class ExactRecordedReverse(RecordedReverse):
 
     What was lost in a slot is present where its cotangent is.
     """
+
+    moves_trips = False
 
     def __init__(
         self, columns: EntryColumns, numbers: list[Place | None], writer: SlotWriter
