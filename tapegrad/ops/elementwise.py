@@ -90,6 +90,28 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
+def _maximum(x: Any, y: Any) -> Any:
+    """The larger; of two zeros the first, where numpy takes either."""
+    found = np.maximum(x, y)
+    return found if np.count_nonzero(found) == found.size else np.where(np.equal(x, y), x, found)
+
+
+def _minimum(x: Any, y: Any) -> Any:
+    """The smaller; of two zeros the first, where numpy takes either."""
+    found = np.minimum(x, y)
+    return found if np.count_nonzero(found) == found.size else np.where(np.equal(x, y), x, found)
+
+
+def _mean(*xs: Any) -> Any:
+    """A mean, in which zeros of either sign give 0.0."""
+    return _spelled(ops.mean, NEAR[ops.mean], *xs) + 0.0
+
+
+def _dot(*xs: Any) -> Any:
+    """A sum of products, in which zeros of either sign give 0.0."""
+    return _spelled(ops.dot, NEAR[ops.dot], *xs) + 0.0
+
+
 def _power(x: Any, y: Any) -> Any:
     """A power; for the exponent 0.5 numpy takes the root, which differs at -0.0 and -inf."""
     if type(y) is not np.ndarray and y == 0.5:
@@ -189,8 +211,10 @@ _OWN: Final[Mapping[Primitive, Function]] = {
     ops.powc: _constant_power,
     ops.powc_slope: _constant_power_slope,
     ops.detached: np.array,
-    ops.maximum: np.maximum,
-    ops.minimum: np.minimum,
+    ops.maximum: _maximum,
+    ops.minimum: _minimum,
+    ops.mean: _mean,
+    ops.dot: _dot,
     ops.sech2: _sech2,
     ops.sigmoid: _sigmoid,
     ops.softplus: _softplus,

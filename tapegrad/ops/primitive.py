@@ -234,7 +234,7 @@ class Primitive:
     @property
     def is_pooled(self) -> bool:
         """Whether the operands do not fit the two operand columns of a tape."""
-        return self.arity is None or self.arity > 2
+        return self.arity is None or self.arity + self.has_static > 2
 
     def __call__(self, *operands: Operand | tuple[object, ...]) -> Operand:
         """Applies the row: computes on floats, and does on a traced number what that defines.
