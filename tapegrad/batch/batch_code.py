@@ -16,6 +16,7 @@ from tapegrad.batch.reduce import BLOCK
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.backends.row_code import RowCode, wrong_inputs
+from tapegrad.compile.loops import line_of
 from tapegrad.compile.paths import Path
 from tapegrad.compile.program import BatchProgram, batch_program
 from tapegrad.compile.report import PathReport
@@ -30,6 +31,9 @@ __all__ = ["BatchCode", "TimedKernel"]
 
 _MANY: Final = 64 * BLOCK
 """The rows on one path after which it pays to compile code for more rows at a time."""
+_COMPILING: Final = 30e-6
+"""The seconds for each entry of a path that code which runs its steps may run for in all: compiling
+them takes about twice as long."""
 _TRIAL: Final = 32 * BLOCK
 """The rows after which the time that code takes is known."""
 
@@ -38,7 +42,8 @@ _TRIAL: Final = 32 * BLOCK
 class BatchCode:
     """The compiled code of one path for rows; what they share is computed once a call.
 
-    ``rows`` counts the rows that took the path, ``compiling`` is in seconds.
+    ``rows`` counts the rows that took the path, ``compiling`` is in seconds. With ``in_steps`` the
+    first rows may run on code that is made in less time.
     """
 
     path: Path
@@ -46,13 +51,23 @@ class BatchCode:
     fast: bool
     compiling: float
 
-    def __init__(self, path: Path, mapped: Sequence[int], choice: Choice, *, fast: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        mapped: Sequence[int],
+        choice: Choice,
+        *,
+        fast: bool,
+        in_steps: bool = False,
+    ) -> None:
         self.path, self.choice, self.fast = path, choice, fast
         self.parts: BatchProgram = batch_program(path.program, mapped)
         self.rows = 0
         self.compiling = 0.0
         self._kernels: dict[bool, list[TimedKernel]] = {}
         self._asked = 0
+        self._may_step = in_steps and not fast and not line_of(path.program).pays
+        self._stepping: TimedKernel | None = None
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
         self.exclusive: Exclusive = Exclusive()
 
@@ -89,6 +104,8 @@ class BatchCode:
         for more of them at a time, and to keep what turns out to be quicker; the bits are the same.
         """
         self._asked += rows
+        if not sums and (stepping := self._in_steps()) is not None:
+            return stepping
         kernels = self._kernels.setdefault(sums, [])
         has_other = self.choice.backend.has_levels and not self.fast
         if not kernels or (len(kernels) == 1 and has_other and self._asked >= _MANY):
@@ -98,15 +115,31 @@ class BatchCode:
         latest = kernels[-1]
         return min(kernels, key=attrgetter("seconds")) if latest.rows >= _TRIAL else latest
 
+    def _in_steps(self) -> TimedKernel | None:
+        """Code that was made in less time, until it has run for as long as compiling may take."""
+        if self._kernels or not self._may_step:
+            return None
+        if self._stepping is None:
+            started = perf_counter()
+            code = self.choice.rows_in_steps(self.parts.rows, self._options(sums=False))
+            self.compiling += perf_counter() - started
+            self._may_step = code is not None
+            self._stepping = None if code is None else TimedKernel(cast(RowCode, code))
+        elif self._stepping.total > len(self.parts.rows) * _COMPILING:
+            self._may_step, self._stepping = False, None
+        return self._stepping
+
     @exclusive
     def count(self, rows: int) -> None:
         """Counts rows that took the path."""
         self.rows += rows
 
     def _compiled(self, *, sums: bool, quick: bool) -> RowCode:
-        shared = len(self.parts.shared.outputs)
-        options = RowOptions(shared, sums, self.fast, quick)
+        options = self._options(sums=sums, quick=quick)
         return cast(RowCode, self.choice.rows(self.parts.rows, options))
+
+    def _options(self, *, sums: bool, quick: bool = False) -> RowOptions:
+        return RowOptions(len(self.parts.shared.outputs), sums, self.fast, quick)
 
     def flipped(self, guard: int, prefix: bytes) -> bytes:
         """The outcomes of a row that came here by ``prefix`` and leaves the path at this guard."""
@@ -126,19 +159,20 @@ class BatchCode:
 
 @final
 class TimedKernel:
-    """A kernel that counts its rows and keeps the seconds a row of its quickest run.
+    """A kernel that counts its rows, and the seconds that all runs took, and a row of the quickest.
 
     It ``is_cached`` where its code was found on disk.
     The quickest, since other work of the machine slows the others down.
     """
 
     seconds: float
+    total: float
     rows: int
     is_cached: bool
 
     def __init__(self, kernel: RowCode) -> None:
         self._kernel, self.is_cached = kernel, kernel.is_cached
-        self.seconds, self.rows = inf, 0
+        self.seconds, self.total, self.rows = inf, 0.0, 0
 
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /
@@ -146,5 +180,7 @@ class TimedKernel:
         """Runs the rows and times them."""
         started = perf_counter()
         self._kernel(shared, leaves, rows, out, flips)
-        self.seconds = min(self.seconds, (perf_counter() - started) / len(rows))
+        taken = perf_counter() - started
+        self.seconds = min(self.seconds, taken / len(rows))
+        self.total += taken
         self.rows += len(rows)

@@ -66,12 +66,17 @@ class RowRecording(Recording[BatchCode]):
         mapped: Collection[int] = (),
         static: StaticArguments = NONE_STATIC,
     ) -> None:
-        super().__init__(shape, outside, lambda path: BatchCode(path, places, choice, fast=fast))
-        self.f, self.places = f, places
+        super().__init__(shape, outside, self._code_of)
+        self.f, self.places, self._fast = f, places, fast
         self._choice, self._max_paths, self.budget = choice, max_paths, budget
         self._mapped, self._static = tuple(mapped), static
         self._calls: CallRecording | None = None
         self._warm: WarmRows | None = None
+
+    def _code_of(self, path: Path) -> BatchCode:
+        """The code of a path: that of the first two is compiled at once."""
+        in_steps = len(self.codes) > 1
+        return BatchCode(path, self.places, self._choice, fast=self._fast, in_steps=in_steps)
 
     @property
     def tape(self) -> AnyTape:

@@ -33,7 +33,7 @@ FEW_PATHS: Final = 8
 _SCATTERED: Final = 384
 """The most rows on rare paths of a block that is not scattered."""
 _MORE: Final = 8
-"""So many times as many rows on one path are still rare where the block is scattered."""
+"""How many times as many rows on one path are still rare where the block is scattered."""
 
 _Group: TypeAlias = "tuple[bytes, Indices, bool]"
 """Rows on one path: the outcomes that are known, the places, and whether the path is known."""

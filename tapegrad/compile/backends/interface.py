@@ -75,5 +75,7 @@ class Backend:
     """Whether it calls any row cheaply, so that none is spelled in others."""
     adds_rows: bool = False
     """Whether its code for rows can add the outputs up."""
+    rows_in_steps: CompileRows | None = None
+    """Gives code for rows in less time, which runs slower and has the same bits."""
     has_levels: bool = False
     """Whether code for rows that is made quickly differs from code that runs quickly."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias, final
@@ -13,11 +13,13 @@ import numpy as np
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.backends.numpy_steps import (
     Buffer,
+    FunctionOf,
     Plan,
     RareCode,
     RowBlock,
     Step,
     Uniform,
+    numpys,
 )
 from tapegrad.compile.backends.row_code import RowCode, RowShapes
 from tapegrad.compile.program import Program
@@ -51,14 +53,21 @@ def fingerprint() -> Mapping[str, str]:
 class ColumnCode:
     """Runs a program over rows; several threads may do so at a time.
 
-    The first ``uniform`` inputs are the same for all rows.
+    The first ``uniform`` inputs are the same for all rows. The functions of core rows are numpy's
+    own, or those that ``function_of`` gives, with ``compile_rare`` for what is rarely needed.
     """
 
     is_cached: bool = False
 
-    def __init__(self, program: Program, uniform: int) -> None:
+    def __init__(
+        self,
+        program: Program,
+        uniform: int,
+        compile_rare: Callable[[Program], RareCode] | None = None,
+        function_of: FunctionOf = numpys,
+    ) -> None:
         self._shapes = RowShapes(uniform, program.inputs - uniform, len(program.outputs))
-        plan = Plan(program, uniform, _rare_code)
+        plan = Plan(program, uniform, compile_rare or _rare_code, function_of)
         self._steps, self._uniform = plan.steps, uniform
         self._constants = list(program.constants.values())
         self._sizes = plan.floats.size, plan.truths.size

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Truths: TypeAlias = NDArray[np.bool_]
     Flips: TypeAlias = NDArray[np.int32]
 
-__all__ = ["Buffer", "Plan", "RareCode", "RowBlock", "Step", "Uniform"]
+__all__ = ["Buffer", "FunctionOf", "Plan", "RareCode", "RowBlock", "Step", "Uniform", "numpys"]
 
 
 @final
@@ -48,6 +48,10 @@ class Buffer:
 
 Step: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
 """A function and its arguments; places among them become arrays when the step is bound."""
+
+
+FunctionOf: TypeAlias = Callable[[Program, int], Callable[..., object] | None]
+"""Gives the function that computes an entry from its operands' numbers, into the last argument."""
 
 
 RareCode: TypeAlias = "Callable[[Sequence[Floats]], Floats]"
@@ -87,19 +91,28 @@ class _BufferPool:
 
 @final
 class Plan:
-    """Writes the steps of a program; ``compile_rare`` compiles that of what is rarely needed."""
+    """Writes the steps of a program; ``compile_rare`` compiles that of what is rarely needed.
+
+    The functions of core rows are those that ``function_of`` gives.
+    """
 
     program: Program
     uniform: int
     compile_rare: Callable[[Program], RareCode]
+    function_of: FunctionOf
     floats: _BufferPool
     truths: _BufferPool
     last: dict[int, int]
 
     def __init__(
-        self, program: Program, uniform: int, compile_rare: Callable[[Program], RareCode]
+        self,
+        program: Program,
+        uniform: int,
+        compile_rare: Callable[[Program], RareCode],
+        function_of: FunctionOf,
     ) -> None:
         self.program, self.uniform, self.compile_rare = program, uniform, compile_rare
+        self.function_of = function_of
         self.floats, self.truths = _BufferPool(truths=False), _BufferPool(truths=True)
         self.steps: list[Step] = []
         self.places: dict[int, Uniform | Buffer] = {}
@@ -209,10 +222,9 @@ class Plan:
             out = self.floats.take()
         self.places[slot] = out
         rare = rare_program(program, slot)
-        if row in _FUNCTIONS:
-            self.step(_FUNCTIONS[row], *operands, out)
-        elif row.core and row.ufuncs:
-            self.step(getattr(np, row.ufuncs[0]), *operands, out)
+        function = self.function_of(program, slot)
+        if function is not None:
+            self.step(function, *operands, out)
         elif row is ops.fma:
             self.step(_fma, RowBlock, row.value, out, *operands)
         elif rare is not None:
@@ -274,6 +286,13 @@ _FUNCTIONS: Final[Mapping[Primitive, Callable[..., None]]] = {
     ops.power_of_2: _power_of_2,
 }
 """The functions of rows for which numpy has no function that does the same."""
+
+
+def numpys(program: Program, slot: int) -> Callable[..., object] | None:
+    """The function by which numpy computes an entry, if it has one."""
+    row = program.rows[slot]
+    ufunc = getattr(np, row.ufuncs[0]) if row.core and row.ufuncs else None
+    return _FUNCTIONS.get(row, ufunc)
 
 
 def _call_rare(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     # below they lead to numpy, whose types take it longer than all of ours.
     def _numpy() -> Any: ...
     def _llvm() -> Any: ...
+    def _llvm_in_steps() -> Any: ...
 else:
 
     def _numpy():
@@ -38,6 +39,11 @@ else:
         from tapegrad.compile.backends.llvm import machine_code
 
         return machine_code
+
+    def _llvm_in_steps():
+        from tapegrad.compile.backends.llvm import in_steps
+
+        return in_steps
 
 
 def _llvm_text(program: Program) -> str:
@@ -61,6 +67,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
             needs=("llvmlite", "numpy"),
             scalar=lambda program: _llvm().scalar(program),
             rows=lambda program, options: _llvm().rows(program, options),
+            rows_in_steps=lambda program, options: _llvm_in_steps().rows_in_steps(program, options),
             source=_llvm_text,
             fingerprint=lambda: _llvm().fingerprint(),
             adds_rows=True,
@@ -98,6 +105,11 @@ class Choice:
     def rows(self, program: Program, options: RowOptions) -> Callable[..., None]:
         """Compiles a program for rows, as a ``RowCode``; the backend was chosen for that."""
         return cast(CompileRows, self.backend.rows)(program, options)
+
+    def rows_in_steps(self, program: Program, options: RowOptions) -> Callable[..., None] | None:
+        """Code for rows that is made in less time, if the backend has such."""
+        make = self.backend.rows_in_steps
+        return None if make is None else make(program, options)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.why})"

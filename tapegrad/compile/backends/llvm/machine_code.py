@@ -17,6 +17,7 @@ from typing import Final, final
 import llvmlite.binding as llvm
 
 from tapegrad.compile.backends.interface import RowOptions, ScalarCode
+from tapegrad.compile.backends.llvm.function import VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.memory import require_memory
@@ -38,8 +39,8 @@ def scalar(program: Program) -> ScalarCode:
     return ScalarCode(function, function.run_bytes, is_cached=function.is_cached)
 
 
-def rows(program: Program, options: RowOptions) -> RowCode:
-    """Compiles a program for rows."""
+def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None) -> RowCode:
+    """Compiles a program for rows, with the functions of this machine's vector maths or others."""
     quick = options.quick and not options.fast
     lanes = TILE if quick else LANES
     made = module(
@@ -47,7 +48,7 @@ def rows(program: Program, options: RowOptions) -> RowCode:
         "sums" if options.sums else "rows",
         lanes=lanes,
         shared=options.shared,
-        maths=vector_maths(),
+        maths=maths or vector_maths(),
         fast=options.fast,
     )
     host = HostCalls(made.calls, lanes)
