@@ -31,6 +31,8 @@ __all__ = ["BatchCode", "TimedKernel"]
 
 _MANY: Final = 64 * BLOCK
 """The rows on one path after which it pays to compile code for more rows at a time."""
+_FEW: Final = 256
+"""The most rows at a time that run step by step: a column is in memory for each of many entries."""
 _COMPILING: Final = 30e-6
 """The seconds for each entry of a path that code which runs its steps may run for in all: compiling
 them takes about twice as long."""
@@ -104,7 +106,7 @@ class BatchCode:
         for more of them at a time, and to keep what turns out to be quicker; the bits are the same.
         """
         self._asked += rows
-        if not sums and (stepping := self._in_steps()) is not None:
+        if not sums and rows <= _FEW and (stepping := self._in_steps()) is not None:
             return stepping
         kernels = self._kernels.setdefault(sums, [])
         has_other = self.choice.backend.has_levels and not self.fast
