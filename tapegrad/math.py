@@ -62,13 +62,18 @@ def _unary(row: Primitive, plain: Callable[[float], float] | None = None) -> Una
 
 
 def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
-    def rounded(x: float) -> float:
+    """An int for a float, and a traced number for a traced one: 0.0 for 0, which has no sign."""
+    traced = operators.unary(row, row.value)
+
+    def function(x: Operand) -> Operand:
+        if isinstance(x, Var):
+            return ops.add(cast(Operand, traced(x)), 0.0)
         try:
-            return plain(x)
+            return plain(cast(float, x))
         except (ValueError, OverflowError):
             return x
 
-    return cast("Rounding", _named(operators.unary(row, rounded), row.name, row.doc))
+    return cast("Rounding", _named(function, row.name, row.doc))
 
 
 def _binary(row: Primitive) -> Binary:

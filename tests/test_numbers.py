@@ -323,6 +323,16 @@ class TestKinks:
         """abs, relu and the steps have slope 0 at 0."""
         assert tg.grad(f)(zero) == 0.0
 
+    @pytest.mark.parametrize("f", [math.floor, math.ceil, math.trunc])
+    @pytest.mark.parametrize("x", [-0.0, 0.0, -0.5, 0.5])
+    def test_a_rounded_zero_has_no_sign_on_any_road(
+        self, f: Callable[[float], float], x: float
+    ) -> None:
+        """An int has none, and what is recorded or compiled gives what floats give."""
+        found = float(f(x)), tg.record(f)(x).value, tg.jit(f, eager_first=False)(x)
+        assert [repr(one) for one in found] == [repr(float(f(x)))] * 3
+        assert not any(str(one).startswith("-0") for one in found)
+
     @pytest.mark.parametrize("f", [math.sign, math.floor, math.ceil, math.trunc])
     def test_steps_have_slope_zero_everywhere(self, f: Any) -> None:
         """A step is flat beside its jumps, and at them."""

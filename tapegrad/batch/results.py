@@ -15,7 +15,7 @@ from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Structure, build
 
 if TYPE_CHECKING:
-    from tapegrad._support.array_types import FloatArray, Matrix, Vector
+    from tapegrad._support.array_types import FloatArray, FloatMatrix, Matrix, Vector
     from tapegrad.compile.backends.registry import Language
     from tapegrad.compile.paths import AnyTape
     from tapegrad.compile.report import Report
@@ -113,6 +113,18 @@ class Columns(Generic[A_co]):
                 f"there is no column {path!r} ({here()}): choose among {', '.join(self.paths)}"
             )
         return cast("list[FloatArray]", self._arrays)[self.paths.index(path)]
+
+    def array(self) -> FloatMatrix:
+        """The numbers as a matrix with a column for each path; a view of them.
+
+        >>> import numpy
+        >>> from tapegrad import Real, grad, vmap
+        >>> def f(x: tuple[Real, Real]) -> Real:
+        ...     return x[0] * x[1]
+        >>> vmap(grad(f))(numpy.array([[1.0, 2.0], [3.0, 4.0]])).array().tolist()
+        [[2.0, 1.0], [4.0, 3.0]]
+        """
+        return cast("FloatMatrix", self._arrays).T
 
     def row(self, index: int) -> A_co:
         """One row in the shape that the function returned."""

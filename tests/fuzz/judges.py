@@ -22,6 +22,9 @@ __all__ = ["JUDGES", "compiled_c", "through_executor"]
 
 Judge = Callable[[Case], Iterator[str]]
 
+HUGE: Final = 1e12
+"""The scale of numbers and slopes from which on a program is too steep for differences."""
+
 
 def rows(case: Case) -> Iterator[str]:
     """What ``vmap`` gives otherwise than the eager call, on every backend."""
@@ -41,16 +44,19 @@ def through_executor(case: Case, executor: Executor) -> Iterator[str]:
 def precision(case: Case) -> Iterator[str]:
     """Where a finite value or slope at the first point is not what 150 digits give.
 
-    The bound follows from how much the answer moves with its inputs' last digits.
+    The bound follows from how much the answer moves with its inputs' last digits. Where numbers on
+    the way, or slopes, are huge, the steps of the differences are no small ones.
     """
     point = case.points[0]
     recorded: Any = tg.record(tg.value_and_grad(case.function))(*point)
     got = floats_of(recorded.value)
     if not (high_precision.can_judge(case) and all(map(isfinite, got))) or nearly_tied(recorded):
         return
+    scale = 1.0 + max((fabs(x) for x in recorded.values if isfinite(x)), default=0.0)
+    if scale > HUGE:
+        return
     right = high_precision.gradient(case, point)
     moved = high_precision.gradient(case, point, 1e-13)
-    scale = 1.0 + max((fabs(x) for x in recorded.values if isfinite(x)), default=0.0)
     for x, y, z in zip(got, right, moved, strict=True):
         if not fabs(x - y) <= 1e-10 * scale + 1e3 * fabs(y - z):
             yield f"{got} at {point}, and with 150 digits {right}"

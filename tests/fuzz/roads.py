@@ -204,7 +204,10 @@ class Rows:
         """What is wrong with the answers: each is a sentence."""
         points = self.points(case)
         run = tg.value_and_grad(case.function)
-        want = [run(*point) for point in points]
+        try:
+            want = [run(*point) for point in points]
+        except OverflowError:
+            return  # the function asks for the int of an infinity
         first: object = None
         for call, batch in enumerate(self.batches(case)):
             now = frozen(batch)
