@@ -76,14 +76,14 @@ def user_frame() -> FrameType:
 def _outside() -> FrameType:
     """The innermost frame of code that is not tapegrad's own."""
     frame = sys._getframe(1)
-    while _is_ours(str(frame.f_globals.get("__name__"))) and frame.f_back is not None:
+    while _is_ours(frame.f_globals.get("__name__")) and frame.f_back is not None:
         frame = frame.f_back
     return frame
 
 
 @functools.cache
-def _is_ours(module: str) -> bool:
-    return module.startswith("tapegrad.") and module not in _CALLERS
+def _is_ours(module: object) -> bool:
+    return str(module).startswith("tapegrad.") and module not in _CALLERS
 
 
 def _is_users(frame: FrameType) -> bool:
@@ -101,15 +101,18 @@ def _is_installed(file: str) -> bool:
 
 def is_called_from_outside(depth: int) -> bool:
     """Whether the frame that many calls above this one is not of tapegrad's own."""
-    return not _is_ours(str(sys._getframe(depth).f_globals.get("__name__")))
+    return not _is_ours(sys._getframe(depth).f_globals.get("__name__"))
 
 
-def mark() -> Mark:
+def mark(depth: int = 1) -> Mark:
     """The current instruction outside of tapegrad, in an installed package perhaps.
 
-    It is cheap, and of the lines of a model that is installed it is the right one.
+    It is cheap, and of the lines of a model that is installed it is the right one. The frames of
+    the first ``depth`` calls above this one are tapegrad's own.
     """
-    frame = _outside()
+    frame = sys._getframe(depth)
+    while _is_ours(frame.f_globals.get("__name__")) and frame.f_back is not None:
+        frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
 

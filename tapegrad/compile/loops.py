@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from itertools import accumulate, filterfalse
 from typing import Final, TypeAlias, TypeVar, final
 
 import attrs
@@ -155,12 +156,16 @@ class Line:
 def line_of(program: Program, slots_read: SlotsRead = slots_read) -> Line:
     """The line of a program, of whose entries each reads these slots, and the loops in it."""
     constants, end = program.constants, len(program)
-    entries = [slot for slot in range(program.inputs, end) if slot not in constants]
-    numbers = [_CONSTANT] * end
+    entries = list(filterfalse(constants.__contains__, range(program.inputs, end)))
+    # Each constant moves the numbers of those after it.
+    shifts = bytearray(b"\1") * end
+    for slot in constants:
+        shifts[slot] = 0
+    numbers = list(accumulate(shifts[:-1], initial=0))
     numbers[: program.inputs] = range(APART, APART + program.inputs)
-    for number, slot in enumerate(entries, program.inputs):
-        numbers[slot] = number
-    reads: list[Sequence[int]] = [program.operands[slot] for slot in entries]
+    for slot in constants:
+        numbers[slot] = _CONSTANT
+    reads: list[Sequence[int]] = list(map(program.operands.__getitem__, entries))
     for slot in program.skip_where:
         reads[numbers[slot] - program.inputs] = slots_read(program, slot)
     reads += [(output,) for output in program.outputs]
@@ -171,9 +176,9 @@ def line_of(program: Program, slots_read: SlotsRead = slots_read) -> Line:
 
 def _keys(program: Program, entries: Sequence[int], numbers: Sequence[int]) -> list[Hashable]:
     """A key of each entry, which two entries share if they do the same with what they read."""
-    keys: list[Hashable] = [program.rows[slot] for slot in entries]
-    odd = _SPELLED_BY_CONSTANTS | {row for row in {*program.rows} if row.arity is None}
-    special = {slot for slot in entries if program.rows[slot] in odd}
+    keys: list[Hashable] = list(map(program.rows.__getitem__, entries))
+    odd = {row for row in {*program.rows} if row in _SPELLED_BY_CONSTANTS or row.arity is None}
+    special = {slot for slot in (entries if odd else ()) if program.rows[slot] in odd}
     for slot in special | {*program.statics, *program.expected, *program.skip_where}:
         constants = map(program.constants.get, program.operands[slot])
         row = program.rows[slot]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tapegrad.compile.keys import Keys
 from tapegrad.entries.builder import Builder, Place
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.repeats import Repeat
@@ -25,3 +26,9 @@ class Lowered(Builder):
         self.places: list[Place] = []
         self.inputs = 0
         self.stretches: list[Repeat] = []
+
+    def watched(self) -> Keys:
+        """The keys of the entries, which are watched from the first loop on."""
+        if not isinstance(self.known, Keys):
+            self.known = Keys(self.known)
+        return self.known

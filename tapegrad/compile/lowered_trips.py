@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import Final, TypeAlias, TypeVar, cast, final
+from typing import Final, TypeVar, cast, final
 
 import attrs
 
+from tapegrad.compile.keys import Seen
 from tapegrad.compile.lowered import Lowered
 from tapegrad.entries.along import (
     alike_along,
@@ -35,9 +36,6 @@ __all__ = ["Trips"]
 
 T = TypeVar("T")
 
-_Seen: TypeAlias = tuple[Hashable, int, bool]
-"""The key of an entry, its slot, and whether it was written then."""
-
 _FARTHEST: Final = 8
 """How many trips ago something may have been written that a trip reads."""
 _LOOKED_AT: Final = 64
@@ -56,7 +54,7 @@ class _Trip:
     """
 
     start: int
-    seen: Sequence[_Seen]
+    seen: Sequence[Seen]
     shape: Sequence[object] | None
     slots: Sequence[int]
     others: Sequence[int]
@@ -71,31 +69,12 @@ def _alike(trips: Sequence[_Trip]) -> bool:
 
 
 @final
-class _Watched(dict[Hashable, int]):
-    """The entries known under their keys, with a list of those found and those written."""
-
-    def __init__(self, known: dict[Hashable, int]) -> None:
-        super().__init__()
-        self.known = known
-        self.seen: list[_Seen] = []
-
-    def get(self, key: Hashable, default: object = None) -> int | None:  # type: ignore[override]  # nothing else is asked for
-        slot = self.known.get(key)
-        if slot is not None:
-            self.seen.append((key, slot, False))
-        return slot
-
-    def __setitem__(self, key: Hashable, slot: int) -> None:
-        self.known[key] = slot
-        self.seen.append((key, slot, True))
-
-
-@final
 class Trips:
     """Lowers one loop; ``write`` lowers the entries of a range one by one."""
 
     def __init__(self, lowered: Lowered, loop: Repeat, write: Callable[[int, int], None]) -> None:
         self.lowered, self.loop, self.write = lowered, loop, write
+        self.keys = lowered.watched()
         self.trip = 0
 
     def lower(self) -> None:
@@ -125,14 +104,12 @@ class Trips:
     def _lowered(self) -> _Trip:
         """Lowers the next trip, and describes what that did."""
         lowered, first = self.lowered, self._first(self.trip)
-        start, guards, known = len(lowered.rows), len(lowered.guards), lowered.known
-        lowered.known = watched = _Watched(known)
+        start, guards = len(lowered.rows), len(lowered.guards)
+        self.keys.seen = seen = list[Seen]()
         self.trip += 1
-        try:
-            self.write(first, self._first(self.trip))
-        finally:
-            lowered.known = known
-        return _described(lowered, start, guards, lowered.places[first:], watched.seen)
+        self.write(first, self._first(self.trip))
+        self.keys.seen = None
+        return _described(lowered, start, guards, lowered.places[first:], seen)
 
     def _move(self, seen: Sequence[_Trip]) -> bool:
         """Writes the trips that are like those seen, if they are many enough."""
@@ -183,8 +160,8 @@ class Trips:
         last, before = seen[-1], seen[-2]
         for (key, now, is_written), (other, then, _) in zip(last.seen, before.seen, strict=True):
             if not (is_written or key == other or _is_own(now, then, seen)):
-                found = map(self.lowered.known.get, _moving_keys(key, other, left))
-                yield alike_up_to(list(found), list(further(now, now - then, left)))
+                keys, slots = _moving_keys(key, other, left), further(now, now - then, left)
+                yield self.keys.found(keys, slots)
 
 
 def _is_own(now: int, then: int, seen: Sequence[_Trip]) -> bool:
@@ -192,7 +169,7 @@ def _is_own(now: int, then: int, seen: Sequence[_Trip]) -> bool:
     return now - then == seen[-1].start - seen[-2].start and now >= seen[0].start
 
 
-def _moving_keys(now: Hashable, before: Hashable, count: int) -> Iterable[Hashable]:
+def _moving_keys(now: Hashable, before: Hashable, count: int) -> Sequence[Hashable]:
     """The keys 1, 2, ..., ``count`` steps further than one."""
     if isinstance(now, int) and isinstance(before, int):
         return further(now, now - before, count)
@@ -224,7 +201,7 @@ def _described(
     start: int,
     guards: int,
     places: Sequence[Place],
-    seen: Sequence[_Seen],
+    seen: Sequence[Seen],
 ) -> _Trip:
     """Describes the trip whose entries begin at ``start``, and that has ``seen`` these keys."""
     rows, operands = lowered.rows[start:], lowered.operands[start:]
@@ -317,5 +294,4 @@ class _Moved:
         for (key, now, is_written), (other, then, _) in seen:
             if is_written:
                 keys = _moving_keys(key, other, self.count)
-                slots = further(now, now - then, self.count)
-                self.lowered.known.update(zip(keys, slots, strict=True))
+                self.lowered.watched().move(keys, further(now, now - then, self.count))

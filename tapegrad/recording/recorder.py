@@ -70,6 +70,8 @@ SIDES: Final = {
     if row.is_operation and not (row.is_pooled or row.has_static)
 }
 """How many operands the library's operations have that fit the two columns."""
+_SIDES_OF_CODE: Final = {CODES[row]: sides for row, sides in SIDES.items()}
+"""The same by the codes of the rows."""
 _INPUT, _CONSTANT = (CODES[row] for row in (ops.input, ops.constant))
 
 
@@ -160,7 +162,7 @@ class Recorder:
         """The slot of a new entry."""
         values, marks = self.values, self.marks
         if marks is not None:
-            marks.append(self.attributed or mark())
+            marks.append(self.attributed or mark(2))
         self.codes.append(code)
         self.left.append(left)
         self.right.append(right)
@@ -169,8 +171,8 @@ class Recorder:
         return len(values) - 1
 
     def mark(self) -> None:
-        """Keeps the position of the entry that is written next."""
-        cast("list[Mark | None]", self.marks).append(self.attributed or mark())
+        """Keeps the position of the entry that an operator writes next."""
+        cast("list[Mark | None]", self.marks).append(self.attributed or mark(3))
 
     def require_open(self) -> None:
         """Raises where the recording has ended, or in another thread."""
@@ -413,11 +415,19 @@ class Recorder:
             outer.refuse_broken()
         before, outer.inside = outer.attributed, None
         given = before if self.attributed is None else None
+        codes, left, right, values = self.codes, self.left, self.right, self.values
         try:
-            for slot in range(len(places), len(self.values)):
+            for slot in range(len(places), len(values)):
                 if marks is not None:
                     outer.attributed = given or marks[slot]
-                places.append(self._handed_over(slot, outer))
+                code = codes[slot]
+                sides = _SIDES_OF_CODE.get(code)
+                x = places[left[slot]] if sides else None
+                y = places[right[slot]] if sides == 2 else -1
+                if type(x) is int and type(y) is int:
+                    places.append(outer.write(code, x, y, values[slot]))
+                else:
+                    places.append(self._handed_over(slot, outer))
         finally:
             outer.attributed, outer.inside = before, self
 
