@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,7 +190,7 @@ def test_code_for_rows_writes_nothing_beside_its_arrays(
 
     run = native.rows(parts.rows, RowOptions(len(same), sums=sums, quick=quick))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entry, "np", SimpleNamespace(empty=empty, int64=np.int64))
+        patch.setattr(entry, "_buffer", empty)
         run(given_shared, [leaf for leaf, _ in columns_kept], index, out, flips)
     kept = [shared_kept, out_kept, flips_kept, index_kept]
     kept += [untouched for _, untouched in [*columns_kept, *buffers]]

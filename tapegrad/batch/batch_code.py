@@ -13,9 +13,9 @@ import numpy as np
 from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.reduce import BLOCK
-from tapegrad.compile.backends.interface import RowOptions
+from tapegrad.compile.backends.interface import RowOptions, wrong_inputs
 from tapegrad.compile.backends.registry import Choice
-from tapegrad.compile.backends.row_code import RowCode, wrong_inputs
+from tapegrad.compile.backends.row_code import RowCode
 from tapegrad.compile.loops import line_of
 from tapegrad.compile.paths import Path
 from tapegrad.compile.program import BatchProgram, batch_program

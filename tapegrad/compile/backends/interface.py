@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 import attrs
 
+from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.compile.program import Program
+from tapegrad.errors import BackendError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
     "Backend", "CompileRows", "CompileScalar", "RowOptions", "RunBytes", "RunFloats", "ScalarCode",
+    "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -79,3 +83,12 @@ class Backend:
     """Gives code for rows in less time, which runs slower and has the same bits."""
     has_levels: bool = False
     """Whether code for rows that is made quickly differs from code that runs quickly."""
+
+
+def wrong_inputs(given: object, count: int) -> BackendError:
+    """The error for inputs other than those that code was made for."""
+    what = f"{len(given)} of them" if isinstance(given, list | tuple) else describe(given)
+    return BackendError(
+        f"compiled code for {count} numbers was to run ({here()}) on {what}: this is a fault of "
+        "tapegrad, please report it"
+    )

@@ -13,7 +13,6 @@ import attrs
 import numpy as np
 
 from tapegrad._support.source_position import here
-from tapegrad._support.text import describe
 from tapegrad.errors import BackendError
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     Flips: TypeAlias = NDArray[np.int32]
     Rows: TypeAlias = range | NDArray[np.int64]
 
-__all__ = ["RowCode", "RowShapes", "wrong_inputs"]
+__all__ = ["RowCode", "RowShapes"]
 
 
 class RowCode(Protocol):
@@ -138,12 +137,3 @@ def _outlines(arrays: Sequence[object]) -> Iterator[str]:
             yield f"{array.dtype} of shape {array.shape} and strides {array.strides}"
         else:
             yield repr(array)
-
-
-def wrong_inputs(given: object, count: int) -> BackendError:
-    """The error for inputs other than those that code was made for."""
-    what = f"{len(given)} of them" if isinstance(given, list | tuple) else describe(given)
-    return BackendError(
-        f"compiled code for {count} numbers was to run ({here()}) on {what}: this is a fault of "
-        "tapegrad, please report it"
-    )

@@ -1,4 +1,4 @@
-"""Machine code from LLVM's text, and how it is called: needs numpy and llvmlite.
+"""Machine code from LLVM's text, and how it is called: needs llvmlite, and numpy for rows.
 
 Code is emitted from a program whose tape was validated, and its buffers are sized from it.
 """
@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import llvmlite.binding as llvm
 
-from tapegrad.compile.backends.interface import RowOptions, ScalarCode
+from tapegrad.compile.backends.interface import RowOptions, ScalarCode, wrong_inputs
 from tapegrad.compile.backends.llvm.function import VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
@@ -27,8 +27,10 @@ from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.rare_cells import RareCells
 from tapegrad.compile.backends.llvm.row_loop import gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
-from tapegrad.compile.backends.row_code import RowCode, RowShapes, wrong_inputs
 from tapegrad.compile.program import Program
+
+if TYPE_CHECKING:
+    from tapegrad.compile.backends.row_code import RowCode
 
 __all__ = ["ScalarFunction", "fingerprint", "rows", "scalar"]
 
@@ -41,6 +43,8 @@ def scalar(program: Program) -> ScalarCode:
 
 def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None) -> RowCode:
     """Compiles a program for rows, with the functions of this machine's vector maths or others."""
+    from tapegrad.compile.backends.row_code import RowShapes
+
     quick = options.quick and not options.fast
     lanes = TILE if quick else LANES
     made = module(

@@ -1,7 +1,8 @@
 """Where machine code is entered: nothing else calls an address.
 
 What the code reads and writes is checked here against what it was made for, whoever calls, since
-nothing in machine code would notice.
+nothing in machine code would notice. Calls need no numpy, which takes longer to import than the
+code of many of them to make.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
-import numpy as np
-
+from tapegrad.compile.backends.interface import wrong_inputs
 from tapegrad.compile.backends.llvm.host_calls import (
     UNANSWERED,
     UNANSWERED_ROW,
@@ -20,11 +20,13 @@ from tapegrad.compile.backends.llvm.host_calls import (
     full_stack,
 )
 from tapegrad.compile.backends.llvm.rare_cells import ASKED, RareCells
-from tapegrad.compile.backends.row_code import RowShapes, wrong_inputs
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Buffer
+
+    from tapegrad.compile.backends.row_code import RowShapes
 
     Floats = NDArray[np.float64]
 
@@ -182,8 +184,15 @@ class RowsEntry:
         try:
             buffer = self._buffers.pop()
         except IndexError:
-            return np.empty(size)
-        return buffer if buffer.size == size else np.empty(size)
+            return _buffer(size)
+        return buffer if buffer.size == size else _buffer(size)
+
+
+def _buffer(size: int) -> Floats:
+    """A new buffer of so many numbers."""
+    from numpy import empty
+
+    return empty(size)
 
 
 _KEPT: Final = 2**11
