@@ -711,8 +711,21 @@ class Var(TracedValue):
         __invert__ = _without_bits("~x")
 
 
-Real = TypeVar("Real", float, Var)
+MYPY = TYPE_CHECKING_WITH_PYREFLY = False
+"""True to the checker of that name alone, as TYPE_CHECKING is to all."""
+
+if MYPY or TYPE_CHECKING_WITH_PYREFLY or not TYPE_CHECKING:
+    Real = TypeVar("Real", float, Var)
+else:
+    # To ty, the gradient in a frozen class has a type only where the class may be covariant. mypy
+    # does not take the option, and pyrefly does not take two type variables of one name.
+    from typing_extensions import TypeVar as TypeVarOfAnyVariance
+
+    Real = TypeVarOfAnyVariance("Real", float, Var, infer_variance=True)
 """The type of a number in a model that runs on floats and on traced numbers alike."""
+
+Number = TypeVar("Number", float, Var)
+"""The same for the types of this module, in which pyright does not follow ``Real``."""
 
 Scalar: TypeAlias = float | Var
 """The type of a result that may be a constant, or of a model differentiated inside another."""
@@ -724,7 +737,7 @@ class _Arithmetic(Protocol):
     @overload
     def __call__(self, other: Condition | int, /) -> int: ...
     @overload
-    def __call__(self, other: Real, /) -> Real: ...
+    def __call__(self, other: Number, /) -> Number: ...
 
 
 class _Order(Protocol):

@@ -31,7 +31,7 @@ def product_of_scalar(p: Pair[Real]) -> Scalar:
 
 
 def directional(p: Pair[Real]) -> Scalar:
-    return tg.grad(product)(p).x  # limit: mypy, pyrefly
+    return tg.grad(product)(p).x  # limit: mypy, ty, pyrefly
 
 
 def directional_that_works(p: Pair[Real]) -> Scalar:
