@@ -111,6 +111,30 @@ class TestTheBitsOfRareRows:
             assert mine == (bits(eager(f, few)) if are_rare else by_code)
             assert bits([found[one] for one in many.tolist()]) == bits(batch(many))
 
+    @pytest.mark.parametrize("backend", BACKENDS)
+    @pytest.mark.parametrize(("guards", "are_rare"), [(80, True), (40, False)])
+    def test_are_those_of_more_rows_on_a_long_path(
+        self, backend: Any, guards: int, are_rare: bool
+    ) -> None:
+        """Up to 127 rows are rare on one of 64 guards or more, in a block of many paths."""
+
+        def f(x: Any) -> Any:
+            number = 0
+            while number < guards and x > number:
+                number += 1
+            return math.exp(math.sin(x)) * math.tanh(x * 0.1)
+
+        few, many = np.linspace(101.0, 120.0, 127), np.linspace(-20.0, -1.0, 128)
+        x = np.random.default_rng(0).permutation([*few, *many, *range(1, 11)])
+        batch: Any = tg.vmap(f, backend=backend, threads=1)
+        by_code = bits(batch(few))
+        assert by_code != bits(eager(f, few))
+        for function in (batch, batch, tg.vmap(f, backend=backend)):
+            found = dict(zip(x.tolist(), function(x).tolist(), strict=True))
+            assert bits([found[one] for one in many.tolist()]) == bits(batch(many))
+            mine = bits([found[one] for one in few.tolist()])
+            assert mine == (bits(eager(f, few)) if are_rare else by_code)
+
     @quietly
     @pytest.mark.parametrize("backend", BACKENDS)
     def test_of_sums(self, backend: Any) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEW_PATHS", "BlockOutputs", "ChunkOptions", "ChunkResult", "KnownPaths", "RowRunner",
-    "UnresolvedRows", "rare_below",
+    "UnresolvedRows", "are_rare", "rare_below",
 ]  # fmt: skip
 
 FEW_PATHS: Final = 8
@@ -33,7 +33,9 @@ FEW_PATHS: Final = 8
 _SCATTERED: Final = 384
 """The most rows on rare paths of a block that is not scattered."""
 _MORE: Final = 8
-"""How many times as many rows on one path are still rare where the block is scattered."""
+"""How many times as many rows on one path are still rare there, and on a long path."""
+_LONG: Final = 64
+"""The fewest guards of a long path, on which others would split off one after the other."""
 
 _Group: TypeAlias = "tuple[bytes, Indices, bool]"
 """Rows on one path: the outcomes that are known, the places, and whether the path is known."""
@@ -102,6 +104,14 @@ def rare_below(paths: int, few: int, rare: int) -> int:
     if paths <= FEW_PATHS:
         return 0
     return _MORE * rare if few > _SCATTERED else rare
+
+
+def are_rare(rows: int, prefix: bytes, limit: int, rare: int) -> bool:
+    """Whether so many rows of a block are rare whose path begins with these outcomes.
+
+    The ``limit`` is that of ``rare_below``; on a long path it is a higher one.
+    """
+    return rows < (_MORE * rare if limit and len(prefix) >= _LONG else limit)
 
 
 @final
@@ -232,7 +242,7 @@ class RowRunner:
             limit = rare_below(paths, few, rare) if rows <= BLOCK else 0
             for longer, part in gone:
                 other = starting_with(self.codes, longer)
-                if other is None or part.size < limit:
+                if other is None or are_rare(part.size, longer, limit, rare):
                     done.append((longer, part, False))
                 else:
                     groups.append((other, longer, part))
@@ -324,6 +334,8 @@ def _blocks_of(
     unknown = np.array([not is_known for _, _, is_known in groups])
     paths = np.count_nonzero(counts, axis=0)
     limits = _most_below(counts, unknown, options)
+    long = np.array([len(prefix) >= _LONG for prefix, *_ in groups])
+    limits = np.where(long[:, np.newaxis] & (limits > 0), _MORE * options.rare, limits)
     left = (counts > 0) & (unknown[:, np.newaxis] | (counts < limits))
     for number, start in enumerate(starts):
         unresolved: list[UnresolvedRows] = []

@@ -28,6 +28,7 @@ from tapegrad.batch.row_runner import (
     ChunkOptions,
     ChunkResult,
     UnresolvedRows,
+    are_rare,
     rare_below,
 )
 from tapegrad.errors import BackendError, GuardError, InputError
@@ -199,11 +200,14 @@ class Schedule(Generic[T]):
     def _without_rare(
         self, groups: Sequence[UnresolvedRows], limit: int, outputs: Floats, numbers: range
     ) -> list[UnresolvedRows]:
-        """Runs the groups of fewer rows than the limit, and returns the others."""
+        """Runs the groups that are rare, given the limit of ``rare_below``; returns the others."""
+        others: list[UnresolvedRows] = []
         for group in groups:
-            if _size(group) < limit:
+            if are_rare(_size(group), group.prefix, limit, self.recorder.rare):
                 outputs[:, group.rows] = self.recorder.rare_outputs(group, numbers.start)
-        return [group for group in groups if _size(group) >= limit]
+            else:
+                others.append(group)
+        return others
 
     def _has_path(self, group: UnresolvedRows, outputs: Floats, numbers: range) -> bool:
         """Whether there is a path now that a group of rows may be run on.
