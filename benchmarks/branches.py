@@ -1,14 +1,16 @@
-"""Programs with branches, over many rows: a barrier option, and Newton's iteration.
+"""Programs with branches, over rows: a barrier option, Newton's iteration, and a path for each row.
 
     python -m pip install -e '.[bench]' && python -m benchmarks.branches [--quick]
 
 The value and the derivatives are computed for 65,536 rows. The versions for numpy and autograd use
 masks, and for numpy the derivatives are written by hand. jax gets the barrier option as a scalar
-program, and its error is printed.
+program, and its error is printed. The last programs have few rows, and each row a path of its own,
+or there are no branches.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -222,6 +224,81 @@ def of_implied() -> list[Peer]:
     ]
 
 
+def waves(frequency: Real, phases: Sequence[float]) -> Real | float:
+    """The sum of a wave at the positive ones of some phases: there are as many paths as subsets."""
+    total: Real | float = 0.0
+    for phase in phases:
+        if phase > 0.0:
+            total = total + math.sin(frequency * phase)
+    return total
+
+
+def masked_waves(frequency: Real, phases: Sequence[float]) -> Real | float:
+    """The same on one path."""
+    total: Real | float = 0.0
+    for phase in phases:
+        total = total + tg.where(phase > 0.0, math.sin(frequency * phase), 0.0)
+    return total
+
+
+def bisected(target: Real) -> Real | float:
+    """A square root by bisection, of which each row takes its own path, and a Newton step."""
+    low, high = 0.0, 2.0
+    while high - low > 1e-3:
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if middle * middle > target else (middle, high)
+    return 0.5 * (low + target / low) if low > 0.0 else high
+
+
+def of_waves(rows: int) -> list[Peer]:
+    phases = np.random.default_rng(0).standard_normal((rows, 16))
+    return [
+        Peer("a loop", "tapegrad", partial(one_by_one, waves, phases, 0.7)),
+        Peer("vmap", "tapegrad", partial(by_vmap, waves, phases, 0.7)),
+        Peer("vmap, where", "tapegrad", partial(by_vmap, masked_waves, phases, 0.7)),
+    ]
+
+
+def of_bisected(rows: int) -> list[Peer]:
+    targets = np.linspace(0.01, 3.9, rows)
+    return [
+        Peer("a loop", "tapegrad", partial(one_by_one, bisected, targets)),
+        Peer("vmap", "tapegrad", partial(by_vmap, bisected, targets)),
+    ]
+
+
+def of_few(rows: int) -> list[Peer]:
+    phases = np.random.default_rng(0).standard_normal((rows, 4))
+    return [
+        Peer("a loop", "tapegrad", partial(one_by_one, masked_waves, phases, 0.7)),
+        Peer("a loop of jit", "tapegrad", partial(one_by_one, masked_waves, phases, 0.7, jit=True)),
+        Peer("vmap", "tapegrad", partial(by_vmap, masked_waves, phases, 0.7)),
+    ]
+
+
+def one_by_one(f: Any, rows: Array, *shared: float, jit: bool = False) -> Run:
+    """Eager gradients, or compiled ones, in a loop."""
+    gradient = tg.value_and_grad(f)
+    call: Any = tg.jit(gradient) if jit else gradient
+    listed = [tuple(row) if isinstance(row, list) else row for row in rows.tolist()]
+
+    def run() -> list[float]:
+        found = [call(*shared, row) for row in listed]
+        return [value for value, _ in found] + [slope for _, slope in found]
+
+    return run
+
+
+def by_vmap(f: Any, rows: Array, *shared: float) -> Run:
+    batch: Any = tg.vmap(tg.value_and_grad(f), in_axes=[*[None] * len(shared), 0])
+
+    def run() -> Array:
+        value, slopes = batch(*shared, rows)
+        return np.concatenate([value, slopes.column(slopes.paths[0])])
+
+    return run
+
+
 def jax_answer() -> str:
     """The error that jax raises for the scalar program of the barrier option."""
     numpy = jax().numpy
@@ -249,6 +326,12 @@ def main() -> None:
         compare(f"a barrier, {steps} steps", of_barrier(steps), choice, "tapegrad", "fast")
     # The error of the derivatives is as large as the last step but one of the iteration.
     compare("implied volatilities", of_implied(), choice, "tapegrad", "fast", tolerance=1e-8)
+    warnings.filterwarnings("ignore", message=".* has taken 64 paths")
+    for rows in (60, 1_000):
+        compare(f"sums over subsets, {rows:,} rows", of_waves(rows), choice, "a loop")
+        compare(f"bisection, {rows:,} rows", of_bisected(rows), choice, "a loop")
+    for rows in (1, 10, 100):
+        compare(f"no branches, {rows} rows", of_few(rows), choice, "a loop", "a loop of jit")
     if find_spec("jax"):
         print(f"\njax on the barrier: {jax_answer()}")
 

@@ -188,6 +188,21 @@ class TestAtMostTwiceTheFunction:
             fast(number + 0.5)
         assert (work.clock.recorded, work.clock.eager) == (1, 2)
 
+    @pytest.mark.filterwarnings("ignore:.* has taken 64 paths")
+    def test_paths_of_which_none_comes_again_are_recorded_more_and_more_rarely(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Though calls leave the known paths at the same line again and again."""
+        ticks = map(float, itertools.count())
+        for module in (learning, call_recording):
+            monkeypatch.setattr(module, "thread_time", lambda: next(ticks))
+        new, known = tg.jit(folded, backend="python"), tg.jit(folded, backend="python")
+        for number in range(2000):
+            new((number * 0.6180339887) % 1.0)
+            known((number % 40 * 0.6180339887) % 1.0)
+        assert len(new.tapes) < 90
+        assert len(known.tapes) == 40
+
     def test_short_functions_need_not_pay(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One is recorded at its second call and compiled at its third, and so on by path."""
         work = Work(monkeypatch)

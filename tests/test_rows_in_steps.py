@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad.batch.batch_code import BatchCode
+from tapegrad.compile.backends import python
 from tapegrad.compile.backends.interface import RowOptions
 from tapegrad.compile.program import Program, batch_program
 from tests import strategies
@@ -67,6 +68,18 @@ class TestTheBits:
         columns = np.array(rows)[:, mapped.start : function.width].reshape(len(rows), -1)
         same_for_all = np.linspace(0.5, 1.5, len(parts.shared.outputs)).tolist()
         assert same(parts.rows, columns, same_for_all)
+
+    @settings(max_examples=30, deadline=None)
+    @given(programs(6), st.data())
+    def test_of_what_all_rows_share(self, function: strategies.Program, data: Any) -> None:
+        """Without being compiled, for the first calls; or the guard that comes out differently."""
+        start, other = (data.draw(points(function.width)) for _ in range(2))
+        for near in (False, True):
+            program = program_of(slopes_tape(function, start), approximate=near)
+            run = python.compiled(program)
+            for point in (start, other):
+                found, expected = python.run_once(program, point), run(point)
+                assert repr(found) == repr(expected)
 
     @pytest.mark.parametrize("reduce", [None, "sum"])
     def test_do_not_change_when_a_path_is_compiled(self, reduce: Any) -> None:

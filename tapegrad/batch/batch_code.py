@@ -14,6 +14,7 @@ from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.reduce import BLOCK
 from tapegrad.compile.backends.interface import RowOptions, wrong_inputs
+from tapegrad.compile.backends.python import compiled, run_once
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.backends.row_code import RowCode
 from tapegrad.compile.loops import line_of
@@ -36,6 +37,8 @@ _FEW: Final = 256
 _COMPILING: Final = 30e-6
 """The seconds for each entry of a path that code which runs its steps may run for in all: compiling
 them takes about twice as long."""
+_CALLS: Final = 8
+"""The calls after which it pays to compile code for the numbers that all rows share."""
 _TRIAL: Final = 32 * BLOCK
 """The rows after which the time that code takes is known."""
 
@@ -70,6 +73,7 @@ class BatchCode:
         self._asked = 0
         self._may_step = in_steps and not fast and not line_of(path.program).pays
         self._stepping: TimedKernel | None = None
+        self._asked_shared = 0
         self._shared: Callable[[Sequence[float]], Sequence[float] | int] | None = None
         self.exclusive: Exclusive = Exclusive()
 
@@ -91,11 +95,10 @@ class BatchCode:
         """
         if len(inputs) != self.parts.shared.inputs:
             raise wrong_inputs(inputs, self.parts.shared.inputs)
-        if self._shared is None:
-            from tapegrad.compile.backends.python import compiled
-
+        self._asked_shared += 1
+        if self._shared is None and self._asked_shared > _CALLS:
             self._shared = compiled(self.parts.shared)
-        found = self._shared(inputs)
+        found = self._shared(inputs) if self._shared else run_once(self.parts.shared, inputs)
         return None if isinstance(found, int) else np.array(found, dtype=np.float64)
 
     @exclusive

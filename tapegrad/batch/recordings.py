@@ -31,8 +31,14 @@ from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting
 from tapegrad.compile.rare import called_back
 from tapegrad.compile.report import ShapeReport
 from tapegrad.errors import GuardError, OutputError, TracedNumberError
+from tapegrad.pytree.codegen import Unpacker, unpacker
 from tapegrad.pytree.key_paths import key_path
-from tapegrad.pytree.matching import first_difference, in_order, numbers_as
+from tapegrad.pytree.matching import (
+    first_difference,
+    in_order,
+    numbers_as,
+    unshared_statics,
+)
 from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of, require_numbers
@@ -87,6 +93,11 @@ class RowRecording(Recording[BatchCode]):
     def result(self) -> Structure:
         """The structure of what the function returns for a row."""
         return self.tape.result
+
+    @cached_property
+    def read_result(self) -> Unpacker:
+        """Takes the floats out of what the function returns; None where it is built otherwise."""
+        return unpacker([unshared_statics(self.result)], {})
 
     @property
     def in_first_order(self) -> Callable[..., object]:
@@ -395,6 +406,9 @@ class PathRecorder:
         Raises:
             OutputError: where it has another structure than for the rows before.
         """
+        plain = self.recorded.read_result((returned,), {})
+        if plain is not None:
+            return plain
         leaves, path = numbers_as(self.recorded.result, returned, key_path, statics=True)
         if path is not None:
             self._refuse(number)

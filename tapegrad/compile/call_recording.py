@@ -49,7 +49,7 @@ class CallCode:
 
     ``is_paid`` says that the code is made only once calls of the function itself have taken as
     long. Code that is made ``quickly`` is Python's, until it has run many times. ``rows`` counts
-    the rows of batches that took the path.
+    the rows of batches that took the path. It ``is_taken`` once code has run on it.
     """
 
     path: Path
@@ -58,6 +58,7 @@ class CallCode:
     compiling: float
     is_paid: bool
     quickly: bool
+    is_taken: bool
     rows: int
 
     def __init__(self, choice: Choice, path: Path) -> None:
@@ -66,7 +67,7 @@ class CallCode:
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
         self.compiling, self.rows = 0.0, 0
-        self.is_paid = self.quickly = self._is_cached = False
+        self.is_paid = self.quickly = self.is_taken = self._is_cached = False
         self._runs_on = "recorded only"
         self._left = _QUICK_CALLS
 
@@ -157,7 +158,7 @@ class CallRecording(Recording[CallCode]):
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
         self.latest = None
         self.learning = Learning(budget)
-        self._quick = quick
+        self._quick, self._taken = quick, 0
         self._mapped, self._entries = mapped, entries
 
     @cached_property
@@ -225,6 +226,9 @@ class CallRecording(Recording[CallCode]):
                 found = run(floats)
             if not isinstance(found, int):
                 self.latest = code
+                if not code.is_taken:
+                    code.is_taken = True
+                    self._taken += 1
                 return code, found
             prefix, left = code.path.flipped(found, prefix), code
             code, found = self.find(prefix), None
@@ -287,12 +291,13 @@ class CallRecording(Recording[CallCode]):
         entries = self._entries if code is None else len(code.path.tape)
         if entries is not None and budget.is_free(entries):
             return True
-        comes_again = learning.comes_again(departure.prefix)
-        learning.note_departure(departure.line)
+        comes_again = learning.comes_again(departure.prefix, departure.line)
         if self._entries is None:
             learning.warn_of_many_calls(self.f, len(self.codes))
         length = learning.guessed_length() if entries is None else entries
-        return comes_again and (budget.is_free(length) or budget.affords(RECORDING, length))
+        # The calls may have left the known paths alike and gone on on paths that never come again.
+        doubt = max(1.0, (len(self.codes) + 1) / (self._taken + 1))
+        return comes_again and (budget.is_free(length) or budget.affords(RECORDING, length, doubt))
 
     def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside."""

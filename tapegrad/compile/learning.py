@@ -69,9 +69,13 @@ class Budget:
         """Whether a path of this length need not be paid for."""
         return entries + _EACH <= self._free
 
-    def affords(self, work: str, entries: float) -> bool:
-        """Whether calls took longer than all that was spent, and this work on so many entries."""
-        return self.spent + entries * self.seconds(work) <= self.called + self.credit
+    def affords(self, work: str, entries: float, doubt: float = 1.0) -> bool:
+        """Whether calls took longer than all that was spent, and this work on so many entries.
+
+        They must have taken so many times as long as there is ``doubt`` that it will be of use.
+        """
+        cost = self.spent + entries * self.seconds(work)
+        return cost * doubt <= self.called + self.credit
 
     def seconds(self, work: str) -> float:
         """The seconds that an entry takes in such work."""
@@ -138,7 +142,7 @@ class Learning:
         self.calls, self.called, self._quickest = 0, 0.0, inf
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
-        self.exclusive: Exclusive = Exclusive()
+        self.exclusive: Exclusive = budget.exclusive  # as both change with each call
 
     def call(self, f: Callable[[], R]) -> R:
         """Calls the function itself, and counts what that took."""
@@ -152,7 +156,7 @@ class Learning:
         self.calls += 1
         self.called += seconds
         self._quickest = min(self._quickest, seconds)
-        self.budget.count_call(seconds)
+        self.budget.called += seconds
 
     def guessed_length(self) -> float:
         """The entries of a path of which none is known, going by the time that calls took."""
@@ -165,8 +169,9 @@ class Learning:
             self.budget.measure(CALLING, entries, self._quickest)
 
     @exclusive
-    def comes_again(self, prefix: bytes) -> bool:
-        """Counts a call that leaves the recorded paths; whether one did so before in this way."""
+    def comes_again(self, prefix: bytes, line: Site | None) -> bool:
+        """Counts a call that leaves the recorded paths at a line; whether one did so before."""
+        self._departures[line] += 1
         if len(self._seen) >= _REMEMBERED and prefix not in self._seen:
             self._seen.clear()
         self._seen[prefix] += 1
@@ -176,11 +181,6 @@ class Learning:
     def forget(self, prefix: bytes) -> None:
         """Notes that there is a path now for calls that left the others in this way."""
         self._seen.pop(prefix, None)
-
-    @exclusive
-    def note_departure(self, line: Site | None) -> None:
-        """Counts a call by the line at which it leaves the recorded paths."""
-        self._departures[line] += 1
 
     def warn_of_many_calls(self, f: Callable[..., object], recorded: int) -> None:
         """Warns, once, where calls take many paths, of which so many are recorded."""

@@ -22,7 +22,7 @@ from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.inline import INLINE_NAMES, inlined
 
-__all__ = ["compiled", "scalar", "source"]
+__all__ = ["compiled", "run_once", "scalar", "source"]
 
 _TRUTHS: Final[Mapping[str, str]] = {
     **{name: text for name, text in OPERATORS.items() if getattr(ops, name).is_truth},
@@ -46,6 +46,21 @@ def compiled(program: Program) -> RunFloats:
     namespace = {**INLINE_NAMES, **writer.called}
     exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
     return cast(RunFloats, namespace["run"])
+
+
+def run_once(program: Program, inputs: Sequence[float]) -> Sequence[float] | int:
+    """The outputs of a program, or the guard that came out differently, without compiling it."""
+    values = [*inputs, *[0.0] * (len(program) - program.inputs)]
+    for slot in range(program.inputs, len(program)):
+        operands = [values[operand] for operand in program.operands[slot]]
+        if slot in program.constants:
+            values[slot] = program.constants[slot]
+        elif slot in program.expected:
+            if bool(operands[0]) != program.expected[slot]:
+                return program.guard_indices[slot]
+        elif slot not in program.skip_where or not values[program.skip_where[slot]]:
+            values[slot] = program.rows[slot].value(*operands, *program.static(slot))
+    return [float(values[output]) for output in program.outputs]
 
 
 def source(program: Program, name: str = "run") -> str:
