@@ -15,6 +15,7 @@ import attrs
 from tapegrad._support.argument_checks import refuse_keywords
 from tapegrad._support.text import Printed
 from tapegrad.entries.entries import Entries
+from tapegrad.ops.array_support import serving
 from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import build
 
@@ -142,6 +143,19 @@ class Tape(Entries, Generic[A, P, R_co]):
         from tapegrad.entries.simplify import simplify
 
         return Simplified(*simplify(self, fast=fast))
+
+    def expanded(self) -> Tape[A, P, R_co]:
+        """The same program with arrays taken apart into numbers, each an entry of its own.
+
+        Sums go from the first number to the last, so values may differ in the last place. Inputs
+        are named ``w[0, 1]``. A tape without arrays is returned as it is.
+
+        Raises:
+            TapeError: where an operation on arrays cannot be taken apart.
+        """
+        if not self.on_arrays:
+            return self
+        return cast("Tape[A, P, R_co]", serving("entries.expand").expand(self.of_numbers()))
 
     def lines(self) -> Listing:
         """The user's source with what each line put on the tape in its margin.

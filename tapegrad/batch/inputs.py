@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import attrs
 import numpy as np
@@ -123,20 +123,22 @@ def _split_arguments(
     for index, leaves in enumerate(numbers):
         if index in mapped:
             places += range(count, count + len(leaves))
+            count += len(leaves)
         else:
-            inputs += [_plain(f, leaf) for leaf in leaves]
-        count += len(leaves)
+            plain = [number for leaf in leaves for number in _plain(f, leaf)]
+            inputs += plain
+            count += len(plain)
     return shape, tuple(inputs), tuple(places)
 
 
-def _plain(f: Callable[..., object], leaf: object) -> float:
-    """A number that is the same for all rows, which must not be a traced one."""
+def _plain(f: Callable[..., object], leaf: object) -> list[float]:
+    """A number, or those of an array, for all rows, which must not be traced."""
     if isinstance(leaf, Traced):
         raise TracedNumberError(
             f"an argument of vmap({name_of(f)}) ({here()}) is a traced number, and compiled rows "
             "take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
         )
-    return cast(float, leaf)
+    return cast("list[float]", np.ravel(cast(Any, leaf)).tolist())
 
 
 def mapped_positions(axes: Axes, count: int, static: StaticArguments) -> tuple[int, ...]:

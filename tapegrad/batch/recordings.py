@@ -376,7 +376,7 @@ class PathRecorder:
         """
         f, data = self.recorded.in_first_order, data_of(args[1:], self.inputs.kwargs)
         traced, mapped = self.recorded.traced_data, self.inputs.mapped
-        path = record_path(f, args[0], data, traced, mapped, approximate=True)
+        path = record_path(f, args[0], data, traced, mapped, expanded=True, approximate=True)
         if path is None:
             raise reads_traced(f)
         return path

@@ -125,19 +125,23 @@ def record_path(
     data: Data,
     traced_data: Collection[int | str],
     mapped: Collection[int] = (),
+    *,
+    expanded: bool = False,
     **options: bool,
 ) -> Path | None:
     """The path that ``f`` takes on these arguments; the options are those of ``lower``.
 
     The arguments at the positions ``mapped`` are one row of what a batch was given. None where
     ``f`` meets a number of a recording around this one, whose derivative compiled code would drop,
-    or an array.
+    or an array, if that is not to be ``expanded`` into numbers.
     """
     started = perf_counter()
     traced = trace(f, x, data, traced_data=traced_data, mapped=mapped, positions=True)
-    if traced.recorder.outers or traced.columns.on_arrays:
+    if traced.recorder.outers:
         return None
-    path = path_of(tape_of(f, traced), **options)
+    if traced.columns.on_arrays and not expanded:
+        return None
+    path = path_of(tape_of(f, traced).expanded(), **options)
     return attrs.evolve(path, seconds=perf_counter() - started)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -23,6 +23,7 @@ from tapegrad.pytree.structure import (
     flatten,
     holds_arrays,
     key_paths,
+    taken_apart,
 )  # fmt: skip
 from tapegrad.pytree.value_keys import same_value
 
@@ -68,6 +69,8 @@ def _leaves(structure: Structure, value: object, role: Role, name: str) -> list[
     if isinstance(structure, Static) and same_value(structure.value, value):
         return []
     now, leaves = flatten(value, role, _named(name))
+    if holds_arrays(now) and not holds_arrays(structure):
+        now, leaves = taken_apart(now), [number for leaf in leaves for number in _numbers(leaf)]
     if (keys := first_difference(structure, now, statics=True)) is None:
         return leaves
     place, ordered = key_path_in(name, key_path(keys)), in_order(structure, value)
@@ -81,6 +84,11 @@ def _leaves(structure: Structure, value: object, role: Role, name: str) -> list[
         f"{place} has another structure than this tape was recorded with, or another static value "
         f"({here()}): record again"
     )
+
+
+def _numbers(leaf: Any) -> list[float]:
+    """The elements of an array, or a number."""
+    return [leaf] if isinstance(leaf, float) else leaf.ravel().tolist()
 
 
 def _named(name: str) -> Callable[[Keys], str]:

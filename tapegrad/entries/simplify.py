@@ -6,17 +6,14 @@ are therefore kept for tapes that already hold their gradient, unless bits do no
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from functools import reduce
 from typing import TypeVar, final
 
-import attrs
-
 from tapegrad.entries.builder import EvaluatingBuilder, Place, place_of
-from tapegrad.entries.columns import EntryColumns, Scope, freeze
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
+from tapegrad.entries.rewriting import rewritten_as
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 
@@ -30,7 +27,16 @@ def simplify(tape: E, *, fast: bool) -> tuple[E, int, int, int, int]:
     rewriting = _Rewriting(tape.columns.as_lists(), share=fast or tape.holds_gradient, fast=fast)
     for slot in range(len(tape)):
         rewriting.rewrite(slot)
-    smaller = _simplified(tape, rewriting)
+    smaller = rewritten_as(
+        tape,
+        rewriting,
+        inputs=len(tape.inputs),
+        guards=rewriting.guards,
+        outputs=[rewriting.places[output] for output in tape.outputs],
+        labels={rewriting.places[old]: name for old, name in tape.labels},
+        traced=rewriting.tape.traced,
+        on_arrays=rewriting.tape.on_arrays,
+    )
     gone = len(tape) - len(smaller) - rewriting.shared - rewriting.dropped
     return smaller, gone, rewriting.folded, rewriting.shared, rewriting.dropped
 
@@ -85,55 +91,3 @@ class _Rewriting(EvaluatingBuilder):
 
 _SMALL_POWERS = {2.0: 2, 3.0: 3, 4.0: 4}
 """The exponents of powers that are cheaper as products, which differ in the last place."""
-
-
-def _simplified(tape: E, rewriting: _Rewriting) -> E:
-    """The tape with the entries that are needed; labels, scopes and positions follow."""
-    outputs = [rewriting.places[output] for output in tape.outputs]
-    kept = rewriting.needed((*range(len(tape.inputs)), *rewriting.guards, *outputs))
-    new = {slot: place for place, slot in enumerate(kept)}
-    labels = {rewriting.places[old]: name for old, name in tape.labels}
-    origins = [rewriting.origins[slot] for slot in kept]
-    sites = tape.site_indices
-    return attrs.evolve(
-        tape,
-        **freeze(_laid_out(rewriting, kept, new)),
-        outputs=tuple(new[output] for output in outputs),
-        labels=tuple(sorted((new[slot], name) for slot, name in labels.items() if slot in new)),
-        scopes=tuple(_moved(scope, origins) for scope in tape.scopes),
-        site_of=array("i", [sites[origin] for origin in origins] if sites else []).tobytes(),
-    )
-
-
-def _moved(scope: Scope, origins: Sequence[int]) -> Scope:
-    """A scope around the entries that were written for those it stood around."""
-    start, stop = (bisect_left(origins, end) for end in (scope.start, scope.stop))
-    return attrs.evolve(scope, start=start, stop=stop)
-
-
-def _laid_out(rewriting: _Rewriting, kept: Sequence[int], new: Mapping[int, int]) -> EntryColumns:
-    """Lays out the kept entries as the columns of a tape, under their new numbers."""
-    codes: list[int] = []
-    lefts: list[int] = []
-    rights: list[int] = []
-    pool: list[int] = []
-    statics: list[object] = []
-    for slot in kept:
-        row = rewriting.rows[slot]
-        operands = [new[operand] for operand in rewriting.operands[slot]]
-        left, right = (*operands, -1, -1)[:2]
-        if row.has_static:
-            right = len(statics)
-            statics.append(rewriting.statics[slot])
-        if row.is_pooled:
-            pooled = [*operands, right] if row.has_static else operands
-            left, right = len(pool), len(operands)
-            pool += pooled
-        codes.append(rewriting.table.codes[row])
-        lefts.append(left)
-        rights.append(right)
-    values = [rewriting.values[slot] for slot in kept]
-    return EntryColumns(
-        rewriting.table, codes, lefts, rights, values, pool, statics,
-        rewriting.tape.traced, rewriting.tape.on_arrays,
-    )  # fmt: skip

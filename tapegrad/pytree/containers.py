@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from tapegrad.pytree.classes import Field, class_fields
-from tapegrad.pytree.key_paths import Keys
+from tapegrad.pytree.key_paths import Index, Keys
 
 __all__ = [
     "CONTAINERS", "ContainerKind", "ObjectArray", "container_kind", "declare_numbers",
@@ -83,7 +83,7 @@ class ObjectArray:
 
 
 def _open_object_array(value: Any) -> tuple[Keys, Iterable[object]]:
-    return tuple(sys.modules["numpy"].ndindex(value.shape)), value.flat
+    return tuple(map(Index, sys.modules["numpy"].ndindex(value.shape))), value.flat
 
 
 def _close_object_array(cls: type, keys: Keys, parts: Sequence[object]) -> object:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TypeAlias, final
 from weakref import WeakKeyDictionary
 
-__all__ = ["Keys", "input_key_path", "key_path", "key_path_in", "parameter_names"]
+__all__ = ["Index", "Keys", "input_key_path", "key_path", "key_path_in", "parameter_names"]
 
 Keys: TypeAlias = tuple[object, ...]
 """The keys, indices and field names that lead to a part of a container, from the outside in."""
+
+
+@final
+class Index(tuple[int, ...]):
+    """The key of an element of an array, which is written ``[0, 1]``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return ", ".join(map(str, self))
 
 
 def key_path(keys: Iterable[object]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import product
 from typing import Final, TypeAlias, final
 
 import attrs
@@ -22,14 +23,15 @@ from tapegrad.ops.array_support import is_array, serving
 from tapegrad.ops.primitive import Operand, Shape, Traced, TracedArray, shape_of
 from tapegrad.pytree.classes import Field
 from tapegrad.pytree.containers import CONTAINERS, ContainerKind, ObjectArray, container_kind
-from tapegrad.pytree.key_paths import Keys, key_path
+from tapegrad.pytree.key_paths import Index, Keys, key_path
 from tapegrad.pytree.numbers import RejectedError, real_number
 from tapegrad.pytree.reachable import object_array_parts
 from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
     "Branch", "Leaf", "Role", "Static", "Structure", "build", "describe_structure",
-    "flatten", "holds_arrays", "key_paths", "named_error", "split_value", "traced_leaves",
+    "flatten", "holds_arrays", "key_paths", "named_error", "split_value", "taken_apart",
+    "traced_leaves",
 ]  # fmt: skip
 
 
@@ -154,6 +156,17 @@ def holds_arrays(structure: Structure) -> bool:
     if isinstance(structure, Branch):
         return any(map(holds_arrays, structure.children))
     return isinstance(structure, Leaf) and bool(structure.shape)
+
+
+def taken_apart(structure: Structure) -> Structure:
+    """A structure with a number for each element of an array."""
+    if isinstance(structure, Branch):
+        children = tuple(map(taken_apart, structure.children))
+        return Branch(structure.kind, structure.keys, children)
+    if isinstance(structure, Leaf) and structure.shape:
+        keys = tuple(map(Index, product(*map(range, structure.shape))))
+        return Branch(ObjectArray, keys, (_LEAF,) * len(keys))
+    return structure
 
 
 def traced_leaves(value: object) -> Iterator[Traced]:

@@ -1,0 +1,133 @@
+"""Rewrites a tape with arrays in entries that are numbers, one for each element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapegrad._support.source_position import here
+from tapegrad.entries.builder import EvaluatingBuilder, place_of
+from tapegrad.entries.columns import EntryColumns
+from tapegrad.entries.entries import Entries
+from tapegrad.entries.rewriting import rewritten_as
+from tapegrad.errors import TapeError
+from tapegrad.ops import table as ops
+from tapegrad.ops.array_expansions import EXPANSIONS, elementwise
+from tapegrad.ops.primitive import Operand, Primitive, Table
+from tapegrad.pytree.key_paths import Index
+from tapegrad.pytree.structure import taken_apart
+
+__all__ = ["expand"]
+
+E = TypeVar("E", bound=Entries)
+
+Cells: TypeAlias = NDArray[np.object_]
+"""The operands that stand for the elements of an entry."""
+
+
+def expand(tape: E) -> E:
+    """The same program on numbers alone; the inputs of an array are named as ``w[0, 1]``.
+
+    Raises:
+        TapeError: where a row has no expansion.
+    """
+    writing = _Writing(tape.columns.as_lists())
+    for slot in range(len(tape)):
+        writing.write_again(slot)
+    cells = writing.cells
+    names = {
+        writing.slot_of(cell): name + _suffix(index)
+        for slot, name in tape.labels
+        for index, cell in np.ndenumerate(cells[slot])
+    }
+    outputs = [cell for slot in tape.outputs for cell in cells[slot].flat]
+    return rewritten_as(
+        tape,
+        writing,
+        inputs=sum(cells[slot].size for slot in tape.inputs),
+        guards=writing.guards,
+        outputs=[writing.slot_of(cell) for cell in outputs],
+        labels=names,
+        traced=False,
+        on_arrays=False,
+        structures={
+            "parameters": taken_apart(tape.parameters),
+            "data": taken_apart(tape.data),
+            "result": taken_apart(tape.result),
+        },
+    )
+
+
+def _suffix(index: tuple[int, ...]) -> str:
+    return f"[{Index(index)!r}]" if index else ""
+
+
+@final
+class _Writing(EvaluatingBuilder):
+    """Writes the entries of a tape number by number; ``cells`` has what became of each."""
+
+    def __init__(self, tape: EntryColumns) -> None:
+        super().__init__(_table_of_numbers(tape.table))
+        self.tape = tape
+        self.cells: list[Cells] = []
+        self.guards: list[int] = []
+
+    def slot_of(self, operand: object) -> int:
+        """The slot of an operand; a number gets a constant entry."""
+        return self.slot(place_of(cast(Operand, operand)))
+
+    def write_again(self, slot: int) -> None:
+        """Writes the entries for one entry of the tape."""
+        self.origin = slot
+        row, value = self.tape.row(slot), self.tape.values[slot]
+        if row.kind == "input":
+            self.cells.append(_array(self.inputs(value), np.shape(cast(Any, value))))
+        elif row.kind == "constant":
+            self.cells.append(
+                _array(np.ravel(cast(Any, value)).tolist(), np.shape(cast(Any, value)))
+            )
+        else:
+            self.cells.append(self.applied(slot, row))
+
+    def inputs(self, value: Operand) -> Iterator[Operand]:
+        """New inputs with the numbers of a value."""
+        for number in _numbers(value):
+            yield self.operand(self.write(ops.input, (), value=number))
+
+    def applied(self, slot: int, row: Primitive) -> Cells:
+        """The row of an entry on the operands' elements."""
+        operands = [self.cells[operand] for operand in self.tape.operands(slot)]
+        static = self.tape.static(slot)
+        if row.kind == "guard":
+            self.guards.append(self.write(row, (self.slot_of(operands[0][()]),)))
+            return _array([self.operand(self.guards[-1])], ())
+        if row.array is None:
+            return elementwise(row, *operands, static=static)
+        if row not in EXPANSIONS:
+            raise TapeError(
+                f"{row.name} ({here()}) has no expansion into numbers: leave it out of what is "
+                "expanded"
+            )
+        return EXPANSIONS[row](*operands, *static)
+
+
+def _numbers(value: Operand) -> list[float]:
+    """The elements of an array, or a number."""
+    return cast("list[float]", np.ravel(cast(Any, value)).tolist())
+
+
+def _array(operands: Sequence[object] | Iterator[object], shape: tuple[int, ...]) -> Cells:
+    """Operands in the places of an array's elements."""
+    found = np.empty(shape, object)
+    for index, operand in zip(np.ndindex(shape), operands, strict=True):
+        found[index] = operand
+    return found
+
+
+def _table_of_numbers(table: Table) -> Table:
+    """The table without the rows that take arrays as they are."""
+    own = [row for row in table.rows if row not in ops.TABLE.codes and row.array is None]
+    return ops.TABLE.extend(*own) if own else ops.TABLE

@@ -1,0 +1,188 @@
+"""How rows that take arrays as they are go number by number, written with rows of numbers.
+
+An expansion takes arrays of operands, one for each number, and gives such an array. Sums go from
+the first to the last, so that results are numpy's but for rounding. To expand a row, write a
+function of its operands under ``@_of(row)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapegrad.ops import array_rows as rows
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Primitive, Shape
+
+__all__ = ["EXPANSIONS", "elementwise"]
+
+Numbers: TypeAlias = NDArray[np.object_]
+"""Operands in the places of an array's numbers."""
+
+Expansion: TypeAlias = Callable[..., Numbers]
+E = TypeVar("E", bound=Expansion)
+
+EXPANSIONS: Final[dict[Primitive, Expansion]] = {}
+"""The expansions of the rows with a rule for arrays."""
+
+
+def _of(*of: Primitive) -> Callable[[E], E]:
+    """Makes a function the expansion of these rows."""
+
+    def register(expansion: E) -> E:
+        EXPANSIONS.update(dict.fromkeys(of, expansion))
+        return expansion
+
+    return register
+
+
+def elementwise(row: Primitive, *operands: Numbers, static: tuple[Any, ...] = ()) -> Numbers:
+    """A row of numbers on arrays of them, which are broadcast."""
+    shape = np.broadcast_shapes(*(x.shape for x in operands))
+    found = np.empty(shape, object)
+    spread = [np.broadcast_to(x, shape) for x in operands]
+    for index in np.ndindex(shape):
+        found[index] = row(*(cast(Operand, x[index]) for x in spread), *static)
+    return found
+
+
+def _total(terms: Iterable[Operand]) -> Operand:
+    return reduce(ops.add, terms)
+
+
+def _along(x: Numbers, along: rows.Along, fold: Callable[[Iterable[Operand]], Operand]) -> Numbers:
+    """A fold of the numbers along axes."""
+    axes, keep = along
+    others = [at for at in range(x.ndim) if at not in axes]
+    shape = [x.shape[at] for at in others]
+    rest = x.transpose(*others, *axes).reshape(*shape, -1)
+    found = np.empty(shape, object)
+    for index in np.ndindex(*shape):
+        found[index] = fold(rest[index])
+    return np.expand_dims(found, axes) if keep else found
+
+
+# Shapes and parts.
+
+
+@_of(rows.reshape)
+def _reshape(x: Numbers, shape: Shape) -> Numbers:
+    return x.reshape(shape)
+
+
+@_of(rows.transpose)
+def _transpose(x: Numbers, axes: Shape) -> Numbers:
+    return x.transpose(axes)
+
+
+@_of(rows.broadcast_to)
+def _broadcast_to(x: Numbers, shape: Shape) -> Numbers:
+    return np.broadcast_to(x, shape)
+
+
+@_of(rows.getitem)
+def _getitem(x: Numbers, index: rows.Index) -> Numbers:
+    found = x[index]
+    return found if isinstance(found, np.ndarray) else _alone(found)
+
+
+def _alone(operand: object) -> Numbers:
+    """One operand as an array without axes."""
+    found = np.empty((), object)
+    found[()] = operand
+    return found
+
+
+@_of(rows.scatter)
+def _scatter(x: Numbers, static: tuple[rows.Index, Shape, bool]) -> Numbers:
+    index, shape, _ = static
+    zeros = np.empty(shape, object)
+    zeros.fill(0.0)
+    return _added(zeros, x, index, fresh=True)
+
+
+@_of(rows.add_at)
+def _add_at(z: Numbers, x: Numbers, static: tuple[rows.Index, bool]) -> Numbers:
+    return _added(z.copy(), x, static[0], fresh=False)
+
+
+def _added(whole: Numbers, x: Numbers, index: rows.Index, *, fresh: bool) -> Numbers:
+    """Adds numbers at an index, one after the other; in ``fresh`` places they stand alone."""
+    places = np.arange(whole.size).reshape(whole.shape)[index]
+    flat, written = whole.reshape(-1), set[int]()
+    for at, one in zip(np.ravel(places), np.broadcast_to(x, np.shape(places)).ravel(), strict=True):
+        is_first = fresh and at not in written
+        flat[at] = one if is_first else ops.add(flat[at], one)
+        written.add(int(at))
+    return flat.reshape(whole.shape)
+
+
+@_of(rows.concatenate)
+def _concatenate(*given: Any) -> Numbers:
+    return np.concatenate(given[:-1], axis=given[-1])
+
+
+@_of(rows.stack)
+def _stack(*numbers: Numbers) -> Numbers:
+    return np.array([one[()] for one in numbers], object)
+
+
+# Along axes, and products.
+
+
+@_of(rows.sum_)
+def _sum(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, lambda terms: reduce(ops.add, terms, *_start(terms)))
+
+
+def _start(terms: Iterable[Operand]) -> tuple[float, ...]:
+    """0.0 for a sum of nothing."""
+    return () if len(cast("list[Operand]", terms)) else (0.0,)
+
+
+@_of(rows.amax)
+def _amax(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, lambda terms: reduce(ops.maximum, terms))
+
+
+@_of(rows.amin)
+def _amin(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, lambda terms: reduce(ops.minimum, terms))
+
+
+@_of(rows.every)
+def _every(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, lambda terms: reduce(ops.and_, terms))
+
+
+@_of(rows.some)
+def _some(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, lambda terms: reduce(ops.or_, terms))
+
+
+@_of(rows.cumsum)
+def _cumsum(x: Numbers, axis: int) -> Numbers:
+    found = np.moveaxis(x.copy(), axis, 0)
+    for at in range(1, len(found)):
+        found[at : at + 1] = elementwise(ops.add, found[at - 1 : at], found[at : at + 1])
+    return np.moveaxis(found, 0, axis)
+
+
+@_of(rows.matmul)
+def _matmul(x: Numbers, y: Numbers) -> Numbers:
+    first = x[None, :] if x.ndim == 1 else x
+    second = y[:, None] if y.ndim == 1 else y
+    shape = np.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    first = np.broadcast_to(first, (*shape, *first.shape[-2:]))
+    second = np.broadcast_to(second, (*shape, *second.shape[-2:]))
+    found = np.empty((*shape, first.shape[-2], second.shape[-1]), object)
+    for index in np.ndindex(found.shape):
+        *stack, row, column = index
+        left, right = first[(*stack, row)], second[(*stack, slice(None), column)]
+        found[index] = _total(map(ops.mul, left, right)) if len(left) else 0.0
+    rest = [*shape, *x.shape[-2:-1], *y.shape[-1:]] if y.ndim > 1 else [*shape, *x.shape[-2:-1]]
+    return found.reshape(rest)
