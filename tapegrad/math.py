@@ -28,7 +28,7 @@ from tapegrad._support.source_position import here
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops import special
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.ops.primitive import Operand, Primitive, Traced, has_axes
 from tapegrad.recording import operators
 from tapegrad.recording.recorder import Condition, Real, Var, condition
 
@@ -66,7 +66,7 @@ def _rounding(row: Primitive, plain: Callable[[float], int]) -> Rounding:
     traced = operators.unary(row, row.value)
 
     def function(x: Operand) -> Operand:
-        if isinstance(x, Var):
+        if isinstance(x, Var) or has_axes(x):
             return ops.add(cast(Operand, traced(x)), 0.0)
         try:
             return plain(cast(float, x))
@@ -91,7 +91,9 @@ def _fold(row: Primitive) -> Fold:
 
 def _test(row: Primitive, plain: Callable[[float], bool]) -> Test:
     def function(x: Operand) -> Condition | bool:
-        return condition(row, x) if isinstance(x, Var) else plain(cast(float, x))
+        if isinstance(x, Traced):
+            return condition(row, x)
+        return cast(bool, row(x)) if has_axes(x) else plain(x)
 
     return cast("Test", _named(function, row.name, row.doc))
 
@@ -214,7 +216,7 @@ def pow(x: float | Var, y: Var, /) -> Var: ...
 def pow(x: float | Var, y: float | Var, /) -> float | Var: ...
 def pow(x: Var | float, y: Var | float, /) -> Var | float:
     """x ** y on the reals: nan for a negative x and a fractional y."""
-    if isinstance(x, Var) or isinstance(y, Var):
+    if isinstance(x, Var) or isinstance(y, Var) or has_axes(x) or has_axes(y):
         return x**y
     return special.ieee_pow(x, y)
 

@@ -919,19 +919,6 @@ class TestRefusals:
             "compare with a margin"
         )
 
-    def test_of_traced_numbers(self) -> None:
-        """Compiled rows take plain numbers; the gradient goes inside."""
-        batch: Any = tg.vmap(lambda w, x: w * x, in_axes=(None, 0), reduce="sum")
-
-        def call(w: Any) -> Any:
-            return batch(w, np.ones(3))
-
-        text = refusal(errors.TracedNumberError, lambda: tg.grad(call)(2.0))
-        assert text == (
-            f"an argument of vmap(<lambda>) ({place(call, 'batch(')}) is a traced number, and "
-            "compiled rows take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
-        )
-
     @pytest.mark.parametrize("what", ["threads", "max_paths"])
     def test_of_counts_below_one(self, what: str) -> None:
         """Neither no thread nor no path."""

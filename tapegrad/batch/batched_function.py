@@ -21,13 +21,14 @@ from tapegrad.batch.arrays import Floats
 from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs, mapped_positions
 from tapegrad.batch.options import Options
-from tapegrad.batch.recordings import PathRecorder, RowRecording, reads_traced
+from tapegrad.batch.recordings import PathRecorder, ReadsTracedError, RowRecording
 from tapegrad.batch.reduce import PairwiseSum, PartialSum
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
 from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
 from tapegrad.batch.row_groups import RowGroup, has_static_column, row_groups
 from tapegrad.batch.schedule import Schedule
+from tapegrad.batch.traced_rows import traced_rows
 from tapegrad.batch.warm_rows import WarmRows
 from tapegrad.compile.backends.registry import Choice, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, missing_function
@@ -39,7 +40,7 @@ from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import OutputError
 from tapegrad.pytree.matching import first_difference, unshared_statics
-from tapegrad.pytree.structure import Branch, Leaf, Structure, build, key_paths
+from tapegrad.pytree.structure import Branch, Leaf, Structure, argument_paths, build, traced_leaves
 from tapegrad.transforms.grad import ValueAndGrad
 from tapegrad.transforms.static_arguments import StaticArguments, static_arguments
 
@@ -100,6 +101,21 @@ class BatchedFunction(Batched[object]):
                     return answer
         options = self._options
         mapped = mapped_positions(options.axes, len(args), options.static)
+        if next(traced_leaves((args, kwargs)), None) is not None:
+            return traced_rows(self._f, args, kwargs, options, mapped)
+        try:
+            return self._plain_answer(args, kwargs, mapped)
+        except ReadsTracedError:
+            return traced_rows(self._f, args, kwargs, options, mapped)
+
+    def _plain_answer(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object], mapped: Sequence[int]
+    ) -> object:
+        """The answers of all rows, whose numbers are plain ones.
+
+        Raises:
+            ReadsTracedError: where the function reads a traced number that is not an argument.
+        """
         if any(has_static_column(args[index]) for index in mapped):
             return self._answer_by_group(row_groups(self._f, args, mapped), kwargs)
         with self._scheduled(args, kwargs, mapped) as schedule:
@@ -145,7 +161,7 @@ class BatchedFunction(Batched[object]):
         inputs, options = batch_inputs(self._f, args, kwargs, self._options, mapped), self._options
         recorded = self._cache.get(inputs.shape, self._new_recording(inputs.places, inputs.mapped))
         if recorded is None:
-            raise reads_traced(self._f)
+            raise ReadsTracedError
         recorder = PathRecorder(
             recorded,
             inputs,
@@ -344,5 +360,5 @@ def _by_row(tape: AnyTape, arrays: Floats) -> object:
 
 
 def _columns(tape: AnyTape, structure: Structure, arrays: Floats) -> Columns[object]:
-    names = tuple(path or tape.names[0] for path in key_paths(structure))
+    names = tuple(argument_paths(structure, tape.names[0]))
     return Columns(names, structure, cast("FloatArray", arrays))

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, cast, final
 import attrs
 import numpy as np
 
-from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import Array, Floats, common_rows
 from tapegrad.batch.mapped_argument import MappedArgument, mapped_argument
 from tapegrad.batch.options import Axes, Options
 from tapegrad.compile.cache import argument_namer, flatten_arguments
-from tapegrad.errors import InputError, TracedNumberError
-from tapegrad.ops.primitive import Traced
+from tapegrad.errors import InputError
 from tapegrad.pytree.structure import Branch
 from tapegrad.transforms.static_arguments import StaticArguments
 
@@ -95,7 +93,6 @@ def batch_inputs(
 
     Raises:
         InputError: where what is mapped cannot be, or ``in_axes`` do not fit.
-        TracedNumberError: where an argument holds a number of a recording around this call.
     """
     mapped = {index: mapped_argument(args[index], argument_namer(f, index)) for index in positions}
     counts = {index: one.rows for index, one in mapped.items() if one.rows is not None}
@@ -125,20 +122,10 @@ def _split_arguments(
             places += range(count, count + len(leaves))
             count += len(leaves)
         else:
-            plain = [number for leaf in leaves for number in _plain(f, leaf)]
+            plain = [number for leaf in leaves for number in np.ravel(cast(Any, leaf)).tolist()]
             inputs += plain
             count += len(plain)
     return shape, tuple(inputs), tuple(places)
-
-
-def _plain(f: Callable[..., object], leaf: object) -> list[float]:
-    """A number, or those of an array, for all rows, which must not be traced."""
-    if isinstance(leaf, Traced):
-        raise TracedNumberError(
-            f"an argument of vmap({name_of(f)}) ({here()}) is a traced number, and compiled rows "
-            "take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
-        )
-    return cast("list[float]", np.ravel(cast(Any, leaf)).tolist())
 
 
 def mapped_positions(axes: Axes, count: int, static: StaticArguments) -> tuple[int, ...]:

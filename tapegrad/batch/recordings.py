@@ -30,7 +30,7 @@ from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting_with
 from tapegrad.compile.rare import called_back
 from tapegrad.compile.report import ShapeReport
-from tapegrad.errors import GuardError, OutputError, TracedNumberError
+from tapegrad.errors import GuardError, OutputError
 from tapegrad.pytree.codegen import Unpacker, unpacker
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import (
@@ -43,7 +43,7 @@ from tapegrad.pytree.structure import Branch, Structure
 from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
-__all__ = ["PathRecorder", "RowRecording", "reads_traced"]
+__all__ = ["PathRecorder", "ReadsTracedError", "RowRecording"]
 
 
 @final
@@ -351,7 +351,7 @@ class PathRecorder:
 
         Raises:
             OutputError: where it returns another structure than the rows before.
-            TracedNumberError: where it reads a number of a recording around this call.
+            ReadsTracedError: where it reads a number of a recording around this call.
         """
         is_first = not self.recorded.codes
         with _at_row(number):
@@ -372,13 +372,13 @@ class PathRecorder:
         """The path that a row takes.
 
         Raises:
-            TracedNumberError: where it reads a number of a recording around this call.
+            ReadsTracedError: where it reads a number of a recording around this call.
         """
         f, data = self.recorded.in_first_order, data_of(args[1:], self.inputs.kwargs)
         traced, mapped = self.recorded.traced_data, self.inputs.mapped
         path = record_path(f, args[0], data, traced, mapped, expanded=True, approximate=True)
         if path is None:
-            raise reads_traced(f)
+            raise ReadsTracedError
         return path
 
     def _call(self, leaves: Sequence[Floats], place: int, number: int) -> Sequence[float]:
@@ -450,12 +450,8 @@ def _in_order_of(result: Structure, f: Callable[..., object]) -> Callable[..., o
     return in_first_order
 
 
-def reads_traced(f: Callable[..., object]) -> TracedNumberError:
-    """The error where a function of rows reads a traced number that is not an argument."""
-    return TracedNumberError(
-        f"{name_of(f)} ({here()}) reads a traced number that is not an argument, and compiled rows "
-        "take plain ones: differentiate inside, as in vmap(value_and_grad(f))"
-    )
+class ReadsTracedError(Exception):
+    """A function of rows reads a traced number of a recording around, which code cannot run."""
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from tapegrad.ops.array_support import is_array, serving
 
 __all__ = [
     "MANY", "REALS", "ArrayRule", "Interval", "Kind", "Operand", "Partial", "Primitive", "Pull",
-    "Shape", "Slack", "SmoothPieces", "Table", "Traced", "TracedArray", "primal", "shape_of",
+    "Shape", "Slack", "SmoothPieces", "Table", "Traced", "TracedArray", "has_axes", "primal",
+    "shape_of",
 ]  # fmt: skip
 
 Interval: TypeAlias = tuple[float, float]
@@ -87,6 +88,11 @@ def primal(operand: Operand) -> float:
     return operand._primal() if isinstance(operand, Traced) else operand
 
 
+def has_axes(value: object) -> bool:
+    """Whether a value is an array, or stands for one."""
+    return isinstance(value, TracedArray) or is_array(value)
+
+
 def shape_of(operand: object) -> Shape:
     """The shape of a number or of an array, traced or not."""
     return () if type(operand) is float else getattr(operand, "shape", ())
@@ -146,7 +152,7 @@ class ArrayRule:
     """
 
     pulls: tuple[Pull | None, ...] | Pull
-    push: Callable[..., Operand | None] | None = None
+    push: Callable[..., Operand] | None = None
     joint: bool = False
     slim: bool = False
     is_view: Callable[..., bool] | None = None

@@ -29,9 +29,9 @@ from tapegrad.pytree.reachable import object_array_parts
 from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
-    "Branch", "Leaf", "Role", "Static", "Structure", "build", "describe_structure",
-    "flatten", "holds_arrays", "key_paths", "named_error", "split_value", "taken_apart",
-    "traced_leaves",
+    "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build",
+    "describe_structure", "flatten", "holds_arrays", "key_paths", "named_error", "split_value",
+    "taken_apart", "traced_leaves",
 ]  # fmt: skip
 
 
@@ -141,6 +141,12 @@ def _built(structure: Structure, leaves: Iterator[object]) -> object:
 def key_paths(structure: Structure) -> list[str]:
     """The key paths of the leaves in order; that of a lone leaf is empty."""
     return [key_path(keys) for keys in _leaf_keys(structure, ())]
+
+
+def argument_paths(structure: Structure, name: str) -> list[str]:
+    """The names of the leaves of an argument: key paths, ``w`` for a lone one, and ``w[0, 1]``."""
+    is_array = isinstance(structure, Branch) and structure.kind is ObjectArray
+    return [name + path if is_array else path or name for path in key_paths(structure)]
 
 
 def _leaf_keys(structure: Structure, keys: Keys) -> Iterator[Keys]:

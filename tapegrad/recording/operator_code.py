@@ -44,7 +44,7 @@ from typing import Final, cast
 
 from tapegrad.ops import floats
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive
+from tapegrad.ops.primitive import Operand, Primitive, has_axes
 from tapegrad.recording.recorder import CODES, Condition, Recorder, Var, applied, compared
 
 __all__ = ["binary", "chosen", "many", "unary"]
@@ -231,7 +231,7 @@ def unary(row: Primitive, plain: Callable[..., object]) -> Callable[[Operand], o
 
     def function(x: Operand) -> object:
         if type(x) is not Var:
-            return plain(x)
+            return row(x) if type(x) is not float and has_axes(x) else plain(x)
         recorder = x._recorder
         if recorder.thread != get_ident():
             return recorder.unary(row, x)
@@ -269,8 +269,10 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
             recorder = x._recorder
         elif type(y) is Var:
             recorder = y._recorder
-        else:
+        elif type(x) is type(y) is float:
             return total(x, y)
+        else:
+            return row(x, y)
 '''
     + indent(
         _of_two("x", "left", "p")
@@ -297,6 +299,8 @@ def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
                 recorder = x._recorder
             elif x._recorder is not recorder:
                 return None
+        elif type(x) is not float and has_axes(x):
+            return None
     return recorder
 '''
 

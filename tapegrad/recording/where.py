@@ -15,6 +15,8 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import shape_of
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.reachable import object_array_parts, reaches_traced
 from tapegrad.recording import operators
@@ -62,6 +64,8 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     """
     if type(condition) is Condition:
         return operators.chosen(condition, x, y)
+    if shape_of(condition):
+        return cast(Var, serving("numpy").where(condition, x, y))
     if isinstance(condition, int) and not isinstance(condition, bool):
         raise InputError(
             f"where at {here()} was given the int {condition}, which is what ~ makes of a plain "
