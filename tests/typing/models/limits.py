@@ -1,13 +1,20 @@
 """Programs that run, and that a checker rejects for a reason of its own, each with what works."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, final
 
 import attrs
 import numpy as np
 
 import tapegrad as tg
 from tapegrad import Batched, Columns, Compiled, Real, Scalar, Var, math, where
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:
+
+    def override(method):
+        return method
 
 
 class Pair(NamedTuple, Generic[Real]):
@@ -87,6 +94,67 @@ def network_that_works(p: list[list[list[Real]]], x: Sequence[Real]) -> Real:
     return math.sum(h)
 
 
+@attrs.frozen
+class Constant(Generic[Real]):
+    value: Real
+
+
+@final
+@attrs.frozen
+class FinalConstant(Generic[Real]):
+    value: Real
+
+
+@attrs.frozen
+class Line(Generic[Real]):
+    w: Real
+    named: Mapping[str, Real] = attrs.field(factory=dict)  # limit: pyright, basedpyright
+
+    def at(self, x: float) -> Real:
+        return self.w * x
+
+
+@attrs.frozen
+class Shifting(Line[Real]):
+    shifts: Mapping[str, Real] = attrs.field(factory=dict[str, Real])
+
+    def at(self, x: float) -> Real:  # limit: pyrefly
+        return super().at(x)  # limit: mypy
+
+
+@attrs.frozen
+class ShiftingThatWorks(Line[Real]):
+    @override
+    def at(self, x: float) -> Real:
+        return Line[Real].at(self, x)
+
+
+def either(p: Line[Real] | Constant[Real]) -> Real:
+    if isinstance(p, Line):
+        return math.exp(p.w)  # limit: ty
+    return math.exp(p.value)
+
+
+def either_that_works(p: Line[Real] | FinalConstant[Real]) -> Real:
+    match p:
+        case Line():
+            return math.exp(p.w)
+        case FinalConstant():
+            return math.exp(p.value)
+
+
+def at_zero(x: Real) -> Real:
+    if x == 0.0:
+        return x
+    return math.log(x)  # limit: ty
+
+
+def at_zero_that_works(x: Real) -> Real:
+    if math.fabs(x) == 0.0:
+        return x
+    return math.log(x)
+
+
 def doubled(xs: list[Real]) -> list[Real]:
     return [2.0 * x for x in xs]
 
@@ -122,6 +190,9 @@ def narrowed(x: Real) -> Real:
 pair = Pair(2.0, 3.0)
 assert tg.grad(directional)(pair) == tg.grad(directional_that_works)(pair) == Pair(6.0, 4.0)
 assert pair.added() == tg.grad(added_that_works)(pair).x + 4.0
+assert Shifting(2.0).at(3.0) == ShiftingThatWorks(2.0).at(3.0) == 6.0
+assert either(Line(0.0)) == either_that_works(FinalConstant(0.0)) == 1.0
+assert tg.grad(at_zero)(2.0) == tg.grad(at_zero_that_works)(2.0) == 0.5
 assert tg.grad(shifted)(Shifted(2.0)).b == tg.grad(shifted_that_works)(ShiftedThatWorks(2.0)).b
 assert network([[[0.5]]], [1.0]) == network_of_floats([[[0.5]]], [1.0])
 assert network([[[0.5]]], [1.0]) == network_that_works([[[0.5]]], [1.0])
