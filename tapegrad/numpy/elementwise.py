@@ -1,93 +1,413 @@
-"""Functions that go element by element."""
+"""Functions that go element by element, by their names in the array API standard or in numpy.
+
+One for each operation of the table, and a few that are spelled in others.
+"""
 
 from __future__ import annotations
 
-from typing import Any, overload
+from math import pi
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
-from tapegrad.numpy.arrays import Arr, Floats, Truths, applied, indicator, operand
+import numpy as np
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import TracedNumberError
+from tapegrad.numpy.arrays import (
+    Arr,
+    Floats,
+    Function,
+    Truths,
+    applied,
+    beside,
+    indicator,
+    is_traced,
+    operand,
+    operands,
+)
 from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive
 from tapegrad.recording.array_var import ArrayVar, require_shapes
-from tapegrad.recording.recorder import Var
+from tapegrad.recording.recorder import Var, condition
+
+if TYPE_CHECKING:
+    from tapegrad.numpy.signatures import Binary, Comparison, Test, Unary
 
 __all__ = [
-    "cos", "exp", "expm1", "log", "log1p", "logaddexp", "maximum", "minimum", "relu", "sigmoid",
-    "sin", "softplus", "sqrt", "square", "tanh", "where",
+    "abs",
+    "absolute",
+    "acos",
+    "acosh",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "ceil",
+    "clip",
+    "conj",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "degrees",
+    "digamma",
+    "divide",
+    "divmod",
+    "equal",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "float_power",
+    "floor",
+    "floor_divide",
+    "fma",
+    "fmax",
+    "fmin",
+    "fmod",
+    "gamma",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "ieee_remainder",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "ldexp",
+    "less",
+    "less_equal",
+    "lgamma",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_norm_cdf",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsigmoid",
+    "maximum",
+    "minimum",
+    "mod",
+    "multiply",
+    "nan_to_num",
+    "negative",
+    "norm_cdf",
+    "norm_pdf",
+    "not_equal",
+    "polygamma",
+    "positive",
+    "pow",
+    "power",
+    "rad2deg",
+    "radians",
+    "real",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "rint",
+    "round",
+    "sigmoid",
+    "sign",
+    "signbit",
+    "sin",
+    "sinc",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "true_divide",
+    "trunc",
+    "where",
 ]  # fmt: skip
 
 
-def sin(x: Arr, /) -> Arr:
-    """The sine."""
-    return applied(ops.sin, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _named(function: Function, name: str, doc: str, theirs: Function | None) -> Function:
+    """A function under its name, which leaves what is not of float64 to numpy's of that name."""
+    found = function if theirs is None else beside(theirs)(function)
+    found.__name__ = found.__qualname__ = name
+    found.__module__, found.__doc__ = __name__, doc
+    return found
 
 
-def cos(x: Arr, /) -> Arr:
-    """The cosine."""
-    return applied(ops.cos, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _element(row: Primitive, name: str) -> Function:
+    theirs = getattr(np, name, None)
+    if row.arity == 1:
+        return _named(lambda x, /: applied(row, x), name, row.doc, theirs)
+    return _named(lambda x1, x2, /: applied(row, x1, x2), name, row.doc, theirs)
 
 
-def tanh(x: Arr, /) -> Arr:
-    """The hyperbolic tangent."""
-    return applied(ops.tanh, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _unary(row: Primitive, name: str = "") -> Unary:
+    return cast("Unary", _element(row, name or row.name))
 
 
-def exp(x: Arr, /) -> Arr:
-    """e ** x."""
-    return applied(ops.exp, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _binary(row: Primitive, name: str = "") -> Binary:
+    return cast("Binary", _element(row, name or row.name))
 
 
-def expm1(x: Arr, /) -> Arr:
-    """e ** x - 1."""
-    return applied(ops.expm1, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _asked(row: Primitive, name: str, *given: Any) -> Any:
+    """A row of truth values: it gives a condition where an operand is traced."""
+    if not is_traced(*given):
+        return getattr(np, name)(*given)
+    of = indicator if row.kind == "connective" else operand
+    found = tuple(map(of, given))
+    require_shapes(row, found)
+    return condition(row, *found)
 
 
-def log(x: Arr, /) -> Arr:
-    """The natural logarithm."""
-    return applied(ops.log, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _test(row: Primitive, name: str) -> Test:
+    return cast("Test", _named(lambda x, /: _asked(row, name, x), name, row.doc, None))
 
 
-def log1p(x: Arr, /) -> Arr:
-    """log(1 + x)."""
-    return applied(ops.log1p, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _comparison(row: Primitive, name: str) -> Comparison:
+    found = _named(lambda x1, x2, /: _asked(row, name, x1, x2), name, row.doc, None)
+    return cast("Comparison", found)
 
 
-def sqrt(x: Arr, /) -> Arr:
-    """The square root."""
-    return applied(ops.sqrt, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+# fmt: off
+abs: Final          = _unary(ops.abs)
+acos: Final         = _unary(ops.acos)
+acosh: Final        = _unary(ops.acosh)
+asin: Final         = _unary(ops.asin)
+asinh: Final        = _unary(ops.asinh)
+atan: Final         = _unary(ops.atan)
+atanh: Final        = _unary(ops.atanh)
+cbrt: Final         = _unary(ops.cbrt)
+ceil: Final         = _unary(ops.ceil)
+cos: Final          = _unary(ops.cos)
+cosh: Final         = _unary(ops.cosh)
+degrees: Final      = _unary(ops.degrees)
+digamma: Final      = _unary(ops.digamma)
+erf: Final          = _unary(ops.erf)
+erfc: Final         = _unary(ops.erfc)
+exp: Final          = _unary(ops.exp)
+exp2: Final         = _unary(ops.exp2)
+expm1: Final        = _unary(ops.expm1)
+floor: Final        = _unary(ops.floor)
+gamma: Final        = _unary(ops.gamma)
+lgamma: Final       = _unary(ops.lgamma)
+log: Final          = _unary(ops.log)
+log10: Final        = _unary(ops.log10)
+log1p: Final        = _unary(ops.log1p)
+log2: Final         = _unary(ops.log2)
+log_norm_cdf: Final = _unary(ops.log_norm_cdf)
+logsigmoid: Final   = _unary(ops.logsigmoid)
+negative: Final     = _unary(ops.neg, "negative")
+norm_cdf: Final     = _unary(ops.norm_cdf)
+norm_pdf: Final     = _unary(ops.norm_pdf)
+radians: Final      = _unary(ops.radians)
+relu: Final         = _unary(ops.relu)
+rint: Final         = _unary(ops.round, "rint")
+sigmoid: Final      = _unary(ops.sigmoid)
+sign: Final         = _unary(ops.sign)
+sin: Final          = _unary(ops.sin)
+sinh: Final         = _unary(ops.sinh)
+softplus: Final     = _unary(ops.softplus)
+sqrt: Final         = _unary(ops.sqrt)
+tan: Final          = _unary(ops.tan)
+tanh: Final         = _unary(ops.tanh)
+trunc: Final        = _unary(ops.trunc)
+
+add: Final            = _binary(ops.add)
+atan2: Final          = _binary(ops.atan2)
+copysign: Final       = _binary(ops.copysign)
+divide: Final         = _binary(ops.div, "divide")
+floor_divide: Final   = _binary(ops.floordiv, "floor_divide")
+fmod: Final           = _binary(ops.fmod)
+hypot: Final          = _binary(ops.hypot)
+ieee_remainder: Final = _binary(ops.remainder, "ieee_remainder")
+logaddexp: Final      = _binary(ops.logaddexp)
+maximum: Final        = _binary(ops.maximum)
+minimum: Final        = _binary(ops.minimum)
+multiply: Final       = _binary(ops.mul, "multiply")
+remainder: Final      = _binary(ops.mod, "remainder")
+subtract: Final       = _binary(ops.sub, "subtract")
+
+equal: Final         = _comparison(ops.eq, "equal")
+greater: Final       = _comparison(ops.gt, "greater")
+greater_equal: Final = _comparison(ops.ge, "greater_equal")
+less: Final          = _comparison(ops.lt, "less")
+less_equal: Final    = _comparison(ops.le, "less_equal")
+logical_and: Final   = _comparison(ops.and_, "logical_and")
+logical_or: Final    = _comparison(ops.or_, "logical_or")
+not_equal: Final     = _comparison(ops.ne, "not_equal")
+isfinite: Final      = _test(ops.isfinite, "isfinite")
+isinf: Final         = _test(ops.isinf, "isinf")
+isnan: Final         = _test(ops.isnan, "isnan")
+logical_not: Final   = _test(ops.not_, "logical_not")
+
+absolute, fabs               = abs, abs
+arccos, arccosh              = acos, acosh
+arcsin, arcsinh              = asin, asinh
+arctan, arctan2, arctanh     = atan, atan2, atanh
+deg2rad, rad2deg             = radians, degrees
+mod, true_divide             = remainder, divide
+# fmt: on
 
 
-def square(x: Arr, /) -> Arr:
+def _power(x1: Any, x2: Any, /) -> Any:
+    if type(x2) is int or type(x2) is float:
+        return ops.powc(operand(x1), float(x2))
+    return applied(ops.pow, x1, x2)
+
+
+pow: Final = cast("Binary", _named(_power, "pow", ops.pow.doc, np.pow))
+power, float_power = pow, pow
+
+
+def _spelled(function: Function, theirs: Function) -> Unary:
+    return cast("Unary", _named(function, function.__name__, str(function.__doc__), theirs))
+
+
+def _square(x: Any, /) -> Any:
     """x * x."""
-    return x * x
+    found = operand(x)
+    return ops.mul(found, found)
 
 
-def relu(x: Arr, /) -> Arr:
-    """x above 0, else 0."""
-    return applied(ops.relu, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _reciprocal(x: Any, /) -> Any:
+    """1 / x."""
+    return ops.div(1.0, operand(x))
 
 
-def sigmoid(x: Arr, /) -> Arr:
-    """1 / (1 + exp(-x))."""
-    return applied(ops.sigmoid, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _same(x: Any, /) -> Any:
+    """x itself, as numbers are real."""
+    return operand(x)
 
 
-def softplus(x: Arr, /) -> Arr:
-    """log(1 + exp(x))."""
-    return applied(ops.softplus, x)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
+def _sinc(x: Any, /) -> Any:
+    """sin(pi * x) / (pi * x), and 1 at 0."""
+    angle = ops.mul(operand(x), pi)
+    is_zero = ops.eq(angle, 0.0)
+    return ops.where(is_zero, 1.0, ops.div(ops.sin(angle), ops.where(is_zero, 1.0, angle)))
 
 
-def maximum(x: Any, y: Any, /) -> Any:
-    """The larger, element by element; half of the slope each at a tie."""
-    return applied(ops.maximum, x, y)
+square: Final = _spelled(_square, np.square)
+reciprocal: Final = _spelled(_reciprocal, np.reciprocal)
+sinc: Final = _spelled(_sinc, np.sinc)
+positive: Final = _spelled(_same, np.positive)
+conj: Final = _spelled(_same, np.conj)
+real: Final = _spelled(_same, np.real)
 
 
-def minimum(x: Any, y: Any, /) -> Any:
-    """The smaller, element by element; half of the slope each at a tie."""
-    return applied(ops.minimum, x, y)
+def round(x: Arr, /, decimals: int = 0) -> Arr:
+    """The nearest integers, ties to even, or so many decimals."""
+    return _rounded(x, decimals)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
 
 
-def logaddexp(x: Any, y: Any, /) -> Any:
-    """log(exp(x) + exp(y))."""
-    return applied(ops.logaddexp, x, y)
+@beside(np.round)
+def _rounded(x: Any, decimals: int = 0) -> Any:
+    return ops.round_to(operand(x), decimals) if decimals else ops.round(operand(x))
+
+
+@overload
+def clip(x: Arr, /, min: Any = None, max: Any = None) -> Arr: ...
+@overload
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Any: ...
+@beside(np.clip)
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
+    """x between bounds, each of which may be left out; half of the slope where it meets one."""
+    found = operand(x)
+    if min is not None:
+        found = applied(ops.maximum, found, min)
+    return found if max is None else applied(ops.minimum, found, max)
+
+
+def logical_xor(x1: Any, x2: Any, /) -> Any:
+    """Whether one holds and the other does not."""
+    if not is_traced(x1, x2):
+        return np.logical_xor(x1, x2)
+    return not_equal(logical_and(x1, True), logical_and(x2, True))
+
+
+def signbit(x: Any, /) -> Any:
+    """Whether there is a minus sign, that of -0.0 included."""
+    return less(copysign(1.0, x), 0.0) if is_traced(x) else np.signbit(x)
+
+
+def isclose(
+    x1: Any, x2: Any, /, rtol: float = 1e-5, atol: float = 1e-8, *, equal_nan: bool = False
+) -> Any:
+    """Whether numbers differ by ``atol + rtol * abs(x2)`` at most."""
+    if not is_traced(x1, x2):
+        return np.isclose(x1, x2, rtol, atol, equal_nan)
+    x, y = cast("tuple[Any, Any]", operands(x1, x2))
+    near = less_equal(abs(subtract(x, y)), add(multiply(abs(y), rtol), atol))
+    found = (near & isfinite(y)) | equal(x, y)
+    return found | (isnan(x) & isnan(y)) if equal_nan else found
+
+
+def nan_to_num(x: Any, /, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """x with numbers in place of nan and the infinities, through which no derivative passes."""
+    if not is_traced(x):
+        return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    largest = float(np.finfo(np.float64).max)
+    high = largest if posinf is None else posinf
+    low = -largest if neginf is None else neginf
+    infinite = where(greater(x, 0.0), high, low)
+    return where(isfinite(x), x, where(isnan(x), nan, infinite))
+
+
+def fmax(x1: Any, x2: Any, /) -> Any:
+    """The larger, element by element; a nan loses."""
+    return _but_nan(np.fmax, maximum, x1, x2)
+
+
+def fmin(x1: Any, x2: Any, /) -> Any:
+    """The smaller, element by element; a nan loses."""
+    return _but_nan(np.fmin, minimum, x1, x2)
+
+
+def _but_nan(theirs: Function, ours: Function, x1: Any, x2: Any) -> Any:
+    if not is_traced(x1, x2):
+        return theirs(x1, x2)
+    return where(isnan(x1), x2, where(isnan(x2), x1, ours(x1, x2)))
+
+
+def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
+    """The quotient rounded down, and the remainder."""
+    return floor_divide(x1, x2), remainder(x1, x2)
+
+
+def ldexp(x: Any, n: Any, /) -> Any:
+    """x * 2 ** n for ints n."""
+    _require_plain("the exponent of ldexp", n)
+    if not is_traced(x):
+        return np.ldexp(x, n)
+    return ops.ldexp(operand(x), int(n)) if np.ndim(n) == 0 else multiply(x, np.ldexp(1.0, n))
+
+
+def polygamma(n: int, x: Arr, /) -> Arr:
+    """The n-th derivative of ``digamma``; nan for a negative n."""
+    _require_plain("the order of polygamma", n)
+    return ops.polygamma(operand(x), n)  # type: ignore[return-value]  # the kind of its operand
+
+
+def _require_plain(what: str, number: object) -> None:
+    if is_traced(number):
+        raise TracedNumberError(f"{what} at {here()} is traced: pass ints")
+
+
+def fma(x: Any, y: Any, z: Any, /) -> Any:
+    """x * y + z, rounded once."""
+    return applied(ops.fma, x, y, z)
 
 
 @overload
@@ -95,11 +415,15 @@ def where(condition: Truths, x: Arr, y: Arr | float, /) -> Arr: ...
 @overload
 def where(condition: Truths, x: float, y: Arr, /) -> Arr: ...
 @overload
-def where(condition: Truths, x: ArrayVar, y: Floats | Var, /) -> ArrayVar: ...
+def where(condition: Truths, x: ArrayVar, y: Floats | Var | float, /) -> ArrayVar: ...
 @overload
-def where(condition: Truths, x: Floats | Var, y: ArrayVar, /) -> ArrayVar: ...
+def where(condition: Truths, x: Floats | Var | float, y: ArrayVar, /) -> ArrayVar: ...
+@overload
+def where(condition: Any, x: Any, y: Any, /) -> Any: ...
 def where(condition: Any, x: Any, y: Any, /) -> Any:
     """x where the condition holds, else y; what is not chosen contributes nothing."""
+    if not is_traced(condition, x, y):
+        return np.where(condition, x, y)
     given = indicator(condition), operand(x), operand(y)
     require_shapes(ops.where, given)
     return ops.where(*given)

@@ -1,43 +1,378 @@
-"""Functions that change shapes, and put parts together."""
+"""Functions that change shapes, put parts together, and take arrays apart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias, cast
 
-from tapegrad.numpy.arrays import Arr, operand
+import numpy as np
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError
+from tapegrad.numpy.arrays import Arr, Shape, beside, cut, is_traced, operand, operands, place_of
 from tapegrad.ops import array_rows as rows
-from tapegrad.ops.primitive import shape_of
+from tapegrad.ops.primitive import Operand, shape_of
+from tapegrad.ops.table import where
+from tapegrad.recording.array_var import ArrayVar, Axes, axes_of, shape_asked
 
-__all__ = ["concat", "permute_dims", "reshape", "stack"]
+__all__ = [
+    "array_split", "atleast_1d", "atleast_2d", "broadcast_arrays", "broadcast_to", "column_stack",
+    "concat", "concatenate", "expand_dims", "flip", "fliplr", "flipud", "hstack",
+    "matrix_transpose", "meshgrid", "moveaxis", "pad", "permute_dims", "ravel", "repeat", "reshape",
+    "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vstack",
+]  # fmt: skip
+
+Places: TypeAlias = int | tuple[int, ...]
 
 
-def reshape(x: Arr, /, shape: tuple[int, ...]) -> Arr:
+@beside(lambda x, /, shape, *, copy=None: np.reshape(x, shape, copy=copy))
+def _reshape(x: Any, /, shape: Places, *, copy: bool | None = None) -> Any:
+    found = operand(x)
+    return rows.reshape(found, shape_asked((shape,), prod(shape_of(found))))
+
+
+def reshape(x: Arr, /, shape: Places, *, copy: bool | None = None) -> Arr:
     """The same numbers in another shape; one length may be -1."""
-    return x.reshape(shape)
+    return _reshape(x, shape, copy=copy)  # type: ignore[no-any-return]  # the kind of x
 
 
-def permute_dims(x: Arr, /, axes: tuple[int, ...] | None = None) -> Arr:
+def ravel(x: Arr, /) -> Arr:
+    """The numbers along one axis."""
+    return reshape(x, (-1,))
+
+
+@beside(np.transpose)
+def _transpose(x: Any, /, axes: Shape | None = None) -> Any:
+    found = operand(x)
+    count = len(shape_of(found))
+    if axes is None:
+        return rows.transpose(found, tuple(range(count))[::-1])
+    order = tuple(place_of(axis, count) for axis in axes)
+    if sorted(order) != list(range(count)):
+        raise InputError(f"axes {axes} at {here()} are no order of the {count} that there are")
+    return rows.transpose(found, order)
+
+
+def permute_dims(x: Arr, /, axes: tuple[int, ...]) -> Arr:
+    """The axes in another order."""
+    return _transpose(x, axes)  # type: ignore[no-any-return]  # the kind of x
+
+
+def transpose(x: Arr, /, axes: tuple[int, ...] | None = None) -> Arr:
     """The axes in another order, or in the opposite one."""
-    return x.transpose(axes or tuple(range(x.ndim))[::-1])
+    return _transpose(x, axes)  # type: ignore[no-any-return]  # the kind of x
 
 
+def matrix_transpose(x: Arr, /) -> Arr:
+    """Each matrix transposed: the last two axes change places."""
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(x: Arr, /, axis1: int, axis2: int) -> Arr:
+    """Two axes change places."""
+    order = list(range(x.ndim))
+    one, other = place_of(axis1, x.ndim), place_of(axis2, x.ndim)
+    order[one], order[other] = other, one
+    return permute_dims(x, tuple(order))
+
+
+def moveaxis(x: Arr, source: Places, destination: Places, /) -> Arr:
+    """Axes move to other places; the others stay in order."""
+    sources = [place_of(axis, x.ndim) for axis in _each(source)]
+    order = [axis for axis in range(x.ndim) if axis not in sources]
+    moves = zip((place_of(axis, x.ndim) for axis in _each(destination)), sources, strict=True)
+    for place, axis in sorted(moves):
+        order.insert(place, axis)
+    return permute_dims(x, tuple(order))
+
+
+def _each(axes: Places) -> tuple[int, ...]:
+    return tuple(axes) if isinstance(axes, tuple | list) else (axes,)
+
+
+@beside(np.broadcast_to)
+def _broadcast(x: Any, /, shape: Shape) -> Any:
+    found = operand(x)
+    try:
+        fits = np.broadcast_shapes(shape_of(found), shape) == tuple(shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InputError(f"shape {shape_of(found)} at {here()} is not broadcast to {tuple(shape)}")
+    return found if shape_of(found) == tuple(shape) else rows.broadcast_to(found, tuple(shape))
+
+
+def broadcast_to(x: Arr, /, shape: tuple[int, ...]) -> Arr:
+    """Repeated along new axes and along those of length 1."""
+    return _broadcast(x, shape)  # type: ignore[no-any-return]  # the kind of x
+
+
+def broadcast_arrays(*arrays: Any) -> list[Any]:
+    """Arrays in the shape that they have together."""
+    shape = np.broadcast_shapes(*(_shape(x) for x in arrays))
+    return [_broadcast(x, shape) for x in arrays]
+
+
+def _shape(x: Any) -> Shape:
+    return shape_of(operand(x)) if is_traced(x) else np.shape(x)
+
+
+@beside(np.expand_dims)
+def _expanded(x: Any, /, axis: Places = 0) -> Any:
+    found = operand(x)
+    new = axes_of(_each(axis), len(shape_of(found)) + len(_each(axis)))
+    left = iter(shape_of(found))
+    count = len(shape_of(found)) + len(new)
+    return rows.reshape(found, tuple(1 if at in new else next(left) for at in range(count)))
+
+
+def expand_dims(x: Arr, /, axis: Places = 0) -> Arr:
+    """New axes of length 1 at these places."""
+    return _expanded(x, axis)  # type: ignore[no-any-return]  # the kind of x
+
+
+@beside(np.squeeze)
+def squeeze(x: Any, /, axis: Axes = None) -> Any:
+    """Without axes of length 1: those that are named, or all."""
+    found = operand(x)
+    shape = shape_of(found)
+    ones = tuple(at for at, n in enumerate(shape) if n == 1)
+    dropped = ones if axis is None else axes_of(_each(axis), len(shape))
+    if not set(dropped) <= set(ones):
+        raise InputError(
+            f"squeeze at {here()} of axis {axis} of shape {shape}: its length is not 1"
+        )
+    return rows.reshape(found, tuple(n for at, n in enumerate(shape) if at not in dropped))
+
+
+# Together.
+
+
+@beside(np.concatenate)
 def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Any:
     """One after the other along an axis; with None, all numbers in one row."""
-    given = list(map(operand, arrays))
+    given = list(_parts("concat", arrays))
     if axis is None:
-        given = [rows.reshape(x, (prod(shape_of(x)),)) for x in given]
-        axis = 0
-    return rows.concatenate(*given, axis % len(shape_of(given[0])))
+        given, axis = [rows.reshape(x, (prod(shape_of(x)),)) for x in given], 0
+    shapes = [shape_of(x) for x in given]
+    if not all(shapes):
+        raise InputError(f"concat at {here()} is given a number: write stack for numbers")
+    at = place_of(axis, len(shapes[0]))
+    if len({(len(shape), *shape[:at], *shape[at + 1 :]) for shape in shapes}) > 1:
+        raise _differ("concat", shapes, f"all axes but {at} have one length")
+    return rows.concatenate(*given, at)
 
 
+concatenate = concat
+
+
+@beside(np.stack)
 def stack(arrays: Sequence[Any], /, axis: int = 0) -> Any:
     """Side by side along a new axis."""
-    given = list(map(operand, arrays))
-    shape = shape_of(given[0])
-    if not shape:
+    given = _parts("stack", arrays)
+    shapes = [shape_of(x) for x in given]
+    if len(set(shapes)) > 1:
+        raise _differ("stack", shapes, "what is stacked has one shape")
+    at = place_of(axis, len(shapes[0]) + 1)
+    if not shapes[0]:
         return rows.stack(*given)
-    at = axis % (len(shape) + 1)
-    wide = (*shape[:at], 1, *shape[at:])
+    wide = (*shapes[0][:at], 1, *shapes[0][at:])
     return rows.concatenate(*(rows.reshape(x, wide) for x in given), at)
+
+
+def _parts(name: str, arrays: Sequence[Any]) -> tuple[Operand, ...]:
+    if isinstance(arrays, ArrayVar):
+        return tuple(arrays)
+    if not len(arrays):
+        raise InputError(f"{name} at {here()} is given no array")
+    return operands(*arrays)
+
+
+def _differ(name: str, shapes: list[Shape], why: str) -> InputError:
+    shown = " and ".join(map(str, dict.fromkeys(shapes)))
+    return InputError(f"{name} at {here()} is given shapes {shown}: {why}")
+
+
+def atleast_1d(x: Any, /) -> Any:
+    """With one axis at least."""
+    return x if _shape(x) else _reshape(x, (1,))
+
+
+def atleast_2d(x: Any, /) -> Any:
+    """With two axes at least; a new one comes first."""
+    return x if len(_shape(x)) > 1 else _reshape(x, (1, -1))
+
+
+def hstack(arrays: Sequence[Any], /) -> Any:
+    """Along the second axis; along the first where there is one alone."""
+    given = [atleast_1d(x) for x in arrays]
+    return concat(given, axis=0 if len(_shape(given[0])) == 1 else 1)
+
+
+def vstack(arrays: Sequence[Any], /) -> Any:
+    """As rows of a matrix."""
+    return concat([atleast_2d(x) for x in arrays], axis=0)
+
+
+def column_stack(arrays: Sequence[Any], /) -> Any:
+    """As columns of a matrix."""
+    columns = [x if len(_shape(x)) > 1 else _reshape(x, (-1, 1)) for x in arrays]
+    return concat(columns, axis=1)
+
+
+@beside(np.tile)
+def tile(x: Any, repetitions: Places, /) -> Any:
+    """As often along each axis; a number counts for the last."""
+    found, times = operand(x), _each(repetitions)
+    count = max(len(times), len(shape_of(found)))
+    shape = (1,) * (count - len(shape_of(found))) + shape_of(found)
+    times = (1,) * (count - len(times)) + times
+    return _repeated(found, [(1, n) for n in shape], list(zip(times, shape, strict=True)))
+
+
+def _repeated(x: Operand, apart: Sequence[Shape], whole: Sequence[Shape]) -> Operand:
+    """An array whose axes are split into ``apart``, repeated to ``whole``, and joined."""
+    split = rows.reshape(x, tuple(n for pair in apart for n in pair))
+    repeated = rows.broadcast_to(split, tuple(n for pair in whole for n in pair))
+    return rows.reshape(repeated, tuple(map(prod, whole)))
+
+
+@beside(np.repeat)
+def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Any:
+    """Each number so often, along an axis or in one row; ``repeats`` may be one for each place."""
+    found = operand(x)
+    if axis is None:
+        found, axis = rows.reshape(found, (prod(shape_of(found)),)), 0
+    shape, at = shape_of(found), place_of(axis, len(shape_of(found)))
+    if np.ndim(repeats) == 0:
+        whole = [(n, int(repeats) if place == at else 1) for place, n in enumerate(shape)]
+        return _repeated(found, [(n, 1) for n in shape], whole)
+    places = np.repeat(np.arange(shape[at]), repeats)
+    return rows.getitem(found, (*[slice(None)] * at, places))
+
+
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
+    """The coordinates of all points of a grid."""
+    if not is_traced(*arrays):
+        return list(cast(Any, np.meshgrid)(*arrays, indexing=indexing))
+    given = [_reshape(x, (-1,)) for x in arrays]
+    count = len(given)
+    places = list(range(count))
+    if indexing == "xy" and count > 1:
+        places[:2] = [1, 0]
+    apart = [
+        _reshape(x, tuple(-1 if at == place else 1 for at in range(count)))
+        for x, place in zip(given, places, strict=True)
+    ]
+    return broadcast_arrays(*apart)
+
+
+# Apart.
+
+
+def unstack(x: Any, /, axis: int = 0) -> tuple[Any, ...]:
+    """The parts along an axis, which they do not have."""
+    if not is_traced(x):
+        return tuple(np.unstack(x, axis=axis))
+    at = place_of(axis, x.ndim)
+    return tuple(x[(slice(None),) * at + (place,)] for place in range(x.shape[at]))
+
+
+def split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
+    """A number of equal parts along an axis, or the parts between places.
+
+    Raises:
+        InputError: where the axis is no multiple of the number of parts.
+    """
+    n = _shape(x)[axis]
+    if isinstance(sections, int) and n % sections:
+        raise InputError(f"split at {here()} of {n} into {sections} equal parts: write array_split")
+    return array_split(x, sections, axis)
+
+
+def array_split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
+    """A number of parts along an axis, the first of them longer by 1 where need be."""
+    if not is_traced(x):
+        return list(np.array_split(x, sections, axis))
+    at = place_of(axis, x.ndim)
+    found, start = [], 0
+    for part in np.array_split(np.arange(x.shape[at]), sections):
+        found.append(cut(x, start, start + part.size, at))
+        start += part.size
+    return found
+
+
+# Order along axes.
+
+
+@beside(np.flip)
+def _flip(x: Any, /, axis: Axes = None) -> Any:
+    found = operand(x)
+    axes = axes_of(axis, len(shape_of(found)))
+    places = range(len(shape_of(found)))
+    index = tuple(slice(None, None, -1) if at in axes else slice(None) for at in places)
+    return rows.getitem(found, index) if index else found
+
+
+def flip(x: Arr, /, axis: Axes = None) -> Arr:
+    """In the opposite order along axes, or along all."""
+    return _flip(x, axis=axis)  # type: ignore[no-any-return]  # the kind of x
+
+
+def flipud(x: Arr, /) -> Arr:
+    """In the opposite order along the first axis."""
+    return flip(x, axis=0)
+
+
+def fliplr(x: Arr, /) -> Arr:
+    """In the opposite order along the second axis."""
+    return flip(x, axis=1)
+
+
+@beside(np.roll)
+def _roll(x: Any, /, shift: Places, axis: Places | None = None) -> Any:
+    found = operand(x)
+    if axis is None:
+        flat = rows.reshape(found, (prod(shape_of(found)),))
+        return rows.reshape(_roll(flat, shift, axis=0), shape_of(found))
+    axes, shifts = _each(axis), _each(shift)
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
+    for one, places in zip(axes, shifts, strict=True):
+        at = place_of(one, len(shape_of(found)))
+        n = shape_of(found)[at]
+        middle = n - places % n if n else 0
+        if middle not in {0, n}:
+            parts = cut(found, middle, n, at), cut(found, 0, middle, at)
+            found = rows.concatenate(*parts, at)
+    return found
+
+
+def roll(x: Arr, /, shift: Places, axis: Places | None = None) -> Arr:
+    """Moved on by so many places along axes; what leaves at the end comes in at the beginning."""
+    return _roll(x, shift, axis=axis)  # type: ignore[no-any-return]  # the kind of x
+
+
+@beside(np.pad)
+def _pad(x: Any, /, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
+    found = operand(x)
+    shape = shape_of(found)
+    widths = np.broadcast_to(np.asarray(pad_width, int), (len(shape), 2)).tolist()
+    if mode != "constant":
+        for at, (width, n) in enumerate(zip(widths, shape, strict=True)):
+            places = np.pad(np.arange(n), width, cast(Any, mode))
+            found = rows.getitem(found, (*[slice(None)] * at, places))
+        return found
+    whole = tuple(before + n + after for (before, after), n in zip(widths, shape, strict=True))
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, shape, strict=True))
+    padded = rows.scatter(found, (inside, whole, True))
+    if isinstance(constant_values, float | int) and not constant_values:
+        return padded
+    mask = np.zeros(whole, bool)
+    mask[inside] = True
+    return where(cast(Operand, mask), padded, operand(constant_values))
+
+
+def pad(x: Arr, /, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Arr:
+    """With numbers around: a constant, or as ``edge``, ``reflect``, ``symmetric``, ``wrap`` say."""
+    return _pad(x, pad_width, mode, constant_values)  # type: ignore[no-any-return]  # the kind of x

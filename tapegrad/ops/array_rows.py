@@ -14,12 +14,13 @@ from typing import Any, Final, TypeAlias, cast
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import ArrayRule, Operand, Shape, shape_of
 from tapegrad.ops.primitive import Primitive as Row
-from tapegrad.ops.table import TABLE, div, eq, mul, neg
+from tapegrad.ops.table import TABLE, cosine, div, eq, mul, neg
 
 __all__ = [
-    "ARRAY_TABLE", "add_at", "amax", "amin", "broadcast_to", "concatenate", "cumsum", "every",
-    "fitted", "getitem", "is_basic", "matmul", "reshape", "scatter", "solve", "some", "spread",
-    "stack", "sum_", "swapped", "transpose",
+    "ARRAY_TABLE", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate",
+    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "matmul", "norm", "pile",
+    "reshape", "scatter", "searchsorted", "solve", "some", "spread", "stack", "sum_", "swapped",
+    "transpose",
 ]  # fmt: skip
 
 Along: TypeAlias = tuple[Shape, bool]
@@ -106,11 +107,13 @@ def swapped(x: Operand) -> Operand:
 
 
 def _reshape_pull(b: Operand, y: Operand, x: Operand, shape: Shape) -> Operand:
-    return b if not shape_of(b) else reshape(b, shape_of(x))
+    return b if not shape_of(b) else reshape(spread(b, shape), shape_of(x))
 
 
 def _transpose_pull(b: Operand, y: Operand, x: Operand, axes: Shape) -> Operand:
-    return b if not shape_of(b) else transpose(b, tuple(map(axes.index, range(len(axes)))))
+    if not shape_of(b):
+        return b
+    return transpose(spread(b, shape_of(y)), tuple(map(axes.index, range(len(axes)))))
 
 
 def _broadcast_pull(b: Operand, y: Operand, x: Operand, shape: Shape) -> Operand:
@@ -151,11 +154,44 @@ def _element(i: int, b: Operand, z: Operand, *xs: Operand) -> Operand:
     return getitem(b, (i,))
 
 
+# Places: whole numbers that say where in an array something stands.
+
+
+def _gather_pull(b: Operand, y: Operand, x: Operand, i: Operand, axes: Shape) -> Operand:
+    return pile(b, i, (axes, shape_of(x)))
+
+
+def _gather_push(
+    dots: tuple[Operand | None, Operand | None], y: Operand, x: Operand, i: Operand, axes: Shape
+) -> Operand | None:
+    return None if dots[0] is None else gather(dots[0], i, axes)
+
+
+def _pile_pull(
+    b: Operand, y: Operand, x: Operand, i: Operand, static: tuple[Shape, Shape]
+) -> Operand:
+    return gather(b, i, static[0])
+
+
+def _pile_push(
+    dots: tuple[Operand | None, Operand | None],
+    y: Operand,
+    x: Operand,
+    i: Operand,
+    static: tuple[Shape, Shape],
+) -> Operand | None:
+    return None if dots[0] is None else pile(dots[0], i, static)
+
+
+def _flat_push(dots: tuple[Operand | None, ...], y: Operand, *xs: Operand) -> None:
+    """The tangent of what does not change with its operands."""
+
+
 # Sums and products.
 
 
 def _sum_pull(b: Operand, y: Operand, x: Operand, along: Along) -> Operand:
-    return kept(b, x, along)
+    return kept(b if not shape_of(b) else spread(b, shape_of(y)), x, along)
 
 
 def _share(y: Operand, x: Operand, along: Along) -> Operand:
@@ -170,6 +206,19 @@ def _extreme_pull(b: Operand, y: Operand, x: Operand, along: Along) -> Operand:
 
 def _extreme_push(dots: tuple[Operand], y: Operand, x: Operand, along: Along) -> Operand:
     return sum_(mul(dots[0], _share(y, x, along)), along)
+
+
+def _direction(y: Operand, x: Operand, along: Along) -> Operand:
+    """The parts of a vector of length 1; 0 at the origin."""
+    return cosine(x, kept(y, x, along))
+
+
+def _norm_pull(b: Operand, y: Operand, x: Operand, along: Along) -> Operand:
+    return mul(kept(b, x, along), _direction(y, x, along))
+
+
+def _norm_push(dots: tuple[Operand], y: Operand, x: Operand, along: Along) -> Operand:
+    return sum_(mul(dots[0], _direction(y, x, along)), along)
 
 
 def _reversed(x: Operand, axis: int) -> Operand:
@@ -272,6 +321,11 @@ STACK = ArrayRule(_element, joint=True)
 SUM = ArrayRule((_sum_pull,), slim=True)
 EXTREME = ArrayRule((_extreme_pull,), _extreme_push)
 TRUTHS = ArrayRule(FLAT)
+NORM = ArrayRule((_norm_pull,), _norm_push)
+ORDER = ArrayRule(FLAT, _flat_push)
+SEARCH = ArrayRule(FLAT2, _flat_push)
+GATHER = ArrayRule((_gather_pull, None), _gather_push)
+PILE = ArrayRule((_pile_pull, None), _pile_push)
 CUMSUM = ArrayRule((_cumsum_pull,))
 MATMUL = ArrayRule((_matmul_left, _matmul_right))
 SOLVE = ArrayRule((_solve_left, _solve_right), _solve_push)
@@ -289,12 +343,20 @@ add_at: Row      = indexed("add_at",         FLAT2,        ADD_AT,      "x, with
 concatenate: Row = along_axis("concatenate", flat_in_many, CONCATENATE, "One after the other along an axis.")
 stack: Row       = row("stack",              flat_in_many, STACK,       "Numbers as an array.")
 
+# Places, as whole numbers; where they change, so does what is found there.
+gather: Row       = indexed("gather",       FLAT2, GATHER, "The parts of x at places.")
+pile: Row         = indexed("pile",         FLAT2, PILE,   "x at places of zeros; where places meet, the sum.")
+argsort: Row      = along_axis("argsort",   FLAT,  ORDER,  "The places of the numbers in rising order.")
+argmax: Row       = indexed("argmax",       FLAT,  ORDER,  "The first place of the largest number.")
+searchsorted: Row = indexed("searchsorted", FLAT2, SEARCH, "How many numbers of x in rising order are below y.")
+
 # Along axes.
 sum_: Row   = indexed("sum_",      FLAT, SUM,     "The sum along axes.")
 amax: Row   = indexed("amax",      FLAT, EXTREME, "The largest along axes; those that tie share the slope.")
 amin: Row   = indexed("amin",      FLAT, EXTREME, "The smallest along axes; those that tie share the slope.")
 every: Row  = indexed("every",     FLAT, TRUTHS,  "1 where all hold along axes, else 0",   symbol="all", is_truth=True)
 some: Row   = indexed("some",      FLAT, TRUTHS,  "1 where any holds along axes, else 0",  symbol="any", is_truth=True)
+norm: Row   = indexed("norm",      FLAT, NORM,    "The Euclidean norm along axes; slope 0 at the origin.")
 cumsum: Row = along_axis("cumsum", FLAT, CUMSUM,  "The running sum along an axis.")
 
 # Products, and their inverse.

@@ -13,11 +13,13 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tapegrad.ops.array_rows import is_basic
 from tapegrad.ops.primitive import Shape
 
 __all__ = [
-    "add_at", "amax", "amin", "broadcast_to", "concatenate", "cumsum", "every", "getitem",
-    "matmul", "plain", "reshape", "scatter", "solve", "some", "stack", "sum_", "transpose",
+    "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate", "cumsum", "every",
+    "gather", "getitem", "matmul", "norm", "pile", "plain", "reshape", "scatter", "searchsorted",
+    "solve", "some", "stack", "sum_", "transpose",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -49,9 +51,11 @@ def broadcast_to(x: Value, shape: Shape) -> Array:
 
 
 def getitem(x: Array, index: Any) -> Value:
-    """The part at an index."""
+    """The part at an index: a view, or what arrays of places give, in C order."""
     found = x[index]
-    return found if found.ndim else float(found)
+    if not found.ndim:
+        return float(found)
+    return found if is_basic(index) else np.ascontiguousarray(found)
 
 
 def scatter(x: Value, static: tuple[Any, Shape, bool]) -> Array:
@@ -74,6 +78,44 @@ def add_at(z: Array, x: Value, static: tuple[Any, bool]) -> Array:
     else:
         np.add.at(found, index, x)
     return found
+
+
+def gather(x: Array, i: Value, axes: Shape) -> Value:
+    """The parts of an array at places; ``i`` has those along each of the first ``axes``."""
+    return plain(x[_places(i, axes)])
+
+
+def pile(x: Value, i: Value, static: tuple[Shape, Shape]) -> Array:
+    """Parts at places of zeros; where places meet, their sum."""
+    axes, shape = static
+    found = np.zeros(shape)
+    if len(shape) > 1:
+        np.add.at(found, _places(i, axes), x)
+        return found
+    places = np.ravel(_places(i, axes)[0]) % shape[0]
+    return np.bincount(places, np.ravel(x), shape[0]) if places.size else found
+
+
+def _places(i: Value, axes: Shape) -> tuple[Any, ...]:
+    """Whole numbers as an index along the first axes; a stack of them where these are several."""
+    places = np.asarray(i).astype(np.intp)
+    return tuple(places) if axes[0] > 1 else (places,)
+
+
+def argsort(x: Array, axis: int) -> Array:
+    """The places of the numbers in rising order; those that are equal keep theirs."""
+    return np.argsort(x, axis, kind="stable").astype(np.float64)
+
+
+def argmax(x: Array, along: Along) -> Value:
+    """The first place of the largest number along an axis."""
+    return plain(np.argmax(x, along[0][0], keepdims=along[1]).astype(np.float64))
+
+
+def searchsorted(x: Array, y: Value, side: tuple[bool]) -> Value:
+    """How many numbers of x, in rising order, are below y, or not above it."""
+    found = np.searchsorted(x, y, "right" if side[0] else "left")
+    return plain(np.asarray(found).astype(np.float64))
 
 
 def _reduced(function: Any, x: Array, along: Along) -> Any:
@@ -103,6 +145,17 @@ def every(x: Array, along: Along) -> Value:
 def some(x: Array, along: Along) -> Value:
     """Whether any holds along axes."""
     return plain(_reduced(np.logical_or, x, along))
+
+
+def norm(x: Array, along: Along) -> Value:
+    """The Euclidean norm along axes; of numbers divided by a power of 2 where squares lose bits."""
+    squares = _reduced(np.add, x * x, along)
+    if not x.size or np.all((squares > 1e-280) & (squares < 1e290)):
+        return plain(np.sqrt(squares))
+    top = _reduced(np.maximum, np.abs(x), (along[0], True))
+    shift = np.where(np.isfinite(top), np.frexp(top)[1], 0)
+    scaled = np.sqrt(_reduced(np.add, np.ldexp(x, -shift) ** 2, along))
+    return plain(np.ldexp(scaled, shift.reshape(scaled.shape)))
 
 
 def cumsum(x: Array, axis: int) -> Array:

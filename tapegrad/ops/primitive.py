@@ -152,7 +152,7 @@ class ArrayRule:
     """
 
     pulls: tuple[Pull | None, ...] | Pull
-    push: Callable[..., Operand] | None = None
+    push: Callable[..., Operand | None] | None = None
     joint: bool = False
     slim: bool = False
     is_view: Callable[..., bool] | None = None

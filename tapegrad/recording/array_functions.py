@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, Final, cast
 
 import numpy as np
@@ -28,11 +29,19 @@ _REDUCTIONS: Final[Mapping[object, str]] = {
 }  # fmt: skip
 """The functions of ``tapegrad.numpy`` that reduce by one of numpy's functions of two numbers."""
 
-_ALIASES: Final = {
-    "amax": "max", "amin": "min", "concatenate": "concat", "cumprod": "cumulative_prod",
-    "cumsum": "cumulative_sum", "transpose": "permute_dims",
+_RUNNING: Final[Mapping[object, str]] = {
+    np.add: "cumulative_sum",
+    np.multiply: "cumulative_prod",
+}
+"""Those that give what one of numpy's functions gives of the first 1, 2, 3, ... numbers."""
+
+_OPTIONS: Final = {
+    "a_max": "max", "a_min": "min", "ddof": "correction", "reps": "repetitions",
 }  # fmt: skip
-"""numpy's names for functions that the array API standard calls otherwise."""
+"""numpy's names for options that the array API standard calls otherwise."""
+
+_SILENT: Final = {"kind": None, "order": "C", "mode": "raise", "method": "linear"}
+"""Options of numpy's that may be given as what holds here anyway; a kind of sorting is any."""
 
 
 def apply_ufunc(
@@ -47,10 +56,22 @@ def apply_ufunc(
         TracedNumberError: for a function that has no derivative here, or is to write its result.
     """
     name = ufunc.__name__
+    options = _given(kwargs)
     if method == "reduce" and ufunc in _REDUCTIONS:
         function = getattr(serving("numpy"), _REDUCTIONS[ufunc])
-        return function(*inputs, **{"axis": 0, **_given(kwargs)})
-    if method != "__call__" or _given(kwargs):
+        return function(*inputs, **{"axis": 0, **options})
+    if method == "accumulate" and ufunc in _RUNNING:
+        function = getattr(serving("numpy"), _RUNNING[ufunc])
+        return function(*inputs, **{"axis": 0, **options})
+    if method == "outer" and not options:
+        column, row = serving("numpy.products").column_and_row(*inputs)
+        return apply_ufunc(ufunc, "__call__", (column, row), {})
+    if "out" in options:
+        raise TracedNumberError(
+            f"numpy.{name} at {here()} would write a traced array into a plain one: write "
+            "c = c + x instead of c += x, and leave out= away"
+        )
+    if method != "__call__" or options:
         what = name if method == "__call__" else f"{name}.{method}"
         raise TracedNumberError(
             f"numpy.{what} at {here()} takes no traced array{' with options' * bool(kwargs)}: "
@@ -61,12 +82,12 @@ def apply_ufunc(
     row = numpy_protocol.ROWS.get(name) or _TRUTHS.get(name)
     if row is not None:
         return _of_row(row, inputs)
-    spelled = numpy_protocol.SPELLED.get(name)
-    if spelled is None:
+    spelled = getattr(serving("numpy"), name, None)
+    if spelled is None or spelled is ufunc:
         raise TracedNumberError(
             f"numpy.{name} at {here()} has no derivative here: use a function of tapegrad.numpy"
         )
-    return spelled(*inputs)
+    return cast("Callable[..., object]", spelled)(*inputs)
 
 
 _TRUTHS: Final[Mapping[str, Primitive]] = {
@@ -84,8 +105,13 @@ def _of_row(row: Primitive, inputs: tuple[Any, ...]) -> object:
 
 
 def _given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a call that say anything."""
-    return {key: value for key, value in kwargs.items() if value is not None and key != "dtype"}
+    """The options of a call that say anything, by the names that they have here."""
+    return {
+        _OPTIONS.get(key, key): value
+        for key, value in kwargs.items()
+        if (value is not None or key == "axis")
+        and not (key in _SILENT and _SILENT[key] in {None, value})
+    }
 
 
 def call(
@@ -94,14 +120,42 @@ def call(
     """Calls the function of ``tapegrad.numpy`` that stands for one of numpy's.
 
     Raises:
-        TracedNumberError: where there is none.
+        TracedNumberError: where there is none, or it has not the options that are given.
     """
     module, name = function.__module__ or "numpy", function.__name__
     own = serving("numpy")
     place = own.linalg if module.endswith("linalg") else own
-    found = getattr(place, _ALIASES.get(name, name), None) or getattr(place, name, None)
-    if found is None:
+    found = getattr(place, name, None)
+    if found is None or found is function:
         raise TracedNumberError(
             f"{module}.{name} at {here()} takes no traced array: use a function of tapegrad.numpy"
         )
-    return cast("Callable[..., object]", found)(*args, **_given(kwargs))
+    return _called(cast("Callable[..., object]", found), f"{module}.{name}", args, kwargs)
+
+
+def called_by_name(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+    """The result of a function of ``tapegrad.numpy``, with options as numpy's method has them."""
+    return _called(getattr(serving("numpy"), name), name, args, kwargs)
+
+
+def _called(
+    found: Callable[..., object],
+    name: str,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> object:
+    """The result of one of our functions; what numpy calls by name may be by position here."""
+    options = _given(kwargs)
+    serving("numpy.arrays").require_float64(options)
+    try:
+        parameters = signature(found).parameters
+    except ValueError:
+        return found(*args, **options)
+    before = [key for key, each in parameters.items() if each.kind is each.POSITIONAL_ONLY]
+    by_place = [options.pop(key) for key in before[len(args) :] if key in options]
+    unknown = [key for key in options if key not in parameters]
+    if unknown and not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        raise TracedNumberError(
+            f"{name} at {here()} of a traced array takes no {unknown[0]}: leave it out"
+        )
+    return found(*args, *by_place, **options)

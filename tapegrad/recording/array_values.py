@@ -17,8 +17,8 @@ from tapegrad.pytree.numbers import RejectedError
 __all__ = ["operand", "truths"]
 
 
-def operand(value: NDArray[Any]) -> Any:
-    """An array as an operand: a copy of its own, since the caller may go on to change it.
+def operand(value: NDArray[Any], *, copy: bool = True) -> Any:
+    """An array as an operand: a copy of its own, as the caller may go on to change what is kept.
 
     One of objects with traced numbers among them becomes a traced array.
 
@@ -30,7 +30,7 @@ def operand(value: NDArray[Any]) -> Any:
     if value.dtype == object and any(isinstance(x, Traced) for x in value.flat):
         return _of_objects(value)
     try:
-        return array_leaf(value, copy=True)
+        return array_leaf(value, copy=copy)
     except RejectedError as rejected:
         raise rejected.error(f"an operand {rejected.what} ({here()})") from None
 

@@ -29,17 +29,19 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Primitive, Shape, TracedArray, primal, shape_of
 from tapegrad.recording import array_values
+from tapegrad.recording.array_places import at_places, has_places, plain_part
 from tapegrad.recording.recorder import (
     Condition,
     TracedValue,
     Var,
+    condition,
     innermost,
     promote,
 )
 
 __all__ = [
     "ArrayCondition", "ArrayVar", "Axes", "Floats", "Numbers", "applied_to_arrays", "asked",
-    "axes_of", "combined", "require_shapes",
+    "axes_of", "combined", "extreme", "index_of", "require_shapes", "shape_asked",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -140,19 +142,20 @@ class ArrayVar(TracedValue, TracedArray):
     @overload
     def __getitem__(self, index: Index, /) -> ArrayVar: ...
     def __getitem__(self, index: Any, /) -> Any:
-        place = _index(index)
+        place = index_of(index)
+        if has_places(place):
+            return at_places(self, place)
         recorder = self._recorder
         if recorder.thread != get_ident() or recorder.inside is not None:
             return rows.getitem(self, place)
-        found = self._value[place]
+        value = rows.getitem.value(self._value, place)
         recorder.statics.append(place)
-        value = found if found.ndim else float(found)
         code = recorder.table.codes[rows.getitem]
         return recorder.append(code, self._slot, len(recorder.statics) - 1, value)
 
     def reshape(self, *shape: Any) -> ArrayVar:
         """The same numbers in another shape; one length may be -1."""
-        return cast(ArrayVar, rows.reshape(self, _shape(shape, self.size)))
+        return cast(ArrayVar, rows.reshape(self, shape_asked(shape, self.size)))
 
     def ravel(self) -> ArrayVar:
         """The numbers along one axis."""
@@ -193,7 +196,7 @@ class ArrayVar(TracedValue, TracedArray):
     def max(self, axis: Axes = None, *, keepdims: bool = False, **unused: object) -> Any:
         """The largest number, or the largest along axes."""
         _require_unused("max", unused)
-        return rows.amax(self, (axes_of(axis, self.ndim), keepdims))
+        return extreme(rows.amax, self, axis, keepdims=keepdims)
 
     @overload
     def min(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
@@ -202,7 +205,107 @@ class ArrayVar(TracedValue, TracedArray):
     def min(self, axis: Axes = None, *, keepdims: bool = False, **unused: object) -> Any:
         """The smallest number, or the smallest along axes."""
         _require_unused("min", unused)
-        return rows.amin(self, (axes_of(axis, self.ndim), keepdims))
+        return extreme(rows.amin, self, axis, keepdims=keepdims)
+
+    if TYPE_CHECKING:
+        # These are functions of ``tapegrad.numpy`` with the array as the first argument.
+
+        @overload
+        def prod(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
+        @overload
+        def prod(self, axis: Axes = None, *, keepdims: bool = False) -> ArrayVar: ...
+        def prod(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
+            """The product of all numbers, or along axes."""
+
+        @overload
+        def var(
+            self, axis: None = None, *, ddof: float = 0.0, keepdims: Literal[False] = False
+        ) -> Var: ...
+        @overload
+        def var(
+            self, axis: Axes = None, *, ddof: float = 0.0, keepdims: bool = False
+        ) -> ArrayVar: ...
+        def var(self, axis: Axes = None, *, ddof: float = 0.0, keepdims: bool = False) -> Any:
+            """The variance of all numbers, or along axes."""
+
+        @overload
+        def std(
+            self, axis: None = None, *, ddof: float = 0.0, keepdims: Literal[False] = False
+        ) -> Var: ...
+        @overload
+        def std(
+            self, axis: Axes = None, *, ddof: float = 0.0, keepdims: bool = False
+        ) -> ArrayVar: ...
+        def std(self, axis: Axes = None, *, ddof: float = 0.0, keepdims: bool = False) -> Any:
+            """The standard deviation of all numbers, or along axes."""
+
+        def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+            """The place of the largest number, a whole number."""
+
+        def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+            """The place of the smallest number, a whole number."""
+
+        def argsort(self, axis: int = -1) -> ArrayVar:
+            """The places of the numbers in rising order."""
+
+        def clip(self, min: Any = None, max: Any = None) -> ArrayVar:
+            """The numbers between bounds."""
+
+        def cumprod(self, axis: int | None = None) -> ArrayVar:
+            """The running product along an axis, or of all numbers in one row."""
+
+        def diagonal(self, offset: int = 0) -> ArrayVar:
+            """The diagonal of a matrix."""
+
+        def repeat(self, repeats: Any, axis: int | None = None) -> ArrayVar:
+            """Each number so often."""
+
+        def round(self, decimals: int = 0) -> ArrayVar:
+            """The nearest integers, or so many decimals."""
+
+        def searchsorted(self, v: Any, side: str = "left") -> Any:
+            """Where numbers belong among these, which rise."""
+
+        def squeeze(self, axis: Axes = None) -> Any:
+            """Without axes of length 1."""
+
+        def swapaxes(self, axis1: int, axis2: int) -> ArrayVar:
+            """Two axes change places."""
+
+        def take(self, indices: Any, axis: int | None = None) -> Any:
+            """The parts at places along an axis."""
+
+        def trace(self, offset: int = 0) -> Var:
+            """The sum of the diagonal."""
+
+        def nonzero(self) -> tuple[NDArray[np.intp], ...]:
+            """The places of what is not 0, which guards record."""
+
+        def all(self, axis: Axes = None) -> Any:
+            """Whether all are not 0."""
+
+        def any(self, axis: Axes = None) -> Any:
+            """Whether any is not 0."""
+
+    def item(self, *place: Any) -> Var:
+        """The number at a place, or the only one.
+
+        Raises:
+            InputError: where there are several.
+        """
+        if not place and self.size != 1:
+            raise InputError(f"item() at {here()} of {self.size} numbers: say which, item(0)")
+        index = place[0] if len(place) == 1 and isinstance(place[0], tuple) else place or (0,)
+        found = self if len(index) == self.ndim else self.ravel()
+        return cast(Var, found[tuple(index)])
+
+    def astype(self, dtype: Any, *, copy: bool = True) -> ArrayVar:
+        """The array itself, whose numbers are float64.
+
+        Raises:
+            InputError: for any other type.
+        """
+        return cast(ArrayVar, serving("numpy").astype(self, dtype, copy=copy))
 
     def dot(self, other: ArrayVar | Floats) -> Any:
         """The product of matrices."""
@@ -261,6 +364,21 @@ class ArrayVar(TracedValue, TracedArray):
         def __reduce__(self):
             _refuse("pickling x", "the value that the recorded function returns")
 
+        def tolist(self):
+            """Refuses."""
+            _refuse("x.tolist()", "list(x), whose numbers are traced,")
+
+        def tobytes(self):
+            """Refuses."""
+            _refuse("x.tobytes()", "x")
+
+        def sort(self, axis=-1):
+            """Refuses."""
+            raise TracedNumberError(
+                f"x.sort() at {here()} would write to a traced array: write x = "
+                "tapegrad.numpy.sort(x)"
+            )
+
 
 @final
 class ArrayCondition:
@@ -302,13 +420,21 @@ class ArrayCondition:
         """The type of the elements, bool."""
         return np.dtype(np.bool_)
 
-    def all(self) -> Condition:
-        """Whether it holds everywhere."""
-        return _over(rows.every, self)
+    @overload
+    def all(self, axis: None = None) -> Condition: ...
+    @overload
+    def all(self, axis: int | tuple[int, ...]) -> ArrayCondition: ...
+    def all(self, axis: Axes = None) -> Any:
+        """Whether it holds everywhere, or along axes."""
+        return _over(rows.every, self, axis)
 
-    def any(self) -> Condition:
-        """Whether it holds anywhere."""
-        return _over(rows.some, self)
+    @overload
+    def any(self, axis: None = None) -> Condition: ...
+    @overload
+    def any(self, axis: int | tuple[int, ...]) -> ArrayCondition: ...
+    def any(self, axis: Axes = None) -> Any:
+        """Whether it holds anywhere, or along axes."""
+        return _over(rows.some, self, axis)
 
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
         """The number of places where it holds."""
@@ -322,6 +448,15 @@ class ArrayCondition:
     def as_numbers(self) -> Operand:
         """1.0 where it holds, else 0.0."""
         return ops.where(self.indicator, 1.0, 0.0)
+
+    @property
+    def T(self) -> ArrayCondition:  # noqa: N802  # numpy's name
+        """The axes in the opposite order."""
+        return ArrayCondition.of(self.indicator.T)
+
+    def reshape(self, *shape: Any) -> ArrayCondition:
+        """The same truths in another shape; one length may be -1."""
+        return ArrayCondition.of(self.indicator.reshape(*shape))
 
     def __getitem__(self, index: Any, /) -> Any:
         found = self.as_numbers()
@@ -367,16 +502,15 @@ Numbers: TypeAlias = ArrayVar | Floats | Var | float
 
 Truths: TypeAlias = ArrayCondition | Condition | NDArray[np.bool_] | bool
 Axes: TypeAlias = int | tuple[int, ...] | None
-Index: TypeAlias = slice | tuple[Any, ...] | NDArray[Any] | list[Any] | ArrayCondition | None
+Index: TypeAlias = (
+    slice | tuple[Any, ...] | NDArray[Any] | list[Any] | ArrayVar | ArrayCondition | None
+)
 
 
-def _over(row: Primitive, of: ArrayCondition) -> Condition:
-    """The condition that a row gives for all elements."""
-    indicator = row(of.indicator, (tuple(range(len(of.shape))), False))
-    found = Condition()
-    var = cast(Var, indicator)
-    found._recorder, found._slot, found._value = var._recorder, var._slot, var._value
-    return found
+def _over(row: Primitive, of: ArrayCondition, axis: Axes) -> Any:
+    """The condition that a row gives for all elements, or for those along axes."""
+    static = cast(Operand, (axes_of(axis, len(of.shape)), False))
+    return condition(row, of.indicator, static)
 
 
 def combined(row: Primitive, *given: Truths) -> ArrayCondition:
@@ -402,39 +536,52 @@ def axes_of(axis: Axes, ndim: int) -> Shape:
     return tuple(sorted(at % ndim for at in given))
 
 
+def extreme(row: Primitive, x: Operand, axis: Axes, *, keepdims: bool) -> Operand:
+    """The largest or the smallest, of all numbers or along axes.
+
+    Raises:
+        InputError: where there are none.
+    """
+    shape = shape_of(x)
+    axes = axes_of(axis, len(shape))
+    if not all(shape[at] for at in axes):
+        raise InputError(f"{row.name} at {here()} of no numbers: test the size before")
+    return row(x, cast(Operand, (axes, keepdims))) if shape else x
+
+
 _ALL: Final = [tuple(range(ndim)) for ndim in range(65)]
 
 
-def _shape(given: tuple[Any, ...], size: int) -> Shape:
-    """The shape that was asked for, with -1 replaced."""
+def shape_asked(given: tuple[Any, ...], size: int) -> Shape:
+    """The shape that was asked for, with -1 replaced.
+
+    Raises:
+        InputError: for one of another size.
+    """
     wanted = given[0] if len(given) == 1 and not isinstance(given[0], SupportsIndex) else given
     shape = tuple(int(length) for length in wanted)
-    if -1 not in shape:
-        return shape
-    known = -prod(shape)
-    return tuple(size // known if known and n == -1 else max(n, 0) for n in shape)
+    if shape.count(-1) == 1:
+        known = -prod(shape)
+        shape = tuple(size // known if known and n == -1 else max(n, 0) for n in shape)
+    if prod(shape) != size or min(shape, default=0) < 0:
+        raise InputError(
+            f"reshape at {here()} of {size} numbers to {tuple(wanted)}: they do not fit"
+        )
+    return shape
 
 
-def _index(index: Any) -> tuple[Any, ...]:
+def index_of(index: Any) -> tuple[Any, ...]:
     """An index as a tuple of its parts, with lists made arrays and numpy's ints made Python's.
 
-    A traced condition is asked, and recorded as guards.
+    A traced condition is asked, and recorded as guards; traced places stay.
     """
     return tuple(map(_part, index)) if isinstance(index, tuple) else (_part(index),)
 
 
 def _part(index: Any) -> Any:
-    if type(index) is int:
+    if type(index) is int or type(index) is ArrayVar:
         return index
-    if isinstance(index, list | np.ndarray):
-        return np.array(index)
-    if isinstance(index, ArrayCondition):
-        return asked(index)
-    if isinstance(index, ArrayVar):
-        _refuse("an index that is a traced array", "take with an array of ints")
-    if isinstance(index, bool | slice) or index is None or index is ...:
-        return index
-    return index.__index__()
+    return asked(index) if isinstance(index, ArrayCondition) else plain_part(index)
 
 
 def asked(condition: ArrayCondition) -> NDArray[np.bool_]:
@@ -534,7 +681,28 @@ def _mismatch(row: Primitive, shapes: list[Shape], why: str) -> InputError:
     return InputError(f"{row.symbol} at {here()} is given shapes {shown}: {why}")
 
 
+_METHODS: Final = (
+    "all any argmax argmin argsort clip cumprod diagonal nonzero prod repeat round searchsorted "
+    "squeeze std swapaxes take trace var"
+)
+"""The methods that are functions of ``tapegrad.numpy``."""
+
+
+def _method(name: str) -> Any:
+    """The method that is a function of ``tapegrad.numpy`` of an array."""
+
+    def method(self: ArrayVar, *args: object, **options: object) -> Any:
+        functions = serving("recording.array_functions")
+        return functions.called_by_name(name, (self, *args), options)
+
+    method.__name__, method.__qualname__ = name, f"ArrayVar.{name}"
+    method.__doc__ = f"The function ``tapegrad.numpy.{name}`` of the array."
+    return method
+
+
 if not TYPE_CHECKING:
+    for _name in _METHODS.split():
+        setattr(ArrayVar, _name, _method(_name))
     _OPERATORS = {
         "__add__": ops.add, "__floordiv__": ops.floordiv, "__matmul__": rows.matmul,
         "__mod__": ops.mod, "__mul__": ops.mul, "__pow__": ops.pow, "__sub__": ops.sub,
