@@ -104,11 +104,11 @@ class Reduction(Protocol):
         self, x: ArrayVar, /, axis: None = None, *, keepdims: Literal[False] = False
     ) -> Var: ...
     @overload
-    def __call__(self, x: Floats, /, axis: Axes = None, *, keepdims: bool = False) -> Floats: ...
-    @overload
     def __call__(
-        self, x: ArrayVar, /, axis: Axes = None, *, keepdims: bool = False
-    ) -> ArrayVar: ...
+        self, x: Arr, /, axis: None = None, *, keepdims: Literal[False] = False
+    ) -> Number: ...
+    @overload
+    def __call__(self, x: Arr, /, axis: Axes = None, *, keepdims: bool = False) -> Arr: ...
 
 
 class Spread(Protocol):
@@ -136,12 +136,18 @@ class Spread(Protocol):
     ) -> Var: ...
     @overload
     def __call__(
-        self, x: Floats, /, axis: Axes = None, *, correction: float = 0.0, keepdims: bool = False
-    ) -> Floats: ...
+        self,
+        x: Arr,
+        /,
+        axis: None = None,
+        *,
+        correction: float = 0.0,
+        keepdims: Literal[False] = False,
+    ) -> Number: ...
     @overload
     def __call__(
-        self, x: ArrayVar, /, axis: Axes = None, *, correction: float = 0.0, keepdims: bool = False
-    ) -> ArrayVar: ...
+        self, x: Arr, /, axis: Axes = None, *, correction: float = 0.0, keepdims: bool = False
+    ) -> Arr: ...
 
 
 class Truth(Protocol):
