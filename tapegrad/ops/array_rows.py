@@ -18,7 +18,7 @@ from tapegrad.ops.table import TABLE, cosine, div, eq, mul, neg
 
 __all__ = [
     "ARRAY_TABLE", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate",
-    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "matmul", "norm", "pile",
+    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "kept_shape", "matmul", "norm", "pile",
     "reshape", "scatter", "searchsorted", "solve", "some", "spread", "stack", "sum_", "swapped",
     "transpose",
 ]  # fmt: skip
@@ -97,7 +97,14 @@ def kept(b: Operand, x: Operand, along: Along) -> Operand:
     axes, keep = along
     if keep or not shape_of(b):
         return b
-    return reshape(b, tuple(1 if at in axes else n for at, n in enumerate(shape_of(x))))
+    return reshape(b, kept_shape(shape_of(b), len(shape_of(x)), axes))
+
+
+@cache
+def kept_shape(own: Shape, ndim: int, axes: Shape) -> Shape:
+    """The shape of a cotangent with 1 in the place of axes, of which there are then ``ndim``."""
+    lengths = iter((1,) * (ndim - len(axes) - len(own)) + own)
+    return tuple(1 if at in axes else next(lengths) for at in range(ndim))
 
 
 def swapped(x: Operand) -> Operand:
@@ -191,7 +198,7 @@ def _flat_push(dots: tuple[Operand | None, ...], y: Operand, *xs: Operand) -> No
 
 
 def _sum_pull(b: Operand, y: Operand, x: Operand, along: Along) -> Operand:
-    return kept(b if not shape_of(b) else spread(b, shape_of(y)), x, along)
+    return kept(b, x, along)
 
 
 def _share(y: Operand, x: Operand, along: Along) -> Operand:

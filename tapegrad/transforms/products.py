@@ -204,7 +204,7 @@ def linearize(
 def _linearized(
     f: Callable[..., R], x: A, data: Data, transform: str
 ) -> tuple[R, Callable[[A], R]]:
-    traced = trace(f, x, data)
+    traced = trace(f, x, data, lends=transform == "jvp")
     require_numbers(f, traced.result, transform)
 
     def pushforward(x_dot: A) -> R:
@@ -256,7 +256,7 @@ class HessianProduct:
     def __init__(self, f: Callable[..., object], x: object, data: Data) -> None:
         self._call = f, x, data
         self._gradient: Trace | None = None
-        self.traced = trace(f, x, data)
+        self.traced = trace(f, x, data, lends=True)
         self.output = scalar_output(f, self.traced)
 
     def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
@@ -267,7 +267,7 @@ class HessianProduct:
             if self._gradient is None:
                 # Not a cached_property: its frame would be taken for the user's line.
                 f, x, data = self._call
-                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data)
+                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data, lends=True)
             return push(self._gradient, seeds)
         floats = cast("Mapping[int, float]", seeds)
         dots = cast("list[float | None]", tangents(columns, floats))
