@@ -36,6 +36,8 @@ __all__ = ["Arguments", "CallCode", "CallRecording", "Departure", "Flat"]
 
 _SHORT: Final = 512
 """The most entries of a path for which Python's code is worth making before the backend's."""
+_TRIED: Final = 8
+"""The paths that are recorded before any of them has to have come again."""
 _QUICK_CALLS: Final = 1_000
 """The calls after which Python's code gives way to the backend's."""
 
@@ -296,7 +298,7 @@ class CallRecording(Recording[CallCode]):
             learning.warn_of_many_calls(self.f, len(self.codes))
         length = learning.guessed_length() if entries is None else entries
         # The calls may have left the known paths alike and gone on on paths that never come again.
-        doubt = max(1.0, (len(self.codes) + 1) / (self._taken + 1))
+        doubt = max(1.0, len(self.codes) / (2 * self._taken + _TRIED))
         return comes_again and (budget.is_free(length) or budget.affords(RECORDING, length, doubt))
 
     def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
