@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -212,7 +214,8 @@ NOT_DIFFERENTIATED = {
     "Arr", "ArrayCondition", "ArrayVar", "Floats", "__array_api_version__",
     "__array_namespace_info__", "all", "allclose", "any", "arange", "argmax", "argmin", "array",
     "array_equal", "asarray", "astype", "atleast_1d", "atleast_2d", "bitwise_and", "bitwise_invert",
-    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool", "can_cast",
+    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
+    "broadcast_shapes", "can_cast",
     "complex64", "complex128", "copy", "e", "empty", "empty_like", "eye", "finfo", "float32",
     "float64", "from_dlpack", "full", "iinfo", "imag", "inf", "int8", "int16", "int32", "int64",
     "isdtype", "isin", "linspace", "nan", "ndim", "newaxis", "nextafter", "nonzero", "ones",
@@ -246,6 +249,15 @@ def test_every_name_is_tested() -> None:
         and name != "linalg"
     ]
     assert missing == []
+
+
+def test_the_page_lists_every_function() -> None:
+    """Its table has the names of the namespace, and no others."""
+    page = (Path(__file__).parent.parent / "docs/arrays.md").read_text(encoding="utf-8")
+    table = page.partition("## Functions")[2].partition("##")[0]
+    listed = set(re.findall(r"`(\w+)`", table))
+    types = {"Arr", "ArrayCondition", "ArrayVar", "Floats"}
+    assert listed == {name for name in tnp.__all__ if not name.startswith("_")} - types
 
 
 def test_every_row_has_a_function() -> None:

@@ -26,13 +26,14 @@ from tapegrad.recording.recorder import Condition, TracedValue, promote
 
 __all__ = [
     "Arr", "Floats", "Function", "Shape", "Truths", "applied", "beside", "cut", "indicator",
-    "is_traced", "operand", "operands", "place_of", "require_float64",
+    "is_traced", "like", "operand", "operands", "place_of", "require_float64",
     "shape_in",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
 Truths: TypeAlias = NDArray[np.bool_] | ArrayCondition
 Function: TypeAlias = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., object])
 Arr = TypeVar("Arr", NDArray[np.float64], ArrayVar)
 """The type of an array in a model that runs on numpy's arrays and on traced ones alike."""
 
@@ -49,14 +50,14 @@ def is_traced(*values: object) -> bool:
     return False
 
 
-def beside(theirs: Function) -> Callable[[Function], Function]:
+def beside(theirs: Function) -> Callable[[F], F]:
     """Makes a function leave arrays of anything but float64 to numpy's own.
 
     Plain arrays of float64 go through the same rows as traced ones, so that a model gives the same
     bits on both; a number that they give is numpy's.
     """
 
-    def decorate(ours: Function) -> Function:
+    def decorate(ours: F) -> F:
         @wraps(ours)
         def function(*args: Any, **kwargs: Any) -> Any:
             if type(args[0]) is ArrayVar or is_traced(*args, *kwargs.values()):
@@ -68,7 +69,23 @@ def beside(theirs: Function) -> Callable[[Function], Function]:
                 found = ours(*args, **kwargs)
             return np.float64(found) if type(found) is float and _has_arrays(args) else found
 
-        return function
+        return cast(F, function)
+
+    return decorate
+
+
+def like(theirs: Function) -> Callable[[F], F]:
+    """Makes a function leave plain arrays to numpy's own: where nothing is computed."""
+
+    def decorate(ours: F) -> F:
+        @wraps(ours)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if type(args[0]) is ArrayVar or is_traced(*args, *kwargs.values()):
+                require_float64(kwargs)
+                return ours(*args, **kwargs)
+            return theirs(*args, **kwargs)
+
+        return cast(F, function)
 
     return decorate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, overload
+from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
 from numpy import (
@@ -13,18 +13,17 @@ from numpy import (
     bitwise_or,
     bitwise_right_shift,
     bitwise_xor,
+    broadcast_shapes,
     can_cast,
     complex64,
     complex128,
     e,
     empty,
     eye,
-    finfo,
     float32,
     float64,
     from_dlpack,
     full,
-    iinfo,
     imag,
     inf,
     int8,
@@ -56,31 +55,98 @@ from tapegrad.numpy.arrays import Arr, Floats, is_traced, operand, require_float
 from tapegrad.numpy.shapes import broadcast_to
 from tapegrad.recording.array_var import ArrayCondition, ArrayVar
 
+Copy: TypeAlias = bool | None
+
 __all__ = [
-    "arange", "array", "asarray", "astype", "bitwise_and",
-    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "can_cast", "complex64", "complex128", "copy", "e", "empty", "empty_like", "eye",
-    "finfo", "float32", "float64", "from_dlpack", "full", "full_like", "iinfo", "imag", "inf",
-    "int8", "int16", "int32", "int64", "isdtype", "isin", "linspace", "nan", "ndim", "newaxis",
-    "nextafter", "ones", "ones_like", "pi", "result_type", "shape", "size", "uint8", "uint16",
-    "uint32", "uint64", "unique_all", "unique_counts", "unique_inverse", "unique_values", "zeros",
+    "arange",
+    "array",
+    "asarray",
+    "astype",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "broadcast_shapes",
+    "can_cast",
+    "complex64",
+    "complex128",
+    "copy",
+    "e",
+    "empty",
+    "empty_like",
+    "eye",
+    "finfo",
+    "float32",
+    "float64",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "iinfo",
+    "imag",
+    "inf",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "isdtype",
+    "isin",
+    "linspace",
+    "nan",
+    "ndim",
+    "newaxis",
+    "nextafter",
+    "ones",
+    "ones_like",
+    "pi",
+    "result_type",
+    "shape",
+    "size",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+    "zeros",
     "zeros_like",
 ]  # fmt: skip
 
 
 @overload
-def asarray(x: Arr, /, **options: Any) -> Arr: ...
+def asarray(
+    x: Arr, /, *, dtype: DTypeLike | None = None, device: Any = None, copy: Copy = None
+) -> Arr: ...
 @overload
-def asarray(x: Any, /, **options: Any) -> Any: ...
-def asarray(x: Any, /, **options: Any) -> Any:
+def asarray(
+    x: Any, /, *, dtype: DTypeLike | None = None, device: Any = None, copy: Copy = None
+) -> Any: ...
+def asarray(
+    x: Any, /, *, dtype: DTypeLike | None = None, device: Any = None, copy: Copy = None
+) -> Any:
     """x as an array: traced numbers in a list or in an array of objects become a traced array."""
     if not is_traced(x):
-        return np.asarray(x, **options)
-    require_float64(options)
+        return np.asarray(x, dtype, device=device, copy=copy)
+    require_float64({"dtype": dtype})
     return operand(x)
 
 
-array = asarray
+def array(x: Any, /, dtype: DTypeLike | None = None, *, copy: bool = True) -> Any:
+    """As ``asarray``, but what is not traced is copied."""
+    return asarray(x, dtype=dtype) if is_traced(x) else np.array(x, dtype, copy=copy)
+
+
+def finfo(type: Any, /) -> Any:
+    """The limits of a type of floats, or of an array's."""
+    return np.finfo(getattr(type, "dtype", type))
+
+
+def iinfo(type: Any, /) -> Any:
+    """The limits of a type of ints, or of an array's."""
+    return np.iinfo(getattr(type, "dtype", type))
 
 
 def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True, device: Any = None) -> Any:
@@ -126,11 +192,13 @@ def empty_like(x: Any, /, *, dtype: DTypeLike | None = None, device: Any = None)
     return cast(Floats, np.empty_like(_like(x), dtype, device=device))
 
 
-def full_like(x: Any, /, value: Any, *, dtype: DTypeLike | None = None, device: Any = None) -> Any:
+def full_like(
+    x: Any, /, fill_value: Any, *, dtype: DTypeLike | None = None, device: Any = None
+) -> Any:
     """One number, which may be traced, in the shape of x."""
-    if is_traced(value):
-        return broadcast_to(value, shape(x))
-    return np.full_like(_like(x), value, dtype, device=device)
+    if is_traced(fill_value):
+        return broadcast_to(fill_value, shape(x))
+    return np.full_like(_like(x), fill_value, dtype, device=device)
 
 
 def _like(x: Any) -> Any:

@@ -53,7 +53,7 @@ __all__ = [
     "cbrt",
     "ceil",
     "clip",
-    "conj",
+    "conj", "conjugate",
     "copysign",
     "cos",
     "cosh",
@@ -253,19 +253,12 @@ isinf: Final         = _test(ops.isinf, "isinf")
 isnan: Final         = _test(ops.isnan, "isnan")
 logical_not: Final   = _test(ops.not_, "logical_not")
 
-absolute: Final      = abs
-fabs: Final          = abs
-arccos: Final        = acos
-arccosh: Final       = acosh
-arcsin: Final        = asin
-arcsinh: Final       = asinh
-arctan: Final        = atan
-arctan2: Final       = atan2
-arctanh: Final       = atanh
-deg2rad: Final       = radians
-rad2deg: Final       = degrees
-mod: Final           = remainder
-true_divide: Final   = divide
+absolute, fabs               = abs, abs
+arccos, arccosh              = acos, acosh
+arcsin, arcsinh              = asin, asinh
+arctan, arctan2, arctanh     = atan, atan2, atanh
+deg2rad, rad2deg             = radians, degrees
+mod, true_divide             = remainder, divide
 # fmt: on
 
 
@@ -276,8 +269,7 @@ def _power(x1: Any, x2: Any, /) -> Any:
 
 
 pow: Final = cast("Binary", _named(_power, "pow", ops.pow.doc, np.pow))
-power: Final = pow
-float_power: Final = pow
+power, float_power = pow, pow
 
 
 def _spelled(function: Function, theirs: Function) -> Unary:
@@ -312,6 +304,7 @@ reciprocal: Final = _spelled(_reciprocal, np.reciprocal)
 sinc: Final = _spelled(_sinc, np.sinc)
 positive: Final = _spelled(_same, np.positive)
 conj: Final = _spelled(_same, np.conj)
+conjugate: Final = conj
 real: Final = _spelled(_same, np.real)
 
 

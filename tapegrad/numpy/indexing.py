@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy.arrays import Arr, beside, operand, place_of
+from tapegrad.numpy.arrays import Arr, like, operand, place_of
 from tapegrad.numpy.elementwise import where as chosen
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@beside(np.take)
+@like(np.take)
 def take(x: Any, indices: Any, /, axis: int | None = None) -> Any:
     """The parts at places along an axis; along the only one where none is named."""
     found = operand(x)
@@ -40,7 +40,7 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Any:
     return taken if not at else rows.transpose(taken, back)
 
 
-@beside(np.take_along_axis)
+@like(np.take_along_axis)
 def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Any:
     """The number at a place along an axis for each place in ``indices``."""
     found = operand(x)
@@ -129,7 +129,7 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
 # Matrices.
 
 
-@beside(np.diagonal)
+@like(np.diagonal)
 def diagonal(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonal of a matrix, or of each of a stack."""
     found = operand(x)
@@ -153,7 +153,7 @@ def trace(x: Any, /, offset: int = 0) -> Any:
     return diagonal(x, offset).sum(-1)
 
 
-@beside(np.diag)
+@like(np.diag)
 def diag(x: Any, /, k: int = 0) -> Any:
     """The diagonal of a matrix, or the matrix that has this diagonal."""
     found = operand(x)
@@ -172,13 +172,13 @@ def _lower(x: Operand, k: int) -> NDArray[np.bool_]:
     return np.tri(n, m, k, dtype=np.bool_)
 
 
-@beside(np.tril)
+@like(np.tril)
 def _tril(x: Any, /, k: int = 0) -> Any:
     found = operand(x)
     return ops.where(cast(Operand, _lower(found, k)), found, 0.0)
 
 
-@beside(np.triu)
+@like(np.triu)
 def _triu(x: Any, /, k: int = 0) -> Any:
     found = operand(x)
     return ops.where(cast(Operand, ~_lower(found, k - 1)), found, 0.0)

@@ -55,7 +55,7 @@ def _count(x: Operand, axis: Axes) -> float:
 
 
 def _of_row(row: Primitive, name: str, theirs: Function) -> Reduction:
-    def function(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+    def function(x: Any, /, axis: Axes = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
         return _along(row, operand(x), axis, keepdims)
 
     function.__doc__ = row.doc
@@ -76,7 +76,7 @@ def _mean(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
     return ops.div(_along(rows.sum_, found, axis, keepdims), _count(found, axis))
 
 
-def _prod(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+def _prod(x: Any, /, axis: Axes = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """The product, of all numbers or along axes: of halves, so that zeros have their slopes."""
     found = operand(x)
     shape, axes = shape_of(found), axes_of(axis, len(shape_of(found)))
@@ -143,8 +143,7 @@ prod: Final      = cast("Reduction", _offered(_prod, "prod", np.prod))
 norm: Final      = cast("Reduction", _offered(_norm, "norm", _numpys_norm))
 logsumexp: Final = cast("Reduction", _offered(_logsumexp, "logsumexp", _floats(_logsumexp)))
 # fmt: on
-amax: Final = max
-amin: Final = min
+amax, amin = max, min
 
 
 def _deviations(x: Operand, axis: Axes) -> Operand:
@@ -214,19 +213,19 @@ def log_softmax(x: Arr, /, axis: int = -1) -> Arr:
 
 @beside(np.cumulative_sum)
 def cumulative_sum(
-    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Any:
+    x: Arr, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Arr:
     """The running sum along an axis."""
     found = operand(x)
     at = _only_axis(found, axis)
     total = rows.cumsum(found, at)
-    return _with_initial(total, at, 0.0) if include_initial else total
+    return cast(Any, _with_initial(total, at, 0.0) if include_initial else total)  # type: ignore[no-any-return]  # the kind of x
 
 
 @beside(np.cumulative_prod)
 def cumulative_prod(
-    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Any:
+    x: Arr, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Arr:
     """The running product along an axis: of 2, 4, 8, ... numbers, so that zeros have slopes."""
     found = operand(x)
     at = _only_axis(found, axis)
@@ -235,7 +234,7 @@ def cumulative_prod(
         begun = cut(found, 0, step, at)
         rest = ops.mul(cut(found, step, n, at), cut(found, 0, n - step, at))
         found, step = rows.concatenate(begun, rest, at), 2 * step
-    return _with_initial(found, at, 1.0) if include_initial else found
+    return cast(Any, _with_initial(found, at, 1.0) if include_initial else found)  # type: ignore[no-any-return]  # the kind of x
 
 
 def _only_axis(x: Operand, axis: int | None) -> int:
@@ -250,12 +249,12 @@ def _with_initial(x: Operand, axis: int, initial: float) -> Operand:
     return rows.concatenate(cast(Operand, np.full(shape, initial)), x, axis)
 
 
-def cumsum(x: Any, /, axis: int | None = None) -> Any:
+def cumsum(x: Arr, /, axis: int | None = None) -> Arr:
     """The running sum along an axis, or of all numbers in one row."""
     return cumulative_sum(_flat(x), axis=0) if axis is None else cumulative_sum(x, axis=axis)
 
 
-def cumprod(x: Any, /, axis: int | None = None) -> Any:
+def cumprod(x: Arr, /, axis: int | None = None) -> Arr:
     """The running product along an axis, or of all numbers in one row."""
     return cumulative_prod(_flat(x), axis=0) if axis is None else cumulative_prod(x, axis=axis)
 
@@ -268,7 +267,7 @@ def _flat(x: Any) -> Any:
 
 
 @beside(np.diff)
-def diff(x: Any, /, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+def diff(x: Arr, /, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Arr:
     """The differences of neighbours along an axis, taken ``n`` times."""
     found = operand(x)
     at = place_of(axis, len(shape_of(found)))
@@ -282,7 +281,7 @@ def diff(x: Any, /, n: int = 1, axis: int = -1, prepend: Any = None, append: Any
     for _ in range(n):
         length = shape_of(found)[at]
         found = ops.sub(cut(found, 1, length, at), cut(found, 0, length - 1 if length else 0, at))
-    return found
+    return cast(Any, found)  # type: ignore[no-any-return]  # the kind of x
 
 
 def _end(end: Operand, shape: Shape, axis: int) -> Operand:

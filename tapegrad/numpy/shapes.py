@@ -10,7 +10,7 @@ import numpy as np
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy.arrays import Arr, Shape, beside, cut, is_traced, operand, operands, place_of
+from tapegrad.numpy.arrays import Arr, Shape, cut, is_traced, like, operand, operands, place_of
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops.primitive import Operand, shape_of
 from tapegrad.ops.table import where
@@ -26,7 +26,7 @@ __all__ = [
 Places: TypeAlias = int | tuple[int, ...]
 
 
-@beside(lambda x, /, shape, *, copy=None: np.reshape(x, shape, copy=copy))
+@like(lambda x, /, shape, *, copy=None: np.reshape(x, shape, copy=copy))
 def _reshape(x: Any, /, shape: Places, *, copy: bool | None = None) -> Any:
     found = operand(x)
     return rows.reshape(found, shape_asked((shape,), prod(shape_of(found))))
@@ -42,7 +42,7 @@ def ravel(x: Arr, /) -> Arr:
     return reshape(x, (-1,))
 
 
-@beside(np.transpose)
+@like(np.transpose)
 def _transpose(x: Any, /, axes: Shape | None = None) -> Any:
     found = operand(x)
     count = len(shape_of(found))
@@ -91,7 +91,7 @@ def _each(axes: Places) -> tuple[int, ...]:
     return tuple(axes) if isinstance(axes, tuple | list) else (axes,)
 
 
-@beside(np.broadcast_to)
+@like(np.broadcast_to)
 def _broadcast(x: Any, /, shape: Shape) -> Any:
     found = operand(x)
     try:
@@ -108,17 +108,17 @@ def broadcast_to(x: Arr, /, shape: tuple[int, ...]) -> Arr:
     return _broadcast(x, shape)  # type: ignore[no-any-return]  # the kind of x
 
 
-def broadcast_arrays(*arrays: Any) -> list[Any]:
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     """Arrays in the shape that they have together."""
     shape = np.broadcast_shapes(*(_shape(x) for x in arrays))
-    return [_broadcast(x, shape) for x in arrays]
+    return tuple(_broadcast(x, shape) for x in arrays)
 
 
 def _shape(x: Any) -> Shape:
     return shape_of(operand(x)) if is_traced(x) else np.shape(x)
 
 
-@beside(np.expand_dims)
+@like(np.expand_dims)
 def _expanded(x: Any, /, axis: Places = 0) -> Any:
     found = operand(x)
     new = axes_of(_each(axis), len(shape_of(found)) + len(_each(axis)))
@@ -132,7 +132,7 @@ def expand_dims(x: Arr, /, axis: Places = 0) -> Arr:
     return _expanded(x, axis)  # type: ignore[no-any-return]  # the kind of x
 
 
-@beside(np.squeeze)
+@like(np.squeeze)
 def squeeze(x: Any, /, axis: Axes = None) -> Any:
     """Without axes of length 1: those that are named, or all."""
     found = operand(x)
@@ -149,7 +149,7 @@ def squeeze(x: Any, /, axis: Axes = None) -> Any:
 # Together.
 
 
-@beside(np.concatenate)
+@like(np.concatenate)
 def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Any:
     """One after the other along an axis; with None, all numbers in one row."""
     given = list(_parts("concat", arrays))
@@ -167,7 +167,7 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Any:
 concatenate = concat
 
 
-@beside(np.stack)
+@like(np.stack)
 def stack(arrays: Sequence[Any], /, axis: int = 0) -> Any:
     """Side by side along a new axis."""
     given = _parts("stack", arrays)
@@ -221,7 +221,7 @@ def column_stack(arrays: Sequence[Any], /) -> Any:
     return concat(columns, axis=1)
 
 
-@beside(np.tile)
+@like(np.tile)
 def tile(x: Any, repetitions: Places, /) -> Any:
     """As often along each axis; a number counts for the last."""
     found, times = operand(x), _each(repetitions)
@@ -238,7 +238,7 @@ def _repeated(x: Operand, apart: Sequence[Shape], whole: Sequence[Shape]) -> Ope
     return rows.reshape(repeated, tuple(map(prod, whole)))
 
 
-@beside(np.repeat)
+@like(np.repeat)
 def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Any:
     """Each number so often, along an axis or in one row; ``repeats`` may be one for each place."""
     found = operand(x)
@@ -252,10 +252,10 @@ def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Any:
     return rows.getitem(found, (*[slice(None)] * at, places))
 
 
-def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
+def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
     """The coordinates of all points of a grid."""
     if not is_traced(*arrays):
-        return list(cast(Any, np.meshgrid)(*arrays, indexing=indexing))
+        return np.meshgrid(*arrays, indexing=cast(Any, indexing))
     given = [_reshape(x, (-1,)) for x in arrays]
     count = len(given)
     places = list(range(count))
@@ -306,7 +306,7 @@ def array_split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
 # Order along axes.
 
 
-@beside(np.flip)
+@like(np.flip)
 def _flip(x: Any, /, axis: Axes = None) -> Any:
     found = operand(x)
     axes = axes_of(axis, len(shape_of(found)))
@@ -330,7 +330,7 @@ def fliplr(x: Arr, /) -> Arr:
     return flip(x, axis=1)
 
 
-@beside(np.roll)
+@like(np.roll)
 def _roll(x: Any, /, shift: Places, axis: Places | None = None) -> Any:
     found = operand(x)
     if axis is None:
@@ -353,7 +353,12 @@ def roll(x: Arr, /, shift: Places, axis: Places | None = None) -> Arr:
     return _roll(x, shift, axis=axis)  # type: ignore[no-any-return]  # the kind of x
 
 
-@beside(np.pad)
+def _numpys_pad(x: Any, width: Any, mode: Any, value: Any) -> Any:
+    options = {"constant_values": value} if mode == "constant" else {}
+    return np.pad(x, width, mode, **options)
+
+
+@like(_numpys_pad)
 def _pad(x: Any, /, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
     found = operand(x)
     shape = shape_of(found)

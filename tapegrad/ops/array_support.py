@@ -8,13 +8,19 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
-__all__ = ["is_array", "quiet", "serving"]
+__all__ = ["is_array", "is_frame", "quiet", "serving"]
 
 
 def is_array(value: object) -> bool:
     """Whether a value is an array of numpy's."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray)
+
+
+def is_frame(value: object) -> bool:
+    """Whether a value is a frame or a series of pandas or Polars, which gives its numbers."""
+    library = type(value).__module__.partition(".")[0]
+    return library in {"pandas", "polars"} and hasattr(value, "to_numpy")
 
 
 def quiet(*, on_arrays: bool) -> AbstractContextManager[object]:

@@ -19,7 +19,7 @@ import attrs
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError, OutputError
-from tapegrad.ops.array_support import is_array, serving
+from tapegrad.ops.array_support import is_array, is_frame, serving
 from tapegrad.ops.primitive import Operand, Shape, Traced, TracedArray, shape_of
 from tapegrad.pytree.classes import Field
 from tapegrad.pytree.containers import CONTAINERS, ContainerKind, ObjectArray, container_kind
@@ -30,8 +30,8 @@ from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
     "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build",
-    "describe_structure", "flatten", "holds_arrays", "key_paths", "leaf_shapes", "named_error",
-    "split_value", "taken_apart", "traced_leaves",
+    "describe_structure", "flatten", "holds_arrays", "key_paths", "named_error", "split_value",
+    "taken_apart", "traced_leaves",
 ]  # fmt: skip
 
 
@@ -157,13 +157,6 @@ def _leaf_keys(structure: Structure, keys: Keys) -> Iterator[Keys]:
             yield from _leaf_keys(child, (*keys, key))
 
 
-def leaf_shapes(structure: Structure) -> list[Shape]:
-    """The shapes of the leaves in order."""
-    if isinstance(structure, Branch):
-        return [shape for child in structure.children for shape in leaf_shapes(child)]
-    return [structure.shape] if isinstance(structure, Leaf) else []
-
-
 def holds_arrays(structure: Structure) -> bool:
     """Whether some leaves are arrays."""
     if isinstance(structure, Branch):
@@ -269,6 +262,8 @@ def _way_out(value: object) -> str:
     base = next((base for base in CONTAINERS if isinstance(value, base)), None)
     if base is not None:
         return f"a subclass of {base.__name__}: pass a {base.__name__}"
+    if is_frame(value):
+        return "whose columns are not parameters: pass its to_numpy(), or a dict of arrays"
     if type(value).__module__ != "builtins" and getattr(value, "__dict__", None):
         return (
             "a class whose attributes are not declared: make it a frozen attrs class or a "

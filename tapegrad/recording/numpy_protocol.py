@@ -153,9 +153,8 @@ def _without_loop(name: str, line: str, problem: str) -> TracedNumberError:
     np = _numpy()
     full = f"numpy.{name}" if hasattr(np, name) else f"numpy's {name}"
     cure = "use tapegrad.math and operators, element by element"
-    if name in ROWS:
-        count = getattr(np, name).nin
-        cure = f"write numpy.frompyfunc(tapegrad.math.{ROWS[name].name}, {count}, 1) instead"
+    if name in ROWS or name in SPELLED:
+        cure = f"write tapegrad.numpy.{name} instead"
     return TracedNumberError(f"{full} at {line} {problem}: {cure}")
 
 

@@ -46,7 +46,7 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_support import is_array, quiet, serving
+from tapegrad.ops.array_support import is_array, is_frame, quiet, serving
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal, shape_of
 from tapegrad.pytree.numbers import as_number
 from tapegrad.pytree.structure import traced_leaves
@@ -82,8 +82,7 @@ class Recorder:
     ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
-    exponents. With ``on_arrays`` some values are arrays. Those among the data that is ``lent`` may
-    stand there as they are: they are ``locked``, with their slots, until the recording ends.
+    exponents. With ``on_arrays`` some values are arrays.
 
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
@@ -93,19 +92,15 @@ class Recorder:
 
     __slots__ = (
         "around", "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient",
-        "inside", "known", "labels", "left", "lent", "locked", "marks", "on_arrays", "opened",
-        "outers", "outside", "owner", "places", "pool", "quiet", "refused", "right", "scope",
-        "scopes", "serial", "statics", "table", "thread", "values",
+        "inside", "known", "labels", "left", "marks", "on_arrays", "opened", "outers", "outside",
+        "owner", "places", "pool", "quiet", "refused", "right",
+        "scope", "scopes", "serial", "statics", "table", "thread", "values",
     )  # fmt: skip
-
-    lent: Sequence[object]
-    locked: list[tuple[Any, int, bool]]
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
         self.on_arrays: bool = False
         self.quiet: AbstractContextManager[object] | None = None
-        self.lent, self.locked = (), []
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
         self.owner: int = get_ident()
@@ -159,7 +154,6 @@ class Recorder:
         rows = serving("ops.array_rows").ARRAY_TABLE
         missing = (row for row in rows.rows if row not in self.table.codes)
         self.table = rows if self.table is ops.TABLE else self.table.extend(*missing)
-        serving("recording.array_operators")  # gives traced arrays their operators
         self.quiet = quiet(on_arrays=True)
         self.quiet.__enter__()
         self.on_arrays = True
@@ -477,8 +471,6 @@ class Recorder:
                 self.around.inside, self.around.thread = None, self.around.owner
         finally:
             self.thread, self.owner, self.data_path = 0, 0, None
-            for array, _, was_writeable in self.locked:
-                array.flags.writeable = was_writeable
             if self.quiet is not None:
                 silence, self.quiet = self.quiet, None
                 silence.__exit__(None, None, None)
@@ -562,6 +554,9 @@ class TracedValue(Traced):
     """An object that stands for a number or an array inside a recorded function."""
 
     __slots__ = ("__weakref__", "_recorder", "_slot", "_value")
+
+    # Above that of a frame, which then leaves its operators to the traced operand.
+    __pandas_priority__: ClassVar[int] = 10_000
 
     _recorder: Recorder
     _slot: int
@@ -870,7 +865,10 @@ def promote(value: object) -> Operand | None:
         return value
     if is_array(value):
         return cast(Operand, serving("recording.array_values").operand(value))
-    return float(value) if isinstance(value, bool) else as_number(value)
+    number = float(value) if isinstance(value, bool) else as_number(value)
+    if number is None and is_frame(value):
+        return promote(cast(Any, value).to_numpy())
+    return number
 
 
 def _apply_to_numbers(row: Primitive, *values: object) -> object:
