@@ -208,6 +208,34 @@ class TestEachRowIsInOneGroup:
         deepest = max(len(code.outcomes) for code, _ in ran)
         assert sum(count for _, count in ran) <= deepest * len(rows)
 
+    @pytest.mark.parametrize("goes_on", [True, False])
+    def test_the_end_of_a_loop_is_found_in_few_steps(
+        self, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool
+    ) -> None:
+        """Where each path leads on to the next, whichever outcome of its guards goes on."""
+
+        def f(x: Any) -> Any:
+            number = 0.0
+            while x > number if goes_on else not x <= number:
+                number += 1.0
+            return x * number
+
+        rows = np.repeat(np.arange(64.0), 16)
+        batch: Any = tg.vmap(f, backend="numpy", threads=1)
+        expected = [f(x) for x in rows.tolist()]
+        assert batch(rows).tolist() == expected
+        assert len(batch.tapes) == 64
+        ran = []
+        kernel = BatchCode.kernel
+
+        def counted(code: BatchCode, count: int, *, sums: bool) -> Any:
+            ran.append(count)
+            return kernel(code, count, sums=sums)
+
+        monkeypatch.setattr(BatchCode, "kernel", counted)
+        assert batch(rows).tolist() == expected
+        assert sum(ran) <= 8 * len(rows)
+
     def test_a_limit_counts_rows_once(self) -> None:
         """The error about many paths counts no more rows than there are."""
         rows = np.linspace(0.01, 15.9, 400)

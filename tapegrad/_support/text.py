@@ -1,6 +1,7 @@
 """Text for people: tables, numbers and values, and foreign text made safe to print."""
 
 from collections.abc import Iterable, Sequence
+from math import inf, nan
 from typing import Any
 
 __all__ = ["Printed", "aligned", "describe", "number", "visible"]
@@ -46,16 +47,16 @@ def visible(text: str) -> str:
     )
 
 
-def number(value: float) -> str:
-    """A number with six significant digits; of an array its shape and range.
+def number(value: float, digits: str = ".6g") -> str:
+    """A number with six significant digits, or others; of an array its shape and range.
 
     >>> number(0.1 + 0.2), number(1e300)
     ('0.3', '1e+300')
     """
-    return f"{value:.6g}" if isinstance(value, float | int) else _array(value)
+    return format(value, digits) if isinstance(value, float | int) else _array(value, digits)
 
 
-def _array(value: Any) -> str:
+def _array(value: Any, digits: str = ".6g") -> str:
     """The shape of an array, and from where to where its numbers go, or how many of them hold.
 
     >>> import numpy as np
@@ -65,7 +66,14 @@ def _array(value: Any) -> str:
     shape = f"[{'x'.join(map(str, value.shape))}]"
     if value.dtype == bool:
         return f"{shape} {int(value.sum())} hold"
-    return f"{shape} {value.min():.6g} .. {value.max():.6g}" if value.size else shape
+    if not value.size:
+        return shape
+    finite = value[abs(value) < inf]
+    low, high = (finite.min(), finite.max()) if finite.size else (nan, nan)
+    if finite.size == value.size:
+        return f"{shape} {low:{digits}}" + f" .. {high:{digits}}" * bool(low != high)
+    odd = f"{value.size - finite.size:,} not finite"
+    return f"{shape} {low:{digits}} .. {high:{digits}}, {odd}" if finite.size else f"{shape} {odd}"
 
 
 def describe(value: object) -> str:

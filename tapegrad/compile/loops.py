@@ -180,15 +180,17 @@ def _keys(program: Program, entries: Sequence[int], numbers: Sequence[int]) -> l
     odd = {row for row in {*program.rows} if row in _SPELLED_BY_CONSTANTS or row.arity is None}
     special = {slot for slot in (entries if odd else ()) if program.rows[slot] in odd}
     for slot in special | {*program.statics, *program.expected, *program.skip_where}:
-        constants = map(program.constants.get, program.operands[slot])
-        row = program.rows[slot]
+        row, operands = program.rows[slot], program.operands[slot]
+        constants: tuple[bytes, ...] = ()
+        if row in _SPELLED_BY_CONSTANTS:
+            constants = tuple([_bits(program.constants.get(operand)) for operand in operands])
         keys[numbers[slot] - program.inputs] = (
             row,
-            len(program.operands[slot]),
-            tuple(map(static_key, program.static(slot))),
+            len(operands),
+            static_key(program.statics[slot]) if slot in program.statics else None,
             program.expected.get(slot),
             slot in program.skip_where,
-            tuple(map(_bits, constants)) if row in _SPELLED_BY_CONSTANTS else (),
+            constants,
         )
     return keys
 

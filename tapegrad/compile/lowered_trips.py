@@ -16,7 +16,7 @@ from typing import Final, TypeVar, cast, final
 
 import attrs
 
-from tapegrad.compile.keys import Seen
+from tapegrad.compile.keys import Keys, Seen
 from tapegrad.compile.lowered import Lowered
 from tapegrad.entries.along import (
     alike_along,
@@ -73,9 +73,11 @@ class Trips:
     """Lowers one loop; ``write`` lowers the entries of a range one by one."""
 
     def __init__(self, lowered: Lowered, loop: Repeat, write: Callable[[int, int], None]) -> None:
-        self.lowered, self.loop, self.write = lowered, loop, write
-        self.keys = lowered.watched()
-        self.trip = 0
+        self.lowered: Lowered = lowered
+        self.loop: Repeat = loop
+        self.write: Callable[[int, int], None] = write
+        self.keys: Keys = lowered.watched()
+        self.trip: int = 0
 
     def lower(self) -> None:
         """Lowers all trips."""

@@ -27,6 +27,8 @@ from tapegrad.transforms.traced_call import Data
 __all__ = ["AnyTape", "HasPath", "Path", "path_of", "record_path", "starting_with", "with_code"]
 
 _OUTCOMES = attrgetter("path.outcomes")
+_LAST = b"\xff"
+"""Stands after all outcomes."""
 
 
 @final
@@ -106,10 +108,14 @@ CodeT = TypeVar("CodeT", bound=HasPath)
 
 
 def starting_with(codes: Sequence[CodeT], prefix: bytes) -> CodeT | None:
-    """The code of a path whose outcomes begin with ``prefix``, of codes in the order of these."""
-    place = bisect_left(codes, prefix, key=_OUTCOMES)
-    found = codes[place : place + 1]
-    return found[0] if found and found[0].path.outcomes.startswith(prefix) else None
+    """The code of a path whose outcomes begin with ``prefix``, of codes in the order of these.
+
+    Of several it is the middle one: where each path is left for the next, as those of a loop that
+    ends later and later are, the path that is taken is found in few steps all the same.
+    """
+    first = bisect_left(codes, prefix, key=_OUTCOMES)
+    end = bisect_left(codes, prefix + _LAST, first, key=_OUTCOMES)
+    return codes[(first + end) // 2] if first < end else None
 
 
 def with_code(codes: Sequence[CodeT], code: CodeT) -> tuple[CodeT, ...]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from linecache import getline
-from math import isfinite
 from typing import cast
 
 from tapegrad._support.progress_bar import progress
 from tapegrad.draw.picture import Arrow, Box, BoxKind, Frames, short
 from tapegrad.entries.entries import Entries
+from tapegrad.inspect.ends import ends, is_finite
 from tapegrad.inspect.names import sign
+from tapegrad.inspect.reverse_steps import products
+from tapegrad.inspect.static_text import static_text
 from tapegrad.ops.primitive import Operand, Primitive
 from tapegrad.sweep.gradient import Cotangents
 
@@ -62,8 +64,8 @@ class _BoxMaker:
         row, site = self.columns.row(slot), self.site_indices[slot]
         kind = "value" if row.is_operation else cast(BoxKind, row.kind)
         tooltip = tuple(filter(None, self.lines[site])) if site >= 0 else (f"%{slot}",)
-        static = "".join(f" {value}" for value in self.columns.static(slot))
-        operation = sign(row) + static if row.is_operation else ""
+        static = "".join(f" {static_text(row, value)}" for value in self.columns.static(slot))
+        operation = (sign(row) + static).removeprefix("[] ") if row.is_operation else ""
         self.boxes.append(self._box(slot, kind, operation, tooltip, frames))
         if operation:
             oval = f"n{slot}op"
@@ -93,14 +95,18 @@ class _BoxMaker:
             tooltip,
             frames,
             is_output=slot in self.outputs,
-            is_broken=not isfinite(value) or (bar is not None and not isfinite(bar)),
+            is_broken=not is_finite(value) or (bar is not None and not is_finite(bar)),
         )
 
     def _arrows_into(self, slot: int, row: Primitive) -> Iterator[Arrow]:
         """The arrows into an oval, with the partials where a cotangent goes back through them."""
         operands = self.columns.operands(slot)
         partials: Iterable[Operand | None] = repeat(None)
-        if self.cotangents[slot] is not None:
+        bar = self.cotangents[slot]
+        if bar is not None and self.columns.on_arrays:
+            found = {index: partial for index, _, partial, _ in products(self.columns, slot, bar)}
+            partials = map(found.get, range(len(operands)))
+        elif bar is not None:
             arguments = cast("tuple[float, ...]", self.columns.arguments(slot))
             partials = row.every_partial(self.values[slot], *arguments)
         for operand, partial in zip(operands, partials, strict=False):
@@ -110,7 +116,9 @@ class _BoxMaker:
 
     def _partial(self, operand: int, partial: float | None) -> str:
         """The partial in an operand as text; empty for 1, for none and for that in a constant."""
-        if partial is None or partial == 1.0 or self.columns.row(operand).kind == "constant":
+        if partial is None or self.columns.row(operand).kind == "constant":
+            return ""
+        if ends(partial) in ([1.0], [1.0, 1.0]):
             return ""
         return short(partial)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from math import isfinite, log10
 from sys import byteorder
@@ -19,6 +19,7 @@ from tapegrad._support.text import visible
 from tapegrad.draw.groups import Group
 from tapegrad.draw.picture import Arrow, Box, counted, short
 from tapegrad.entries.entries import Entries
+from tapegrad.inspect.ends import ends
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
 from tapegrad.sweep.gradient import Cotangents
@@ -114,8 +115,9 @@ def _collect(
     """
     columns, values = entries.columns, entries.numbers
     has_range = [not row.is_truth and row.kind not in _NO_NUMBERS for row in columns.table.rows]
-    add_value = [total.values.append for total in totals]
-    add_cotangent = [total.cotangents.append for total in totals]
+    add = _adding_ends if columns.on_arrays else _adding
+    add_value = [add(total.values) for total in totals]
+    add_cotangent = [add(total.cotangents) for total in totals]
     ranged = map(has_range.__getitem__, columns.codes)
     for group, value, bar in compress(zip(of, values, cotangents, strict=True), ranged):
         add_value[group](value)
@@ -127,6 +129,15 @@ def _collect(
         totals[of[slot]].labels[label] = None
     for slot in entries.outputs:
         totals[of[slot]].outputs.append(values[slot])
+
+
+def _adding(numbers: list[float]) -> Callable[[float], None]:
+    return numbers.append
+
+
+def _adding_ends(numbers: list[float]) -> Callable[[float], None]:
+    """Adds a number, or what an array goes from and to."""
+    return lambda value: numbers.extend(ends(value))
 
 
 _NO_NUMBERS: Final = {"constant", "guard"}

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias, TypedDict, final
 
 import attrs
 
-from tapegrad._support.text import visible
+from tapegrad._support.text import number, visible
 
 __all__ = [
     "Arrow", "Box", "BoxKind", "By", "Frames", "Picture", "Rankdir", "View", "counted", "short",
@@ -250,7 +250,7 @@ def short(value: float) -> str:
     >>> short(2 / 3), short(1e300), short(-0.0)
     ('0.6667', '1e+300', '-0')
     """
-    return f"{value:.4g}"
+    return number(value, ".4g")
 
 
 def counted(count: int, noun: str) -> str:

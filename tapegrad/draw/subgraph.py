@@ -13,6 +13,7 @@ from math import inf, isnan
 
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
+from tapegrad.inspect.ends import ends
 from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["around", "between", "indirect_arrows", "largest"]
@@ -60,8 +61,9 @@ def largest(entries: Entries, cotangents: Cotangents, kept: Sequence[int], count
     ranked = [row.kind not in {"constant", "guard"} for row in entries.table.rows]
 
     def weight(slot: int) -> float:
-        product = (cotangents[slot] or 0.0) * values[slot]
-        return inf if isnan(product) else abs(product)
+        bar = cotangents[slot]
+        products = ends((0.0 if bar is None else bar) * values[slot])
+        return max((inf if isnan(product) else abs(product) for product in products), default=0.0)
 
     candidates = (
         slot

@@ -14,14 +14,16 @@ from typing import Final, Literal, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad._support.text import visible
+from tapegrad._support.text import number, visible
 from tapegrad.draw.picture import counted, short
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.entries.source_lines import lines_of_entries, numbered_lines
+from tapegrad.inspect.ends import ends
 from tapegrad.inspect.names import Names
 from tapegrad.inspect.reverse_steps import ReverseStep, expression, reverse_steps, rule
-from tapegrad.ops.primitive import Operand
+from tapegrad.inspect.static_text import static_text
+from tapegrad.ops.primitive import Operand, Primitive, shape_of
 from tapegrad.sweep.gradient import Cotangents
 
 __all__ = ["CotangentUpdate", "Item", "NumberText", "Step", "Walkthrough", "walkthrough"]
@@ -113,7 +115,7 @@ def _number(value: float) -> NumberText:
     >>> _number(0.1 + 0.2)
     NumberText(short='0.3', exact='0.30000000000000004')
     """
-    return NumberText(short(value), repr(value))
+    return NumberText(short(value), number(value, ".17g") if shape_of(value) else repr(value))
 
 
 def _number_if_known(bar: float | None) -> NumberText | None:
@@ -205,11 +207,11 @@ def _operands(node: Apply, names: Sequence[str]) -> list[str]:
     operands = [names[operand] for operand in node.operands]
     if len(operands) > _WRITTEN:
         operands[_WRITTEN // 2 : -1] = ["..."]
-    return operands + list(map(_static, node.static))
+    return operands + [_static(node.primitive, value) for value in node.static]
 
 
-def _static(value: object) -> str:
-    return short(value) if isinstance(value, float) else visible(str(value))
+def _static(row: Primitive, value: object) -> str:
+    return short(value) if isinstance(value, float) else static_text(row, value)
 
 
 def _forward_text(
@@ -240,6 +242,8 @@ def _reverse(
     for step in reverse_steps(entries.columns, cotangents):
         node, bar = nodes[step.slot], short(step.cotangent)
         what = "hands it on times each partial" if step.shares else "hands nothing on: it is flat"
+        if any(share.partial is None for share in step.shares):
+            what = "hands on what its transposes make of it"
         text = f"{names[step.slot]} has its cotangent, {bar}, and {what}"
         yield Step("reverse", step.slot, text, tuple(_updates(cast(Apply, node), step, names)))
 
@@ -256,7 +260,7 @@ def _updates(node: Apply, step: ReverseStep, names: Sequence[str]) -> Iterator[C
             share.operand,
             _number(share.after),
             rule(node.primitive, share.index, names[node.slot], operands),
-            _number(share.partial),
+            _number_if_known(share.partial),
             _number(share.share),
             _number_if_known(share.before),
         )
@@ -265,7 +269,8 @@ def _updates(node: Apply, step: ReverseStep, names: Sequence[str]) -> Iterator[C
 def _end(entries: Entries, names: Sequence[str], cotangents: Cotangents) -> Step:
     if not _any_known(cotangents):
         return _end_of_forward(entries)
-    gradient = (CotangentUpdate(at, _number(cotangents[at] or 0.0)) for at in entries.inputs)
+    bars = ((at, cotangents[at]) for at in entries.inputs)
+    gradient = (CotangentUpdate(at, _number(0.0 if bar is None else bar)) for at, bar in bars)
     text = f"The derivatives of {names[entries.outputs[0]]} in the inputs have arrived"
     return Step("end", None, text, tuple(gradient))
 
@@ -301,9 +306,9 @@ def _line_items(
     values: list[list[float]] = [[] for _ in lines]
     bars: list[list[float]] = [[] for _ in lines]
     for line, value, bar in zip(of, entries.numbers, cotangents, strict=True):
-        values[line].append(value)
+        values[line] += ends(value)
         if bar is not None:
-            bars[line].append(bar)
+            bars[line] += ends(bar)
     rows: list[Counter[str]] = [Counter() for _ in lines]
     for (line, code), count in Counter(zip(of, entries.codes, strict=True)).items():
         rows[line][entries.table.rows[code].name.rstrip("_")] += count
@@ -311,17 +316,17 @@ def _line_items(
     for slot, operand in entries.columns.reads():
         operands[of[slot]].add(of[operand])
     users = _users(operands)
-    for number, line in enumerate(lines):
+    for at, line in enumerate(lines):
         site = entries.sites[line] if line >= 0 else None
         yield Item(
             str(site) if site else "no line kept",
-            ", ".join(f"{count:,} {name}" for name, count in rows[number].most_common(4)),
-            _range(values[number]),
-            _largest(bars[number]),
+            ", ".join(f"{count:,} {name}" for name, count in rows[at].most_common(4)),
+            _range(values[at]),
+            _largest(bars[at]),
             site,
             (f"s{line}" if site else "s",),
-            operands=tuple(sorted(operands[number])),
-            users=users[number],
+            operands=tuple(sorted(operands[at])),
+            users=users[at],
         )
 
 

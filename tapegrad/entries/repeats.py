@@ -87,11 +87,14 @@ class Letters:
     """
 
     text: str
+    first: int
 
     def __init__(
         self, text: str, numbers: Sequence[int], starts: Sequence[int], first: int
     ) -> None:
-        self.text, self.numbers, self.starts, self.first = text, numbers, starts, first
+        self.text, self.first = text, first
+        self.numbers: Sequence[int] = numbers
+        self.starts: Sequence[int] = starts
 
     def repeats(self) -> Sequence[Repeat]:
         """The stretches that repeat, in order."""

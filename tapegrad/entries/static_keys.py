@@ -10,10 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Hashable
 from functools import partial
-from types import MethodType
+from types import EllipsisType, MethodType, NoneType
+from typing import Any, cast
 
 from tapegrad._support.closures import Witness
 from tapegrad._support.source_position import Site
+from tapegrad.ops.array_support import is_array
 from tapegrad.pytree.attributes import may_change
 from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.value_keys import ByIdentity
@@ -24,10 +26,10 @@ __all__ = ["static_key"]
 def static_key(static: object) -> Hashable:
     """The key that two static operands share if one may stand for the other.
 
-    Numbers and text are compared by type and value (floats by their bits), containers and
-    callables that cannot change by what they are made of: tuples, instances of frozen attrs
-    classes and dataclasses, bound methods, partial functions. Positions in the source, and values
-    that were seen, tell nothing apart. All else is compared by identity.
+    Numbers and text are compared by type and value (floats by their bits), arrays by their bytes,
+    containers and callables that cannot change by what they are made of: tuples, slices, instances
+    of frozen attrs classes and dataclasses, bound methods, partial functions. Positions in the
+    source, and values that were seen, tell nothing apart. All else is compared by identity.
     """
     kind = type(static)
     match static:
@@ -35,17 +37,29 @@ def static_key(static: object) -> Hashable:
             return kind, struct.pack("d", static)
         case int() | str() | bytes():
             return kind, static
-        case Site() | Witness():
+        case Site() | Witness() | NoneType() | EllipsisType():
             return (kind,)
         case tuple():
             parts = static
+        case slice():
+            parts = static.start, static.stop, static.step
         case MethodType():
             parts = static.__self__, static.__func__
         case partial():
             parts = static.func, static.args, *static.keywords.items()
+        case _ if is_array(static):
+            return _array_key(static)
         case _:
             opened = None if may_change(static) else keys_and_parts(static)
             if opened is None:
                 return ByIdentity(static)
             parts = opened[1]
     return kind, *map(static_key, parts)
+
+
+def _array_key(array: object) -> Hashable:
+    """The key of an array; one of objects is compared by identity."""
+    found = cast(Any, array)
+    if found.dtype.hasobject:
+        return ByIdentity(array)
+    return type(array), found.dtype.str, found.shape, found.tobytes()

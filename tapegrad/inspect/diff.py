@@ -7,16 +7,20 @@ from collections.abc import Iterator, Sequence
 from itertools import compress, count
 from math import inf, isfinite
 from operator import ne
-from typing import Final, TypeAlias, cast, final
+from struct import pack
+from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad._support.text import Printed, aligned
+from tapegrad._support.text import Printed, aligned, number
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
-from tapegrad.inspect.names import Names
+from tapegrad.entries.static_keys import static_key
+from tapegrad.inspect.ends import place_of
+from tapegrad.inspect.names import Names, element_name
+from tapegrad.ops.primitive import Primitive, shape_of
 
 __all__ = ["EntryText", "Pair", "TapeDifference", "diff"]
 
@@ -120,12 +124,15 @@ def diff(entries: Entries, other: Entries) -> TapeDifference:
     entries, other = entries.of_numbers(), other.of_numbers()
     shared = _same_entries(entries, other)
     ends = len(entries) == len(other) == shared
-    first, second = (memoryview(cast(bytes, x.stored)).cast("q")[:shared] for x in (entries, other))
+    first, second = (_bits(x)[:shared] for x in (entries, other))
     changed = list(compress(count(), map(ne, first, second)))
     guards = (at for at in changed if entries.columns.row(at).kind == "guard")
 
     def pair(slot: int | None) -> Pair | None:
-        return None if slot is None else (_entry(entries, slot), _entry(other, slot))
+        if slot is None:
+            return None
+        place = _furthest_place(entries, other, slot)
+        return _entry(entries, slot, place), _entry(other, slot, place)
 
     return TapeDifference(
         same=entries == other,
@@ -140,14 +147,46 @@ def diff(entries: Entries, other: Entries) -> TapeDifference:
     )
 
 
-def _entry(entries: Entries, slot: int) -> EntryText | None:
+def _bits(entries: Entries) -> Sequence[object]:
+    """The values of entries as what is equal where the bits are."""
+    if isinstance(entries.stored, bytes):
+        return memoryview(entries.stored).cast("q")
+    return [_packed(value) for value in entries.numbers]
+
+
+def _packed(value: float) -> object:
+    """The bits of a number, or the shape of an array and its bits."""
+    if not shape_of(value):
+        return pack("d", value)
+    array = cast(Any, value)
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def _furthest_place(one: Entries, two: Entries, slot: int) -> tuple[int, ...]:
+    """The place at which two arrays of one shape are furthest apart; none of other values."""
+    if not (one.on_arrays and two.on_arrays) or min(len(one), len(two)) <= slot:
+        return ()
+    x, y = (cast(Any, side.numbers[slot]) for side in (one, two))
+    shape = shape_of(x)
+    if not shape or shape != shape_of(y) or not x.size:
+        return ()
+    odd = (x != y) & ((x == x) | (y == y))
+    apart = abs((x + 0.0) - y) * odd
+    largest = (apart != apart) | (apart == apart.max())
+    return place_of(largest, shape)
+
+
+def _entry(entries: Entries, slot: int, place: tuple[int, ...]) -> EntryText | None:
     if slot >= len(entries):
         return None
     names = Names(entries)
     value = entries.numbers[slot]
-    call = names.call(slot)
+    call, name = names.call(slot), names[slot]
+    if place:
+        value, name = float(cast(Any, value)[place]), element_name(name, place)
+    shown = number(value) if shape_of(value) else repr(value)
     applies = bool(entries.columns.operands(slot))
-    text = f"{names[slot]} = {call} = {value!r}" if applies else f"{call} {names[slot]} = {value!r}"
+    text = f"{name} = {call} = {shown}" if applies else f"{call} {name} = {shown}"
     return EntryText(slot, text, value, entries.site(slot))
 
 
@@ -184,7 +223,7 @@ def _same_pooled(one: EntryColumns, two: EntryColumns, end: int) -> int:
     """The first entry below ``end`` that differs in pooled or static operands, else ``end``."""
     pooled = [row.is_pooled or row.has_static for row in one.table.rows]
     for slot in compress(range(end), map(pooled.__getitem__, one.codes)):
-        statics = [tuple((type(x), repr(x)) for x in side.static(slot)) for side in (one, two)]
+        statics = [tuple(map(static_key, side.static(slot))) for side in (one, two)]
         if one.operands(slot) != two.operands(slot) or statics[0] != statics[1]:
             return slot
     return end
@@ -196,16 +235,23 @@ def _furthest(one: Entries, two: Entries, slots: Sequence[int]) -> int | None:
     Only rows that have partials count: a condition that comes out differently would be largest.
     """
     rows, values, others = one.table.rows, one.numbers, two.numbers
-    smooth = [callable(row.partials) or any(p is not None for p in row.partials) for row in rows]
+    smooth = [not row.is_truth and (row.array is not None or _has_partials(row)) for row in rows]
 
     def apart(slot: int) -> float:
         x, y = values[slot], others[slot]
-        if not (isfinite(x) and isfinite(y)):
+        place = _furthest_place(one, two, slot) if one.on_arrays else ()
+        if place:
+            x, y = float(cast(Any, x)[place]), float(cast(Any, y)[place])
+        if shape_of(x) or shape_of(y) or not (isfinite(x) and isfinite(y)):
             return inf
         size = max(abs(x), abs(y))
         return abs(x / size - y / size) if size else 0.0
 
     return max((slot for slot in slots if smooth[one.codes[slot]]), key=apart, default=None)
+
+
+def _has_partials(row: Primitive) -> bool:
+    return callable(row.partials) or any(partial is not None for partial in row.partials)
 
 
 def _other_counts(entries: Entries, other: Entries) -> Iterator[tuple[Site, int, int]]:

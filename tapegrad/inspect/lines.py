@@ -6,7 +6,7 @@ import linecache
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
@@ -17,6 +17,8 @@ from tapegrad._support.text import Printed, aligned, number, visible
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
+from tapegrad.inspect.ends import ends, is_finite
+from tapegrad.ops.primitive import shape_of
 from tapegrad.sweep.gradient import known_cotangents
 
 __all__ = ["Line", "Listing", "lines"]
@@ -98,7 +100,7 @@ def lines(entries: Entries) -> Listing:
         kind = int(values[slot] != 0.0) if columns.row(slot).is_truth else 2
         margins[homes[slot]].guards[kind] += 1
     for slot in _not_finite(values, start):
-        margins[homes[slot]].bad[values[slot] != values[slot]] += 1
+        margins[homes[slot]].bad[any(map(isnan, ends(values[slot])))] += 1
     for slot in _not_finite(cotangents, start):
         margins[homes[slot]].blown += 1
     listed = [
@@ -126,9 +128,9 @@ class _Margin:
 
     def add(self, value: float, bar: float | None) -> None:
         """Adds a result of the line and its cotangent."""
-        self.values.append(value)
+        self.values += ends(value)
         if bar is not None:
-            self.bars.append(bar)
+            self.bars += ends(bar)
 
     def line(self, site: Site | None) -> Line:
         source = linecache.getline(site.file, site.line).rstrip() if site else ""
@@ -169,10 +171,11 @@ def _results(
 
 def _not_finite(numbers: Sequence[float | None], start: int) -> Iterator[int]:
     """The slots of nan and infinite numbers; a finite sum, which is quick, shows there are none."""
-    if isfinite(sum(filter(None, numbers))):
+    total = sum(x for x in numbers if type(x) is float)
+    if isfinite(total) and not any(map(shape_of, numbers)):
         return
     for slot, x in enumerate(numbers):
-        if slot >= start and x is not None and not isfinite(x):
+        if slot >= start and x is not None and not is_finite(x):
             yield slot
 
 

@@ -12,10 +12,11 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import visible
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import InputError
+from tapegrad.inspect.static_text import static_text
 from tapegrad.ops.primitive import Primitive
 from tapegrad.pytree.structure import key_paths
 
-__all__ = ["Names", "nearest", "shortened", "sign"]
+__all__ = ["Names", "element_name", "nearest", "shortened", "sign"]
 
 T = TypeVar("T")
 
@@ -48,8 +49,9 @@ class Names:
         """The operation of an entry, applied to names: ``mul(vol, %3)``."""
         columns = self.entries.columns
         shown = shortened(columns.operands(slot), self.__getitem__)
-        shown += map(str, columns.static(slot))
-        name = columns.row(slot).name.rstrip("_")
+        row = columns.row(slot)
+        shown += (static_text(row, static) for static in columns.static(slot))
+        name = row.name.rstrip("_")
         return f"{name}({', '.join(shown)})" if shown else name
 
     def slot(self, name: str | int, *, inputs_first: bool) -> int:
@@ -115,6 +117,15 @@ class Names:
 def _unknown(name: str, known: Sequence[str]) -> InputError:
     close = nearest(name, dict.fromkeys(known))
     return InputError(f"nothing on this tape is called {name!r} ({here()}): {close}")
+
+
+def element_name(name: str, place: Sequence[int]) -> str:
+    """The name of a number of an array.
+
+    >>> element_name("w", (3, 2)), element_name("x", ())
+    ('w[3, 2]', 'x')
+    """
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
 
 
 def shortened(operands: Sequence[T], written: Callable[[T], str], most: int = _SHOWN) -> list[str]:

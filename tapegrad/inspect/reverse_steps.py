@@ -16,10 +16,11 @@ import attrs
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.inspect.names import sign
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Primitive, Traced
 from tapegrad.sweep.gradient import Cotangents
 
-__all__ = ["ReverseStep", "Share", "expression", "reverse_steps", "rule"]
+__all__ = ["ReverseStep", "Share", "expression", "products", "reverse_steps", "rule"]
 
 _SPELLED: Final = 8
 """The most operands of a row whose partials are written out; with more, a rule would be a page."""
@@ -30,13 +31,14 @@ _SPELLED: Final = 8
 class Share:
     """The number that one step adds to the cotangent of ``operand``, operand ``index`` of its row.
 
-    ``share`` is the step's cotangent times ``partial``; ``after`` is the sum that it makes with
+    ``share`` is the step's cotangent times ``partial``, or the transpose of a derivative, which has
+    none, applied to it; ``after`` is the sum that it makes with
     ``before``, None where it is the first to arrive.
     """
 
     index: int
     operand: int
-    partial: float
+    partial: float | None
     share: float
     before: float | None
     after: float
@@ -67,14 +69,27 @@ def reverse_steps(columns: EntryColumns, cotangents: Cotangents) -> Iterator[Rev
 def _shares(
     columns: EntryColumns, slot: int, cotangent: float, sums: list[float | None]
 ) -> Iterator[Share]:
+    for index, operand, partial, share in products(columns, slot, cotangent):
+        before = sums[operand]
+        after = share if before is None else before + share
+        sums[operand] = after
+        yield Share(index, operand, partial, share, before, after)
+
+
+def products(
+    columns: EntryColumns, slot: int, cotangent: float
+) -> Iterator[tuple[int, int, float | None, float]]:
+    """For each operand that gets a share its index, its slot, the partial, and the share.
+
+    A row that takes arrays as they are has no partials, and None in their place.
+    """
+    if columns.on_arrays:
+        yield from serving("inspect.array_shares").products(columns, slot, cotangent)
+        return
     operands = columns.operands(slot)
     for index, partial in enumerate(_partials(columns, slot)):
         if partial is not None:
-            operand = operands[index]
-            share, before = cotangent * partial, sums[operand]
-            after = share if before is None else before + share
-            sums[operand] = after
-            yield Share(index, operand, partial, share, before, after)
+            yield index, operands[index], partial, cotangent * partial
 
 
 def _partials(columns: EntryColumns, slot: int) -> Sequence[float | None]:
@@ -97,6 +112,8 @@ def expression(row: Primitive, operands: Sequence[str]) -> str:
     '2 - (-3)'
     """
     written = sign(row)
+    if written == "[]":
+        return "".join(operands)
     if _is_function(written):
         return f"{written}({', '.join(operands)})"
     terms = [f"({operand})" if operand.startswith("-") else operand for operand in operands]

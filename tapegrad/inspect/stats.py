@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Final, final
 
 import attrs
@@ -13,7 +13,9 @@ from tapegrad._support.text import Printed, aligned
 from tapegrad.entries.columns import EntryColumns, StoredArrays
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
+from tapegrad.inspect.ends import is_finite
 from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import shape_of
 
 __all__ = ["Stats", "stats"]
 
@@ -25,9 +27,10 @@ class Stats(Printed):
 
     ``operations`` has the rows by name, the most frequent first. ``depth`` is the number of
     operations on the longest chain of entries that read one another, and ``dead`` the number of
-    entries that neither an output nor a guard needs. ``nonfinite`` counts values that are nan or
-    infinite. ``size`` is in bytes; it leaves out what other tapes share, such as rows and code
-    objects, and the values of a tape of traced numbers.
+    entries that neither an output nor a guard needs. ``numbers`` counts those in the values: more
+    than entries where some are arrays. ``nonfinite`` counts values that are nan or infinite, or
+    hold such numbers. ``size`` is in bytes; it leaves out what other tapes share, such as rows and
+    code objects, and the values of a tape of traced numbers.
     """
 
     entries: int
@@ -39,6 +42,7 @@ class Stats(Printed):
     reads: int
     depth: int
     dead: int
+    numbers: int
     nonfinite: int
     lines: int
     labels: int
@@ -49,7 +53,7 @@ class Stats(Printed):
         figures = [
             ("entries", f"{self.entries:,}"),
             *((f"  {name}", f"{count:,}") for name, count in self._parts()),
-            *((name, f"{getattr(self, name):,}") for name in _FIGURES),
+            *((name, f"{getattr(self, name):,}") for name in self._figures()),
             ("bytes", f"{self.size:,} ({self.size / max(self.entries, 1):.1f} an entry)"),
         ]
         return "\n".join(aligned([("", ""), *figures])[1:])
@@ -59,8 +63,13 @@ class Stats(Printed):
         kinds = {"inputs": self.inputs, "constants": self.constants, "guards": self.guards}
         return [*((name, count) for name, count in kinds.items() if count), *self.operations]
 
+    def _figures(self) -> Iterator[str]:
+        return (name for name in _FIGURES if name != "numbers" or self.numbers != self.entries)
 
-_FIGURES: Final = ("outputs", "reads", "depth", "dead", "nonfinite", "lines", "labels", "scopes")
+
+_FIGURES: Final = (
+    "outputs", "reads", "depth", "dead", "numbers", "nonfinite", "lines", "labels", "scopes",
+)  # fmt: skip
 
 
 def stats(entries: Entries) -> Stats:
@@ -81,7 +90,8 @@ def stats(entries: Entries) -> Stats:
         reads=reads,
         depth=depth,
         dead=_dead(columns, len(entries.inputs), entries.outputs),
-        nonfinite=sum(not isfinite(x) for x in entries.numbers),
+        numbers=sum(prod(shape_of(x)) for x in entries.values),
+        nonfinite=sum(not is_finite(x) for x in entries.numbers),
         lines=len({*lines_of_entries(entries)[len(entries.inputs) :]} - {-1}),
         labels=len(entries.labels),
         scopes=len(entries.scopes),

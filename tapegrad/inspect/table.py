@@ -8,6 +8,7 @@ from tapegrad._support.text import aligned, number, visible
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.inspect.names import Names, shortened
+from tapegrad.inspect.static_text import static_text
 from tapegrad.sweep.gradient import Cotangents, known_cotangents
 
 __all__ = ["table"]
@@ -48,7 +49,8 @@ def _operation(node: Node) -> tuple[str, str, str]:
     match node:
         case Apply():
             slots = shortened(node.operands, "%{}".format, _OPERANDS)
-            operands = " ".join((*slots, *map(str, node.static)))
+            statics = (static_text(node.primitive, static) for static in node.static)
+            operands = " ".join((*slots, *statics))
             return node.primitive.name.rstrip("_"), operands, number(node.value)
         case Guard():
             return "guard", f"%{node.operand}", str(node.outcome)

@@ -253,12 +253,19 @@ isinf: Final         = _test(ops.isinf, "isinf")
 isnan: Final         = _test(ops.isnan, "isnan")
 logical_not: Final   = _test(ops.not_, "logical_not")
 
-absolute, fabs               = abs, abs
-arccos, arccosh              = acos, acosh
-arcsin, arcsinh              = asin, asinh
-arctan, arctan2, arctanh     = atan, atan2, atanh
-deg2rad, rad2deg             = radians, degrees
-mod, true_divide             = remainder, divide
+absolute: Final      = abs
+fabs: Final          = abs
+arccos: Final        = acos
+arccosh: Final       = acosh
+arcsin: Final        = asin
+arcsinh: Final       = asinh
+arctan: Final        = atan
+arctan2: Final       = atan2
+arctanh: Final       = atanh
+deg2rad: Final       = radians
+rad2deg: Final       = degrees
+mod: Final           = remainder
+true_divide: Final   = divide
 # fmt: on
 
 
@@ -269,7 +276,8 @@ def _power(x1: Any, x2: Any, /) -> Any:
 
 
 pow: Final = cast("Binary", _named(_power, "pow", ops.pow.doc, np.pow))
-power, float_power = pow, pow
+power: Final = pow
+float_power: Final = pow
 
 
 def _spelled(function: Function, theirs: Function) -> Unary:

@@ -143,7 +143,8 @@ prod: Final      = cast("Reduction", _offered(_prod, "prod", np.prod))
 norm: Final      = cast("Reduction", _offered(_norm, "norm", _numpys_norm))
 logsumexp: Final = cast("Reduction", _offered(_logsumexp, "logsumexp", _floats(_logsumexp)))
 # fmt: on
-amax, amin = max, min
+amax: Final = max
+amin: Final = min
 
 
 def _deviations(x: Operand, axis: Axes) -> Operand:

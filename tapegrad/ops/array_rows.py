@@ -18,7 +18,7 @@ from tapegrad.ops.table import TABLE, cosine, div, eq, mul, neg
 
 __all__ = [
     "ARRAY_TABLE", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate",
-    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "matmul", "norm", "pile",
+    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "kept_shape", "matmul", "norm", "pile",
     "reshape", "scatter", "searchsorted", "solve", "some", "spread", "stack", "sum_", "swapped",
     "transpose",
 ]  # fmt: skip
@@ -97,7 +97,14 @@ def kept(b: Operand, x: Operand, along: Along) -> Operand:
     axes, keep = along
     if keep or not shape_of(b):
         return b
-    return reshape(b, tuple(1 if at in axes else n for at, n in enumerate(shape_of(x))))
+    return reshape(b, kept_shape(shape_of(b), len(shape_of(x)), axes))
+
+
+@cache
+def kept_shape(own: Shape, ndim: int, axes: Shape) -> Shape:
+    """The shape of a cotangent with 1 in the place of axes, of which there are then ``ndim``."""
+    lengths = iter((1,) * (ndim - len(axes) - len(own)) + own)
+    return tuple(1 if at in axes else next(lengths) for at in range(ndim))
 
 
 def swapped(x: Operand) -> Operand:
@@ -191,7 +198,7 @@ def _flat_push(dots: tuple[Operand | None, ...], y: Operand, *xs: Operand) -> No
 
 
 def _sum_pull(b: Operand, y: Operand, x: Operand, along: Along) -> Operand:
-    return kept(b if not shape_of(b) else spread(b, shape_of(y)), x, along)
+    return kept(b, x, along)
 
 
 def _share(y: Operand, x: Operand, along: Along) -> Operand:
@@ -310,23 +317,23 @@ def _always(static: tuple[object, ...]) -> bool:
 indexed: Final = partial(row, has_static=True, static_type=tuple)
 along_axis: Final = partial(row, has_static=True, static_type=int)
 
-RESHAPE = ArrayRule((_reshape_pull,), slim=True, is_view=_always)
-TRANSPOSE = ArrayRule((_transpose_pull,), slim=True, is_view=_always)
-BROADCAST = ArrayRule((_broadcast_pull,), slim=True, is_view=_always)
-GETITEM = ArrayRule((_getitem_pull,), is_view=is_basic)
-SCATTER = ArrayRule((_scatter_pull,))
-ADD_AT = ArrayRule((_add_at_whole, _add_at_part), joint=True)
-CONCATENATE = ArrayRule(_part, joint=True)
+RESHAPE = ArrayRule((_reshape_pull,), slim=True, is_view=_always, static="shape")
+TRANSPOSE = ArrayRule((_transpose_pull,), slim=True, is_view=_always, static="order")
+BROADCAST = ArrayRule((_broadcast_pull,), slim=True, is_view=_always, static="shape")
+GETITEM = ArrayRule((_getitem_pull,), is_view=is_basic, static="index")
+SCATTER = ArrayRule((_scatter_pull,), static="index")
+ADD_AT = ArrayRule((_add_at_whole, _add_at_part), joint=True, static="index")
+CONCATENATE = ArrayRule(_part, joint=True, static="axis")
 STACK = ArrayRule(_element, joint=True)
-SUM = ArrayRule((_sum_pull,), slim=True)
-EXTREME = ArrayRule((_extreme_pull,), _extreme_push)
-TRUTHS = ArrayRule(FLAT)
-NORM = ArrayRule((_norm_pull,), _norm_push)
+SUM = ArrayRule((_sum_pull,), slim=True, static="axes")
+EXTREME = ArrayRule((_extreme_pull,), _extreme_push, static="axes")
+TRUTHS = ArrayRule(FLAT, static="axes")
+NORM = ArrayRule((_norm_pull,), _norm_push, static="axes")
 ORDER = ArrayRule(FLAT, _flat_push)
 SEARCH = ArrayRule(FLAT2, _flat_push)
 GATHER = ArrayRule((_gather_pull, None), _gather_push)
 PILE = ArrayRule((_pile_pull, None), _pile_push)
-CUMSUM = ArrayRule((_cumsum_pull,))
+CUMSUM = ArrayRule((_cumsum_pull,), static="axis")
 MATMUL = ArrayRule((_matmul_left, _matmul_right))
 SOLVE = ArrayRule((_solve_left, _solve_right), _solve_push)
 

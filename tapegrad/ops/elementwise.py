@@ -46,7 +46,17 @@ def function_of(row: Primitive) -> Function:
     if found is None:
         spelling = NEAR.get(row) or LOWER.get(row)
         found = partial(_one_by_one, row) if spelling is None else partial(_spelled, row, spelling)
-    return found if isinstance(found, np.ufunc) and found.nin == 1 else partial(_whole, found)
+    return _in_order(found) if isinstance(found, np.ufunc) else partial(_whole, found)
+
+
+def _in_order(ufunc: np.ufunc) -> Function:
+    """One of numpy's functions; what it gives stands in C order."""
+
+    def function(*operands: Any) -> Any:
+        found: Any = ufunc(*operands)
+        return found if found.flags.c_contiguous else np.ascontiguousarray(found)
+
+    return function
 
 
 def _whole(function: Function, *operands: Any) -> Any:

@@ -149,6 +149,8 @@ class ArrayRule:
     one is linear: in each operand by itself, or with ``joint`` in all of them together.
 
     A ``view`` has the memory of its operand, if ``is_view(*static)`` does not say otherwise.
+
+    ``static`` says what the static operand is, or the first part of it, for people to read.
     """
 
     pulls: tuple[Pull | None, ...] | Pull
@@ -156,6 +158,7 @@ class ArrayRule:
     joint: bool = False
     slim: bool = False
     is_view: Callable[..., bool] | None = None
+    static: Literal["", "axes", "axis", "index", "order", "shape"] = ""
 
 
 @final

@@ -30,8 +30,8 @@ from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
     "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build",
-    "describe_structure", "flatten", "holds_arrays", "key_paths", "named_error", "split_value",
-    "taken_apart", "traced_leaves",
+    "describe_structure", "flatten", "holds_arrays", "key_paths", "leaf_shapes", "named_error",
+    "split_value", "taken_apart", "traced_leaves",
 ]  # fmt: skip
 
 
@@ -155,6 +155,13 @@ def _leaf_keys(structure: Structure, keys: Keys) -> Iterator[Keys]:
     elif isinstance(structure, Branch):
         for key, child in zip(structure.keys, structure.children, strict=True):
             yield from _leaf_keys(child, (*keys, key))
+
+
+def leaf_shapes(structure: Structure) -> list[Shape]:
+    """The shapes of the leaves in order."""
+    if isinstance(structure, Branch):
+        return [shape for child in structure.children for shape in leaf_shapes(child)]
+    return [structure.shape] if isinstance(structure, Leaf) else []
 
 
 def holds_arrays(structure: Structure) -> bool:

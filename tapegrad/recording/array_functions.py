@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import signature
+from functools import cache
+from inspect import Parameter, signature
 from typing import Any, Final, cast
 
 import numpy as np
@@ -147,9 +148,10 @@ def _called(
     """The result of one of our functions; what numpy calls by name may be by position here."""
     options = _given(kwargs)
     serving("numpy.arrays").require_float64(options)
-    try:
-        parameters = signature(found).parameters
-    except ValueError:
+    if not options:
+        return found(*args)
+    parameters = _parameters(found)
+    if parameters is None:
         return found(*args, **options)
     before = [key for key, each in parameters.items() if each.kind is each.POSITIONAL_ONLY]
     by_place = [options.pop(key) for key in before[len(args) :] if key in options]
@@ -159,3 +161,12 @@ def _called(
             f"{name} at {here()} of a traced array takes no {unknown[0]}: leave it out"
         )
     return found(*args, *by_place, **options)
+
+
+@cache
+def _parameters(function: Callable[..., object]) -> Mapping[str, Parameter] | None:
+    """The parameters of a function, where it has a signature."""
+    try:
+        return signature(function).parameters
+    except ValueError:
+        return None

@@ -61,6 +61,14 @@ class ArrayVar(TracedValue, TracedArray):
     _value: Any
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        recorder = self._recorder
+        is_own = row.has_static and len(operands) == 2 and operands[0] is self
+        if is_own and row.array is not None and recorder.thread == get_ident():
+            static = operands[1]
+            value = row.value(self._value, cast(float, static))
+            recorder.statics.append(static)
+            place = len(recorder.statics) - 1
+            return recorder.append(recorder.table.codes[row], self._slot, place, value)
         return innermost(operands).apply(row, operands)
 
     def _primal(self) -> Any:
@@ -334,6 +342,10 @@ class ArrayVar(TracedValue, TracedArray):
         # Hidden from checkers, which would otherwise take it wherever an array will do.
 
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+            if method == "__call__" and not kwargs:
+                quick = serving("recording.array_operators").of_ufunc(ufunc)
+                if quick is not None:
+                    return quick(*inputs)
             return serving("recording.array_functions").apply_ufunc(ufunc, method, inputs, kwargs)
 
         def __array_function__(self, function, types, args, kwargs):
@@ -610,9 +622,6 @@ def _refuse(what: str, instead: str) -> NoReturn:
     )
 
 
-# Operators.
-
-
 def applied_to_arrays(row: Primitive, *given: Any) -> Any:
     """A row on operands of whatever kind, of which one at least is traced."""
     operands = tuple(map(_number, given))
@@ -628,32 +637,6 @@ def _number(value: object) -> Any:
     if isinstance(value, ArrayCondition):
         return value.as_numbers()
     return promote(value)
-
-
-def _operators(row: Primitive) -> tuple[Any, Any]:
-    """The operator of a row, and the one from the right."""
-
-    def forward(self: ArrayVar, other: Any, /) -> Any:
-        return applied_to_arrays(row, self, other)
-
-    def backward(self: ArrayVar, other: Any, /) -> Any:
-        return applied_to_arrays(row, other, self)
-
-    return forward, backward
-
-
-def _comparison(row: Primitive) -> Any:
-    def compare(self: ArrayVar, other: Any, /) -> Any:
-        indicator = applied_to_arrays(row, self, other)
-        return indicator if indicator is NotImplemented else ArrayCondition.of(indicator)
-
-    return compare
-
-
-def _power(self: ArrayVar, other: Any, /) -> Any:
-    if type(other) is int or type(other) is float:
-        return innermost((self,)).apply(ops.powc, (self, float(other)))
-    return applied_to_arrays(ops.pow, self, other)
 
 
 def require_shapes(row: Primitive, operands: tuple[Operand, ...]) -> None:
@@ -707,17 +690,3 @@ def _method(name: str) -> Any:
 if not TYPE_CHECKING:
     for _name in _METHODS.split():
         setattr(ArrayVar, _name, _method(_name))
-    _OPERATORS = {
-        "__add__": ops.add, "__floordiv__": ops.floordiv, "__matmul__": rows.matmul,
-        "__mod__": ops.mod, "__mul__": ops.mul, "__pow__": ops.pow, "__sub__": ops.sub,
-        "__truediv__": ops.div,
-    }  # fmt: skip
-    for _name, _row in _OPERATORS.items():
-        _forward, _backward = _operators(_row)
-        setattr(ArrayVar, _name, _forward)
-        setattr(ArrayVar, _name.replace("__", "__r", 1), _backward)
-    for _row in (ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne):
-        setattr(ArrayVar, f"__{_row.name}__", _comparison(_row))
-    ArrayVar.__pow__ = _power
-    ArrayVar.__neg__ = lambda self: innermost((self,)).apply(ops.neg, (self,))
-    ArrayVar.__abs__ = lambda self: innermost((self,)).apply(ops.abs, (self,))

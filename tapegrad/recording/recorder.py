@@ -82,7 +82,8 @@ class Recorder:
     ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
-    exponents. With ``on_arrays`` some values are arrays.
+    exponents. With ``on_arrays`` some values are arrays. Those among the data that is ``lent`` may
+    stand there as they are: they are ``locked``, with their slots, until the recording ends.
 
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
@@ -92,15 +93,19 @@ class Recorder:
 
     __slots__ = (
         "around", "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient",
-        "inside", "known", "labels", "left", "marks", "on_arrays", "opened", "outers", "outside",
-        "owner", "places", "pool", "quiet", "refused", "right",
-        "scope", "scopes", "serial", "statics", "table", "thread", "values",
+        "inside", "known", "labels", "left", "lent", "locked", "marks", "on_arrays", "opened",
+        "outers", "outside", "owner", "places", "pool", "quiet", "refused", "right", "scope",
+        "scopes", "serial", "statics", "table", "thread", "values",
     )  # fmt: skip
+
+    lent: Sequence[object]
+    locked: list[tuple[Any, int, bool]]
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
         self.on_arrays: bool = False
         self.quiet: AbstractContextManager[object] | None = None
+        self.lent, self.locked = (), []
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
         self.owner: int = get_ident()
@@ -154,6 +159,7 @@ class Recorder:
         rows = serving("ops.array_rows").ARRAY_TABLE
         missing = (row for row in rows.rows if row not in self.table.codes)
         self.table = rows if self.table is ops.TABLE else self.table.extend(*missing)
+        serving("recording.array_operators")  # gives traced arrays their operators
         self.quiet = quiet(on_arrays=True)
         self.quiet.__enter__()
         self.on_arrays = True
@@ -471,6 +477,8 @@ class Recorder:
                 self.around.inside, self.around.thread = None, self.around.owner
         finally:
             self.thread, self.owner, self.data_path = 0, 0, None
+            for array, _, was_writeable in self.locked:
+                array.flags.writeable = was_writeable
             if self.quiet is not None:
                 silence, self.quiet = self.quiet, None
                 silence.__exit__(None, None, None)

@@ -10,8 +10,10 @@ from typing import Final, TypeAlias, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of, require_keys, require_signature
+from tapegrad._support.source_position import raised_at
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.errors import TracedNumberError
+from tapegrad.errors import InputError, TracedNumberError
+from tapegrad.ops.array_support import is_array
 from tapegrad.ops.primitive import Operand, primal
 from tapegrad.pytree.key_paths import input_key_path, key_path_in
 from tapegrad.pytree.matching import first_difference
@@ -70,6 +72,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     has_aux: bool = False,
     mapped: Collection[int] = (),
     arrays: bool = False,
+    lends: bool = False,
 ) -> Trace:
     """Calls ``f`` with traced numbers and records what it does.
 
@@ -80,9 +83,12 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     The arguments at the positions ``mapped`` are one row of what a batch was given.
     ``blocks`` lets a checkpoint record its inside as one entry, which the reverse sweep alone can
     read.
+    With ``lends`` the arrays of the caller are looked at until the trace was swept, else they are
+    copied. An argument that is a large array cannot be written to during the call.
 
     Raises:
-        InputError: when an argument holds something that cannot be an input.
+        InputError: when an argument holds something that cannot be an input, or ``f`` writes to an
+            array that was lent.
         OutputError: when what ``f`` returns holds a condition, an iterator, or traced numbers that
             cannot be taken out.
     """
@@ -95,6 +101,10 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         data_role = Role.ARRAYS if arrays else Role.DATA
         rest, others = _split_data(f, data, dict.fromkeys(traced_data, data_role), mapped)
         width = len(first)
+        if lends:
+            recorder.lent = tuple(data.values())
+        else:
+            first, others = map(_own, (first, others))
         recorder.data_path = _data_path(f, rest, mapped, width) if others else None
         inputs = [recorder.input(number) for number in first + others]
         given = _built(rest, inputs[width:]) if traced_data else data
@@ -105,8 +115,25 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
             _require_same_way(f, recorder, (result, leaves), flat_result(plain, has_aux=has_aux))
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
         return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
+    except ValueError as error:
+        if recorder.locked and "read-only" in str(error):
+            raise _written(f, error) from error
+        raise
     finally:
         recorder.close()
+
+
+def _own(numbers: list[Operand]) -> list[Operand]:
+    """Numbers and arrays that nobody else can change."""
+    return [x.copy() if is_array(x) else x for x in numbers]  # type: ignore[union-attr]  # an array
+
+
+def _written(f: Callable[..., object], error: ValueError) -> InputError:
+    """The error for a function that writes to an array that it was given and has used."""
+    return InputError(
+        f"{name_of(f)} writes at {raised_at(error)[0]} to an array that it was given and has used "
+        "with a traced one: write to a copy of it"
+    )
 
 
 def _split_data(

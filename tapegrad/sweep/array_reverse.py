@@ -7,6 +7,7 @@ computed that no wanted input receives.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,28 +21,28 @@ from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.conditional_terms import ConditionalTerm
 from tapegrad.sweep.reverse import ExactRecordedReverse, RecordedReverse
 
-__all__ = ["ArrayReverse", "ExactArrayReverse"]
+__all__ = ["ArrayReverse", "ExactArrayReverse", "wanted_slots"]
 
 
 class ArrayReverse(RecordedReverse):
-    """A reverse sweep that gives the cotangents of the first ``count`` slots, or of all."""
+    """A reverse sweep that gives the cotangents of the slots that are ``wanted``."""
 
     def __init__(
         self,
         columns: EntryColumns,
         numbers: list[Place | None],
         writer: SlotWriter,
-        count: int | None,
+        wanted: Sequence[int] | None = None,
     ) -> None:
         super().__init__(columns, numbers, writer)
         self.shapes: list[Shape] = list(map(shape_of, columns.values))
         self.owned: set[int] = set()
-        if count is not None:
-            active = _active(columns, count)
-            self.swept = [
-                code if is_active else None
-                for code, is_active in zip(self.swept, active, strict=True)
-            ]
+        self.swept = [
+            code if is_wanted else None
+            for code, is_wanted in zip(
+                columns.codes, wanted or wanted_slots(columns, None), strict=True
+            )
+        ]
 
     def arrived(self, slot: int) -> Place | None:
         """The cotangent of a slot to which nothing more will be added, if its operands want it."""
@@ -159,8 +160,15 @@ def _add_in_place(whole: Any, bar: Any, index: Any, is_simple: bool) -> None:
         np.add.at(whole, index, bar)
 
 
-def _active(columns: EntryColumns, count: int) -> bytearray:
-    """For each slot whether a derivative in the first ``count`` inputs passes through it."""
+def wanted_slots(columns: EntryColumns, count: int | None) -> bytearray:
+    """For each slot whether a derivative in the first ``count`` inputs passes through it.
+
+    Of those in all slots none passes through constants.
+    """
+    codes, table = columns.codes, columns.table.codes
+    found = bytearray(map(table[ops.constant].__ne__, codes))
+    if count is None or table[ops.input] not in codes[count:]:
+        return found
     found = bytearray(len(columns))
     found[:count] = b"\1" * count
     for slot, operand in columns.reads():

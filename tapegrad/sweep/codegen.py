@@ -68,11 +68,16 @@ class Sweep(Generic[P]):
     def source(self, table: Table) -> str:
         """Python source of the loop, a function called ``sweep``."""
         head = f"{_HEAD.format(self.state)}{indent(self.arrive, ' ' * 8)}        code = codes[k]\n"
-        call = f"any_entry(columns, k, {self.state})\n"
-        return head + indent(_dispatch(table, lambda row: self._branch(row, call), call), " " * 8)
+        return head + indent(_dispatch(table, self.branch, self._call), " " * 8)
 
-    def _branch(self, row: Primitive, call: str) -> str:
-        """Source for the entries of one row; ``call`` serves those without a branch."""
+    @property
+    def _call(self) -> str:
+        """Source for entries whose row has no branch."""
+        return f"any_entry(columns, k, {self.state})\n"
+
+    def branch(self, row: Primitive) -> str:
+        """Source for the entries of one row."""
+        call = self._call
         is_pair = self.pairs and row.arity is None and not row.has_static
         if row.is_pooled and row.kind != "choice" and not is_pair:
             return call

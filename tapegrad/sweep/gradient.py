@@ -7,6 +7,8 @@ from typing import TypeAlias, cast
 
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import OutputError
+from tapegrad.ops.array_rows import spread
+from tapegrad.ops.primitive import shape_of
 from tapegrad.pytree.structure import Leaf, build, describe_structure
 from tapegrad.sweep.reverse import cotangents
 from tapegrad.sweep.shapes import in_shapes
@@ -22,7 +24,11 @@ Cotangents: TypeAlias = Sequence[float | None]
 
 def cotangents_from(entries: Entries, slots: Iterable[int]) -> Cotangents:
     """The cotangent of every slot, swept from some of them at once; None where none arrives."""
-    bars = cotangents(entries.columns.as_lists(), dict.fromkeys(slots, 1.0))
+    columns = entries.columns.as_lists()
+    bars = cotangents(columns, dict.fromkeys(slots, 1.0))
+    if columns.on_arrays:
+        pairs = zip(bars, columns.values, strict=True)
+        bars = [None if bar is None else spread(bar, shape_of(value)) for bar, value in pairs]
     return cast("list[float | None]", bars)
 
 

@@ -25,7 +25,7 @@ from tapegrad.entries.steps import Notes, Reference, Step
 from tapegrad.entries.trips import loops_of
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet, serving
-from tapegrad.ops.primitive import Operand, Primitive, Table
+from tapegrad.ops.primitive import Operand, Primitive, Table, Traced
 from tapegrad.ops.special import two_sum
 from tapegrad.recording.recorder import SIDES, Recorder
 from tapegrad.recording.slots import SlotWriter
@@ -38,7 +38,7 @@ from tapegrad.sweep.conditional_terms import (
 )
 from tapegrad.sweep.reverse_trips import ReverseTrips
 
-__all__ = ["ExactRecordedReverse", "RecordedReverse", "cotangents"]
+__all__ = ["ON_FLOATS", "ExactRecordedReverse", "RecordedReverse", "cotangents"]
 
 
 def cotangents(
@@ -57,24 +57,43 @@ def cotangents(
     """
     column = seeded(len(columns), seeds)
     start = max(seeds, default=-1)
-    if columns.traced or columns.on_arrays:
+    if columns.on_arrays:
+        with quiet(on_arrays=True):
+            _sweep_arrays(columns, column, start, visit, exact=exact, count=count)
+    elif columns.traced:
         writer = SlotWriter(columns.values, seeds.values())
         places = [None if seed is None else writer.place(seed) for seed in column]
-        if columns.on_arrays:
-            sweeps = serving("sweep.array_reverse")
-            sweep = sweeps.ExactArrayReverse if exact else sweeps.ArrayReverse
-            with quiet(on_arrays=True):
-                sweep(columns, places, writer, count).sweep(start, visit)
-        else:
-            (ExactRecordedReverse if exact else RecordedReverse)(columns, places, writer).sweep(
-                start, visit
-            )
+        (ExactRecordedReverse if exact else RecordedReverse)(columns, places, writer).sweep(
+            start, visit
+        )
         return [None if place is None else writer.operand(place) for place in places[:count]]
-    if exact:
+    elif exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
-        _SWEEP(columns, range(start, -1, -1), column)
+        ON_FLOATS(columns, range(start, -1, -1), column)
     return column if count is None else column[:count]
+
+
+def _sweep_arrays(  # as the caller
+    columns: EntryColumns,
+    column: DerivativeColumn,
+    start: int,
+    visit: Callable[[int], None] | None,
+    *,
+    exact: bool,
+    count: int | None,
+) -> None:
+    """Puts cotangents in place of the seeds in a column; some values are arrays."""
+    if not (exact or columns.traced or any(isinstance(seed, Traced) for seed in column)):
+        serving("sweep.array_codegen").swept_on_arrays(columns, column, start, count)
+        return
+    sweeps = serving("sweep.array_reverse")
+    writer = SlotWriter(columns.values, [seed for seed in column if seed is not None])
+    places = [None if seed is None else writer.place(seed) for seed in column]
+    make = sweeps.ExactArrayReverse if exact else sweeps.ArrayReverse
+    make(columns, places, writer, sweeps.wanted_slots(columns, count)).sweep(start, visit)
+    found = places[:count]
+    column[:count] = [None if place is None else writer.operand(place) for place in found]
 
 
 def _contribute(operand: SymbolicOperand) -> str:
@@ -95,12 +114,13 @@ def _contribute_all(columns: EntryColumns, slot: int, column: DerivativeColumn) 
         column[operand] = share if total is None else cast(float, total) + share
 
 
-_SWEEP: Final = Sweep(
+ON_FLOATS: Final = Sweep(
     state="cotangents",
     arrive="b = cotangents[k]\nif b is None:\n    continue\n",
     operand=_contribute,
     any_entry=_contribute_all,
 )
+"""The sweep of plain floats."""
 
 
 def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
@@ -115,7 +135,7 @@ def _sweep_block(
     """Sweeps the entries that a block stands for, on floats."""
     inside, places = _recorded_again(columns, slot, block)
     inner = seeded(len(inside), {place: column[other] for place, other in places.items()})
-    _SWEEP(inside, range(len(inside) - 1, -1, -1), inner)
+    ON_FLOATS(inside, range(len(inside) - 1, -1, -1), inner)
     for place, operand in enumerate(columns.operands(slot)):
         column[operand] = inner[place]
 

@@ -24,6 +24,7 @@ from tapegrad.entries.along import (
     side_by_side,
 )
 from tapegrad.entries.builder import Place
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.repeats import Repeat
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
@@ -117,10 +118,15 @@ class ReverseTrips:
         run: Callable[[int, int], None],
         visit: Callable[[int], None] | None,
     ) -> None:
-        self.state, self.columns, self.numbers = sweep, sweep.columns, sweep.numbers
-        self.places, self.recorder, self.loop = places, recorder, loop
-        self.run, self.visit = run, visit
-        self.trip = 0
+        self.state: RecordedSweep[Place] = sweep
+        self.columns: EntryColumns = sweep.columns
+        self.numbers: list[Place | None] = sweep.numbers
+        self.places: Sequence[Place] = places
+        self.recorder: Recorder = recorder
+        self.loop: Repeat = loop
+        self.run: Callable[[int, int], None] = run
+        self.visit: Callable[[int], None] | None = visit
+        self.trip: int = 0
 
     def sweep(self) -> None:
         """Sweeps all trips, from the last to the first."""

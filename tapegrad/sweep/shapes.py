@@ -11,9 +11,14 @@ from tapegrad.ops.primitive import Operand, Traced, shape_of
 __all__ = ["in_shapes"]
 
 
-def in_shapes(found: Iterable[Operand | None], values: Iterable[Operand]) -> Iterator[Operand]:
-    """Derivatives in the shapes of values; absent ones are 0, and no array is shared."""
-    owned: set[int] = set()
+def in_shapes(
+    found: Iterable[Operand | None], values: Iterable[Operand], kept: Iterable[object] = ()
+) -> Iterator[Operand]:
+    """Derivatives in the shapes of values; absent ones are 0.
+
+    No array is shared, with another one or with those that are ``kept``.
+    """
+    owned = set(map(id, kept))
     for one, value in zip(found, values, strict=True):
         shape = () if type(value) is float else shape_of(value)
         if not shape:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from math import prod
 from typing import (
     Concatenate,
     Literal,
@@ -20,9 +22,10 @@ from typing import (
 from tapegrad._support.argument_checks import refuse_options
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.ops.primitive import Operand
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import Operand, Shape
 from tapegrad.pytree.key_paths import input_key_path
-from tapegrad.pytree.structure import key_paths
+from tapegrad.pytree.structure import key_paths, leaf_shapes
 from tapegrad.recording.recorder import Var
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.products import HessianProduct
@@ -64,8 +67,9 @@ def jacobian(
     """The derivative of every number that ``f`` returns in every number of its first argument.
 
     ``jacobian(f)(x, *data)[output][input]``, both by path; a lone number goes by the name of the
-    parameter, and a lone result by ``"value"``. One sweep for each input forward, or for each
-    output in reverse: whichever is fewer, unless ``mode`` says.
+    parameter, and a lone result by ``"value"``. Of arrays the derivative is an array, with the axes
+    of the output and then those of the input. One sweep for each number of the inputs forward, or
+    of the outputs in reverse: whichever is fewer, unless ``mode`` says.
 
     Raises:
         InputError: for what cannot be an input, or an unknown ``mode``.
@@ -84,14 +88,18 @@ def jacobian(
     def matrix(x: A, data: Data) -> Matrix:
         traced = trace(f, x, data)
         require_numbers(f, traced.result, "jacobian")
-        fewer_inputs = traced.width <= len(traced.outputs)
+        outputs = [path or "value" for path in key_paths(traced.result)]
+        inputs, results = leaf_shapes(traced.parameters), leaf_shapes(traced.result)
+        fewer_inputs = sum(map(prod, inputs)) <= sum(map(prod, results))
         forward = fewer_inputs if mode is None else mode == "forward"
+        if any(inputs) or any(results):
+            blocks = _blocks(traced, inputs, results, forward=forward)
+            return _matrix(outputs, _inputs(f, traced), blocks)
         if forward:
             columns = [push(traced, {slot: 1.0}) for slot in range(traced.width)]
             rows = list(zip(*columns, strict=True))
         else:
             rows = [tuple(pull(traced, {slot: 1.0})) for slot in traced.outputs]
-        outputs = [path or "value" for path in key_paths(traced.result)]
         return _matrix(outputs, _inputs(f, traced), rows)
 
     return transformed(f, jacobian, matrix, mode=mode)
@@ -108,8 +116,9 @@ def hessian(
 ) -> Callable[Concatenate[A, P], Matrix]:
     """The second derivatives of ``f`` in the numbers of its first argument, two by two.
 
-    ``hessian(f)(x, *data)[input][input]``, both by path. One recording, and for each input a
-    forward sweep and a reverse sweep that carries tangents.
+    ``hessian(f)(x, *data)[input][input]``, both by path; of arrays an array, with the axes of the
+    one and then those of the other. One recording, and for each number a forward sweep and a
+    reverse sweep that carries tangents.
 
     Raises:
         InputError: for what cannot be an input.
@@ -126,12 +135,29 @@ def hessian(
     def matrix(x: A, data: Data) -> Matrix:
         product = HessianProduct(f, x, data)
         names = _inputs(f, product.traced)
+        shapes = leaf_shapes(product.traced.parameters)
+        if any(shapes):
+            by_columns = serving("transforms.array_blocks").by_columns
+            return _matrix(names, names, by_columns(product.along, [*enumerate(shapes)], shapes))
         products = [product.along({slot: 1.0}) for slot in range(len(names))]
         # The matrix is symmetric but for rounding; each branch keeps its own.
         rows = zip(*products, strict=True) if product.traced.columns.traced else products
         return _matrix(names, names, rows)
 
     return transformed(f, hessian, matrix)
+
+
+def _blocks(
+    traced: Trace, inputs: Sequence[Shape], results: Sequence[Shape], *, forward: bool
+) -> Iterable[Sequence[Operand]]:
+    """The derivative of each output in each input, where some are arrays."""
+    blocks = serving("transforms.array_blocks")
+    if forward:
+        found = blocks.by_columns(partial(push, traced), [*enumerate(inputs)], results)
+    else:
+        outputs = [*zip(traced.outputs, results, strict=True)]
+        found = blocks.by_rows(partial(pull, traced), outputs, inputs)
+    return cast("Iterable[Sequence[Operand]]", found)
 
 
 def _inputs(f: Callable[..., object], traced: Trace) -> list[str]:

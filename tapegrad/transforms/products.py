@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, fi
 from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.ops.primitive import Operand
+from tapegrad.ops.primitive import Operand, shape_of
+from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import numbers_as
-from tapegrad.pytree.structure import Structure, build
+from tapegrad.pytree.structure import Branch, Leaf, Structure, build, describe_structure
 from tapegrad.recording.recorder import Real, Var
 from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.forward import tangents
@@ -203,7 +204,7 @@ def linearize(
 def _linearized(
     f: Callable[..., R], x: A, data: Data, transform: str
 ) -> tuple[R, Callable[[A], R]]:
-    traced = trace(f, x, data)
+    traced = trace(f, x, data, lends=transform == "jvp")
     require_numbers(f, traced.result, transform)
 
     def pushforward(x_dot: A) -> R:
@@ -255,7 +256,7 @@ class HessianProduct:
     def __init__(self, f: Callable[..., object], x: object, data: Data) -> None:
         self._call = f, x, data
         self._gradient: Trace | None = None
-        self.traced = trace(f, x, data)
+        self.traced = trace(f, x, data, lends=True)
         self.output = scalar_output(f, self.traced)
 
     def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
@@ -266,7 +267,7 @@ class HessianProduct:
             if self._gradient is None:
                 # Not a cached_property: its frame would be taken for the user's line.
                 f, x, data = self._call
-                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data)
+                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data, lends=True)
             return push(self._gradient, seeds)
         floats = cast("Mapping[int, float]", seeds)
         dots = cast("list[float | None]", tangents(columns, floats))
@@ -288,6 +289,7 @@ def _seeds(
 
     leaves, path = numbers_as(structure, given, name)
     if path is not None:
+        _require_shape(structure, given, path, name(path))
         raise InputError(
             f"{name(path)} has not the structure of what it belongs to ({here()}): "
             "give one number for each number there"
@@ -296,3 +298,20 @@ def _seeds(
     for slot, leaf in zip(slots, leaves, strict=True):
         seeds[slot] = seeds[slot] + leaf if slot in seeds else leaf  # type: ignore[operator]  # numbers
     return seeds
+
+
+def _require_shape(structure: Structure, given: object, keys: Keys, name: str) -> None:
+    """Raises where a number or an array stands for one of another shape."""
+    part = structure
+    for key in keys:
+        parts = keys_and_parts(given)
+        if parts is None or not isinstance(part, Branch) or key not in part.keys:
+            return
+        part, given = part.children[part.keys.index(key)], parts[1][parts[0].index(key)]
+    if isinstance(part, Leaf) and (isinstance(given, float | int) or hasattr(given, "shape")):
+        own = Leaf(shape_of(given))
+        if own != part:
+            raise InputError(
+                f"{name} is {describe_structure(own)}, and belongs to {describe_structure(part)} "
+                f"({here()}): give it that shape"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of, refuse_keywords, require_callable
@@ -88,7 +88,7 @@ def differentiate(
     With ``has_aux`` the value is the pair that ``f`` returned. With ``exact`` the sums of
     cotangents are compensated.
     """
-    traced = trace(f, x, data, blocks=True, has_aux=has_aux)
+    traced = trace(f, x, data, blocks=True, has_aux=has_aux, lends=True)
     output = _first_of_pair(f, traced) if has_aux else scalar_output(f, traced)
     return result_of(traced), build(traced.parameters, pull(traced, {output: 1.0}, exact=exact))
 
@@ -97,7 +97,7 @@ def result_of(traced: Trace) -> object:
     """The result of the traced function, with its numbers as they are outside the recording."""
     values = traced.columns.values
     found = [values[slot] for slot in traced.outputs]
-    return build(traced.result, in_shapes(found, found))
+    return build(traced.result, in_shapes(found, found, found))
 
 
 def scalar_output(f: Callable[..., object], traced: Trace) -> int:
@@ -164,7 +164,8 @@ def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) ->
     bars = traced.recorder.attributing(
         lambda pin: cotangents(traced.columns, seeds, pin, exact=exact, count=traced.width)
     )
-    return list(in_shapes(bars, traced.columns.values[: traced.width]))
+    values = traced.columns.values
+    return list(in_shapes(bars, values[: traced.width], _kept(traced, seeds)))
 
 
 def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
@@ -178,4 +179,11 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
         lambda pin: tangents(traced.columns, seeds, pin, traced.outputs)
     )
     values = [traced.columns.values[slot] for slot in traced.outputs]
-    return list(in_shapes([dots[slot] for slot in traced.outputs], values))
+    return list(in_shapes([dots[slot] for slot in traced.outputs], values, _kept(traced, seeds)))
+
+
+def _kept(traced: Trace, seeds: Mapping[int, Operand]) -> Iterable[object]:
+    """What must not be handed out: the values of a trace, which may be swept again, and seeds."""
+    columns = traced.columns
+    is_plain = columns.on_arrays and not columns.traced
+    return (*columns.values, *seeds.values()) if is_plain else ()

@@ -1,0 +1,201 @@
+"""Operators and functions of traced arrays, made from their rows.
+
+Each does what its operation needs. What is not plain (a recording that has ended, another thread's,
+one inside another, an operand of another recording or of another type) is left to ``array_var``.
+``recorder.thread`` is this thread only where all is plain.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import cache
+from math import copysign
+from threading import get_ident
+from typing import Any, Final, TypeAlias, cast
+
+import numpy as np
+
+from tapegrad.ops import array_rows as rows
+from tapegrad.ops import table as ops
+from tapegrad.ops.elementwise import function_of
+from tapegrad.ops.primitive import Primitive
+from tapegrad.recording import numpy_protocol
+from tapegrad.recording.array_var import (
+    ArrayCondition,
+    ArrayVar,
+    applied_to_arrays,
+    require_shapes,
+)
+from tapegrad.recording.recorder import CODES, Recorder, Var
+
+__all__ = ["entry", "function_on_arrays", "of_ufunc"]
+
+Function: TypeAlias = Callable[..., Any]
+
+_FLOAT64: Final = np.dtype(np.float64)
+_LARGE: Final = 1 << 16
+"""From how many bytes on copying an array would take longer than guarding it."""
+
+_OPERATORS: Final[dict[Primitive, Function]] = {
+    ops.add: operator.add, ops.sub: operator.sub, ops.mul: operator.mul, ops.div: operator.truediv,
+    ops.lt: operator.lt, ops.le: operator.le, ops.gt: operator.gt, ops.ge: operator.ge,
+    ops.eq: operator.eq, ops.ne: operator.ne, rows.matmul: operator.matmul,
+}  # fmt: skip
+"""Rows whose values on arrays Python's operators give, but for the order in memory."""
+
+
+def entry(recorder: Recorder, code: int, left: int, right: int, value: Any) -> Any:
+    """A new entry of a recording where all is plain, and the number or the array it defines."""
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    made: Any = ArrayVar() if type(value) is np.ndarray else Var()
+    made._recorder = recorder
+    made._slot = len(values)
+    made._value = value
+    recorder.codes.append(code)
+    recorder.left.append(left)
+    recorder.right.append(right)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return made
+
+
+def _computed(row: Primitive) -> Function:
+    """The function that computes a row, of which one operand at least is an array."""
+    return _OPERATORS.get(row) or function_of(row)
+
+
+@cache
+def function_on_arrays(row: Primitive) -> Function | None:
+    """A row of one or two operands as a function of traced arrays, and of what stands beside them.
+
+    What it does not take is ``NotImplemented``. None for a row of another kind.
+    """
+    if row.is_pooled or row.has_static or (row.array is not None and row is not rows.matmul):
+        return None
+    return _of_one(row) if row.arity == 1 else _of_two(row)
+
+
+@cache
+def of_ufunc(ufunc: Any) -> Function | None:
+    """The function of traced arrays that stands for one of numpy's, where it is a quick one."""
+    row = rows.matmul if ufunc is np.matmul else numpy_protocol.ROWS.get(ufunc.__name__)
+    if row is None or row is ops.pow:
+        return None
+    return _comparison(row) if row.is_truth and row.arity == 2 else function_on_arrays(row)
+
+
+def _of_one(row: Primitive) -> Function:
+    code, compute = CODES[row], _computed(row)
+
+    def function(x: Any) -> Any:
+        if type(x) is not ArrayVar or x._recorder.thread != get_ident():
+            return applied_to_arrays(row, x)
+        return entry(x._recorder, code, x._slot, -1, compute(x._value))
+
+    return function
+
+
+def _of_two(row: Primitive) -> Function:
+    compute = _computed(row)
+
+    def function(x: Any, y: Any) -> Any:
+        recorder = x._recorder if type(x) is ArrayVar else getattr(y, "_recorder", None)
+        if recorder is None or recorder.thread != get_ident():
+            return applied_to_arrays(row, x, y)
+        left, right = _slot(recorder, x), _slot(recorder, y)
+        if left is None or right is None:
+            return applied_to_arrays(row, x, y)
+        values = recorder.values
+        try:
+            value = compute(values[left], values[right])
+        except ValueError:
+            require_shapes(row, (x, y))
+            raise
+        if type(value) is not np.ndarray:
+            value = float(value)
+        elif not value.flags.c_contiguous:
+            value = np.ascontiguousarray(value)
+        return entry(recorder, recorder.table.codes[row], left, right, value)
+
+    return function
+
+
+def _slot(recorder: Recorder, operand: Any) -> int | None:
+    """The slot of an operand of a plain kind; None for one of another kind."""
+    kind = type(operand)
+    if kind is ArrayVar or kind is Var:
+        return operand._slot if operand._recorder is recorder else None
+    if kind is float or kind is int:
+        slot = recorder.known.get(operand) if operand or copysign(1.0, operand) > 0.0 else None
+        return recorder.constant(operand) if slot is None else slot
+    if kind is np.ndarray and operand.dtype is _FLOAT64 and operand.ndim:
+        return _held(recorder, operand)
+    return None
+
+
+def _held(recorder: Recorder, array: Any) -> int:
+    """The slot of an array that is not traced: of a copy, as the model may go on to change it.
+
+    A large one that was lent is not copied, but cannot be written to until the recording ends.
+    """
+    if array.nbytes < _LARGE or not any(array is each for each in recorder.lent):
+        return recorder.write(_CONSTANT, -1, -1, array.copy())
+    for locked, slot, _ in recorder.locked:
+        if locked is array:
+            return slot
+    if not array.flags.c_contiguous:
+        return recorder.write(_CONSTANT, -1, -1, array.copy())
+    slot = recorder.write(_CONSTANT, -1, -1, array)
+    recorder.locked.append((array, slot, array.flags.writeable))
+    array.flags.writeable = False
+    return slot
+
+
+def _operators(row: Primitive) -> tuple[Function, Function]:
+    """The operator of a row, and the one from the right."""
+    function = cast(Function, function_on_arrays(row))
+    return function, lambda self, other: function(other, self)
+
+
+def _comparison(row: Primitive) -> Function:
+    function = cast(Function, function_on_arrays(row))
+
+    def compare(self: ArrayVar, other: Any, /) -> Any:
+        indicator = function(self, other)
+        return indicator if indicator is NotImplemented else ArrayCondition.of(indicator)
+
+    return compare
+
+
+_of_power: Final = cast(Function, function_on_arrays(ops.pow))
+
+
+def _power(self: ArrayVar, other: Any, /) -> Any:
+    if type(other) is not int and type(other) is not float:
+        return _of_power(self, other)
+    recorder, exponent = self._recorder, float(other)
+    if recorder.thread != get_ident():
+        return recorder.apply(ops.powc, (self, exponent))
+    value = _constant_power(self._value, exponent)
+    return entry(recorder, _POWC, self._slot, recorder.exponent(exponent), value)
+
+
+_constant_power: Final = function_of(ops.powc)
+_CONSTANT, _POWC = CODES[ops.constant], CODES[ops.powc]
+
+for _name, _row in {
+    "add": ops.add, "floordiv": ops.floordiv, "matmul": rows.matmul, "mod": ops.mod,
+    "mul": ops.mul, "pow": ops.pow, "sub": ops.sub, "truediv": ops.div,
+}.items():  # fmt: skip
+    _forward, _backward = _operators(_row)
+    setattr(ArrayVar, f"__{_name}__", _forward)
+    setattr(ArrayVar, f"__r{_name}__", _backward)
+for _row in (ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne):
+    setattr(ArrayVar, f"__{_row.name}__", _comparison(_row))
+for _name, _method in {
+    "pow": _power, "neg": function_on_arrays(ops.neg), "abs": function_on_arrays(ops.abs),
+}.items():  # fmt: skip
+    setattr(ArrayVar, f"__{_name}__", _method)

@@ -1,0 +1,179 @@
+"""The eager sweep of arrays: its bits, what it leaves alone, and the memory it takes."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import tapegrad as tg
+from tapegrad import errors
+from tapegrad import numpy as tnp
+
+RNG = np.random.default_rng(1)
+POINT = {
+    "a": RNG.normal(size=(3, 4)),
+    "b": RNG.normal(size=4),
+    "c": RNG.normal(size=(3, 1)),
+    "d": 0.7,
+}
+DATA = RNG.normal(size=(3, 4))
+WEIGHTS = RNG.normal(size=(4, 4))
+
+STEPS: list[Callable[[Any, Any, Any], Any]] = [
+    lambda x, y, m: x + y,
+    lambda x, y, m: x - y,
+    lambda x, y, m: x * y,
+    lambda x, y, m: x / (y * y + 1.5),
+    lambda x, y, m: -x,
+    lambda x, y, m: x * 0.7 + 1.0,
+    lambda x, y, m: 2.0 - x,
+    lambda x, y, m: np.tanh(x),
+    lambda x, y, m: np.sin(x),
+    lambda x, y, m: np.exp(x * 0.1),
+    lambda x, y, m: np.sqrt(x * x + 0.3),
+    lambda x, y, m: x**2,
+    lambda x, y, m: np.maximum(x, y),
+    lambda x, y, m: np.logaddexp(x, y),
+    lambda x, y, m: np.where(x > 0.0, x * y, y),
+    lambda x, y, m: np.where(y < 0.3, np.sqrt(np.abs(y)), x),
+    lambda x, y, m: x @ m,
+    lambda x, y, m: x[::-1],
+    lambda x, y, m: x[:, ::-1] * y,
+    lambda x, y, m: x.T.reshape(3, 4),
+    lambda x, y, m: x + x.sum(axis=0),
+    lambda x, y, m: x * y.sum(axis=1, keepdims=True),
+    lambda x, y, m: x - x.mean(),
+    lambda x, y, m: x + y[1],
+    lambda x, y, m: x * y[0, 2],
+    lambda x, y, m: x + y.max(axis=0),
+    lambda x, y, m: x[np.array([2, 0, 2])],
+    lambda x, y, m: np.concatenate([x[:1], y[1:]]),
+    lambda x, y, m: np.cumsum(x, axis=1) * 0.5,
+    lambda x, y, m: (x.T @ y) [:3],
+]  # fmt: skip
+
+
+def program(seed: int) -> Callable[[Any, Any], Any]:
+    """A program of some ten steps, each on two of the arrays so far."""
+
+    def f(p: Any, data: Any) -> Any:
+        chosen = random.Random(seed)  # the same program each time
+        arrays = [p["a"], data + p["b"], p["a"] * p["c"], p["a"] * p["d"], data]
+        for _ in range(10):
+            step = chosen.choice(STEPS)
+            arrays.append(step(chosen.choice(arrays[-4:]), chosen.choice(arrays), WEIGHTS))
+        return arrays[-1].sum() + (arrays[-2] * arrays[-3]).mean()
+
+    return f
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_all_roads_to_a_gradient_have_the_same_bits(seed: int) -> None:
+    """The eager one, the recorded one, that of a tape and of a replay."""
+    f = program(seed)
+    eager = tg.grad(f)(POINT, DATA)
+    recorded = tg.record(tg.grad(f))(POINT, DATA)
+    roads = [recorded.value, tg.record(f)(POINT, DATA).gradient()]
+    roads.append(recorded.replay(POINT, DATA).value)
+    for found in roads:
+        for key, part in eager.items():
+            assert_array_equal(found[key], part)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("read", ["record", "vjp", "linearize"])
+    def test_what_is_kept_does_not_see_later_changes(self, read: str) -> None:
+        """The arguments may be written to after the call."""
+
+        def f(x: Any, data: Any) -> Any:
+            return (np.sin(x) * data).sum()
+
+        x, data, v = np.ones(3), np.full(3, 2.0), np.ones(3)
+        wanted = 2.0 * np.cos(x)
+        if read == "record":
+            kept: Callable[[], Any] = tg.record(f)(x, data).gradient
+        elif read == "vjp":
+            pullback = tg.vjp(f, x, data)[1]
+            kept = lambda: pullback(1.0)  # noqa: E731  # one of three
+        else:
+            forward = tg.linearize(f, x, data)[1]
+            kept, wanted = lambda: forward(v), wanted.sum()
+        x[:], data[:] = 7.0, 9.0
+        assert_array_equal(kept(), wanted)
+
+    def test_a_pullback_gives_arrays_of_the_callers_own(self) -> None:
+        """What is done to a result or a cotangent changes no later one."""
+        x, w = np.ones(2), np.full(2, 3.0)
+        value, pullback = tg.vjp(lambda x, w: np.where(x > 0.0, x * w, x) + x, x, w)
+        first = pullback(np.ones(2))
+        value[:], first[:] = 5.0, 6.0
+        assert_array_equal(pullback(np.ones(2)), [4.0, 4.0])
+        assert_array_equal(w, [3.0, 3.0])
+
+    def test_a_gradient_is_never_an_argument(self) -> None:
+        """Where it has the same numbers, too."""
+        p, data = {"a": np.ones(2), "b": np.full(2, 3.0)}, np.full(2, 5.0)
+        found = tg.grad(lambda p, d: np.where(p["a"] > 0.0, p["a"] * p["b"] * d, d).sum())(p, data)
+        for part in found.values():
+            part[:] = 0.0
+        assert_array_equal(p["b"], [3.0, 3.0])
+        assert_array_equal(data, [5.0, 5.0])
+
+    def test_an_argument_that_is_changed_after_its_use_is_reported(self) -> None:
+        """A small one is copied; a large one says so, and can be written to afterwards."""
+
+        def f(w: Any, data: Any) -> Any:
+            y = (data * w).sum()
+            data[0] = 7.0
+            return y
+
+        small, large = np.ones(4), np.ones(20_000)
+        assert_array_equal(tg.grad(f)(np.ones(4), small), [1.0, 1.0, 1.0, 1.0])
+        with pytest.raises(errors.InputError, match=r"writes at .*test_array_sweeps"):
+            tg.grad(f)(np.ones(20_000), large)
+        large[0] = 2.0
+        assert large.flags.writeable
+
+    def test_a_cotangent_is_dropped_once_it_was_used(self) -> None:
+        """At the peak there are the values and a few cotangents."""
+        size, steps = 50_000, 30
+
+        def chain(x: Any) -> Any:
+            y = x
+            for _ in range(steps):
+                y = np.sin(y)
+            return y.sum()
+
+        gradient, x = tg.grad(chain), np.ones(size)
+        gradient(x)
+        tracemalloc.start()
+        gradient(x)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < (steps + 5) * x.nbytes
+
+    def test_parts_are_added_in_place(self) -> None:
+        """A loop over the numbers of an array takes no array for each of them."""
+
+        def f(x: Any) -> Any:
+            total = 0.0
+            for place in range(len(x)):
+                total = total + x[place] * x[place]
+            return total
+
+        x = RNG.normal(size=200)
+        assert_array_equal(tg.grad(f)(x), x + x)
+
+
+def test_shapes_that_disagree_are_told_from_other_errors() -> None:
+    """Both shapes and the line, for an operator, one from the right and a function."""
+    wide, narrow = np.ones((2, 3)), np.ones(2)
+    for f in (lambda x: x + narrow, lambda x: narrow * x, lambda x: np.maximum(x, narrow)):
+        with pytest.raises(errors.InputError, match=r"\(2, 3\)"):
+            tg.grad(lambda x, f=f: tnp.sum(f(x)))(wide)
