@@ -101,11 +101,13 @@ class Tape(Entries, Generic[A, P, R_co]):
     def jacobian_sparsity(self) -> Sparsity:
         """Where the derivative of the outputs in the first argument's numbers can be not zero.
 
-        A pattern of this program, whatever the inputs are, as long as its guards hold.
+        A pattern of this program, whatever the inputs are, as long as its guards hold; of arrays it
+        is that of their numbers, those of ``expanded()``.
         """
         from tapegrad.sweep.sparsity import jacobian_sparsity
 
-        return jacobian_sparsity(self.columns.as_lists(), self.width, self.outputs)
+        numbers = self.expanded()
+        return jacobian_sparsity(numbers.columns.as_lists(), numbers.width, numbers.outputs)
 
     def hessian_sparsity(self) -> Sparsity:
         """Where the second derivative of the one output can be not zero; a symmetric pattern.
@@ -116,8 +118,9 @@ class Tape(Entries, Generic[A, P, R_co]):
         from tapegrad.sweep.gradient import only_output
         from tapegrad.sweep.sparsity import hessian_sparsity
 
-        output = only_output(self, "a Hessian needs")
-        return hessian_sparsity(self.columns.as_lists(), self.width, output)
+        numbers = self.expanded()
+        output = only_output(numbers, "a Hessian needs")
+        return hessian_sparsity(numbers.columns.as_lists(), numbers.width, output)
 
     @_first_by_position
     def replay(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> Tape[A, P, R_co]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import tapegrad as tg
 from tapegrad import errors
@@ -173,3 +173,66 @@ class TestJacobians:
         """Else both shapes are told."""
         with pytest.raises(errors.InputError, match=what):
             tg.jvp(loss, LAYER, wrong, X, Y)
+
+
+class TestNumberByNumber:
+    def test_sparse_matrices_are_the_blocks_side_by_side(self) -> None:
+        """The pattern is that of the numbers, and arrays are swept as they are."""
+
+        def model(p: Any) -> Any:
+            return {"a": p["w"][1:] * p["w"][:-1] * p["s"], "b": p["w"].sum()}
+
+        at = {"w": LAYER["w"], "s": 2.0}
+        found, blocks = tg.sparse_jacobian(model)(at), tg.jacobian(model)(at)
+        matrix = np.zeros(found.shape)
+        matrix[list(found.rows), list(found.columns)] = found.values
+        wanted = np.vstack([
+            np.hstack([np.reshape(blocks[of][path], (-1, n)) for path, n in (("w", 12), ("s", 1))])
+            for of in "ab"
+        ])  # fmt: skip
+        assert_array_equal(matrix, wanted)
+        assert len(found.values) == 8 * 3 + 12
+        assert found.shape == tg.record(model)(at).jacobian_sparsity().shape == (9, 13)
+
+    def test_a_sparse_hessian_is_that_of_the_numbers(self) -> None:
+        """Of a sum of cubes it is a diagonal."""
+
+        def cubes(x: Any) -> Any:
+            return (x**3).sum()
+
+        found = tg.sparse_hessian(cubes)(np.array([1.0, 2.0, 4.0]))
+        assert (found.rows, found.columns, found.values) == (
+            (0, 1, 2), (0, 1, 2), (6.0, 12.0, 24.0),
+        )  # fmt: skip
+        assert len(tg.record(cubes)(np.ones(3)).hessian_sparsity()) == 3
+
+    def test_a_taylor_series_passes_through_arrays(self) -> None:
+        """Not if it is differentiated in turn, which is refused."""
+
+        def f(t: Any) -> Any:
+            return np.exp(t * np.array([1.0, 2.0])).sum()
+
+        assert_allclose(tg.taylor(f, 3)(0.0), [2.0, 3.0, 2.5, 1.5], rtol=1e-15)
+        with pytest.raises(errors.TracedNumberError, match="write it on numbers"):
+            tg.grad(lambda t: tg.taylor(f, 2)(t)[2])(0.5)
+        with pytest.raises(errors.InputError, match="a Taylor series is in one number"):
+            tg.taylor(f, 2)(np.ones(2))  # type: ignore[arg-type]  # the mistake
+
+    def test_one_element_is_explained_as_a_number_is(self) -> None:
+        """By line, and by path through the numbers."""
+        found = TAPE.explain(wrt="w[0, 1]", top=2)
+        gradient = TAPE.gradient()["w"]
+        assert_allclose(found.derivative, gradient[0, 1], rtol=1e-13)
+        assert str(found).startswith("d result / d w[0, 1] = ")
+        assert "tanh" in found.paths[0].route
+        assert_allclose(TAPE.explain(wrt="x[0, 1]").derivative, 0.0)
+
+    def test_an_array_is_explained_by_its_elements(self) -> None:
+        """Derivatives times values, which lines and elements add up to."""
+        found, gradient = TAPE.explain(wrt="w"), TAPE.gradient()["w"]
+        total = (gradient * LAYER["w"]).sum()
+        assert_allclose(found.derivative, total, rtol=1e-13)
+        assert_allclose(sum(line.part for line in found.lines), total, rtol=1e-13)
+        assert_allclose([x.derivative for x in found.elements], gradient.ravel(), rtol=1e-13)
+        assert "the sum of d result / d w * w" in str(found)
+        assert "w[1, 2]" in str(found)

@@ -27,8 +27,7 @@ from tapegrad.errors import InputError
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Table, primal, shape_of
-from tapegrad.pytree.key_paths import key_path_in
-from tapegrad.pytree.structure import Branch, Structure, argument_paths, key_paths
+from tapegrad.pytree.structure import Branch, Structure, argument_paths, data_paths, key_paths
 
 __all__ = ["Entries", "Nodes"]
 
@@ -141,11 +140,7 @@ class Entries:
     def paths(self) -> tuple[str, ...]:
         """The names of the inputs: ``layers.0.w`` in the first argument, ``xs:3`` in another."""
         first = argument_paths(self.parameters, self.names[0])
-        rest = (
-            key_path_in(name, path)
-            for name, part in self.data_by_name()
-            for path in key_paths(part)
-        )
+        rest = (path for name, part in self.data_by_name() for path in data_paths(part, name))
         return (*first, *rest)
 
     def data_by_name(self) -> Iterator[tuple[str, Structure]]:

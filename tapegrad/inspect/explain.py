@@ -15,10 +15,10 @@ its length.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, nlargest
-from itertools import count, groupby
-from math import inf, isfinite, isnan, log
+from itertools import chain, count, groupby
+from math import inf, isfinite, isnan, log, prod
 from textwrap import indent
 from typing import Final, cast, final
 
@@ -31,10 +31,12 @@ from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
 from tapegrad.errors import InputError
 from tapegrad.inspect.names import Names
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import shape_of
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate
 from tapegrad.sweep.gradient import cotangents_from
 
-__all__ = ["Chain", "Explanation", "LabelPart", "LinePart", "explain"]
+__all__ = ["Chain", "ElementPart", "Explanation", "LabelPart", "LinePart", "explain"]
 
 _SHOWN: Final = 10
 """The most labels that are printed, those with the largest parts."""
@@ -86,8 +88,23 @@ class LabelPart:
 
 @final
 @attrs.frozen
+class ElementPart:
+    """The part of one number of an array: its derivative times its value."""
+
+    name: str
+    part: float
+    derivative: float
+    value: float
+
+
+@final
+@attrs.frozen
 class Explanation(Printed):
     """One derivative and its parts.
+
+    That in an array is the sum of ``elements``, each a derivative times a value; ``lines`` add up
+    to it as well, and there are no ``paths``. A tape with arrays is explained by its numbers, and
+    slots are those of ``expanded()``.
 
     ``lines`` add up to ``derivative``, and so do ``paths`` and ``remainder``, the sum of the
     ``others``; both but for rounding. Parts of opposite sign cancel: they may be far larger than
@@ -103,14 +120,31 @@ class Explanation(Printed):
     remainder: float
     others: float
     labels: tuple[LabelPart, ...]
+    elements: tuple[ElementPart, ...] = ()
 
     def __str__(self) -> str:
         head = f"d {self.of} / d {self.wrt} = {number(self.derivative)}"
+        if self.elements:
+            head = f"the sum of d {self.of} / d {self.wrt} * {self.wrt} = {number(self.derivative)}"
         if not self.paths and not self.lines:
             return f"{head}: {self.of} does not depend on {self.wrt}"
         if not isfinite(self.derivative):
             head += ": ask first_nonfinite() where that begins"
-        return "\n".join((head, *self._lines(), *self._paths(), *self._labels()))
+        parts = (self._lines(), self._elements(), self._paths(), self._labels())
+        return "\n".join((head, *chain.from_iterable(parts)))
+
+    def _elements(self) -> Iterator[str]:
+        """The numbers of an array with the largest parts."""
+        if not self.elements:
+            return
+        yield "\nby number: derivative * value"
+        most = sorted(self.elements, key=lambda element: _magnitude_key(element.part))[:_SHOWN]
+        yield from _table(
+            (*self._cells(x.part), f"{number(x.derivative)} * {number(x.value)}", x.name)
+            for x in most
+        )
+        if len(most) < len(self.elements):
+            yield f"  ... {len(self.elements) - len(most):,} more"
 
     def _lines(self) -> Iterator[str]:
         yield f"\nby the line that reads {self.wrt}"
@@ -166,6 +200,11 @@ def explain(entries: Entries, of: str | int | None, wrt: str | int, top: int) ->
     if isinstance(top, bool) or top < 0:
         raise InputError(f"top={top!r} ({here()}) is no number of paths: use 0 or more")
     entries = entries.of_numbers()
+    if entries.on_arrays:
+        array = _array_named(entries, wrt)
+        entries = cast(Entries, serving("entries.expand").expand(entries))
+        if array is not None:
+            return _explained_array(entries, of, str(wrt), array)
     refresh_sources(entries.sites)
     names = Names(entries)
     end, start = _output(names, of), names.slot(wrt, inputs_first=True)
@@ -183,6 +222,52 @@ def explain(entries: Entries, of: str | int | None, wrt: str | int, top: int) ->
         max(graph.count - len(chains), 0.0),
         tuple(graph.labels(names)),
     )
+
+
+def _array_named(entries: Entries, wrt: str | int) -> range | None:
+    """The inputs of the expanded tape that are the numbers of an array; None for anything else."""
+    if wrt not in entries.paths:
+        return None
+    slot = entries.paths.index(str(wrt))
+    sizes = [prod(shape_of(entries.values[at])) for at in range(slot + 1)]
+    return range(sum(sizes[:-1]), sum(sizes)) if shape_of(entries.values[slot]) else None
+
+
+def _explained_array(
+    entries: Entries, of: str | int | None, wrt: str, inputs: range
+) -> Explanation:
+    """The derivatives in the numbers of an array, each times its value."""
+    refresh_sources(entries.sites)
+    names, values, columns = Names(entries), entries.numbers, entries.columns.as_lists()
+    end = _output(names, of)
+    bars = cotangents_from(entries, (end,))
+    elements = tuple(
+        ElementPart(names[at], (bars[at] or 0.0) * values[at], bars[at] or 0.0, values[at])
+        for at in inputs
+    )
+    lines, parts = lines_of_entries(entries), dict[int, list[tuple[int, float]]]()
+    readers = dict.fromkeys(slot for slot, operand in columns.reads() if operand in inputs)
+    for slot in readers:
+        bar = bars[slot]
+        for operand, partial in columns.partials(slot) if bar is not None else ():
+            if operand in inputs:
+                share = cast(float, bar) * cast(float, partial) * values[operand]
+                parts.setdefault(lines[slot], []).append((slot, share))
+    total = sum(element.part for element in elements)
+    found = sorted(map(_line_part(entries), parts.values()), key=lambda x: _magnitude_key(x.part))
+    return Explanation(_title(names, end, of), wrt, total, tuple(found), (), 0.0, 0.0, (), elements)
+
+
+def _line_part(entries: Entries) -> Callable[[list[tuple[int, float]]], LinePart]:
+    """Makes the part of a line from its entries and their shares."""
+
+    def made(found: list[tuple[int, float]]) -> LinePart:
+        site = entries.site(found[0][0])
+        source = linecache.getline(site.file, site.line).strip() if site else ""
+        readers = len({slot for slot, _ in found})
+        return LinePart(site, source, sum(share for _, share in found), readers)
+
+    return made
 
 
 def _output(names: Names, of: str | int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 import attrs
@@ -9,7 +10,7 @@ import numpy as np
 
 from tapegrad._support.optional_packages import require
 from tapegrad.sweep.coloring import distance_one
-from tapegrad.sweep.sparse_matrix import Sparsity
+from tapegrad.sweep.sparse_matrix import Coordinates, Sparsity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["VectorHessian", "dense", "sparse"]
+__all__ = ["VectorHessian", "dense", "in_places", "side_by_side", "sparse"]
 
 
 def dense(pattern: Sparsity, entries: FloatArray) -> Floats:
@@ -54,12 +55,39 @@ def _lines(pattern: Sparsity, entries: FloatArray) -> Floats:
     return np.asarray(entries).reshape(-1, max(1, len(pattern)))[:, : len(pattern)]
 
 
+def side_by_side(blocks: Mapping[str, Mapping[str, object]], sizes: Sequence[int]) -> Floats:
+    """The matrix of a Jacobian by blocks, whose inputs have so many numbers."""
+    rows = [
+        np.hstack([
+            np.reshape(cast("Floats", block), (-1, size))
+            for block, size in zip(row.values(), sizes, strict=True)
+            if size
+        ])
+        for row in blocks.values()
+    ]  # fmt: skip
+    return np.vstack(rows)
+
+
+def in_places(coordinates: Coordinates, *, ones: bool) -> SparseArray:
+    """A matrix given by its entries in SciPy's ``csr_array``.
+
+    Raises:
+        BackendError: when SciPy is not installed.
+    """
+    require("scipy")
+    from scipy.sparse import csr_array
+
+    values = np.ones(len(coordinates.rows)) if ones else np.array(coordinates.values)
+    places = list(coordinates.rows), list(coordinates.columns)
+    return cast("SparseArray", csr_array((values, places), coordinates.shape))
+
+
 @final
 class VectorHessian:
     """The Hessian of a function of a vector, from its products: ``product(v, x)`` is H(x) v.
 
     Columns that share no row have one colour, and one product gives them all. The pattern is that
-    of all paths recorded so far.
+    of all paths recorded so far. Of a program on arrays there is a product for each column.
     """
 
     def __init__(self, product: VectorFunction) -> None:
@@ -68,6 +96,9 @@ class VectorHessian:
 
     def __call__(self, x: FloatArray) -> FloatMatrix:
         """Computes the matrix; where ``x`` leads to a new path, the products are computed again."""
+        if not self._product.tapes:
+            lines = [self._product(cast("FloatArray", seed), x) for seed in np.eye(len(x))]
+            return cast("FloatMatrix", np.array(lines))
         colouring = self._colouring
         while True:
             if colouring is None or colouring.paths != len(self._product.tapes):

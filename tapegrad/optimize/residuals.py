@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, final, overload
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
 
 from tapegrad._support.argument_checks import name_of, require_callable
 from tapegrad._support.cached import cached
@@ -20,7 +31,9 @@ from tapegrad.optimize.vector_function import (
     model_data,
     vector,
 )
+from tapegrad.pytree.structure import leaf_shapes
 from tapegrad.sweep.sparse_matrix import Sparsity
+from tapegrad.transforms.jacobian import jacobian
 from tapegrad.transforms.sparse import sparse_jacobian
 from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 
@@ -156,6 +169,12 @@ class Residuals(Unknowns[A]):
         """Ones where a derivative can be other than zero on the paths recorded so far."""
         return self._jacobian.sparse(self._x0, ones=True)
 
+    def _called(self, transform: Callable[..., Any], x: FloatArray) -> object:
+        """A transform of the model at a point."""
+        data = self._data
+        found: object = transform(self._f)(self._built(x), *data.args, **data.kwargs)
+        return found
+
     def bounds(self, limits: Limits, /) -> tuple[FloatArray, FloatArray]:
         """The ``bounds`` of ``least_squares``: all lower limits, and all higher ones.
 
@@ -166,7 +185,9 @@ class Residuals(Unknowns[A]):
         return vector([low for low, _ in pairs]), vector([high for _, high in pairs])
 
     @cached
-    def _jacobian(self) -> _Jacobian:
+    def _jacobian(self) -> _Jacobian | _ArrayJacobian:
+        if self._is_of_arrays:
+            return _ArrayJacobian(self._called, [*map(prod, leaf_shapes(self._structure))])
         return _Jacobian(
             self._f, self._values.sparsity(), lambda entries: self._compiled(entries, 1)
         )
@@ -183,6 +204,34 @@ def _residuals(model: Callable[..., object]) -> TupleProgram:
         )
 
     return program
+
+
+@final
+class _ArrayJacobian:
+    """The derivatives of a model on arrays: its blocks, or the places of its pattern."""
+
+    def __init__(
+        self, call: Callable[[Callable[..., object], FloatArray], object], sizes: Sequence[int]
+    ) -> None:
+        self._call, self._sizes = call, sizes
+
+    def dense(self, x: FloatArray) -> FloatMatrix:
+        """The matrix with all entries."""
+        blocks, matrix = self._call(jacobian, x), cast("FloatMatrix", None)
+        if not TYPE_CHECKING:  # a checker follows imports, and would read numpy's types
+            from tapegrad.optimize.derivative_matrices import side_by_side
+
+            matrix = side_by_side(blocks, self._sizes)
+        return matrix
+
+    def sparse(self, x: FloatArray, *, ones: bool = False) -> SparseArray:
+        """The matrix of the entries that can be other than zero, or of ones in their places."""
+        found, matrix = self._call(sparse_jacobian, x), cast("SparseArray", None)
+        if not TYPE_CHECKING:
+            from tapegrad.optimize.derivative_matrices import in_places
+
+            matrix = in_places(found, ones=ones)
+        return matrix
 
 
 @final

@@ -14,10 +14,25 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError, TapegradError
 from tapegrad.inspect.names import nearest
-from tapegrad.optimize.vector_function import compiled, compiled_for_rows, vector
+from tapegrad.optimize.vector_function import (
+    compiled,
+    compiled_for_rows,
+    compiled_on_arrays,
+    joined,
+    parted,
+    vector,
+)
 from tapegrad.pytree.key_paths import input_key_path, key_path
 from tapegrad.pytree.matching import first_difference, in_order
-from tapegrad.pytree.structure import Role, build, flatten, key_paths
+from tapegrad.pytree.structure import (
+    Role,
+    argument_paths,
+    build,
+    flatten,
+    holds_arrays,
+    leaf_shapes,
+    taken_apart,
+)  # fmt: skip
 from tapegrad.recording.results import flat_result
 
 if TYPE_CHECKING:
@@ -31,8 +46,8 @@ A = TypeVar("A")
 Limits: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 """The lowest and the highest value by key path; None for no limit.
 
-A key path that leads to a container stands for all numbers in it, but for those with limits of
-their own.
+A key path that leads to a container or an array stands for all numbers in it, but for those with
+limits of their own.
 """
 
 
@@ -47,14 +62,15 @@ class Unknowns(Generic[A]):
         self._structure, leaves = flatten(
             start, Role.PARAMETERS, lambda keys: input_key_path(f, (), keys)
         )
-        self.names = tuple(path or input_key_path(f, (), ()) for path in key_paths(self._structure))
-        if not leaves:
+        lone = input_key_path(f, (), ())
+        self.names = tuple(argument_paths(taken_apart(self._structure), lone))
+        if not self.names:
             raise InputError(f"the start holds no number ({here()}): put one there to be found")
-        for name, leaf in zip(self.names, leaves, strict=True):
-            if leaf != leaf:
-                raise InputError(f"the start is nan at {name} ({here()}): put a number there")
         require("numpy")
-        self._x0 = vector(cast("list[float]", leaves))
+        self._x0 = joined(leaves)
+        for name, number in zip(self.names, self._x0.tolist(), strict=True):
+            if number != number:
+                raise InputError(f"the start is nan at {name} ({here()}): put a number there")
 
     @property
     def x0(self) -> FloatArray:
@@ -74,7 +90,7 @@ class Unknowns(Generic[A]):
                 f"{key_path(path) or 'the value'} is not built as in the start ({here()}): give "
                 f"a number for each of {_listed(self.names)}"
             )
-        return vector(cast("list[float]", leaves))
+        return joined(leaves)
 
     def unflatten(self, x: Vector, /) -> A:
         """The value that a vector stands for, in the class of the start.
@@ -85,7 +101,12 @@ class Unknowns(Generic[A]):
         return self._built(self._vector(x))
 
     def _built(self, x: FloatArray) -> A:
-        return cast(A, build(self._structure, x.tolist()))
+        return cast(A, build(self._structure, parted(x, leaf_shapes(self._structure))))
+
+    @property
+    def _is_of_arrays(self) -> bool:
+        """Whether arrays are found as they are, not row by row."""
+        return holds_arrays(self._structure) and 0 not in self._data.axes
 
     def _vector(self, x: Vector) -> FloatArray:
         """The flat array of ``x``, which must have a number for each unknown."""
@@ -121,6 +142,10 @@ class Unknowns(Generic[A]):
         program.__qualname__ = name_of(self._f)
         program.__signature__ = _signature(self._f, points)  # type: ignore[attr-defined]  # inspect reads it
         try:
+            if self._is_of_arrays:
+                function = compiled_on_arrays(program, self._data, self._built)
+                function(*[self._x0] * points)
+                return function
             if 0 not in self._data.axes:
                 starts = [self._built(self._x0) for _ in range(points)]
                 return compiled(program, self._data, starts, records_all=points > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
 
 import attrs
@@ -11,8 +12,9 @@ from tapegrad._support.optional_packages import installed, require
 from tapegrad._support.source_position import here
 from tapegrad.batch.results import Columns
 from tapegrad.batch.vmap import vmap
-from tapegrad.compile.jit import Compiled
+from tapegrad.compile.jit import Compiled, jit
 from tapegrad.errors import InputError
+from tapegrad.ops.primitive import Operand, Shape, shape_of
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.structure import Role, flatten
 from tapegrad.sweep.sparse_matrix import Sparsity
@@ -32,7 +34,7 @@ elif installed("numpy"):  # a checker follows imports, and would read numpy's ty
 
 __all__ = [
     "InAxes", "ModelData", "TupleProgram", "VectorFunction", "compiled", "compiled_for_rows",
-    "data_axes", "model_data", "vector",
+    "compiled_on_arrays", "data_axes", "joined", "model_data", "parted", "vector",
 ]  # fmt: skip
 
 _MAX_PATHS: Final = 1024
@@ -107,7 +109,7 @@ class VectorFunction:
     """A compiled program whose arguments before the data are vectors, and whose result is one.
 
     Where there are rows that are not summed, the numbers of the first row come first, then those
-    of the next.
+    of the next. Without rows a program on arrays has no tapes.
     """
 
     _tapes: Callable[[], tuple[AnyTape, ...]]
@@ -154,6 +156,19 @@ def compiled(
     return VectorFunction(lambda: function.tapes, run)
 
 
+def compiled_on_arrays(
+    program: TupleProgram, data: ModelData, unflatten: Callable[[FloatArray], object]
+) -> VectorFunction:
+    """Compiles a program that is called once, on arrays, and gives arrays or numbers."""
+    function = jit(program, static_argnames=data.static_argnames)
+
+    def run(*points: FloatArray) -> FloatArray:
+        found = function(*map(unflatten, points), *data.args, **data.kwargs)
+        return joined(cast("tuple[Operand, ...]", found))
+
+    return VectorFunction(tuple, run)
+
+
 def compiled_for_rows(
     program: TupleProgram,
     data: ModelData,
@@ -179,9 +194,33 @@ def compiled_for_rows(
         found = batched(*map(unflatten, points), *data.args, **data.kwargs)
         if not TYPE_CHECKING and isinstance(found, Columns):
             found = np.stack([found.column(path) for path in found.paths], axis=1)
-        return vector(cast("tuple[float, ...]", found))
+        return joined(cast("tuple[Operand, ...]", found))
 
     return VectorFunction(lambda: batched.tapes, run)
+
+
+def joined(leaves: Sequence[Operand]) -> FloatArray:
+    """Numbers and those of arrays one after the other, as a flat array; needs numpy."""
+    array: FloatArray
+    if not TYPE_CHECKING:
+        if not any(map(shape_of, leaves)):
+            return vector(leaves)
+        array = np.concatenate([np.ravel(leaf) for leaf in leaves])
+    return array
+
+
+def parted(x: FloatArray, shapes: Sequence[Shape]) -> list[object]:
+    """The numbers of a flat array as numbers and arrays of these shapes."""
+    if not any(shapes):
+        return list(x.tolist())
+    found: list[object] = []
+    if not TYPE_CHECKING:
+        start = 0
+        for shape in shapes:
+            part = x[start : start + prod(shape)]
+            found.append(part.reshape(shape).copy() if shape else float(part[0]))
+            start += prod(shape)
+    return found
 
 
 def vector(numbers: Vector) -> FloatArray:

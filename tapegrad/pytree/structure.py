@@ -23,13 +23,13 @@ from tapegrad.ops.array_support import is_array, is_frame, serving
 from tapegrad.ops.primitive import Operand, Shape, Traced, TracedArray, shape_of
 from tapegrad.pytree.classes import Field
 from tapegrad.pytree.containers import CONTAINERS, ContainerKind, ObjectArray, container_kind
-from tapegrad.pytree.key_paths import Index, Keys, key_path
+from tapegrad.pytree.key_paths import Index, Keys, key_path, key_path_in
 from tapegrad.pytree.numbers import RejectedError, real_number
 from tapegrad.pytree.reachable import object_array_parts
 from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
-    "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build",
+    "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build", "data_paths",
     "describe_structure", "flatten", "holds_arrays", "key_paths", "leaf_shapes", "named_error",
     "split_value", "taken_apart", "traced_leaves",
 ]  # fmt: skip
@@ -169,6 +169,12 @@ def holds_arrays(structure: Structure) -> bool:
     if isinstance(structure, Branch):
         return any(map(holds_arrays, structure.children))
     return isinstance(structure, Leaf) and bool(structure.shape)
+
+
+def data_paths(structure: Structure, name: str) -> list[str]:
+    """The names of the leaves of an argument after the first: ``xs:3``, and ``x[0, 1]``."""
+    is_array = isinstance(structure, Branch) and structure.kind is ObjectArray
+    return [name + path if is_array else key_path_in(name, path) for path in key_paths(structure)]
 
 
 def taken_apart(structure: Structure) -> Structure:

@@ -12,7 +12,7 @@ import numpy as np
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops.primitive import Operand, Shape, Traced
 
-__all__ = ["Sweep", "by_columns", "by_rows", "unit_seeds"]
+__all__ = ["Sweep", "by_columns", "by_rows", "numbers_of", "seeds_by_colour", "unit_seeds"]
 
 Sweep: TypeAlias = Callable[[dict[int, Operand]], Sequence[Operand]]
 """Gives the derivatives that belong to seeds by slot."""
@@ -78,3 +78,37 @@ def _flat(part: Operand, size: int) -> Operand:
     """A part as an array with one axis."""
     shape = getattr(part, "shape", ())
     return rows.reshape(part, (size,)) if shape else rows.stack(part)
+
+
+def seeds_by_colour(
+    colours: Sequence[int], leaves: Sequence[tuple[int, Shape]]
+) -> list[dict[int, Operand]]:
+    """For each colour the seeds that are 1 in the numbers that have it, leaf after leaf."""
+    found: list[dict[int, Operand]] = []
+    for colour in range(1 + max(colours, default=-1)):
+        chosen, start = np.equal(colours, colour).astype(np.float64), 0
+        seeds: dict[int, Operand] = {}
+        for slot, shape in leaves:
+            part = chosen[start : start + prod(shape)]
+            start += prod(shape)
+            if part.any():
+                seed: Any = part.reshape(shape) if shape else float(part[0])
+                seeds[slot] = seeds[slot] + seed if slot in seeds else seed
+        found.append(seeds)
+    return found
+
+
+def numbers_of(found: Sequence[Operand]) -> list[Operand]:
+    """Derivatives one by one, those of an array in C order."""
+    return [number for one in found for number in _numbers(one)]
+
+
+def _numbers(one: Operand) -> Iterator[Operand]:
+    shape = getattr(one, "shape", ())
+    if not shape:
+        yield one
+    elif isinstance(one, Traced):
+        for place in product(*map(range, shape)):
+            yield rows.getitem(one, place)
+    else:
+        yield from cast(Any, one).ravel().tolist()

@@ -8,11 +8,13 @@ from typing import Concatenate, ParamSpec, cast, overload
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
-from tapegrad.errors import InputError
+from tapegrad.entries.columns import EntryColumns
+from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.pytree.structure import Leaf, Structure, describe_structure
 from tapegrad.recording.recorder import Var
-from tapegrad.recording.trace import trace
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.taylor import taylor as coefficients
+from tapegrad.transforms.record import tape_of
 from tapegrad.transforms.traced_call import Data, push, scalar_output, transformed
 
 __all__ = ["taylor"]
@@ -57,6 +59,8 @@ def taylor(
         output = scalar_output(f, traced)
         if order == 1:  # a rule of the user's may give no more than its first partial
             found = [traced.columns.values[output], *push(traced, {0: 1.0})]
+        elif traced.columns.on_arrays:
+            found = coefficients(*_of_numbers(f, traced), order)
         else:
             found = traced.recorder.attributing(
                 lambda pin: coefficients(traced.columns, output, order, pin)
@@ -66,8 +70,23 @@ def taylor(
     return transformed(f, taylor, expansion, order=order)
 
 
+def _of_numbers(f: Callable[..., object], traced: Trace) -> tuple[EntryColumns, int]:
+    """The entries of a call with arrays inside, taken apart into numbers, and the output.
+
+    Raises:
+        TracedNumberError: in a recording around, where the derivatives would be lost.
+    """
+    if traced.columns.traced:
+        raise TracedNumberError(
+            f"taylor({name_of(f)}) ({here()}) has arrays inside and is itself recorded or "
+            "differentiated, which it cannot be: write it on numbers"
+        )
+    numbers = tape_of(f, traced).expanded()
+    return numbers.columns.as_lists(), numbers.outputs[0]
+
+
 def _require_number(f: Callable[..., object], parameters: Structure) -> None:
-    if not isinstance(parameters, Leaf):
+    if not isinstance(parameters, Leaf) or parameters.shape:
         raise InputError(
             f"{name_of(f)} ({here()}) was given {describe_structure(parameters)}, and a Taylor "
             "series is in one number: pass a float first, and the rest as data"
