@@ -29,6 +29,9 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "choices": lambda p: tnp.where(p["w"] > 0.0, np.sqrt(abs(p["w"])), p["w"] * p["b"]).sum(),
     "joined": lambda p: (tnp.concat([p["b"], p["w"][0]]) * tnp.stack([p["b"][0]] * 8)).sum(),
     "guards": lambda p: p["b"].sum() if (p["w"] > -9.0).all() else p["w"].sum(),
+    "order": lambda p: (tnp.sort(p["b"]) * p["w"][0]).sum() + tnp.sort(p["w"], axis=0)[1].sum(),
+    "places": lambda p: p["b"][tnp.argmax(p["w"], axis=1)].sum() * tnp.norm(p["w"]),
+    "interpolated": lambda p: tnp.interp(p["b"], np.array([-9.0, 0.0, 9.0]), p["w"][:, 0]).sum(),
     "truths": lambda p: tnp.where((p["w"] > 0.0) & ~(p["b"] > 0.0), p["w"], 1.0).sum(),
 }
 

@@ -226,12 +226,12 @@ class TestABatchThatDiffers:
             assert bits(by_power(X, n)) == bits(fresh(X, n))
 
     def test_inside_a_recording(self) -> None:
-        """Traced numbers are refused after many plain ones, too."""
+        """Traced numbers are recorded after many plain ones, too."""
         batch: Any = tg.vmap(f, in_axes=(0, None))
         for _ in range(3):
             batch(X, 2.0)
-        text = refusal(errors.TracedNumberError, lambda: tg.grad(lambda s: batch(X, s)[0])(2.0))
-        assert "is a traced number, and compiled rows take plain ones" in text
+        slope = tg.grad(lambda s: batch(X, s)[0])(2.0)
+        assert slope == pytest.approx(tg.grad(lambda s: f(float(X[0]), s))(2.0), rel=1e-13)
 
     def test_where_rows_may_not_leave(self) -> None:
         """The options for rows that leave the path hold."""

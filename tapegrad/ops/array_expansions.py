@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import reduce
+from math import nan
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -186,3 +187,103 @@ def _matmul(x: Numbers, y: Numbers) -> Numbers:
         found[index] = _total(map(ops.mul, left, right)) if len(left) else 0.0
     rest = [*shape, *x.shape[-2:-1], *y.shape[-1:]] if y.ndim > 1 else [*shape, *x.shape[-2:-1]]
     return found.reshape(rest)
+
+
+# Places that numbers say.
+
+
+def _is_at(places: list[Operand], lead: Shape, shape: Shape) -> Operand:
+    """Whether places along the first axes are these; negative ones count from the end."""
+    same = (
+        ops.or_(ops.eq(place, float(at)), ops.eq(place, float(at - size)))
+        for place, at, size in zip(places, lead, shape, strict=False)
+    )
+    return reduce(ops.and_, same)
+
+
+def _places(i: Numbers, axes: Shape) -> list[Numbers]:
+    """The places along each of the first axes."""
+    return list(i) if axes[0] > 1 else [i]
+
+
+@_of(rows.gather)
+def _gather(x: Numbers, i: Numbers, axes: Shape) -> Numbers:
+    along = _places(i, axes)
+    outer, rest = along[0].shape, x.shape[len(along) :]
+    found = np.empty((*outer, *rest), object)
+    found.fill(nan)
+    for index in np.ndindex(outer):
+        for lead in np.ndindex(x.shape[: len(along)]):
+            here = _is_at([cast(Operand, one[index]) for one in along], lead, x.shape)
+            for inner in np.ndindex(rest):
+                chosen = ops.where(here, x[(*lead, *inner)], found[(*index, *inner)])
+                found[(*index, *inner)] = chosen
+    return found
+
+
+@_of(rows.pile)
+def _pile(x: Numbers, i: Numbers, static: tuple[Shape, Shape]) -> Numbers:
+    axes, shape = static
+    along = _places(i, axes)
+    outer, rest = along[0].shape, shape[len(along) :]
+    found = np.empty(shape, object)
+    for lead in np.ndindex(shape[: len(along)]):
+        here = [
+            _is_at([cast(Operand, one[index]) for one in along], lead, shape)
+            for index in np.ndindex(outer)
+        ]
+        for inner in np.ndindex(rest):
+            parts = (x[(*index, *inner)] for index in np.ndindex(outer))
+            chosen = [ops.where(c, part, 0.0) for c, part in zip(here, parts, strict=True)]
+            found[(*lead, *inner)] = reduce(ops.add, chosen, *_start(chosen))
+    return found
+
+
+@_of(rows.argsort)
+def _argsort(x: Numbers, axis: int) -> Numbers:
+    found = np.moveaxis(x.copy(), axis, -1)
+    for index in np.ndindex(found.shape[:-1]):
+        found[index] = _rising(list(found[index]))
+    return np.moveaxis(found, -1, axis)
+
+
+def _rising(xs: list[Operand]) -> list[Operand]:
+    """The places of numbers in rising order; those that are equal keep theirs."""
+    ranks = [_total(_is_before(xs, j, i) for j in range(len(xs))) for i in range(len(xs))]
+    return [
+        _total(ops.mul(float(i), ops.eq(rank, float(place))) for i, rank in enumerate(ranks))
+        for place in range(len(xs))
+    ]
+
+
+def _is_before(xs: list[Operand], j: int, i: int) -> Operand:
+    return ops.le(xs[j], xs[i]) if j < i else ops.lt(xs[j], xs[i])
+
+
+@_of(rows.argmax)
+def _argmax(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, _first_largest)
+
+
+def _first_largest(xs: Iterable[Operand]) -> Operand:
+    """The first place of the largest number."""
+    best, *others = xs
+    at: Operand = 0.0
+    for place, one in enumerate(others, 1):
+        is_larger = ops.gt(one, best)
+        at, best = ops.where(is_larger, float(place), at), ops.where(is_larger, one, best)
+    return at
+
+
+@_of(rows.searchsorted)
+def _searchsorted(x: Numbers, y: Numbers, side: tuple[bool]) -> Numbers:
+    found = np.empty(y.shape, object)
+    for index, one in np.ndenumerate(y):
+        below = (ops.le(each, one) if side[0] else ops.lt(each, one) for each in x)
+        found[index] = reduce(ops.add, below, cast(Operand, 0.0))
+    return found
+
+
+@_of(rows.norm)
+def _norm(x: Numbers, along: rows.Along) -> Numbers:
+    return _along(x, along, lambda terms: ops.hypot(*terms))
