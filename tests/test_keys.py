@@ -181,10 +181,10 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any
     "a frozen class's array": (
         lambda: FrozenAttrs(np.array([2.0])), lambda v: put(v.n), lambda v: float(v.n[0])
     ),
-    "array": (lambda: np.array([2.0]), put, lambda v: float(v[0])),
+    "array": (lambda: np.array([2]), put, lambda v: float(v[0])),
     "array, a sign": (
-        lambda: np.array([0.0]), lambda v: v.__setitem__(0, -0.0),
-        lambda v: float(np.copysign(1.0, v[0])),
+        lambda: np.array([0j]), lambda v: v.__setitem__(0, complex(-0.0, 0.0)),
+        lambda v: float(np.copysign(1.0, v[0].real)),
     ),
     "array of objects": (
         lambda: np.array([Plain(2)]), lambda v: set_n(v[0]), lambda v: v[0].n
@@ -706,7 +706,7 @@ class TestManyRecordings:
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             for n in range(12):
-                assert fast(2.0, np.array([1.0 * n]), np.array([2.0 * n])) == 6.0 * n
+                assert fast(2.0, np.array([n]), np.array([2 * n])) == 6.0 * n
         (warning,) = seen
         assert (
             "8 times for arguments that differ in rows and goals, which are static: pass a "

@@ -246,11 +246,14 @@ def flatten_arguments(
     kwargs: Mapping[str, object],
     mapped: Collection[int] = (),
     static: StaticArguments = NONE_STATIC,
+    *,
+    arrays: bool = False,
 ) -> tuple[Branch, list[list[Operand]]]:
     """The structure of a call's arguments, by position and by name, and the numbers in each.
 
     Those at the positions ``mapped`` are one row of what was given. Of ``static`` ones the traced
-    numbers are given, which no code can take.
+    numbers are given, which no code can take. With ``arrays`` arrays of floats are among the
+    numbers of all others.
 
     Raises:
         InputError: for what cannot be an argument, such as an iterator, which the first call would
@@ -265,7 +268,8 @@ def flatten_arguments(
         if key != 0 and (key - 1 if isinstance(key, int) else key) in static:
             structure, leaves = Static(value), [*traced_leaves(value)]
         else:
-            role = Role.PARAMETERS if key == 0 else Role.DATA
+            data_role = Role.ARRAYS if arrays else Role.DATA
+            role = Role.PARAMETERS if key == 0 else data_role
             role = Role.ROW if key in mapped else role
             structure, leaves = flatten(value, role, argument_namer(f, key))
         _refuse_iterators(structure, argument_namer(f, key), ())

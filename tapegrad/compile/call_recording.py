@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
@@ -13,18 +13,33 @@ import attrs
 from tapegrad._support.source_position import Site, here
 from tapegrad._support.text import describe
 from tapegrad.compile.backends import python
-from tapegrad.compile.backends.interface import RunBytes, RunFloats
+from tapegrad.compile.backends.interface import RunBytes, RunFloats, ScalarCode
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
-from tapegrad.compile.learning import RECORDING, Budget, Learning
+from tapegrad.compile.learning import PLAN, Budget, Learning
 from tapegrad.compile.outside import OutsideState
-from tapegrad.compile.paths import HasPath, Path, record_path
+from tapegrad.compile.paths import AnyTape, HasPath, Path, record_path
 from tapegrad.compile.report import PathReport, ShapeReport
 from tapegrad.errors import InputError, OutputError
+from tapegrad.ops.array_support import is_array, serving
+from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import numbers_as, unshared_statics
-from tapegrad.pytree.structure import Branch, Role, Structure, build, flatten, key_paths
+from tapegrad.pytree.structure import (
+    Branch,
+    Role,
+    Structure,
+    argument_paths,
+    build,
+    data_paths,
+    flatten,
+    holds_arrays,
+    key_paths,
+    leaf_shapes,
+    taken_apart,
+)  # fmt: skip
+from tapegrad.sweep.shapes import in_shapes
 from tapegrad.transforms.traced_call import data_of
 
 if TYPE_CHECKING:
@@ -71,24 +86,31 @@ class CallCode:
         self.compiling, self.rows = 0.0, 0
         self.is_paid = self.quickly = self.is_taken = self._is_cached = False
         self._runs_on = "recorded only"
+        self._steps = self._memory = 0
         self._left = _QUICK_CALLS
 
     @property
     def compiler(self) -> str:
         """The name of the backend that compiles the path."""
+        if self.path.program.forms:
+            return PLAN
         return "python" if self.quickly else self.choice.name
 
     def compile(self) -> RunFloats:
         """Compiles the path; two threads may both do so, and one of the two codes is kept."""
         started = thread_time()
-        if self.quickly:
+        if self.path.program.forms:
+            code = cast(ScalarCode, serving("compile.arrays.plan").scalar(self.path.program))
+            run: RunFloats = code.run
+        elif self.quickly:
             code = python.scalar(self.path.program)
-            run: RunFloats = partial(self._counted, code.run)
+            run = partial(self._counted, code.run)
         else:
             code = self.choice.scalar(self.path.program)
             run = code.run
         self.run, self.run_bytes, self._is_cached = run, code.run_bytes, code.is_cached
         self._runs_on = self.compiler
+        self._steps, self._memory = code.steps, code.memory
         self.compiling += thread_time() - started
         return run
 
@@ -107,6 +129,8 @@ class CallCode:
             compiling=self.compiling,
             is_cached=self._is_cached,
             rows=self.rows,
+            steps=self._steps,
+            memory=self._memory,
         )
 
 
@@ -159,7 +183,7 @@ class CallRecording(Recording[CallCode]):
         super().__init__(shape, outside, partial(CallCode, choice))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
         self.latest = None
-        self.learning = Learning(budget)
+        self.learning = Learning(budget, on_arrays=holds_arrays(shape))
         self._quick, self._taken = quick, 0
         self._mapped, self._entries = mapped, entries
 
@@ -197,15 +221,22 @@ class CallRecording(Recording[CallCode]):
             found = code.run_bytes(inputs)
             if not isinstance(found, int):
                 return code.path.tape.result, found
-        floats = memoryview(inputs).cast("d").tolist()
+        floats = self._parted(inputs)
         settled = self.settle(floats, code)
         if not isinstance(settled, Departure):
             code, outputs = settled
-            return code.path.tape.result, array("d", outputs).tobytes()
+            return code.path.tape.result, _side_by_side(outputs)
         arguments = build(unshared_statics(self.shape), floats)
         returned = self.missed(settled, cast(Arguments, arguments))
         structure, numbers = flatten(returned, Role.RESULT, key_path)
-        return structure, array("d", cast("list[float]", numbers)).tobytes()
+        return structure, _side_by_side(cast("list[float]", numbers))
+
+    def _parted(self, inputs: bytes) -> list[float]:
+        """The numbers that stand side by side, those of an array as one."""
+        if not holds_arrays(self.shape):
+            return cast("list[float]", memoryview(inputs).cast("d").tolist())
+        parted = serving("pytree.array_leaves").parted
+        return cast("list[float]", parted(inputs, leaf_shapes(self.shape)))
 
     def settle(
         self,
@@ -299,7 +330,8 @@ class CallRecording(Recording[CallCode]):
         length = learning.guessed_length() if entries is None else entries
         # The calls may have left the known paths alike and gone on on paths that never come again.
         doubt = max(1.0, len(self.codes) / (2 * self._taken + _TRIED))
-        return comes_again and (budget.is_free(length) or budget.affords(RECORDING, length, doubt))
+        is_paid = budget.is_free(length) or budget.affords(learning.recording, length, doubt)
+        return comes_again and is_paid
 
     def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside."""
@@ -309,12 +341,17 @@ class CallRecording(Recording[CallCode]):
             f, x, data = self.f, args[0], data_of(args[1:], kwargs)
         else:
             f, x, data = (lambda _, **given: self.f(**given)), (), data_of((), kwargs)
-        path = record_path(f, x, data, self.traced_data, self._mapped, any_row=self.any_row)
+        path = record_path(
+            f, x, data, self.traced_data, self._mapped,
+            arrays=self._entries is None, any_row=self.any_row,
+        )  # fmt: skip
         if path is None:
             return self._call(arguments)
         if keeps:
             self._keep(path, started)
-        return path.tape.value
+        values, tape = path.tape.values, path.tape
+        found = [values[slot] for slot in tape.outputs]
+        return build(unshared_statics(tape.result), in_shapes(found, found))
 
     def _keep(self, path: Path, started: float) -> None:
         """Keeps a path; all that was done for it since it ``started`` counts."""
@@ -354,7 +391,20 @@ class CallRecording(Recording[CallCode]):
         if type(returned) is float or not in_floats:
             return returned
         structure, numbers = flatten(returned, Role.RESULT, key_path)
-        return build(unshared_statics(structure), numbers)
+        return build(unshared_statics(structure), map(_copied, numbers))
+
+
+def _copied(found: Operand) -> Operand:
+    """A number, or a copy of an array, which may be one of the arguments."""
+    return cast(Any, found).copy() if is_array(found) else found
+
+
+def _side_by_side(found: Sequence[float]) -> bytes:
+    """The doubles of numbers, some of which may be arrays."""
+    try:
+        return array("d", found).tobytes()
+    except TypeError:
+        return cast(bytes, serving("pytree.array_leaves").side_by_side(found))
 
 
 @final
@@ -369,9 +419,10 @@ class Flat:
 
     def __init__(self, recording: CallRecording, again: Callable[[], CallRecording]) -> None:
         tape = cast(CallCode, recording.latest).path.tape
-        self.inputs = tape.paths
-        self.outputs = tuple(path or "value" for path in key_paths(tape.result))
-        self._recording, self._again, self._result = recording, again, tape.result
+        self.inputs = tuple(_input_names(tape))
+        self._result = taken_apart(tape.result)
+        self.outputs = tuple(path or "value" for path in key_paths(self._result))
+        self._recording, self._again = recording, again
         self._order: tuple[Structure, list[int] | None] = (tape.result, None)
         self._size = 8 * len(self.inputs)
         self._float64: object
@@ -414,10 +465,19 @@ class Flat:
     def _places_in(self, result: Structure) -> list[int] | None:
         """The place of each named number in a result whose dicts may come in another order."""
         in_order = [float(place) for place in range(len(self.outputs))]
-        places, misfit = numbers_as(self._result, build(result, in_order), key_path, statics=True)
+        places, misfit = numbers_as(
+            self._result, build(taken_apart(result), in_order), key_path, statics=True
+        )
         if misfit is not None:
             raise OutputError(
                 f"a path at these inputs ({here()}) returns another structure than the first one: "
                 "return the same containers on every path"
             )
         return None if places == in_order else [int(cast(float, place)) for place in places]
+
+
+def _input_names(tape: AnyTape) -> Iterator[str]:
+    """The names of the numbers in the arguments, those of an array one by one."""
+    yield from argument_paths(taken_apart(tape.parameters), tape.names[0])
+    for name, part in tape.data_by_name():
+        yield from data_paths(taken_apart(part), name)

@@ -36,7 +36,7 @@ from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops.primitive import Operand, Traced
-from tapegrad.pytree.structure import Branch, build, holds_arrays
+from tapegrad.pytree.structure import Branch, build
 from tapegrad.recording.recorder import Real, Var
 from tapegrad.transforms.static_arguments import (
     NONE_STATIC,
@@ -231,7 +231,7 @@ class Compiled(Generic[P, R_co]):
         args, kwargs = arguments
         shape, floats = self._flattened(arguments)
         recording = None
-        if not holds_arrays(shape) and not any(isinstance(number, Traced) for number in floats):
+        if not any(isinstance(number, Traced) for number in floats):
             recording = self._cache.get(shape, self._new_recording)
         if recording is None:
             return cast(Callable[..., R_co], self._f)(*args, **kwargs)
@@ -243,7 +243,7 @@ class Compiled(Generic[P, R_co]):
 
     def _flattened(self, arguments: Arguments) -> tuple[Branch, list[Operand]]:
         """The structure of a call's arguments, and their numbers: floats, or traced ones."""
-        shape, numbers = flatten_arguments(self._f, *arguments, static=self._static)
+        shape, numbers = flatten_arguments(self._f, *arguments, static=self._static, arrays=True)
         return shape, [number for part in numbers for number in part]
 
     def _keep_warm(self, recording: CallRecording) -> None:

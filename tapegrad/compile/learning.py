@@ -20,7 +20,7 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import Site, here, warn
 
-__all__ = ["CALLING", "FREE", "MANY_PATHS", "RECORDING", "USUAL", "Budget", "Learning"]
+__all__ = ["CALLING", "FREE", "MANY_PATHS", "PLAN", "RECORDING", "USUAL", "Budget", "Learning"]
 
 R = TypeVar("R")
 
@@ -32,8 +32,13 @@ MANY_PATHS: Final = 64
 """The number of paths at which there is a warning."""
 CALLING: Final = "calling"
 RECORDING: Final = "recording"
+PLAN: Final = "plan"
+"""The work of writing calls of numpy for paths on which some values are arrays."""
+_ON_ARRAYS: Final = " arrays"
+"""The end of the names of calling and recording where some arguments are arrays."""
 USUAL: Final[Mapping[str, float]] = {
-    CALLING: 0.3e-6, RECORDING: 10e-6, "python": 10e-6, "llvm": 30e-6
+    CALLING: 0.3e-6, RECORDING: 10e-6, "python": 10e-6, "llvm": 30e-6,
+    CALLING + _ON_ARRAYS: 5e-6, RECORDING + _ON_ARRAYS: 15e-6, PLAN: 50e-6,
 }  # fmt: skip
 """The seconds that an entry takes where the function itself is called, where it is recorded, and
 where it is compiled by a backend: as was seen, until some are measured."""
@@ -130,15 +135,21 @@ class Budget:
 class Learning:
     """Calls of the function itself for arguments of one structure, and how they left its paths.
 
-    ``called`` are the seconds that these ``calls`` took, all together.
+    ``called`` are the seconds that these ``calls`` took, all together. ``calling`` and
+    ``recording`` are the names of that work: with ``on_arrays`` an entry takes as long as its
+    arrays are large, and so both are measured apart from those on numbers.
     """
 
     budget: Budget
     calls: int
     called: float
+    calling: str
+    recording: str
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, *, on_arrays: bool = False) -> None:
         self.budget = budget
+        self.calling = CALLING + _ON_ARRAYS * on_arrays
+        self.recording = RECORDING + _ON_ARRAYS * on_arrays
         self.calls, self.called, self._quickest = 0, 0.0, inf
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
@@ -160,13 +171,13 @@ class Learning:
 
     def guessed_length(self) -> float:
         """The entries of a path of which none is known, going by the time that calls took."""
-        return self._quickest / self.budget.seconds(CALLING)
+        return self._quickest / self.budget.seconds(self.calling)
 
     def measure(self, entries: int, seconds: float) -> None:
         """Learns how long recording takes, and calls of the function itself, if there were any."""
-        self.budget.measure(RECORDING, entries, seconds)
+        self.budget.measure(self.recording, entries, seconds)
         if self.calls:
-            self.budget.measure(CALLING, entries, self._quickest)
+            self.budget.measure(self.calling, entries, self._quickest)
 
     @exclusive
     def comes_again(self, prefix: bytes, line: Site | None) -> bool:

@@ -17,7 +17,6 @@ from tapegrad.compile.lowered import Lowered
 from tapegrad.compile.lowered_trips import Trips
 from tapegrad.compile.needed import Needed
 from tapegrad.compile.program import Program
-from tapegrad.compile.whole_numbers import questions
 from tapegrad.entries.builder import Place, place_of, short_key
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.steps import Notes, Reference, Step
@@ -181,48 +180,6 @@ class _Lowering(Lowered):
         operands = [places[operand] for operand in columns.operands(slot)]
         return self.general(row, operands, columns.static(slot))
 
-    def guard(self, slot: int, place: Place, value: float) -> None:
-        """Writes a guard of the tape, one that records a whole number as questions about it."""
-        if self.columns.row(slot).is_truth:
-            self.ask(slot, place, value != 0.0)
-        else:
-            for question, answer in questions(self.operand(place), value):
-                self.ask(slot, place_of(question), answer)
-
-    def ask(self, slot: int, condition: Place, outcome: bool) -> None:
-        """Writes a guard for one of the tape's; a condition that is constant needs none."""
-        if isinstance(condition, int):
-            self.expected[self.write(ops.guard, (condition,))] = outcome
-            self.guards.append(slot)
-
-    def rewritten(
-        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
-    ) -> Place | None:
-        kept = self.neutral(row, places)
-        if kept is not None or row not in _SIGNED:
-            return kept
-        signed = self.fewer_negations(row, *places)
-        return None if signed is None else self.entry(*signed)
-
-    def fewer_negations(
-        self, row: Primitive, x: Place, y: Place
-    ) -> tuple[Primitive, tuple[Place, Place]] | None:
-        """The same to the bit without a negation: x - y for x + -y, x * -2 for -x * 2."""
-        minus_x, minus_y = self.opposite(x), self.opposite(y)
-        if row is ops.mul or row is ops.div:
-            return None if minus_x is None or minus_y is None else (row, (minus_x, minus_y))
-        if isinstance(y, int) and minus_y is not None:
-            return ops.sub if row is ops.add else ops.add, (x, minus_y)
-        if isinstance(x, int) and minus_x is not None and row is ops.add:
-            return ops.sub, (y, minus_x)
-        return None
-
-    def opposite(self, place: Place) -> Place | None:
-        """The operand that this one is the negative of, if one is known; every number has one."""
-        if isinstance(place, int):
-            return self.negated(place)
-        return -cast(float, place)
-
     def new_entry(
         self,
         row: Primitive,
@@ -287,6 +244,3 @@ class _Lowering(Lowered):
             outputs=tuple(needed.new[output] for output in outputs),
             near=self.approximate,
         )
-
-
-_SIGNED = {ops.add, ops.sub, ops.mul, ops.div}

@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from time import perf_counter
-from typing import Protocol, TypeVar, final
+from typing import Protocol, TypeVar, cast, final
 
 import attrs
 
@@ -19,7 +19,8 @@ from tapegrad.compile.recorded_loops import recorded_loops
 from tapegrad.compile.report import PathReport
 from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import primal
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import primal, shape_of
 from tapegrad.recording.trace import trace
 from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data
@@ -72,29 +73,30 @@ class Path:
             )
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
 
-    def report(
-        self, *, runs_on: str, compiling: float, is_cached: bool, rows: int = 0
-    ) -> PathReport:
+    def report(self, *, runs_on: str, compiling: float, is_cached: bool, **more: int) -> PathReport:
         """Describes the path; the arguments say what runs it, and how long compiling it took."""
-        columns, program = self.tape.columns, self.program
+        columns, program, on_arrays = self.tape.columns, self.program, self.tape.on_arrays
         guards = tuple(dict.fromkeys(program.guards))
         code = columns.table.codes[ops.constant]
-        constants = [slot for slot, entry in enumerate(columns.codes) if entry == code]
+        constants = [
+            (primal(columns.values[slot]), str(self.tape.site(slot)))
+            for slot, entry in enumerate(columns.codes)
+            if entry == code
+        ]
         return PathReport(
             guards=tuple(str(self.tape.site(slot)) for slot in guards),
             outcomes=tuple(map(columns.outcome, guards)),
             entries=len(program),
-            called_back=called_back(program),
-            called_rarely=called_rarely(program),
-            constants=tuple(
-                (primal(columns.values[slot]), str(self.tape.site(slot))) for slot in constants
-            ),
-            loops=recorded_loops(self.tape) if line_of(program).pays else (),
+            called_back=() if on_arrays else called_back(program),
+            called_rarely=() if on_arrays else called_rarely(program),
+            constants=tuple(each for each in constants if not shape_of(each[0])),
+            arrays=tuple((shape_of(x), line) for x, line in constants if shape_of(x)),
+            loops=recorded_loops(self.tape) if not on_arrays and line_of(program).pays else (),
             runs_on=runs_on,
             recording=self.seconds,
             compiling=compiling,
             is_cached=is_cached,
-            rows=rows,
+            **more,
         )
 
 
@@ -125,34 +127,43 @@ def with_code(codes: Sequence[CodeT], code: CodeT) -> tuple[CodeT, ...]:
     return tuple(more)
 
 
-def record_path(
+def record_path(  # noqa: PLR0913  # each option changes another part of the recording
     f: Callable[..., object],
     x: object,
     data: Data,
     traced_data: Collection[int | str],
     mapped: Collection[int] = (),
     *,
+    arrays: bool = False,
     expanded: bool = False,
     **options: bool,
 ) -> Path | None:
     """The path that ``f`` takes on these arguments; the options are those of ``lower``.
 
     The arguments at the positions ``mapped`` are one row of what a batch was given. None where
-    ``f`` meets a number of a recording around this one, whose derivative compiled code would drop,
-    or an array, if that is not to be ``expanded`` into numbers.
+    ``f`` meets a number of a recording around this one, whose derivative compiled code would drop.
+    With ``arrays`` those among the data are inputs. A path with arrays is ``expanded`` into
+    numbers, or kept with ``arrays``; else there is none.
     """
     started = perf_counter()
-    traced = trace(f, x, data, traced_data=traced_data, mapped=mapped, positions=True)
+    traced = trace(
+        f, x, data, traced_data=traced_data, mapped=mapped, positions=True, arrays=arrays
+    )
     if traced.recorder.outers:
         return None
-    if traced.columns.on_arrays and not expanded:
+    if traced.columns.on_arrays and not (expanded or arrays):
         return None
-    path = path_of(tape_of(f, traced).expanded(), **options)
+    tape = tape_of(f, traced)
+    path = path_of(tape.expanded() if expanded else tape, **options)
     return attrs.evolve(path, seconds=perf_counter() - started)
 
 
 def path_of(tape: AnyTape, **options: bool) -> Path:
     """The path that a tape recorded; the options are those of ``lower``."""
     started = perf_counter()
-    program = lower(tape.columns.as_lists(), tape.outputs, **options)
+    columns = tape.columns.as_lists()
+    if tape.on_arrays:
+        program = cast(Program, serving("compile.arrays.lowering").lower(columns, tape.outputs))
+    else:
+        program = lower(columns, tape.outputs, **options)
     return Path(tape, program, program.outcomes, perf_counter() - started)

@@ -7,16 +7,35 @@ in a program is a call back into Python.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 import attrs
 
 from tapegrad._support.cached import cached
-from tapegrad.ops.primitive import Primitive
+from tapegrad.ops.primitive import Primitive, Shape
 
-__all__ = ["BatchProgram", "Program", "batch_program", "renumbered"]
+__all__ = ["NUMBER", "BatchProgram", "Form", "Program", "batch_program", "renumbered"]
 
 V = TypeVar("V")
+
+
+@final
+@attrs.frozen
+class Form:
+    """How the value of an entry stands in memory: its shape, and numpy's letter for its elements.
+
+    It is ``in_order`` where it stands in C order, without gaps. A view has the memory of the
+    entry's first operand.
+    """
+
+    shape: Shape = ()
+    kind: str = "d"
+    in_order: bool = True
+    is_view: bool = False
+
+
+NUMBER: Final = Form()
+"""The form of numbers."""
 
 
 @final
@@ -29,7 +48,8 @@ class Program:
     ``guards`` are the guards' slots on the tape, in the order of ``expected``: one there may be
     several here. ``skip_where`` maps
     calls that are rarely needed to the slot of a condition: where it holds, nothing reads the call.
-    With ``near`` a row's value is within 4 units in the last place.
+    With ``near`` a row's value is within 4 units in the last place. Where some entries are arrays,
+    ``forms`` has the form of each; then constants may be arrays, too.
     """
 
     rows: Sequence[Primitive]
@@ -42,6 +62,7 @@ class Program:
     inputs: int
     outputs: tuple[int, ...]
     near: bool = False
+    forms: Sequence[Form] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

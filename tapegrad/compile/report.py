@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import final
 
 import attrs
 
 from tapegrad._support.text import Printed, number
 from tapegrad.compile.recorded_loops import RecordedLoop
+from tapegrad.ops.primitive import Shape
 
 __all__ = ["MANY_RECORDINGS", "PathReport", "Report", "ShapeReport"]
 
@@ -28,9 +30,11 @@ class PathReport(Printed):
 
     An outcome is a bool, or the int that Python asked for.
 
-    ``constants`` are the plain numbers met while recording, with their lines; ``rows`` counts the
+    ``constants`` are the plain numbers met while recording, with their lines; ``arrays`` are the
+    shapes of the arrays that were, which the code keeps. ``rows`` counts the
     rows of batches that took this path, ``recording`` and ``compiling`` are seconds. Code that
-    ``is_cached`` was compiled by an earlier process.
+    ``is_cached`` was compiled by an earlier process. Code on arrays has ``steps``, each of them a
+    call of numpy or a few operations on numbers, and keeps ``memory`` for them, in bytes.
     """
 
     guards: tuple[str, ...]
@@ -39,12 +43,15 @@ class PathReport(Printed):
     called_back: tuple[str, ...]
     called_rarely: tuple[str, ...]
     constants: tuple[tuple[float, str], ...]
+    arrays: tuple[tuple[Shape, str], ...]
     loops: tuple[RecordedLoop, ...]
     runs_on: str
     recording: float
     compiling: float
     rows: int = 0
     is_cached: bool = False
+    steps: int = 0
+    memory: int = 0
 
     def __str__(self) -> str:
         rows = f", {self.rows:,} rows" if self.rows else ""
@@ -57,6 +64,8 @@ class PathReport(Printed):
         if self.guards:
             pairs = zip(self.guards, self.outcomes, strict=True)
             yield f"  guards: {_few([f'{guard} {outcome}' for guard, outcome in pairs])}"
+        if self.steps:
+            yield f"  {self.steps:,} steps in {self.memory:,} bytes that are kept between calls"
         if self.called_back:
             yield f"  called back into Python: {', '.join(self.called_back)}"
         if self.called_rarely:
@@ -66,6 +75,14 @@ class PathReport(Printed):
         if self.constants:
             distinct = dict.fromkeys(f"{number(value)} ({line})" for value, line in self.constants)
             yield f"  constants: {_few(list(distinct))}"
+        if self.arrays:
+            shapes = (f"{_size(shape)} ({line})" for shape, line in self.arrays)
+            yield f"  arrays kept as constants: {_few(list(shapes))}"
+
+
+def _size(shape: Shape) -> str:
+    """A shape, and the memory that doubles take in it."""
+    return f"{'x'.join(map(str, shape))} in {8 * prod(shape):,} bytes"
 
 
 def _few(parts: Sequence[str]) -> str:

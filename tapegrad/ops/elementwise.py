@@ -19,7 +19,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["compute", "function_of"]
+__all__ = ["LN2", "compute", "function_of", "ufunc_of"]
 
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
@@ -40,13 +40,19 @@ def function_of(row: Primitive) -> Function:
     """
     if row.array is not None:
         return row.value
-    found = _OWN.get(row)
-    if found is None and row.core and row.ufuncs:
-        found = getattr(np, row.ufuncs[0])
+    found = ufunc_of(row) or _OWN.get(row)
     if found is None:
         spelling = NEAR.get(row) or LOWER.get(row)
         found = partial(_one_by_one, row) if spelling is None else partial(_spelled, row, spelling)
     return _in_order(found) if isinstance(found, np.ufunc) else partial(_whole, found)
+
+
+def ufunc_of(row: Primitive) -> np.ufunc | None:
+    """The function of numpy's that computes a row by itself, if one does."""
+    found = _OWN.get(row)
+    if found is None and row.core and row.ufuncs:
+        found = getattr(np, row.ufuncs[0])
+    return found if isinstance(found, np.ufunc) else None
 
 
 def _in_order(ufunc: np.ufunc) -> Function:
@@ -95,7 +101,7 @@ def _one_by_one(row: Primitive, *operands: Any, where: Any = True) -> Array:
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
-    if type(condition) is not np.ndarray:
+    if type(condition) is not np.ndarray and np.shape(x) == np.shape(y):
         return x if condition else y
     return np.where(condition, x, y)
 

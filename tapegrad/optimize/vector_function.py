@@ -144,8 +144,10 @@ def compiled(
     flat = function.flat(*starts, *data.args, **data.kwargs)
     by_key = data_of((*starts[1:], *data.args), data.kwargs).items()
     inputs = [value for key, value in by_key if key not in static][len(starts) - 1 :]
-    _, leaves = flatten(inputs, Role.DATA, key_path)
-    constants = vector(cast("list[float]", leaves))
+    _, leaves = flatten(inputs, Role.ARRAYS, key_path)
+    constants: FloatArray
+    if not TYPE_CHECKING:
+        constants = np.concatenate([vector([]), *map(np.ravel, leaves)])
 
     def run(*points: FloatArray) -> FloatArray:
         inputs: FloatArray

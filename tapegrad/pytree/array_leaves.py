@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import prod
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -10,9 +12,13 @@ from numpy.typing import NDArray
 from tapegrad.errors import InputError
 from tapegrad.pytree.numbers import RejectedError
 
-__all__ = ["array_leaf", "is_float_array", "own"]
+__all__ = ["ARRAY", "FLOATS", "array_leaf", "is_float_array", "own", "parted", "side_by_side"]
 
 Floats: TypeAlias = NDArray[np.float64]
+
+ARRAY: Final = np.ndarray
+FLOATS: Final = np.dtype(np.float64)
+"""The class and the elements of an array that is a leaf as it is, if it stands in C order."""
 
 _CURES: Final = {
     "b": "of truth values: pass it as data after the first argument, or its astype(float)",
@@ -64,6 +70,21 @@ def own(found: object, shape: tuple[int, ...], owned: set[int]) -> Floats:
         return np.array(np.broadcast_to(array, shape), order="C")
     owned.add(id(array))
     return array
+
+
+def parted(numbers: bytes, shapes: Iterable[tuple[int, ...]]) -> list[float | Floats]:
+    """Numbers and arrays of these shapes, whose doubles stand side by side."""
+    cells, found, at = np.frombuffer(numbers), [], 0
+    for shape in shapes:
+        part = cells[at : at + prod(shape)]
+        found.append(part.reshape(shape) if shape else float(part[0]))
+        at += len(part)
+    return found
+
+
+def side_by_side(found: Iterable[object]) -> bytes:
+    """The doubles of numbers and arrays, one after the other."""
+    return b"".join(np.asarray(one, np.float64).tobytes() for one in found)
 
 
 def _instead(value: object) -> str:

@@ -11,11 +11,13 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, TypeAlias, cast
 
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import Shape
 from tapegrad.pytree.attributes import may_change
 from tapegrad.pytree.change_checks import ChangeChecks, executed
 from tapegrad.pytree.containers import ContainerKind
 from tapegrad.pytree.matching import unshared_statics
-from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build
+from tapegrad.pytree.structure import Branch, Leaf, Static, Structure, build, holds_arrays
 from tapegrad.pytree.value_keys import unshared
 
 __all__ = ["Packer", "RowsUnpacker", "Unpacker", "packer", "rows_unpacker", "unpacker"]
@@ -37,7 +39,8 @@ _FEW: Final = 16
 def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> Unpacker:
     """A function that gives the floats of arguments of exactly these structures, else None."""
     structures = [*arguments, *named.values()]
-    work = _UnpackingCode(one_by_one=sum(map(_count, structures)) <= _FEW)
+    on_arrays = any(map(holds_arrays, structures))
+    work = _UnpackingCode(one_by_one=on_arrays or sum(map(_count, structures)) <= _FEW)
     for index, structure in enumerate(arguments):
         work.take(structure, f"args[{index}]")
     work.expect_keys([*named], "kwargs")
@@ -52,6 +55,9 @@ def unpacker(arguments: Sequence[Structure], named: Mapping[str, Structure]) -> 
         *(f"  {line}" for line in work.result()),
     ]
     values = {"FLOAT": float, "FLOATS": _FLOATS, **work.checks.values}
+    if on_arrays:
+        leaves = serving("pytree.array_leaves")
+        values |= {"ARRAY": leaves.ARRAY, "OF_FLOATS": leaves.FLOATS}
     return cast(Unpacker, executed("\n".join(lines), values, "unpack"))
 
 
@@ -111,12 +117,15 @@ class _UnpackingCode:
     ) -> None:
         self.lines: list[str] = []
         self.parts: list[str] = []
+        self.arrays: set[str] = set()
         self.checks = checks or ChangeChecks()
         self._one_by_one, self._prefix = one_by_one, prefix
 
     def take(self, structure: Structure, expression: str) -> None:
         """Adds the lines and parts of an argument, or a part of one, that the expression gives."""
-        if isinstance(structure, Leaf):
+        if isinstance(structure, Leaf) and structure.shape:
+            self._add_array(structure.shape, expression)
+        elif isinstance(structure, Leaf):
             self._add_floats(f"{expression},", 1)
         elif isinstance(structure, Static):
             self.checks.expect(structure.value, expression)
@@ -142,7 +151,7 @@ class _UnpackingCode:
 
     def refusal(self, kind: str) -> str:
         """The line that returns where a part, each of which has a name, is not of this kind."""
-        others = (f"type({part}) is not {kind}" for part in self.parts)
+        others = (f"type({part}) is not {kind}" for part in self.parts if part not in self.arrays)
         return f"if {' or '.join(others) or False}: return None"
 
     def _add_floats(self, expressions: str, count: int) -> None:
@@ -153,6 +162,15 @@ class _UnpackingCode:
             names = [f"{self._prefix}{len(self.parts) + place}" for place in range(count)]
             self.lines.append(f"{', '.join(names)}, = {expressions}")
             self.parts += names
+
+    def _add_array(self, shape: Shape, expression: str) -> None:
+        """Adds an array that is taken as it is: of floats, in C order, of this shape."""
+        name = f"{self._prefix}{len(self.parts)}"
+        fits = f"type({name}) is ARRAY and {name}.shape == {shape!r} and {name}.dtype == OF_FLOATS"
+        self.lines.append(f"{name} = {expression}")
+        self.lines.append(f"if not ({fits} and {name}.flags.c_contiguous): return None")
+        self.parts.append(name)
+        self.arrays.add(name)
 
     def expect_keys(self, keys: list[object], given: str) -> None:
         """Adds the lines that check the keys of a dict, their types and their order."""
@@ -198,7 +216,7 @@ def _count(structure: Structure) -> int:
 
 
 def _holds_leaves_only(branch: Branch) -> bool:
-    return all(isinstance(child, Leaf) for child in branch.children)
+    return all(isinstance(child, Leaf) and not child.shape for child in branch.children)
 
 
 def _expression(structure: Structure, values: dict[str, object], indices: Iterator[int]) -> str:

@@ -33,11 +33,16 @@ RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 @final
 @attrs.frozen(eq=False)
 class ScalarCode:
-    """A program compiled for one call at a time, or one that ``is_cached``: found compiled."""
+    """A program compiled for one call at a time, or one that ``is_cached``: found compiled.
+
+    Code on arrays has so many ``steps``, and keeps ``memory`` for their results, in bytes.
+    """
 
     run: RunFloats
     run_bytes: RunBytes
     is_cached: bool = False
+    steps: int = 0
+    memory: int = 0
 
 
 @final

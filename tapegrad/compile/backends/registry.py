@@ -19,6 +19,7 @@ from tapegrad.compile.backends.interface import (
 )
 from tapegrad.compile.program import Program
 from tapegrad.errors import BackendError
+from tapegrad.ops.array_support import serving
 
 __all__ = ["BACKENDS", "BackendName", "Choice", "Language", "chosen", "source"]
 
@@ -168,4 +169,11 @@ def source(program: Program | None, language: Language) -> str:
             f"language {language!r} is not known ({here()}): choose among {', '.join(others)} and "
             f"{last}"
         )
+    if program.forms:
+        if language != "python":
+            raise BackendError(
+                f"a path with arrays has no source in {language} ({here()}): ask for its source in "
+                "python, which calls numpy"
+            )
+        return cast(str, serving("compile.arrays.plan").source(program))
     return writers[language](program)

@@ -1,0 +1,49 @@
+"""How entries are spelled as calls of numpy's functions that write where they are told.
+
+What numpy computes depends in its last bits on how its operands stand in memory. Functions that
+are rounded correctly do not, and may write anywhere; others write into a buffer where their
+operands stand in order. Any other entry is computed as when the function itself is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from tapegrad.ops import array_rows as rows
+from tapegrad.ops import table as ops
+from tapegrad.ops.elementwise import ufunc_of
+from tapegrad.ops.primitive import Primitive
+
+__all__ = ["EXACT", "REDUCED", "VIEWS", "is_exact"]
+
+EXACT: Final = frozenset({
+    np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.floor,
+    np.ceil, np.trunc, np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    np.logical_and, np.logical_or, np.logical_not, np.isnan, np.isinf, np.isfinite, np.copysign,
+})  # fmt: skip
+"""The functions whose bits do not depend on how their operands stand in memory."""
+
+REDUCED: Final[Mapping[Primitive, np.ufunc]] = {
+    rows.sum_: np.add,
+    rows.amax: np.maximum,
+    rows.amin: np.minimum,
+    rows.every: np.logical_and,
+    rows.some: np.logical_or,
+}
+"""The functions of two operands that rows repeat along axes."""
+
+VIEWS: Final[Mapping[Primitive, str]] = {
+    rows.reshape: "{}.reshape({})",
+    rows.transpose: "{}.transpose({})",
+    rows.broadcast_to: "broadcast_to({}, {})",
+    rows.getitem: "{}[{}]",
+}
+"""How views are made."""
+
+
+def is_exact(row: Primitive) -> bool:
+    """Whether the bits of a row's result do not depend on how operands stand in memory."""
+    return ufunc_of(row) in EXACT or row is ops.detached

@@ -1,0 +1,274 @@
+"""Writes a tape on which some values are arrays as a program.
+
+Equal entries are shared, those of constants are constants, and neutral operations are dropped where
+the operand stands in memory as the result does: what numpy computes depends on that in its last
+bits. Some rows are spelled in others, which are then shared; they are those that
+``ops.elementwise`` computes in the same steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import inf
+from typing import Any, Final, cast, final
+
+import numpy as np
+
+from tapegrad.compile.lowered import Lowered
+from tapegrad.compile.needed import Needed
+from tapegrad.compile.program import NUMBER, Form, Program
+from tapegrad.entries.builder import Place, place_of
+from tapegrad.entries.columns import EntryColumns
+from tapegrad.entries.static_keys import static_key
+from tapegrad.ops import table as ops
+from tapegrad.ops.array_rows import matmul
+from tapegrad.ops.elementwise import LN2
+from tapegrad.ops.primitive import Operand, Primitive, primal
+
+__all__ = ["lower"]
+
+
+def lower(columns: EntryColumns, outputs: Sequence[int]) -> Program:
+    """The program of a tape: the entries that its outputs and guards need, with the tape's bits."""
+    lowering = _Lowering(columns)
+    lowering.lower()
+    return lowering.program([lowering.slot(lowering.places[output]) for output in outputs])
+
+
+@final
+class _Lowering(Lowered):
+    """Writes the entries of a tape; ``forms`` has the form of each entry that was written.
+
+    ``form`` is that of the tape's entry for which something is written, whose row is ``row``.
+    """
+
+    def __init__(self, columns: EntryColumns) -> None:
+        super().__init__(columns)
+        self.forms: list[Form] = []
+        self.form, self.row = NUMBER, ops.input
+
+    def lower(self) -> None:
+        """Writes the entries of the tape."""
+        for slot in range(len(self.columns)):
+            self.form, self.row = _form(self.columns, slot), self.columns.row(slot)
+            self.places.append(self.special(slot) if self.form is NUMBER else self.array(slot))
+
+    def special(self, slot: int) -> Place:
+        """Writes an entry that is a number."""
+        value = self.columns.values[slot]
+        if self.row.kind == "guard":
+            (operand,) = self.columns.operands(slot)
+            self.guard(slot, self.places[operand], primal(value))
+            return 0.0
+        if self.row.kind == "input":
+            return self.input()
+        return value if self.is_constant(slot) else self.applied(slot)
+
+    def array(self, slot: int) -> Place:
+        """Writes an entry that is an array."""
+        if self.row.kind == "input":
+            return self.input()
+        if self.is_constant(slot):
+            return self.constant(self.columns.values[slot])
+        return self.applied(slot)
+
+    def input(self) -> Place:
+        """Writes an input."""
+        self.inputs += 1
+        return self.write(ops.input, ())
+
+    def is_constant(self, slot: int) -> bool:
+        """Whether an entry is a constant, or computed from such alone."""
+        places = (self.places[operand] for operand in self.columns.operands(slot))
+        return all(not isinstance(place, int) or place in self.constants for place in places)
+
+    def applied(self, slot: int) -> Place:
+        """Writes an entry that applies a row to others."""
+        operands, static = self.columns.operands(slot), self.columns.static(slot)
+        places = [self.places[operand] for operand in operands]
+        if self.row is matmul:
+            self.keep_apart(operands, places)
+        spelled = SPELLED.get(self.row) if self.form is not NUMBER else None
+        found = spelled and spelled(*map(self.operand, places), *static)
+        return self.apply(self.row, places, static) if found is None else place_of(found)
+
+    def keep_apart(self, operands: Sequence[int], places: list[Place]) -> None:
+        """Copies a factor which has become the same as the other.
+
+        The product of a matrix and its own transpose is computed in another way.
+        """
+        x, y = places
+        if not isinstance(x, int) or not isinstance(y, int) or self.root(x) != self.root(y):
+            return
+        if self.root_on_tape(operands[0]) != self.root_on_tape(operands[1]):
+            places[1] = self.copied(y)
+
+    def root_on_tape(self, slot: int) -> int:
+        """The entry of the tape that has the memory of a view there."""
+        while _form(self.columns, slot).is_view:
+            slot = self.columns.operands(slot)[0]
+        return slot
+
+    def root(self, slot: int) -> int:
+        """The entry that has the memory of a view."""
+        while self.forms[slot].is_view:
+            slot = self.operands[slot][0]
+        return slot
+
+    def copied(self, slot: int) -> int:
+        """A copy of an entry, which stands in memory as it does."""
+        form, row, operands = self.forms[slot], self.rows[slot], self.operands[slot]
+        if not form.is_view:
+            return self.write(ops.detached, (slot,), form=Form(form.shape, form.kind))
+        return self.write(row, (self.copied(operands[0]),), self.static(slot), form)
+
+    def neutral(self, row: Primitive, places: Sequence[Place]) -> Place | None:
+        """The operand that the row gives back as it is, if it has the result's form."""
+        kept = super().neutral(row, places)
+        if isinstance(kept, int) and not self._stands_alike(self.forms[kept]):
+            return None
+        return kept
+
+    def _stands_alike(self, form: Form) -> bool:
+        wanted = self.form
+        return (form.shape, form.kind, form.in_order) == (wanted.shape, wanted.kind, True)
+
+    def key(self, row: Primitive, slots: tuple[int, ...], static: tuple[object, ...]) -> Hashable:
+        return (row, slots, _static_key(static[0])) if static else super().key(row, slots, static)
+
+    def constant_key(self, number: Operand) -> Hashable:
+        if isinstance(number, np.ndarray):
+            return number.shape, number.dtype.char, number.strides, number.tobytes()
+        return super().constant_key(number)
+
+    def write_constant(self, number: Operand) -> int:
+        slot = len(self.rows)
+        self.constants[slot] = number
+        self.seen_through.add(slot)
+        return self.write(ops.constant, (), form=_form_of(number))
+
+    def write(
+        self,
+        row: Primitive,
+        slots: tuple[int, ...],
+        static: tuple[object, ...] = (),
+        form: Form | None = None,
+    ) -> int:
+        """Writes an entry that is shared with none."""
+        self.forms.append(self.form_of_entry(row) if form is None else form)
+        return super().write(row, slots, static)
+
+    def form_of_entry(self, row: Primitive) -> Form:
+        """The form of an entry, which may be a step of how the tape's entry is spelled."""
+        if self.form is NUMBER or row is self.row or row.kind == "guard":
+            return NUMBER if row.kind == "guard" else self.form
+        return Form(self.form.shape, "?" if row.is_truth else "d")
+
+    def program(self, outputs: Sequence[int]) -> Program:
+        """The entries that outputs and guards need, as a program."""
+        needed = Needed(self, (*range(self.inputs), *outputs, *self.expected))
+        return Program(
+            rows=needed.kept(self.rows),
+            operands=needed.operands(),
+            constants=cast("dict[int, float]", needed.facts(self.constants)),
+            statics=needed.facts(self.statics),
+            expected=needed.facts(self.expected),
+            skip_where={},
+            guards=tuple(self.guards),
+            inputs=self.inputs,
+            outputs=tuple(needed.new[output] for output in outputs),
+            forms=needed.kept(self.forms),
+        )
+
+
+def _form(columns: EntryColumns, slot: int) -> Form:
+    """The form of an entry of a tape."""
+    value: Any = columns.values[slot]
+    if type(value) is float:
+        return NUMBER
+    rule = columns.row(slot).array
+    is_view = rule is not None and rule.is_view is not None and rule.is_view(*columns.static(slot))
+    if is_view:
+        shown: Any = columns.values[columns.operands(slot)[0]]
+        # What is reshaped may have to be copied; a number has no memory, and is given some.
+        is_view = type(shown) is float or np.may_share_memory(value, shown)
+    return Form(value.shape, value.dtype.char, value.flags.c_contiguous, is_view)
+
+
+def _form_of(value: Any) -> Form:
+    """The form of a constant."""
+    if type(value) is float:
+        return NUMBER
+    return Form(value.shape, value.dtype.char, value.flags.c_contiguous)
+
+
+def _static_key(static: object) -> Hashable:
+    """The key that equal static operands share: indices are compared by value, too."""
+    if isinstance(static, tuple):
+        return tuple(map(_static_key, static))
+    if isinstance(static, slice):
+        return slice, _static_key((static.start, static.stop, static.step))
+    if isinstance(static, np.ndarray):
+        return static.shape, static.dtype.str, static.tobytes()
+    return type(static), static_key(static)
+
+
+# Rows in others, as `ops.elementwise` computes them.
+
+
+def _decay(x: Any) -> Any:
+    """exp(-|x|)."""
+    return ops.exp(ops.neg(ops.abs(x)))
+
+
+def _sech2(x: Any) -> Any:
+    e = ops.exp(ops.mul(ops.abs(x), -2.0))
+    below = ops.add(e, 1.0)
+    return ops.div(ops.mul(e, 4.0), ops.mul(below, below))
+
+
+def _sigmoid(x: Any) -> Any:
+    e = _decay(x)
+    return ops.div(ops.where(ops.ge(x, 0.0), 1.0, e), ops.add(e, 1.0))
+
+
+def _softplus(x: Any) -> Any:
+    return ops.add(ops.maximum(x, 0.0), ops.log1p(_decay(x)))
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    rest = ops.log1p(_decay(ops.sub(x, y)))
+    larger = ops.maximum(x, y)
+    unequal = ops.where(ops.isinf(larger), larger, ops.add(larger, rest))
+    return ops.where(ops.eq(x, y), ops.add(larger, LN2), unequal)
+
+
+def _softmax(x: Any, *others: Any) -> Any:
+    is_sigmoid = len(others) == 1 and type(others[0]) is float and others[0] == 0.0
+    return _sigmoid(x) if is_sigmoid else None
+
+
+def _constant_power(x: Any, n: float) -> Any:
+    if n == 2.0:
+        return ops.mul(x, x)
+    if n == -1.0:
+        return ops.div(1.0, x)
+    if n == 0.5:
+        return ops.where(ops.eq(x, -inf), inf, ops.add(ops.sqrt(x), 0.0))
+    return None if n == 1.0 else ops.pow(x, n)
+
+
+def _constant_power_slope(x: Any, n: float) -> Any:
+    return ops.mul(2.0, x) if n == 2.0 else None
+
+
+SPELLED: Final[Mapping[Primitive, Callable[..., Any]]] = {
+    ops.sech2: _sech2,
+    ops.sigmoid: _sigmoid,
+    ops.softplus: _softplus,
+    ops.logaddexp: _logaddexp,
+    ops.softmax: _softmax,
+    ops.powc: _constant_power,
+    ops.powc_slope: _constant_power_slope,
+}
+"""How rows are spelled on arrays; a spelling gives None where it does not hold."""

@@ -1,0 +1,445 @@
+"""A program with arrays as straight Python that calls numpy on buffers made once.
+
+The bits are those of the eager call: the same functions of numpy's, on arrays that stand in memory
+in the same order. A buffer that nothing reads any more is used again, and views of buffers are made
+with them. What is returned is the caller's own, and allocated at each call. Numbers are floats, in
+the expressions of ``ops.inline``; where an array meets one, it is read from an array without axes,
+which numpy takes in less time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf, prod
+from typing import Any, Final, cast, final
+
+import numpy as np
+
+from tapegrad.compile.arrays.calls import REDUCED, VIEWS, is_exact
+from tapegrad.compile.arrays.frames import Frames, memory
+from tapegrad.compile.backends.interface import RunFloats, ScalarCode
+from tapegrad.compile.program import NUMBER, Program
+from tapegrad.entries.static_keys import static_key
+from tapegrad.ops import array_rows as rows
+from tapegrad.ops import table as ops
+from tapegrad.ops.elementwise import function_of, ufunc_of
+from tapegrad.ops.inline import INLINE_NAMES, inlined
+from tapegrad.ops.primitive import Primitive, Shape
+from tapegrad.pytree.array_leaves import parted, side_by_side
+
+__all__ = ["Plan", "scalar", "source"]
+
+_NAMES: Final = {
+    "add": np.add, "add_at": np.add.at, "broadcast_to": np.broadcast_to,
+    "concatenate": np.concatenate, "copyto": np.copyto, "count_nonzero": np.count_nonzero,
+    "cumulate": np.add.accumulate, "empty": np.empty, "equal": np.equal, "matmul": np.matmul,
+    "memory": memory, "ndarray": np.ndarray,
+}  # fmt: skip
+"""The functions that the text calls beside those of rows."""
+
+
+def scalar(program: Program) -> ScalarCode:
+    """Compiles a program for one call."""
+    plan = Plan(program)
+    namespace: dict[str, Any] = {**INLINE_NAMES, **_NAMES, **plan.named}
+    code = compile(plan.text, "<spelled by tapegrad>", "exec")
+    exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
+    calls_back = any(not row.module.startswith("tapegrad.") for row in program.rows)
+    shapes = [form.shape for form in program.forms[: program.inputs]]
+    run = Frames(namespace["bind"], plan.memory, calls_back=calls_back)
+    return ScalarCode(
+        cast(RunFloats, run), partial(_run_bytes, run, shapes), steps=plan.steps, memory=plan.memory
+    )
+
+
+def source(program: Program) -> str:
+    """The Python source, in which ``c0``, ``f1``, ... stand for arrays and functions."""
+    return Plan(program).text
+
+
+def _run_bytes(run: Frames, shapes: Sequence[Shape], inputs: bytes) -> bytes | int:
+    """Runs code on numbers that stand side by side, and gives the outputs in the same way."""
+    found = run(cast("list[float]", parted(inputs, shapes)))
+    return found if isinstance(found, int) else side_by_side(found)
+
+
+@final
+class Plan:
+    """Writes the code of a program; ``named`` has what the text names.
+
+    ``texts`` says how an entry is read: ``x`` are inputs, ``n`` numbers, ``a`` arrays made at each
+    call, and those that ``bound`` makes once are ``b``, of the memories ``m``, their views ``w``,
+    and ``s`` for numbers.
+    """
+
+    text: str
+    steps: int
+    memory: int
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.forms = program, program.forms
+        self.named: dict[str, object] = {}
+        self.names: dict[object, str] = {}
+        self.texts: dict[int, str] = {}
+        self.cells: dict[int, str] = {}
+        self.bound: list[str] = []
+        self.lines: list[str] = []
+        self.sizes: list[int] = []
+        self.free: dict[int, list[int]] = {}
+        self.memory_of: dict[int, int] = {}
+        self.outputs = set(program.outputs)
+        self.guards = {slot: place for place, slot in enumerate(program.expected)}
+        self.roots = self._roots()
+        self.last = self._last_reads()
+        self.ending: dict[int, list[int]] = {}
+        for slot, root in enumerate(self.roots):
+            if self.forms[slot] is not NUMBER:
+                self.ending.setdefault(self.last[root], []).append(slot)
+        self.text = self._text()
+        self.steps, self.memory = len(self.lines), sum(self.sizes)
+
+    # Which memory is read how long.
+
+    def _roots(self) -> list[int]:
+        """For each entry the one that has its memory."""
+        roots = list(range(len(self.program)))
+        for slot, form in enumerate(self.forms):
+            if form.is_view:
+                roots[slot] = roots[self.program.operands[slot][0]]
+        return roots
+
+    def _last_reads(self) -> list[int]:
+        """For each entry the last one that reads its memory.
+
+        What a function of Python's gives may have its operands' memory, which lives as long.
+        """
+        program, count = self.program, len(self.program)
+        last = [-1] * count
+        for output in program.outputs:
+            last[self.roots[output]] = count
+        for slot in range(count - 1, -1, -1):
+            until = slot
+            if self.forms[slot] is not NUMBER and not self.is_written(slot):
+                until = max(slot, last[self.roots[slot]])
+            for operand in program.operands[slot]:
+                root = self.roots[operand]
+                last[root] = max(last[root], until)
+        return last
+
+    def _take(self, slot: int) -> str:
+        """A buffer for an entry: an array of the caller's own for an output, else a planned one."""
+        form = self.forms[slot]
+        if slot in self.outputs:
+            self.lines.append(f"a{slot} = empty({form.shape!r}, {form.kind!r})")
+            return f"a{slot}"
+        size = prod(form.shape) * np.dtype(form.kind).itemsize
+        free = self.free.get(size)
+        if free:
+            index = free.pop()
+        else:
+            index = len(self.sizes)
+            self.sizes.append(size)
+        self.memory_of[slot] = index
+        self.bound.append(f"b{slot} = ndarray({form.shape!r}, {form.kind!r}, m{index})")
+        return f"b{slot}"
+
+    def _take_over(self, slot: int, operands: Sequence[int]) -> str:
+        """The buffer of an operand that nothing reads later, or another one."""
+        form = self.forms[slot]
+        for operand in operands:
+            others = [x for x in self.program.operands[slot] if x != operand]
+            if (
+                slot not in self.outputs
+                and operand in self.memory_of
+                and self.last[operand] == slot
+                and self.forms[operand].shape == form.shape
+                and self.forms[operand].kind == form.kind
+                and all(self.roots[other] != operand for other in others)
+            ):
+                self.memory_of[slot] = self.memory_of.pop(operand)
+                return self.texts[operand]
+        return self._take(slot)
+
+    def _release(self, slot: int) -> None:
+        """Frees what this entry was the last to read."""
+        for dead in self.ending.get(slot, ()):
+            index = self.memory_of.pop(dead, None)
+            if index is not None:
+                self.free.setdefault(self.sizes[index], []).append(index)
+            elif self.texts.get(dead, "").startswith("a"):
+                self.lines.append(f"del {self.texts[dead]}")
+
+    # Names.
+
+    def name(self, value: object, kind: str) -> str:
+        """The name under which the text knows a function, a static operand or an array."""
+        key = kind, id(value) if isinstance(value, np.ndarray) else static_key(value)
+        if key not in self.names:
+            self.names[key] = f"{kind}{len(self.names)}"
+            self.named[self.names[key]] = value
+        return self.names[key]
+
+    def ufunc(self, function: Callable[..., Any], ending: str = "") -> str:
+        """The name of a function of numpy's, which is its own with ``np_`` before it."""
+        name = f"np_{function.__name__}{ending}"
+        self.named[name] = function
+        return name
+
+    def number(self, slot: int) -> str:
+        """How an entry is read as it is."""
+        constant: Any = self.program.constants.get(slot)
+        if slot not in self.program.constants:
+            return self.texts[slot]
+        if type(constant) is not float:
+            return self.name(constant, "c")
+        if constant != constant or abs(constant) == inf:
+            return "nan" if constant != constant else "inf" if constant > 0.0 else "(-inf)"
+        return f"({constant!r})" if str(constant)[0] == "-" else repr(constant)
+
+    def array(self, slot: int) -> str:
+        """How an entry is read as an array, which may have no axes."""
+        if self.forms[slot] is not NUMBER:
+            return self.number(slot)
+        if slot in self.program.constants:
+            value = self.program.constants[slot]
+            key = "constant", static_key(value)
+            if key not in self.names:
+                self.names[key] = f"c{len(self.names)}"
+                self.named[self.names[key]] = np.array(value)
+            return self.names[key]
+        if slot not in self.cells:
+            self.cells[slot] = f"s{slot}"
+            self.bound.append(f"s{slot} = empty(())")
+            self.lines.append(f"s{slot}[()] = {self.texts[slot]}")
+        return self.cells[slot]
+
+    # Code.
+
+    def _text(self) -> str:
+        program = self.program
+        for slot in range(len(program)):
+            if slot < program.inputs:
+                self.texts[slot] = f"x{slot}"
+            elif slot in self.guards:
+                self.guard(slot)
+            elif slot not in program.constants:
+                self.entry(slot)
+                self._release(slot)
+        returned = [self.returned(place) for place in range(len(program.outputs))]
+        made = [f"m{place} = memory({size})" for place, size in enumerate(self.sizes)]
+        given = [f"{', '.join(f'x{slot}' for slot in range(program.inputs))}, = x"]
+        body = [*(given if program.inputs else []), *self.lines, f"return [{', '.join(returned)}]"]
+        lines = [*made, *self.bound, "def run(x):", *(f"  {line}" for line in body), "return run"]
+        return "def bind():\n" + "\n".join(f"  {line}" for line in lines) + "\n"
+
+    def returned(self, place: int) -> str:
+        """An output, which nobody else holds."""
+        outputs = self.program.outputs
+        slot = outputs[place]
+        text = self.number(slot)
+        if self.forms[slot] is NUMBER:
+            return text
+        is_own = text == f"a{slot}" and self.is_written(slot) and not self.forms[slot].is_view
+        is_first = slot not in outputs[:place]
+        return text if is_own and is_first else f"{text}.copy()"
+
+    def guard(self, slot: int) -> None:
+        """A guard that came out as recorded, or whose index is returned."""
+        (operand,) = self.program.operands[slot]
+        wanted = "not " if self.program.expected[slot] else ""
+        self.lines.append(f"if {wanted}{self.number(operand)}: return {self.guards[slot]}")
+
+    def entry(self, slot: int) -> None:
+        """The lines that compute an entry."""
+        if self.forms[slot] is NUMBER:
+            self.texts[slot] = f"n{slot}"
+            self.lines.append(f"n{slot} = {self.expression(slot)}")
+        elif self.forms[slot].is_view:
+            self.view(slot)
+        elif self.is_written(slot):
+            self.write(slot)
+        else:
+            self.texts[slot] = f"a{slot}"
+            self.lines.append(f"a{slot} = {self.call(slot)}")
+
+    def view(self, slot: int) -> None:
+        """A view, made once where it is one of a buffer."""
+        program = self.program
+        (operand,), static = program.operands[slot], self.name(program.statics[slot], "k")
+        base = self.array(operand)
+        made = VIEWS[program.rows[slot]].format(base, static)
+        if base[0] in "bws":
+            self.texts[slot] = f"w{slot}"
+            self.bound.append(f"w{slot} = {made}")
+        else:
+            self.texts[slot] = f"a{slot}"
+            self.lines.append(f"a{slot} = {made}")
+
+    def call(self, slot: int) -> str:
+        """The call of the function that the row has on such operands."""
+        program, row = self.program, self.program.rows[slot]
+        operands = program.operands[slot]
+        on_numbers = all(self.forms[x] is NUMBER for x in (slot, *operands))
+        function = self.name(row.value if on_numbers else function_of(row), "f")
+        given = [*map(self.number, operands)]
+        given += [self.name(static, "k") for static in program.static(slot)]
+        return f"{function}({', '.join(given)})"
+
+    def expression(self, slot: int) -> str:
+        """The value of an entry that is a number."""
+        program = self.program
+        row, operands = program.rows[slot], program.operands[slot]
+        given = [*map(self.number, operands)]
+        if row.array is None:
+            return inlined(row, given, self.call(slot))
+        if row is rows.getitem:
+            return f"float({given[0]}[{self.name(program.statics[slot], 'k')}])"
+        if row is rows.matmul:
+            return f"float(matmul({given[0]}, {given[1]}))"
+        if row in REDUCED:
+            return f"float({self.reduction(slot, 'None')})"
+        return self.call(slot)
+
+    def reduction(self, slot: int, out: str) -> str:
+        """The call of a function along axes."""
+        program = self.program
+        axes, keep = cast("tuple[tuple[int, ...], bool]", program.statics[slot])
+        reduced = REDUCED[program.rows[slot]]
+        function = self.ufunc(reduced.reduce, f"_{reduced.__name__}")
+        axis = axes[0] if len(axes) == 1 else axes
+        return f"{function}({self.array(program.operands[slot][0])}, {axis}, None, {out}, {keep})"
+
+    def is_written(self, slot: int) -> bool:
+        """Whether an entry is computed by functions that write into a buffer."""
+        program = self.program
+        row, operands = program.rows[slot], program.operands[slot]
+        if row is ops.where:
+            condition = self.forms[operands[0]]
+            return condition is NUMBER or condition.kind == "?"
+        if row in _ALWAYS or is_exact(row):
+            return True
+        stands = all(self.forms[x].in_order for x in operands)
+        return stands and (row in _IN_ORDER or row in REDUCED or ufunc_of(row) is not None)
+
+    def write(self, slot: int) -> None:
+        """The lines that compute an entry in a buffer."""
+        row = self.program.rows[slot]
+        writer = _ALWAYS.get(row) or _IN_ORDER.get(row)
+        if writer is not None:
+            writer(self, slot)
+            return
+        operands = self.program.operands[slot]
+        out = self._take_over(slot, operands) if is_exact(row) else self._take(slot)
+        self.texts[slot] = out
+        if row in REDUCED:
+            self.lines.append(self.reduction(slot, out))
+        else:
+            function = self.ufunc(cast("Callable[..., Any]", ufunc_of(row)))
+            self.lines.append(f"{function}({', '.join([*map(self.array, operands), out])})")
+
+    # Rows that take more than a call.
+
+    def detached(self, slot: int) -> None:
+        """A copy."""
+        (operand,) = self.program.operands[slot]
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"copyto({out}, {self.array(operand)})")
+
+    def where(self, slot: int) -> None:
+        """A choice: what is taken where the condition does not hold, and the other over it."""
+        condition, x, y = self.program.operands[slot]
+        given = [self.array(operand) for operand in (condition, x, y)]
+        out = self.texts[slot] = self._take_over(slot, (y,))
+        if out != given[2]:
+            self.lines.append(f"copyto({out}, {given[2]})")
+        if self.forms[condition] is NUMBER:
+            self.lines.append(f"if {self.number(condition)}: copyto({out}, {given[1]})")
+        else:
+            self.lines.append(f"copyto({out}, {given[1]}, where={given[0]})")
+
+    def extreme(self, slot: int) -> None:
+        """The larger or the smaller; of two zeros the first."""
+        row, operands = self.program.rows[slot], self.program.operands[slot]
+        x, y = map(self.array, operands)
+        function = self.ufunc(np.maximum if row is ops.maximum else np.minimum)
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"{function}({x}, {y}, out={out})")
+        size = prod(self.forms[slot].shape)
+        tie = f"copyto({out}, {x}, where=equal({x}, {y}))"
+        self.lines.append(f"if count_nonzero({out}) != {size}: {tie}")
+
+    def stack(self, slot: int) -> None:
+        """Numbers side by side."""
+        numbers = ", ".join(map(self.number, self.program.operands[slot]))
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"{out}[:] = ({numbers},)")
+
+    def concatenate(self, slot: int) -> None:
+        """Arrays one after the other."""
+        program = self.program
+        parts = ", ".join(map(self.array, program.operands[slot]))
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"concatenate(({parts},), {program.statics[slot]}, {out})")
+
+    def scatter(self, slot: int) -> None:
+        """Numbers at an index of zeros."""
+        program = self.program
+        index, _, is_basic = cast("tuple[Any, Any, bool]", program.statics[slot])
+        (given,) = map(self.array, program.operands[slot])
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"{out}.fill(0.0)")
+        if is_basic:
+            self.lines.append(f"copyto({self.part(slot, out, index)}, {given})")
+        else:
+            self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given})")
+
+    def add_at(self, slot: int) -> None:
+        """An array with numbers added at an index."""
+        program = self.program
+        index, is_basic = cast("tuple[Any, bool]", program.statics[slot])
+        whole, part = program.operands[slot]
+        given = self.array(whole), self.array(part)
+        out = self.texts[slot] = self._take_over(slot, (whole,))
+        if out != given[0]:
+            self.lines.append(f"copyto({out}, {given[0]})")
+        if is_basic:
+            place = self.part(slot, out, index)
+            self.lines.append(f"add({place}, {given[1]}, {place})")
+        else:
+            self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given[1]})")
+
+    def part(self, slot: int, out: str, index: Any) -> str:
+        """A part of an entry that is written to."""
+        whole = index if ... in index else (*index, ...)
+        made = f"p{slot} = {out}[{self.name(whole, 'k')}]"
+        (self.bound if out[0] == "b" else self.lines).append(made)
+        return f"p{slot}"
+
+    def matmul(self, slot: int) -> None:
+        """The product of matrices."""
+        x, y = map(self.array, self.program.operands[slot])
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"matmul({x}, {y}, {out})")
+
+    def cumsum(self, slot: int) -> None:
+        """The running sum along an axis."""
+        (given,) = map(self.array, self.program.operands[slot])
+        out = self.texts[slot] = self._take(slot)
+        self.lines.append(f"cumulate({given}, {self.program.statics[slot]}, None, {out})")
+
+
+_ALWAYS: Final[dict[Primitive, Callable[[Plan, int], None]]] = {
+    ops.detached: Plan.detached,
+    ops.where: Plan.where,
+    ops.maximum: Plan.extreme,
+    ops.minimum: Plan.extreme,
+    rows.stack: Plan.stack,
+    rows.concatenate: Plan.concatenate,
+    rows.scatter: Plan.scatter,
+    rows.add_at: Plan.add_at,
+    rows.matmul: Plan.matmul,
+}
+"""Rows whose bits do not depend on how operands stand, or whose function looks at that itself."""
+
+_IN_ORDER: Final[dict[Primitive, Callable[[Plan, int], None]]] = {rows.cumsum: Plan.cumsum}
