@@ -201,10 +201,10 @@ class TestPaths:
         fast(LAYER, X, Y)
         assert fast.tapes == ()
         for _ in range(50):
-            found = fast(LAYER, X, Y)
+            fast(LAYER, X, Y)
         assert len(fast.tapes) == 1
         assert fast.report().shapes[0].paths[0].runs_on == "plan"
-        assert_same(found, tg.value_and_grad(loss)(LAYER, X, Y))
+        assert_same(fast(LAYER, X, Y), tg.value_and_grad(loss)(LAYER, X, Y))
 
     def test_tapes_travel(self) -> None:
         """A pickled function gives the same bits where it arrives, and knows its paths alone."""
@@ -252,7 +252,7 @@ class TestTransforms:
 
     def test_arrays_and_numbers_side_by_side(self) -> None:
         """A flat function takes and gives the numbers of all arrays in order, which it names."""
-        p = {"b": LAYER["b"], "s": 2.0}
+        p: dict[str, Any] = {"b": LAYER["b"], "s": 2.0}
         flat = tg.jit(tg.grad(lambda p, x: (np.sin(x @ p["b"]) * p["s"]).sum())).flat(p, Y)
         assert flat.inputs[:5] == ("b[0]", "b[1]", "b[2]", "b[3]", "s")
         assert flat.outputs == flat.inputs[:5]

@@ -145,9 +145,7 @@ def compiled(
     by_key = data_of((*starts[1:], *data.args), data.kwargs).items()
     inputs = [value for key, value in by_key if key not in static][len(starts) - 1 :]
     _, leaves = flatten(inputs, Role.ARRAYS, key_path)
-    constants: FloatArray
-    if not TYPE_CHECKING:
-        constants = np.concatenate([vector([]), *map(np.ravel, leaves)])
+    constants = joined(leaves)
 
     def run(*points: FloatArray) -> FloatArray:
         inputs: FloatArray
