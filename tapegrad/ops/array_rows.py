@@ -1,7 +1,7 @@
 """The rows that take arrays as they are, with the transposes of their derivatives.
 
 All other rows go element by element on arrays. These join the table when a recording meets its
-first array: ``ARRAY_TABLE`` is the table and then these.
+first array (``array_table``).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Final, TypeAlias, cast
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import ArrayRule, Operand, Shape, shape_of
 from tapegrad.ops.primitive import Primitive as Row
-from tapegrad.ops.table import TABLE, cosine, div, eq, mul, neg
+from tapegrad.ops.table import cosine, div, eq, mul
 
 __all__ = [
-    "ARRAY_TABLE", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate",
-    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "kept_shape", "matmul", "norm", "pile",
-    "reshape", "scatter", "searchsorted", "solve", "some", "spread", "stack", "sum_", "swapped",
+    "ARRAY_ROWS", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate",
+    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "kept_shape", "matmul", "norm",
+    "pile", "reshape", "scatter", "searchsorted", "some", "spread", "stack", "sum_", "swapped",
     "transpose",
 ]  # fmt: skip
 
@@ -277,31 +277,6 @@ def _joined(x: Operand, last: int) -> Operand:
     return reshape(x, (prod(shape[:cut]), *shape[cut:]))
 
 
-# Linear algebra.
-
-
-def _solve_left(b: Operand, y: Operand, a: Operand, x: Operand) -> Operand:
-    found = _solve_right(b, y, a, x)
-    if len(shape_of(x)) == 1:
-        return neg(mul(_column(found), y))
-    return neg(matmul(found, swapped(y)))
-
-
-def _solve_right(b: Operand, y: Operand, a: Operand, x: Operand) -> Operand:
-    return solve(swapped(a), b)
-
-
-def _solve_push(
-    dots: tuple[Operand | None, Operand | None], y: Operand, a: Operand, x: Operand
-) -> Operand:
-    """The solution for x_dot - a_dot @ y."""
-    a_dot, x_dot = dots
-    if a_dot is None:
-        return solve(a, cast(Operand, x_dot))
-    moved = neg(matmul(a_dot, y))
-    return solve(a, moved if x_dot is None else x_dot + moved)  # type: ignore[operator]  # numbers
-
-
 FLAT, FLAT2 = (None,), (None, None)
 
 
@@ -335,7 +310,6 @@ GATHER = ArrayRule((_gather_pull, None), _gather_push)
 PILE = ArrayRule((_pile_pull, None), _pile_push)
 CUMSUM = ArrayRule((_cumsum_pull,), static="axis")
 MATMUL = ArrayRule((_matmul_left, _matmul_right))
-SOLVE = ArrayRule((_solve_left, _solve_right), _solve_push)
 
 # fmt: off
 # Shapes: each is the transpose of another.
@@ -366,11 +340,10 @@ some: Row   = indexed("some",      FLAT, TRUTHS,  "1 where any holds along axes,
 norm: Row   = indexed("norm",      FLAT, NORM,    "The Euclidean norm along axes; slope 0 at the origin.")
 cumsum: Row = along_axis("cumsum", FLAT, CUMSUM,  "The running sum along an axis.")
 
-# Products, and their inverse.
+# Products.
 matmul: Row = row("matmul", FLAT2, MATMUL, "The product of matrices.", symbol="@")
-solve: Row  = row("solve",  FLAT2, SOLVE,  "The solution y of a @ y == x.")
 # fmt: on
 
-ARRAY_TABLE: Final = TABLE.extend(
-    *(each for each in list(globals().values()) if isinstance(each, Row) and each.array is not None)
+ARRAY_ROWS: Final = tuple(
+    each for each in list(globals().values()) if isinstance(each, Row) and each.array is not None
 )

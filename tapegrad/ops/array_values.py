@@ -19,7 +19,7 @@ from tapegrad.ops.primitive import Shape
 __all__ = [
     "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate", "cumsum", "every",
     "gather", "getitem", "matmul", "norm", "pile", "plain", "reshape", "scatter", "searchsorted",
-    "solve", "some", "stack", "sum_", "transpose",
+    "some", "stack", "sum_", "transpose",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -176,8 +176,3 @@ def concatenate(*given: Any) -> Array:
 def stack(*numbers: float) -> Array:
     """Numbers as an array."""
     return np.array(numbers)
-
-
-def solve(a: Array, b: Array) -> Array:
-    """The solution x of a @ x == b."""
-    return cast(Array, plain(np.linalg.solve(a, b)))

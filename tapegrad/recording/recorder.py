@@ -156,7 +156,7 @@ class Recorder:
 
     def take_arrays(self) -> None:
         """Extends the table by the rows for arrays; numpy's warnings are off until the end."""
-        rows = serving("ops.array_rows").ARRAY_TABLE
+        rows = serving("ops.array_table").ARRAY_TABLE
         missing = (row for row in rows.rows if row not in self.table.codes)
         self.table = rows if self.table is ops.TABLE else self.table.extend(*missing)
         serving("recording.array_operators")  # gives traced arrays their operators

@@ -1,0 +1,243 @@
+"""Sums of products along axes that two or more arrays share, and convolutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+
+from tapegrad._support.source_position import here
+from tapegrad.errors import InputError
+from tapegrad.numpy.arrays import beside, operand, place_of
+from tapegrad.ops import array_rows as rows
+from tapegrad.ops import matrix_rows as matrices
+from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Operand, Shape, shape_of
+from tapegrad.recording.array_var import require_shapes
+
+__all__ = [
+    "convolve", "correlate", "einsum", "inner", "kron", "sliding_window_view", "tensordot",
+    "vecdot",
+]  # fmt: skip
+
+Mode: TypeAlias = Literal["full", "same", "valid"]
+Axes: TypeAlias = int | tuple[Any, Any]
+
+
+@beside(np.tensordot)
+def tensordot(x: Any, y: Any, /, axes: Axes = 2) -> Any:
+    """The sum of products over axes of x and axes of y; a count takes the last and the first.
+
+    Raises:
+        InputError: where their lengths differ.
+    """
+    first, second = operand(x), operand(y)
+    left, right = shape_of(first), shape_of(second)
+    summed_x, summed_y = _pairs(axes, len(left), len(right))
+    if [left[at] for at in summed_x] != [right[at] for at in summed_y]:
+        raise InputError(
+            f"tensordot at {here()} sums over {axes!r} of the shapes {left} and {right}, whose "
+            "lengths differ there"
+        )
+    kept_x = [at for at in range(len(left)) if at not in summed_x]
+    kept_y = [at for at in range(len(right)) if at not in summed_y]
+    shapes = [left[at] for at in kept_x] + [right[at] for at in kept_y]
+    count = prod(left[at] for at in summed_x)
+    matrix = _flattened(first, (*kept_x, *summed_x), (prod(left[at] for at in kept_x), count))
+    other = _flattened(second, (*summed_y, *kept_y), (count, prod(right[at] for at in kept_y)))
+    return rows.reshape(rows.matmul(matrix, other), tuple(shapes))
+
+
+def _pairs(axes: Axes, n: int, m: int) -> tuple[Shape, Shape]:
+    if isinstance(axes, int):
+        return tuple(range(n - axes, n)), tuple(range(axes))
+    both = [(of,) if isinstance(of, int) else tuple(of) for of in axes]
+    return tuple(place_of(at, n) for at in both[0]), tuple(place_of(at, m) for at in both[1])
+
+
+def _flattened(x: Operand, order: Shape, shape: Shape) -> Operand:
+    return rows.reshape(x if order == tuple(range(len(order))) else rows.transpose(x, order), shape)
+
+
+@beside(np.vecdot)
+def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Any:
+    """The sum of products along an axis of two arrays that are broadcast together."""
+    first, second = operand(x), operand(y)
+    require_shapes(ops.mul, (first, second))
+    product = ops.mul(first, second)
+    return rows.sum_(product, ((axis % len(shape_of(product)),), False))
+
+
+@beside(np.inner)
+def inner(x: Any, y: Any, /) -> Any:
+    """The sum of products over the last axes."""
+    first, second = operand(x), operand(y)
+    if not (shape_of(first) and shape_of(second)):
+        return ops.mul(first, second)
+    return tensordot(first, second, ((-1,), (-1,)))
+
+
+@beside(np.kron)
+def kron(x: Any, y: Any, /) -> Any:
+    """Each number of x times all of y, as blocks."""
+    first, second = operand(x), operand(y)
+    ndim = max(len(shape_of(first)), len(shape_of(second)))
+    left, right = (_led(shape_of(x), ndim) for x in (first, second))
+    wide = rows.reshape(
+        first, tuple(n for pair in zip(left, [1] * ndim, strict=True) for n in pair)
+    )
+    narrow = rows.reshape(
+        second, tuple(n for pair in zip([1] * ndim, right, strict=True) for n in pair)
+    )
+    return rows.reshape(
+        ops.mul(wide, narrow), tuple(n * m for n, m in zip(left, right, strict=True))
+    )
+
+
+def _led(shape: Shape, ndim: int) -> Shape:
+    return (1,) * (ndim - len(shape)) + shape
+
+
+# Einstein's sums.
+
+
+@beside(np.einsum)
+def einsum(subscripts: str, /, *arrays: Any, optimize: object = True) -> Any:
+    """The sum of products in which equal letters are one axis; letters left out are summed.
+
+    Raises:
+        InputError: for subscripts that do not fit the arrays.
+    """
+    given = [operand(x) for x in arrays]
+    inputs, output = _letters(subscripts, list(map(shape_of, given)))
+    wanted = Counter(letter for letters in inputs for letter in {*letters})
+    sizes: dict[str, int] = {}
+    for at, letters in enumerate(inputs):
+        given[at], inputs[at] = _distinct(given[at], letters)
+        for letter, n in zip(inputs[at], shape_of(given[at]), strict=True):
+            sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+    for at, letters in enumerate(inputs):
+        given[at], inputs[at] = _alone(given[at], letters, sizes, wanted, output)
+    return _sum_of_products(given, inputs, output)
+
+
+def _letters(subscripts: str, shapes: list[Shape]) -> tuple[list[str], str]:
+    """The letters of each array and of the result, with letters for what ``...`` stands for."""
+    text = subscripts.replace(" ", "")
+    inputs, arrow, output = text.partition("->")
+    parts = inputs.split(",")
+    spare = [chr(code) for code in range(ord("\u03b1"), ord("\u03b1") + 24)]
+    if len(parts) != len(shapes):
+        _misfit(subscripts, shapes)
+    found, longest = [], 0
+    for part, shape in zip(parts, shapes, strict=True):
+        rest = len(shape) - len(part.replace("...", ""))
+        if rest < 0 or (rest and "..." not in part):
+            _misfit(subscripts, shapes)
+        longest = max(longest, rest)
+        found.append(part.replace("...", "".join(spare[24 - rest :])))
+    if not arrow:
+        counted = Counter("".join(part.replace("...", "") for part in parts))
+        output = "..." + "".join(sorted(c for c, n in counted.items() if n == 1))
+    return found, output.replace("...", "".join(spare[24 - longest :]) if longest else "")
+
+
+def _misfit(subscripts: str, shapes: list[Shape]) -> None:
+    raise InputError(f"einsum at {here()}: {subscripts!r} does not fit the shapes {shapes}")
+
+
+def _distinct(x: Operand, letters: str) -> tuple[Operand, str]:
+    """The part of an array on the diagonals of letters that come twice."""
+    for letter in dict.fromkeys(letters):
+        while letters.count(letter) > 1:
+            one, other = letters.index(letter), letters.rindex(letter)
+            rest = [at for at in range(len(letters)) if at not in {one, other}]
+            moved = rows.transpose(x, (*rest, one, other))
+            places = np.arange(shape_of(moved)[-1])
+            x = rows.getitem(moved, (*[slice(None)] * len(rest), places, places))
+            letters = "".join(letters[at] for at in rest) + letter
+    return x, letters
+
+
+def _alone(
+    x: Operand, letters: str, sizes: dict[str, int], wanted: Counter[str], output: str
+) -> tuple[Operand, str]:
+    """An array without the axes that are repeated for others, summed over those of its own."""
+    shape = shape_of(x)
+    repeated = [at for at, c in enumerate(letters) if shape[at] == 1 != sizes[c]]
+    own = tuple(at for at, c in enumerate(letters) if wanted[c] == 1 and c not in output)
+    if own:
+        x = rows.sum_(x, (own, True))
+    left = [at for at in range(len(letters)) if at not in own and at not in repeated]
+    if len(left) < len(letters):
+        x = rows.reshape(x, tuple(shape[at] for at in left))
+    return x, "".join(letters[at] for at in left)
+
+
+def _sum_of_products(given: list[Operand], inputs: list[str], output: str) -> Operand:
+    """The row on arrays whose letters are each in another one or in the result."""
+    if len(given) == 1:
+        order = tuple(map(inputs[0].index, output))
+        return given[0] if order == tuple(range(len(order))) else rows.transpose(given[0], order)
+    names = {c: chr(ord("a") + at) for at, c in enumerate(dict.fromkeys("".join(inputs)))}
+    spelled = ["".join(map(names.__getitem__, letters)) for letters in (*inputs, output)]
+    return matrices.einsum(*given, cast(Any, ",".join(spelled[:-1]) + "->" + spelled[-1]))
+
+
+# Convolutions, by windows that slide along an axis.
+
+
+@beside(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(x: Any, window_shape: Any, /, axis: Any = None) -> Any:
+    """Each stretch of so many numbers along axes, along new last axes."""
+    found = operand(x)
+    sizes = (window_shape,) if isinstance(window_shape, int) else tuple(window_shape)
+    axes = (
+        range(len(shape_of(found))) if axis is None else (axis,) if isinstance(axis, int) else axis
+    )
+    for size, at in zip(sizes, [place_of(at, len(shape_of(found))) for at in axes], strict=True):
+        if not 0 < size <= shape_of(found)[at]:
+            raise InputError(
+                f"a window at {here()} of {size} numbers does not fit an axis of "
+                f"{shape_of(found)[at]}"
+            )
+        found = matrices.windows(found, (size, at))
+    return found
+
+
+@beside(np.convolve)
+def convolve(x: Any, y: Any, /, mode: Mode = "full") -> Any:
+    """The convolution of two vectors, all of it, as long as the longer one, or without its ends.
+
+    Raises:
+        InputError: for what are no vectors, or have no numbers.
+    """
+    first, second = operand(x), operand(y)
+    lengths = *shape_of(first), *shape_of(second)
+    if len(lengths) != 2 or len(shape_of(first)) != 1 or 0 in lengths:
+        raise InputError(
+            f"convolve at {here()} takes two vectors, not {shape_of(first)} and {shape_of(second)}"
+        )
+    if lengths[0] < lengths[1]:
+        first, second = second, first
+    if mode != "same":
+        return matrices.convolve(first, second, cast(Any, mode))
+    start = (min(lengths) - 1) // 2
+    return rows.getitem(
+        matrices.convolve(first, second, cast(Any, "full")), (slice(start, start + max(lengths)),)
+    )
+
+
+@beside(np.correlate)
+def correlate(x: Any, y: Any, /, mode: Mode = "valid") -> Any:
+    """The sum of products of y with each part of x."""
+    first, second = operand(x), operand(y)
+    if shape_of(first) and shape_of(second) and shape_of(first)[0] < shape_of(second)[0]:
+        return _turned(convolve(second, _turned(first), mode))
+    return convolve(first, _turned(second), mode)
+
+
+def _turned(x: Operand) -> Operand:
+    return rows.getitem(x, (slice(None, None, -1),)) if shape_of(x) else x
