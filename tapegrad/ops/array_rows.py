@@ -17,9 +17,10 @@ from tapegrad.ops.primitive import Primitive as Row
 from tapegrad.ops.table import cosine, div, eq, mul
 
 __all__ = [
-    "ARRAY_ROWS", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate",
-    "cumsum", "every", "fitted", "gather", "getitem", "is_basic", "kept_shape", "matmul", "norm",
-    "pile", "reshape", "scatter", "searchsorted", "some", "spread", "stack", "sum_", "swapped",
+    "ARRAY_ROWS", "FLAT", "FLAT2", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to",
+    "concatenate", "cumsum", "every", "fitted", "flat_in_many", "gather", "getitem", "is_basic",
+    "kept_shape", "matmul", "norm", "pile", "reshape", "scatter", "searchsorted", "some", "spread",
+    "stack", "sum_", "swapped",
     "transpose",
 ]  # fmt: skip
 

@@ -35,7 +35,7 @@ from tapegrad.ops.primitive import Primitive as Row
 from tapegrad.ops.table import add, and_, div, eq, mul, neg, sub, where
 
 __all__ = [
-    "cholesky", "cofactor", "convolve", "det", "eigh", "eigh_parts", "einsum", "inv", "pinv", "qr",
+    "MATRIX_ROWS", "cholesky", "cofactor", "convolve", "det", "eigh", "eigh_parts", "einsum", "inv", "pinv", "qr",
     "qr_parts", "slogdet", "solve", "svd", "svd_parts", "window_sum", "windows",
 ]  # fmt: skip
 
