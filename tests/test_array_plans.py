@@ -16,7 +16,7 @@ import tapegrad as tg
 from tapegrad import errors
 from tapegrad import numpy as tnp
 from tapegrad.compile.arrays import frames
-from tapegrad.ops.array_rows import ARRAY_TABLE
+from tapegrad.ops.array_table import ARRAY_TABLE
 from tapegrad.ops.primitive import Primitive
 
 RNG = np.random.default_rng(0)

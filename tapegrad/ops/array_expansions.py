@@ -135,11 +135,6 @@ def _stack(*numbers: Numbers) -> Numbers:
 # Along axes, and products.
 
 
-@_of(rows.norm)
-def _norm(x: Numbers, along: rows.Along) -> Numbers:
-    return _along(x, along, lambda terms: ops.hypot(*terms, *_start(terms)))
-
-
 @_of(rows.sum_)
 def _sum(x: Numbers, along: rows.Along) -> Numbers:
     return _along(x, along, lambda terms: reduce(ops.add, terms, *_start(terms)))
