@@ -19,12 +19,10 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["LN2", "compute", "function_of", "ufunc_of"]
+__all__ = ["compute", "function_of", "ufunc_of"]
 
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
-
-LN2: Final = 0.6931471805599453
 
 
 def compute(row: Primitive, operands: tuple[Any, ...]) -> Any:
@@ -152,15 +150,11 @@ def _constant_power_slope(x: Array, n: float) -> Any:
 
 
 def _sech2(x: Array) -> Array:
-    """4 * e / (1 + e) ** 2 for e = exp(-2 * |x|)."""
-    e: Array = np.abs(x)
-    np.multiply(e, -2.0, e)
-    np.exp(e, e)
-    below = e + 1.0
-    np.multiply(below, below, below)
-    np.multiply(e, 4.0, e)
-    np.divide(e, below, e)
-    return e
+    """1 / cosh(x), squared: nothing overflows before the result is 0."""
+    found: Array = np.cosh(x)
+    np.reciprocal(found, found)
+    np.multiply(found, found, found)
+    return found
 
 
 def _sigmoid(x: Array) -> Array:
@@ -169,7 +163,7 @@ def _sigmoid(x: Array) -> Array:
     np.negative(e, e)
     np.exp(e, e)
     below = e + 1.0
-    np.copyto(e, 1.0, where=x >= 0.0)
+    np.maximum(e, x >= 0.0, out=e)
     np.divide(e, below, e)
     return e
 
@@ -180,17 +174,23 @@ def _softplus(x: Array) -> Array:
     np.negative(rest, rest)
     np.exp(rest, rest)
     np.log1p(rest, rest)
-    return np.maximum(x, 0.0) + rest
+    larger: Array = np.maximum(x, 0.0)
+    np.add(larger, rest, larger)
+    return larger
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
     """The larger, and log(1 + exp(-|x - y|)); infinities that are equal have no difference."""
-    rest = np.abs(np.subtract(x, y))
+    rest: Array = np.subtract(x, y)
+    np.abs(rest, rest)
     np.negative(rest, rest)
     np.exp(rest, rest)
     np.log1p(rest, rest)
-    larger = np.maximum(x, y)
-    return np.where(np.equal(x, y), larger + LN2, np.where(np.isinf(larger), larger, larger + rest))
+    larger: Array = np.maximum(x, y)
+    if np.isnan(rest).any():
+        np.copyto(rest, 0.0, where=np.isinf(larger))
+    np.add(larger, rest, larger)
+    return larger
 
 
 def _softmax(x: Any, *others: Any) -> Any:
@@ -203,16 +203,20 @@ def _by_square(x: Any, y: Any) -> Any:
     """x / y / y where the first quotient is in the middle of the range."""
     quotient = x / y
     size = np.abs(quotient)
-    if np.all((size > 1e-290) & (size < 1e290)):
+    if not size.size or (size.min() > 1e-290 and size.max() < 1e290):
         return quotient / y
     return _spelled(ops.div2, LOWER[ops.div2], x, y)
 
 
 def _win(x: Any, y: Any) -> Any:
-    """Half of 1 for x > y and of 1 for x >= y, and nan where they cannot be compared."""
-    found = (np.greater(x, y).astype(np.float64) + np.greater_equal(x, y)) * 0.5
-    odd = np.not_equal(x, x) | np.not_equal(y, y)
-    return np.where(odd, np.nan, found) if np.any(odd) else found
+    """1 for x > y, 0.5 at a tie, and nan where they cannot be compared."""
+    found: Array = np.subtract(x, y)
+    np.sign(found, found)
+    np.multiply(found, 0.5, found)
+    np.add(found, 0.5, found)
+    if np.isnan(found).any():
+        np.copyto(found, 0.5, where=np.equal(x, y))
+    return found
 
 
 def _step(x: Array) -> Array:

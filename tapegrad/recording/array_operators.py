@@ -22,6 +22,7 @@ from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
 from tapegrad.recording import numpy_protocol
 from tapegrad.recording.array_var import (
+    QUICK,
     ArrayCondition,
     ArrayVar,
     applied_to_arrays,
@@ -29,7 +30,7 @@ from tapegrad.recording.array_var import (
 )
 from tapegrad.recording.recorder import CODES, Recorder, Var
 
-__all__ = ["entry", "function_on_arrays", "of_ufunc"]
+__all__ = ["entry", "function_on_arrays"]
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -76,15 +77,6 @@ def function_on_arrays(row: Primitive) -> Function | None:
     if row.is_pooled or row.has_static or (row.array is not None and row is not rows.matmul):
         return None
     return _of_one(row) if row.arity == 1 else _of_two(row)
-
-
-@cache
-def of_ufunc(ufunc: Any) -> Function | None:
-    """The function of traced arrays that stands for one of numpy's, where it is a quick one."""
-    row = rows.matmul if ufunc is np.matmul else numpy_protocol.ROWS.get(ufunc.__name__)
-    if row is None or row is ops.pow:
-        return None
-    return _comparison(row) if row.is_truth and row.arity == 2 else function_on_arrays(row)
 
 
 def _of_one(row: Primitive) -> Function:
@@ -199,3 +191,17 @@ for _name, _method in {
     "pow": _power, "neg": function_on_arrays(ops.neg), "abs": function_on_arrays(ops.abs),
 }.items():  # fmt: skip
     setattr(ArrayVar, f"__{_name}__", _method)
+
+
+def _quick(row: Primitive) -> Function | None:
+    """The function of traced arrays for one of numpy's that is a row, where there is one."""
+    if row is ops.pow:
+        return None  # of a constant exponent it is another row
+    return _comparison(row) if row.is_truth and row.arity == 2 else function_on_arrays(row)
+
+
+QUICK[np.matmul] = cast(Function, function_on_arrays(rows.matmul))
+for _name, _row in numpy_protocol.ROWS.items():
+    _function = _quick(_row)
+    if _function is not None and hasattr(np, _name):
+        QUICK[getattr(np, _name)] = _function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from threading import get_ident
 from typing import (
@@ -40,11 +40,14 @@ from tapegrad.recording.recorder import (
 )
 
 __all__ = [
-    "ArrayCondition", "ArrayVar", "Axes", "Floats", "Numbers", "applied_to_arrays", "asked",
-    "axes_of", "combined", "extreme", "index_of", "require_shapes", "shape_asked",
+    "QUICK", "ArrayCondition", "ArrayVar", "Axes", "Floats", "Numbers", "applied_to_arrays",
+    "asked", "axes_of", "combined", "extreme", "index_of", "require_shapes", "shape_asked",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
+
+QUICK: Final[dict[object, Callable[..., Any]]] = {}
+"""Functions of numpy's that are rows, with the quick way to record each: of ``array_operators``."""
 
 
 @final
@@ -342,10 +345,8 @@ class ArrayVar(TracedValue, TracedArray):
         # Hidden from checkers, which would otherwise take it wherever an array will do.
 
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-            if method == "__call__" and not kwargs:
-                quick = serving("recording.array_operators").of_ufunc(ufunc)
-                if quick is not None:
-                    return quick(*inputs)
+            if ufunc in QUICK and method == "__call__" and not kwargs:
+                return QUICK[ufunc](*inputs)
             return serving("recording.array_functions").apply_ufunc(ufunc, method, inputs, kwargs)
 
         def __array_function__(self, function, types, args, kwargs):

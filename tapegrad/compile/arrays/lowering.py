@@ -22,7 +22,6 @@ from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_rows import matmul
-from tapegrad.ops.elementwise import LN2
 from tapegrad.ops.primitive import Operand, Primitive, primal
 
 __all__ = ["lower"]
@@ -222,9 +221,8 @@ def _decay(x: Any) -> Any:
 
 
 def _sech2(x: Any) -> Any:
-    e = ops.exp(ops.mul(ops.abs(x), -2.0))
-    below = ops.add(e, 1.0)
-    return ops.div(ops.mul(e, 4.0), ops.mul(below, below))
+    sech = ops.div(1.0, ops.cosh(x))
+    return ops.mul(sech, sech)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -240,7 +238,7 @@ def _logaddexp(x: Any, y: Any) -> Any:
     rest = ops.log1p(_decay(ops.sub(x, y)))
     larger = ops.maximum(x, y)
     unequal = ops.where(ops.isinf(larger), larger, ops.add(larger, rest))
-    return ops.where(ops.eq(x, y), ops.add(larger, LN2), unequal)
+    return ops.where(ops.eq(x, y), ops.add(larger, ops.LN2), unequal)
 
 
 def _softmax(x: Any, *others: Any) -> Any:
