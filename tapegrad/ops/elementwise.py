@@ -19,7 +19,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["compute", "function_of", "ufunc_of"]
+__all__ = ["compute", "each", "function_of", "ufunc_of"]
 
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
@@ -89,10 +89,16 @@ def _one_by_one(row: Primitive, *operands: Any, where: Any = True) -> Array:
     """The row's own function for each element, or for those ``where`` it is wanted."""
     given = operands[: len(operands) - row.has_static]
     static = operands[len(given) :]
-    function = np.frompyfunc(lambda *numbers: row.value(*numbers, *static), len(given), 1)
+    found = each(lambda *numbers: row.value(*numbers, *static), *given, where=where)
+    return found.astype(bool if row.is_truth else np.float64)
+
+
+def each(function: Function, *given: Any, where: Any = True) -> Array:
+    """A function of numbers for each element, or for those ``where`` it is wanted, as objects."""
     out = np.zeros(np.broadcast_shapes(*map(np.shape, given)), object)
-    function(*(np.asarray(x, object) for x in given), out=out, where=where)
-    return out.astype(bool if row.is_truth else np.float64)
+    applied = np.frompyfunc(function, len(given), 1)
+    applied(*(np.asarray(x, object) for x in given), out=out, where=where)
+    return out
 
 
 # Rows in few passes.

@@ -210,7 +210,7 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
         raise RejectedError(
             InputError,
             f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
-            "to differentiate (`w: Real`)",
+            "to differentiate (`w: Real`, or `w: Arr` of tapegrad.numpy for an array)",
         )
     return _split_container(value, kind, role, leaves)
 
@@ -337,7 +337,9 @@ def _split_unannotated(
 def _unannotated(value: object, *, inside: bool) -> str:
     """The fault of floats in a field not annotated ``Real``, and what to do."""
     cure = "annotate it Real to differentiate it"
-    if not isinstance(value, float | Traced):
+    if is_array(value):
+        cure = "annotate it Arr, of tapegrad.numpy, to differentiate it"
+    elif not isinstance(value, float | Traced):
         cure = "annotate the field with Real, and put the numbers into a list, to differentiate it"
     elif inside:
         cure = "annotate the field with Real (`list[Real]`) to differentiate it"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from tapegrad._support.source_position import here
+from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops.primitive import Operand, Shape, Traced, TracedArray, shape_of
@@ -29,7 +31,13 @@ def plain_part(part: Any) -> Any:
         return found.astype(np.intp) if not found.size and found.dtype.kind == "f" else found
     if isinstance(part, bool | slice) or part is None or part is ...:
         return part
-    return part.__index__()
+    try:
+        return operator.index(part)
+    except TypeError:
+        raise InputError(
+            f"an index is {describe(part)} ({here()}): use ints, slices, or arrays of ints or of "
+            "truth values"
+        ) from None
 
 
 def at_places(x: Operand, index: tuple[Any, ...]) -> Operand:

@@ -637,7 +637,7 @@ def _number(value: object) -> Any:
     """A value as an operand; None for what is no number."""
     if isinstance(value, ArrayCondition):
         return value.as_numbers()
-    return promote(value)
+    return promote(np.array(value) if isinstance(value, list | tuple) else value)
 
 
 def require_shapes(row: Primitive, operands: tuple[Operand, ...]) -> None:

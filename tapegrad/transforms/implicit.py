@@ -25,7 +25,7 @@ from tapegrad._support.source_position import Site, here, site, user_mark
 from tapegrad._support.text import describe
 from tapegrad.errors import ConvergenceError, InputError, RecordingError
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Operand, Primitive, Traced
+from tapegrad.ops.primitive import Operand, Primitive, Traced, shape_of
 from tapegrad.recording.recorder import Real, Var, promote
 from tapegrad.transforms.primitive import lifted
 from tapegrad.transforms.root_finding import Residual, evaluated, find_root
@@ -259,6 +259,12 @@ def root(
             name = f"argument {index} after the start" if index else "the start"
             value = describe((x0, *args)[index])
             raise InputError(f"{name} of root ({here()}) is {value}, not a number: pass a float")
+        if shape := shape_of(number):
+            name = f"argument {index} after the start" if index else "the start"
+            raise InputError(
+                f"{name} of root ({here()}) is an array of shape {shape}, and root solves for one "
+                "number: pass its numbers, one root for each"
+            )
     operands = cast(tuple[Operand, ...], tuple(x for x in given if isinstance(x, Var)))
     numbers = tuple(x if isinstance(x, float) else None for x in given)
     if not operands:

@@ -22,6 +22,7 @@ from tapegrad.errors import (
     TracedNumberError,
 )
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import is_array, serving
 from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal
 from tapegrad.pytree.numbers import as_number
 from tapegrad.recording.recorder import Real, Var, promote
@@ -126,10 +127,11 @@ def primitive(
     operators so that derivatives of it can be taken in turn; a number where the slope is constant;
     None where the function is flat. Numbers beyond them keep their defaults.
 
-    The decorated function runs as it is on floats and is one entry of a recording on traced
-    numbers. Where it is nan, so are the derivatives that functions give. At the points ``at`` each
-    partial is compared with differences of the function when it is defined, and one that is wrong
-    by more than ten times their error, and by more than one part in 10^9, is refused. ``checked``
+    The decorated function runs as it is on floats, element by element on arrays, and is one entry
+    of a recording on traced numbers or arrays. Where it is nan, so are the derivatives that
+    functions give. At the points ``at`` each partial is compared with differences of the function
+    when it is defined, and one that is wrong by more than ten times their error, and by more than
+    one part in 10^9, is refused. ``checked``
     holds the outcomes. A point that does not decide (the slope is 0 there, values underflow, there
     is a kink) refuses nothing: give another one, too. Exceptions of the function are passed on.
 
@@ -271,6 +273,9 @@ class Rule:
 
         def partial(y: Operand, *xs: Operand) -> Operand:
             self._require_same(snapshot)
+            if any(map(is_array, (y, *xs))) and not any(isinstance(x, Traced) for x in (y, *xs)):
+                found = serving("ops.elementwise").each(partial, y, *xs)
+                return cast(Operand, found.astype(float))
             if not isinstance(y, Traced) and isnan(y):
                 return nan
             try:
