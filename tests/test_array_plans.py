@@ -237,6 +237,30 @@ class TestPaths:
         assert depth == [1, 1]
 
 
+class TestNumbersOfArrays:
+    def test_a_loop_over_data_has_code_of_numbers(self) -> None:
+        """Where arrays are read number by number: with the same bits, paths and pickles."""
+
+        def f(p: Any, ts: Any, k: float) -> Any:
+            s = 0.0
+            for place in range(len(ts)):
+                s = 0.9 * s + tg.math.exp(-p * ts[place]) * k
+                if s > 3.0:
+                    s = s - 1.0
+            return s
+
+        g, ts = tg.value_and_grad(f), np.linspace(0.0, 1.0, 20)
+        fast = tg.jit(g, eager_first=False)
+        for _ in range(2):
+            for p, k in ((0.5, 1.0), (0.1, 0.2), (2.0, 3.0)):
+                assert fast(p, ts * k, k) == g(p, ts * k, k)
+        assert len(fast.tapes) > 1
+        assert all(path.runs_on != "plan" for path in fast.report().shapes[0].paths)
+        assert "double" in fast.source("c")
+        sent = pickle.loads(pickle.dumps(fast))  # noqa: S301  # our own
+        assert sent(0.5, ts, 1.0) == g(0.5, ts, 1.0)
+
+
 class TestTransforms:
     def test_derivatives_of_every_kind(self) -> None:
         """Each gives compiled what it gives as it stands, at other points than the recorded one."""

@@ -108,6 +108,9 @@ class CallCode:
         else:
             code = self.choice.scalar(self.path.program)
             run = code.run
+        self._run_numbers = run
+        if self.path.tape.on_arrays and not self.path.program.forms:
+            run = partial(_one_by_one, run)
         self.run, self.run_bytes, self._is_cached = run, code.run_bytes, code.is_cached
         self._runs_on = self.compiler
         self._steps, self._memory = code.steps, code.memory
@@ -120,7 +123,8 @@ class CallCode:
         if self._left >= 0:
             return run(floats)
         self.quickly = False
-        return self.compile()(floats)
+        self.compile()
+        return self._run_numbers(floats)
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
@@ -392,6 +396,17 @@ class CallRecording(Recording[CallCode]):
             return returned
         structure, numbers = flatten(returned, Role.RESULT, key_path)
         return build(unshared_statics(structure), map(_copied, numbers))
+
+
+def _one_by_one(run: RunFloats, inputs: Sequence[float]) -> Sequence[float] | int:
+    """Runs code of numbers, given arrays among these."""
+    numbers: list[float] = []
+    for one in inputs:
+        if type(one) is float:
+            numbers.append(one)
+        else:
+            numbers += cast(Any, one).ravel().tolist()
+    return run(numbers)
 
 
 def _copied(found: Operand) -> Operand:

@@ -75,7 +75,7 @@ class Path:
 
     def report(self, *, runs_on: str, compiling: float, is_cached: bool, **more: int) -> PathReport:
         """Describes the path; the arguments say what runs it, and how long compiling it took."""
-        columns, program, on_arrays = self.tape.columns, self.program, self.tape.on_arrays
+        columns, program, on_arrays = self.tape.columns, self.program, bool(self.program.forms)
         guards = tuple(dict.fromkeys(program.guards))
         code = columns.table.codes[ops.constant]
         constants = [
@@ -91,7 +91,9 @@ class Path:
             called_rarely=() if on_arrays else called_rarely(program),
             constants=tuple(each for each in constants if not shape_of(each[0])),
             arrays=tuple((shape_of(x), line) for x, line in constants if shape_of(x)),
-            loops=recorded_loops(self.tape) if not on_arrays and line_of(program).pays else (),
+            loops=recorded_loops(self.tape)
+            if not self.tape.on_arrays and line_of(program).pays
+            else (),
             runs_on=runs_on,
             recording=self.seconds,
             compiling=compiling,
@@ -161,9 +163,8 @@ def record_path(  # noqa: PLR0913  # each option changes another part of the rec
 def path_of(tape: AnyTape, **options: bool) -> Path:
     """The path that a tape recorded; the options are those of ``lower``."""
     started = perf_counter()
-    columns = tape.columns.as_lists()
-    if tape.on_arrays:
-        program = cast(Program, serving("compile.arrays.lowering").lower(columns, tape.outputs))
+    if not tape.on_arrays:
+        program = lower(tape.columns.as_lists(), tape.outputs, **options)
     else:
-        program = lower(columns, tape.outputs, **options)
+        program = cast(Program, serving("compile.arrays.lowering").program_of(tape, **options))
     return Path(tape, program, program.outcomes, perf_counter() - started)

@@ -12,26 +12,58 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from math import inf
 from typing import Any, Final, cast, final
 
+import attrs
 import numpy as np
 
+from tapegrad.compile.lower import lower as numbers_lowered
 from tapegrad.compile.lowered import Lowered
 from tapegrad.compile.needed import Needed
 from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.entries.builder import Place, place_of
 from tapegrad.entries.columns import EntryColumns
+from tapegrad.entries.entries import Entries
+from tapegrad.entries.expand import expand
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_rows import matmul
+from tapegrad.ops.array_rows import getitem, matmul
 from tapegrad.ops.primitive import Operand, Primitive, primal
 
-__all__ = ["lower"]
+__all__ = ["program_of"]
 
 
-def lower(columns: EntryColumns, outputs: Sequence[int]) -> Program:
-    """The program of a tape: the entries that its outputs and guards need, with the tape's bits."""
-    lowering = _Lowering(columns)
-    lowering.lower()
-    return lowering.program([lowering.slot(lowering.places[output]) for output in outputs])
+_MOST_READ: Final = 16
+"""The most numbers of arrays, for each entry, that are taken one by one."""
+
+
+def program_of(tape: Entries, **options: bool) -> Program:
+    """The program of a tape with arrays: the entries that its outputs and guards need.
+
+    Results have the tape's bits. Where arrays are only read number by number, as by a loop over
+    data, it is a program of numbers, whose inputs are those of the arrays; the options are those
+    of the lowering of such.
+    """
+    columns = tape.columns.as_lists()
+    if not _reads_numbers(columns, tape.outputs):
+        lowering = _Lowering(columns)
+        lowering.lower()
+        return lowering.program([lowering.slot(lowering.places[at]) for at in tape.outputs])
+    expanded = expand(tape)
+    program = numbers_lowered(expanded.columns.as_lists(), expanded.outputs, **options)
+    guards = dict(zip(expanded.columns.guards(), columns.guards(), strict=True))
+    return attrs.evolve(program, guards=tuple(guards[slot] for slot in program.guards))
+
+
+def _reads_numbers(columns: EntryColumns, outputs: Sequence[int]) -> bool:
+    """Whether all that is computed are numbers, of parts of arrays that are numbers."""
+    read = 0
+    for slot, value in enumerate(columns.values):
+        row, size = columns.row(slot), np.size(cast(Any, value))
+        if row.kind in {"input", "constant"}:
+            read += size if type(value) is not float else 0
+        elif type(value) is not float or (row.array is not None and row is not getitem):
+            return False
+    is_small = read <= _MOST_READ * len(columns)
+    return is_small and all(type(columns.values[output]) is float for output in outputs)
 
 
 @final
@@ -120,6 +152,22 @@ class _Lowering(Lowered):
         if not form.is_view:
             return self.write(ops.detached, (slot,), form=Form(form.shape, form.kind))
         return self.write(row, (self.copied(operands[0]),), self.static(slot), form)
+
+    def rewritten(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
+    ) -> Place | None:
+        """Something simpler; the negative of a multiple is another multiple."""
+        found = super().rewritten(row, places, static)
+        if found is None and row is ops.neg and isinstance(places[0], int):
+            place = places[0]
+            factors = self.operands[place] if self.rows[place] is ops.mul else ()
+            for side, slot in enumerate(factors):
+                number = self.constants.get(slot)
+                if isinstance(number, float):
+                    other = factors[1 - side]
+                    pair = (-number, other) if side == 0 else (other, -number)
+                    return self.apply(ops.mul, pair)
+        return found
 
     def neutral(self, row: Primitive, places: Sequence[Place]) -> Place | None:
         """The operand that the row gives back as it is, if it has the result's form."""

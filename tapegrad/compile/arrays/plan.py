@@ -89,6 +89,7 @@ class Plan:
         self.free: dict[int, list[int]] = {}
         self.memory_of: dict[int, int] = {}
         self.outputs = set(program.outputs)
+        self.own = set(self.outputs)
         self.guards = {slot: place for place, slot in enumerate(program.expected)}
         self.roots = self._roots()
         self.last = self._last_reads()
@@ -96,6 +97,7 @@ class Plan:
         for slot, root in enumerate(self.roots):
             if self.forms[slot] is not NUMBER:
                 self.ending.setdefault(self.last[root], []).append(slot)
+        self._make_own()
         self.text = self._text()
         self.steps, self.memory = len(self.lines), sum(self.sizes)
 
@@ -127,10 +129,24 @@ class Plan:
                 last[root] = max(last[root], until)
         return last
 
+    def _make_own(self) -> None:
+        """Finds the entries whose memory an output goes on to write to: it is the caller's, too."""
+        program = self.program
+        for slot in range(len(program) - 1, -1, -1):
+            if slot in self.own and program.rows[slot] is rows.add_at:
+                whole, part = program.operands[slot]
+                if (
+                    self.last[whole] == slot
+                    and self.roots[part] != whole
+                    and self.forms[whole] == self.forms[slot]
+                    and program.rows[whole] in {rows.add_at, rows.scatter}
+                ):
+                    self.own.add(whole)
+
     def _take(self, slot: int) -> str:
         """A buffer for an entry: an array of the caller's own for an output, else a planned one."""
         form = self.forms[slot]
-        if slot in self.outputs:
+        if slot in self.own:
             self.lines.append(f"a{slot} = empty({form.shape!r}, {form.kind!r})")
             return f"a{slot}"
         size = prod(form.shape) * np.dtype(form.kind).itemsize
@@ -147,10 +163,12 @@ class Plan:
     def _take_over(self, slot: int, operands: Sequence[int]) -> str:
         """The buffer of an operand that nothing reads later, or another one."""
         form = self.forms[slot]
+        if slot in self.own and operands and operands[0] in self.own - self.outputs:
+            return self.texts[operands[0]]
         for operand in operands:
             others = [x for x in self.program.operands[slot] if x != operand]
             if (
-                slot not in self.outputs
+                slot not in self.own
                 and operand in self.memory_of
                 and self.last[operand] == slot
                 and self.forms[operand].shape == form.shape
@@ -167,7 +185,7 @@ class Plan:
             index = self.memory_of.pop(dead, None)
             if index is not None:
                 self.free.setdefault(self.sizes[index], []).append(index)
-            elif self.texts.get(dead, "").startswith("a"):
+            elif self.texts.get(dead, "").startswith("a") and dead not in self.own:
                 self.lines.append(f"del {self.texts[dead]}")
 
     # Names.
@@ -240,7 +258,7 @@ class Plan:
         text = self.number(slot)
         if self.forms[slot] is NUMBER:
             return text
-        is_own = text == f"a{slot}" and self.is_written(slot) and not self.forms[slot].is_view
+        is_own = text[0] == "a" and self.is_written(slot) and not self.forms[slot].is_view
         is_first = slot not in outputs[:place]
         return text if is_own and is_first else f"{text}.copy()"
 
@@ -388,10 +406,12 @@ class Plan:
         index, _, is_basic = cast("tuple[Any, Any, bool]", program.statics[slot])
         (given,) = map(self.array, program.operands[slot])
         out = self.texts[slot] = self._take(slot)
-        self.lines.append(f"{out}.fill(0.0)")
         if is_basic:
+            for place in self.around(slot, out, index):
+                self.lines.append(f"{place}.fill(0.0)")
             self.lines.append(f"copyto({self.part(slot, out, index)}, {given})")
         else:
+            self.lines.append(f"{out}.fill(0.0)")
             self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given})")
 
     def add_at(self, slot: int) -> None:
@@ -415,6 +435,19 @@ class Plan:
         made = f"p{slot} = {out}[{self.name(whole, 'k')}]"
         (self.bound if out[0] == "b" else self.lines).append(made)
         return f"p{slot}"
+
+    def around(self, slot: int, out: str, index: Any) -> list[str]:
+        """The parts before and after a slice of the first axis, or all for another index."""
+        if len(index) != 1 or type(index[0]) is not slice or index[0].step not in {None, 1}:
+            return [out]
+        size = self.forms[slot].shape[0]
+        start, stop, _ = index[0].indices(size)
+        parts = {f"q{slot}": f"{out}[:{start}]"} if start else {}
+        if (end := max(start, stop)) < size:
+            parts[f"r{slot}"] = f"{out}[{end}:]"
+        for name, part in parts.items():
+            (self.bound if out[0] == "b" else self.lines).append(f"{name} = {part}")
+        return list(parts)
 
     def matmul(self, slot: int) -> None:
         """The product of matrices."""
