@@ -67,7 +67,7 @@ class BatchCode:
     ) -> None:
         self.path, self.choice, self.fast = path, choice, fast
         self.parts: BatchProgram = batch_program(path.program, mapped)
-        self.rows = 0
+        self.rows: int = 0
         self.compiling = 0.0
         self._kernels: dict[bool, list[TimedKernel]] = {}
         self._asked = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final, cast
 
 from tapegrad.compile.keys import Keys
@@ -22,6 +22,8 @@ class Lowered(Builder):
     ``places`` says what each entry of the tape became; ``guards`` are the slots there of the guards
     ``expected``. The entries of ``stretches`` are those of their first trips, moved on.
     """
+
+    known: dict[Hashable, int]
 
     def __init__(self, columns: EntryColumns) -> None:
         super().__init__(columns.table)

@@ -37,7 +37,7 @@ class ArrayReverse(RecordedReverse):
         super().__init__(columns, numbers, writer)
         self.shapes: list[Shape] = list(map(shape_of, columns.values))
         self.owned: set[int] = set()
-        self.swept = [
+        self.swept: list[int | None] = [
             code if is_wanted else None
             for code, is_wanted in zip(
                 columns.codes, wanted or wanted_slots(columns, None), strict=True

@@ -289,13 +289,14 @@ class RecordedReverse(RecordedSweep[Place]):
         self, columns: EntryColumns, numbers: list[Place | None], writer: SlotWriter
     ) -> None:
         super().__init__(columns, numbers)
-        self.add = writer.binary(ops.add)
-        self.multiply = writer.binary(ops.mul)
+        self.add: Callable[[Place, Place], Place] = writer.binary(ops.add)
+        self.multiply: Callable[[Place, Place], Place] = writer.binary(ops.mul)
         self.writer = writer
-        self.places = writer.places(columns.values)
+        self.places: list[Place] = writer.places(columns.values)
         constant = columns.table.codes[ops.constant]
-        self.swept = [None if code == constant else code for code in columns.codes]
-        self.short = _short_partials(columns.table)
+        swept = [None if code == constant else code for code in columns.codes]
+        self.swept: list[int | None] = swept
+        self.short: Sequence[_Partials | None] = _short_partials(columns.table)
 
     def apply(self, row: Primitive, *numbers: Place) -> Place:
         """A row applied to places."""
@@ -434,7 +435,7 @@ class ExactRecordedReverse(RecordedReverse):
         super().__init__(columns, numbers, writer)
         self.losses: dict[int, Place] = {}
         self.lost: Place | None = None
-        self.add = self.add_exactly
+        self.add: Callable[[Place, Place], Place] = self.add_exactly
 
     def add_exactly(self, x: Place, y: Place) -> Place:
         """The sum; what it lost is noted."""
