@@ -248,6 +248,7 @@ def products(choice: Options) -> None:
         v = {k: RNG.normal(size=part.shape) for k, part in x.items()} if isinstance(x, dict) else x
         peers = [
             Peer("tapegrad", "tapegrad", partial(product_of_ours, make, x, v, data)),
+            Peer("tapegrad, jit", "tapegrad", partial(compiled_product, make, x, v, data)),
             Peer("jax, jit", "jax", partial(product_of_jax, make, x, v, data)),
         ]
         compare(f"{name}, Hessian times a vector", peers, choice, "jax, jit", tolerance=1e-7)
@@ -256,6 +257,16 @@ def products(choice: Options) -> None:
 def product_of_ours(make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any]) -> Run:
     loss = make(np)
     return lambda: flat(tg.hvp(loss, x, v, *data))
+
+
+def compiled_product(make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any]) -> Run:
+    loss = make(np)
+
+    def product(x: Any, v: Any, *data: Any) -> Any:
+        return tg.hvp(loss, x, v, *data)
+
+    compiled: Any = tg.jit(product)
+    return lambda: flat(compiled(x, v, *data))
 
 
 def product_of_jax(make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any]) -> Run:

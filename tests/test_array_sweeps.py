@@ -140,6 +140,24 @@ class TestMemory:
         large[0] = 2.0
         assert large.flags.writeable
 
+    def test_a_large_argument_is_locked_as_long_as_a_recording_has_it(self) -> None:
+        """A gradient inside another gives it back to that, which gives it back to the caller."""
+
+        def inner(w: Any, data: Any) -> Any:
+            return (data * w * w).sum()
+
+        def outer(w: Any, data: Any) -> Any:
+            slope = tg.grad(inner)(w, data)
+            with pytest.raises(ValueError, match="read-only"):
+                data[0] = 7.0
+            return (slope * slope).sum()
+
+        w, data = np.ones(20_000), np.ones(20_000)
+        assert_array_equal(tg.grad(outer)(w, data), np.full(20_000, 8.0))
+        data[0] = 3.0
+        assert_array_equal(tg.hvp(inner, w, w, data)[:2], [6.0, 2.0])
+        assert data.flags.writeable
+
     def test_a_cotangent_is_dropped_once_it_was_used(self) -> None:
         """At the peak there are the values and a few cotangents."""
         size, steps = 50_000, 30

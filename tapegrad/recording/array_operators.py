@@ -20,7 +20,7 @@ from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
-from tapegrad.recording import numpy_protocol
+from tapegrad.recording import array_values, numpy_protocol
 from tapegrad.recording.array_var import (
     QUICK,
     ArrayCondition,
@@ -34,9 +34,6 @@ __all__ = ["entry", "function_on_arrays"]
 
 Function: TypeAlias = Callable[..., Any]
 
-_FLOAT64: Final = np.dtype(np.float64)
-_LARGE: Final = 1 << 16
-"""From how many bytes on copying an array would take longer than guarding it."""
 
 _OPERATORS: Final[dict[Primitive, Function]] = {
     ops.add: operator.add, ops.sub: operator.sub, ops.mul: operator.mul, ops.div: operator.truediv,
@@ -123,27 +120,7 @@ def _slot(recorder: Recorder, operand: Any) -> int | None:
     if kind is float or kind is int:
         slot = recorder.known.get(operand) if operand or copysign(1.0, operand) > 0.0 else None
         return recorder.constant(operand) if slot is None else slot
-    if kind is np.ndarray and operand.dtype is _FLOAT64 and operand.ndim:
-        return _held(recorder, operand)
-    return None
-
-
-def _held(recorder: Recorder, array: Any) -> int:
-    """The slot of an array that is not traced: of a copy, as the model may go on to change it.
-
-    A large one that was lent is not copied, but cannot be written to until the recording ends.
-    """
-    if array.nbytes < _LARGE or not any(array is each for each in recorder.lent):
-        return recorder.write(_CONSTANT, -1, -1, array.copy())
-    for locked, slot, _ in recorder.locked:
-        if locked is array:
-            return slot
-    if not array.flags.c_contiguous:
-        return recorder.write(_CONSTANT, -1, -1, array.copy())
-    slot = recorder.write(_CONSTANT, -1, -1, array)
-    recorder.locked.append((array, slot, array.flags.writeable))
-    array.flags.writeable = False
-    return slot
+    return array_values.held(recorder, operand) if kind is np.ndarray else None
 
 
 def _operators(row: Primitive) -> tuple[Function, Function]:
@@ -176,7 +153,7 @@ def _power(self: ArrayVar, other: Any, /) -> Any:
 
 
 _constant_power: Final = function_of(ops.powc)
-_CONSTANT, _POWC = CODES[ops.constant], CODES[ops.powc]
+_POWC: Final = CODES[ops.powc]
 
 for _name, _row in {
     "add": ops.add, "floordiv": ops.floordiv, "matmul": rows.matmul, "mod": ops.mod,

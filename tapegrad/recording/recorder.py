@@ -83,7 +83,7 @@ class Recorder:
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
     exponents. With ``on_arrays`` some values are arrays. Those among the data that is ``lent`` may
-    stand there as they are: they are ``locked``, with their slots, until the recording ends.
+    stand there as they are: they are ``locked`` until the recording ends.
 
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
@@ -99,7 +99,7 @@ class Recorder:
     )  # fmt: skip
 
     lent: Sequence[object]
-    locked: list[tuple[Any, int, bool]]
+    locked: list[tuple[Any, bool]]
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
@@ -234,6 +234,10 @@ class Recorder:
             return self._interned(value)
         if self.inside is not None:
             self.inside.hand_over()
+        if is_array(value):
+            slot = serving("recording.array_values").held(self, value)
+            if slot is not None:
+                return cast(int, slot)
         number = promote(value)
         if number is None:
             raise InputError(
@@ -243,6 +247,21 @@ class Recorder:
             self.require_open()
             return self._interned(number)
         return self.append(_CONSTANT, -1, -1, self._admit(number))._slot
+
+    def lock(self, array: Any) -> None:
+        """Lets nobody write to an array until the recording ends, and those around it."""
+        self.locked.append((array, array.flags.writeable))
+        array.flags.writeable = False
+
+    def _unlock(self) -> None:
+        """Undoes ``lock``, or leaves that to the recordings around that have locked it, too."""
+        for array, was_writeable in self.locked:
+            holders = [x for x in self.outers if any(array is each for each, _ in x.locked)]
+            if not holders:
+                array.flags.writeable = was_writeable
+            elif was_writeable:
+                for outer in holders:
+                    outer.locked.append((array, True))
 
     def _interned(self, number: float) -> int:
         """The slot of the constant with this value, which is written where it is not known."""
@@ -477,8 +496,8 @@ class Recorder:
                 self.around.inside, self.around.thread = None, self.around.owner
         finally:
             self.thread, self.owner, self.data_path = 0, 0, None
-            for array, _, was_writeable in self.locked:
-                array.flags.writeable = was_writeable
+            if self.locked:
+                self._unlock()
             if self.quiet is not None:
                 silence, self.quiet = self.quiet, None
                 silence.__exit__(None, None, None)
