@@ -98,8 +98,10 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     try:
         role = Role.ROW if 0 in mapped else Role.PARAMETERS
         parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
-        data_role = Role.ARRAYS if arrays else Role.DATA
-        rest, others = _split_data(f, data, dict.fromkeys(traced_data, data_role), mapped)
+        rest, others = _NO_DATA, []
+        if data:
+            role = Role.ARRAYS if arrays else Role.DATA
+            rest, others = _split_data(f, data, dict.fromkeys(traced_data, role), mapped)
         width = len(first)
         if lends:
             recorder.lent = tuple(data.values())

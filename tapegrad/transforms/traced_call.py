@@ -97,7 +97,9 @@ def result_of(traced: Trace) -> object:
     """The result of the traced function, with its numbers as they are outside the recording."""
     values = traced.columns.values
     found = [values[slot] for slot in traced.outputs]
-    return build(traced.result, in_shapes(found, found, found))
+    return build(
+        traced.result, in_shapes(found, found, found) if traced.columns.on_arrays else found
+    )
 
 
 def scalar_output(f: Callable[..., object], traced: Trace) -> int:
@@ -164,6 +166,8 @@ def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) ->
     bars = traced.recorder.attributing(
         lambda pin: cotangents(traced.columns, seeds, pin, exact=exact, count=traced.width)
     )
+    if not traced.columns.on_arrays:
+        return [0.0 if bar is None else bar for bar in bars]
     values = traced.columns.values
     return list(in_shapes(bars, values[: traced.width], _kept(traced, seeds)))
 
@@ -178,8 +182,11 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
     dots = traced.recorder.attributing(
         lambda pin: tangents(traced.columns, seeds, pin, traced.outputs)
     )
+    found = [dots[slot] for slot in traced.outputs]
+    if not traced.columns.on_arrays:
+        return [0.0 if dot is None else dot for dot in found]
     values = [traced.columns.values[slot] for slot in traced.outputs]
-    return list(in_shapes([dots[slot] for slot in traced.outputs], values, _kept(traced, seeds)))
+    return list(in_shapes(found, values, _kept(traced, seeds)))
 
 
 def _kept(traced: Trace, seeds: Mapping[int, Operand]) -> Iterable[object]:
