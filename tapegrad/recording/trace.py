@@ -98,10 +98,8 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     try:
         role = Role.ROW if 0 in mapped else Role.PARAMETERS
         parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
-        rest, others = _NO_DATA, []
-        if data:
-            role = Role.ARRAYS if arrays else Role.DATA
-            rest, others = _split_data(f, data, dict.fromkeys(traced_data, role), mapped)
+        data_role = Role.ARRAYS if arrays else Role.DATA
+        rest, others = _split_data(f, data, traced_data, mapped, data_role)
         width = len(first)
         if lends:
             recorder.lent = tuple(data.values())
@@ -141,17 +139,18 @@ def _written(f: Callable[..., object], error: ValueError) -> InputError:
 def _split_data(
     f: Callable[..., object],
     data: Mapping[int | str, object],
-    traced: Mapping[int | str, Role],
+    traced: Collection[int | str],
     mapped: Collection[int],
+    data_role: Role,
 ) -> tuple[Branch, list[Operand]]:
-    """The structure of the data, and the numbers in that which is traced in a role."""
+    """The structure of the data, and the numbers in that which is traced."""
     if not data:
         return _NO_DATA, []
     children: list[Structure] = []
     numbers: list[Operand] = []
     for key, value in data.items():
         if key in traced:
-            role = Role.ROW if isinstance(key, int) and key + 1 in mapped else traced[key]
+            role = Role.ROW if isinstance(key, int) and key + 1 in mapped else data_role
             child, found = flatten(value, role, partial(input_key_path, f, (key,)))
             children.append(child)
             numbers += found
