@@ -388,6 +388,12 @@ class TestEdges:
         with pytest.raises(errors.InputError, match="of no numbers"):
             tg.grad(lambda x: x.max())(np.zeros(0))
 
+    def test_types_are_asked_of_arrays(self) -> None:
+        """``finfo`` and ``iinfo`` take a type or an array, traced or not."""
+        assert tnp.finfo(np.float64).eps == tnp.finfo(np.ones(2)).eps == 2.0**-52
+        assert tnp.iinfo("int8").max == tnp.iinfo(np.ones(2, np.int8)).max == 127
+        assert tg.record(lambda x: x * float(tnp.finfo(x).eps))(np.ones(1)).value == 2.0**-52
+
     def test_slopes_at_kinks(self) -> None:
         """A norm at the origin, a deviation of equal numbers, products with zeros, ties."""
         zero = np.zeros(3)

@@ -141,12 +141,16 @@ def array(x: Any, /, dtype: DTypeLike | None = None, *, copy: bool = True) -> An
 
 def finfo(type: Any, /) -> Any:
     """The limits of a type of floats, or of an array's."""
-    return np.finfo(getattr(type, "dtype", type))
+    return np.finfo(_type_of(type))
 
 
 def iinfo(type: Any, /) -> Any:
     """The limits of a type of ints, or of an array's."""
-    return np.iinfo(getattr(type, "dtype", type))
+    return np.iinfo(_type_of(type))
+
+
+def _type_of(x: Any) -> Any:
+    return x.dtype if isinstance(x, np.ndarray | np.generic | ArrayVar) else x
 
 
 def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True, device: Any = None) -> Any:
