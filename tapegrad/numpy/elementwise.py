@@ -5,6 +5,7 @@ One for each operation of the table, and a few that are spelled in others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import pi
 from typing import TYPE_CHECKING, Any, Final, cast, overload
 
@@ -110,7 +111,7 @@ __all__ = [
     "norm_pdf",
     "not_equal",
     "polygamma",
-    "positive",
+    "polyval", "positive",
     "pow",
     "power",
     "rad2deg",
@@ -121,7 +122,7 @@ __all__ = [
     "remainder",
     "rint",
     "round",
-    "sigmoid",
+    "select", "sigmoid",
     "sign",
     "signbit",
     "sin",
@@ -436,3 +437,19 @@ def where(condition: Any, x: Any, y: Any, /) -> Any:
     given = indicator(condition), operand(x), operand(y)
     require_shapes(ops.where, given)
     return ops.where(*given)
+
+
+def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0.0, /) -> Any:
+    """For each place the choice of the first condition that holds there, else the default."""
+    found = default
+    for holds, choice in reversed([*zip(conditions, choices, strict=True)]):
+        found = where(holds, choice, found)
+    return found
+
+
+def polyval(p: Any, x: Any, /) -> Any:
+    """The polynomial with these coefficients, the highest power first, at x."""
+    total = multiply(x, 0.0)
+    for coefficient in p:
+        total = add(multiply(total, x), coefficient)
+    return total

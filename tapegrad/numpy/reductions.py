@@ -20,7 +20,7 @@ from tapegrad.numpy.arrays import (
     operand,
     place_of,
 )
-from tapegrad.numpy.elementwise import isclose
+from tapegrad.numpy.elementwise import divide, isclose, isnan, where
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, shape_of
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "all", "allclose", "amax", "amin", "any", "array_equal", "average", "count_nonzero", "cumprod",
     "cumsum", "cumulative_prod", "cumulative_sum", "diff", "log_softmax", "logsumexp", "max",
-    "mean", "min", "norm", "prod", "ptp", "softmax", "std", "sum", "trapezoid", "var",
+    "mean", "min", "nanmean", "nansum", "norm", "prod", "ptp", "softmax", "std", "sum",
+    "trapezoid", "var",
 ]  # fmt: skip
 
 
@@ -192,6 +193,17 @@ def average(x: Any, /, axis: int | None = None, weights: Any = None) -> Any:
     return ops.div(
         _along(rows.sum_, ops.mul(found, of), axis, False), _along(rows.sum_, of, axis, False)
     )
+
+
+def nansum(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+    """The sum of the numbers that are not nan, of all or along axes."""
+    return sum(where(isnan(x), 0.0, x), axis, keepdims=keepdims)
+
+
+def nanmean(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+    """The mean of the numbers that are not nan, of all or along axes."""
+    count = sum(where(isnan(x), 0.0, 1.0), axis, keepdims=keepdims)
+    return divide(nansum(x, axis, keepdims=keepdims), count)
 
 
 def softmax(x: Arr, /, axis: int = -1) -> Arr:

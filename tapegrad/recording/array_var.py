@@ -298,6 +298,12 @@ class ArrayVar(TracedValue, TracedArray):
         def any(self, axis: Axes = None) -> Any:
             """Whether any is not 0."""
 
+    def __divmod__(self, other: Numbers, /) -> tuple[ArrayVar, ArrayVar]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Floats | float, /) -> tuple[ArrayVar, ArrayVar]:
+        return other // self, other % self
+
     def item(self, *place: Any) -> Var:
         """The number at a place, or the only one.
 
@@ -465,6 +471,14 @@ class ArrayCondition:
     def as_numbers(self) -> Operand:
         """1.0 where it holds, else 0.0."""
         return ops.where(self.indicator, 1.0, 0.0)
+
+    def astype(self, dtype: Any) -> ArrayVar:
+        """1.0 where it holds, else 0.0.
+
+        Raises:
+            InputError: for another type than float64.
+        """
+        return cast(ArrayVar, serving("numpy").astype(self, dtype))
 
     @property
     def T(self) -> ArrayCondition:  # noqa: N802  # numpy's name
