@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from math import copysign, isfinite, isnan
@@ -98,7 +98,7 @@ class Recorder:
         "scopes", "serial", "statics", "table", "thread", "values",
     )  # fmt: skip
 
-    lent: Sequence[object]
+    lent: Collection[object]
     locked: list[tuple[Any, bool]]
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:

@@ -102,7 +102,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         rest, others = _split_data(f, data, traced_data, mapped, data_role)
         width = len(first)
         if lends:
-            recorder.lent = tuple(data.values())
+            recorder.lent = data.values()
         else:
             first, others = map(_own, (first, others))
         recorder.data_path = _data_path(f, rest, mapped, width) if others else None
