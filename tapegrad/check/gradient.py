@@ -13,6 +13,7 @@ from tapegrad.check.recorded_point import RecordedPoint
 from tapegrad.check.report import Finding, GradientCheck, Transposition
 from tapegrad.check.verdict import InputCheck, Mode
 from tapegrad.errors import InputError
+from tapegrad.ops.array_support import serving
 from tapegrad.pytree.structure import build, key_paths
 from tapegrad.transforms.products import vjp
 from tapegrad.transforms.traced_call import data_of
@@ -66,6 +67,9 @@ def check_grad(  # type: ignore[misc]  # a parameter of f that is called order g
     the line of the entry with the largest ``abs(cotangent * value)``: its rounding error counts
     most in the result.
 
+    Of arrays each number is checked by itself, and of more than 64 each array along random
+    directions, which the report names.
+
     ``f`` may return several numbers. It is called 40 to 80 times for each number of ``x``,
     and up to four times as often where that does not settle the matter.
 
@@ -86,6 +90,8 @@ def check_grad(  # type: ignore[misc]  # a parameter of f that is called order g
     _require_known(order, modes)
     data = data_of(args, kwargs)
     point = RecordedPoint(f, x, data)
+    if point.columns.on_arrays:
+        return _check_of_arrays(point, x, order, modes)
     names = key_paths(point.traced.result)
     findings = list(_findings(point, names, 1, modes))
     laws = list(_transpositions(point, 1, modes))
@@ -95,6 +101,19 @@ def check_grad(  # type: ignore[misc]  # a parameter of f that is called order g
         findings += _findings(second, names, 2, modes)
         laws += _transpositions(second, 2, modes)
     return GradientCheck(name_of(f), tuple(findings), tuple(laws))
+
+
+def _check_of_arrays(
+    point: RecordedPoint, x: object, order: int, modes: Sequence[Mode]
+) -> GradientCheck:
+    """The report on a function in which some values are arrays."""
+    arrays = serving("check.array_check")
+    findings, laws = arrays.checked(point, 1, modes)
+    if order == 2:
+        second = RecordedPoint(arrays.gradient_of(point), x, point.data)
+        more = arrays.checked(second, 2, modes)
+        findings, laws = findings + more[0], laws + more[1]
+    return GradientCheck(name_of(point.f), tuple(findings), tuple(laws))
 
 
 def _require_known(order: int, modes: Sequence[Mode]) -> None:

@@ -107,6 +107,10 @@ class RecordedPoint:
         """The function recorded again with one input at ``x``; None where it raises."""
         leaves = list(self.values[: self.traced.width])
         leaves[index] = x
+        return self.moved_to(leaves)
+
+    def moved_to(self, leaves: Sequence[object]) -> Trace | None:
+        """The function recorded again with other inputs; None where it raises."""
         try:
             moved = trace(self.f, build(self.traced.parameters, leaves), self.data)
         except (ArithmeticError, ValueError, LookupError, TracedNumberError):

@@ -10,7 +10,7 @@ from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
-from tapegrad.recording.recorder import Var, recorder_among
+from tapegrad.recording.recorder import TracedValue, recorder_among
 
 __all__ = ["label", "scope"]
 
@@ -37,7 +37,7 @@ def label(x: T, name: str, /) -> T:
         raise InputError(
             f"label ({here()}) was given {describe(name)} for a name: write label(x, 'name')"
         )
-    if isinstance(x, Var):
+    if isinstance(x, TracedValue):
         x._recorder.require_open()
         x._recorder.labels[x._slot] = name
     return x

@@ -20,7 +20,7 @@ from tapegrad.ops.primitive import shape_of
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.reachable import object_array_parts, reaches_traced
 from tapegrad.recording import operators
-from tapegrad.recording.recorder import Condition, Real, Var
+from tapegrad.recording.recorder import Condition, Real, TracedValue, Var
 
 __all__ = ["stop_gradient", "where"]
 
@@ -95,7 +95,7 @@ def stop_gradient(x: object, /) -> object:
     >>> grad(f)({"x": 3.0})
     {'x': 3.0}
     """
-    if isinstance(x, Var):
+    if isinstance(x, TracedValue):
         return ops.detached(x)
     kind = container_kind(type(x))
     if kind is not None:
