@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 import tapegrad as tg
 from tapegrad import errors
 from tapegrad import numpy as tnp
-from tapegrad.compile.arrays import frames
+from tapegrad.compile.arrays import frames, plan
 from tapegrad.ops.array_table import ARRAY_TABLE
 from tapegrad.ops.primitive import Primitive
 
@@ -434,6 +434,27 @@ def agree(seed: int) -> None:
 def test_random_programs(seed: int) -> None:
     """Eager, recorded and compiled gradients agree to the bit."""
     agree(seed)
+
+
+@pytest.mark.parametrize("seed", range(100, 115))
+def test_random_programs_in_blocks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of steps on large arrays go block by block, which changes no bits."""
+    monkeypatch.setattr(plan, "LARGE", 1)
+    monkeypatch.setattr(plan, "BLOCK", 4)
+    agree(seed)
+
+
+def test_parts_that_overlap_are_added_to_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of one part is not added before all of the part before it."""
+    monkeypatch.setattr(plan, "LARGE", 1)
+    monkeypatch.setattr(plan, "BLOCK", 4)
+
+    def f(v: Any) -> Any:
+        return (100.0 * (v[1:] - v[:-1] * v[:-1]) ** 2 + (1.0 - v[:-1]) ** 2 * v[::-1][1:]).sum()
+
+    fast, x = compiled(tg.grad(f), np.ones(50)), RNG.normal(size=50)
+    assert "for i in range(0, 49, 4):" in fast.source("python")
+    assert_same(fast(x), tg.grad(f)(x))
 
 
 @pytest.mark.slow

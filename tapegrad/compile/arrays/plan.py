@@ -14,6 +14,7 @@ from functools import partial
 from math import inf, prod
 from typing import Any, Final, cast, final
 
+import attrs
 import numpy as np
 
 from tapegrad.compile.arrays.calls import REDUCED, VIEWS, is_exact
@@ -64,6 +65,32 @@ def _run_bytes(run: Frames, shapes: Sequence[Shape], inputs: bytes) -> bytes | i
     return found if isinstance(found, int) else side_by_side(found)
 
 
+LARGE: Final = 1 << 16
+"""The least numbers of an array for which runs of steps go block by block."""
+BLOCK: Final = 1 << 15
+"""The numbers of an array in a block, so that those of a run fit the processor's cache."""
+
+
+@final
+@attrs.frozen
+class Step:
+    """A call that goes element by element: its function, its shape, and the arrays it is given.
+
+    Each has its name, its shape, whose memory it has, and the part of that it shows. The last one
+    is written.
+    """
+
+    function: str
+    arrays: tuple[tuple[str, Shape | None, str, str], ...]
+    shape: Shape
+
+    def slices(self, shape: Shape | None) -> bool:
+        """Whether an operand of this shape is cut along the first axis, as the result is."""
+        if shape is None or len(shape) != len(self.shape):
+            return False
+        return shape[0] == self.shape[0]
+
+
 @final
 class Plan:
     """Writes the code of a program; ``named`` has what the text names.
@@ -85,6 +112,10 @@ class Plan:
         self.cells: dict[int, str] = {}
         self.bound: list[str] = []
         self.lines: list[str] = []
+        self.steps_at: dict[int, Step] = {}
+        self.early: set[int] = set()
+        self.owners: dict[str, tuple[Shape | None, str, str]] = {}
+        self.parts: dict[tuple[str, str], str] = {}
         self.sizes: list[int] = []
         self.free: dict[int, list[int]] = {}
         self.memory_of: dict[int, int] = {}
@@ -147,7 +178,8 @@ class Plan:
         """A buffer for an entry: an array of the caller's own for an output, else a planned one."""
         form = self.forms[slot]
         if slot in self.own:
-            self.lines.append(f"a{slot} = empty({form.shape!r}, {form.kind!r})")
+            self.owners[f"a{slot}"] = form.shape, f"a{slot}", "whole"
+            self.make(f"a{slot} = empty({form.shape!r}, {form.kind!r})")
             return f"a{slot}"
         size = prod(form.shape) * np.dtype(form.kind).itemsize
         free = self.free.get(size)
@@ -157,6 +189,7 @@ class Plan:
             index = len(self.sizes)
             self.sizes.append(size)
         self.memory_of[slot] = index
+        self.owners[f"b{slot}"] = form.shape, f"m{index}", f"whole{form.shape}{form.kind}"
         self.bound.append(f"b{slot} = ndarray({form.shape!r}, {form.kind!r}, m{index})")
         return f"b{slot}"
 
@@ -210,7 +243,9 @@ class Plan:
         if slot not in self.program.constants:
             return self.texts[slot]
         if type(constant) is not float:
-            return self.name(constant, "c")
+            name = self.name(constant, "c")
+            self.owners[name] = self.forms[slot].shape, name, "whole"
+            return name
         if constant != constant or abs(constant) == inf:
             return "nan" if constant != constant else "inf" if constant > 0.0 else "(-inf)"
         return f"({constant!r})" if str(constant)[0] == "-" else repr(constant)
@@ -239,6 +274,7 @@ class Plan:
         for slot in range(len(program)):
             if slot < program.inputs:
                 self.texts[slot] = f"x{slot}"
+                self.owners[f"x{slot}"] = self.forms[slot].shape, f"x{slot}", "whole"
             elif slot in self.guards:
                 self.guard(slot)
             elif slot not in program.constants:
@@ -247,9 +283,35 @@ class Plan:
         returned = [self.returned(place) for place in range(len(program.outputs))]
         made = [f"m{place} = memory({size})" for place, size in enumerate(self.sizes)]
         given = [f"{', '.join(f'x{slot}' for slot in range(program.inputs))}, = x"]
+        self.lines = self.in_blocks()
         body = [*(given if program.inputs else []), *self.lines, f"return [{', '.join(returned)}]"]
         lines = [*made, *self.bound, "def run(x):", *(f"  {line}" for line in body), "return run"]
         return "def bind():\n" + "\n".join(f"  {line}" for line in lines) + "\n"
+
+    def in_blocks(self) -> list[str]:
+        """The lines, where runs of steps on large arrays go block by block.
+
+        What makes arrays and views in between comes before a run, and what drops them after it.
+        """
+        body: list[str] = []
+        run: list[Step] = []
+        late: list[str] = []
+        for index, line in enumerate(self.lines):
+            step = self.steps_at.get(index)
+            if step is not None and (not run or _go_together(run, step)):
+                run.append(step)
+            elif run and index in self.early:
+                body.append(line)
+            elif run and line.startswith("del "):
+                late.append(line)
+            else:
+                body += [*_run_lines(run), *late]
+                run, late = [], []
+                if step is None:
+                    body.append(line)
+                else:
+                    run.append(step)
+        return [*body, *_run_lines(run), *late]
 
     def returned(self, place: int) -> str:
         """An output, which nobody else holds."""
@@ -279,6 +341,7 @@ class Plan:
             self.write(slot)
         else:
             self.texts[slot] = f"a{slot}"
+            self.owners[f"a{slot}"] = self.forms[slot].shape, f"a{slot}", "whole"
             self.lines.append(f"a{slot} = {self.call(slot)}")
 
     def view(self, slot: int) -> None:
@@ -292,7 +355,25 @@ class Plan:
             self.bound.append(f"w{slot} = {made}")
         else:
             self.texts[slot] = f"a{slot}"
-            self.lines.append(f"a{slot} = {made}")
+            self.make(f"a{slot} = {made}")
+        text = self.texts[slot]
+        self.owners[text] = self.forms[slot].shape, self.owner(base)[1], text
+
+    def make(self, line: str) -> None:
+        """Adds a line that makes an array or a view, which may as well come earlier."""
+        self.early.add(len(self.lines))
+        self.lines.append(line)
+
+    def step(self, function: str, names: Sequence[str], shape: Shape) -> None:
+        """Adds the call of a function that goes element by element; the last name is written."""
+        if prod(shape) >= LARGE:
+            arrays = tuple((name, *self.owner(name)) for name in names)
+            self.steps_at[len(self.lines)] = Step(function, arrays, shape)
+        self.lines.append(f"{function}({', '.join(names)})")
+
+    def owner(self, name: str) -> tuple[Shape | None, str, str]:
+        """The shape of an array by its name, whose memory it has, and what of that it shows."""
+        return self.owners.get(name, (None, name, name))
 
     def call(self, slot: int) -> str:
         """The call of the function that the row has on such operands."""
@@ -354,7 +435,11 @@ class Plan:
             self.lines.append(self.reduction(slot, out))
         else:
             function = self.ufunc(cast("Callable[..., Any]", ufunc_of(row)))
-            self.lines.append(f"{function}({', '.join([*map(self.array, operands), out])})")
+            names = [*map(self.array, operands), out]
+            if is_exact(row):
+                self.step(function, names, self.forms[slot].shape)
+            else:
+                self.lines.append(f"{function}({', '.join(names)})")
 
     # Rows that take more than a call.
 
@@ -404,12 +489,15 @@ class Plan:
         """Numbers at an index of zeros."""
         program = self.program
         index, _, is_basic = cast("tuple[Any, Any, bool]", program.statics[slot])
-        (given,) = map(self.array, program.operands[slot])
+        (operand,) = program.operands[slot]
+        given = self.array(operand)
         out = self.texts[slot] = self._take(slot)
         if is_basic:
+            # Nothing else has had the memory of an array that is new in this call.
+            add = self.make if out[0] == "a" else self.lines.append
             for place in self.around(slot, out, index):
-                self.lines.append(f"{place}.fill(0.0)")
-            self.lines.append(f"copyto({self.part(slot, out, index)}, {given})")
+                add(f"{place}.fill(0.0)")
+            self.put(slot, self.part(slot, out, index), operand, given)
         else:
             self.lines.append(f"{out}.fill(0.0)")
             self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given})")
@@ -425,16 +513,32 @@ class Plan:
             self.lines.append(f"copyto({out}, {given[0]})")
         if is_basic:
             place = self.part(slot, out, index)
-            self.lines.append(f"add({place}, {given[1]}, {place})")
+            if self.forms[part] is NUMBER:
+                self.lines.append(f"add({place}, {given[1]}, {place})")
+            else:
+                shape = np.broadcast_to(0.0, self.forms[slot].shape)[index].shape
+                self.owners[place] = shape, self.owner(out)[1], place
+                self.step("add", [place, given[1], place], shape)
         else:
             self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given[1]})")
+
+    def put(self, slot: int, place: str, operand: int, given: str) -> None:
+        """Writes an operand to a place of the same shape."""
+        form = self.forms[operand]
+        if form is NUMBER or form.kind != "d":
+            self.lines.append(f"copyto({place}, {given})")
+            return
+        self.owners[place] = form.shape, self.owner(self.texts[slot])[1], place
+        self.step(self.ufunc(np.positive), [given, place], form.shape)
 
     def part(self, slot: int, out: str, index: Any) -> str:
         """A part of an entry that is written to."""
         whole = index if ... in index else (*index, ...)
-        made = f"p{slot} = {out}[{self.name(whole, 'k')}]"
-        (self.bound if out[0] == "b" else self.lines).append(made)
-        return f"p{slot}"
+        name = self.parts.setdefault((out, repr(whole)), f"p{slot}")
+        if name == f"p{slot}":
+            made = f"p{slot} = {out}[{self.name(whole, 'k')}]"
+            (self.bound.append if out[0] == "b" else self.make)(made)
+        return name
 
     def around(self, slot: int, out: str, index: Any) -> list[str]:
         """The parts before and after a slice of the first axis, or all for another index."""
@@ -446,7 +550,7 @@ class Plan:
         if (end := max(start, stop)) < size:
             parts[f"r{slot}"] = f"{out}[{end}:]"
         for name, part in parts.items():
-            (self.bound if out[0] == "b" else self.lines).append(f"{name} = {part}")
+            (self.bound.append if out[0] == "b" else self.make)(f"{name} = {part}")
         return list(parts)
 
     def matmul(self, slot: int) -> None:
@@ -460,6 +564,39 @@ class Plan:
         (given,) = map(self.array, self.program.operands[slot])
         out = self.texts[slot] = self._take(slot)
         self.lines.append(f"cumulate({given}, {self.program.statics[slot]}, None, {out})")
+
+
+def _go_together(run: Sequence[Step], step: Step) -> bool:
+    """Whether a step may be done for a block before those of a run are for the next one.
+
+    Memory that is written may be seen in one way alone.
+    """
+    steps = [*run, step]
+    seen: dict[str, set[str]] = {}
+    for one in steps:
+        for _, _, owner, part in one.arrays:
+            seen.setdefault(owner, set()).add(part)
+    written = (one.arrays[-1][2] for one in steps)
+    return step.shape == run[0].shape and all(len(seen[owner]) == 1 for owner in written)
+
+
+def _run_lines(run: Sequence[Step]) -> list[str]:
+    """The lines of a run: a loop over blocks, if it has more than one step."""
+    calls = [(step.function, [name for name, *_ in step.arrays]) for step in run]
+    if len(run) < 2:
+        return [f"{function}({', '.join(names)})" for function, names in calls]
+    cut: dict[str, str] = {}
+    for step in run:
+        for name, shape, *_ in step.arrays:
+            if step.slices(shape):
+                cut.setdefault(name, f"u{len(cut)}")
+    count, *rest = run[0].shape
+    size = max(1, BLOCK // max(1, prod(rest)))
+    lines = [f"for i in range(0, {count}, {size}):", f"  j = slice(i, i + {size})"]
+    lines += [f"  {short} = {name}[j]" for name, short in cut.items()]
+    for function, names in calls:
+        lines.append(f"  {function}({', '.join(cut.get(name, name) for name in names)})")
+    return lines
 
 
 _ALWAYS: Final[dict[Primitive, Callable[[Plan, int], None]]] = {
