@@ -50,8 +50,8 @@ def constant(n: int, d: int, k: int, m: int, gamma: float) -> float:
     return k * of_prior - 0.5 * n * d * log(2.0 * pi)
 
 
-objective = tg.jit(log_posterior)
-jacobian = tg.jit(tg.grad(log_posterior))
+objective = tg.jit(log_posterior, static_argnames=("m", "gamma"))
+jacobian = tg.jit(tg.grad(log_posterior), static_argnames=("m", "gamma"))
 
 
 def _read(given: Mapping[str, Any]) -> tuple[dict[str, Floats], Floats, int, float]:

@@ -1,0 +1,183 @@
+"""The times of all evals at the suite's sizes, beside another tool that speaks its protocol.
+
+    python -m benchmarks.gradbench.times [--quick] [--only det lse] [--against COMMAND --in FOLDER]
+
+``COMMAND`` is run in ``FOLDER``, a checkout of the suite, as its driver would: for the derivatives
+written in C++ it is ``python3 python/gradbench/gradbench/cpp.py manual``, with PYTHONPATH set to
+``python/gradbench``. Each function runs for a second; the first run and the median of the later
+ones are printed, and the largest relative difference of the outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from statistics import median
+from typing import Any, TypeAlias, cast
+
+import attrs
+import numpy as np
+
+from benchmarks.gradbench.tool import responses
+from benchmarks.timing import machine
+
+Message: TypeAlias = Mapping[str, Any]
+Ask: TypeAlias = Callable[[Message], Any]
+"""Gives the response to a message."""
+
+SIZES: Mapping[str, tuple[Any, ...]] = {
+    "det": (5, 6, 7, 8, 9, 10, 11),
+    "lse": (2_500, 10_000, 40_000, 160_000, 640_000, 1_280_000),
+    "llsq": (16, 64, 256, 1_024, 4_096, 16_392),
+    "ode": ((1_000, 1), (1_000, 100), (10_000, 10), (100_000, 1), (100_000, 10)),
+    "saddle": ("rr", "ff", "fr", "rf"),
+    "gmm": ((2, 5), (10, 5), (10, 25), (20, 50), (64, 5), (64, 25)),
+    "ba": ((49, 7_776, 31_843), (161, 48_126, 182_072)),
+}
+"""The sizes that are run of each eval; the suite has some more between them."""
+
+DERIVATIVES = {"gmm": "jacobian", "ba": "jacobian"}
+"""The names of the derivatives, where they are not ``gradient``."""
+
+
+def given(module: str, size: Any, draw: np.random.Generator) -> dict[str, Any]:
+    """The input of an eval of this size."""
+    match module:
+        case "det":
+            return {"A": draw.random(size * size).tolist(), "ell": size}
+        case "lse":
+            return {"x": draw.random(size).tolist()}
+        case "llsq":
+            return {"x": draw.random(128).tolist(), "n": size}
+        case "ode":
+            return {"x": draw.random(size[0]).tolist(), "s": size[1]}
+        case "saddle":
+            return {"start": [1.0, 1.0]}
+        case "gmm":
+            return mixture(size[0], size[1], draw)
+        case _:
+            n, m, p = size
+            camera = draw.random(11).tolist()
+            one = {"cam": camera, "x": [0.5, 0.2, 4.0], "w": 0.9, "feat": [0.1, 0.2]}
+            return one | {"n": n, "m": m, "p": p}
+
+
+def mixture(d: int, k: int, draw: np.random.Generator) -> dict[str, Any]:
+    """A thousand points in ``d`` dimensions, and ``k`` components."""
+    parts = {
+        "x": draw.normal(size=(1_000, d)), "alpha": draw.normal(size=k),
+        "mu": draw.random((k, d)), "q": draw.normal(size=(k, d)),
+        "l": draw.normal(size=(k, d * (d - 1) // 2)),
+    }  # fmt: skip
+    numbers = {"d": d, "k": k, "n": 1_000, "m": 0, "gamma": 1.0}
+    return numbers | {name: part.tolist() for name, part in parts.items()}
+
+
+@attrs.frozen
+class Times:
+    """The first run of a function and the later ones, in microseconds, and its output."""
+
+    first: float
+    later: float
+    output: list[float]
+
+
+def times(ask: Ask, message: Message) -> Times | None:
+    """The times of one function of a tool; None where it fails."""
+    answer = ask(message)
+    if not answer.get("success"):
+        return None
+    runs = [one["nanoseconds"] / 1e3 for one in answer["timings"] if one["name"] == "evaluate"]
+    return Times(runs[0], median(runs[len(runs) // 2 :]), list(flat(answer["output"])))
+
+
+def flat(output: Any) -> Iterator[float]:
+    """The numbers of an output, those of dicts by key."""
+    if isinstance(output, dict):
+        output = [part for _, part in sorted(output.items())]
+    if not isinstance(output, list):
+        yield output
+        return
+    for part in output:
+        yield from flat(part)
+
+
+def ours(message: Message) -> Any:
+    """The response of our own tool."""
+    return json.loads(next(responses(iter([json.dumps(message)]))))
+
+
+def tool(command: str, folder: str) -> Ask:
+    """A tool that runs as a process and answers line by line."""
+    process = subprocess.Popen(
+        shlex.split(command), cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def ask(message: Message) -> Any:
+        stream = cast(Any, process)
+        stream.stdin.write(f"{json.dumps(message)}\n")
+        stream.stdin.flush()
+        return json.loads(stream.stdout.readline())
+
+    return ask
+
+
+def difference(found: Times, other: Times) -> float:
+    """The largest difference of two outputs, relative to the larger numbers among them."""
+    x, y = np.array(found.output), np.array(other.output)
+    scale = np.maximum(np.abs(y), 1e-6 * np.abs(y).max() + 1e-300)
+    return float(np.max(np.abs(x - y) / scale))
+
+
+def compare(options: Namespace) -> None:
+    """Prints a line for each eval and size."""
+    other = tool(options.against, options.folder) if options.against else None
+    print(
+        f"{'eval':<8}{'size':<22}{'first us':>12}{'later us':>12}{'later / other':>15}{'apart':>10}"
+    )
+    for module in options.only or SIZES:
+        define = {"id": 0, "kind": "define", "module": module}
+        is_known = other is not None and other(define).get("success")
+        for size in SIZES[module][: 2 if options.quick else None]:
+            draw = np.random.default_rng(0)
+            limits = {"min_runs": 3, "min_seconds": 0.1 if options.quick else 1.0}
+            message = {
+                "id": 1, "kind": "evaluate", "module": module,
+                "function": size if module == "saddle" else DERIVATIVES.get(module, "gradient"),
+                "input": given(module, size, draw) | limits,
+            }  # fmt: skip
+            report(
+                module,
+                size,
+                times(ours, message),
+                times(other, message) if is_known and other else None,
+            )
+
+
+def report(module: str, size: Any, found: Times | None, theirs: Times | None) -> None:
+    """Prints one line."""
+    if found is None:
+        print(f"{module:<8}{size!s:<22}{'failed':>12}")
+        return
+    line = f"{module:<8}{size!s:<22}{found.first:>12,.0f}{found.later:>12,.1f}"
+    if theirs is not None:
+        line += f"{found.later / theirs.later:>15.2f}{difference(found, theirs):>10.1e}"
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Reads the options and compares."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="*", choices=SIZES)
+    parser.add_argument("--against", default="")
+    parser.add_argument("--in", dest="folder", default=".")
+    print(machine("numpy"))
+    compare(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
