@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, cast, final
 
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import is_array
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal
 from tapegrad.pytree.value_keys import ByIdentity
 
@@ -161,7 +162,9 @@ class Builder:
 
     def constant_key(self, number: Operand) -> Hashable:
         """The key that equal constants share: its bits, or a traced number itself."""
-        return ByIdentity(number) if isinstance(number, Traced) else _bits(number)
+        if isinstance(number, Traced):
+            return ByIdentity(number)
+        return static_key(number) if is_array(number) else _bits(number)
 
     def write_constant(self, number: Operand) -> int:
         """Writes a constant entry that is shared with none."""

@@ -15,7 +15,7 @@ from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.rewriting import rewritten_as
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive
+from tapegrad.ops.primitive import Primitive, shape_of
 
 __all__ = ["simplify"]
 
@@ -62,7 +62,9 @@ class _Rewriting(EvaluatingBuilder):
         operands = [self.places[operand] for operand in self.tape.operands(slot)]
         if row.kind == "input":
             place = self.write(row, (), value=value)
-        elif all(operand in self.constants for operand in operands):
+        elif all(operand in self.constants for operand in operands) and not (
+            operands and shape_of(value)
+        ):
             self.folded += row.kind not in {"constant", "guard"}
             place = self.constant(value)
         elif row.kind == "guard":

@@ -362,6 +362,8 @@ def _numpys_pad(x: Any, width: Any, mode: Any, value: Any) -> Any:
 def _pad(x: Any, /, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
     found = operand(x)
     shape = shape_of(found)
+    if not shape:
+        return found
     widths = np.broadcast_to(np.asarray(pad_width, int), (len(shape), 2)).tolist()
     if mode != "constant":
         for at, (width, n) in enumerate(zip(widths, shape, strict=True)):

@@ -18,8 +18,9 @@ from tapegrad.ops.primitive import Shape
 
 __all__ = [
     "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate", "cumsum", "every",
-    "gather", "getitem", "matmul", "norm", "pile", "plain", "reshape", "scatter", "searchsorted",
-    "some", "stack", "sum_", "transpose",
+    "gather", "getitem", "laid_out", "matmul", "norm", "pile", "plain",
+    "product", "reshape", "scatter", "searchsorted", "some", "stack", "sum_",
+    "transpose",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -165,7 +166,20 @@ def cumsum(x: Array, axis: int) -> Array:
 
 def matmul(x: Array, y: Array) -> Value:
     """The product of matrices."""
-    return plain(np.matmul(x, y))
+    return plain(product(x, y))
+
+
+def product(x: Array, y: Array, out: Array | None = None) -> Any:
+    """numpy's product; numbers that are repeated in memory stand there one by one, as constants do.
+
+    Else the product would be computed in another way, and have other bits.
+    """
+    return np.matmul(laid_out(x), laid_out(y), out)
+
+
+def laid_out(x: Array) -> Array:
+    """An array in which no number is repeated by a stride of 0."""
+    return np.ascontiguousarray(x) if 0 in x.strides else x
 
 
 def concatenate(*given: Any) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tapegrad.ops.array_values import plain
+from tapegrad.ops.array_values import laid_out, plain
 
 __all__ = [
     "cholesky", "cofactor", "convolve", "det", "eigh", "einsum", "inv", "pinv", "qr", "slogdet",
@@ -134,7 +134,7 @@ def _svd(a: Array) -> Array:
 
 def einsum(*given: Any) -> Value:
     """Einstein's sum of products, as the subscripts say, which stand last."""
-    return plain(np.asarray(np.einsum(given[-1], *given[:-1], optimize=True)))
+    return plain(np.asarray(np.einsum(given[-1], *map(laid_out, given[:-1]), optimize=True)))
 
 
 def convolve(x: Array, y: Array, mode: str) -> Array:

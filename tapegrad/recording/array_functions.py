@@ -93,7 +93,7 @@ def apply_ufunc(
 
 _TRUTHS: Final[Mapping[str, Primitive]] = {
     name: row for row in ops.TABLE.rows if row.kind == "connective" for name in row.ufuncs
-}
+} | {"bitwise_and": ops.and_, "bitwise_or": ops.or_, "invert": ops.not_}
 
 
 def _of_row(row: Primitive, inputs: tuple[Any, ...]) -> object:

@@ -18,6 +18,7 @@ import numpy as np
 
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_values import product
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
 from tapegrad.recording import array_values, numpy_protocol
@@ -38,7 +39,7 @@ Function: TypeAlias = Callable[..., Any]
 _OPERATORS: Final[dict[Primitive, Function]] = {
     ops.add: operator.add, ops.sub: operator.sub, ops.mul: operator.mul, ops.div: operator.truediv,
     ops.lt: operator.lt, ops.le: operator.le, ops.gt: operator.gt, ops.ge: operator.ge,
-    ops.eq: operator.eq, ops.ne: operator.ne, rows.matmul: operator.matmul,
+    ops.eq: operator.eq, ops.ne: operator.ne, rows.matmul: product,
 }  # fmt: skip
 """Rows whose values on arrays Python's operators give, but for the order in memory."""
 

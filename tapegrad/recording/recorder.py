@@ -962,6 +962,8 @@ _OTHER_NUMBERS: Final = frozenset(("decimal.Decimal", "fractions.Fraction"))
 def _combine(row: Primitive, x: Condition | bool, y: Condition | bool) -> Condition:
     if isinstance(x, Var) or isinstance(y, Var):
         return NotImplemented
+    if shape_of(x) or shape_of(y):
+        return cast(Condition, serving("recording.array_var").combined(row, x, y))
     return condition(row, _indicator(x), _indicator(y))
 
 

@@ -22,6 +22,7 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_values import laid_out
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.inline import INLINE_NAMES, call_name
 from tapegrad.ops.primitive import Operand, Primitive, Traced, shape_of
@@ -296,7 +297,7 @@ if x.ndim != 2 or y.ndim != 2:
     sweep.transposed(k, b)
     return
 if type(b) is float or b.shape != values[k].shape:
-    b = spread(b, values[k].shape)
+    b = laid_out(spread(b, values[k].shape))
 if wanted[i]:
     p = b @ y.transpose((1, 0))
 {indent(_IN_C_ORDER + _ADD.format("i"), "    ")}
@@ -307,6 +308,7 @@ if wanted[j]:
 _NAMES: Final[dict[str, Any]] = {
     "ndarray": np.ndarray, "ascontiguousarray": np.ascontiguousarray, "zeros": np.zeros,
     "add_at": np.add.at, "fitted": rows.fitted, "shape_of": shape_of, "spread": rows.spread,
+    "laid_out": laid_out,
     "is_basic": rows.is_basic, "kept_shape": rows.kept_shape,
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from tapegrad.ops import array_rows as rows
+from tapegrad.ops import matrix_rows as matrices
 from tapegrad.ops import table as ops
 from tapegrad.ops.elementwise import ufunc_of
 from tapegrad.ops.primitive import Primitive
@@ -40,6 +41,7 @@ VIEWS: Final[Mapping[Primitive, str]] = {
     rows.transpose: "{}.transpose({})",
     rows.broadcast_to: "broadcast_to({}, {})",
     rows.getitem: "{}[{}]",
+    matrices.windows: "windows({}, {})",
 }
 """How views are made."""
 

@@ -24,8 +24,10 @@ from tapegrad.compile.program import NUMBER, Program
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_values import product
 from tapegrad.ops.elementwise import function_of, ufunc_of
 from tapegrad.ops.inline import INLINE_NAMES, inlined
+from tapegrad.ops.matrix_values import windows
 from tapegrad.ops.primitive import Primitive, Shape
 from tapegrad.pytree.array_leaves import parted, side_by_side
 
@@ -34,8 +36,8 @@ __all__ = ["Plan", "scalar", "source"]
 _NAMES: Final = {
     "add": np.add, "add_at": np.add.at, "broadcast_to": np.broadcast_to,
     "concatenate": np.concatenate, "copyto": np.copyto, "count_nonzero": np.count_nonzero,
-    "cumulate": np.add.accumulate, "empty": np.empty, "equal": np.equal, "matmul": np.matmul,
-    "memory": memory, "ndarray": np.ndarray,
+    "cumulate": np.add.accumulate, "empty": np.empty, "equal": np.equal, "matmul": product,
+    "memory": memory, "ndarray": np.ndarray, "windows": windows,
 }  # fmt: skip
 """The functions that the text calls beside those of rows."""
 
