@@ -462,3 +462,30 @@ def test_many_random_programs() -> None:
     """The same of many more."""
     for seed in range(1000, 1300):
         agree(seed)
+
+
+LINEAR: Final[dict[str, Callable[[Any], Any]]] = {
+    "solve": lambda x: np.linalg.solve(x @ x.T + np.eye(4), x[:, 0]).sum(),
+    "det": lambda x: np.linalg.det(x @ x.T + np.eye(4)),
+    "inv": lambda x: (np.linalg.inv(x @ x.T + np.eye(4)) * x[:, :4]).sum(),
+    "cholesky": lambda x: np.linalg.cholesky(x @ x.T + np.eye(4)).sum(),
+    "qr": lambda x: np.linalg.qr(x.T)[1].sum(),
+    "norm": lambda x: np.linalg.norm(x, axis=1).sum() + np.linalg.norm(x),
+    "einsum": lambda x: np.einsum("ij,kj->ik", x, x).sum(),
+    "convolve": lambda x: np.convolve(x[0], x[1, :3]).max(),
+    "windows": lambda x: (
+        tnp.sliding_window_view(np.sin(x), 2, axis=1) ** 2 * x[:, :4, None]
+    ).sum(),
+    "sort": lambda x: (np.sort(x, axis=1)[:, :2] * x[:, 1:3]).sum() + x.ravel()[np.argmax(x)],
+    "take": lambda x: np.take(x, [2, 0, 2], axis=1).sum() * x[x > 0.0].sum(),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_rows_that_take_arrays_as_they_are(name: str) -> None:
+    """Values and gradients agree to the bit, at other points than the recorded one."""
+    f, x = LINEAR[name], RNG.normal(size=(4, 5))
+    for g in (f, tg.value_and_grad(f)):
+        fast = tg.jit(g, eager_first=False)
+        for point in (x, 2.0 * x, x[:, ::-1].copy(), 2.0 * x):
+            assert_same(fast(point), tg.record(g)(point).value)

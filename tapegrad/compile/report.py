@@ -31,10 +31,10 @@ class PathReport(Printed):
     An outcome is a bool, or the int that Python asked for.
 
     ``constants`` are the plain numbers met while recording, with their lines; ``arrays`` are the
-    shapes of the arrays that were, which the code keeps. ``rows`` counts the
-    rows of batches that took this path, ``recording`` and ``compiling`` are seconds. Code that
-    ``is_cached`` was compiled by an earlier process. Code on arrays has ``steps``, each of them a
-    call of numpy or a few operations on numbers, and keeps ``memory`` for them, in bytes.
+    shapes of the arrays that were, which the code keeps. ``rows`` counts the rows of batches that
+    took this path, ``recording`` and ``compiling`` are seconds. Code that ``is_cached`` was
+    compiled by an earlier process. Code on arrays has ``steps``, each of them a call of numpy or a
+    few operations on numbers, and keeps ``memory`` for them, in bytes.
     """
 
     guards: tuple[str, ...]

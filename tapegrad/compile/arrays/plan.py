@@ -351,7 +351,8 @@ class Plan:
         program = self.program
         (operand,), static = program.operands[slot], self.name(program.statics[slot], "k")
         base = self.array(operand)
-        made = VIEWS[program.rows[slot]].format(base, static)
+        row = program.rows[slot]
+        made = VIEWS.get(row, f"{self.name(row.value, 'f')}({{}}, {{}})").format(base, static)
         if base[0] in "bws":
             self.texts[slot] = f"w{slot}"
             self.bound.append(f"w{slot} = {made}")
