@@ -11,6 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tapegrad as tg
 from tapegrad import errors
+from tapegrad import numpy as tnp
+from tapegrad.entries.nodes import Constant
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 4))
@@ -236,3 +238,33 @@ class TestNumberByNumber:
         assert_allclose([x.derivative for x in found.elements], gradient.ravel(), rtol=1e-13)
         assert "the sum of d result / d w * w" in str(found)
         assert "w[1, 2]" in str(found)
+
+
+class TestSimplified:
+    C = np.arange(3.0)
+
+    def f(self, x: Any) -> Any:
+        parts = x[0:2] * 1.0 + x[0:2] * x[0:2]
+        return ((x * self.C) + (np.ones(3) + self.C.copy()) * x).sum() + parts.sum()
+
+    @pytest.mark.parametrize("order", [0, 1])
+    def test_outputs_keep_their_bits(self, order: int) -> None:
+        """Also in a replay; equal constants and parts are shared where a gradient is held."""
+        tape: Any = tg.record(tg.grad(self.f) if order else self.f)(np.ones(3))
+        found = tape.simplify()
+        at = np.array([0.3, 0.7, -1.9])
+        assert_array_equal(found.tape.value, tape.value)
+        assert_array_equal(found.tape.replay(at).value, tape.replay(at).value)
+        assert (found.shared > 0) is (order == 1)
+        assert_allclose(tape.simplify(fast=True).tape.replay(at).value, tape.replay(at).value)
+
+    def test_nothing_is_folded_into_something_larger(self) -> None:
+        """A number spread over a thousand places stays a number."""
+
+        def f(x: Any) -> Any:
+            wide = tnp.broadcast_to(tg.stop_gradient(x.sum()) * 0.0 + 2.0, (1000,))
+            return (wide * x.sum()).sum()
+
+        tape: Any = tg.record(f)(np.ones(3))
+        constants = [node for node in tape.simplify(fast=True).tape if isinstance(node, Constant)]
+        assert all(np.shape(node.value) == () for node in constants)

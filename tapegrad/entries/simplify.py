@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import reduce
+from math import prod
 from typing import TypeVar, final
 
 from tapegrad.entries.builder import EvaluatingBuilder, Place, place_of
@@ -62,9 +63,7 @@ class _Rewriting(EvaluatingBuilder):
         operands = [self.places[operand] for operand in self.tape.operands(slot)]
         if row.kind == "input":
             place = self.write(row, (), value=value)
-        elif all(operand in self.constants for operand in operands) and not (
-            operands and shape_of(value)
-        ):
+        elif self.folds(slot, row, operands):
             self.folded += row.kind not in {"constant", "guard"}
             place = self.constant(value)
         elif row.kind == "guard":
@@ -73,6 +72,20 @@ class _Rewriting(EvaluatingBuilder):
         else:
             place = self.slot(self.apply(row, operands, self.tape.static(slot)))
         self.places.append(place)
+
+    def folds(self, slot: int, row: Primitive, operands: Sequence[int]) -> bool:
+        """Whether an entry becomes a constant: not one that is larger than all that it is made of.
+
+        A view of a constant stays one: what is computed from it depends in its last bits on how the
+        numbers stand in memory.
+        """
+        if not all(operand in self.constants for operand in operands):
+            return False
+        if not self.tape.on_arrays or row.kind == "constant":
+            return True
+        size = prod(shape_of(self.tape.values[slot]))
+        given = sum(prod(shape_of(self.constants[operand])) for operand in operands)
+        return size <= given and not _gives_view(row)
 
     def find(self, key: Hashable) -> int | None:
         found = super().find(key) if self.share else None
@@ -83,12 +96,19 @@ class _Rewriting(EvaluatingBuilder):
         self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
     ) -> Place | None:
         kept = self.neutral(row, places) if self.share else None
+        if isinstance(kept, int) and _gives_view(self.rows[kept]):
+            kept = None
         if kept is not None:
             self.dropped += 1
         elif self.fast and row is ops.powc and static[0] in _SMALL_POWERS:
             factors = [self.operand(places[0])] * _SMALL_POWERS[static[0]]
             return place_of(reduce(ops.mul, factors))
         return kept
+
+
+def _gives_view(row: Primitive) -> bool:
+    """Whether the value of a row may have the memory of its operand."""
+    return row.array is not None and row.array.is_view is not None
 
 
 _SMALL_POWERS = {2.0: 2, 3.0: 3, 4.0: 4}
