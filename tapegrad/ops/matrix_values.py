@@ -134,7 +134,8 @@ def _svd(a: Array) -> Array:
 
 def einsum(*given: Any) -> Value:
     """Einstein's sum of products, as the subscripts say, which stand last."""
-    return plain(np.asarray(np.einsum(given[-1], *map(laid_out, given[:-1]), optimize=True)))
+    arrays = map(np.asarray, given[:-1])
+    return plain(np.asarray(np.einsum(given[-1], *map(laid_out, arrays), optimize=True)))
 
 
 def convolve(x: Array, y: Array, mode: str) -> Array:
