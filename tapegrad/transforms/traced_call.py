@@ -190,7 +190,7 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
 
 
 def _kept(traced: Trace, seeds: Mapping[int, Operand]) -> Iterable[object]:
-    """What must not be handed out: the values of a trace, which may be swept again, and seeds."""
+    """The numbers not to hand out: the values of a trace, which may be swept again, and seeds."""
     columns = traced.columns
     is_plain = columns.on_arrays and not columns.traced
     return (*columns.values, *seeds.values()) if is_plain else ()
