@@ -223,7 +223,7 @@ NOT_DIFFERENTIATED = {
     "array_equal", "asarray", "astype", "atleast_1d", "atleast_2d", "bitwise_and", "bitwise_invert",
     "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
     "broadcast_shapes", "can_cast",
-    "complex64", "complex128", "copy", "e", "empty", "empty_like", "eye", "finfo", "float32",
+    "complex64", "complex128", "copy", "e", "empty", "empty_like", "eye", "fft", "finfo", "float32",
     "float64", "from_dlpack", "full", "iinfo", "imag", "inf", "int8", "int16", "int32", "int64",
     "isdtype", "isin", "linspace", "nan", "ndim", "newaxis", "nextafter", "nonzero", "ones",
     "ones_like", "pi", "result_type", "shape", "size", "uint8", "uint16", "uint32", "uint64",

@@ -6,7 +6,7 @@ or not, with the types of what goes in. numpy's own functions take traced arrays
 
 from typing import Final
 
-from numpy import __array_namespace_info__, bool  # the standard's
+from numpy import __array_namespace_info__, bool, fft  # the standard's
 
 from tapegrad.numpy import linalg
 from tapegrad.numpy.arrays import Arr, Floats
@@ -376,6 +376,7 @@ __all__ = [
     "extract",
     "eye",
     "fabs",
+    "fft",
     "finfo",
     "flip",
     "fliplr",

@@ -12,6 +12,8 @@ from math import inf
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.linalg import eig, eigvals, matrix_rank
+from numpy.typing import DTypeLike
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
@@ -26,7 +28,8 @@ from tapegrad.recording.array_var import Axes, axes_of
 
 __all__ = [
     "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cross", "det", "diagonal",
-    "dot", "eigh", "eigvalsh", "inv", "matmul", "matrix_norm", "matrix_power", "matrix_transpose",
+    "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matmul", "matrix_norm", "matrix_power",
+    "matrix_rank", "matrix_transpose",
     "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot",
     "trace", "triangular_solve", "vecdot", "vector_norm",
 ]  # fmt: skip
@@ -142,7 +145,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 
 @beside(np.linalg.trace)
-def trace(x: Any, /, *, offset: int = 0) -> Any:
+def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Any:
     """The sum of the diagonal of each matrix."""
     found = diagonal(x, offset=offset)
     return rows.sum_(found, ((len(shape_of(found)) - 1,), False))
@@ -273,13 +276,16 @@ def svdvals(x: Any, /) -> Any:
 # Norms.
 
 
+@beside(np.linalg.vector_norm)
 def vector_norm(x: Any, /, *, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Any:
     """The norm of all numbers, or along axes."""
     given = operand(x)
     along = axes_of(axis, len(shape_of(given))), keepdims
-    if ord == 2:
+    if ord == 2 and shape_of(given):
         return rows.norm(given, along)
     size = ops.abs(given)
+    if not shape_of(given):
+        return size if ord else ops.where(ops.ne(size, 0.0), 1.0, 0.0)
     if abs(ord) == inf:
         return (rows.amax if ord > 0 else rows.amin)(size, along)
     if ord == 0:
@@ -289,6 +295,7 @@ def vector_norm(x: Any, /, *, axis: Axes = None, keepdims: bool = False, ord: fl
     return ops.powc(rows.sum_(ops.powc(size, float(ord)), along), 1.0 / ord)
 
 
+@beside(np.linalg.matrix_norm)
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """The norm of each matrix: "fro", "nuc", 1, 2, inf, or of these numbers with a minus."""
     given = _matrices("matrix_norm", x)

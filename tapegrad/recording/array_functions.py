@@ -127,7 +127,7 @@ def call(
     own = serving("numpy")
     place = own.linalg if module.endswith("linalg") else own
     found = getattr(place, name, None)
-    if found is None or found is function:
+    if found is function or not callable(found):
         raise TracedNumberError(
             f"{module}.{name} at {here()} takes no traced array: use a function of tapegrad.numpy"
         )
