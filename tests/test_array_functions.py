@@ -326,6 +326,7 @@ def test_comparisons_give_conditions(name: str) -> None:
     def f(x: Any) -> Any:
         found = compare(x, y)
         assert isinstance(found, tnp.ArrayCondition)
+        assert isinstance(theirs(x, y), tnp.ArrayCondition)
         assert isinstance(compare(x[0, 0], y[0, 0]), tg.Condition)
         return tnp.where(found, 1.0, 0.0 * x).sum()
 

@@ -18,6 +18,7 @@ from tapegrad.ops.primitive import Primitive
 from tapegrad.recording import numpy_protocol
 from tapegrad.recording.array_var import (
     ArrayCondition,
+    ArrayVar,
     applied_to_arrays,
     combined,
 )  # fmt: skip
@@ -80,9 +81,11 @@ def apply_ufunc(
         )
     if ufunc is np.matmul:
         return applied_to_arrays(matmul, *inputs)
-    row = numpy_protocol.ROWS.get(name) or _TRUTHS.get(name)
+    row = numpy_protocol.ROWS.get(name)
     if row is not None:
         return _of_row(row, inputs)
+    if name in _OF_TRUTHS and not any(isinstance(x, ArrayVar) for x in inputs):
+        return combined(_OF_TRUTHS[name], *inputs)
     spelled = getattr(serving("numpy"), name, None)
     if spelled is None or spelled is ufunc:
         raise TracedNumberError(
@@ -91,14 +94,11 @@ def apply_ufunc(
     return cast("Callable[..., object]", spelled)(*inputs)
 
 
-_TRUTHS: Final[Mapping[str, Primitive]] = {
-    name: row for row in ops.TABLE.rows if row.kind == "connective" for name in row.ufuncs
-} | {"bitwise_and": ops.and_, "bitwise_or": ops.or_, "invert": ops.not_}
+_OF_TRUTHS: Final = {"bitwise_and": ops.and_, "bitwise_or": ops.or_, "invert": ops.not_}
+"""The functions of bits, which connect truths."""
 
 
 def _of_row(row: Primitive, inputs: tuple[Any, ...]) -> object:
-    if row.kind == "connective":
-        return combined(row, *inputs)
     if row is ops.pow and isinstance(inputs[1], int | float):
         return cast(Any, inputs[0]) ** inputs[1]
     found = applied_to_arrays(row, *inputs)
