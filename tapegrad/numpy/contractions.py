@@ -112,14 +112,16 @@ def einsum(subscripts: str, /, *arrays: Any, optimize: object = True) -> Any:
     """
     given = [operand(x) for x in arrays]
     inputs, output = _letters(subscripts, list(map(shape_of, given)))
-    wanted = Counter(letter for letters in inputs for letter in {*letters})
-    sizes: dict[str, int] = {}
     for at, letters in enumerate(inputs):
         given[at], inputs[at] = _distinct(given[at], letters)
-        for letter, n in zip(inputs[at], shape_of(given[at]), strict=True):
-            sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+    sizes: dict[str, int] = {}
+    for letters, x in zip(inputs, given, strict=True):
+        sizes |= {c: n for c, n in zip(letters, shape_of(x), strict=True) if sizes.get(c, 1) == 1}
     for at, letters in enumerate(inputs):
-        given[at], inputs[at] = _alone(given[at], letters, sizes, wanted, output)
+        given[at], inputs[at] = _without_repeats(given[at], letters, sizes)
+    wanted = Counter("".join(inputs) + output)
+    for at, letters in enumerate(inputs):
+        given[at], inputs[at] = _summed_alone(given[at], letters, wanted)
     return _sum_of_products(given, inputs, output)
 
 
@@ -161,19 +163,20 @@ def _distinct(x: Operand, letters: str) -> tuple[Operand, str]:
     return x, letters
 
 
-def _alone(
-    x: Operand, letters: str, sizes: dict[str, int], wanted: Counter[str], output: str
-) -> tuple[Operand, str]:
-    """An array without the axes that are repeated for others, summed over those of its own."""
+def _without_repeats(x: Operand, letters: str, sizes: dict[str, int]) -> tuple[Operand, str]:
+    """An array without the axes of length 1 that are repeated for another array."""
     shape = shape_of(x)
-    repeated = [at for at, c in enumerate(letters) if shape[at] == 1 != sizes[c]]
-    own = tuple(at for at, c in enumerate(letters) if wanted[c] == 1 and c not in output)
-    if own:
-        x = rows.sum_(x, (own, True))
-    left = [at for at in range(len(letters)) if at not in own and at not in repeated]
+    left = [at for at, c in enumerate(letters) if shape[at] == sizes[c]]
     if len(left) < len(letters):
         x = rows.reshape(x, tuple(shape[at] for at in left))
     return x, "".join(letters[at] for at in left)
+
+
+def _summed_alone(x: Operand, letters: str, wanted: Counter[str]) -> tuple[Operand, str]:
+    """An array summed over the axes that neither another one nor the result has."""
+    own = tuple(at for at, c in enumerate(letters) if wanted[c] == 1)
+    found = rows.sum_(x, (own, False)) if own else x
+    return found, "".join(c for c in letters if wanted[c] > 1)
 
 
 def _sum_of_products(given: list[Operand], inputs: list[str], output: str) -> Operand:

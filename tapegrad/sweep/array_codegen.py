@@ -297,7 +297,8 @@ if x.ndim != 2 or y.ndim != 2:
     sweep.transposed(k, b)
     return
 if type(b) is float or b.shape != values[k].shape:
-    b = laid_out(spread(b, values[k].shape))
+    b = spread(b, values[k].shape)
+b = laid_out(b)
 if wanted[i]:
     p = b @ y.transpose((1, 0))
 {indent(_IN_C_ORDER + _ADD.format("i"), "    ")}
