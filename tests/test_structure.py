@@ -569,7 +569,8 @@ class TestWhatIsRefused:
 
         assert refusal(errors.InputError, call) == (
             "p is a Settings (Settings(rate=0.5)), a class with no field annotated Real: annotate "
-            f"the fields to differentiate (`w: Real`) ({place(call, 'grad(f)')})"
+            "the fields to differentiate (`w: Real`, or `w: Arr` of tapegrad.numpy for an array) "
+            f"({place(call, 'grad(f)')})"
         )
 
     @pytest.mark.parametrize("value", [0.5, np.float64(0.5)], ids=["float", "float64"])

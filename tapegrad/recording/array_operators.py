@@ -157,18 +157,21 @@ _constant_power: Final = function_of(ops.powc)
 _POWC: Final = CODES[ops.powc]
 
 for _name, _row in {
-    "add": ops.add, "floordiv": ops.floordiv, "matmul": rows.matmul, "mod": ops.mod,
-    "mul": ops.mul, "pow": ops.pow, "sub": ops.sub, "truediv": ops.div,
+    "__add__": ops.add, "__floordiv__": ops.floordiv, "__matmul__": rows.matmul,
+    "__mod__": ops.mod, "__mul__": ops.mul, "__pow__": ops.pow, "__sub__": ops.sub,
+    "__truediv__": ops.div,
 }.items():  # fmt: skip
     _forward, _backward = _operators(_row)
-    setattr(ArrayVar, f"__{_name}__", _forward)
-    setattr(ArrayVar, f"__r{_name}__", _backward)
+    setattr(ArrayVar, _name, _forward)
+    setattr(ArrayVar, _name.replace("__", "__r", 1), _backward)
 for _row in (ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne):
     setattr(ArrayVar, f"__{_row.name}__", _comparison(_row))
 for _name, _method in {
-    "pow": _power, "neg": function_on_arrays(ops.neg), "abs": function_on_arrays(ops.abs),
-}.items():  # fmt: skip
-    setattr(ArrayVar, f"__{_name}__", _method)
+    "__pow__": _power,
+    "__neg__": function_on_arrays(ops.neg),
+    "__abs__": function_on_arrays(ops.abs),
+}.items():
+    setattr(ArrayVar, _name, _method)
 
 
 def _quick(row: Primitive) -> Function | None:

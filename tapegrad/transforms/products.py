@@ -305,7 +305,9 @@ def _require_shape(structure: Structure, given: object, keys: Keys, name: str) -
     part = structure
     for key in keys:
         parts = keys_and_parts(given)
-        if parts is None or not isinstance(part, Branch) or key not in part.keys:
+        if parts is None or not isinstance(part, Branch):
+            return
+        if key not in part.keys or key not in parts[0]:
             return
         part, given = part.children[part.keys.index(key)], parts[1][parts[0].index(key)]
     if isinstance(part, Leaf) and (isinstance(given, float | int) or hasattr(given, "shape")):
