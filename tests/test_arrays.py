@@ -83,6 +83,17 @@ class TestGradients:
         assert_allclose(tg.hvp(f, x, v), along, rtol=1e-15)
 
 
+    def test_a_small_cotangent_meets_an_operand_of_fewer_axes(self) -> None:
+        """What is the same along axes is not spread before it has to be."""
+
+        def f(x: Any) -> Any:
+            return (x[:, None] * x.sum(axis=-1, keepdims=True)).sum()
+
+        x = RNG.normal(size=(5, 3))
+        assert_allclose(tg.grad(f)(x), differences(f, x), rtol=1e-7)
+        assert_array_equal(tg.record(f)(x).gradient(), tg.grad(f)(x))
+
+
 class TestTapes:
     def test_a_recorded_gradient_has_the_bits_of_the_eager_one(self) -> None:
         """So has a tape's own gradient, a replay and a pickle."""

@@ -64,8 +64,9 @@ def fitted(b: Operand, whole: Shape, shape: Shape) -> Operand:
     axes, keep, reshaped, times = _fitting(shape_of(b), whole, shape)
     if axes:
         b = sum_(b, (axes, keep))
-    if reshaped:
-        b = reshape(b, shape)
+    if reshaped:  # what stands before the operand's own axes has length 1
+        own = shape_of(b)
+        b = reshape(b, own[len(own) - len(shape) :])
     return b if times == 1.0 else mul(b, times)
 
 

@@ -213,5 +213,7 @@ slope: float = slopes(columns).row(0)["a"]
 assert leaked == slope == 1.0
 models: list[Callable[[float], float]] = [tg.grad(sloped), tg.grad(sloped_that_works)]
 assert [f(2.0) for f in models] == [2.0, 2.0]
+assert [f.__name__ for f in models] == ["grad(sloped)", "grad(sloped_that_works)"]  # limit: ty
+assert getattr(models[0], "__name__", "a function") == "grad(sloped)"
 assert tg.grad(power)(3.0, 2) == tg.grad(power_that_works)(3.0, 2) == 6.0
 assert tg.grad(narrowed)(3.0) == 2.0
