@@ -82,7 +82,6 @@ class TestGradients:
         along = tg.grad(lambda x: (tg.grad(f)(x) * v).sum())(x)
         assert_allclose(tg.hvp(f, x, v), along, rtol=1e-15)
 
-
     def test_a_small_cotangent_meets_an_operand_of_fewer_axes(self) -> None:
         """What is the same along axes is not spread before it has to be."""
 

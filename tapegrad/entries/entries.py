@@ -20,6 +20,7 @@ from tapegrad.entries.invariants import (
     require_entries,
     require_frame,
     require_marks,
+    require_shapes,
 )
 from tapegrad.entries.nodes import Node, view
 from tapegrad.entries.static_keys import static_key
@@ -72,6 +73,9 @@ class Entries:
         require_frame(
             count, inputs, self.parameters, self.data, self.names, self.result, self.outputs
         )
+        values = self.values
+        require_shapes(values, (self.parameters, self.data), self.inputs)
+        require_shapes(values, (self.result,), self.outputs)
         require_marks(count, self.labels, self.scopes, self.sites, self.site_of)
 
     @property

@@ -19,11 +19,14 @@ from tapegrad.entries.columns import EntryColumns, Scope, StoredArrays
 from tapegrad.errors import TapeError
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import is_array, serving
-from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal, shape_of
+from tapegrad.ops.primitive import Operand, Primitive, Shape, Table, Traced, primal, shape_of
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import Branch, Leaf, Static, Structure
 
-__all__ = ["leaf_count", "require_buffers", "require_entries", "require_frame", "require_marks"]
+__all__ = [
+    "leaf_count", "require_buffers", "require_entries", "require_frame", "require_marks",
+    "require_shapes",
+]  # fmt: skip
 
 _NONE, _ONE, _TWO, _STATIC, _POOLED, _GUARD, _INPUT, _REFUSED = range(8)
 """Where the operands of a row stand: nowhere, in one column or both, beside the index of a static
@@ -266,13 +269,42 @@ def leaf_count(structure: Structure) -> int:
 
 
 def _leaves(structure: Structure) -> int:
-    if isinstance(structure, Leaf):
+    if isinstance(structure, Leaf) and _is_shape(getattr(structure, "shape", None)):
         return 1
     if isinstance(structure, Static) and hasattr(structure, "value"):
         return 0
     if not isinstance(structure, Branch) or not _is_container(structure):
         raise TapeError(f"{type(structure).__name__} stands for no container that can be made")
     return sum(1 if isinstance(child, Leaf) else _leaves(child) for child in structure.children)
+
+
+def require_shapes(
+    values: Sequence[Operand], structures: Sequence[Structure], slots: Sequence[int]
+) -> None:
+    """Lets leaves through that have the shapes of the values in these slots.
+
+    Raises:
+        TapeError: for any others.
+    """
+    leaves = (shape for structure in structures for shape in _shapes(structure))
+    for slot, shape in zip(slots, leaves, strict=True):
+        own = shape_of(values[slot])
+        if own != shape:
+            raise TapeError(f"entry {slot} of a tape has shape {own}, and its place {shape}")
+
+
+def _shapes(structure: Structure) -> Iterator[Shape]:
+    """The shapes of the leaves of a structure."""
+    if isinstance(structure, Leaf):
+        yield structure.shape
+    elif isinstance(structure, Branch):
+        for child in structure.children:
+            yield from _shapes(child)
+
+
+def _is_shape(shape: object) -> bool:
+    """Whether it is a tuple of lengths."""
+    return type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape)
 
 
 def _is_whole(value: object, kind: type) -> bool:
