@@ -17,8 +17,10 @@ from numpy.typing import DTypeLike
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy import contractions, indexing, products
+from tapegrad.numpy import indexing
 from tapegrad.numpy.arrays import applied, beside, operand
+from tapegrad.numpy.contractions import tensordot, vecdot
+from tapegrad.numpy.products import outer
 from tapegrad.numpy.shapes import moveaxis
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import matrix_rows as matrices
@@ -96,7 +98,7 @@ def dot(x: Any, y: Any, /) -> Any:
     if len(shape_of(second)) < 3:
         return applied(rows.matmul, first, second)
     axes = (len(shape_of(first)) - 1,), (len(shape_of(second)) - 2,)
-    return contractions.tensordot(first, second, axes)
+    return tensordot(first, second, axes)
 
 
 @beside(np.linalg.matrix_power)
@@ -149,11 +151,6 @@ def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Any:
     """The sum of the diagonal of each matrix."""
     found = diagonal(x, offset=offset)
     return rows.sum_(found, ((len(shape_of(found)) - 1,), False))
-
-
-outer = products.outer
-tensordot = contractions.tensordot
-vecdot = contractions.vecdot
 
 
 # Solutions.

@@ -384,8 +384,8 @@ def _always(static: tuple[object, ...]) -> bool:
     return True
 
 
-sized = partial(_row_of, has_static=True, static_type=tuple)
-spelled = partial(_row_of, has_static=True, static_type=str)
+sized: Final = partial(_row_of, has_static=True, static_type=tuple)
+spelled: Final = partial(_row_of, has_static=True, static_type=str)
 
 SOLVE = ArrayRule((_solve_left, _solve_right), _solve_push)
 INV = ArrayRule((_inv_pull,), _inv_push)

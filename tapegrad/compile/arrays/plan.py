@@ -20,7 +20,7 @@ import numpy as np
 from tapegrad.compile.arrays.calls import REDUCED, VIEWS, is_exact
 from tapegrad.compile.arrays.frames import Frames, memory
 from tapegrad.compile.backends.interface import RunFloats, ScalarCode
-from tapegrad.compile.program import NUMBER, Program
+from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
@@ -105,6 +105,8 @@ class Plan:
     text: str
     steps: int
     memory: int
+    program: Program
+    forms: Sequence[Form]
 
     def __init__(self, program: Program) -> None:
         self.program, self.forms = program, program.forms
@@ -121,11 +123,11 @@ class Plan:
         self.sizes: list[int] = []
         self.free: dict[int, list[int]] = {}
         self.memory_of: dict[int, int] = {}
-        self.outputs = set(program.outputs)
-        self.own = set(self.outputs)
-        self.guards = {slot: place for place, slot in enumerate(program.expected)}
-        self.roots = self._roots()
-        self.last = self._last_reads()
+        self.outputs: set[int] = set(program.outputs)
+        self.own: set[int] = set(self.outputs)
+        self.guards: dict[int, int] = {slot: place for place, slot in enumerate(program.expected)}
+        self.roots: list[int] = self._roots()
+        self.last: list[int] = self._last_reads()
         self.ending: dict[int, list[int]] = {}
         for slot, root in enumerate(self.roots):
             if self.forms[slot] is not NUMBER:
