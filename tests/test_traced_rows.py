@@ -122,6 +122,35 @@ def test_means_with_standard_errors() -> None:
     assert tg.value_and_grad(spread)(1.0).value == pytest.approx(plain.stderr)
 
 
+@pytest.mark.parametrize("reduce", [None, "sum", "mean"])
+def test_rows_that_may_not_leave_the_path(reduce: Any) -> None:
+    """They are nan and do not count, or an error, as outside of a recording."""
+    rows, a = np.array([1.0, -2.0, 3.0, -4.0]), 2.0
+
+    def f(a: Any, x: Any) -> Any:
+        return a * x if x > 0.0 else -x
+
+    masked = tg.vmap(f, in_axes=(None, 0), reduce=reduce, on_branch="mask")
+    assert_array_equal(tg.jvp(lambda a: masked(a, rows), a, 1.0)[0], masked(a, rows))
+    strict = tg.vmap(f, in_axes=(None, 0), reduce=reduce, on_branch="raise")
+    with pytest.raises(errors.GuardError, match="row 1 of f"):
+        tg.jvp(lambda a: strict(a, rows), a, 1.0)
+
+
+def test_rows_with_texts_beside_their_numbers() -> None:
+    """Rows with other static values are recorded by themselves, traced ones as well."""
+    kinds = ["call", "put", "call", "put"]
+
+    def f(a: Any, kind: str, x: Any) -> Any:
+        return a * x if kind == "call" else a * a + x
+
+    batch = tg.vmap(f, in_axes=(None, 0, 0))
+    rows = np.array([1.0, 2.0, 3.0, 4.0])
+    assert_array_equal(tg.jvp(lambda a: batch(a, kinds, rows), 2.0, 1.0)[1], [1.0, 4.0, 3.0, 4.0])
+    slopes = tg.grad(lambda xs: batch(2.0, kinds, xs).sum())(rows)
+    assert_array_equal(slopes, [2.0, 1.0, 2.0, 1.0])
+
+
 def test_a_callback_is_refused() -> None:
     """There are no blocks of rows inside a recording."""
 

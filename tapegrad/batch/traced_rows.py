@@ -19,9 +19,10 @@ from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import checked_array, common_rows, split_arrays
 from tapegrad.batch.options import Options
 from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate
+from tapegrad.batch.row_groups import has_static_column, row_groups
 from tapegrad.compile.cache import argument_namer
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.errors import InputError, OutputError
+from tapegrad.errors import GuardError, InputError, OutputError
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet
@@ -62,6 +63,7 @@ def traced_rows(
     """The answers of all rows, traced; the arguments at ``positions`` are mapped.
 
     Raises:
+        GuardError: where rows may not leave the path of the first one, and do.
         InputError: where what is mapped cannot be, or ``callback`` is given.
         OutputError: where rows return other structures than the first.
     """
@@ -70,21 +72,86 @@ def traced_rows(
             f"vmap({name_of(f)}) with a callback ({here()}) is called inside a recording, where "
             "all rows are one: leave it out"
         )
-    mapped = {index: _Mapped.split(args[index], argument_namer(f, index)) for index in positions}
-    names = [argument_namer(f, index)(()) for index in mapped]
-    count = common_rows([one.count for one in mapped.values()], names.__getitem__)
-    paths = list(_paths(_Batch(f, args, kwargs, mapped, np.arange(count))))
-    result = paths[0][1]
-    if any(first_difference(result, one, statics=True) is not None for _, one, _ in paths):
+    given = [_with_arrays(x) if at in positions else x for at, x in enumerate(args)]
+    parts = list(_parts(f, given, kwargs, options, positions))
+    result = parts[0].result
+    if any(first_difference(result, one.result, statics=True) is not None for one in parts):
         raise OutputError(
             f"rows of {name_of(f)} ({here()}) return another structure than the first: return the "
             "same containers for all rows"
         )
     require_numbers(f, result, "vmap")
-    columns = _in_order([(which, found) for which, _, found in paths])
     if options.reduce is None:
-        return _by_row(f, result, columns)
-    return _reduced(result, columns, count, options)
+        return _by_row(f, result, _in_order([one.shown() for one in parts]))
+    counted = [one for one in parts if not one.is_masked]
+    count = sum(len(one.rows) for one in counted)
+    return _reduced(result, _in_order(counted), count, options)
+
+
+@final
+@attrs.frozen
+class _Part:
+    """The rows on one path, the structure of their results, and the columns of these.
+
+    Those that are ``masked`` have left the recorded path, and may not.
+    """
+
+    rows: Rows
+    result: Structure
+    columns: Sequence[Column]
+    is_masked: bool = False
+
+    def shown(self) -> _Part:
+        """The same with nan for masked rows."""
+        if not self.is_masked:
+            return self
+        nans = np.full(len(self.rows), np.nan)
+        return attrs.evolve(self, columns=[nans] * len(self.columns))
+
+
+def _parts(
+    f: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    options: Options,
+    positions: Sequence[int],
+) -> Iterator[_Part]:
+    """The rows by path; those with other static values are on paths of their own.
+
+    Raises:
+        GuardError: where rows may not leave the path of the first one, and do.
+    """
+    if not any(has_static_column(args[index]) for index in positions):
+        mapped = _mapped_of(f, args, positions)
+        yield from _allowed(f, options, _paths(_Batch.all_of(f, args, kwargs, mapped)))
+        return
+    for group in row_groups(f, args, positions):
+        mapped = _mapped_of(f, group.args, group.mapped)
+        batch = _Batch.all_of(f, group.args, kwargs, mapped)
+        for part in _allowed(f, options, _paths(batch)):
+            yield attrs.evolve(part, rows=np.asarray(group.rows)[part.rows])
+
+
+def _allowed(f: Callable[..., object], options: Options, parts: Iterator[_Part]) -> Iterator[_Part]:
+    """The rows by path, of which all but the first may be refused or masked."""
+    yield next(parts)
+    for part in parts:
+        if options.on_branch == "raise":
+            raise GuardError(
+                f"row {part.rows[0]:,} of {name_of(f)} ({here()}) leaves the path of the first: "
+                'leave on_branch at "rerecord", or spell the choice with where'
+            )
+        yield attrs.evolve(part, is_masked=options.on_branch == "mask")
+
+
+def _mapped_of(
+    f: Callable[..., object], args: Sequence[object], positions: Sequence[int]
+) -> dict[int, _Mapped]:
+    """The mapped arguments, which have equally many rows."""
+    found = {at: _Mapped.split(args[at], argument_namer(f, at)) for at in positions}
+    names = [argument_namer(f, at)(()) for at in found]
+    common_rows([one.count for one in found.values()], names.__getitem__)
+    return found
 
 
 @final
@@ -97,8 +164,8 @@ class _Mapped:
 
     @classmethod
     def split(cls, value: object, name: Callable[[Any], str]) -> _Mapped:
-        """The argument split into its arrays; lists of traced numbers become traced arrays."""
-        structure, found = split_arrays(_with_arrays(value), name)
+        """The argument split into its arrays."""
+        structure, found = split_arrays(value, name)
         arrays = (
             array if isinstance(array, ArrayVar) else checked_array(array, name(keys))
             for keys, array in found.items()
@@ -174,6 +241,18 @@ class _Batch:
     mapped: Mapping[int, _Mapped]
     left: Rows
 
+    @classmethod
+    def all_of(
+        cls,
+        f: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        mapped: Mapping[int, _Mapped],
+    ) -> _Batch:
+        """A batch of which no row is done."""
+        count = next(iter(mapped.values())).count
+        return cls(f, args, kwargs, mapped, np.arange(count))
+
     def recorded(self) -> Trace:
         """The recording of the first row."""
         args = [
@@ -186,7 +265,7 @@ class _Batch:
             traced_data=data, mapped=tuple(self.mapped),
         )  # fmt: skip
 
-    def one_by_one(self) -> Iterator[tuple[Rows, Structure, list[Column]]]:
+    def one_by_one(self) -> Iterator[_Part]:
         """The rows, each by itself: they compute with arrays, which are no numbers of a column."""
         for index in self.left:
             args = list(self.args)
@@ -195,7 +274,8 @@ class _Batch:
                 args[position] = argument.of(numbers)
             result, leaves = flat_result(self.f(*args, **self.kwargs))
             cells = [number for leaf in leaves for number in _cells(leaf)]
-            yield np.array([index]), taken_apart(result), [rows.stack(cell) for cell in cells]
+            columns = [rows.stack(cell) for cell in cells]
+            yield _Part(np.array([index]), taken_apart(result), columns)
 
     def inputs(self, which: Rows) -> list[Column]:
         """The inputs of a recording for some rows: columns, and the numbers that all share."""
@@ -207,8 +287,8 @@ class _Batch:
         return found
 
 
-def _paths(batch: _Batch) -> Iterator[tuple[Rows, Structure, list[Column]]]:
-    """The rows on each path, the structure of their results, and the columns of these."""
+def _paths(batch: _Batch) -> Iterator[_Part]:
+    """The rows on each path."""
     while batch.left.size:
         traced = batch.recorded()
         if traced.columns.on_arrays:
@@ -219,7 +299,8 @@ def _paths(batch: _Batch) -> Iterator[tuple[Rows, Structure, list[Column]]]:
             stays = run.stays([primal(x) for x in batch.inputs(batch.left)], len(batch.left))
             which = batch.left[stays]
             values = run.again(batch.inputs(which), len(which))
-        yield which, traced.result, [_column(values[slot], len(which)) for slot in traced.outputs]
+        columns = [_column(values[slot], len(which)) for slot in traced.outputs]
+        yield _Part(which, traced.result, columns)
         batch = attrs.evolve(batch, left=batch.left[~stays])
 
 
@@ -292,16 +373,16 @@ def _as_array(value: Operand) -> Operand:
     return value if isinstance(value, Traced) else cast(Operand, np.asarray([value]))
 
 
-def _in_order(parts: Sequence[tuple[Rows, list[Column]]]) -> list[Column]:
+def _in_order(parts: Sequence[_Part]) -> Sequence[Column]:
     """The columns of all rows in their order, from those of the rows on each path."""
     if len(parts) == 1:
-        return parts[0][1]
-    order = np.argsort(np.concatenate([which for which, _ in parts]))
-    outputs = zip(*(found for _, found in parts), strict=True)
+        return parts[0].columns
+    order = np.argsort(np.concatenate([part.rows for part in parts]))
+    outputs = zip(*(part.columns for part in parts), strict=True)
     return [rows.getitem(rows.concatenate(*pieces, 0), (order,)) for pieces in outputs]
 
 
-def _by_row(f: Callable[..., object], result: Structure, columns: list[Column]) -> object:
+def _by_row(f: Callable[..., object], result: Structure, columns: Sequence[Column]) -> object:
     """The answers in the types of a batch that is not reduced."""
     if isinstance(result, Leaf):
         return columns[0]
@@ -311,13 +392,15 @@ def _by_row(f: Callable[..., object], result: Structure, columns: list[Column]) 
     return _columns(f, result, columns)
 
 
-def _columns(f: Callable[..., object], result: Structure, columns: list[Column]) -> Columns[Any]:
+def _columns(
+    f: Callable[..., object], result: Structure, columns: Sequence[Column]
+) -> Columns[Any]:
     names = tuple(argument_paths(result, parameter_names(f, 1)[0]))
     wide = (rows.reshape(column, (1, *shape_of(column))) for column in columns)
     return Columns(names, result, cast(Any, rows.concatenate(*wide, 0)))
 
 
-def _reduced(result: Structure, columns: list[Column], count: int, options: Options) -> object:
+def _reduced(result: Structure, columns: Sequence[Column], count: int, options: Options) -> object:
     """The sums or means of the answers, in the types of the function's."""
     along = (0,), False
     totals = [rows.sum_(column, along) for column in columns]
