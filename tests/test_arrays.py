@@ -6,6 +6,7 @@ import copy
 import pickle
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tapegrad as tg
 from tapegrad import errors
 from tapegrad import numpy as tnp
+from tapegrad.pytree.structure import Leaf
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 4))
@@ -110,6 +112,20 @@ class TestTapes:
         tape = tg.record(loss)(LAYER, X, Y)
         with pytest.raises(ValueError, match="read-only"):
             tape.values[0][0, 0] = 1.0
+
+    def test_there_is_one_nan(self) -> None:
+        """Tapes whose nans have other bits are equal."""
+        bits = np.array([0x7FF8000000000000, 0xFFF8000000000001], np.uint64)
+        first, second = (np.array([1.0, nan]) for nan in bits.view(np.float64))
+        assert first.tobytes() != second.tobytes()
+        assert tg.record(lambda x: x.sum())(first) == tg.record(lambda x: x.sum())(second)
+
+    def test_a_place_of_another_shape_is_refused(self) -> None:
+        """The structures of a tape say the shapes of its values."""
+        tape = tg.record(lambda x: x * 2.0)(np.ones(3))
+        for changes in ({"parameters": Leaf((2,))}, {"result": Leaf()}):
+            with pytest.raises(errors.TapeError, match="and its place"):
+                attrs.evolve(tape, **changes)
 
 
 class TestRefusals:
