@@ -25,7 +25,7 @@ from tapegrad.batch.recordings import PathRecorder, ReadsTracedError, RowRecordi
 from tapegrad.batch.reduce import PairwiseSum, PartialSum
 from tapegrad.batch.remote.executor import ExecutorDispatcher
 from tapegrad.batch.remote.messages import Job
-from tapegrad.batch.results import Batched, BatchValueAndGrad, Columns, Estimate, Progress
+from tapegrad.batch.results import Batched, Estimate, Progress, by_row
 from tapegrad.batch.row_groups import RowGroup, has_static_column, row_groups
 from tapegrad.batch.schedule import Schedule
 from tapegrad.batch.traced_rows import traced_rows
@@ -40,12 +40,11 @@ from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import OutputError
 from tapegrad.pytree.matching import first_difference, unshared_statics
-from tapegrad.pytree.structure import Branch, Leaf, Structure, argument_paths, build, traced_leaves
-from tapegrad.transforms.grad import ValueAndGrad
+from tapegrad.pytree.structure import Branch, build, traced_leaves
 from tapegrad.transforms.static_arguments import StaticArguments, static_arguments
 
 if TYPE_CHECKING:
-    from tapegrad._support.array_types import FloatArray
+    pass
 
 __all__ = ["BatchedFunction"]
 
@@ -350,15 +349,4 @@ class _Reduction:
 
 def _by_row(tape: AnyTape, arrays: Floats) -> object:
     """The answer of a batch that is not reduced, given a column for each output."""
-    result = tape.result
-    if isinstance(result, Leaf):
-        return arrays[0]
-    if isinstance(result, Branch) and result.kind is ValueAndGrad:
-        value = cast("FloatArray", arrays[0])
-        return BatchValueAndGrad(value, _columns(tape, result.children[1], arrays[1:]))
-    return _columns(tape, result, arrays)
-
-
-def _columns(tape: AnyTape, structure: Structure, arrays: Floats) -> Columns[object]:
-    names = tuple(argument_paths(structure, tape.names[0]))
-    return Columns(names, structure, cast("FloatArray", arrays))
+    return by_row(tape.result, tape.names[0], cast("Sequence[object]", arrays), lambda part: part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -12,7 +12,8 @@ from tapegrad._support.source_position import here
 from tapegrad._support.text import visible
 from tapegrad.errors import InputError
 from tapegrad.pytree.matching import unshared_statics
-from tapegrad.pytree.structure import Structure, build
+from tapegrad.pytree.structure import Branch, Leaf, Structure, argument_paths, build
+from tapegrad.transforms.grad import ValueAndGrad
 
 if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, FloatMatrix, Matrix, Vector
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from tapegrad.compile.paths import AnyTape
     from tapegrad.compile.report import Report
 
-__all__ = ["BatchValueAndGrad", "Batched", "BatchedModel", "Columns", "Estimate", "Progress"]
+__all__ = [
+    "BatchValueAndGrad", "Batched", "BatchedModel", "Columns", "Estimate", "Progress", "by_row",
+]  # fmt: skip
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -144,6 +147,28 @@ class BatchValueAndGrad(NamedTuple, Generic[A]):
 
     value: FloatArray
     grad: Columns[A]
+
+
+def by_row(
+    result: Structure,
+    name: str,
+    columns: Sequence[object],
+    joined: Callable[[Sequence[object]], object],
+) -> object:
+    """The answer of a batch that is not reduced, given a column for each number of a row's result.
+
+    ``joined`` makes a matrix of columns. A lone number goes by the ``name`` of the first argument.
+    """
+    if isinstance(result, Leaf):
+        return columns[0]
+    if isinstance(result, Branch) and result.kind is ValueAndGrad:
+        slopes = _named(result.children[1], name, joined(columns[1:]))
+        return BatchValueAndGrad(cast("FloatArray", columns[0]), slopes)
+    return _named(result, name, joined(columns))
+
+
+def _named(structure: Structure, name: str, arrays: object) -> Columns[object]:
+    return Columns(tuple(argument_paths(structure, name)), structure, cast("FloatArray", arrays))
 
 
 class Estimate(NamedTuple, Generic[A]):

@@ -18,7 +18,7 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import checked_array, common_rows, split_arrays
 from tapegrad.batch.options import Options
-from tapegrad.batch.results import BatchValueAndGrad, Columns, Estimate
+from tapegrad.batch.results import Estimate, by_row
 from tapegrad.batch.row_groups import has_static_column, row_groups
 from tapegrad.compile.cache import argument_namer
 from tapegrad.entries.columns import EntryColumns
@@ -31,11 +31,8 @@ from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.key_paths import parameter_names
 from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.structure import (
-    Branch,
-    Leaf,
     Role,
     Structure,
-    argument_paths,
     build,
     flatten,
     taken_apart,
@@ -43,7 +40,6 @@ from tapegrad.pytree.structure import (
 from tapegrad.recording.array_var import ArrayCondition, ArrayVar
 from tapegrad.recording.results import flat_result
 from tapegrad.recording.trace import Trace, trace
-from tapegrad.transforms.grad import ValueAndGrad
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
 __all__ = ["traced_rows"]
@@ -82,7 +78,8 @@ def traced_rows(
         )
     require_numbers(f, result, "vmap")
     if options.reduce is None:
-        return _by_row(f, result, _in_order([one.shown() for one in parts]))
+        columns = _in_order([one.shown() for one in parts])
+        return by_row(result, parameter_names(f, 1)[0], columns, _joined)
     counted = [one for one in parts if not one.is_masked]
     count = sum(len(one.rows) for one in counted)
     return _reduced(result, _in_order(counted), count, options)
@@ -382,22 +379,10 @@ def _in_order(parts: Sequence[_Part]) -> Sequence[Column]:
     return [rows.getitem(rows.concatenate(*pieces, 0), (order,)) for pieces in outputs]
 
 
-def _by_row(f: Callable[..., object], result: Structure, columns: Sequence[Column]) -> object:
-    """The answers in the types of a batch that is not reduced."""
-    if isinstance(result, Leaf):
-        return columns[0]
-    if isinstance(result, Branch) and result.kind is ValueAndGrad:
-        slopes = _columns(f, result.children[1], columns[1:])
-        return BatchValueAndGrad(columns[0], slopes)
-    return _columns(f, result, columns)
-
-
-def _columns(
-    f: Callable[..., object], result: Structure, columns: Sequence[Column]
-) -> Columns[Any]:
-    names = tuple(argument_paths(result, parameter_names(f, 1)[0]))
+def _joined(columns: Sequence[Column]) -> Column:
+    """Columns as the rows of a matrix."""
     wide = (rows.reshape(column, (1, *shape_of(column))) for column in columns)
-    return Columns(names, result, cast(Any, rows.concatenate(*wide, 0)))
+    return rows.concatenate(*wide, 0)
 
 
 def _reduced(result: Structure, columns: Sequence[Column], count: int, options: Options) -> object:
