@@ -31,9 +31,9 @@ if not os.environ.get(IS_INNER):
 
 import numpy as np  # noqa: E402  # after the number of threads is set
 
-import tapegrad as tg  # noqa: E402
-from benchmarks.peers import jax  # noqa: E402
-from benchmarks.timing import Options, Peer, Run, compare, machine, options  # noqa: E402
+import tapegrad as tg  # noqa: E402  # as above
+from benchmarks.peers import jax  # noqa: E402  # as above
+from benchmarks.timing import Options, Peer, Run, compare, machine, options  # noqa: E402  # as above
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Loss: TypeAlias = Callable[..., Any]

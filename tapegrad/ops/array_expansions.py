@@ -8,7 +8,7 @@ function of its operands under ``@_of(row)``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import reduce
+from functools import partial, reduce
 from math import nan
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -145,24 +145,18 @@ def _start(terms: Iterable[Operand]) -> tuple[float, ...]:
     return () if len(cast("list[Operand]", terms)) else (0.0,)
 
 
-@_of(rows.amax)
-def _amax(x: Numbers, along: rows.Along) -> Numbers:
-    return _along(x, along, lambda terms: reduce(ops.maximum, terms))
+def _folded(row: Primitive, x: Numbers, along: rows.Along) -> Numbers:
+    """A row of two numbers applied to the first two, to that and the third, and so on."""
+    return _along(x, along, lambda terms: reduce(row, terms))
 
 
-@_of(rows.amin)
-def _amin(x: Numbers, along: rows.Along) -> Numbers:
-    return _along(x, along, lambda terms: reduce(ops.minimum, terms))
-
-
-@_of(rows.every)
-def _every(x: Numbers, along: rows.Along) -> Numbers:
-    return _along(x, along, lambda terms: reduce(ops.and_, terms))
-
-
-@_of(rows.some)
-def _some(x: Numbers, along: rows.Along) -> Numbers:
-    return _along(x, along, lambda terms: reduce(ops.or_, terms))
+for _row, _of_two in {
+    rows.amax: ops.maximum,
+    rows.amin: ops.minimum,
+    rows.every: ops.and_,
+    rows.some: ops.or_,
+}.items():
+    _of(_row)(partial(_folded, _of_two))
 
 
 @_of(rows.cumsum)

@@ -57,28 +57,15 @@ def apply_ufunc(
     Raises:
         TracedNumberError: for a function that has no derivative here, or is to write its result.
     """
-    name = ufunc.__name__
     options = _given(kwargs)
-    if method == "reduce" and ufunc in _REDUCTIONS:
-        function = getattr(serving("numpy"), _REDUCTIONS[ufunc])
-        return function(*inputs, **{"axis": 0, **options})
-    if method == "accumulate" and ufunc in _RUNNING:
-        function = getattr(serving("numpy"), _RUNNING[ufunc])
-        return function(*inputs, **{"axis": 0, **options})
-    if method == "outer" and not options:
-        column, row = serving("numpy.products").column_and_row(*inputs)
-        return apply_ufunc(ufunc, "__call__", (column, row), {})
     if "out" in options:
         raise TracedNumberError(
-            f"numpy.{name} at {here()} would write a traced array into a plain one: write "
-            "c = c + x instead of c += x, and leave out= away"
+            f"numpy.{ufunc.__name__} at {here()} would write a traced array into a plain one: "
+            "write c = c + x instead of c += x, and leave out= away"
         )
     if method != "__call__" or options:
-        what = name if method == "__call__" else f"{name}.{method}"
-        raise TracedNumberError(
-            f"numpy.{what} at {here()} takes no traced array{' with options' * bool(kwargs)}: "
-            "use a function of tapegrad.numpy"
-        )
+        return _by_method(ufunc, method, inputs, options)
+    name = ufunc.__name__
     if ufunc is np.matmul:
         return applied_to_arrays(matmul, *inputs)
     row = numpy_protocol.ROWS.get(name)
@@ -92,6 +79,27 @@ def apply_ufunc(
             f"numpy.{name} at {here()} has no derivative here: use a function of tapegrad.numpy"
         )
     return cast("Callable[..., object]", spelled)(*inputs)
+
+
+def _by_method(
+    ufunc: Callable[..., object],
+    method: str,
+    inputs: tuple[Any, ...],
+    options: Mapping[str, Any],
+) -> object:
+    """Applies a method of one of numpy's functions, or the function with options."""
+    along_axes = {"reduce": _REDUCTIONS, "accumulate": _RUNNING}.get(method, {})
+    if ufunc in along_axes:
+        function = getattr(serving("numpy"), along_axes[ufunc])
+        return function(*inputs, **{"axis": 0, **options})
+    if method == "outer" and not options:
+        column, row = serving("numpy.products").column_and_row(*inputs)
+        return apply_ufunc(ufunc, "__call__", (column, row), {})
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    raise TracedNumberError(
+        f"numpy.{name} at {here()} takes no traced array{' with options' * bool(options)}: "
+        "use a function of tapegrad.numpy"
+    )
 
 
 _OF_TRUTHS: Final = {"bitwise_and": ops.and_, "bitwise_or": ops.or_, "invert": ops.not_}
