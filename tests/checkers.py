@@ -29,7 +29,7 @@ CASES: Final = sorted((ROOT / "tests/typing/cases").glob("*.py"))
 MISTAKES: Final = sorted((ROOT / "tests/typing/mistakes").glob("*.py"))
 MODELS: Final = sorted((ROOT / "tests/typing/models").glob("*.py"))
 EXAMPLES: Final = sorted((ROOT / "examples").glob("*.py"))
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CORRECT: Final = [
     *(path for path in CASES if "# E:" not in path.read_text() and "plugin" not in path.name),
     *MODELS,
@@ -240,7 +240,8 @@ def all_reports(folder: Path) -> Mapping[str, list[Report]]:
 
 def _pages(folder: Path) -> Iterator[Path]:
     for page in PAGES:
-        module = folder / f"page_{page.stem.replace('-', '_')}.py"
+        name = "_".join(page.relative_to(ROOT).with_suffix("").parts)
+        module = folder / f"page_{name.replace('-', '_')}.py"
         module.write_text(page_as_module(page.read_text()))
         yield module.resolve()
 

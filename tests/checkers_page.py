@@ -1,4 +1,4 @@
-"""Writes the parts of ``docs/typing.md`` that type checkers decide: messages, and counts.
+"""Writes the parts of ``docs/how-to/typing.md`` that type checkers decide: messages, and counts.
 
     python -m tests.checkers_page
 
@@ -31,7 +31,7 @@ from tests.checkers import (
 
 __all__ = ["GUIDE", "generated", "with_generated"]
 
-GUIDE: Final = ROOT / "docs/typing.md"
+GUIDE: Final = ROOT / "docs/how-to/typing.md"
 
 FOLLOW_UPS: Final = {"reportUnknownMemberType", "reportUnknownArgumentType", "no-any-return"}
 """Errors about types that are unknown because of another error."""

@@ -260,7 +260,7 @@ def test_every_name_is_tested() -> None:
 
 def test_the_page_lists_every_function() -> None:
     """Its table has the names of the namespace, and no others."""
-    page = (Path(__file__).parent.parent / "docs/arrays.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parent.parent / "docs/how-to/arrays.md").read_text(encoding="utf-8")
     table = page.partition("## Functions")[2].partition("##")[0]
     listed = set(re.findall(r"`(\w+)`", table))
     types = {"Arr", "ArrayCondition", "ArrayVar", "Floats"}

@@ -1,6 +1,6 @@
 """Type checkers on our programs: cases, pages, examples, and models of users' kinds.
 
-Each limit of a checker's own is in ``docs/typing.md``, with the spelling that works.
+Each limit of a checker's own is in ``docs/how-to/typing.md``, with the spelling that works.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_the_guide_says_what_the_checkers_print(
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_program_without_types_is_accepted(checker: str, tmp_path: Path) -> None:
     """As the guide begins, under the settings that a checker has unasked."""
-    guide = (ROOT / "docs/typing.md").read_text()
+    guide = (ROOT / "docs/how-to/typing.md").read_text()
     program = tmp_path / "untyped.py"
     program.write_text(page_as_module(guide, "```python untyped"))
     assert "def " in program.read_text()

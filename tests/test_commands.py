@@ -536,7 +536,7 @@ def transcripts(page: str) -> list[tuple[str, str]]:
     return found
 
 
-PAGE = Path(__file__).parent.parent / "docs" / "reading.md"
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "reading.md"
 
 
 def test_transcripts_are_true(

@@ -100,7 +100,7 @@ def figures(rule: Rule) -> tuple[int, int, int]:
     return count["right"], count["wrong"], count["nan"]
 
 
-PAGE: Final = (Path(__file__).parent.parent / "docs" / "conventions.md").read_text(encoding="utf-8")
+PAGE: Final = (Path(__file__).parent.parent / "docs/explanation/conventions.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -97,7 +97,7 @@ def test_the_laws_accept_the_table() -> None:
 
 def written() -> int:
     """The figure that the page on checking gives."""
-    page = Path(__file__).parent.parent / "docs" / "checking.md"
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "checking.md"
     killed, total = re.findall(r"(\d+) of (\d+) mutants", page.read_text(encoding="utf-8"))[0]
     assert killed == total
     return int(total)

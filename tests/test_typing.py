@@ -22,7 +22,7 @@ from mypy import api
 
 from tests.checkers import CASES, MISTAKES, ROOT, found_mistakes, functions
 
-GUIDE: Final = ROOT / "docs/typing.md"
+GUIDE: Final = ROOT / "docs/how-to/typing.md"
 
 PAIRS: Final = 95
 FOUND: Final = 88
