@@ -18,7 +18,7 @@ from tapegrad.ops.primitive import Shape
 
 __all__ = [
     "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to", "concatenate", "cumsum", "every",
-    "gather", "getitem", "laid_out", "matmul", "norm", "pile", "plain",
+    "gather", "getitem", "in_memory", "laid_out", "matmul", "norm", "pile", "plain",
     "product", "reshape", "scatter", "searchsorted", "some", "stack", "sum_",
     "transpose",
 ]  # fmt: skip
@@ -38,7 +38,10 @@ def plain(found: Any) -> Value:
 
 def reshape(x: Value, shape: Shape) -> Value:
     """The same numbers in another shape."""
-    return np.asarray(x).reshape(shape) if shape else float(np.reshape(x, ()))
+    if not shape:
+        return float(np.reshape(x, ()))
+    whole = np.asarray(x)
+    return (whole if whole.flags.c_contiguous else laid_out(whole)).reshape(shape)
 
 
 def transpose(x: Array, axes: Shape) -> Array:
@@ -170,16 +173,38 @@ def matmul(x: Array, y: Array) -> Value:
 
 
 def product(x: Array, y: Array, out: Array | None = None) -> Any:
-    """numpy's product; numbers that are repeated in memory stand there one by one, as constants do.
+    """numpy's product of arrays that are each one block of memory, as constants are.
 
     Else the product would be computed in another way, and have other bits.
     """
-    return np.matmul(laid_out(x), laid_out(y), out)
+    if not x.flags.forc or 1 in x.shape:
+        x = laid_out(x)
+    if not y.flags.forc or 1 in y.shape:
+        y = laid_out(y)
+    return np.matmul(x, y, out)
 
 
 def laid_out(x: Array) -> Array:
-    """An array in which no number is repeated by a stride of 0."""
-    return np.ascontiguousarray(x) if 0 in x.strides else x
+    """An array that is one block of memory; a part of one, or numbers repeated, are copied.
+
+    The axes keep their order in memory, so that an array and its transpose give the same block. An
+    axis of length 1 has none; an array with such an axis stands in C order.
+    """
+    if 1 in x.shape:
+        return np.ndarray(x.shape, x.dtype, np.ascontiguousarray(x))
+    if x.flags.forc:
+        return x
+    axes = in_memory(x)
+    whole = x.transpose(axes)
+    if whole.flags.c_contiguous:
+        return x
+    return np.ascontiguousarray(whole).transpose(tuple(map(axes.index, range(x.ndim))))
+
+
+def in_memory(x: Array) -> Shape:
+    """The axes by their strides, as they follow each other in memory, the longest step first."""
+    steps = [(-abs(stride), -length) for stride, length in zip(x.strides, x.shape, strict=True)]
+    return tuple(sorted(range(x.ndim), key=steps.__getitem__))
 
 
 def concatenate(*given: Any) -> Array:

@@ -290,6 +290,10 @@ else:
     add_at(c, n, b)
 """
 
+_LAID_OUT: Final = """\
+if not {0}.flags.forc or 1 in {0}.shape:
+    {0} = laid_out({0})"""
+
 _MATMUL: Final = f"""\
 i, j = left[k], right[k]
 x, y = values[i], values[j]
@@ -298,12 +302,16 @@ if x.ndim != 2 or y.ndim != 2:
     return
 if type(b) is float or b.shape != values[k].shape:
     b = spread(b, values[k].shape)
-b = laid_out(b)
+{_LAID_OUT.format("b")}
 if wanted[i]:
-    p = b @ y.transpose((1, 0))
+    y = y.transpose((1, 0))
+{indent(_LAID_OUT.format("y"), "    ")}
+    p = b @ y
 {indent(_IN_C_ORDER + _ADD.format("i"), "    ")}
 if wanted[j]:
-    p = x.transpose((1, 0)) @ b
+    x = x.transpose((1, 0))
+{indent(_LAID_OUT.format("x"), "    ")}
+    p = x @ b
 {indent(_IN_C_ORDER + _ADD.format("j"), "    ")}"""
 
 _NAMES: Final[dict[str, Any]] = {
