@@ -1,10 +1,11 @@
 """Learning by gradients: parameters as trees of numbers, optimisers, and a training loop.
 
-``from tapegrad import learn``, or ``from tapegrad.learn import optim, tree``. Parameters are any
-containers that ``grad`` takes, and come back with their own static types. Arrays are used where the
-parameters hold some, and numpy is not needed otherwise.
+``from tapegrad.learn import data, losses, nn, optim, tree``. Parameters are any containers
+that ``grad`` takes, and come back with their own static types. Arrays are used where the parameters
+hold some, and numpy is not needed otherwise.
 
 May import: ``optimize`` and what is left of it.
-Start reading: ``tree``, then ``optim`` and ``training``.
-To add an optimiser: a frozen class in ``optim``, whose update of one number is an expression.
+Start reading: ``tree``, then ``optim`` and ``training``; or ``nn``, then ``losses`` and ``data``.
+To add an optimiser: a frozen class in ``optim``, whose update of one number is an expression. To
+add an activation or a loss: one function of one number in ``activations`` or ``losses``.
 """
