@@ -88,6 +88,24 @@ class Tape(Entries, Generic[A, P, R_co]):
 
         return tuple(output_cotangents(self))
 
+    def named_cotangents(self) -> dict[str, float]:
+        """The derivatives of the one output in parameters and labelled values, by their names.
+
+        Where several entries have one name, each is followed by its slot: ``error %17``.
+
+        Raises:
+            OutputError: when the tape has not exactly one output.
+
+        >>> from tapegrad import Real, label, record
+        >>> def f(x: Real) -> Real:
+        ...     return label(x * 3.0, "tripled") ** 2
+        >>> record(f)(1.0).named_cotangents()
+        {'x': 18.0, 'tripled': 6.0}
+        """
+        from tapegrad.inspect.names import named_cotangents
+
+        return named_cotangents(self)
+
     def gradient(self: Tape[A, P, float | Var]) -> A:
         """The gradient of the one output in the first argument, in the argument's own shape.
 
@@ -216,6 +234,39 @@ class Tape(Entries, Generic[A, P, R_co]):
         from tapegrad.inspect.table import table
 
         return table(self)
+
+    def tree(self) -> str:
+        """The outputs as a tree: under each value those that it was computed from.
+
+        Shared values are spelled out where they are met first, and later marked "(above)".
+
+        >>> from tapegrad import Real, record
+        >>> def f(x: Real, y: Real) -> Real:
+        ...     return x * y + y
+        >>> print(record(f)(2.0, 3.0).tree())
+        %3 = %2 + y = 9   grad 1
+        ├── %2 = x * y = 6   grad 1
+        │   ├── x = 2   grad 3
+        │   └── y = 3
+        └── y = 3
+        """
+        from tapegrad.inspect.tree import tree
+
+        return tree(self)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The tape as JSON text, for other programs.
+
+        An object with ``version`` (1), ``function``, ``inputs`` (their names), ``outputs`` (slots
+        and names) and ``entries``, each with ``slot``, ``kind`` ("input", "constant", "operation"
+        or "guard"), ``name``, ``operands`` (slots), ``value``, ``cotangent`` (null where there is
+        none), ``output``, ``scope`` and ``site`` (file, line, function); an operation also has
+        ``operation``, the name of its row, and its ``static`` operands. Arrays are nested lists,
+        and "nan", "inf" and "-inf" are texts. Later versions may add keys.
+        """
+        from tapegrad.inspect.plain import to_json
+
+        return to_json(self, indent)
 
     def to_dot(self, **view: Unpack[View]) -> str:
         """The picture that ``draw`` describes as DOT text; the same bytes on every run.

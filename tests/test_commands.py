@@ -262,20 +262,21 @@ class TestReadings:
             f"%0    input                4      0.25       x         model.py:{head}\n"
             f"%1    sqrt       %0        2      1          (output)  model.py:{head + 1}\n"
         )
-        first, last = run.json("show model.py:root --at x=4")
-        assert (first["operation"], first["name"], first["value"]) == ("input", "x", 4.0)
+        first, last = run.json("show model.py:root --at x=4")["entries"]
+        assert (first["kind"], first["name"], first["value"]) == ("input", "x", 4.0)
         assert last == {
-            "slot": 1, "operation": "sqrt", "operands": [0], "name": None, "value": 2.0,
-            "cotangent": 1.0, "output": True, "scope": [],
+            "slot": 1, "kind": "operation", "operation": "sqrt", "operands": [0], "static": [],
+            "value": 2.0, "name": None, "cotangent": 1.0, "output": True, "scope": [],
             "site": {"file": str(Path("model.py").resolve()), "line": head + 1, "function": "root"},
         }  # fmt: skip
-        kinds = {entry["operation"] for entry in run.json("show model.py:product --at a=1 b=2")}
+        entries = run.json("show model.py:product --at a=1 b=2")["entries"]
+        kinds = {entry.get("operation", entry["kind"]) for entry in entries}
         assert kinds == {"input", "mul", "gt", "guard", "add"}
 
     def test_show_takes_functions_of_several_numbers(self, run: Runner) -> None:
         """A tape has any number of outputs; a gradient one."""
         assert "(output)" in run("show model.py:several --at x=4")
-        assert run.json("show model.py:several --at x=4")[0]["cotangent"] is None
+        assert run.json("show model.py:several --at x=4")["entries"][0]["cotangent"] is None
         assert run.refusal("grad model.py:several --at x=4") == (
             "this tape returned a list, and a gradient needs one number: record a function that "
             "returns one, or use jacobian for one of several"

@@ -109,6 +109,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"scopes": (Scope("s", 0, 2, None), Scope("t", 1, 3, 0))}, "scope 't' has entries 1 to 3"),
     ({"sites": ("x",)}, "the lines of a tape are no lines of files"),
     ({"sites": ()}, "an entry stands at a line beyond the 0 of its tape"),
+    ({"function": 5}, "the name of a tape's function is no text"),
     ({"site_of": b"1234"}, f"a tape of {len(TAPE)} entries has not as many line numbers"),
 ]  # fmt: skip
 

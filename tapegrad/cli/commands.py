@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
@@ -19,8 +19,8 @@ from tapegrad.cli import demo
 from tapegrad.cli.arguments import BoundCall, bind_call
 from tapegrad.cli.point import parse_point
 from tapegrad.cli.user_file import find_function, run_file
-from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.errors import InputError
+from tapegrad.inspect.plain import plain
 from tapegrad.pytree.structure import key_paths
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.record import AnyTape, record
@@ -85,39 +85,7 @@ def _check(options: Namespace) -> Answer:
 def _show(options: Namespace) -> Answer:
     """The tape: what a call computed, entry by entry."""
     _, tape = _recorded(options)
-    return Answer(tape, _entries(tape))
-
-
-def _entries(tape: AnyTape) -> Iterator[Mapping[str, object]]:
-    """The rows of the table, all of them."""
-    bars = tape.cotangents() if len(tape.outputs) == 1 else (None,) * len(tape)
-    outputs = frozenset(tape.outputs)
-    for slot, (node, bar) in enumerate(zip(tape, bars, strict=True)):
-        yield {
-            "slot": slot,
-            **_operation(node),
-            "cotangent": bar,
-            "output": slot in outputs,
-            "scope": tape.scope(slot),
-            "site": tape.site(slot),
-        }
-
-
-def _operation(node: Node) -> Mapping[str, object]:
-    match node:
-        case Input():
-            return {"operation": "input", "name": node.label or node.path, "value": node.value}
-        case Constant():
-            return {"operation": "constant", "name": node.label, "value": node.value}
-        case Guard():
-            return {"operation": "guard", "operands": (node.operand,), "value": node.outcome}
-        case Apply():
-            return {
-                "operation": node.primitive.name.rstrip("_"),
-                "operands": (*node.operands, *map(str, node.static)),
-                "name": node.label,
-                "value": node.value,
-            }
+    return Answer(tape, plain(tape))
 
 
 def _stats(options: Namespace) -> Answer:

@@ -15,7 +15,7 @@ from tapegrad._support.progress_bar import progress
 from tapegrad.draw.picture import Arrow, Box, BoxKind, Frames, short
 from tapegrad.entries.entries import Entries
 from tapegrad.inspect.ends import ends, is_finite
-from tapegrad.inspect.names import sign
+from tapegrad.inspect.names import Names, sign
 from tapegrad.inspect.reverse_steps import products
 from tapegrad.inspect.static_text import static_text
 from tapegrad.ops.primitive import Operand, Primitive
@@ -48,8 +48,7 @@ class _BoxMaker:
         self.cotangents = cotangents
         self.drawn = frozenset(slots)
         self.outputs = frozenset(entries.outputs)
-        self.names = dict(enumerate(entries.paths))
-        self.names |= {slot: label for slot, label in entries.labels if label}
+        self.names = Names(entries)
         self.values = entries.numbers
         self.site_indices = entries.site_indices
         self.lines = [
@@ -79,7 +78,7 @@ class _BoxMaker:
     def _box(
         self, slot: int, kind: BoxKind, operation: str, tooltip: tuple[str, ...], frames: Frames
     ) -> Box:
-        value, name = self.values[slot], self.names.get(slot, "")
+        value, name = self.values[slot], self.names.given(slot)
         bar = None if kind == "constant" else self.cotangents[slot]
         cells = (
             (str(self.columns.outcome(slot)),)

@@ -5,7 +5,6 @@ There are as many groups as the program has lines or functions, however long the
 
 from __future__ import annotations
 
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -19,6 +18,7 @@ from tapegrad.draw.picture import Frames
 from tapegrad.entries.columns import Scope
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import numbered_lines
+from tapegrad.inspect.names import KEY
 
 __all__ = ["Group", "by_line", "by_scope"]
 
@@ -124,11 +124,6 @@ def _frame_titles(entries: Entries) -> dict[Frames, Frames]:
 _MOST_INPUTS: Final = 12
 """The most boxes of inputs; beyond, those whose key paths begin alike share one."""
 
-_KEY: Final = re.compile(
-    r"""\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]'"])*\]|[.:]?[^.:\[]+""", re.DOTALL
-)
-"""One key of a key path, with the sign before it."""
-
 
 def _inputs(entries: Entries, *, framed: bool) -> Grouping:
     """The groups of the inputs, which come first on the tape."""
@@ -171,7 +166,7 @@ def _input_places(entries: Entries) -> list[Frames]:
     width, names = entries.width, entries.paths
     places = []
     for slot, path in enumerate(names):
-        outer = tuple(accumulate(_KEY.findall(path)))[:-1]
+        outer = tuple(accumulate(KEY.findall(path)))[:-1]
         argument = (entries.names[0],) if slot < width and path != entries.names[0] else ()
         places.append((*argument, *outer, path))
     return places

@@ -38,9 +38,9 @@ class Entries:
     """A recorded program: its entries, the containers of its arguments and result, its names.
 
     ``parameters`` is the structure of the differentiated argument and ``data`` that of the others;
-    ``names`` are the names of the arguments given by position. Equality and hash compare structure,
-    constants, static operands, inputs, outputs and values bit by bit, and not labels, scopes or
-    positions.
+    ``names`` are the names of the arguments given by position, and ``function`` is that of the
+    recorded function. Equality and hash compare structure, constants, static operands, inputs,
+    outputs and values bit by bit, and not labels, scopes, positions or the function's name.
 
     Raises:
         TapeError: when made from columns that are not a tape.
@@ -63,6 +63,7 @@ class Entries:
     holds_gradient: bool
     sites: tuple[Site, ...]
     site_of: bytes
+    function: str = ""
 
     def __attrs_post_init__(self) -> None:
         require_buffers(
@@ -76,7 +77,7 @@ class Entries:
         values = self.values
         require_shapes(values, (self.parameters, self.data), self.inputs)
         require_shapes(values, (self.result,), self.outputs)
-        require_marks(count, self.labels, self.scopes, self.sites, self.site_of)
+        require_marks(count, self.labels, self.scopes, self.sites, self.site_of, self.function)
 
     @property
     def columns(self) -> EntryColumns:

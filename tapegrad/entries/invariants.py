@@ -337,8 +337,9 @@ def require_marks(
     scopes: tuple[Scope, ...],
     sites: tuple[Site, ...],
     site_of: bytes,
+    function: str,
 ) -> None:
-    """Lets labels, scopes and positions through that are about entries of the tape.
+    """Lets names, scopes and positions through that are about entries of the tape.
 
     Raises:
         TapeError: for any others.
@@ -353,6 +354,8 @@ def require_marks(
         raise TapeError("the lines of a tape are no lines of files")
     if type(site_of) is not bytes or len(site_of) not in {0, 4 * count}:
         raise TapeError(f"a tape of {count} entries has not as many line numbers")
+    if type(function) is not str:
+        raise TapeError("the name of a tape's function is no text")
     if site_of and count:
         indices = memoryview(site_of).cast("i")
         if min(indices) < -1 or max(indices) >= len(sites):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -15,13 +17,22 @@ from tapegrad.errors import InputError
 from tapegrad.inspect.static_text import static_text
 from tapegrad.ops.primitive import Primitive
 from tapegrad.pytree.structure import key_paths
+from tapegrad.sweep.gradient import output_cotangents
 
-__all__ = ["Names", "element_name", "nearest", "shortened", "sign"]
+__all__ = [
+    "KEY", "Names", "element_name", "named_cotangents", "nearest", "shortened", "sign",
+    "written_path",
+]  # fmt: skip
 
 T = TypeVar("T")
 
 _SHOWN: Final = 6
 """The most operands, or names to choose from, that are listed one by one."""
+
+KEY: Final = re.compile(
+    r"""\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]'"])*\]|[.:]?[^.:\[]+""", re.DOTALL
+)
+"""One key of a key path, with the sign before it."""
 
 
 @final
@@ -30,20 +41,30 @@ class Names:
 
     paths: tuple[str, ...]
     labels: dict[int, str]
+    results: dict[int, str]
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
         self.paths = entries.paths
+        self.written = tuple(written_path(path, entries.names[0]) for path in self.paths)
         self.labels = dict(entries.labels)
+        self.results = _result_names(entries)
 
     def __getitem__(self, slot: int) -> str:
         """The name given to an entry, or ``%17``."""
         return self.given(slot) or f"%{slot}"
 
     def given(self, slot: int) -> str:
-        """The label of an entry or else the key path of an input; empty for any other entry."""
-        path = self.paths[slot] if slot < len(self.paths) else ""
+        """The label of an entry, or the name of an input or of one of several outputs; or empty."""
+        path = self.written[slot] if slot < len(self.written) else self.results.get(slot, "")
         return visible(self.labels.get(slot) or path)
+
+    def output(self, slot: int) -> str:
+        """The word that marks an output, with its name where ``given`` has another one."""
+        if slot not in self.results:
+            return ""
+        name = visible(self.results[slot])
+        return f"(output {name})" if name and name != self.given(slot) else "(output)"
 
     def call(self, slot: int) -> str:
         """The operation of an entry, applied to names: ``mul(vol, %3)``."""
@@ -81,9 +102,10 @@ class Names:
         if isinstance(name, int):
             return [self._within(name)]
         found = self._labelled(name)
-        if not found and name not in self._inputs:
+        known = {**self._outputs, **self._inputs}
+        if not found and name not in known:
             raise _unknown(name, (*self.labels.values(), *self.paths))
-        return found or [self._inputs[name]]
+        return found or [known[name]]
 
     def _labelled(self, name: str) -> list[int]:
         return [slot for slot, label in self.entries.labels if label == name]
@@ -99,12 +121,16 @@ class Names:
 
     @cached_property
     def _inputs(self) -> Mapping[str, int]:
-        return {path: slot for slot, path in enumerate(self.paths)}
+        """Inputs by key path, and by the name that is shown."""
+        shown = {path: slot for slot, path in enumerate(self.written)}
+        return shown | {path: slot for slot, path in enumerate(self.paths)}
 
     @cached_property
     def _outputs(self) -> Mapping[str, int]:
+        """Outputs by key path, and by the name that is shown."""
         found = zip(key_paths(self.entries.result), self.entries.outputs, strict=True)
-        return {path: slot for path, slot in found if path}
+        shown = {name: slot for slot, name in self.results.items() if name}
+        return shown | {path: slot for path, slot in found if path}
 
     def _several(self, name: str, slots: Sequence[int]) -> InputError:
         more = ", ..." if len(slots) > _SHOWN else ""
@@ -117,6 +143,50 @@ class Names:
 def _unknown(name: str, known: Sequence[str]) -> InputError:
     close = nearest(name, dict.fromkeys(known))
     return InputError(f"nothing on this tape is called {name!r} ({here()}): {close}")
+
+
+def _result_names(entries: Entries) -> dict[int, str]:
+    """The names of the outputs: key paths in the result, after ``grad`` in a recorded gradient."""
+    paths, ours = key_paths(entries.result), key_paths(entries.parameters)
+    is_gradient = entries.holds_gradient and paths == ours
+    names: dict[int, str] = {}
+    for path, slot in zip(paths, entries.outputs, strict=True):
+        name = written_path(path, "grad" if is_gradient else "result")
+        if is_gradient and name == path:
+            name = f"grad.{path}" if path else "grad"
+        names.setdefault(slot, name)
+    return names
+
+
+def named_cotangents(entries: Entries) -> dict[str, float]:
+    """The cotangents of parameters and labelled entries by name, in the order of the tape.
+
+    Raises:
+        OutputError: when the tape has not exactly one output.
+    """
+    bars, names = output_cotangents(entries), Names(entries)
+    slots = sorted({*range(entries.width), *names.labels})
+    counts = Counter(map(names.given, slots))
+    found: dict[str, float] = {}
+    for slot in slots:
+        name, bar = names.given(slot), bars[slot]
+        found[name if counts[name] == 1 else f"{name} %{slot}"] = 0.0 if bar is None else bar
+    return found
+
+
+def written_path(path: str, argument: str) -> str:
+    """A key path as it is shown: one that begins with an index is written as Python has it.
+
+    >>> written_path("0.1.w", "net"), written_path("xs:3", "net"), written_path("layers.0", "net")
+    ('net[0][1].w', 'xs[3]', 'layers.0')
+    """
+    name, colon, rest = path.partition(":")
+    name, rest = (name, rest) if colon and name.isidentifier() else (argument, path)
+    keys = KEY.findall(rest)
+    if not keys or not keys[0].isdigit():
+        return path
+    bare = ((key, key.lstrip(".:")) for key in keys)
+    return name + "".join(f"[{inner}]" if inner.isdigit() else key for key, inner in bare)
 
 
 def element_name(name: str, place: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.inspect.names import Names, shortened
 from tapegrad.inspect.static_text import static_text
-from tapegrad.sweep.gradient import Cotangents, known_cotangents
+from tapegrad.sweep.gradient import Cotangents, shown_cotangents
 
 __all__ = ["table"]
 
@@ -24,7 +24,7 @@ def table(entries: Entries) -> str:
     A long tape is shown without its middle, with the number of entries left out; a column with
     nothing in it is left out, too.
     """
-    numbers, bars = entries.of_numbers(), known_cotangents(entries)
+    numbers, bars = entries.of_numbers(), shown_cotangents(entries)
     left_out = len(entries) - _HEAD - _TAIL
     if left_out <= 0:
         return "\n".join(aligned([_TITLES, *_rows(numbers, bars, range(len(entries)))]))
@@ -34,10 +34,10 @@ def table(entries: Entries) -> str:
 
 
 def _rows(entries: Entries, cotangents: Cotangents, slots: range) -> Iterator[tuple[str, ...]]:
-    names, outputs = Names(entries), frozenset(entries.outputs)
+    names = Names(entries)
     for slot, node in zip(slots, entries[slots.start : slots.stop], strict=True):
-        bar = None if isinstance(node, Constant) else cotangents[slot]
-        name = " ".join(filter(None, (names.given(slot), "(output)" * (slot in outputs))))
+        bar = cotangents[slot]
+        name = " ".join(filter(None, (names.given(slot), names.output(slot))))
         scope = "/".join(map(visible, entries.scope(slot)))
         site = entries.site(slot)
         cotangent = "" if bar is None else number(bar)

@@ -10,7 +10,7 @@ from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
-from tapegrad.recording.recorder import TracedValue, recorder_among
+from tapegrad.recording.recorder import Recorder, TracedValue, recorder_among
 
 __all__ = ["label", "scope"]
 
@@ -22,7 +22,8 @@ R = TypeVar("R")
 def label(x: T, name: str, /) -> T:
     """Names the entry that defines ``x`` and returns ``x``; the later of two names wins.
 
-    On a plain number it does nothing.
+    Inside a derivative that is itself recorded, the entry of the outer recording that computes the
+    same number gets the name, too, if it has none. On a plain number it does nothing.
 
     Raises:
         InputError: when the name is no text.
@@ -40,7 +41,22 @@ def label(x: T, name: str, /) -> T:
     if isinstance(x, TracedValue):
         x._recorder.require_open()
         x._recorder.labels[x._slot] = name
+        _label_outer(x._recorder, x._slot, name)
     return x
+
+
+def _label_outer(recorder: Recorder, slot: int, name: str) -> None:
+    """Names the entries of outer recordings that compute the same number, if they have no name."""
+    if recorder.around is not None:
+        recorder.hand_over()
+        place = recorder.places[slot]
+        if isinstance(place, int):
+            recorder.around.labels.setdefault(place, name)
+        return
+    value = recorder.values[slot]
+    if isinstance(value, TracedValue):
+        value._recorder.labels.setdefault(value._slot, name)
+        _label_outer(value._recorder, value._slot, name)
 
 
 def scope(name: str, /) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -7,6 +7,7 @@ from typing import TypeAlias, cast
 
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import OutputError
+from tapegrad.ops import table as ops
 from tapegrad.ops.array_rows import spread
 from tapegrad.ops.primitive import shape_of
 from tapegrad.pytree.structure import Leaf, build, describe_structure
@@ -15,7 +16,7 @@ from tapegrad.sweep.shapes import in_shapes
 
 __all__ = [
     "Cotangents", "cotangents_from", "gradient", "known_cotangents", "only_output",
-    "output_cotangents",
+    "output_cotangents", "shown_cotangents",
 ]  # fmt: skip
 
 Cotangents: TypeAlias = Sequence[float | None]
@@ -49,6 +50,16 @@ def known_cotangents(entries: Entries) -> Cotangents:
     if len(entries.outputs) != 1:
         return (None,) * len(entries)
     return output_cotangents(entries.of_numbers())
+
+
+def shown_cotangents(entries: Entries) -> Cotangents:
+    """Those that are known, but for data and constants, which are not differentiated."""
+    bars = list(known_cotangents(entries))
+    width, inputs = entries.width, len(entries.inputs)
+    bars[width:inputs] = [None] * (inputs - width)
+    for slot in entries.columns.slots_of(ops.constant):
+        bars[slot] = None
+    return bars
 
 
 def gradient(entries: Entries) -> object:

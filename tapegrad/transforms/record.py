@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 
 import attrs
 
+from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here, resolve
 from tapegrad.entries.columns import freeze
 from tapegrad.errors import InputError
@@ -116,6 +117,7 @@ def tape_of(f: Callable[..., object], traced: Trace) -> AnyTape:
         holds_gradient=recorder.holds_gradient,
         sites=sites,
         site_of=array("i", site_of).tobytes(),
+        function=name_of(f),
     )
     _require_unique(tape.paths)
     return tape

@@ -43,6 +43,7 @@ def serialised(tape: AnyTape) -> bytes:
         scopes=(),
         sites=(),
         site_of=array("i", [-1] * len(tape)).tobytes(),
+        function="",
     )
     return zlib.compress(pickle.dumps(bare, protocol=5))
 
