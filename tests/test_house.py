@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tapegrad"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LOADED = [file for file in FILES if file.stem != "mypy_plugin"]  # mypy loads that one
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 BY_MODULE = {"ops.floats", "ops.gamma", "ops.table", "ops.smooth_pieces", "ops.special"}
 """The table, and what it takes: all names in there are offered, and written with the module's."""

@@ -1,0 +1,48 @@
+"""The files around the code: what they say of it is true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tapegrad
+from tests.test_layers import LAYERS
+
+ROOT = Path(__file__).parent.parent
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of the project."""
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return found
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    """In the code, for installers, and for those who cite it."""
+    (cited,) = re.findall(
+        r"^version: (.*)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE
+    )
+    assert tapegrad.__version__ == project()["version"] == cited
+
+
+def test_the_tests_run_on_every_python_that_is_promised() -> None:
+    """The workflow has the versions that the classifiers name, and no others."""
+    workflow = (ROOT / ".github/workflows/tests.yml").read_text("utf-8")
+    (versions,) = re.findall(r"^        python: \[(.*)\]$", workflow, re.MULTILINE)
+    named = (text.rpartition(" :: ")[2] for text in project()["classifiers"])
+    promised = [version for version in named if re.fullmatch(r"3\.\d+", version)]
+    assert re.findall(r"[\d.]+", versions) == promised
+    assert project()["requires-python"] == f">={promised[0]}"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/explanation/design.md"])
+def test_pages_have_the_layers_in_their_order(page: str) -> None:
+    """The list that a page shows is the one that is tested."""
+    text = (ROOT / page).read_text("utf-8")
+    shown = re.findall(r"^ *(errors _support (?:\w+\s+)*cli)$", text, re.MULTILINE)
+    single = [name for name in LAYERS if not name.startswith("__") and name != "mypy_plugin"]
+    assert [one.split() for one in shown] == [single]
