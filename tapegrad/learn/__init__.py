@@ -9,3 +9,7 @@ Start reading: ``tree``, then ``optim`` and ``training``; or ``nn``, then ``loss
 To add an optimiser: a frozen class in ``optim``, whose update of one number is an expression. To
 add an activation or a loss: one function of one number in ``activations`` or ``losses``.
 """
+
+from tapegrad.learn import optim, tree
+
+__all__ = ["optim", "tree"]
