@@ -12,7 +12,12 @@ from tapegrad.errors import BackendError
 
 __all__ = ["installed", "missing", "require"]
 
-_EXTRAS: Final = {"numpy": "numpy", "llvmlite": "native", "scipy": "scipy"}
+_EXTRAS: Final = {
+    "llvmlite": "native",
+    "matplotlib": "plot",
+    "numpy": "numpy",
+    "scipy": "scipy",
+}
 
 
 @cache

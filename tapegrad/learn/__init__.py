@@ -1,6 +1,6 @@
 """Learning by gradients: parameters as trees of numbers, optimisers, and a training loop.
 
-``from tapegrad.learn import data, losses, nn, optim, tree``. Parameters are any containers
+``from tapegrad.learn import data, losses, nn, optim, plot, tree``. Parameters are any containers
 that ``grad`` takes, and come back with their own static types. Arrays are used where the parameters
 hold some, and numpy is not needed otherwise.
 
