@@ -218,6 +218,7 @@ class TestAtMostTwiceTheFunction:
         assert seen == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)]
 
     @pytest.mark.slow
+    @pytest.mark.timed
     def test_in_seconds(self) -> None:
         """An integration whose steps come out differently at each point."""
         points = [(1.3 + 0.05 * number, 2.0) for number in range(30)]

@@ -798,6 +798,7 @@ def shape(slot: int, tape: Any) -> object:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_million_entries_are_read_in_seconds() -> None:
     """Every reading is linear, and none recurses."""
     tape: Any = tg.record(accumulate)(0.5, 333_333)

@@ -119,7 +119,7 @@ def test_every_row_has_a_truth() -> None:
 def test_a_value_of_our_own_is_accurate(row: Primitive) -> None:
     """mpmath agrees within 4 units in the last place, or the stated exception."""
 
-    @settings(max_examples=40 if row.name in SLOW else 120)
+    @settings(max_examples=20 if row.name in SLOW else 60)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
         want = truth(row.name, None, *xs)
@@ -143,7 +143,7 @@ def test_a_first_partial_is_accurate_over_the_whole_domain(row: Primitive) -> No
     Where the value overflows and the slope does not, too.
     """
 
-    @settings(max_examples=40 if row.name in SLOW else 120)
+    @settings(max_examples=20 if row.name in SLOW else 60)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
         assume(row.name != "copysign" or xs[1] != 0.0)  # mpmath knows no negative zero
