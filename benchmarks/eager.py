@@ -24,8 +24,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.eager_programs import PROGRAMS, Functions, Program
+from benchmarks.moons import loss, moons, network
 from benchmarks.timing import refuse_to_differ
-from examples.moons import loss, moons, network
 from tapegrad import Real, grad, math, record
 
 POINTS, LABELS = moons(20, noise=0.1, seed=1337)

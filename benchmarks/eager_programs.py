@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
-from examples.moons import moons
+from benchmarks.moons import moons
 from tapegrad import Real
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import numpy as np
 
 import tapegrad as tg
 from benchmarks.eager import flat
+from benchmarks.moons import Network, moons, network, neuron
 from benchmarks.peers import jax
 from benchmarks.timing import Peer, Run, compare, first_answers, machine, options, report_first
-from examples.moons import Network, moons, network, neuron
 from tapegrad import Real, math
 
 ROWS = 4_096

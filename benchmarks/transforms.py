@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 
 from benchmarks.eager import LABELS, NETWORK, POINTS, alternating
-from examples.moons import loss
+from benchmarks.moons import loss
 from tapegrad import Real, grad, hessian, hvp, math
 from tapegrad.recording.trace import trace
 from tapegrad.transforms.traced_call import Data, push

@@ -149,14 +149,16 @@ def test_a_hessian_is_a_heat_map() -> None:
         assert axes.get_title() == "4 inputs, 50% of the entries not zero"
 
 
-def test_a_picture_is_drawn_on_the_axes_that_are_given() -> None:
-    """Several stand side by side in a figure of the user's."""
+def test_a_picture_is_drawn_on_the_axes_that_are_given(tmp_path: Path) -> None:
+    """Several stand side by side in a figure of the user's, and go to a file."""
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, layout="constrained")
     assert plot.loss_curves([2.0, 1.0], ax=left) is left
     assert plot.derivatives(math.tanh, -1.0, 1.0, ax=right) is right
     assert figure.get_axes() == [left, right]
+    plot.save(left, tmp_path / "both.png")
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

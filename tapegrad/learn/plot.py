@@ -6,15 +6,16 @@
     cotangents           how large the cotangents along a tape are, layer by layer
     hessian              the size of each entry of a Hessian, and which entries are zero
 
-Each draws on the Axes that it is given, or on those of a new figure, and returns them:
-``plot.loss_curves(losses).figure.savefig("losses.png")``. The colours can be told apart by those
-who are colour-blind, and in print.
+Each draws on the Axes that it is given, or on those of a new figure, and returns them; ``save``
+writes the figure to a file. The colours can be told apart by those who are colour-blind, and in
+print.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import factorial, inf
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tapegrad._support.optional_packages import require
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tapegrad.recording.recorder import Var
     from tapegrad.tape import Tape
 
-__all__ = ["cotangents", "decision_boundary", "derivatives", "hessian", "loss_curves"]
+__all__ = ["cotangents", "decision_boundary", "derivatives", "hessian", "loss_curves", "save"]
 
 _COLOURS: Final = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -320,6 +321,11 @@ def _name_lines(axes: Axes, names: Sequence[str], ends: Sequence[int]) -> None:
     for end in ends[:-1]:
         axes.axhline(end - 0.5, color="0.85", linewidth=0.5)
         axes.axvline(end - 0.5, color="0.85", linewidth=0.5)
+
+
+def save(axes: Axes, path: str | PathLike[str]) -> None:
+    """Writes the figure of the Axes to a file, whose ending says the format: .png, .svg, .pdf."""
+    cast(Any, axes.figure).savefig(path, bbox_inches="tight")
 
 
 def _axes(ax: Axes | None) -> Axes:
