@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -78,7 +79,9 @@ def differences(case: ArrayCase) -> Iterator[str]:
     if any(np.max(abs(np.asarray(along[key] - over[key]))) > 1e-8 * scale for key in p):
         yield "hvp"
     ratios = [_ratio(f, p, v, x, y, step) for step in (1e-5, 1e-6, 1e-7)]
-    if all(abs(ratio - sum(terms)) > 1e-4 * size for ratio in ratios):
+    # Where no two of them agree, the steps are longer than what the function does between.
+    tells = any(abs(one - other) <= 1e-3 * size for one, other in pairwise(ratios))
+    if tells and all(abs(ratio - sum(terms)) > 1e-4 * size for ratio in ratios):
         yield f"differences {ratios}, not {sum(terms)}"
 
 
