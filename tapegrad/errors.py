@@ -7,7 +7,7 @@
     ├── TracedNumberError (TypeError)     a traced number stands where only a plain one will do
     ├── RecordingError (RuntimeError)     a traced number outside the recording it belongs to
     ├── GuardError (RuntimeError)         a replay would take a branch that was not recorded
-    ├── ConvergenceError (RuntimeError)   an equation for which no solution was found
+    ├── ConvergenceError (RuntimeError)   no solution of an equation, or a fit that diverges
     ├── PrimitiveError (ValueError)       a custom rule that is wrong, or lacks what is asked of it
     ├── CheckError (AssertionError)       a derivative that check_grad could not confirm
     ├── TapeError (ValueError)            entries that do not form a tape
@@ -85,10 +85,11 @@ class GuardError(TapegradError, RuntimeError):
 
 
 class ConvergenceError(TapegradError, RuntimeError):
-    """``root`` found no simple solution from where it started.
+    """``root`` found no simple solution from where it started, or ``fit`` lost its way.
 
     Fails: ``root(f, 1.0)`` where ``f(x)`` is ``x * x + 1.0``. Mended: an equation that has a
-    solution, or a start nearer to it.
+    solution, or a start nearer to it. Fails: ``fit`` with a rate at which the loss grows until it
+    is not finite. Mended: a lower rate.
     """
 
 

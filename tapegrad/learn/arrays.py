@@ -9,9 +9,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tapegrad.batch.arrays import is_static_column
 from tapegrad.ops.primitive import Operand, Shape
 
-__all__ = ["Floats", "clip", "joined", "norm", "parted", "quiet", "sign", "sqrt", "zeros"]
+__all__ = ["Floats", "clip", "column", "joined", "norm", "parted", "quiet", "sign", "sqrt", "zeros"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -32,6 +33,16 @@ def norm(x: Floats) -> float:
         return found
     largest = float(np.abs(x).max())
     return largest * float(np.linalg.norm(x / largest)) if largest != inf else inf
+
+
+def column(values: list[Any] | tuple[Any, ...]) -> object:
+    """A column of numbers as an array; one of texts, dates and the like as it is."""
+    if is_static_column(values):
+        return values
+    try:
+        return np.array(values)
+    except ValueError:  # of different lengths: vmap says so
+        return values
 
 
 def quiet() -> Any:

@@ -71,6 +71,16 @@ class State(Generic[A]):
         layout = self._layout
         return tuple(layout.build(_listed(numbers, layout)) for numbers in self._kept)
 
+    def norm(self, gradient: A, /) -> float:
+        """The Euclidean length of a tree like the parameters: ``tree.norm``, in less time."""
+        layout = self._layout
+        leaves = layout.plain_leaves(gradient)
+        if leaves is None or not _is_for_vectors(layout, leaves):
+            return tree.norm(gradient)
+        arrays = serving("learn.arrays")
+        with arrays.quiet():
+            return cast(float, arrays.norm(arrays.joined(leaves, layout.shapes)))
+
     def __repr__(self) -> str:
         return f"<state after {self.step:,} updates>"
 
@@ -111,9 +121,8 @@ class Optimizer:
         slopes = _leaves(layout, gradient, "the gradient")
         xs = _leaves(layout, parameters, "the tree of parameters")
         now = Now(state.step + 1, self.rate_at(state.step), _NUMBERS)
-        is_long = len(xs) > _FEW or any(layout.shapes)
-        is_loaded = sys.modules.get("numpy") is not None
-        if is_loaded and is_long and not _any_traced(now, slopes, xs, *state._kept):
+        is_plain = not _any_traced(now, slopes, xs, *state._kept)
+        if is_plain and _is_for_vectors(layout, xs):
             leaves, kept = self._by_vector(layout, slopes, xs, state, now)
         else:
             leaves, kept = self._one_by_one(layout, slopes, xs, state, now)
@@ -169,6 +178,12 @@ class Optimizer:
 def _leaves(layout: Layout[A], value: A, what: str) -> Sequence[Operand]:
     plain = layout.plain_leaves(value)
     return layout.leaves(value, what, "the parameters of init") if plain is None else plain
+
+
+def _is_for_vectors(layout: Layout[A], leaves: Sequence[Operand]) -> bool:
+    """Whether numpy is there, and does an operation on all numbers in less time than Python."""
+    is_long = len(leaves) > _FEW or any(layout.shapes)
+    return is_long and sys.modules.get("numpy") is not None
 
 
 def _any_traced(now: Now, *trees: Sequence[Operand]) -> bool:

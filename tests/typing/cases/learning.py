@@ -5,7 +5,7 @@ from typing import Generic, TypedDict, assert_type
 import attrs
 
 import tapegrad as tg
-from tapegrad import Real
+from tapegrad import Real, learn
 from tapegrad.learn import optim, tree
 
 
@@ -78,3 +78,34 @@ def tuned(rate: tg.Scalar) -> tg.Scalar:
 
 
 assert_type(tg.grad(tuned)(0.1), float)
+
+
+def whole(p: Line[Real], xs: list[float], ys: list[float]) -> Real:
+    return p.slope * (xs[0] - ys[0])
+
+
+def row(p: Line[Real], x: float, y: float) -> Real:
+    return (p.slope * x - y) ** 2
+
+
+def right(p: Line[float]) -> float:
+    return p.slope
+
+
+xs, ys = [1.0, 2.0], [2.0, 4.0]
+fitted = learn.fit(whole, line, xs, ys, optimizer=adam, steps=10)
+assert_type(fitted, learn.Fit[Line[float]])
+for step in fitted:
+    assert_type(step, learn.Step[Line[float]])
+    assert_type(step.parameters, Line[float])
+    assert_type(step.state, optim.State[Line[float]])
+    assert_type(step.loss, float)
+assert_type(learn.fit(whole, line, xs, ys, optimizer=adam, epochs=2, batch_size=1).last().step, int)
+by_row = learn.fit(
+    row, line, xs, ys, optimizer=adam, steps=10, reduce="mean", metrics={"right": right}
+)
+assert_type(by_row.last().parameters, Line[float])
+assert_type(by_row.last().metrics["right"], float)
+assert_type(next(learn.fit(loss, line, 2.0, optimizer=adam, steps=10)), learn.Step[Line[float]])
+*_, end = learn.fit(loss, line, 2.0, optimizer=adam, steps=3, state=state)
+assert_type(end.parameters, Line[float])
