@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -18,24 +18,37 @@ from tapegrad.recording import array_values
 from tapegrad.recording.array_var import (
     ArrayCondition,
     ArrayVar,
+    Data,
+    Index,
+    Ints,
+    Truths,
     applied_to_arrays,
     axes_of,
     require_shapes,
 )
-from tapegrad.recording.recorder import Condition, TracedValue, promote
+from tapegrad.recording.recorder import Condition, TracedValue, Var, promote
 
 __all__ = [
-    "Arr", "Floats", "Function", "Shape", "Truths", "applied", "beside", "cut", "indicator",
-    "is_traced", "like", "operand", "operands", "place_of", "require_float64",
-    "shape_in",
+    "Arr", "Array", "ArrayLike", "Data", "Element", "Floats", "Function", "Index", "Ints",
+    "Number", "Numbers", "Shape", "Traces", "Truths", "applied", "beside", "cut", "indicator",
+    "is_traced", "like", "operand", "operands", "place_of", "require_float64", "shape_in",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
-Truths: TypeAlias = NDArray[np.bool_] | ArrayCondition
 Function: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., object])
 Arr = TypeVar("Arr", NDArray[np.float64], ArrayVar)
 """The type of an array in a model that runs on numpy's arrays and on traced ones alike."""
+
+Element = TypeVar("Element", bound=np.generic)
+Number: TypeAlias = float | Var
+Array: TypeAlias = NDArray[np.float64] | ArrayVar
+Traces: TypeAlias = ArrayVar | Sequence[Var]
+Numbers: TypeAlias = ArrayVar | Data | Sequence[Number]
+"""Whatever is taken as an array; a number is none."""
+
+ArrayLike: TypeAlias = Any
+"""An array or a number, inside this namespace; ``signatures`` says what callers may pass."""
 
 
 def is_traced(*values: object) -> bool:

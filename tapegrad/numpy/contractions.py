@@ -1,21 +1,35 @@
 """Sums of products along axes that two or more arrays share, and convolutions."""
 
+# Of overloads that overlap the more precise come first; to mypy, some seem never to match.
+# mypy: disable-error-code="overload-cannot-match, overload-overlap"
+
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from math import prod
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy.arrays import beside, operand, place_of
+from tapegrad.numpy.arrays import (
+    Arr,
+    ArrayLike,
+    Data,
+    Floats,
+    beside,
+    operand,
+    place_of,
+)
+from tapegrad.numpy.signatures import inner_product, kept, product
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import matrix_rows as matrices
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Shape, shape_of
-from tapegrad.recording.array_var import require_shapes
+from tapegrad.recording.array_var import ArrayVar, require_shapes
+from tapegrad.recording.recorder import Var
 
 __all__ = [
     "convolve", "correlate", "einsum", "inner", "kron", "sliding_window_view", "tensordot",
@@ -23,11 +37,12 @@ __all__ = [
 ]  # fmt: skip
 
 Mode: TypeAlias = Literal["full", "same", "valid"]
-Axes: TypeAlias = int | tuple[Any, Any]
+Axes: TypeAlias = int | tuple[int | Sequence[int], int | Sequence[int]]
 
 
+@product
 @beside(np.tensordot)
-def tensordot(x: Any, y: Any, /, axes: Axes = 2) -> Any:
+def tensordot(x: ArrayLike, y: ArrayLike, /, axes: Axes = 2) -> ArrayLike:
     """The sum of products over axes of x and axes of y; a count takes the last and the first.
 
     Raises:
@@ -61,8 +76,28 @@ def _flattened(x: Operand, order: Shape, shape: Shape) -> Operand:
     return rows.reshape(x if order == tuple(range(len(order))) else rows.transpose(x, order), shape)
 
 
+@overload
+def vecdot(x: Floats, y: Data, /) -> float: ...
+@overload
+def vecdot(x: ArrayVar, y: ArrayVar | Data, /) -> Var: ...
+@overload
+def vecdot(x: Data, y: ArrayVar, /) -> Var: ...
+@overload
+def vecdot(x: Data, y: Data, /) -> float: ...
+@overload
+def vecdot(x: Arr, y: Data, /) -> np.float64: ...
+@overload
+def vecdot(x: Data, y: Arr, /) -> np.float64: ...
+@overload
+def vecdot(x: Arr, y: Arr, /) -> np.float64: ...
+@overload
+def vecdot(x: Arr, y: Data, /, *, axis: int) -> Arr: ...
+@overload
+def vecdot(x: Data, y: Arr, /, *, axis: int) -> Arr: ...
+@overload
+def vecdot(x: Arr, y: Arr, /, *, axis: int) -> Arr: ...
 @beside(np.vecdot)
-def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Any:
+def vecdot(x: ArrayLike, y: ArrayLike, /, *, axis: int = -1) -> ArrayLike:
     """The sum of products along an axis of two arrays that are broadcast together."""
     first, second = operand(x), operand(y)
     require_shapes(ops.mul, (first, second))
@@ -70,17 +105,19 @@ def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Any:
     return rows.sum_(product, ((axis % len(shape_of(product)),), False))
 
 
+@inner_product
 @beside(np.inner)
-def inner(x: Any, y: Any, /) -> Any:
+def inner(x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """The sum of products over the last axes."""
     first, second = operand(x), operand(y)
     if not (shape_of(first) and shape_of(second)):
         return ops.mul(first, second)
-    return tensordot(first, second, ((-1,), (-1,)))
+    return tensordot(cast(Any, first), cast(Any, second), ((-1,), (-1,)))
 
 
+@product
 @beside(np.kron)
-def kron(x: Any, y: Any, /) -> Any:
+def kron(x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """Each number of x times all of y, as blocks."""
     first, second = operand(x), operand(y)
     ndim = max(len(shape_of(first)), len(shape_of(second)))
@@ -103,8 +140,20 @@ def _led(shape: Shape, ndim: int) -> Shape:
 # Einstein's sums.
 
 
+@overload
+def einsum(subscripts: str, /, *arrays: Data, optimize: object = True) -> Floats: ...
+@overload
+def einsum(subscripts: str, x: Arr, /, *arrays: Arr, optimize: object = True) -> Arr: ...
+@overload
+def einsum(subscripts: str, x: Arr, /, *arrays: Data, optimize: object = True) -> Arr: ...
+@overload
+def einsum(subscripts: str, x: Data, y: Arr, /, *arrays: Arr, optimize: object = True) -> Arr: ...
+@overload
+def einsum(subscripts: str, x: Data, y: Arr, /, *arrays: Data, optimize: object = True) -> Arr: ...
+@overload
+def einsum(subscripts: str, /, *arrays: ArrayVar | Data, optimize: object = True) -> ArrayVar: ...
 @beside(np.einsum)
-def einsum(subscripts: str, /, *arrays: Any, optimize: object = True) -> Any:
+def einsum(subscripts: str, /, *arrays: ArrayLike, optimize: object = True) -> ArrayLike:
     """The sum of products in which equal letters are one axis; letters left out are summed.
 
     Raises:
@@ -192,8 +241,11 @@ def _sum_of_products(given: list[Operand], inputs: list[str], output: str) -> Op
 # Convolutions, by windows that slide along an axis.
 
 
+@kept
 @beside(np.lib.stride_tricks.sliding_window_view)
-def sliding_window_view(x: Any, window_shape: Any, /, axis: Any = None) -> Any:
+def sliding_window_view(
+    x: ArrayLike, window_shape: int | Sequence[int], /, axis: int | Sequence[int] | None = None
+) -> ArrayLike:
     """Each stretch of so many numbers along axes, along new last axes."""
     found = operand(x)
     sizes = (window_shape,) if isinstance(window_shape, int) else tuple(window_shape)
@@ -210,8 +262,9 @@ def sliding_window_view(x: Any, window_shape: Any, /, axis: Any = None) -> Any:
     return found
 
 
+@product
 @beside(np.convolve)
-def convolve(x: Any, y: Any, /, mode: Mode = "full") -> Any:
+def convolve(x: ArrayLike, y: ArrayLike, /, mode: Mode = "full") -> ArrayLike:
     """The convolution of two vectors, all of it, as long as the longer one, or without its ends.
 
     Raises:
@@ -233,13 +286,14 @@ def convolve(x: Any, y: Any, /, mode: Mode = "full") -> Any:
     )
 
 
+@product
 @beside(np.correlate)
-def correlate(x: Any, y: Any, /, mode: Mode = "valid") -> Any:
+def correlate(x: ArrayLike, y: ArrayLike, /, mode: Mode = "valid") -> ArrayLike:
     """The sum of products of y with each part of x."""
     first, second = operand(x), operand(y)
     if shape_of(first) and shape_of(second) and shape_of(first)[0] < shape_of(second)[0]:
-        return _turned(convolve(second, _turned(first), mode))
-    return convolve(first, _turned(second), mode)
+        return _turned(cast(Operand, convolve(cast(Any, second), cast(Any, _turned(first)), mode)))
+    return convolve(cast(Any, first), cast(Any, _turned(second)), mode)
 
 
 def _turned(x: Operand) -> Operand:

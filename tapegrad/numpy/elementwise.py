@@ -3,20 +3,30 @@
 One for each operation of the table, and a few that are spelled in others.
 """
 
+# Of overloads that overlap the more precise come first; to mypy, some seem never to match.
+# mypy: disable-error-code="overload-cannot-match, overload-overlap"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
-from typing import TYPE_CHECKING, Any, Final, cast, overload
+from typing import Any, Final, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import TracedNumberError
 from tapegrad.numpy.arrays import (
     Arr,
+    Array,
+    ArrayLike,
+    Data,
     Floats,
     Function,
+    Ints,
+    Number,
+    Numbers,
     Truths,
     applied,
     beside,
@@ -25,13 +35,20 @@ from tapegrad.numpy.arrays import (
     operand,
     operands,
 )
+from tapegrad.numpy.signatures import (
+    Binary,
+    Comparison,
+    Test,
+    Unary,
+    binary,
+    comparison,
+    test,
+    unary,
+)
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
-from tapegrad.recording.array_var import ArrayVar, require_shapes
-from tapegrad.recording.recorder import Var, condition
-
-if TYPE_CHECKING:
-    from tapegrad.numpy.signatures import Binary, Comparison, Test, Unary
+from tapegrad.recording.array_var import ArrayCondition, ArrayVar, require_shapes
+from tapegrad.recording.recorder import Condition, Real, condition
 
 __all__ = [
     "abs",
@@ -155,12 +172,12 @@ def _element(row: Primitive, name: str) -> Function:
     return _named(lambda x1, x2, /: applied(row, x1, x2), name, row.doc, theirs)
 
 
-def _unary(row: Primitive, name: str = "") -> Unary:
-    return cast("Unary", _element(row, name or row.name))
+def _unary(row: Primitive, name: str = "") -> Unary[[]]:
+    return cast("Unary[[]]", _element(row, name or row.name))
 
 
-def _binary(row: Primitive, name: str = "") -> Binary:
-    return cast("Binary", _element(row, name or row.name))
+def _binary(row: Primitive, name: str = "") -> Binary[[]]:
+    return cast("Binary[[]]", _element(row, name or row.name))
 
 
 def _asked(row: Primitive, name: str, *given: Any) -> Any:
@@ -177,9 +194,9 @@ def _test(row: Primitive, name: str) -> Test:
     return cast("Test", _named(lambda x, /: _asked(row, name, x), name, row.doc, None))
 
 
-def _comparison(row: Primitive, name: str) -> Comparison:
+def _comparison(row: Primitive, name: str) -> Comparison[[]]:
     found = _named(lambda x1, x2, /: _asked(row, name, x1, x2), name, row.doc, None)
-    return cast("Comparison", found)
+    return cast("Comparison[[]]", found)
 
 
 # fmt: off
@@ -276,13 +293,13 @@ def _power(x1: Any, x2: Any, /) -> Any:
     return applied(ops.pow, x1, x2)
 
 
-pow: Final = cast("Binary", _named(_power, "pow", ops.pow.doc, np.pow))
+pow: Final = cast("Binary[[]]", _named(_power, "pow", ops.pow.doc, np.pow))
 power: Final = pow
 float_power: Final = pow
 
 
-def _spelled(function: Function, theirs: Function) -> Unary:
-    return cast("Unary", _named(function, function.__name__, str(function.__doc__), theirs))
+def _spelled(function: Function, theirs: Function) -> Unary[[]]:
+    return cast("Unary[[]]", _named(function, function.__name__, str(function.__doc__), theirs))
 
 
 def _square(x: Any, /) -> Any:
@@ -317,22 +334,31 @@ conjugate: Final = conj
 real: Final = _spelled(_same, np.real)
 
 
-def round(x: Arr, /, decimals: int = 0) -> Arr:
-    """The nearest integers, ties to even, or so many decimals."""
-    return _rounded(x, decimals)  # type: ignore[no-any-return]  # a row keeps the kind of its operand
-
-
+@unary
 @beside(np.round)
-def _rounded(x: Any, decimals: int = 0) -> Any:
+def round(x: ArrayLike, /, decimals: int = 0) -> ArrayLike:
+    """The nearest integers, ties to even, or so many decimals."""
     return ops.round_to(operand(x), decimals) if decimals else ops.round(operand(x))
 
 
 @overload
-def clip(x: Arr, /, min: Any = None, max: Any = None) -> Arr: ...
+def clip(x: Arr, /, min: Arr | None = None, max: Arr | None = None) -> Arr: ...
 @overload
-def clip(x: Any, /, min: Any = None, max: Any = None) -> Any: ...
+def clip(x: Arr, /, min: Data | float | None = None, max: Data | float | None = None) -> Arr: ...
+@overload
+def clip(x: float, /, min: float | None = None, max: float | None = None) -> float: ...
+@overload
+def clip(x: Real, /, min: Real | float | None = None, max: Real | float | None = None) -> Real: ...
+@overload
+def clip(
+    x: Data, /, min: Data | float | None = None, max: Data | float | None = None
+) -> Floats: ...
+@overload
+def clip(
+    x: Numbers, /, min: Numbers | Number | None = None, max: Numbers | Number | None = None
+) -> ArrayVar: ...
 @beside(np.clip)
-def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
+def clip(x: ArrayLike, /, min: ArrayLike = None, max: ArrayLike = None) -> ArrayLike:
     """x between bounds, each of which may be left out; half of the slope where it meets one."""
     found = operand(x)
     if min is not None:
@@ -340,21 +366,30 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     return found if max is None else applied(ops.minimum, found, max)
 
 
-def logical_xor(x1: Any, x2: Any, /) -> Any:
+@comparison
+def logical_xor(x1: ArrayLike, x2: ArrayLike, /) -> ArrayLike:
     """Whether one holds and the other does not."""
     if not is_traced(x1, x2):
         return np.logical_xor(x1, x2)
     return not_equal(logical_and(x1, True), logical_and(x2, True))
 
 
-def signbit(x: Any, /) -> Any:
+@test
+def signbit(x: ArrayLike, /) -> ArrayLike:
     """Whether there is a minus sign, that of -0.0 included."""
     return less(copysign(1.0, x), 0.0) if is_traced(x) else np.signbit(x)
 
 
+@comparison
 def isclose(
-    x1: Any, x2: Any, /, rtol: float = 1e-5, atol: float = 1e-8, *, equal_nan: bool = False
-) -> Any:
+    x1: ArrayLike,
+    x2: ArrayLike,
+    /,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    *,
+    equal_nan: bool = False,
+) -> ArrayLike:
     """Whether numbers differ by ``atol + rtol * abs(x2)`` at most."""
     if not is_traced(x1, x2):
         return np.isclose(x1, x2, rtol, atol, equal_nan)
@@ -364,7 +399,10 @@ def isclose(
     return found | (isnan(x) & isnan(y)) if equal_nan else found
 
 
-def nan_to_num(x: Any, /, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+@unary
+def nan_to_num(
+    x: ArrayLike, /, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> ArrayLike:
     """x with numbers in place of nan and the infinities, through which no derivative passes."""
     if not is_traced(x):
         return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
@@ -375,12 +413,14 @@ def nan_to_num(x: Any, /, nan: float = 0.0, posinf: Any = None, neginf: Any = No
     return where(isfinite(x), x, where(isnan(x), nan, infinite))
 
 
-def fmax(x1: Any, x2: Any, /) -> Any:
+@binary
+def fmax(x1: ArrayLike, x2: ArrayLike, /) -> ArrayLike:
     """The larger, element by element; a nan loses."""
     return _but_nan(np.fmax, maximum, x1, x2)
 
 
-def fmin(x1: Any, x2: Any, /) -> Any:
+@binary
+def fmin(x1: ArrayLike, x2: ArrayLike, /) -> ArrayLike:
     """The smaller, element by element; a nan loses."""
     return _but_nan(np.fmin, minimum, x1, x2)
 
@@ -391,23 +431,47 @@ def _but_nan(theirs: Function, ours: Function, x1: Any, x2: Any) -> Any:
     return where(isnan(x1), x2, where(isnan(x2), x1, ours(x1, x2)))
 
 
-def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
+@overload
+def divmod(x1: Arr, x2: Data | float, /) -> tuple[Arr, Arr]: ...
+@overload
+def divmod(x1: Data | float, x2: Arr, /) -> tuple[Arr, Arr]: ...
+@overload
+def divmod(x1: Arr, x2: Arr, /) -> tuple[Arr, Arr]: ...
+@overload
+def divmod(x1: float, x2: float, /) -> tuple[float, float]: ...
+@overload
+def divmod(x1: Real, x2: Real | float, /) -> tuple[Real, Real]: ...
+@overload
+def divmod(x1: float, x2: Real, /) -> tuple[Real, Real]: ...
+@overload
+def divmod(x1: Numbers, x2: Numbers | Number, /) -> tuple[Array, Array]: ...
+@overload
+def divmod(x1: Number, x2: Numbers, /) -> tuple[Array, Array]: ...
+def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[ArrayLike, ArrayLike]:
     """The quotient rounded down, and the remainder."""
     return floor_divide(x1, x2), remainder(x1, x2)
 
 
-def ldexp(x: Any, n: Any, /) -> Any:
+@unary
+def ldexp(x: ArrayLike, n: Ints, /) -> ArrayLike:
     """x * 2 ** n for ints n."""
     _require_plain("the exponent of ldexp", n)
+    by = np.asarray(n)
     if not is_traced(x):
-        return np.ldexp(x, n)
-    return ops.ldexp(operand(x), int(n)) if np.ndim(n) == 0 else multiply(x, np.ldexp(1.0, n))
+        return np.ldexp(x, by)
+    return multiply(x, np.ldexp(1.0, by)) if by.ndim else ops.ldexp(operand(x), int(by))
 
 
-def polygamma(n: int, x: Arr, /) -> Arr:
+@overload
+def polygamma(n: int, x: Arr, /) -> Arr: ...
+@overload
+def polygamma(n: int, x: float, /) -> float: ...
+@overload
+def polygamma(n: int, x: Real, /) -> Real: ...
+def polygamma(n: int, x: ArrayLike, /) -> ArrayLike:
     """The n-th derivative of ``digamma``; nan for a negative n."""
     _require_plain("the order of polygamma", n)
-    return ops.polygamma(operand(x), n)  # type: ignore[return-value]  # the kind of its operand
+    return ops.polygamma(operand(x), n)
 
 
 def _require_plain(what: str, number: object) -> None:
@@ -415,22 +479,50 @@ def _require_plain(what: str, number: object) -> None:
         raise TracedNumberError(f"{what} at {here()} is traced: pass ints")
 
 
-def fma(x: Any, y: Any, z: Any, /) -> Any:
+@overload
+def fma(x: Arr, y: Arr | Data | float, z: Arr | Data | float, /) -> Arr: ...
+@overload
+def fma(x: Data | float, y: Arr, z: Arr | Data | float, /) -> Arr: ...
+@overload
+def fma(x: float, y: float, z: Arr, /) -> Arr: ...
+@overload
+def fma(x: float, y: float, z: float, /) -> float: ...
+@overload
+def fma(x: Number, y: Number, z: Number, /) -> Number: ...
+@overload
+def fma(x: Numbers | Number, y: Numbers | Number, z: Numbers | Number, /) -> Array: ...
+def fma(x: ArrayLike, y: ArrayLike, z: ArrayLike, /) -> ArrayLike:
     """x * y + z, rounded once."""
     return applied(ops.fma, x, y, z)
 
 
 @overload
-def where(condition: Truths, x: Arr, y: Arr | float, /) -> Arr: ...
+def where(condition: ArrayCondition, x: Numbers | Number, y: Numbers | Number, /) -> ArrayVar: ...
 @overload
-def where(condition: Truths, x: float, y: Arr, /) -> Arr: ...
+def where(condition: Truths, x: Arr, y: Data | float, /) -> Arr: ...
 @overload
-def where(condition: Truths, x: ArrayVar, y: Floats | Var | float, /) -> ArrayVar: ...
+def where(condition: Truths, x: Data | float, y: Arr, /) -> Arr: ...
 @overload
-def where(condition: Truths, x: Floats | Var | float, y: ArrayVar, /) -> ArrayVar: ...
+def where(condition: Truths, x: Arr, y: Arr, /) -> Arr: ...
 @overload
-def where(condition: Any, x: Any, y: Any, /) -> Any: ...
-def where(condition: Any, x: Any, y: Any, /) -> Any:
+def where(condition: bool, x: float, y: float, /) -> float: ...
+@overload
+def where(condition: bool | Condition, x: Real, y: Real | float, /) -> Real: ...
+@overload
+def where(condition: bool | Condition, x: float, y: Real, /) -> Real: ...
+@overload
+def where(condition: bool | Condition, x: Number, y: Number, /) -> Number: ...
+@overload
+def where(condition: NDArray[np.bool_], x: Data | float, y: Data | float, /) -> Floats: ...
+@overload
+def where(condition: Truths, x: ArrayVar, y: Array, /) -> ArrayVar: ...
+@overload
+def where(condition: Truths, x: Array, y: ArrayVar, /) -> ArrayVar: ...
+@overload
+def where(condition: Truths, x: Arr, y: Number, /) -> Arr: ...
+@overload
+def where(condition: Truths, x: Number, y: Arr, /) -> Arr: ...
+def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """x where the condition holds, else y; what is not chosen contributes nothing."""
     if not is_traced(condition, x, y):
         return np.where(condition, x, y)
@@ -439,7 +531,29 @@ def where(condition: Any, x: Any, y: Any, /) -> Any:
     return ops.where(*given)
 
 
-def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0.0, /) -> Any:
+@overload
+def select(
+    conditions: Sequence[Truths], choices: Sequence[Arr], default: Data | float = 0.0, /
+) -> Arr: ...
+@overload
+def select(conditions: Sequence[Truths], choices: Sequence[Arr], default: Arr, /) -> Arr: ...
+@overload
+def select(
+    conditions: Sequence[NDArray[np.bool_]],
+    choices: Sequence[Data | float],
+    default: Data | float = 0.0,
+    /,
+) -> Floats: ...
+@overload
+def select(
+    conditions: Sequence[Truths],
+    choices: Sequence[Numbers | Number],
+    default: Numbers | Number = 0.0,
+    /,
+) -> Array: ...
+def select(
+    conditions: Sequence[ArrayLike], choices: Sequence[ArrayLike], default: ArrayLike = 0.0, /
+) -> ArrayLike:
     """For each place the choice of the first condition that holds there, else the default."""
     found = default
     for holds, choice in reversed([*zip(conditions, choices, strict=True)]):
@@ -447,7 +561,21 @@ def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0.0
     return found
 
 
-def polyval(p: Any, x: Any, /) -> Any:
+@overload
+def polyval(p: Data, x: Arr, /) -> Arr: ...
+@overload
+def polyval(p: Arr, x: Arr, /) -> Arr: ...
+@overload
+def polyval(p: Data, x: float, /) -> float: ...
+@overload
+def polyval(p: Data | Sequence[Real], x: Real, /) -> Real: ...
+@overload
+def polyval(p: Sequence[Real], x: Real | float, /) -> Real: ...
+@overload
+def polyval(p: Numbers, x: Number, /) -> Number: ...
+@overload
+def polyval(p: Numbers, x: Numbers, /) -> Array: ...
+def polyval(p: ArrayLike, x: ArrayLike, /) -> ArrayLike:
     """The polynomial with these coefficients, the highest power first, at x."""
     total = multiply(x, 0.0)
     for coefficient in p:

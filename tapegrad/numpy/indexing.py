@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy.arrays import Arr, like, operand, place_of
-from tapegrad.numpy.elementwise import where as chosen
+from tapegrad.numpy.arrays import ArrayLike, Numbers, like, operand, place_of
+from tapegrad.numpy.elementwise import where
+from tapegrad.numpy.signatures import chosen, kept, taken, valued, written
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Shape, shape_of
@@ -24,8 +25,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+@taken
 @like(np.take)
-def take(x: Any, indices: Any, /, axis: int | None = None) -> Any:
+def take(x: ArrayLike, indices: ArrayLike, /, axis: int | None = None) -> ArrayLike:
     """The parts at places along an axis; along the only one where none is named."""
     found = operand(x)
     if axis is None and len(shape_of(found)) > 1:
@@ -40,8 +42,9 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Any:
     return taken if not at else rows.transpose(taken, back)
 
 
+@taken
 @like(np.take_along_axis)
-def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Any:
+def take_along_axis(x: ArrayLike, indices: ArrayLike, /, axis: int = -1) -> ArrayLike:
     """The number at a place along an axis for each place in ``indices``."""
     found = operand(x)
     at = place_of(axis, len(shape_of(found)))
@@ -57,15 +60,12 @@ def _along(shape: Shape, axis: int, places: Any) -> tuple[Any, ...]:
     return tuple(x if isinstance(x, ArrayVar) else np.array(x) for x in found)
 
 
-def at_add(x: Arr, index: Any, value: Any, /) -> Arr:
+@written
+def at_add(x: ArrayLike, index: ArrayLike, value: ArrayLike, /) -> ArrayLike:
     """x with numbers added at an index; where places meet, all of them are."""
-    return _at_add(x, index, value)  # type: ignore[no-any-return]  # the kind of x
-
-
-def _at_add(x: Any, index: Any, value: Any) -> Any:
     found, added = operand(x), operand(value)
     if isinstance(index, ArrayCondition) and not shape_of(added):
-        return ops.add(found, chosen(index, added, 0.0))
+        return ops.add(found, cast(Any, where)(index, added, 0.0))
     place = index_of(index)
     if has_places(place):
         places, axes = places_of(place, shape_of(found))
@@ -74,15 +74,12 @@ def _at_add(x: Any, index: Any, value: Any) -> Any:
     return rows.add_at(found, added, cast(Operand, (place, rows.is_basic(place))))
 
 
-def at_set(x: Arr, index: Any, value: Any, /) -> Arr:
+@written
+def at_set(x: ArrayLike, index: ArrayLike, value: ArrayLike, /) -> ArrayLike:
     """x with other numbers at an index; where places meet, the last one counts."""
-    return _at_set(x, index, value)  # type: ignore[no-any-return]  # the kind of x
-
-
-def _at_set(x: Any, index: Any, value: Any) -> Any:
     found, new = operand(x), operand(value)
     if isinstance(index, ArrayCondition) and not shape_of(new):
-        return chosen(index, new, found)
+        return cast(Any, where)(index, new, found)
     place = index_of(index)
     if has_places(place):
         raise InputError(
@@ -109,28 +106,32 @@ def _fitting(value: Operand, shape: Shape) -> Operand:
     return rows.spread(value, shape)
 
 
-def compress(condition: Any, x: Any, /, axis: int | None = None) -> Any:
+@chosen
+def compress(condition: ArrayLike, x: ArrayLike, /, axis: int | None = None) -> ArrayLike:
     """The parts along an axis for which a condition holds; a traced one is asked, by guards."""
     truth = asked(condition) if isinstance(condition, ArrayCondition) else np.asarray(condition)
     return take(x, np.flatnonzero(truth), axis=axis)
 
 
-def extract(condition: Any, x: Any, /) -> Any:
+@chosen
+def extract(condition: ArrayLike, x: ArrayLike, /) -> ArrayLike:
     """The numbers for which a condition holds; a traced one is asked, by guards."""
     return x[condition]
 
 
-def nonzero(x: Any, /) -> tuple[Any, ...]:
+def nonzero(x: Numbers | ArrayCondition, /) -> tuple[NDArray[np.intp], ...]:
     """The places of what is not 0; of traced numbers they are asked, by guards."""
     condition = x != 0.0 if isinstance(x, ArrayVar) else x
-    return np.nonzero(asked(condition) if isinstance(condition, ArrayCondition) else condition)
+    plain = asked(condition) if isinstance(condition, ArrayCondition) else condition
+    return np.nonzero(cast("NDArray[np.bool_]", plain))
 
 
 # Matrices.
 
 
+@kept
 @like(np.diagonal)
-def diagonal(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: ArrayLike, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ArrayLike:
     """The diagonal of a matrix, or of each of a stack."""
     found = operand(x)
     count = len(shape_of(found))
@@ -148,18 +149,20 @@ def diagonal(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return rows.getitem(moved, index)
 
 
-def trace(x: Any, /, offset: int = 0) -> Any:
+@valued
+def trace(x: ArrayLike, /, offset: int = 0) -> ArrayLike:
     """The sum of the diagonal of a matrix."""
     return diagonal(x, offset).sum(-1)
 
 
+@kept
 @like(np.diag)
-def diag(x: Any, /, k: int = 0) -> Any:
+def diag(x: ArrayLike, /, k: int = 0) -> ArrayLike:
     """The diagonal of a matrix, or the matrix that has this diagonal."""
     found = operand(x)
     shape = shape_of(found)
     if len(shape) == 2:
-        return diagonal(found, k)
+        return diagonal(cast(Any, found), k)
     n = shape[0] + abs(k)
     places = np.arange(shape[0])
     index = places - min(k, 0), places + max(k, 0)
@@ -172,23 +175,17 @@ def _lower(x: Operand, k: int) -> NDArray[np.bool_]:
     return np.tri(n, m, k, dtype=np.bool_)
 
 
+@kept
 @like(np.tril)
-def _tril(x: Any, /, k: int = 0) -> Any:
+def tril(x: ArrayLike, /, k: int = 0) -> ArrayLike:
+    """The lower triangle of a matrix, up to a diagonal, with 0 above."""
     found = operand(x)
     return ops.where(cast(Operand, _lower(found, k)), found, 0.0)
 
 
+@kept
 @like(np.triu)
-def _triu(x: Any, /, k: int = 0) -> Any:
+def triu(x: ArrayLike, /, k: int = 0) -> ArrayLike:
+    """The upper triangle of a matrix, from a diagonal on, with 0 below."""
     found = operand(x)
     return ops.where(cast(Operand, ~_lower(found, k - 1)), found, 0.0)
-
-
-def tril(x: Arr, /, k: int = 0) -> Arr:
-    """The lower triangle of a matrix, up to a diagonal, with 0 above."""
-    return _tril(x, k=k)  # type: ignore[no-any-return]  # the kind of x
-
-
-def triu(x: Arr, /, k: int = 0) -> Arr:
-    """The upper triangle of a matrix, from a diagonal on, with 0 below."""
-    return _triu(x, k=k)  # type: ignore[no-any-return]  # the kind of x

@@ -4,12 +4,15 @@ Where a matrix has no inverse or no factor, the result is nan, as numbers outsid
 the other matrices of a stack have theirs.
 """
 
+# Of overloads that overlap the more precise come first; to mypy, some seem never to match.
+# mypy: disable-error-code="overload-cannot-match, overload-overlap"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
 from math import inf
-from typing import Any, NamedTuple, cast
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.linalg import eig, eigvals, matrix_rank
@@ -18,15 +21,25 @@ from numpy.typing import DTypeLike
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.numpy import indexing
-from tapegrad.numpy.arrays import applied, beside, operand
+from tapegrad.numpy.arrays import (
+    Arr,
+    ArrayLike,
+    Data,
+    Floats,
+    applied,
+    beside,
+    operand,
+)
 from tapegrad.numpy.contractions import tensordot, vecdot
 from tapegrad.numpy.products import outer
 from tapegrad.numpy.shapes import moveaxis
+from tapegrad.numpy.signatures import joined, kept, matrix, product, valued
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import matrix_rows as matrices
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, shape_of
-from tapegrad.recording.array_var import Axes, axes_of
+from tapegrad.recording.array_var import ArrayVar, Axes, axes_of
+from tapegrad.recording.recorder import Real, Var
 
 __all__ = [
     "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cross", "det", "diagonal",
@@ -37,33 +50,36 @@ __all__ = [
 ]  # fmt: skip
 
 
-class EighResult(NamedTuple):
+Order: TypeAlias = Literal["fro", "nuc"] | float
+
+
+class EighResult(NamedTuple, Generic[Arr]):
     """Eigenvalues in rising order, and eigenvectors as columns."""
 
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: Arr
+    eigenvectors: Arr
 
 
-class QRResult(NamedTuple):
+class QRResult(NamedTuple, Generic[Arr]):
     """An orthogonal factor and an upper triangular one."""
 
-    Q: Any
-    R: Any
+    Q: Arr
+    R: Arr
 
 
-class SlogdetResult(NamedTuple):
+class SlogdetResult(NamedTuple, Generic[Real]):
     """The sign of a determinant, and the logarithm of its size."""
 
-    sign: Any
-    logabsdet: Any
+    sign: Real
+    logabsdet: Real
 
 
-class SVDResult(NamedTuple):
+class SVDResult(NamedTuple, Generic[Arr]):
     """Left vectors as columns, singular values from the largest on, and right vectors as rows."""
 
-    U: Any
-    S: Any
-    Vh: Any
+    U: Arr
+    S: Arr
+    Vh: Arr
 
 
 def _matrices(name: str, x: Any, *, square: bool = False) -> Operand:
@@ -83,14 +99,16 @@ def _matrices(name: str, x: Any, *, square: bool = False) -> Operand:
 # Products.
 
 
+@product
 @beside(np.matmul)
-def matmul(x: Any, y: Any, /) -> Any:
+def matmul(x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """The product of matrices."""
     return applied(rows.matmul, x, y)
 
 
+@product
 @beside(np.dot)
-def dot(x: Any, y: Any, /) -> Any:
+def dot(x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """The sum of products over the last axis of x and the last but one of y, as numpy has it."""
     first, second = operand(x), operand(y)
     if not (shape_of(first) and shape_of(second)):
@@ -98,11 +116,12 @@ def dot(x: Any, y: Any, /) -> Any:
     if len(shape_of(second)) < 3:
         return applied(rows.matmul, first, second)
     axes = (len(shape_of(first)) - 1,), (len(shape_of(second)) - 2,)
-    return tensordot(first, second, axes)
+    return tensordot(cast(Any, first), cast(Any, second), axes)
 
 
+@matrix
 @beside(np.linalg.matrix_power)
-def matrix_power(x: Any, n: int, /) -> Any:
+def matrix_power(x: ArrayLike, n: int, /) -> ArrayLike:
     """The product of n times the same matrix; for n below 0, of its inverse."""
     base = _matrices("matrix_power", x, square=True)
     if n < 0:
@@ -118,13 +137,15 @@ def matrix_power(x: Any, n: int, /) -> Any:
     return found
 
 
-def multi_dot(arrays: Sequence[Any]) -> Any:
+@joined
+def multi_dot(arrays: Sequence[ArrayLike], /) -> ArrayLike:
     """The product of several matrices, from the left."""
     return reduce(matmul, arrays)
 
 
+@product
 @beside(np.linalg.cross)
-def cross(x: Any, y: Any, /, *, axis: int = -1) -> Any:
+def cross(x: ArrayLike, y: ArrayLike, /, *, axis: int = -1) -> ArrayLike:
     """The cross product of vectors of three numbers along an axis."""
     first, second = (moveaxis(cast(Any, operand(each)), axis, -1) for each in (x, y))
     if first.shape[-1] != 3 or second.shape[-1] != 3:
@@ -134,20 +155,23 @@ def cross(x: Any, y: Any, /, *, axis: int = -1) -> Any:
     return moveaxis(found, -1, axis)
 
 
+@kept
 @beside(np.linalg.matrix_transpose)
-def matrix_transpose(x: Any, /) -> Any:
+def matrix_transpose(x: ArrayLike, /) -> ArrayLike:
     """Each matrix with its rows as columns."""
     return rows.swapped(_matrices("matrix_transpose", x))
 
 
+@kept
 @beside(np.linalg.diagonal)
-def diagonal(x: Any, /, *, offset: int = 0) -> Any:
+def diagonal(x: ArrayLike, /, *, offset: int = 0) -> ArrayLike:
     """The diagonal of each matrix."""
     return indexing.diagonal(x, offset, -2, -1)
 
 
+@valued
 @beside(np.linalg.trace)
-def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Any:
+def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> ArrayLike:
     """The sum of the diagonal of each matrix."""
     found = diagonal(x, offset=offset)
     return rows.sum_(found, ((len(shape_of(found)) - 1,), False))
@@ -156,8 +180,9 @@ def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Any:
 # Solutions.
 
 
+@product
 @beside(np.linalg.solve)
-def solve(a: Any, b: Any, /) -> Any:
+def solve(a: ArrayLike, b: ArrayLike, /) -> ArrayLike:
     """The solution x of a @ x == b; b is a vector if it has one axis, else matrices."""
     left, right = _matrices("solve", a, square=True), operand(b)
     sizes = shape_of(left)[-1], (shape_of(right) or (1,))[-2:][0]
@@ -171,21 +196,24 @@ def solve(a: Any, b: Any, /) -> Any:
     return rows.reshape(found, shape_of(found)[:-1])
 
 
-def triangular_solve(a: Any, b: Any, /, *, lower: bool = True) -> Any:
+@product
+def triangular_solve(a: ArrayLike, b: ArrayLike, /, *, lower: bool = True) -> ArrayLike:
     """The solution x of a @ x == b where one triangle of a is read, and the other counts as 0."""
     left = _matrices("triangular_solve", a, square=True)
     mask = np.tri(shape_of(left)[-1]) if lower else np.tri(shape_of(left)[-1]).T
     return solve(ops.mul(left, cast(Any, np.ascontiguousarray(mask))), b)
 
 
+@matrix
 @beside(np.linalg.inv)
-def inv(x: Any, /) -> Any:
+def inv(x: ArrayLike, /) -> ArrayLike:
     """The inverse."""
     return matrices.inv(_matrices("inv", x, square=True))
 
 
+@matrix
 @beside(np.linalg.pinv)
-def pinv(x: Any, /, *, rtol: float | None = None) -> Any:
+def pinv(x: ArrayLike, /, *, rtol: float | None = None) -> ArrayLike:
     """The pseudoinverse; its slope holds where the rank is the same nearby."""
     return matrices.pinv(_matrices("pinv", x), (rtol,))
 
@@ -193,28 +221,40 @@ def pinv(x: Any, /, *, rtol: float | None = None) -> Any:
 # Determinants and factors.
 
 
+@valued
 @beside(np.linalg.det)
-def det(x: Any, /) -> Any:
+def det(x: ArrayLike, /) -> ArrayLike:
     """The determinant; singular matrices have a slope, too, and no second one."""
     return matrices.det(_matrices("det", x, square=True))
 
 
+@overload
+def slogdet(x: Data, /) -> SlogdetResult[float]: ...
+@overload
+def slogdet(x: ArrayVar, /) -> SlogdetResult[Var]: ...
+@overload
+def slogdet(x: Arr, /) -> SlogdetResult[float]: ...
 @beside(np.linalg.slogdet)
-def slogdet(x: Any, /) -> Any:
+def slogdet(x: ArrayLike, /) -> ArrayLike:
     """The sign of the determinant, which is flat, and the logarithm of its size."""
     found = matrices.slogdet(_matrices("slogdet", x, square=True))
     return SlogdetResult(rows.getitem(found, (..., 0)), rows.getitem(found, (..., 1)))
 
 
+@matrix
 @beside(np.linalg.cholesky)
-def cholesky(x: Any, /, *, upper: bool = False) -> Any:
+def cholesky(x: ArrayLike, /, *, upper: bool = False) -> ArrayLike:
     """The triangular factor of the symmetric part of x, lower or upper."""
     found = matrices.cholesky(_matrices("cholesky", x, square=True))
     return rows.swapped(found) if upper else found
 
 
+@overload
+def qr(x: Arr, /, *, mode: Literal["reduced"] = "reduced") -> QRResult[Arr]: ...
+@overload
+def qr(x: Data, /, *, mode: Literal["reduced"] = "reduced") -> QRResult[Floats]: ...
 @beside(np.linalg.qr)
-def qr(x: Any, /, *, mode: str = "reduced") -> Any:
+def qr(x: ArrayLike, /, *, mode: str = "reduced") -> ArrayLike:
     """An orthogonal and a triangular factor; of wide matrices the first columns give the first.
 
     Raises:
@@ -232,8 +272,12 @@ def qr(x: Any, /, *, mode: str = "reduced") -> Any:
     return QRResult(q, rows.concatenate(r, rest, len(shape_of(r)) - 1))
 
 
+@overload
+def eigh(x: Arr, /) -> EighResult[Arr]: ...
+@overload
+def eigh(x: Data, /) -> EighResult[Floats]: ...
 @beside(np.linalg.eigh)
-def eigh(x: Any, /) -> Any:
+def eigh(x: ArrayLike, /) -> ArrayLike:
     """Eigenvalues and eigenvectors of the symmetric part of x.
 
     Vectors whose eigenvalues tie are any basis, and have no slope: it is nan where one is asked
@@ -242,13 +286,26 @@ def eigh(x: Any, /) -> Any:
     return EighResult(*matrices.eigh_parts(matrices.eigh(_matrices("eigh", x, square=True))))
 
 
-def eigvalsh(x: Any, /) -> Any:
+@matrix
+def eigvalsh(x: ArrayLike, /) -> ArrayLike:
     """The eigenvalues of the symmetric part of x, in rising order."""
     return eigh(x).eigenvalues
 
 
+@overload
+def svd(
+    x: Arr, /, *, full_matrices: bool = True, compute_uv: Literal[True] = True
+) -> SVDResult[Arr]: ...
+@overload
+def svd(x: Arr, /, *, full_matrices: bool = True, compute_uv: Literal[False]) -> Arr: ...
+@overload
+def svd(
+    x: Data, /, *, full_matrices: bool = True, compute_uv: Literal[True] = True
+) -> SVDResult[Floats]: ...
+@overload
+def svd(x: Data, /, *, full_matrices: bool = True, compute_uv: Literal[False]) -> Floats: ...
 @beside(np.linalg.svd)
-def svd(x: Any, /, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(x: ArrayLike, /, *, full_matrices: bool = True, compute_uv: bool = True) -> ArrayLike:
     """Singular vectors and values; as with ``eigh``, vectors whose values tie have no slope.
 
     Raises:
@@ -265,7 +322,8 @@ def svd(x: Any, /, *, full_matrices: bool = True, compute_uv: bool = True) -> An
     return SVDResult(u, s, rows.swapped(v)) if compute_uv else s
 
 
-def svdvals(x: Any, /) -> Any:
+@matrix
+def svdvals(x: ArrayLike, /) -> ArrayLike:
     """The singular values, from the largest on."""
     return svd(x, full_matrices=False).S
 
@@ -273,8 +331,32 @@ def svdvals(x: Any, /) -> Any:
 # Norms.
 
 
+@overload
+def vector_norm(
+    x: Floats, /, *, axis: None = None, keepdims: Literal[False] = False, ord: float = 2
+) -> float: ...
+@overload
+def vector_norm(
+    x: ArrayVar, /, *, axis: None = None, keepdims: Literal[False] = False, ord: float = 2
+) -> Var: ...
+@overload
+def vector_norm(
+    x: Data, /, *, axis: None = None, keepdims: Literal[False] = False, ord: float = 2
+) -> float: ...
+@overload
+def vector_norm(
+    x: Arr, /, *, axis: None = None, keepdims: Literal[False] = False, ord: float = 2
+) -> np.float64: ...
+@overload
+def vector_norm(x: Arr, /, *, axis: Axes, keepdims: bool = False, ord: float = 2) -> Arr: ...
+@overload
+def vector_norm(
+    x: Arr, /, *, axis: None = None, keepdims: Literal[True], ord: float = 2
+) -> Arr: ...
 @beside(np.linalg.vector_norm)
-def vector_norm(x: Any, /, *, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Any:
+def vector_norm(
+    x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False, ord: float = 2
+) -> ArrayLike:
     """The norm of all numbers, or along axes."""
     given = operand(x)
     along = axes_of(axis, len(shape_of(given))), keepdims
@@ -292,29 +374,68 @@ def vector_norm(x: Any, /, *, axis: Axes = None, keepdims: bool = False, ord: fl
     return ops.powc(rows.sum_(ops.powc(size, float(ord)), along), 1.0 / ord)
 
 
+@overload
+def matrix_norm(x: Floats, /, *, keepdims: Literal[False] = False, ord: Order = "fro") -> float: ...
+@overload
+def matrix_norm(x: ArrayVar, /, *, keepdims: Literal[False] = False, ord: Order = "fro") -> Var: ...
+@overload
+def matrix_norm(x: Data, /, *, keepdims: Literal[False] = False, ord: Order = "fro") -> float: ...
+@overload
+def matrix_norm(
+    x: Arr, /, *, keepdims: Literal[False] = False, ord: Order = "fro"
+) -> np.float64: ...
+@overload
+def matrix_norm(x: Arr, /, *, keepdims: bool, ord: Order = "fro") -> Arr: ...
 @beside(np.linalg.matrix_norm)
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Order = "fro") -> ArrayLike:
     """The norm of each matrix: "fro", "nuc", 1, 2, inf, or of these numbers with a minus."""
     given = _matrices("matrix_norm", x)
     last = len(shape_of(given)) - 1
     if ord == "fro":
         return rows.norm(given, ((last - 1, last), keepdims))
     if ord in {"nuc", 2, -2}:
-        sizes = svdvals(given)
+        sizes = svdvals(cast(Any, given))
     else:
-        sizes = rows.sum_(ops.abs(given), ((last - 1 if abs(ord) == 1 else last,), False))
-    row = rows.sum_ if ord == "nuc" else rows.amax if ord > 0 else rows.amin
+        sizes = rows.sum_(ops.abs(given), ((last - 1 if ord in {1, -1} else last,), False))
+    row = rows.sum_ if ord == "nuc" else rows.amax if float(ord) > 0 else rows.amin
     found = row(sizes, ((last - 1,), False))
     return rows.reshape(found, (*shape_of(found), 1, 1)) if keepdims else found
 
 
+@overload
+def norm(
+    x: Floats, /, ord: Order | None = None, axis: None = None, keepdims: Literal[False] = False
+) -> float: ...
+@overload
+def norm(
+    x: ArrayVar, /, ord: Order | None = None, axis: None = None, keepdims: Literal[False] = False
+) -> Var: ...
+@overload
+def norm(
+    x: Data, /, ord: Order | None = None, axis: None = None, keepdims: Literal[False] = False
+) -> float: ...
+@overload
+def norm(
+    x: Arr, /, ord: Order | None = None, axis: None = None, keepdims: Literal[False] = False
+) -> np.float64: ...
+@overload
+def norm(x: Arr, /, ord: Order | None = None, *, axis: Axes, keepdims: bool = False) -> Arr: ...
+@overload
+def norm(x: Arr, /, ord: Order | None, axis: Axes, keepdims: bool = False) -> Arr: ...
+@overload
+def norm(
+    x: Arr, /, ord: Order | None = None, axis: None = None, *, keepdims: Literal[True]
+) -> Arr: ...
 @beside(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> Any:
+def norm(
+    x: ArrayLike, ord: Order | None = None, axis: Axes = None, keepdims: bool = False
+) -> ArrayLike:
     """numpy's norm, of vectors, or of the last two axes where these are named and a norm is."""
     ndim = len(shape_of(operand(x)))
     places = axes_of(axis, ndim)
     if ord is None or len(places) != 2:
-        return vector_norm(x, axis=axis, keepdims=keepdims, ord=2 if ord is None else ord)
+        order = 2.0 if ord is None else cast(float, ord)
+        return vector_norm(x, axis=axis, keepdims=keepdims, ord=order)
     if places != (ndim - 2, ndim - 1):
         raise InputError(f"norm at {here()} of matrices takes the last two axes, not {axis!r}")
     return matrix_norm(x, keepdims=keepdims, ord=ord)

@@ -4,37 +4,63 @@ What depends on an order is found again in a replay: an order is an entry, not a
 traced arrays are whole numbers, as entries are; of plain arrays they are numpy's ints.
 """
 
+# Of overloads that overlap the more precise come first; to mypy, some seem never to match.
+# mypy: disable-error-code="overload-cannot-match, overload-overlap"
+
 from __future__ import annotations
 
 from math import prod
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy.arrays import Arr, beside, cut, is_traced, operand, place_of
+from tapegrad.numpy.arrays import (
+    Arr,
+    ArrayLike,
+    Data,
+    Floats,
+    Number,
+    Traces,
+    beside,
+    cut,
+    is_traced,
+    operand,
+    place_of,
+)
 from tapegrad.numpy.elementwise import clip
 from tapegrad.numpy.indexing import take, take_along_axis
 from tapegrad.numpy.shapes import flip
+from tapegrad.numpy.signatures import interpolation, kept, place, placed, reduction
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, shape_of
+from tapegrad.recording.array_var import ArrayVar, Side
+from tapegrad.recording.recorder import Var
+
+Places: TypeAlias = NDArray[np.integer] | ArrayVar
+End: TypeAlias = Number | None
 
 __all__ = [
     "argmax", "argmin", "argsort", "interp", "median", "quantile", "searchsorted", "sort",
 ]  # fmt: skip
 
 
-def argsort(x: Any, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+@placed
+def argsort(
+    x: ArrayLike, /, axis: int = -1, descending: bool = False, stable: bool = True
+) -> ArrayLike:
     """The places of the numbers in rising or falling order; those that are equal keep theirs."""
     if is_traced(x):
-        found = operand(x)
+        found = cast(Any, operand(x))
         at = place_of(axis, len(shape_of(found)))
         if not descending:
             return rows.argsort(found, at)
         last = float(shape_of(found)[at] - 1)
-        return flip(ops.sub(last, rows.argsort(flip(found, axis=at), at)), axis=at)  # type: ignore[type-var]  # traced
+        falling = ops.sub(last, rows.argsort(flip(found, axis=at), at))
+        return flip(cast(Any, falling), axis=at)
     if not descending:
         return np.argsort(x, axis, stable=stable)
     return np.flip(np.shape(x)[axis] - 1 - np.argsort(np.flip(x, axis), axis, stable=True), axis)
@@ -45,9 +71,13 @@ def _numpys_sort(x: Any, *, axis: int = -1, descending: bool = False, stable: bo
     return np.flip(rising, axis) if descending else rising
 
 
+@kept
 @beside(_numpys_sort)
-def _sort(x: Any, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    found = operand(x)
+def sort(
+    x: ArrayLike, /, axis: int = -1, descending: bool = False, stable: bool = True
+) -> ArrayLike:
+    """The numbers in rising or falling order along an axis."""
+    found = cast(Any, operand(x))
     at = place_of(axis, len(shape_of(found)))
     order = cast("Any", rows.argsort(found, at))
     places = order if is_traced(order) else order.astype(np.intp)
@@ -55,19 +85,16 @@ def _sort(x: Any, /, axis: int = -1, descending: bool = False, stable: bool = Tr
     return flip(rising, axis=at) if descending else rising
 
 
-def sort(x: Arr, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Arr:
-    """The numbers in rising or falling order along an axis."""
-    return _sort(x, axis=axis, descending=descending, stable=stable)  # type: ignore[no-any-return]  # the kind of x
-
-
-def argmax(x: Any, /, axis: int | None = None, keepdims: bool = False) -> Any:
+@place
+def argmax(x: ArrayLike, /, axis: int | None = None, keepdims: bool = False) -> ArrayLike:
     """The place of the largest number, among all or along an axis; the first of those that tie."""
     if not is_traced(x):
         return np.argmax(x, axis, keepdims=keepdims)
     return _first(operand(x), axis, keepdims)
 
 
-def argmin(x: Any, /, axis: int | None = None, keepdims: bool = False) -> Any:
+@place
+def argmin(x: ArrayLike, /, axis: int | None = None, keepdims: bool = False) -> ArrayLike:
     """The place of the smallest number, among all or along an axis; the first of those that tie."""
     if not is_traced(x):
         return np.argmin(x, axis, keepdims=keepdims)
@@ -84,21 +111,63 @@ def _first(x: Operand, axis: int | None, keepdims: bool) -> Operand:
     return rows.reshape(found, (1,) * len(shape)) if keepdims else found
 
 
-def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
+@overload
+def searchsorted(
+    x1: Data, x2: Data, /, *, side: Side = "left", sorter: Places | None = None
+) -> NDArray[np.intp]: ...
+@overload
+def searchsorted(
+    x1: Data, x2: float, /, *, side: Side = "left", sorter: Places | None = None
+) -> np.intp: ...
+@overload
+def searchsorted(
+    x1: ArrayVar, x2: ArrayVar | Data, /, *, side: Side = "left", sorter: Places | None = None
+) -> ArrayVar: ...
+@overload
+def searchsorted(
+    x1: Data, x2: ArrayVar, /, *, side: Side = "left", sorter: Places | None = None
+) -> ArrayVar: ...
+@overload
+def searchsorted(
+    x1: ArrayVar, x2: Number, /, *, side: Side = "left", sorter: Places | None = None
+) -> Var: ...
+@overload
+def searchsorted(
+    x1: Data, x2: Var, /, *, side: Side = "left", sorter: Places | None = None
+) -> Var: ...
+@overload
+def searchsorted(
+    x1: Arr, x2: Data, /, *, side: Side = "left", sorter: Places | None = None
+) -> Places: ...
+@overload
+def searchsorted(
+    x1: Data, x2: Arr, /, *, side: Side = "left", sorter: Places | None = None
+) -> Places: ...
+@overload
+def searchsorted(
+    x1: Arr, x2: Arr, /, *, side: Side = "left", sorter: Places | None = None
+) -> Places: ...
+def searchsorted(
+    x1: ArrayLike, x2: ArrayLike, /, *, side: Side = "left", sorter: ArrayLike = None
+) -> ArrayLike:
     """Where numbers belong in those of x1, which rise: before equal ones, or ``right`` of them."""
     if not is_traced(x1, x2):
-        return np.searchsorted(x1, x2, cast(Any, side), sorter)
+        return np.searchsorted(x1, x2, side, sorter)
     ordered = operand(x1) if sorter is None else operand(take(x1, sorter))
     return rows.searchsorted(ordered, operand(x2), cast(Operand, (side == "right",)))
 
 
-def interp(x: Any, xp: Any, fp: Any, /, left: Any = None, right: Any = None) -> Any:
+@interpolation
+def interp(
+    x: ArrayLike, xp: ArrayLike, fp: ArrayLike, /, left: End = None, right: End = None
+) -> ArrayLike:
     """The line through points, whose xp rise, at x; beyond them the first or the last of fp."""
     at, places, heights = operand(x), operand(xp), operand(fp)
     n = shape_of(places)[0]
     if n == 1:
         raise InputError(f"interp at {here()} is given one point: pass two or more")
-    above = clip(rows.searchsorted(places, at, cast(Operand, (True,))), 1.0, float(n - 1))
+    place = cast(Any, rows.searchsorted(places, at, cast(Operand, (True,))))
+    above = clip(place, 1.0, float(n - 1))
     (x0, y0), (x1, y1) = ((_at(places, i), _at(heights, i)) for i in (above - 1.0, above))
     slope = ops.div(ops.sub(y1, y0), ops.sub(x1, x0))
     line = ops.add(ops.mul(slope, ops.sub(at, x0)), y0)
@@ -118,13 +187,36 @@ def _at(x: Operand, i: Any) -> Operand:
     return rows.gather(x, i, cast(Operand, (1,)))
 
 
-def median(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Any:
+@reduction
+def median(x: ArrayLike, /, axis: int | None = None, *, keepdims: bool = False) -> ArrayLike:
     """The number in the middle of the order, or the mean of the two there."""
     return quantile(x, 0.5, axis, keepdims=keepdims)
 
 
+@overload
+def quantile(
+    x: Floats, q: float, /, axis: None = None, *, keepdims: Literal[False] = False
+) -> float: ...
+@overload
+def quantile(
+    x: Traces, q: float, /, axis: None = None, *, keepdims: Literal[False] = False
+) -> Var: ...
+@overload
+def quantile(
+    x: Data, q: float, /, axis: None = None, *, keepdims: Literal[False] = False
+) -> float: ...
+@overload
+def quantile(
+    x: Arr, q: float, /, axis: None = None, *, keepdims: Literal[False] = False
+) -> np.float64: ...
+@overload
+def quantile(x: Arr, q: float, /, axis: int | None, *, keepdims: bool = False) -> Arr: ...
+@overload
+def quantile(x: Arr, q: float, /, axis: None = None, *, keepdims: Literal[True]) -> Arr: ...
 @beside(np.quantile)
-def quantile(x: Any, q: float, /, axis: int | None = None, *, keepdims: bool = False) -> Any:
+def quantile(
+    x: ArrayLike, q: float, /, axis: int | None = None, *, keepdims: bool = False
+) -> ArrayLike:
     """The number that a share ``q`` of all are below, between neighbours in proportion."""
     found, shape = operand(x), shape_of(operand(x))
     if axis is None:
@@ -134,7 +226,7 @@ def quantile(x: Any, q: float, /, axis: int | None = None, *, keepdims: bool = F
     place = float(q) * (n - 1)
     low = int(place)
     high = min(low + 1, n - 1)
-    rising = operand(_sort(found, axis=at))
+    rising = operand(sort(cast(Any, found), axis=at))
     below, above = cut(rising, low, low + 1, at), cut(rising, high, high + 1, at)
     top = cut(rising, n - 1, n, at)
     between = ops.add(below, ops.mul(ops.sub(above, below), place - low))

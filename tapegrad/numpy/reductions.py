@@ -1,17 +1,26 @@
 """Functions that take numbers together along axes: sums, products, norms, extremes, truths."""
 
+# Of overloads that overlap the more precise come first; to mypy, some seem never to match.
+# mypy: disable-error-code="overload-cannot-match, overload-overlap"
+
 from __future__ import annotations
 
 from math import prod as product
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Literal, cast, overload
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.numpy.arrays import (
     Arr,
+    ArrayLike,
+    Data,
+    Floats,
     Function,
+    Number,
+    Numbers,
     Shape,
     beside,
     cut,
@@ -21,14 +30,12 @@ from tapegrad.numpy.arrays import (
     place_of,
 )
 from tapegrad.numpy.elementwise import divide, isclose, isnan, where
+from tapegrad.numpy.signatures import Reduction, Spread, Truth, agreement, kept, matrix, reduction
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, shape_of
-from tapegrad.recording.array_var import Axes, axes_of, extreme
-from tapegrad.recording.recorder import condition
-
-if TYPE_CHECKING:
-    from tapegrad.numpy.signatures import Reduction, Spread, Truth
+from tapegrad.recording.array_var import ArrayCondition, ArrayVar, Axes, axes_of, extreme
+from tapegrad.recording.recorder import Var, condition
 
 __all__ = [
     "all", "allclose", "amax", "amin", "any", "array_equal", "average", "count_nonzero", "cumprod",
@@ -176,12 +183,33 @@ var: Final = cast("Spread", _offered(_var, "var", np.var))
 std: Final = cast("Spread", _offered(_std, "std", np.std))
 
 
-def ptp(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+@reduction
+def ptp(x: ArrayLike, /, axis: Axes = None, *, keepdims: bool = False) -> ArrayLike:
     """The largest less the smallest, of all numbers or along axes."""
     return max(x, axis, keepdims=keepdims) - min(x, axis, keepdims=keepdims)
 
 
-def average(x: Any, /, axis: int | None = None, weights: Any = None) -> Any:
+@overload
+def average(x: Floats, /, axis: None = None, weights: Data | None = None) -> float: ...
+@overload
+def average(x: ArrayVar, /, axis: None = None, weights: ArrayVar | Data | None = None) -> Var: ...
+@overload
+def average(x: Data, /, axis: None = None, *, weights: ArrayVar) -> Var: ...
+@overload
+def average(x: Data, /, axis: None = None, weights: Data | None = None) -> float: ...
+@overload
+def average(x: Arr, /, axis: None = None, weights: Arr | Data | None = None) -> np.float64: ...
+@overload
+def average(x: Data, /, axis: None = None, *, weights: Arr) -> np.float64: ...
+@overload
+def average(x: Arr, /, axis: int, weights: Data | None = None) -> Arr: ...
+@overload
+def average(x: Data, /, axis: int, weights: Arr) -> Arr: ...
+@overload
+def average(x: Arr, /, axis: int, weights: Arr) -> Arr: ...
+def average(
+    x: ArrayLike, /, axis: int | None = None, weights: ArrayLike | None = None
+) -> ArrayLike:
     """The mean, weighted along an axis."""
     if weights is None:
         return mean(x, axis)
@@ -195,50 +223,66 @@ def average(x: Any, /, axis: int | None = None, weights: Any = None) -> Any:
     )
 
 
-def nansum(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+@reduction
+def nansum(x: ArrayLike, /, axis: Axes = None, *, keepdims: bool = False) -> ArrayLike:
     """The sum of the numbers that are not nan, of all or along axes."""
     return sum(where(isnan(x), 0.0, x), axis, keepdims=keepdims)
 
 
-def nanmean(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+@reduction
+def nanmean(x: ArrayLike, /, axis: Axes = None, *, keepdims: bool = False) -> ArrayLike:
     """The mean of the numbers that are not nan, of all or along axes."""
     count = sum(where(isnan(x), 0.0, 1.0), axis, keepdims=keepdims)
     return divide(nansum(x, axis, keepdims=keepdims), count)
 
 
-def softmax(x: Arr, /, axis: int = -1) -> Arr:
+@matrix
+def softmax(x: ArrayLike, /, axis: int = -1) -> ArrayLike:
     """exp(x) / sum(exp(x)) along an axis."""
     found = operand(x)
     exps = ops.exp(ops.sub(found, _finite_top(found, axis)))
-    return ops.div(exps, _along(rows.sum_, exps, axis, keepdims=True))  # type: ignore[return-value]  # the kind of x
+    return ops.div(exps, _along(rows.sum_, exps, axis, keepdims=True))
 
 
-def log_softmax(x: Arr, /, axis: int = -1) -> Arr:
+@matrix
+def log_softmax(x: ArrayLike, /, axis: int = -1) -> ArrayLike:
     """The logarithm of ``softmax``."""
     found = operand(x)
     below = ops.sub(found, _finite_top(found, axis))
     total = _along(rows.sum_, ops.exp(below), axis, keepdims=True)
-    return ops.sub(below, ops.log(total))  # type: ignore[return-value]  # the kind of x
+    return ops.sub(below, ops.log(total))
 
 
 # Running sums and products.
 
 
+@kept
 @beside(np.cumulative_sum)
 def cumulative_sum(
-    x: Arr, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Arr:
+    x: ArrayLike,
+    /,
+    *,
+    axis: int | None = None,
+    dtype: DTypeLike | None = None,
+    include_initial: bool = False,
+) -> ArrayLike:
     """The running sum along an axis."""
     found = operand(x)
     at = _only_axis(found, axis)
     total = rows.cumsum(found, at)
-    return cast(Any, _with_initial(total, at, 0.0) if include_initial else total)  # type: ignore[no-any-return]  # the kind of x
+    return _with_initial(total, at, 0.0) if include_initial else total
 
 
+@kept
 @beside(np.cumulative_prod)
 def cumulative_prod(
-    x: Arr, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Arr:
+    x: ArrayLike,
+    /,
+    *,
+    axis: int | None = None,
+    dtype: DTypeLike | None = None,
+    include_initial: bool = False,
+) -> ArrayLike:
     """The running product along an axis: of 2, 4, 8, ... numbers, so that zeros have slopes."""
     found = operand(x)
     at = _only_axis(found, axis)
@@ -247,7 +291,7 @@ def cumulative_prod(
         begun = cut(found, 0, step, at)
         rest = ops.mul(cut(found, step, n, at), cut(found, 0, n - step, at))
         found, step = rows.concatenate(begun, rest, at), 2 * step
-    return cast(Any, _with_initial(found, at, 1.0) if include_initial else found)  # type: ignore[no-any-return]  # the kind of x
+    return _with_initial(found, at, 1.0) if include_initial else found
 
 
 def _only_axis(x: Operand, axis: int | None) -> int:
@@ -262,12 +306,14 @@ def _with_initial(x: Operand, axis: int, initial: float) -> Operand:
     return rows.concatenate(cast(Operand, np.full(shape, initial)), x, axis)
 
 
-def cumsum(x: Arr, /, axis: int | None = None) -> Arr:
+@kept
+def cumsum(x: ArrayLike, /, axis: int | None = None) -> ArrayLike:
     """The running sum along an axis, or of all numbers in one row."""
     return cumulative_sum(_flat(x), axis=0) if axis is None else cumulative_sum(x, axis=axis)
 
 
-def cumprod(x: Arr, /, axis: int | None = None) -> Arr:
+@kept
+def cumprod(x: ArrayLike, /, axis: int | None = None) -> ArrayLike:
     """The running product along an axis, or of all numbers in one row."""
     return cumulative_prod(_flat(x), axis=0) if axis is None else cumulative_prod(x, axis=axis)
 
@@ -279,8 +325,16 @@ def _flat(x: Any) -> Any:
     return rows.reshape(found, (product(shape_of(found)),))
 
 
+@kept
 @beside(np.diff)
-def diff(x: Arr, /, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Arr:
+def diff(
+    x: ArrayLike,
+    /,
+    n: int = 1,
+    axis: int = -1,
+    prepend: Numbers | Number | None = None,
+    append: Numbers | Number | None = None,
+) -> ArrayLike:
     """The differences of neighbours along an axis, taken ``n`` times."""
     found = operand(x)
     at = place_of(axis, len(shape_of(found)))
@@ -294,7 +348,7 @@ def diff(x: Arr, /, n: int = 1, axis: int = -1, prepend: Any = None, append: Any
     for _ in range(n):
         length = shape_of(found)[at]
         found = ops.sub(cut(found, 1, length, at), cut(found, 0, length - 1 if length else 0, at))
-    return cast(Any, found)  # type: ignore[no-any-return]  # the kind of x
+    return found
 
 
 def _end(end: Operand, shape: Shape, axis: int) -> Operand:
@@ -303,8 +357,28 @@ def _end(end: Operand, shape: Shape, axis: int) -> Operand:
     return rows.broadcast_to(end, (*shape[:axis], 1, *shape[axis + 1 :]))
 
 
+@overload
+def trapezoid(y: Floats, x: Data | None = None, dx: float = 1.0) -> float: ...
+@overload
+def trapezoid(y: ArrayVar, x: ArrayVar | Data | None = None, dx: Number = 1.0) -> Var: ...
+@overload
+def trapezoid(y: Data, x: ArrayVar) -> Var: ...
+@overload
+def trapezoid(y: Data, x: Data | None = None, dx: float = 1.0) -> float: ...
+@overload
+def trapezoid(y: Arr, x: Arr | Data | None = None, dx: float = 1.0) -> np.float64: ...
+@overload
+def trapezoid(y: Data, x: Arr) -> np.float64: ...
+@overload
+def trapezoid(y: Arr, x: Data | None = None, dx: float = 1.0, *, axis: int) -> Arr: ...
+@overload
+def trapezoid(y: Data, x: Arr, *, axis: int) -> Arr: ...
+@overload
+def trapezoid(y: Arr, x: Arr, *, axis: int) -> Arr: ...
 @beside(np.trapezoid)
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def trapezoid(
+    y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
+) -> ArrayLike:
     """The integral of y along an axis by trapezoids, at places x or in steps of dx."""
     found = operand(y)
     at = place_of(axis, len(shape_of(found)))
@@ -337,14 +411,35 @@ all: Final = _truth(rows.every, "all", np.all)
 any: Final = _truth(rows.some, "any", np.any)
 
 
-def count_nonzero(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
+@overload
+def count_nonzero(x: Data, /, axis: None = None, *, keepdims: Literal[False] = False) -> int: ...
+@overload
+def count_nonzero(
+    x: ArrayVar | ArrayCondition, /, axis: None = None, *, keepdims: Literal[False] = False
+) -> Var: ...
+@overload
+def count_nonzero(
+    x: Arr, /, axis: None = None, *, keepdims: Literal[False] = False
+) -> np.float64: ...
+@overload
+def count_nonzero(x: Data, /, axis: Axes, *, keepdims: bool = False) -> NDArray[np.intp]: ...
+@overload
+def count_nonzero(
+    x: ArrayVar | ArrayCondition, /, axis: Axes, *, keepdims: bool = False
+) -> ArrayVar: ...
+@overload
+def count_nonzero(
+    x: Arr, /, axis: Axes, *, keepdims: bool = False
+) -> NDArray[np.intp] | ArrayVar: ...
+def count_nonzero(x: ArrayLike, /, axis: Axes = None, *, keepdims: bool = False) -> ArrayLike:
     """How many numbers are not 0, or truths hold; a whole number, without a derivative."""
     if not is_traced(x):
         return np.count_nonzero(x, axis=axis, keepdims=keepdims)
     return _along(rows.sum_, ops.where(ops.ne(indicator(x), 0.0), 1.0, 0.0), axis, keepdims)
 
 
-def array_equal(x1: Any, x2: Any, /) -> Any:
+@agreement
+def array_equal(x1: ArrayLike, x2: ArrayLike, /) -> ArrayLike:
     """Whether two arrays have one shape and the same numbers."""
     if not is_traced(x1, x2):
         return np.array_equal(x1, x2)
@@ -352,6 +447,7 @@ def array_equal(x1: Any, x2: Any, /) -> Any:
     return shape_of(x) == shape_of(y) and all(cast(Any, condition(ops.eq, x, y)))
 
 
-def allclose(x1: Any, x2: Any, /, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+@agreement
+def allclose(x1: ArrayLike, x2: ArrayLike, /, rtol: float = 1e-5, atol: float = 1e-8) -> ArrayLike:
     """Whether all numbers differ by ``atol + rtol * abs(x2)`` at most."""
     return all(isclose(x1, x2, rtol, atol))

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.numpy.arrays import Arr, Shape, cut, is_traced, like, operand, operands, place_of
+from tapegrad.numpy.arrays import (
+    Arr,
+    Array,
+    ArrayLike,
+    Element,
+    Ints,
+    Number,
+    Numbers,
+    Shape,
+    cut,
+    is_traced,
+    like,
+    operand,
+    operands,
+    place_of,
+)
+from tapegrad.numpy.signatures import joined, kept
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops.primitive import Operand, shape_of
 from tapegrad.ops.table import where
@@ -23,27 +40,29 @@ __all__ = [
     "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vstack",
 ]  # fmt: skip
 
-Places: TypeAlias = int | tuple[int, ...]
+Places: TypeAlias = int | Sequence[int]
+Widths: TypeAlias = Ints | Sequence[Sequence[int]]
+Mode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 
 
+@kept
 @like(lambda x, /, shape, *, copy=None: np.reshape(x, shape, copy=copy))
-def _reshape(x: Any, /, shape: Places, *, copy: bool | None = None) -> Any:
+def reshape(x: ArrayLike, /, shape: Places, *, copy: bool | None = None) -> ArrayLike:
+    """The same numbers in another shape; one length may be -1."""
     found = operand(x)
     return rows.reshape(found, shape_asked((shape,), prod(shape_of(found))))
 
 
-def reshape(x: Arr, /, shape: Places, *, copy: bool | None = None) -> Arr:
-    """The same numbers in another shape; one length may be -1."""
-    return _reshape(x, shape, copy=copy)  # type: ignore[no-any-return]  # the kind of x
-
-
-def ravel(x: Arr, /) -> Arr:
+@kept
+def ravel(x: ArrayLike, /) -> ArrayLike:
     """The numbers along one axis."""
     return reshape(x, (-1,))
 
 
+@kept
 @like(np.transpose)
-def _transpose(x: Any, /, axes: Shape | None = None) -> Any:
+def transpose(x: ArrayLike, /, axes: Sequence[int] | None = None) -> ArrayLike:
+    """The axes in another order, or in the opposite one."""
     found = operand(x)
     count = len(shape_of(found))
     if axes is None:
@@ -54,22 +73,20 @@ def _transpose(x: Any, /, axes: Shape | None = None) -> Any:
     return rows.transpose(found, order)
 
 
-def permute_dims(x: Arr, /, axes: tuple[int, ...]) -> Arr:
+@kept
+def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> ArrayLike:
     """The axes in another order."""
-    return _transpose(x, axes)  # type: ignore[no-any-return]  # the kind of x
+    return transpose(x, axes)
 
 
-def transpose(x: Arr, /, axes: tuple[int, ...] | None = None) -> Arr:
-    """The axes in another order, or in the opposite one."""
-    return _transpose(x, axes)  # type: ignore[no-any-return]  # the kind of x
-
-
-def matrix_transpose(x: Arr, /) -> Arr:
+@kept
+def matrix_transpose(x: ArrayLike, /) -> ArrayLike:
     """Each matrix transposed: the last two axes change places."""
     return swapaxes(x, -1, -2)
 
 
-def swapaxes(x: Arr, /, axis1: int, axis2: int) -> Arr:
+@kept
+def swapaxes(x: ArrayLike, /, axis1: int, axis2: int) -> ArrayLike:
     """Two axes change places."""
     order = list(range(x.ndim))
     one, other = place_of(axis1, x.ndim), place_of(axis2, x.ndim)
@@ -77,7 +94,8 @@ def swapaxes(x: Arr, /, axis1: int, axis2: int) -> Arr:
     return permute_dims(x, tuple(order))
 
 
-def moveaxis(x: Arr, source: Places, destination: Places, /) -> Arr:
+@kept
+def moveaxis(x: ArrayLike, source: Places, destination: Places, /) -> ArrayLike:
     """Axes move to other places; the others stay in order."""
     sources = [place_of(axis, x.ndim) for axis in _each(source)]
     order = [axis for axis in range(x.ndim) if axis not in sources]
@@ -88,11 +106,13 @@ def moveaxis(x: Arr, source: Places, destination: Places, /) -> Arr:
 
 
 def _each(axes: Places) -> tuple[int, ...]:
-    return tuple(axes) if isinstance(axes, tuple | list) else (axes,)
+    return (axes,) if isinstance(axes, int) else tuple(axes)
 
 
+@kept
 @like(np.broadcast_to)
-def _broadcast(x: Any, /, shape: Shape) -> Any:
+def broadcast_to(x: ArrayLike, /, shape: Shape) -> ArrayLike:
+    """Repeated along new axes and along those of length 1."""
     found = operand(x)
     try:
         fits = np.broadcast_shapes(shape_of(found), shape) == tuple(shape)
@@ -103,23 +123,24 @@ def _broadcast(x: Any, /, shape: Shape) -> Any:
     return found if shape_of(found) == tuple(shape) else rows.broadcast_to(found, tuple(shape))
 
 
-def broadcast_to(x: Arr, /, shape: tuple[int, ...]) -> Arr:
-    """Repeated along new axes and along those of length 1."""
-    return _broadcast(x, shape)  # type: ignore[no-any-return]  # the kind of x
-
-
-def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+@overload
+def broadcast_arrays(*arrays: Arr) -> tuple[Arr, ...]: ...
+@overload
+def broadcast_arrays(*arrays: Numbers | Number) -> tuple[Array, ...]: ...
+def broadcast_arrays(*arrays: ArrayLike) -> tuple[ArrayLike, ...]:
     """Arrays in the shape that they have together."""
     shape = np.broadcast_shapes(*(_shape(x) for x in arrays))
-    return tuple(_broadcast(x, shape) for x in arrays)
+    return tuple(broadcast_to(x, shape) for x in arrays)
 
 
 def _shape(x: Any) -> Shape:
     return shape_of(operand(x)) if is_traced(x) else np.shape(x)
 
 
+@kept
 @like(np.expand_dims)
-def _expanded(x: Any, /, axis: Places = 0) -> Any:
+def expand_dims(x: ArrayLike, /, axis: Places = 0) -> ArrayLike:
+    """New axes of length 1 at these places."""
     found = operand(x)
     new = axes_of(_each(axis), len(shape_of(found)) + len(_each(axis)))
     left = iter(shape_of(found))
@@ -127,13 +148,9 @@ def _expanded(x: Any, /, axis: Places = 0) -> Any:
     return rows.reshape(found, tuple(1 if at in new else next(left) for at in range(count)))
 
 
-def expand_dims(x: Arr, /, axis: Places = 0) -> Arr:
-    """New axes of length 1 at these places."""
-    return _expanded(x, axis)  # type: ignore[no-any-return]  # the kind of x
-
-
+@kept
 @like(np.squeeze)
-def squeeze(x: Any, /, axis: Axes = None) -> Any:
+def squeeze(x: ArrayLike, /, axis: Axes = None) -> ArrayLike:
     """Without axes of length 1: those that are named, or all."""
     found = operand(x)
     shape = shape_of(found)
@@ -149,8 +166,9 @@ def squeeze(x: Any, /, axis: Axes = None) -> Any:
 # Together.
 
 
+@joined
 @like(np.concatenate)
-def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Any:
+def concat(arrays: Sequence[ArrayLike], /, axis: int | None = 0) -> ArrayLike:
     """One after the other along an axis; with None, all numbers in one row."""
     given = list(_parts("concat", arrays))
     if axis is None:
@@ -167,8 +185,9 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Any:
 concatenate = concat
 
 
+@joined
 @like(np.stack)
-def stack(arrays: Sequence[Any], /, axis: int = 0) -> Any:
+def stack(arrays: Sequence[ArrayLike], /, axis: int = 0) -> ArrayLike:
     """Side by side along a new axis."""
     given = _parts("stack", arrays)
     shapes = [shape_of(x) for x in given]
@@ -181,7 +200,7 @@ def stack(arrays: Sequence[Any], /, axis: int = 0) -> Any:
     return rows.concatenate(*(rows.reshape(x, wide) for x in given), at)
 
 
-def _parts(name: str, arrays: Sequence[Any]) -> tuple[Operand, ...]:
+def _parts(name: str, arrays: Sequence[ArrayLike]) -> tuple[Operand, ...]:
     if isinstance(arrays, ArrayVar):
         return tuple(arrays)
     if not len(arrays):
@@ -194,35 +213,41 @@ def _differ(name: str, shapes: list[Shape], why: str) -> InputError:
     return InputError(f"{name} at {here()} is given shapes {shown}: {why}")
 
 
-def atleast_1d(x: Any, /) -> Any:
+@kept
+def atleast_1d(x: ArrayLike, /) -> ArrayLike:
     """With one axis at least."""
-    return x if _shape(x) else _reshape(x, (1,))
+    return x if _shape(x) else reshape(x, (1,))
 
 
-def atleast_2d(x: Any, /) -> Any:
+@kept
+def atleast_2d(x: ArrayLike, /) -> ArrayLike:
     """With two axes at least; a new one comes first."""
-    return x if len(_shape(x)) > 1 else _reshape(x, (1, -1))
+    return x if len(_shape(x)) > 1 else reshape(x, (1, -1))
 
 
-def hstack(arrays: Sequence[Any], /) -> Any:
+@joined
+def hstack(arrays: Sequence[ArrayLike], /) -> ArrayLike:
     """Along the second axis; along the first where there is one alone."""
     given = [atleast_1d(x) for x in arrays]
     return concat(given, axis=0 if len(_shape(given[0])) == 1 else 1)
 
 
-def vstack(arrays: Sequence[Any], /) -> Any:
+@joined
+def vstack(arrays: Sequence[ArrayLike], /) -> ArrayLike:
     """As rows of a matrix."""
     return concat([atleast_2d(x) for x in arrays], axis=0)
 
 
-def column_stack(arrays: Sequence[Any], /) -> Any:
+@joined
+def column_stack(arrays: Sequence[ArrayLike], /) -> ArrayLike:
     """As columns of a matrix."""
-    columns = [x if len(_shape(x)) > 1 else _reshape(x, (-1, 1)) for x in arrays]
+    columns = [x if len(_shape(x)) > 1 else reshape(x, (-1, 1)) for x in arrays]
     return concat(columns, axis=1)
 
 
+@kept
 @like(np.tile)
-def tile(x: Any, repetitions: Places, /) -> Any:
+def tile(x: ArrayLike, repetitions: Places, /) -> ArrayLike:
     """As often along each axis; a number counts for the last."""
     found, times = operand(x), _each(repetitions)
     count = max(len(times), len(shape_of(found)))
@@ -238,31 +263,39 @@ def _repeated(x: Operand, apart: Sequence[Shape], whole: Sequence[Shape]) -> Ope
     return rows.reshape(repeated, tuple(map(prod, whole)))
 
 
+@kept
 @like(np.repeat)
-def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Any:
+def repeat(x: ArrayLike, repeats: Ints, /, axis: int | None = None) -> ArrayLike:
     """Each number so often, along an axis or in one row; ``repeats`` may be one for each place."""
     found = operand(x)
     if axis is None:
         found, axis = rows.reshape(found, (prod(shape_of(found)),)), 0
     shape, at = shape_of(found), place_of(axis, len(shape_of(found)))
-    if np.ndim(repeats) == 0:
-        whole = [(n, int(repeats) if place == at else 1) for place, n in enumerate(shape)]
+    times = np.asarray(repeats)
+    if not times.ndim:
+        whole = [(n, int(times) if place == at else 1) for place, n in enumerate(shape)]
         return _repeated(found, [(n, 1) for n in shape], whole)
-    places = np.repeat(np.arange(shape[at]), repeats)
+    places = np.repeat(np.arange(shape[at]), times)
     return rows.getitem(found, (*[slice(None)] * at, places))
 
 
-def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
+@overload
+def meshgrid(*arrays: Arr, indexing: Literal["xy", "ij"] = "xy") -> tuple[Arr, ...]: ...
+@overload
+def meshgrid(
+    *arrays: Numbers | Number, indexing: Literal["xy", "ij"] = "xy"
+) -> tuple[Array, ...]: ...
+def meshgrid(*arrays: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> tuple[ArrayLike, ...]:
     """The coordinates of all points of a grid."""
     if not is_traced(*arrays):
-        return np.meshgrid(*arrays, indexing=cast(Any, indexing))
-    given = [_reshape(x, (-1,)) for x in arrays]
+        return np.meshgrid(*arrays, indexing=indexing)
+    given = [reshape(x, (-1,)) for x in arrays]
     count = len(given)
     places = list(range(count))
     if indexing == "xy" and count > 1:
         places[:2] = [1, 0]
     apart = [
-        _reshape(x, tuple(-1 if at == place else 1 for at in range(count)))
+        reshape(x, tuple(-1 if at == place else 1 for at in range(count)))
         for x, place in zip(given, places, strict=True)
     ]
     return broadcast_arrays(*apart)
@@ -271,7 +304,11 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
 # Apart.
 
 
-def unstack(x: Any, /, axis: int = 0) -> tuple[Any, ...]:
+@overload
+def unstack(x: Arr, /, axis: int = 0) -> tuple[Arr, ...]: ...
+@overload
+def unstack(x: NDArray[Element], /, axis: int = 0) -> tuple[NDArray[Element], ...]: ...
+def unstack(x: ArrayLike, /, axis: int = 0) -> tuple[ArrayLike, ...]:
     """The parts along an axis, which they do not have."""
     if not is_traced(x):
         return tuple(np.unstack(x, axis=axis))
@@ -279,7 +316,11 @@ def unstack(x: Any, /, axis: int = 0) -> tuple[Any, ...]:
     return tuple(x[(slice(None),) * at + (place,)] for place in range(x.shape[at]))
 
 
-def split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
+@overload
+def split(x: Arr, sections: Ints, /, axis: int = 0) -> list[Arr]: ...
+@overload
+def split(x: NDArray[Element], sections: Ints, /, axis: int = 0) -> list[NDArray[Element]]: ...
+def split(x: ArrayLike, sections: Ints, /, axis: int = 0) -> list[ArrayLike]:
     """A number of equal parts along an axis, or the parts between places.
 
     Raises:
@@ -291,7 +332,13 @@ def split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
     return array_split(x, sections, axis)
 
 
-def array_split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
+@overload
+def array_split(x: Arr, sections: Ints, /, axis: int = 0) -> list[Arr]: ...
+@overload
+def array_split(
+    x: NDArray[Element], sections: Ints, /, axis: int = 0
+) -> list[NDArray[Element]]: ...
+def array_split(x: ArrayLike, sections: Ints, /, axis: int = 0) -> list[ArrayLike]:
     """A number of parts along an axis, the first of them longer by 1 where need be."""
     if not is_traced(x):
         return list(np.array_split(x, sections, axis))
@@ -306,8 +353,10 @@ def array_split(x: Any, sections: Any, /, axis: int = 0) -> list[Any]:
 # Order along axes.
 
 
+@kept
 @like(np.flip)
-def _flip(x: Any, /, axis: Axes = None) -> Any:
+def flip(x: ArrayLike, /, axis: Axes = None) -> ArrayLike:
+    """In the opposite order along axes, or along all."""
     found = operand(x)
     axes = axes_of(axis, len(shape_of(found)))
     places = range(len(shape_of(found)))
@@ -315,27 +364,26 @@ def _flip(x: Any, /, axis: Axes = None) -> Any:
     return rows.getitem(found, index) if index else found
 
 
-def flip(x: Arr, /, axis: Axes = None) -> Arr:
-    """In the opposite order along axes, or along all."""
-    return _flip(x, axis=axis)  # type: ignore[no-any-return]  # the kind of x
-
-
-def flipud(x: Arr, /) -> Arr:
+@kept
+def flipud(x: ArrayLike, /) -> ArrayLike:
     """In the opposite order along the first axis."""
     return flip(x, axis=0)
 
 
-def fliplr(x: Arr, /) -> Arr:
+@kept
+def fliplr(x: ArrayLike, /) -> ArrayLike:
     """In the opposite order along the second axis."""
     return flip(x, axis=1)
 
 
+@kept
 @like(np.roll)
-def _roll(x: Any, /, shift: Places, axis: Places | None = None) -> Any:
+def roll(x: ArrayLike, /, shift: Places, axis: Places | None = None) -> ArrayLike:
+    """Moved on by so many places along axes; what leaves at the end comes in at the beginning."""
     found = operand(x)
     if axis is None:
-        flat = rows.reshape(found, (prod(shape_of(found)),))
-        return rows.reshape(_roll(flat, shift, axis=0), shape_of(found))
+        flat = cast(Any, rows.reshape(found, (prod(shape_of(found)),)))
+        return rows.reshape(cast(Operand, roll(flat, shift, axis=0)), shape_of(found))
     axes, shifts = _each(axis), _each(shift)
     shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     for one, places in zip(axes, shifts, strict=True):
@@ -348,18 +396,17 @@ def _roll(x: Any, /, shift: Places, axis: Places | None = None) -> Any:
     return found
 
 
-def roll(x: Arr, /, shift: Places, axis: Places | None = None) -> Arr:
-    """Moved on by so many places along axes; what leaves at the end comes in at the beginning."""
-    return _roll(x, shift, axis=axis)  # type: ignore[no-any-return]  # the kind of x
+def _numpys_pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0.0) -> Any:
+    options = {"constant_values": constant_values} if mode == "constant" else {}
+    return np.pad(x, pad_width, mode, **options)
 
 
-def _numpys_pad(x: Any, width: Any, mode: Any, value: Any) -> Any:
-    options = {"constant_values": value} if mode == "constant" else {}
-    return np.pad(x, width, mode, **options)
-
-
+@kept
 @like(_numpys_pad)
-def _pad(x: Any, /, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
+def pad(
+    x: ArrayLike, /, pad_width: Widths, mode: Mode = "constant", constant_values: Number = 0.0
+) -> ArrayLike:
+    """With numbers around: a constant, or as ``edge``, ``reflect``, ``symmetric``, ``wrap`` say."""
     found = operand(x)
     shape = shape_of(found)
     if not shape:
@@ -378,8 +425,3 @@ def _pad(x: Any, /, pad_width: Any, mode: str = "constant", constant_values: flo
     mask = np.zeros(whole, bool)
     mask[inside] = True
     return where(cast(Operand, mask), padded, operand(constant_values))
-
-
-def pad(x: Arr, /, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Arr:
-    """With numbers around: a constant, or as ``edge``, ``reflect``, ``symmetric``, ``wrap`` say."""
-    return _pad(x, pad_width, mode, constant_values)  # type: ignore[no-any-return]  # the kind of x

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from threading import get_ident
+from types import EllipsisType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -12,6 +13,7 @@ from typing import (
     Final,
     Literal,
     NoReturn,
+    Protocol,
     SupportsIndex,
     TypeAlias,
     cast,
@@ -20,7 +22,7 @@ from typing import (
 )
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError, TracedNumberError
@@ -40,11 +42,27 @@ from tapegrad.recording.recorder import (
 )
 
 __all__ = [
-    "QUICK", "ArrayCondition", "ArrayVar", "Axes", "Floats", "Numbers", "applied_to_arrays",
-    "asked", "axes_of", "combined", "extreme", "index_of", "require_shapes", "shape_asked",
+    "QUICK", "ArrayCondition", "ArrayVar", "Axes", "Data", "Floats", "Index", "Ints", "Numbers",
+    "Side", "Truths", "applied_to_arrays", "asked", "axes_of", "combined", "extreme", "index_of",
+    "require_shapes", "shape_asked",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
+
+
+class Frame(Protocol):
+    """A frame or a series of pandas or Polars."""
+
+    def to_numpy(self) -> NDArray[np.generic]: ...
+
+
+Data: TypeAlias = (
+    NDArray[np.floating | np.integer | np.bool_]
+    | Frame
+    | Sequence[float]
+    | Sequence[Sequence[float]]
+)
+"""An array that is not traced, or a list of numbers that is taken as one."""
 
 QUICK: Final[dict[object, Callable[..., Any]]] = {}
 """Functions of numpy's that are rows, with the quick way to record each: of ``array_operators``."""
@@ -121,21 +139,21 @@ class ArrayVar(TracedValue, TracedArray):
     if TYPE_CHECKING:
 
         def __add__(self, other: Numbers, /) -> ArrayVar: ...
-        def __radd__(self, other: Floats | float, /) -> ArrayVar: ...
+        def __radd__(self, other: Data | Var | float, /) -> ArrayVar: ...
         def __sub__(self, other: Numbers, /) -> ArrayVar: ...
-        def __rsub__(self, other: Floats | float, /) -> ArrayVar: ...
+        def __rsub__(self, other: Data | Var | float, /) -> ArrayVar: ...
         def __mul__(self, other: Numbers, /) -> ArrayVar: ...
-        def __rmul__(self, other: Floats | float, /) -> ArrayVar: ...
+        def __rmul__(self, other: Data | Var | float, /) -> ArrayVar: ...
         def __truediv__(self, other: Numbers, /) -> ArrayVar: ...
-        def __rtruediv__(self, other: Floats | float, /) -> ArrayVar: ...
+        def __rtruediv__(self, other: Data | Var | float, /) -> ArrayVar: ...
         def __floordiv__(self, other: Numbers, /) -> ArrayVar: ...
-        def __rfloordiv__(self, other: Floats | float, /) -> ArrayVar: ...
+        def __rfloordiv__(self, other: Data | Var | float, /) -> ArrayVar: ...
         def __mod__(self, other: Numbers, /) -> ArrayVar: ...
-        def __rmod__(self, other: Floats | float, /) -> ArrayVar: ...
+        def __rmod__(self, other: Data | Var | float, /) -> ArrayVar: ...
         def __pow__(self, other: Numbers, /) -> ArrayVar: ...
-        def __rpow__(self, other: Floats | float, /) -> ArrayVar: ...
-        def __matmul__(self, other: ArrayVar | Floats, /) -> ArrayVar: ...
-        def __rmatmul__(self, other: Floats, /) -> ArrayVar: ...
+        def __rpow__(self, other: Data | Var | float, /) -> ArrayVar: ...
+        def __matmul__(self, other: ArrayVar | Data, /) -> ArrayVar: ...
+        def __rmatmul__(self, other: Data, /) -> ArrayVar: ...
         def __neg__(self) -> ArrayVar: ...
         def __abs__(self) -> ArrayVar: ...
         def __lt__(self, other: Numbers, /) -> ArrayCondition: ...
@@ -151,7 +169,7 @@ class ArrayVar(TracedValue, TracedArray):
     @overload
     def __getitem__(self, index: SupportsIndex, /) -> Any: ...
     @overload
-    def __getitem__(self, index: Index, /) -> ArrayVar: ...
+    def __getitem__(self, index: Parts, /) -> ArrayVar: ...
     def __getitem__(self, index: Any, /) -> Any:
         place = index_of(index)
         if has_places(place):
@@ -164,7 +182,7 @@ class ArrayVar(TracedValue, TracedArray):
         code = recorder.table.codes[rows.getitem]
         return recorder.append(code, self._slot, len(recorder.statics) - 1, value)
 
-    def reshape(self, *shape: Any) -> ArrayVar:
+    def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> ArrayVar:
         """The same numbers in another shape; one length may be -1."""
         return cast(ArrayVar, rows.reshape(self, shape_asked(shape, self.size)))
 
@@ -174,9 +192,9 @@ class ArrayVar(TracedValue, TracedArray):
 
     flatten = ravel
 
-    def transpose(self, *axes: Any) -> ArrayVar:
+    def transpose(self, *axes: int | Sequence[int] | None) -> ArrayVar:
         """The axes in another order, or in the opposite one where none is given."""
-        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        given: Any = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         order = tuple(at % self.ndim for at in given or ()) or tuple(range(self.ndim))[::-1]
         return cast(ArrayVar, rows.transpose(self, order))
 
@@ -250,16 +268,24 @@ class ArrayVar(TracedValue, TracedArray):
         def std(self, axis: Axes = None, *, ddof: float = 0.0, keepdims: bool = False) -> Any:
             """The standard deviation of all numbers, or along axes."""
 
+        @overload
+        def argmax(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
+        @overload
+        def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> ArrayVar: ...
         def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
             """The place of the largest number, a whole number."""
 
+        @overload
+        def argmin(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
+        @overload
+        def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> ArrayVar: ...
         def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
             """The place of the smallest number, a whole number."""
 
         def argsort(self, axis: int = -1) -> ArrayVar:
             """The places of the numbers in rising order."""
 
-        def clip(self, min: Any = None, max: Any = None) -> ArrayVar:
+        def clip(self, min: Numbers | None = None, max: Numbers | None = None) -> ArrayVar:
             """The numbers between bounds."""
 
         def cumprod(self, axis: int | None = None) -> ArrayVar:
@@ -268,22 +294,26 @@ class ArrayVar(TracedValue, TracedArray):
         def diagonal(self, offset: int = 0) -> ArrayVar:
             """The diagonal of a matrix."""
 
-        def repeat(self, repeats: Any, axis: int | None = None) -> ArrayVar:
+        def repeat(self, repeats: Ints, axis: int | None = None) -> ArrayVar:
             """Each number so often."""
 
         def round(self, decimals: int = 0) -> ArrayVar:
             """The nearest integers, or so many decimals."""
 
-        def searchsorted(self, v: Any, side: str = "left") -> Any:
+        @overload
+        def searchsorted(self, v: ArrayVar | Data, side: Side = "left") -> ArrayVar: ...
+        @overload
+        def searchsorted(self, v: Var | float, side: Side = "left") -> Var: ...
+        def searchsorted(self, v: Numbers, side: Side = "left") -> Any:
             """Where numbers belong among these, which rise."""
 
-        def squeeze(self, axis: Axes = None) -> Any:
+        def squeeze(self, axis: Axes = None) -> ArrayVar:
             """Without axes of length 1."""
 
         def swapaxes(self, axis1: int, axis2: int) -> ArrayVar:
             """Two axes change places."""
 
-        def take(self, indices: Any, axis: int | None = None) -> Any:
+        def take(self, indices: Ints | ArrayVar, axis: int | None = None) -> ArrayVar:
             """The parts at places along an axis."""
 
         def trace(self, offset: int = 0) -> Var:
@@ -292,19 +322,27 @@ class ArrayVar(TracedValue, TracedArray):
         def nonzero(self) -> tuple[NDArray[np.intp], ...]:
             """The places of what is not 0, which guards record."""
 
+        @overload
+        def all(self, axis: None = None) -> Condition: ...
+        @overload
+        def all(self, axis: int | tuple[int, ...]) -> ArrayCondition: ...
         def all(self, axis: Axes = None) -> Any:
             """Whether all are not 0."""
 
+        @overload
+        def any(self, axis: None = None) -> Condition: ...
+        @overload
+        def any(self, axis: int | tuple[int, ...]) -> ArrayCondition: ...
         def any(self, axis: Axes = None) -> Any:
             """Whether any is not 0."""
 
     def __divmod__(self, other: Numbers, /) -> tuple[ArrayVar, ArrayVar]:
         return self // other, self % other
 
-    def __rdivmod__(self, other: Floats | float, /) -> tuple[ArrayVar, ArrayVar]:
+    def __rdivmod__(self, other: Data | Var | float, /) -> tuple[ArrayVar, ArrayVar]:
         return other // self, other % self
 
-    def item(self, *place: Any) -> Var:
+    def item(self, *place: SupportsIndex | tuple[SupportsIndex, ...]) -> Var:
         """The number at a place, or the only one.
 
         Raises:
@@ -316,7 +354,7 @@ class ArrayVar(TracedValue, TracedArray):
         found = self if len(index) == self.ndim else self.ravel()
         return cast(Var, found[tuple(index)])
 
-    def astype(self, dtype: Any, *, copy: bool = True) -> ArrayVar:
+    def astype(self, dtype: DTypeLike, *, copy: bool = True) -> ArrayVar:
         """The array itself, whose numbers are float64.
 
         Raises:
@@ -324,7 +362,7 @@ class ArrayVar(TracedValue, TracedArray):
         """
         return cast(ArrayVar, serving("numpy").astype(self, dtype, copy=copy))
 
-    def dot(self, other: ArrayVar | Floats) -> Any:
+    def dot(self, other: ArrayVar | Data) -> ArrayVar:
         """The product of matrices."""
         return self @ other
 
@@ -459,11 +497,19 @@ class ArrayCondition:
         """Whether it holds anywhere, or along axes."""
         return _over(rows.some, self, axis)
 
+    @overload
+    def sum(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
+    @overload
+    def sum(self, axis: Axes = None, *, keepdims: bool = False) -> ArrayVar: ...
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
         """The number of places where it holds."""
         static = axes_of(axis, len(self.shape)), keepdims
         return rows.sum_(self.as_numbers(), static)
 
+    @overload
+    def mean(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
+    @overload
+    def mean(self, axis: Axes = None, *, keepdims: bool = False) -> ArrayVar: ...
     def mean(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
         """The share of the places where it holds."""
         return cast(ArrayVar, self.as_numbers()).mean(axis, keepdims=keepdims)
@@ -472,7 +518,7 @@ class ArrayCondition:
         """1.0 where it holds, else 0.0."""
         return ops.where(self.indicator, 1.0, 0.0)
 
-    def astype(self, dtype: Any) -> ArrayVar:
+    def astype(self, dtype: DTypeLike) -> ArrayVar:
         """1.0 where it holds, else 0.0.
 
         Raises:
@@ -485,13 +531,17 @@ class ArrayCondition:
         """The axes in the opposite order."""
         return ArrayCondition.of(self.indicator.T)
 
-    def reshape(self, *shape: Any) -> ArrayCondition:
+    def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> ArrayCondition:
         """The same truths in another shape; one length may be -1."""
         return ArrayCondition.of(self.indicator.reshape(*shape))
 
-    def __getitem__(self, index: Any, /) -> Any:
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Any: ...
+    @overload
+    def __getitem__(self, index: Parts, /) -> ArrayCondition: ...
+    def __getitem__(self, index: Index, /) -> Any:
         found = self.as_numbers()
-        return cast(ArrayVar, found)[index] != 0.0
+        return cast(Any, found)[index] != 0.0
 
     def __and__(self, other: Truths, /) -> ArrayCondition:
         return combined(ops.and_, self, other)
@@ -508,7 +558,7 @@ class ArrayCondition:
     def __invert__(self) -> ArrayCondition:
         return combined(ops.not_, self)
 
-    def __mul__(self, other: Any, /) -> Any:
+    def __mul__(self, other: Numbers, /) -> ArrayVar:
         return cast(ArrayVar, self.as_numbers()) * other
 
     __rmul__ = __mul__
@@ -528,14 +578,24 @@ class ArrayCondition:
             _refuse("the truth of an array of conditions", "`.all()`, `.any()` or where")
 
 
-Numbers: TypeAlias = ArrayVar | Floats | Var | float
+Numbers: TypeAlias = ArrayVar | Data | Var | float
 """An operand that an operator takes beside a traced array."""
 
 Truths: TypeAlias = ArrayCondition | Condition | NDArray[np.bool_] | bool
 Axes: TypeAlias = int | tuple[int, ...] | None
-Index: TypeAlias = (
-    slice | tuple[Any, ...] | NDArray[Any] | list[Any] | ArrayVar | ArrayCondition | None
+Side: TypeAlias = Literal["left", "right"]
+Ints: TypeAlias = SupportsIndex | NDArray[np.integer] | Sequence[SupportsIndex]
+Part: TypeAlias = (
+    slice
+    | EllipsisType
+    | NDArray[np.integer | np.bool_]
+    | Sequence[SupportsIndex]
+    | ArrayVar
+    | ArrayCondition
+    | None
 )
+Parts: TypeAlias = Part | tuple[SupportsIndex | Part, ...]
+Index: TypeAlias = SupportsIndex | Parts
 
 
 def _over(row: Primitive, of: ArrayCondition, axis: Axes) -> Any:
