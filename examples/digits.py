@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tapegrad as tg
 from tapegrad import Scalar
-from tapegrad.learn import losses, optim, tree
+from tapegrad.learn import fit, losses, optim, tree
 from tapegrad.learn.nn import DenseMLP
 from tapegrad.numpy import Arr, Floats
 
@@ -34,15 +33,9 @@ def pictures() -> tuple[Floats, Labels]:
 
 def train(pixels: Floats, digits: Labels, epochs: int) -> DenseMLP[Floats]:
     mlp = DenseMLP.init([64, 32, 10], activation="relu", init="he", seed=0)
-    optimizer = optim.adam(0.005)
-    state, source = optimizer.init(mlp), np.random.default_rng(0)
-    for _ in range(epochs):
-        order = source.permutation(len(pixels))
-        for start in range(0, len(order), 50):
-            chosen = order[start : start + 50]
-            slope = tg.grad(loss)(mlp, pixels[chosen], digits[chosen])
-            mlp, state = optimizer.update(slope, state, mlp)
-    return mlp
+    adam = optim.adam(0.005)
+    steps = fit(loss, mlp, pixels, digits, optimizer=adam, epochs=epochs, batch_size=50)
+    return steps.last().parameters
 
 
 def accuracy(mlp: DenseMLP[Floats], pixels: Floats, digits: Labels) -> float:

@@ -2,7 +2,7 @@
 
     python -m examples.moons moons.png
 
-writes a picture of the boundary that it has learned. The loss is that of one point; `vmap` averages
+writes a picture of the boundary that it has learned. The loss is that of one point; `fit` averages
 it over all, by compiled code. It is a hinge loss with a penalty for large parameters, and the rate
 falls from 1 to 0.1.
 """
@@ -12,9 +12,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import tapegrad as tg
 from tapegrad import Real, math
-from tapegrad.learn import data, losses, nn, optim, plot, tree
+from tapegrad.learn import data, fit, losses, nn, optim, plot, tree
 
 STEPS = 100
 
@@ -39,13 +38,11 @@ def train(steps: int, seed: int = 1337) -> tuple[nn.MLP[float], list[float], flo
     labels = moons.signs()
     mlp = nn.MLP.init([2, 16, 16, 1], activation="relu", seed=seed)
     optimizer = optim.sgd(optim.linear(1.0, 0.1, STEPS))
-    state, values = optimizer.init(mlp), list[float]()
-    slope = tg.vmap(tg.value_and_grad(loss), in_axes=(None, 0, 0), reduce="mean")
-    for _ in range(steps):
-        value, gradient = slope(mlp, *moons.arrays()[:1], labels)
-        mlp, state = optimizer.update(gradient, state, mlp)
-        values.append(value)
-    return mlp, values, accuracy(mlp, moons.points, labels)
+    records = list(
+        fit(loss, mlp, moons.points, labels, optimizer=optimizer, reduce="mean", steps=steps)
+    )
+    trained = records[-1].parameters
+    return trained, [r.loss for r in records], accuracy(trained, moons.points, labels)
 
 
 def main(picture: Path | None = None) -> None:

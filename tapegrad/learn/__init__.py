@@ -10,7 +10,7 @@ To add an optimiser: a frozen class in ``optim``, whose update of one number is 
 add an activation or a loss: one function of one number in ``activations`` or ``losses``.
 """
 
-from tapegrad.learn import data, losses, nn, optim, tree
+from tapegrad.learn import data, losses, nn, optim, plot, tree
 from tapegrad.learn.training import Fit, Step, fit
 
-__all__ = ["Fit", "Step", "data", "fit", "losses", "nn", "optim", "tree"]
+__all__ = ["Fit", "Step", "data", "fit", "losses", "nn", "optim", "plot", "tree"]
