@@ -1,4 +1,4 @@
-"""The pictures in the documentation: a loss of two parameters, and a mean over random prices.
+"""The pictures in the documentation: a loss, a neuron, and a mean over random prices.
 
     python -m examples.pictures docs
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from tapegrad import Real, label, math, record, scope
+from tapegrad.cli.demo import POINT, neuron
 
 MARKET = {"spot": 100.0, "vol": 0.2, "strike": 105.0}
 
@@ -54,6 +55,7 @@ def main(folder: Path | None = None) -> None:
     large = record(price)(MARKET, draws(20))
     for name, drawing in (
         ("loss", small),
+        ("neuron", record(neuron)(POINT).draw()),
         ("lines", large.draw()),
         ("scopes", large.draw(by="scope")),
     ):

@@ -305,7 +305,8 @@ class Tape(Entries, Generic[A, P, R_co]):
         entries and by line beyond. ``around="vol"`` keeps the entries within ``depth=2`` steps of
         the label, input or slot ``vol``, ``between=("spot", "price")`` those on paths from one to
         the other, and ``top=40`` those with the largest |cotangent * value|; the caption says what
-        was left out. ``rankdir`` is "LR" or "TB", and ``gradient=False`` shows values only.
+        was left out. ``rankdir`` is "LR", the default for entries, or "TB", that for lines and
+        functions, and ``gradient=False`` shows values only.
 
         Raises:
             DrawingError: without a layout program, for a file that cannot be written, or for an

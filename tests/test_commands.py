@@ -354,7 +354,8 @@ class TestReadings:
     def test_demo_is_the_demo(self, run: Runner, model: Path) -> None:
         """The demo prints, draws, and has its gradient as data."""
         assert "record(neuron)(point)" in run("demo")
-        assert (model / "neuron.dot").exists()
+        assert (model / "neuron.svg").read_text().startswith("<svg")
+        assert "neuron, step by step" in (model / "neuron.html").read_text()
         assert run.json("demo --folder .")["gradient"]["x2"] == pytest.approx(0.5)
         assert run.refusal("demo --folder gone") == "gone is not a folder: name one that exists"
 

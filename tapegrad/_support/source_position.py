@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Final, TypeAlias, TypeVar, final
@@ -18,9 +18,9 @@ import attrs
 from tapegrad._support.text import visible
 
 __all__ = [
-    "Mark", "Site", "function_line", "here", "is_called_by_solver", "is_called_from_outside",
-    "mark", "on_behalf_of", "raised_at", "refresh_sources", "resolve", "site", "solver_hint",
-    "user_frame", "user_mark", "warn", "written",
+    "Mark", "Site", "cell_number", "file_name", "function_line", "here", "is_called_by_solver",
+    "is_called_from_outside", "mark", "on_behalf_of", "raised_at", "refresh_sources", "resolve",
+    "site", "solver_hint", "user_frame", "user_mark", "warn", "written",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -57,7 +57,31 @@ class Site:
     function: str
 
     def __str__(self) -> str:
-        return f"{visible(os.path.basename(self.file))}:{self.line}"  # noqa: PTH119  # pathlib is slow to import
+        cell = cell_number(self.file)
+        if cell is not None:
+            return f"cell {cell}, line {self.line}"
+        return f"{file_name(self.file)}:{self.line}"
+
+
+def file_name(file: str) -> str:
+    """The name of a file without its folder, or that of a notebook's cell."""
+    cell = cell_number(file)
+    name = os.path.basename(file)  # noqa: PTH119  # pathlib is slow to import
+    return visible(name) if cell is None else f"cell {cell}"
+
+
+def cell_number(file: str) -> int | None:
+    """The number of the notebook's cell that a file stands for, as IPython counts its runs."""
+    compiler = getattr(_shell(), "compile", None)
+    numbers: Mapping[str, int] = getattr(compiler, "_filename_map", {})
+    return numbers.get(file)
+
+
+def _shell() -> object:
+    """The running shell of IPython, which alone loads its module; None elsewhere."""
+    module = sys.modules.get("IPython.core.interactiveshell")
+    shell = getattr(module, "InteractiveShell", None)
+    return getattr(shell, "_instance", None)
 
 
 def user_frame() -> FrameType:

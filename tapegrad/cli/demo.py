@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tapegrad import Real, grad, label, math, record, scope
-from tapegrad.errors import DrawingError
 
 __all__ = ["POINT", "demo", "neuron"]
 
@@ -21,12 +20,10 @@ def neuron(p: Mapping[str, Real]) -> Real:
 
 
 def demo(folder: Path) -> None:
-    """Print the gradient and the tape, and write ``neuron.dot`` and, where it can, the SVG."""
+    """Print the gradient and the tape, and write its picture and the page to step through it."""
     print(f"point\n{POINT}\n\ngrad(neuron)(point)\n{grad(neuron)(POINT)}")
     tape = record(neuron)(POINT)
     print(f"\nrecord(neuron)(point)\n{tape}\n")
-    print("wrote", tape.draw(folder / "neuron.dot"))
-    try:
-        print("wrote", tape.draw(folder / "neuron.svg"))
-    except DrawingError as error:
-        print(f"no picture: {error}")
+    for name in ("neuron.svg", "neuron.html"):
+        print("wrote", tape.draw(folder / name))
+    print("open them in a browser")

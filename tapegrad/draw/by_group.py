@@ -20,7 +20,7 @@ from tapegrad.draw.groups import Group
 from tapegrad.draw.picture import Arrow, Box, counted, short
 from tapegrad.entries.entries import Entries
 from tapegrad.inspect.ends import ends
-from tapegrad.inspect.names import sign
+from tapegrad.inspect.names import short_sign
 from tapegrad.ops import table as ops
 from tapegrad.sweep.gradient import Cotangents
 
@@ -40,7 +40,7 @@ def group_boxes(
     totals = [_Totals() for _ in range(len(groups) + 1)]
     uses = _count(entries, of, totals)
     _collect(entries, of, totals, cotangents)
-    signs = list(map(sign, entries.table.rows))
+    signs = list(map(short_sign, entries.table.rows))
     pairs = zip(groups, totals, strict=False)
     boxes = [_box(group, total, signs) for group, total in pairs if total.entries]
     return boxes, list(_arrows(groups, totals, uses))
@@ -151,12 +151,12 @@ def _box(group: Group, total: _Totals, signs: Sequence[str]) -> Box:
     facts = [*_facts(total, signs), *_numbers(total)]
     source = visible(group.source)
     source = source if len(source) <= _WIDEST else f"{source[: _WIDEST - 3]}..."
-    if group.is_input and total.entries > 1:
+    if group.kind and total.entries > 1:
         facts.insert(0, f"{total.entries:,} inputs")
     cells = (group.title, *facts)
     return Box(
         group.name,
-        "input" if group.is_input else "branches" if total.guards else "summary",
+        group.kind or ("branches" if total.guards else "summary"),
         cells,
         "  ".join(filter(None, (group.title, source, *facts))),
         source,
@@ -164,6 +164,7 @@ def _box(group: Group, total: _Totals, signs: Sequence[str]) -> Box:
         group.frames,
         is_output=bool(total.outputs),
         is_broken=_broken(total.values) + _broken(total.cotangents) > 0,
+        is_titled=True,
     )
 
 
@@ -175,10 +176,9 @@ def _facts(total: _Totals, signs: Sequence[str]) -> Iterator[str]:
     ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
     if len(ranked) == 1:
         name, number = ranked[0]
-        yield f"{number:,} operations: {name}" if number > 1 else name
+        yield f"{number:,} {name}" if number > 1 else name
     elif names:
-        each = [f"{number:,} {name}" for name, number in ranked]
-        yield f"{counted(names.total(), 'operation')}: {_listed(each)}"
+        yield _listed([f"{number:,} {name}" for name, number in ranked])
     if total.guards:
         outcomes = sorted(total.guards.items(), reverse=True)
         yield f"guard {', '.join(f'{outcome}{_times(number)}' for outcome, number in outcomes)}"

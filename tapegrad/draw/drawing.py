@@ -15,6 +15,7 @@ from tapegrad._support.text import visible
 from tapegrad.draw import subgraph
 from tapegrad.draw.by_entry import entry_boxes
 from tapegrad.draw.by_group import group_boxes
+from tapegrad.draw.frames import without_nesting
 from tapegrad.draw.groups import by_line, by_scope
 from tapegrad.draw.layout import laid_out, require_ending, save, svg
 from tapegrad.draw.page.html import page
@@ -23,7 +24,7 @@ from tapegrad.entries.entries import Entries
 from tapegrad.errors import DrawingError
 from tapegrad.inspect.names import Names
 from tapegrad.inspect.table import table
-from tapegrad.sweep.gradient import Cotangents, known_cotangents
+from tapegrad.sweep.gradient import Cotangents, shown_cotangents
 
 __all__ = ["Drawing", "bundle", "draw", "picture"]
 
@@ -35,7 +36,7 @@ def picture(  # noqa: PLR0913  # the options of `View`
     entries: Entries,
     *,
     by: By = "auto",
-    rankdir: Rankdir = "LR",
+    rankdir: Rankdir | None = None,
     around: str | int | None = None,
     depth: int = 2,
     between: tuple[str | int, str | int] | None = None,
@@ -50,7 +51,7 @@ def picture(  # noqa: PLR0913  # the options of `View`
     """
     _require(by, rankdir, depth, top)
     refresh_sources(entries.sites)
-    cotangents = known_cotangents(entries)
+    cotangents = shown_cotangents(entries)
     selection = _Selection(entries)
     if around is not None:
         selection.keep_around(around, depth)
@@ -60,14 +61,16 @@ def picture(  # noqa: PLR0913  # the options of `View`
         selection.keep_largest(top, cotangents)
     shown = cotangents if gradient else (None,) * len(entries)
     boxes, arrows, grouped = _drawn(entries, shown, selection, by)
-    return Picture(boxes, arrows, selection.caption(grouped), rankdir)
+    return Picture(
+        boxes, arrows, selection.caption(grouped), rankdir or ("TB" if grouped else "LR")
+    )
 
 
-def _require(by: By, rankdir: Rankdir, depth: int, top: int | None) -> None:
+def _require(by: By, rankdir: Rankdir | None, depth: int, top: int | None) -> None:
     """Refuses options that make no sense on any tape."""
     if by not in get_args(By):
         raise DrawingError(f"by={by!r} is unknown: use {_either(get_args(By))}")
-    if rankdir not in get_args(Rankdir):
+    if rankdir not in {None, *get_args(Rankdir)}:
         raise DrawingError(f"rankdir={rankdir!r} is unknown: use {_either(get_args(Rankdir))}")
     if depth < 0:
         raise DrawingError(f"depth={depth} is below 0: give a number of steps from the name")
@@ -157,13 +160,15 @@ def _drawn(
         return *_by_entry(entries, cotangents, slots, ()), ""
     groups, of = (by_line if by == "line" else by_scope)(entries)
     if by == "scope" and is_small:
-        frames = [group.frames + (group.title,) * (not group.is_input) for group in groups]
-        return *_by_entry(entries, cotangents, slots, [frames[index] for index in of]), ""
+        frames = [group.frames + (group.title,) * (not group.kind) for group in groups]
+        boxes, arrows = _by_entry(entries, cotangents, slots, [frames[index] for index in of])
+        return without_nesting(boxes), arrows, ""
     if selection.flags is not None:
         of = [at if flag else len(groups) for at, flag in zip(of, selection.flags, strict=True)]
     boxes, arrows = group_boxes(entries, cotangents, groups, of)
-    count = sum(box.kind != "input" for box in boxes)
-    return boxes, arrows, counted(count, "line" if by == "line" else "function")
+    count = sum(box.kind not in {"input", "data"} for box in boxes)
+    words = counted(count, "line" if by == "line" else "function")
+    return without_nesting(boxes), arrows, words
 
 
 def _by_entry(
@@ -255,5 +260,5 @@ def draw(
         return save(file, laid_out(made, ending, str(file)))
     drawn = _unless_it_fails(lambda: svg(made))
     is_bare = not view.get("gradient", True)
-    cotangents = (None,) * len(entries) if is_bare else known_cotangents(entries)
+    cotangents = (None,) * len(entries) if is_bare else shown_cotangents(entries)
     return save(file, page(entries, drawn, cotangents).encode())

@@ -5,20 +5,21 @@ There are as many groups as the program has lines or functions, however long the
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from linecache import getline
-from pathlib import Path
-from typing import Final, TypeAlias, final
+from typing import Final, Literal, TypeAlias, final
 
 import attrs
 
+from tapegrad._support.source_position import file_name
 from tapegrad.draw.picture import Frames
 from tapegrad.entries.columns import Scope
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import numbered_lines
-from tapegrad.inspect.names import KEY
+from tapegrad.inspect.names import KEY, written_path
 
 __all__ = ["Group", "by_line", "by_scope"]
 
@@ -26,13 +27,16 @@ __all__ = ["Group", "by_line", "by_scope"]
 @final
 @attrs.frozen
 class Group:
-    """Entries that share one box: its id and title, its line of source, the frames around it."""
+    """Entries that share one box: its id and title, its line of source, the frames around it.
+
+    ``kind`` is that of inputs.
+    """
 
     name: str
     title: str
     source: str = ""
     frames: Frames = ()
-    is_input: bool = False
+    kind: Literal["input", "data"] | None = None
 
 
 Grouping: TypeAlias = tuple[list[Group], list[int]]
@@ -60,7 +64,8 @@ def _line(entries: Entries, line: int) -> Group:
 def by_scope(entries: Entries) -> Grouping:
     """One group for each function in each scope, framed by the scopes, and some for the inputs."""
     groups, of_input = _inputs(entries, framed=True)
-    functions = [*((site.file, site.function) for site in entries.sites), ("", "no function kept")]
+    functions = [(site.file, _function(site.function)) for site in entries.sites]
+    functions.append(("", "no function kept"))
     numbers: dict[tuple[Frames, tuple[str, str]], int] = {}
     of: list[int] = []
     sites = entries.site_indices
@@ -74,14 +79,20 @@ def by_scope(entries: Entries) -> Grouping:
     of[: len(of_input)] = of_input
     titles = _frame_titles(entries)
     for (scopes, (file, function)), number in numbers.items():
-        title = " ".join(filter(None, (_function(function), Path(file).name)))
+        title = " ".join(filter(None, (function, file_name(file) if file else "")))
         groups.append(Group(f"f{number}", title, frames=titles[scopes]))
     return groups, of
 
 
 def _function(name: str) -> str:
-    """The name of a function inside others, on which Python hangs ``<locals>``."""
-    return name.replace(".<locals>", "")
+    """The name of a function inside others, on which Python hangs ``<locals>``.
+
+    A comprehension is part of the function around it, as in newer versions of Python.
+    """
+    return _COMPREHENSION.sub("", name).replace(".<locals>", "")
+
+
+_COMPREHENSION: Final = re.compile(r"\.<locals>\.<(list|dict|set)comp>$|\.<locals>\.<genexpr>$")
 
 
 _DEEPEST: Final = 8
@@ -132,7 +143,10 @@ def _inputs(entries: Entries, *, framed: bool) -> Grouping:
     groups, of = [], [0] * len(places)
     for number, (place, slots) in enumerate(parts):
         name = f"{'n' if len(slots) == 1 else 'i'}{slots[0]}"
-        groups.append(Group(name, place[-1], "", place[:-1] if framed else (), is_input=True))
+        title = written_path(place[-1], entries.names[0])
+        frames = place[:1] if framed and len(place) > 1 else ()
+        kind: Literal["input", "data"] = "input" if slots[0] < entries.width else "data"
+        groups.append(Group(name, title, frames=frames, kind=kind))
         for slot in slots:
             of[slot] = number
     return groups, of

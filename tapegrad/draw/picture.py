@@ -8,12 +8,13 @@ picture can be read on a light and on a dark background. What comes from the use
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, TypeAlias, TypedDict, final
 
 import attrs
 
 from tapegrad._support.text import number, visible
+from tapegrad.draw.heat import HeatMap
 
 __all__ = [
     "Arrow", "Box", "BoxKind", "By", "Frames", "Picture", "Rankdir", "View", "counted", "short",
@@ -26,7 +27,7 @@ Rankdir: TypeAlias = Literal["LR", "TB"]
 """The direction of arrows: to the right, or down."""
 
 BoxKind: TypeAlias = Literal[
-    "input", "constant", "value", "guard", "operation", "summary", "branches"
+    "input", "data", "constant", "value", "guard", "operation", "summary", "branches"
 ]
 
 Frames: TypeAlias = tuple[str, ...]
@@ -48,10 +49,11 @@ class View(TypedDict, total=False):
 @final
 @attrs.frozen
 class Box:
-    """A box: its ``cells`` stand side by side, or below each other in a summary of many entries.
+    """A box: its ``cells`` stand below each other, the first as a title if it ``is_titled``.
 
     ``name`` is its id in DOT and SVG and ``text`` the box on one line. ``source`` is a line of
-    program text, under the first cell of a summary. ``is_broken`` marks a nan or an infinity.
+    program text, under the title. ``is_broken`` marks a nan or an infinity. ``maps`` are the heat
+    maps of arrays, each under the cell of that index.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Box:
     frames: Frames = ()
     is_output: bool = False
     is_broken: bool = False
+    is_titled: bool = False
+    maps: tuple[tuple[int, HeatMap], ...] = ()
 
 
 @final
@@ -80,22 +84,33 @@ class Arrow:
 @final
 @attrs.frozen
 class Picture:
-    """Boxes and arrows in their order, and a caption that says what was left out."""
+    """Boxes and arrows in their order, and a caption that says what was left out.
+
+    The ``legend`` explains the colours and shapes that occur, in one line.
+    """
 
     boxes: Sequence[Box]
     arrows: Sequence[Arrow]
     caption: str
     rankdir: Rankdir = "LR"
 
-    def dot(self, *, plain: bool = False) -> str:
-        """The picture as DOT text; ``plain`` for a Graphviz that knows no HTML-like tables."""
-        caption = f"label={_quoted(self.caption)}" if self.caption else ""
-        head = f"digraph tape {{\n\tgraph [rankdir={self.rankdir} {_GRAPH} {caption}]"
-        boxes = self._framed(_plain if plain else _label)
-        defaults = (_DEFAULTS, _EVEN) if plain else (_DEFAULTS,)
-        return "\n".join((head, *defaults, *boxes, *map(_arrow, self.arrows), "}\n"))
+    @property
+    def legend(self) -> str:
+        """The meaning of the colours and shapes, of those that occur."""
+        kinds: dict[str, object] = dict.fromkeys(box.kind for box in self.boxes)
+        kinds |= dict.fromkeys(word for box in self.boxes for word, occurs in _marks(box) if occurs)
+        labels = [arrow.label for arrow in self.arrows if arrow.label]
+        kinds |= dict.fromkeys("uses" if label[0] == "×" else "partial" for label in labels)
+        return " · ".join(text for kind, text in _LEGEND.items() if kind in kinds)
 
-    def _framed(self, label: Callable[[Box], str]) -> Iterator[str]:
+    def dot(self) -> str:
+        """The picture as DOT text."""
+        words = filter(None, (self.caption, self.legend))
+        label = f"label={_quoted(*words, end=_LEFT)}"
+        head = f"digraph tape {{\n\tgraph [rankdir={self.rankdir} {_GRAPH} {label}]"
+        return "\n".join((head, _DEFAULTS, *self._framed(), *map(_arrow, self.arrows), "}\n"))
+
+    def _framed(self) -> Iterator[str]:
         """The boxes in their frames; DOT lets a frame be opened again and again."""
         framed: dict[Frames, list[Box]] = {}
         for box in self.boxes:
@@ -105,7 +120,7 @@ class Picture:
             for depth, name in enumerate(frames, 1):
                 number = numbers.setdefault(frames[:depth], len(numbers))
                 yield f"\tsubgraph cluster_{number} {{ graph [{_FRAME} label={_quoted(name)}]"
-            yield from (_box(box, label(box)) for box in boxes)
+            yield from map(_box, boxes)
             if frames:
                 yield "\t" + "}" * len(frames)
 
@@ -158,11 +173,12 @@ _DEFAULTS: Final = (
     '\tnode [fontname=Helvetica fontsize=11 fontcolor="#1a1a1a" margin="0.06,0.03"]\n'
     f'\tedge [fontname=Helvetica fontsize=9 fontcolor="{_GREY}" color="{_GREY}" arrowsize=0.6]'
 )
-_EVEN: Final = "\tnode [fontname=Courier fontsize=10]"
-"""Letters of one width, which a Graphviz that reads no fonts can measure."""
+_LEFT: Final = r"\l"
+"""The end of a line of DOT that begins on the left."""
 _FRAME: Final = f'style="dashed,rounded" color="{_GREY}" labelloc=t labeljust=l'
 _LOOKS: Final[dict[BoxKind, str]] = {
     "input": 'shape=box style="rounded,filled" fillcolor="#cfe8f7" color="#0072b2"',
+    "data": f'shape=box style="rounded,filled" fillcolor="#f2f2f2" color="{_GREY}"',
     "constant": 'shape=plaintext style=filled fillcolor="#ececec" fontsize=9 height=0.2',
     "value": f'shape=box style=filled fillcolor=white color="{_GREY}"',
     "guard": 'shape=diamond style=filled fillcolor="#fbe3b0" color="#e69f00"',
@@ -170,28 +186,51 @@ _LOOKS: Final[dict[BoxKind, str]] = {
     "summary": f'shape=box style=filled fillcolor=white color="{_GREY}"',
     "branches": 'shape=octagon style=filled fillcolor="#fbe3b0" color="#e69f00"',
 }
-_STACKED: Final = frozenset(("summary", "branches"))
-"""Kinds whose cells stand below each other."""
 _OUTPUT: Final = 'shape=box style=filled fillcolor="#cdeee2" color="#009e73" peripheries=2'
 _BROKEN: Final = 'color="#d55e00" penwidth=3'
 
 
-def _box(box: Box, label: str) -> str:
+_LEGEND: Final = {
+    "input": "blue: parameter",
+    "data": "grey: data",
+    "output": "green: result",
+    "guard": "diamond: comparison that chose a branch",
+    "branches": "octagon: line that chose branches",
+    "map": "colours of an array: blue above 0, orange below",
+    "broken": "thick border: nan or infinity",
+    "partial": "number on an arrow: partial derivative",
+    "uses": "× 3: used three times",
+}
+"""The words of the legend, by kinds of boxes and by marks."""
+
+
+def _marks(box: Box) -> Iterator[tuple[str, bool]]:
+    """The marks that a box may have, and whether it has them."""
+    yield "output", box.is_output
+    yield "broken", box.is_broken
+    yield "map", bool(box.maps)
+
+
+def _box(box: Box) -> str:
     look = _OUTPUT if box.is_output else _LOOKS[box.kind]
     broken = f" {_BROKEN}" if box.is_broken else ""
     tooltip = f" tooltip={_quoted(*box.tooltip)}" if box.tooltip else ""
-    return f'\t{box.name} [id="{box.name}" {look}{broken} label={label}{tooltip}]'
+    return f'\t{box.name} [id="{box.name}" {look}{broken} label={_label(box)}{tooltip}]'
 
 
 def _label(box: Box) -> str:
-    """Cells side by side with lines between them; in a summary, a title above source and facts."""
-    if len(box.cells) == 1:
+    """The rows below each other: a title, the source text, facts, and heat maps."""
+    if len(box.cells) == 1 and not box.maps:
         return _quoted(*box.cells)
-    cells = [_escaped(cell) for cell in box.cells]
-    if box.kind not in _STACKED:
-        return _table("<TR>" + "<VR/>".join(map(_cell, cells)) + "</TR>")
-    source = [f'<FONT FACE="monospace">{_escaped(box.source)}</FONT>'] if box.source else []
-    rows = (f"<B>{cells[0]}</B>", *source, *cells[1:])
+    maps = dict(box.maps)
+    rows = []
+    for index, cell in enumerate(map(_escaped, box.cells)):
+        is_title = index == 0 and box.is_titled
+        rows.append(f"<B>{cell}</B>" if is_title else cell)
+        if is_title and box.source:
+            rows.append(f'<FONT FACE="monospace">{_escaped(box.source)}</FONT>')
+        if index in maps:
+            rows.append(_map(maps[index]))
     return _table("".join(f"<TR>{_cell(row)}</TR>" for row in rows))
 
 
@@ -203,19 +242,20 @@ def _cell(text: str) -> str:
     return f'<TD ALIGN="LEFT">{text}</TD>'
 
 
-def _plain(box: Box) -> str:
-    """The same cells, one below the other."""
-    if box.kind not in _STACKED:
-        return _quoted(*box.cells)
-    title, *facts = box.cells
-    lines = filter(None, (title, box.source, *facts))
-    return _quoted(*lines, end=r"\l")
+def _map(grid: HeatMap) -> str:
+    """A heat map as a table in a table."""
+    cells = ("".join(map(_MAP_CELL.format, row)) for row in grid)
+    rows = "".join(f"<TR>{row}</TR>" for row in cells)
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{rows}</TABLE>'
+
+
+_MAP_CELL: Final = '<TD FIXEDSIZE="TRUE" WIDTH="5" HEIGHT="5" BGCOLOR="{}"></TD>'
 
 
 def _arrow(arrow: Arrow) -> str:
     looks = []
     if arrow.label:
-        looks.append(f"label={_quoted(arrow.label)}")
+        looks.append(f'label=" {_escaped(arrow.label)} "')  # blanks keep it off the line
     if arrow.width != 1.0:
         looks.append(f"penwidth={arrow.width:.2f}")
     if arrow.is_dashed:

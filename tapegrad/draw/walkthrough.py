@@ -7,7 +7,7 @@ values and its largest cotangent.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from math import isfinite, isnan, nan
 from typing import Final, Literal, cast, final
 
@@ -15,14 +15,16 @@ import attrs
 
 from tapegrad._support.source_position import Site
 from tapegrad._support.text import number, visible
+from tapegrad.draw.groups import by_line, by_scope
 from tapegrad.draw.picture import counted, short
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
-from tapegrad.entries.source_lines import lines_of_entries, numbered_lines
+from tapegrad.entries.source_lines import numbered_lines
 from tapegrad.inspect.ends import ends
 from tapegrad.inspect.names import Names
 from tapegrad.inspect.reverse_steps import ReverseStep, expression, reverse_steps, rule
 from tapegrad.inspect.static_text import static_text
+from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, shape_of
 from tapegrad.sweep.gradient import Cotangents
 
@@ -153,22 +155,33 @@ def _entry_items(
     slots = tuple(f"%{slot}" for slot in range(len(nodes)))
     operands = [tuple(dict.fromkeys(entries.columns.operands(slot))) for slot in range(len(nodes))]
     users = _users(operands)
-    lines = lines_of_entries(entries)
+    grouped, plain = _group_names(entries), _not_differentiated(entries)
     for slot, node in enumerate(nodes):
-        line = lines[slot]
         yield Item(
             slots[slot],
             _formula(node, slots),
             _value(node),
-            _number_if_known(cotangents[slot]),
+            _number_if_known(None if slot in plain else cotangents[slot]),
             entries.site(slot),
-            (f"n{slot}", f"n{slot}op", *([f"s{line}"] if line >= 0 else [])),
+            (f"n{slot}", f"n{slot}op", *grouped[slot]),
             given.given(slot),
             node.primitive.doc if isinstance(node, Apply) else "",
             "/".join(map(visible, entries.scope(slot))),
             operands[slot],
             users[slot],
         )
+
+
+def _group_names(entries: Entries) -> list[tuple[str, ...]]:
+    """For each entry the boxes of its line and of its function in its scope, or of its inputs."""
+    ways = [by_line(entries), by_scope(entries)]
+    names = [[groups[at].name for at in of] for groups, of in ways]
+    inputs, lone = len(entries.inputs), [f"n{slot}" for slot in range(len(entries.inputs))]
+    found = [tuple(dict.fromkeys(each)) for each in zip(*names, strict=True)]
+    return [
+        tuple(name for name in each if slot >= inputs or name != lone[slot])
+        for slot, each in enumerate(found)
+    ]
 
 
 def _users(operands: Sequence[Iterable[int]]) -> list[tuple[int, ...]]:
@@ -239,23 +252,34 @@ def _reverse(
     output = entries.outputs[0]
     text = f"The derivative of {names[output]} in itself is 1: the way back begins"
     yield Step("turn", output, text, (CotangentUpdate(output, _number(1.0)),))
+    plain = _not_differentiated(entries)
     for step in reverse_steps(entries.columns, cotangents):
         node, bar = nodes[step.slot], short(step.cotangent)
         what = "hands it on times each partial" if step.shares else "hands nothing on: it is flat"
         if any(share.partial is None for share in step.shares):
             what = "hands on what its transposes make of it"
         text = f"{names[step.slot]} has its cotangent, {bar}, and {what}"
-        yield Step("reverse", step.slot, text, tuple(_updates(cast(Apply, node), step, names)))
+        yield Step(
+            "reverse", step.slot, text, tuple(_updates(cast(Apply, node), step, names, plain))
+        )
 
 
 def _any_known(cotangents: Cotangents) -> bool:
     return any(bar is not None for bar in cotangents)
 
 
-def _updates(node: Apply, step: ReverseStep, names: Sequence[str]) -> Iterator[CotangentUpdate]:
+def _not_differentiated(entries: Entries) -> frozenset[int]:
+    """Data and constants, whose cotangents are not shown."""
+    data = range(entries.width, len(entries.inputs))
+    return frozenset((*data, *entries.columns.slots_of(ops.constant)))
+
+
+def _updates(
+    node: Apply, step: ReverseStep, names: Sequence[str], plain: Container[int]
+) -> Iterator[CotangentUpdate]:
     static = cast("tuple[Operand, ...]", node.static)
     operands = [*(names[operand] for operand in node.operands), *static]
-    for share in step.shares:
+    for share in (share for share in step.shares if share.operand not in plain):
         yield CotangentUpdate(
             share.operand,
             _number(share.after),
@@ -269,9 +293,9 @@ def _updates(node: Apply, step: ReverseStep, names: Sequence[str]) -> Iterator[C
 def _end(entries: Entries, names: Sequence[str], cotangents: Cotangents) -> Step:
     if not _any_known(cotangents):
         return _end_of_forward(entries)
-    bars = ((at, cotangents[at]) for at in entries.inputs)
+    bars = ((at, cotangents[at]) for at in range(entries.width))
     gradient = (CotangentUpdate(at, _number(0.0 if bar is None else bar)) for at, bar in bars)
-    text = f"The derivatives of {names[entries.outputs[0]]} in the inputs have arrived"
+    text = f"The derivatives of {names[entries.outputs[0]]} in the parameters have arrived"
     return Step("end", None, text, tuple(gradient))
 
 
@@ -316,6 +340,10 @@ def _line_items(
     for slot, operand in entries.columns.reads():
         operands[of[slot]].add(of[operand])
     users = _users(operands)
+    boxes: list[dict[str, None]] = [{} for _ in lines]
+    for groups, group_of in (by_line(entries), by_scope(entries)):
+        for at, group in dict.fromkeys(zip(of, group_of, strict=True)):
+            boxes[at][groups[group].name] = None
     for at, line in enumerate(lines):
         site = entries.sites[line] if line >= 0 else None
         yield Item(
@@ -324,7 +352,7 @@ def _line_items(
             _range(values[at]),
             _largest(bars[at]),
             site,
-            (f"s{line}" if site else "s",),
+            tuple(boxes[at]),
             operands=tuple(sorted(operands[at])),
             users=users[at],
         )

@@ -20,8 +20,8 @@ from tapegrad.pytree.structure import key_paths
 from tapegrad.sweep.gradient import output_cotangents
 
 __all__ = [
-    "KEY", "Names", "element_name", "named_cotangents", "nearest", "shortened", "sign",
-    "written_path",
+    "KEY", "Names", "element_name", "named_cotangents", "nearest", "short_sign", "shortened",
+    "sign", "written_path",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -218,6 +218,18 @@ def sign(row: Primitive) -> str:
     ('/', 'div2', 'tanh')
     """
     return row.name.rstrip("_") if row.helper else row.symbol
+
+
+def short_sign(row: Primitive) -> str:
+    """The sign of a row without its operands beside it, where "-" is a subtraction.
+
+    >>> from tapegrad.ops import table as ops
+    >>> short_sign(ops.sub), short_sign(ops.neg), short_sign(ops.tanh)
+    ('-', 'neg', 'tanh')
+    """
+    written = sign(row)
+    is_before = row.arity == 1 and not row.has_static and not any(map(str.isalnum, written))
+    return row.name.rstrip("_") if is_before else written
 
 
 def nearest(name: str, known: Mapping[str, object]) -> str:

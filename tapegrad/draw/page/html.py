@@ -15,14 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from linecache import getline
-from pathlib import Path
 from string import Template
 from typing import Final, TypeAlias
-from xml.etree import ElementTree
 
 import attrs
 
-from tapegrad._support.source_position import Site, function_line
+from tapegrad._support.source_position import Site, file_name, function_line
 from tapegrad._support.text import visible
 from tapegrad.draw.walkthrough import Item, NumberText, Walkthrough, walkthrough
 from tapegrad.entries.entries import Entries
@@ -38,15 +36,15 @@ def page(
     entries: Entries,
     svg: str | None,
     cotangents: Cotangents,
-    title: str = "A tape, step by step",
 ) -> str:
     """The page as HTML text; the same bytes for the same tape and the same source files.
 
-    ``svg`` is a picture of the tape with the ids that DOT text has here; None leaves it out.
+    ``svg`` is a picture of the tape as it is written here; None leaves it out.
     ``cotangents`` are those of the tape's one output; where all are None, the page ends with the
     forward sweep.
     """
     made = walkthrough(entries, cotangents)
+    title = f"{entries.function or 'A tape'}, step by step"
     shown = _shown_lines(entries.sites)
     style, script = _resource("page.css"), _resource("page.js")
     return Template(_resource("page.html")).substitute(
@@ -57,7 +55,7 @@ def page(
         code=_listing(shown),
         headings="".join(f"<th>{heading}</th>" for heading in made.headings),
         rows="\n".join(map(_row, made.items)),
-        picture=_picture(svg) if svg else "",
+        picture=_picture(svg or ""),
         data=_data(made, {line: index for index, line in enumerate(shown) if line}),
         last=len(made.steps) - 1,
         style=style,
@@ -112,6 +110,11 @@ def _number(kind: str, number: NumberText) -> str:
     return f'<td class="{kind}" title="{number.exact}">{number.short}</td>'
 
 
+def _picture(svg: str) -> str:
+    """The picture as part of the page, which has tooltips of its own."""
+    return re.sub(r'<title>.*?</title>| xmlns="[^"]*"', "", svg, flags=re.DOTALL)
+
+
 # The program.
 
 
@@ -154,48 +157,4 @@ def _listing(shown: Sequence[Place | None]) -> str:
 
 def _heading(file: str, source: str) -> str:
     missing = "" if source else " (its text is not at hand)"
-    return f'<li class="file">{html.escape(visible(Path(file).name))}{missing}</li>'
-
-
-# The picture.
-
-_SHAPES: Final = frozenset(("svg", "g", "path", "polygon", "polyline", "ellipse", "text"))
-_LOOKS: Final = frozenset(
-    (
-        "viewBox", "transform", "class", "d", "points", "cx", "cy", "rx", "ry", "x", "y",
-        "fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor", "font-family",
-        "font-size", "font-weight",
-    )
-)  # fmt: skip
-"""The attributes of Graphviz's SVG that go into the page; links and scripts do not."""
-
-_NUMBER: Final = re.compile(r"(value|grad) (-?\d[\d.]*(e[+-]\d+)?|-?inf|nan)")
-
-
-def _picture(svg: str) -> str:
-    """The SVG as part of the page: ``data-box`` names nodes, ``data-ends`` those of edges.
-
-    Numbers that arrive are of the class ``value`` or ``bar``.
-    """
-    root = ElementTree.fromstring(svg)
-    for element in root.iter():
-        tag = element.tag.rpartition("}")[2]
-        element.tag = "g" if tag == "a" else tag
-        _name(element)
-        for child in list(element):
-            if child.tag.rpartition("}")[2] not in _SHAPES | {"a"}:
-                element.remove(child)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _name(element: ElementTree.Element) -> None:
-    """Removes the other attributes of an element, and adds the box or arrow that it stands for."""
-    title = next((child.text or "" for child in element if child.tag.endswith("title")), "")
-    kind, text = element.get("class"), element.text or ""
-    kept = {name: value for name, value in element.attrib.items() if name in _LOOKS}
-    if kind in {"node", "edge"}:
-        kept["data-box" if kind == "node" else "data-ends"] = title
-    if element.tag == "text" and (number := _NUMBER.fullmatch(text)):
-        kept["class"] = "value" if number[1] == "value" else "bar"
-    element.attrib.clear()
-    element.attrib.update(kept)
+    return f'<li class="file">{html.escape(file_name(file))}{missing}</li>'

@@ -25,6 +25,11 @@ function element(tag, text = "", look = "") {
   return made;
 }
 
+// A box of one entry, n17, or its oval, n17op; others stand for lines or functions.
+function isOwn(box) {
+  return /^n/.test(box);
+}
+
 // The items of each box, the boxes of each item, and the arrows that lead into each item.
 
 const itemsOf = new Map();
@@ -35,11 +40,15 @@ const drawn = new Map(items.map((_, index) => [index, []]));
 for (const box of all("[data-box]"))
   for (const index of itemsOf.get(box.dataset.box) ?? []) drawn.get(index).push(box);
 const arrows = new Map(items.map((_, index) => [index, []]));
+const arrowsInto = new Map(); // by the box that they lead into
 for (const arrow of all("[data-ends]")) {
   const head = arrow.dataset.ends.split("->")[1];
-  if (/^n/.test(head))
+  arrowsInto.set(head, [...(arrowsInto.get(head) ?? []), arrow]);
+  if (isOwn(head))
     for (const index of itemsOf.get(head) ?? []) arrows.get(index).push(arrow);
 }
+// Boxes that stand for several items, and show nothing before all of these have come.
+const groups = all("[data-box]").filter(box => !isOwn(box.dataset.box));
 
 // What has happened.
 
@@ -68,10 +77,20 @@ function showItem(index, arrived, bar) {
   cell.textContent = bar?.short ?? "";
   cell.title = bar?.exact ?? "";
   for (const arrow of arrows.get(index)) arrow.classList.toggle("ahead", !arrived);
-  for (const box of drawn.get(index).filter(box => /^n/.test(box.dataset.box))) {
+  for (const box of drawn.get(index).filter(box => isOwn(box.dataset.box))) {
     box.classList.toggle("ahead", !arrived);
-    for (const text of box.querySelectorAll(".bar")) text.textContent = bar ? `grad ${bar.short}` : "";
+    box.classList.toggle("unswept", !bar);
+    const sum = bar?.short.replace(/^\[[^\]]*\] /, ""); // the box has the shape of an array already
+    for (const text of box.querySelectorAll("text.bar")) text.textContent = bar ? `grad ${sum}` : "";
   }
+}
+
+function showGroup(box, arrived, bars) {
+  const indices = itemsOf.get(box.dataset.box) ?? [];
+  const isAhead = indices.some(index => !arrived.has(index));
+  box.classList.toggle("ahead", isAhead);
+  box.classList.toggle("unswept", indices.some(index => items[index].cotangent && !bars.has(index)));
+  for (const arrow of arrowsInto.get(box.dataset.box) ?? []) arrow.classList.toggle("ahead", isAhead);
 }
 
 // Marks for the item of the step, and for the one clicked on.
@@ -88,7 +107,11 @@ function mark(name, indices) {
 function reveal(index) {
   rows[index].scrollIntoView({ block: "nearest" });
   lines[items[index].line]?.scrollIntoView({ block: "nearest" });
-  if (drawn.get(index).length) follow(drawn.get(index));
+  const near = [index, ...items[index].operands, ...items[index].users];
+  const [own, read, all] = [1, 1 + items[index].operands.length, near.length].map(
+    count => near.slice(0, count).flatMap(other => drawn.get(other)),
+  );
+  if (own.length) follow(all, read, own, own.slice(0, 1));
 }
 
 function show(step) {
@@ -96,6 +119,7 @@ function show(step) {
   const { phase, item, text, updates } = steps[at];
   const { arrived, bars } = happened();
   items.forEach((_, index) => showItem(index, arrived.has(index), bars.get(index)));
+  for (const box of groups) showGroup(box, arrived, bars);
   mark("now", item === null ? [] : [item]);
   byId("slider").value = at;
   byId("count").value = `step ${at} of ${steps.length - 1}`;
@@ -222,8 +246,8 @@ function begin() {
   look(start(whole.x, whole.width, width), start(whole.y, whole.height, height), width, height);
 }
 
-// Bring boxes into view; where they are too far apart, the first of them.
-function follow(boxes) {
+// Bring boxes into view: an item with all that it reads and that reads it, or as many as fit.
+function follow(boxes, ...fewer) {
   const pane = svg.getBoundingClientRect();
   const parts = boxes.map(box => box.getBoundingClientRect());
   const left = Math.min(...parts.map(part => part.left)) - MARGIN;
@@ -232,7 +256,7 @@ function follow(boxes) {
   const bottom = Math.max(...parts.map(part => part.bottom)) + MARGIN;
   if (left >= pane.left && right <= pane.right && top >= pane.top && bottom <= pane.bottom) return;
   const fits = right - left <= pane.width && bottom - top <= pane.height;
-  if (!fits && boxes.length > 1) return follow(boxes.slice(0, 1));
+  if (!fits && fewer.length) return follow(...fewer);
   const middle = toPicture((left + right) / 2, (top + bottom) / 2);
   look(middle.x - view.width / 2, middle.y - view.height / 2, view.width, view.height);
 }
