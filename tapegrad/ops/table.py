@@ -426,7 +426,13 @@ CIRCLE = (
         "partials", lambda x: 2.0**-58, "at huge x beside a multiple of pi / 2: 2**-108 absolute"
     ),
 )
-TAN = (Slack("partials", lambda x: 2.0**-57 * math.fabs(f.tan(x)) ** 3, "the same in the cosine"),)
+TAN = (
+    Slack(
+        "partials",
+        lambda x: 2.0**-57 * math.fabs(f.tan(x)) ** 3,
+        "at huge x beside a pole: 2**-108 absolute in the cosine",
+    ),
+)
 POLYGAMMA = (
     Slack("value", lambda x, n: float(n == 0), "near the zeros of digamma: 4 eps absolute"),
     Slack("value", g.polygamma_scale, "near zeros, for even n and x < 0: 4 eps of a term"),
