@@ -19,6 +19,7 @@ extensions = [
     # Docstrings have `Raises:` sections.
     "sphinx.ext.napoleon",
     # Pictures and tables that the build makes.
+    "_site.commands",
     "_site.drawings",
     "_site.operations",
     "_site.signatures",

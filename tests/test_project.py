@@ -46,3 +46,19 @@ def test_pages_have_the_layers_in_their_order(page: str) -> None:
     shown = re.findall(r"^ *(errors _support (?:\w+\s+)*cli)$", text, re.MULTILINE)
     single = [name for name in LAYERS if not name.startswith("__") and name != "mypy_plugin"]
     assert [one.split() for one in shown] == [single]
+
+
+def test_the_page_on_installing_names_every_extra_for_users() -> None:
+    """Those for developers are named where these read."""
+    extras = project()["optional-dependencies"].keys() - {"bench", "dev", "docs"}
+    page = (ROOT / "docs/tutorial/install.md").read_text("utf-8")
+    assert extras
+    assert extras == set(re.findall(r"^\| `tapegrad\[(\w+)\]`", page, re.MULTILINE))
+
+
+def test_the_reference_has_every_name_of_the_package() -> None:
+    """Each name in ``__all__`` is on one page of the reference."""
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs/reference/api").glob("*.md")]
+    named = re.findall(r"^\.\. auto\w+:: (\w+)$|^`(\w+)`$", "\n".join(pages), re.MULTILINE)
+    found = sorted(first or second for first, second in named)
+    assert found == sorted(set(tapegrad.__all__) - {"errors", "math"})
