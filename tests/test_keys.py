@@ -448,7 +448,11 @@ settings_module = types.ModuleType("tests.settings_of_a_model")
 settings_module.rate = 2.0  # type: ignore[attr-defined]  # a module of the user's
 
 
-class Config:
+class OfClasses(type):
+    limit = 2.0
+
+
+class Config(metaclass=OfClasses):
     rate = 2.0
 
     @staticmethod
@@ -472,6 +476,18 @@ def again(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return twice
 
 
+def by_default(x: Any, f: Callable[[Any], Any] = helper) -> Any:
+    return f(x)
+
+
+def among_defaults(x: Any, fs: tuple[Any, ...] = (helper, [helper])) -> Any:
+    return fs[0](x)
+
+
+def of_class(x: Any, kind: Any = Config) -> Any:
+    return x * kind.rate
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
     "global": lambda x: x * RATE,
     "container": lambda x: x * TABLE["a"],
@@ -479,11 +495,16 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "module": lambda x: x * settings_module.rate,
     "class": lambda x: x * Config.rate,
     "subclass": lambda x: x * Special.rate,
+    "class of the class": lambda x: x * Special.limit,
     "instance of the class": lambda x: x * Special().rate,
     "function inside": lambda x: sum([x * RATE for _ in range(1)]),
     "function called": lambda x: helper(x) + 0.0,
     "static method": lambda x: Config.doubled(x) + 0.0,
     "partial": functools.partial(lambda scale, x: x * RATE * scale, 1.0),
+    "function in a partial": functools.partial(lambda f, x: f(x), helper),
+    "function by default": by_default,
+    "functions by default": among_defaults,
+    "class by default": of_class,
     "decorated": again(lambda x: x * RATE),
 }
 """Models that read a number from elsewhere, which is 2.0."""
@@ -496,6 +517,7 @@ def set_all(number: float, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FUNCTIONS, "rate", number)
     patch.setattr(settings_module, "rate", number)
     patch.setattr(Config, "rate", number)
+    patch.setattr(OfClasses, "limit", number)
 
 
 @pytest.mark.parametrize("kind", READERS)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.ops import array_rows as rows
+from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet
 from tapegrad.ops.primitive import Operand, Primitive, Shape, Traced, shape_of
 from tapegrad.recording import array_values
@@ -201,6 +202,8 @@ def indicator(condition: Any) -> Operand:
     """A condition as an operand: truth values, or a number that is 1.0 or 0.0."""
     if isinstance(condition, ArrayCondition | Condition):
         return condition.indicator
-    if isinstance(condition, TracedValue):
-        return cast(ArrayCondition, cast(Any, condition) != 0.0).indicator
+    if isinstance(condition, TracedValue) or (
+        isinstance(condition, list | tuple) and is_traced(*condition)
+    ):
+        return ops.ne(operand(condition), 0.0)
     return array_values.truths(condition)  # type: ignore[no-any-return]  # of numpy's

@@ -159,8 +159,13 @@ def einsum(subscripts: str, /, *arrays: ArrayLike, optimize: object = True) -> A
     Raises:
         InputError: for subscripts that do not fit the arrays.
     """
+    if not isinstance(subscripts, str):
+        raise InputError(f"einsum at {here()} takes letters first: write einsum('ij,j->i', x, y)")
     given = [operand(x) for x in arrays]
     inputs, output = _letters(subscripts, list(map(shape_of, given)))
+    for x, letters in zip(given, inputs, strict=True):
+        if len({*zip(letters, shape_of(x), strict=True)}) > len({*letters}):
+            _misfit(subscripts, list(map(shape_of, given)))
     for at, letters in enumerate(inputs):
         given[at], inputs[at] = _distinct(given[at], letters)
     sizes: dict[str, int] = {}

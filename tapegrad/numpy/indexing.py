@@ -44,9 +44,11 @@ def take(x: ArrayLike, indices: ArrayLike, /, axis: int | None = None) -> ArrayL
 
 @taken
 @like(np.take_along_axis)
-def take_along_axis(x: ArrayLike, indices: ArrayLike, /, axis: int = -1) -> ArrayLike:
-    """The number at a place along an axis for each place in ``indices``."""
+def take_along_axis(x: ArrayLike, indices: ArrayLike, /, axis: int | None = -1) -> ArrayLike:
+    """The number at a place along an axis for each place in ``indices``; without one, among all."""
     found = operand(x)
+    if axis is None:
+        found, axis = rows.reshape(found, (prod(shape_of(found)),)), 0
     at = place_of(axis, len(shape_of(found)))
     shape = (indices if isinstance(indices, ArrayVar) else np.asarray(indices)).shape
     index = _along(shape, at, indices)

@@ -9,6 +9,7 @@ traced arrays are whole numbers, as entries are; of plain arrays they are numpy'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, Literal, TypeAlias, cast, overload
 
@@ -32,7 +33,7 @@ from tapegrad.numpy.arrays import (
 )
 from tapegrad.numpy.elementwise import clip
 from tapegrad.numpy.indexing import take, take_along_axis
-from tapegrad.numpy.shapes import flip
+from tapegrad.numpy.shapes import flip, stack
 from tapegrad.numpy.signatures import interpolation, kept, place, placed, reduction
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
@@ -50,12 +51,14 @@ __all__ = [
 
 @placed
 def argsort(
-    x: ArrayLike, /, axis: int = -1, descending: bool = False, stable: bool = True
+    x: ArrayLike, /, axis: int | None = -1, descending: bool = False, stable: bool = True
 ) -> ArrayLike:
-    """The places of the numbers in rising or falling order; those that are equal keep theirs."""
+    """The places of the numbers in rising or falling order; those that are equal keep theirs.
+
+    Without an axis they are those of all numbers in one row.
+    """
     if is_traced(x):
-        found = cast(Any, operand(x))
-        at = place_of(axis, len(shape_of(found)))
+        found, at = _in_order_of(x, axis)
         if not descending:
             return rows.argsort(found, at)
         last = float(shape_of(found)[at] - 1)
@@ -63,10 +66,22 @@ def argsort(
         return flip(cast(Any, falling), axis=at)
     if not descending:
         return np.argsort(x, axis, stable=stable)
+    if axis is None:
+        x, axis = np.ravel(x), 0
     return np.flip(np.shape(x)[axis] - 1 - np.argsort(np.flip(x, axis), axis, stable=True), axis)
 
 
-def _numpys_sort(x: Any, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+def _in_order_of(x: Any, axis: int | None) -> tuple[Any, int]:
+    """An operand and the axis that is put in order; without one, all its numbers and theirs."""
+    found = operand(x)
+    if axis is None:
+        return rows.reshape(found, (prod(shape_of(found)),)), 0
+    return found, place_of(axis, len(shape_of(found)))
+
+
+def _numpys_sort(
+    x: Any, *, axis: int | None = -1, descending: bool = False, stable: bool = True
+) -> Any:
     rising = np.sort(x, axis, stable=stable)
     return np.flip(rising, axis) if descending else rising
 
@@ -74,11 +89,10 @@ def _numpys_sort(x: Any, *, axis: int = -1, descending: bool = False, stable: bo
 @kept
 @beside(_numpys_sort)
 def sort(
-    x: ArrayLike, /, axis: int = -1, descending: bool = False, stable: bool = True
+    x: ArrayLike, /, axis: int | None = -1, descending: bool = False, stable: bool = True
 ) -> ArrayLike:
-    """The numbers in rising or falling order along an axis."""
-    found = cast(Any, operand(x))
-    at = place_of(axis, len(shape_of(found)))
+    """The numbers in rising or falling order along an axis; without one, all in one row."""
+    found, at = _in_order_of(x, axis)
     order = cast("Any", rows.argsort(found, at))
     places = order if is_traced(order) else order.astype(np.intp)
     rising = take_along_axis(found, places, at)
@@ -214,16 +228,31 @@ def quantile(x: Arr, q: float, /, axis: int | None, *, keepdims: bool = False) -
 @overload
 def quantile(x: Arr, q: float, /, axis: None = None, *, keepdims: Literal[True]) -> Arr: ...
 @beside(np.quantile)
+@overload
 def quantile(
-    x: ArrayLike, q: float, /, axis: int | None = None, *, keepdims: bool = False
+    x: Arr, q: Sequence[float] | Floats, /, axis: int | None = None, *, keepdims: bool = False
+) -> Arr: ...
+@beside(np.quantile)
+def quantile(
+    x: ArrayLike,
+    q: float | Sequence[float] | Floats,
+    /,
+    axis: int | None = None,
+    *,
+    keepdims: bool = False,
 ) -> ArrayLike:
-    """The number that a share ``q`` of all are below, between neighbours in proportion."""
+    """The number that a share ``q`` of all are below, between neighbours in proportion.
+
+    Of several shares there is one after the other along a first axis.
+    """
+    if np.ndim(q):
+        return stack([quantile(x, each, axis, keepdims=keepdims) for each in np.asarray(q)])
     found, shape = operand(x), shape_of(operand(x))
     if axis is None:
         found = rows.reshape(found, (prod(shape),))
     at = place_of(0 if axis is None else axis, len(shape_of(found)))
     n = shape_of(found)[at]
-    place = float(q) * (n - 1)
+    place = float(cast(float, q)) * (n - 1)
     low = int(place)
     high = min(low + 1, n - 1)
     rising = operand(sort(cast(Any, found), axis=at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, Literal, TypeAlias, cast, overload
+from typing import Any, Final, Literal, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from tapegrad.numpy.signatures import joined, kept
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops.primitive import Operand, shape_of
 from tapegrad.ops.table import where
-from tapegrad.recording.array_var import ArrayVar, Axes, axes_of, shape_asked
+from tapegrad.recording.array_var import ArrayVar, Axes, Layout, axes_of, shape_asked
 
 __all__ = [
     "array_split", "atleast_1d", "atleast_2d", "broadcast_arrays", "broadcast_to", "column_stack",
@@ -46,17 +46,25 @@ Mode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 
 
 @kept
-@like(lambda x, /, shape, *, copy=None: np.reshape(x, shape, copy=copy))
-def reshape(x: ArrayLike, /, shape: Places, *, copy: bool | None = None) -> ArrayLike:
-    """The same numbers in another shape; one length may be -1."""
+@like(lambda x, /, shape, *, copy=None, order="C": np.reshape(x, shape, order, copy=copy))
+def reshape(
+    x: ArrayLike, /, shape: Places, *, copy: bool | None = None, order: Layout = "C"
+) -> ArrayLike:
+    """The same numbers in another shape; one length may be -1. In order F by the first axis."""
     found = operand(x)
-    return rows.reshape(found, shape_asked((shape,), prod(shape_of(found))))
+    wanted = shape_asked((shape,), prod(shape_of(found)))
+    if order == "C":
+        return rows.reshape(found, wanted)
+    if order != "F":
+        raise InputError(f"reshape at {here()} of a traced array in order {order!r}: write C or F")
+    turned = cast(Any, rows.reshape(cast(Operand, transpose(cast(Any, found))), wanted[::-1]))
+    return transpose(turned)
 
 
 @kept
-def ravel(x: ArrayLike, /) -> ArrayLike:
-    """The numbers along one axis."""
-    return reshape(x, (-1,))
+def ravel(x: ArrayLike, /, order: Layout = "C") -> ArrayLike:
+    """The numbers along one axis, the last axis first or, in order F, the first one."""
+    return reshape(x, (-1,), order=order)
 
 
 @kept
@@ -396,6 +404,10 @@ def roll(x: ArrayLike, /, shift: Places, axis: Places | None = None) -> ArrayLik
     return found
 
 
+_PLACED: Final = ("edge", "reflect", "symmetric", "wrap")
+"""The ways of padding with numbers that the array has, by their places."""
+
+
 def _numpys_pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0.0) -> Any:
     options = {"constant_values": constant_values} if mode == "constant" else {}
     return np.pad(x, pad_width, mode, **options)
@@ -413,10 +425,20 @@ def pad(
         return found
     widths = np.broadcast_to(np.asarray(pad_width, int), (len(shape), 2)).tolist()
     if mode != "constant":
+        if mode not in _PLACED:
+            raise InputError(
+                f"pad at {here()} of a traced array takes no mode {mode!r}: write one of "
+                f"{', '.join(_PLACED)}, or put parts together with concat"
+            )
         for at, (width, n) in enumerate(zip(widths, shape, strict=True)):
             places = np.pad(np.arange(n), width, cast(Any, mode))
             found = rows.getitem(found, (*[slice(None)] * at, places))
         return found
+    if np.ndim(cast(Any, constant_values)):
+        raise InputError(
+            f"pad at {here()} of a traced array takes one number as constant_values: put parts "
+            "together with concat"
+        )
     whole = tuple(before + n + after for (before, after), n in zip(widths, shape, strict=True))
     inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, shape, strict=True))
     padded = rows.scatter(found, (inside, whole, True))

@@ -8,13 +8,21 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
-__all__ = ["is_array", "is_frame", "quiet", "serving"]
+__all__ = ["is_array", "is_frame", "is_truth", "quiet", "serving"]
 
 
 def is_array(value: object) -> bool:
     """Whether a value is an array of numpy's."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray)
+
+
+def is_truth(value: object) -> bool:
+    """Whether a value is a bool of Python or numpy."""
+    if isinstance(value, bool):
+        return True
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.bool_)
 
 
 def is_frame(value: object) -> bool:

@@ -78,7 +78,7 @@ def cofactor(a: Array) -> Value:
     """The determinant times the transposed inverse, which is there for singular matrices, too."""
     inverse: Array = _each(np.linalg.inv, a)
     found: Array = np.linalg.det(a)[..., None, None] * inverse.swapaxes(-2, -1)
-    condition = abs(a).sum(-1).max(-1) * abs(inverse).sum(-1).max(-1)
+    condition = abs(a).sum(-1).max(-1, initial=0.0) * abs(inverse).sum(-1).max(-1, initial=0.0)
     ill = ~((condition < ILL) & np.isfinite(found).all((-2, -1)))
     if ill.any():
         found[ill] = _each(_by_singular_values, a[ill])

@@ -35,8 +35,8 @@ _CACHED_HASH: Final = "_attrs_cached_hash"
 METHODS: Final = "_tapegrad_methods"
 """Where an object keeps its compiled methods."""
 _FIXED: Final = (
-    int, str, bytes, float, complex, NoneType, Enum, type, ModuleType, FunctionType,
-    BuiltinFunctionType, CodeType,
+    int, str, bytes, float, complex, NoneType, Enum, type, ModuleType, BuiltinFunctionType,
+    CodeType,
 )  # fmt: skip
 """Kinds of values of which no part that is compared by value can change."""
 
@@ -125,16 +125,20 @@ def may_change(value: object) -> bool:
     """Whether a value, or a part of it, may change in place.
 
     Instances of frozen classes and of classes of others that have a hash by value do not, unless
-    a part does.
+    a part does. The user's functions and classes may: by what they read, and by their data.
     """
     kind = type(value)
     if isinstance(value, _VIEWS):
         return True
+    if isinstance(value, FunctionType):
+        return not is_library(value.__globals__.get("__name__"))
+    if isinstance(value, type):
+        return not (is_library_class(value) or issubclass(value, Enum))
     if isinstance(value, tuple | frozenset):
         return _any_may_change(value) or bool(dict_of(value))
     if is_library_class(kind):
         return not isinstance(value, _FIXED) and kind.__hash__ in {None, object.__hash__}
-    if isinstance(value, type | Enum):
+    if isinstance(value, Enum):
         return False
     return not _is_frozen(kind) or _any_may_change(attributes_of(value).values())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import partial
@@ -148,11 +149,12 @@ def _followed(part: Part, attributes: Iterable[str]) -> Iterator[Part]:
 
 
 def _holders(value: object) -> Sequence[object]:
-    """A module of the user's itself, or a class and its bases."""
+    """A module of the user's itself, or a class and its bases, then those of its metaclass."""
     if isinstance(value, ModuleType):
         return () if is_library(value.__name__) else (value,)
     if isinstance(value, type):
-        return [base for base in value.__mro__ if not is_library_class(base)]
+        bases = inspect.getmro(value) + inspect.getmro(type(value))
+        return [base for base in bases if not is_library_class(base)]
     return ()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import Parameter, signature
-from typing import Any, Final, cast
+from sys import maxsize
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -133,18 +134,58 @@ def call(
     """
     module, name = function.__module__ or "numpy", function.__name__
     own = serving("numpy")
-    place = own.linalg if module.endswith("linalg") else own
+    if function is np.where and len(args) == 1 and not kwargs:
+        return own.nonzero(args[0])
+    place = own.linalg if module.endswith("linalg") or name == "cross" else own
     found = getattr(place, name, None)
     if found is function or not callable(found):
         raise TracedNumberError(
             f"{module}.{name} at {here()} takes no traced array: use a function of tapegrad.numpy"
         )
-    return _called(cast("Callable[..., object]", found), f"{module}.{name}", args, kwargs)
+    ours = cast("Callable[..., object]", found)
+    return _called(ours, f"{module}.{name}", *_by_name(function, ours, args, kwargs))
+
+
+def _by_name(
+    theirs: Callable[..., object],
+    ours: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """The arguments as ours takes them, which has not all of numpy's by the same name or place."""
+    if not kwargs and len(args) == 1:
+        return args, kwargs
+    names, places = [*(_parameters(theirs) or ())], _places(ours)
+    named = dict(kwargs)
+    while len(args) < min(places.alone, len(names)) and names[len(args)] in named:
+        args = (*args, named.pop(names[len(args)]))
+    if places.most < len(args) <= len(names):
+        rest = zip(names[places.most : len(args)], args[places.most :], strict=True)
+        args, named = args[: places.most], {**dict(rest), **named}
+    return args, named
+
+
+class _Places(NamedTuple):
+    """How many arguments a function takes by position alone, and at the most."""
+
+    alone: int
+    most: int
+
+
+@cache
+def _places(function: Callable[..., object]) -> _Places:
+    parameters = _parameters(function)
+    kinds = [each.kind for each in (parameters or {}).values()]
+    alone = kinds.count(Parameter.POSITIONAL_ONLY)
+    if parameters is None or Parameter.VAR_POSITIONAL in kinds:
+        return _Places(alone, maxsize)
+    return _Places(alone, alone + kinds.count(Parameter.POSITIONAL_OR_KEYWORD))
 
 
 def called_by_name(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
     """The result of a function of ``tapegrad.numpy``, with options as numpy's method has them."""
-    return _called(getattr(serving("numpy"), name), name, args, kwargs)
+    ours = getattr(serving("numpy"), name)
+    return _called(ours, name, *_by_name(getattr(np, name), ours, args, kwargs))
 
 
 def _called(
@@ -156,9 +197,7 @@ def _called(
     """The result of one of our functions; what numpy calls by name may be by position here."""
     options = _given(kwargs)
     serving("numpy.arrays").require_float64(options)
-    if not options:
-        return found(*args)
-    parameters = _parameters(found)
+    parameters = _parameters(found) if options else None
     if parameters is None:
         return found(*args, **options)
     before = [key for key, each in parameters.items() if each.kind is each.POSITIONAL_ONLY]

@@ -101,7 +101,7 @@ def _of_two(row: Primitive) -> Function:
         values = recorder.values
         try:
             value = compute(values[left], values[right])
-        except ValueError:
+        except (ValueError, AttributeError):  # a number has no memory that a product asks for
             require_shapes(row, (x, y))
             raise
         if type(value) is not np.ndarray:

@@ -40,7 +40,11 @@ def operand(value: NDArray[Any], *, copy: bool = True) -> Any:
 
 
 def truths(value: object) -> Any:
-    """A condition that is no traced one, as an operand: an array of truth values, or 1.0 or 0.0."""
+    """A condition that is no traced one, as an operand: an array of truth values, or 1.0 or 0.0.
+
+    A list is an array, as it is to numpy.
+    """
+    value = np.asarray(value) if isinstance(value, list | tuple) else value
     if isinstance(value, np.ndarray) and value.ndim:
         return value.astype(np.bool_)
     return float(bool(value))

@@ -42,9 +42,9 @@ from tapegrad.recording.recorder import (
 )
 
 __all__ = [
-    "QUICK", "ArrayCondition", "ArrayVar", "Axes", "Data", "Floats", "Index", "Ints", "Numbers",
-    "Side", "Truths", "applied_to_arrays", "asked", "axes_of", "combined", "extreme", "index_of",
-    "require_shapes", "shape_asked",
+    "QUICK", "ArrayCondition", "ArrayVar", "Axes", "Data", "Floats", "Index", "Ints", "Layout",
+    "Numbers", "Side", "Truths", "applied_to_arrays", "asked", "axes_of", "combined", "extreme",
+    "index_of", "require_shapes", "shape_asked",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -83,7 +83,7 @@ class ArrayVar(TracedValue, TracedArray):
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
         recorder = self._recorder
-        is_own = row.has_static and len(operands) == 2 and operands[0] is self
+        is_own = row.has_static and not row.is_pooled and operands[0] is self
         if is_own and row.array is not None and recorder.thread == get_ident():
             static = operands[1]
             value = row.value(self._value, cast(float, static))
@@ -182,13 +182,18 @@ class ArrayVar(TracedValue, TracedArray):
         code = recorder.table.codes[rows.getitem]
         return recorder.append(code, self._slot, len(recorder.statics) - 1, value)
 
-    def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> ArrayVar:
+    def reshape(
+        self, *shape: SupportsIndex | Sequence[SupportsIndex], order: Layout = "C"
+    ) -> ArrayVar:
         """The same numbers in another shape; one length may be -1."""
-        return cast(ArrayVar, rows.reshape(self, shape_asked(shape, self.size)))
+        wanted = shape_asked(shape, self.size)
+        if order == "C":
+            return cast(ArrayVar, rows.reshape(self, wanted))
+        return cast(ArrayVar, serving("numpy").reshape(self, wanted, order=order))
 
-    def ravel(self) -> ArrayVar:
+    def ravel(self, order: Layout = "C") -> ArrayVar:
         """The numbers along one axis."""
-        return self if self.ndim == 1 else self.reshape(self.size)
+        return self if self.ndim == 1 else self.reshape(self.size, order=order)
 
     flatten = ravel
 
@@ -558,10 +563,60 @@ class ArrayCondition:
     def __invert__(self) -> ArrayCondition:
         return combined(ops.not_, self)
 
-    def __mul__(self, other: Numbers, /) -> ArrayVar:
-        return cast(ArrayVar, self.as_numbers()) * other
+    def __xor__(self, other: Truths, /) -> ArrayCondition:
+        return combined(ops.ne, self, other)
+
+    __rxor__ = __xor__
+
+    def __eq__(self, other: object, /) -> ArrayCondition:  # type: ignore[override]  # as numpy does
+        return cast(ArrayCondition, cast(ArrayVar, self.as_numbers()) == _as_number(other))
+
+    def __ne__(self, other: object, /) -> ArrayCondition:  # type: ignore[override]  # as numpy does
+        return cast(ArrayCondition, cast(ArrayVar, self.as_numbers()) != _as_number(other))
+
+    def __add__(self, other: Any, /) -> Any:
+        if _is_truth(other):
+            return combined(ops.or_, self, other)
+        return cast(ArrayVar, self.as_numbers()) + other
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Numbers, /) -> ArrayVar:
+        return cast(ArrayVar, self.as_numbers()) - other
+
+    def __rsub__(self, other: Data | float, /) -> ArrayVar:
+        return other - cast(ArrayVar, self.as_numbers())
+
+    def __mul__(self, other: Numbers | ArrayCondition, /) -> ArrayVar:
+        return cast(ArrayVar, self.as_numbers()) * cast(ArrayVar, _as_number(other))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: Any, /) -> Any:
+        return cast(ArrayVar, self.as_numbers()) / other
+
+    def __pow__(self, other: Any, /) -> Any:
+        return cast(ArrayVar, self.as_numbers()) ** other
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
+
+    def ravel(self) -> ArrayCondition:
+        """The truths along one axis."""
+        return ArrayCondition.of(self.indicator.ravel())
+
+    flatten = ravel
+
+    def copy(self) -> ArrayCondition:
+        """The condition itself, which cannot be written to."""
+        return self
+
+    def nonzero(self) -> tuple[NDArray[np.intp], ...]:
+        """The places where it holds, which guards record."""
+        return np.nonzero(asked(self))
 
     def __repr__(self) -> str:
         return f"<ArrayCondition %{self.indicator._slot} = {self.indicator._primal()!r}>"
@@ -584,6 +639,8 @@ Numbers: TypeAlias = ArrayVar | Data | Var | float
 Truths: TypeAlias = ArrayCondition | Condition | NDArray[np.bool_] | bool
 Axes: TypeAlias = int | tuple[int, ...] | None
 Side: TypeAlias = Literal["left", "right"]
+Layout: TypeAlias = Literal["C", "F"]
+"""Which of the axes comes first where an array is read number by number: the last or the first."""
 Ints: TypeAlias = SupportsIndex | NDArray[np.integer] | Sequence[SupportsIndex]
 Part: TypeAlias = (
     slice
@@ -596,6 +653,17 @@ Part: TypeAlias = (
 )
 Parts: TypeAlias = Part | tuple[SupportsIndex | Part, ...]
 Index: TypeAlias = SupportsIndex | Parts
+
+
+def _is_truth(value: object) -> bool:
+    """Whether a value is what numpy takes for truths: two of them add up to one."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype == np.bool_
+    return isinstance(value, ArrayCondition | Condition | bool)
+
+
+def _as_number(value: object) -> Any:
+    return value.as_numbers() if isinstance(value, ArrayCondition) else value
 
 
 def _over(row: Primitive, of: ArrayCondition, axis: Axes) -> Any:

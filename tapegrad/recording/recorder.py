@@ -46,7 +46,7 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import EntryColumns, Scope
 from tapegrad.errors import InputError, RecordingError, TracedNumberError
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_support import is_array, is_frame, quiet, serving
+from tapegrad.ops.array_support import is_array, is_frame, is_truth, quiet, serving
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, primal, shape_of
 from tapegrad.pytree.numbers import as_number
 from tapegrad.pytree.structure import traced_leaves
@@ -892,7 +892,7 @@ def promote(value: object) -> Operand | None:
         return value
     if is_array(value):
         return cast(Operand, serving("recording.array_values").operand(value))
-    number = float(value) if isinstance(value, bool) else as_number(value)
+    number = float(cast(bool, value)) if is_truth(value) else as_number(value)
     if number is None and is_frame(value):
         return promote(cast(Any, value).to_numpy())
     return number

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import OutputError
+from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.reachable import reaches_traced
@@ -67,15 +68,23 @@ def _require_plain_keys(structure: Branch, keys: Keys) -> None:
         )
 
 
+def _is_condition(value: object) -> bool:
+    """Whether a value is a condition of numbers or of arrays; only the latter have shapes."""
+    if not hasattr(value, "shape"):
+        return isinstance(value, Condition)
+    return isinstance(value, serving("recording.array_var").ArrayCondition)
+
+
 def _require_plain(value: object, keys: Keys) -> None:
     what = f"{_name(keys)} is {describe(value)}"
-    if isinstance(value, Condition):
+    reached = reaches_traced(value)
+    if reached and _is_condition(value):
         raise OutputError(f"{what} ({here()}): return tapegrad.where(c, 1.0, 0.0)")
     if isinstance(value, Iterator):
         raise OutputError(
             f"{what}, which can be read once ({here()}): return a list or a tuple of what it gives"
         )
-    if reaches_traced(value):
+    if reached:
         raise OutputError(
             f"{what}, with a traced number in it that cannot be taken out ({here()}): return it "
             "in a dict, a list or a tuple, or in a dataclass with fields annotated Real"

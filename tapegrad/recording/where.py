@@ -64,7 +64,7 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     """
     if type(condition) is Condition:
         return operators.chosen(condition, x, y)
-    if shape_of(condition):
+    if shape_of(condition) or isinstance(condition, list | tuple):
         return cast(Var, serving("numpy").where(condition, x, y))
     if isinstance(condition, int) and not isinstance(condition, bool):
         raise InputError(
