@@ -17,6 +17,7 @@ import tapegrad as tg
 from tapegrad import Real, Scalar, math
 from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
 from tapegrad.learn import Step, fit, optim
+from tapegrad.learn.batches import Rows
 from tests.places import place, refusal
 
 XS = [float(n) / 8.0 for n in range(16)]
@@ -65,6 +66,18 @@ class TestLoop:
         """The same bits as eager gradients and updates, compiled at once or when it pays."""
         found = fit(mean_error, START, XS, YS, optimizer=optim.adam(0.1), steps=steps)
         assert told(found) == by_hand(mean_error, START, XS, YS, steps=steps)
+
+    @pytest.mark.parametrize(("steps", "most"), [(60, 2), (5, 5)])
+    def test_a_long_fit_is_compiled_at_once(self, steps: int, most: int) -> None:
+        """The loss is recorded before the first step, and not called again."""
+        calls: list[int] = []
+
+        def loss(p: Mapping[str, Real], xs: list[float]) -> Real:
+            calls.append(1)
+            return math.sum([math.sin(p["a"] * x) for x in xs * 50])
+
+        fit(loss, START, XS, optimizer=optim.sgd(1e-4), steps=steps).last()
+        assert len(calls) <= most
 
     def test_a_model_of_arrays(self) -> None:
         """Parameters that are arrays come back as arrays, with the same bits as by hand."""
@@ -234,6 +247,8 @@ class TestBatches:
             return math.sum([(p[label] - float(label)) ** 2 for label in labels])
 
         labels = [0, 1, 2] * 4
+        assert not Rows(loss, [labels]).is_traceable()
+        assert Rows(loss, [[1.0, 2.0], np.ones((2, 3))]).is_traceable()
         last = fit(
             loss, [5.0, 5.0, 5.0], labels, optimizer=optim.sgd(0.1), epochs=200, batch_size=5
         ).last()
@@ -370,6 +385,15 @@ class TestDivergence:
             f", {place(exploding, 'return')}. Lower the rate, or clip gradients with optim.clipped."
         )
 
+    def test_a_loss_whose_slope_is_finite(self) -> None:
+        """An infinite loss ends the fit, too."""
+
+        def shifted(p: Mapping[str, Real], by: float) -> Real:
+            return p["x"] + by
+
+        with pytest.raises(ConvergenceError, match="where the loss is inf"):
+            fit(shifted, {"x": 1.0}, standard.inf, optimizer=optim.sgd(0.1), steps=5).last()
+
     def test_a_slope_that_is_not_finite(self) -> None:
         """The parameter and the line are named; at the first step the start is to blame."""
 
@@ -393,6 +417,19 @@ class TestDivergence:
         text = refusal(ConvergenceError, call)
         assert "where the loss is nan: in row 2 of its batch the first value that is not" in text
         assert place(logarithm, "return") in text
+
+    def test_a_row_that_is_finite_after_all_is_passed_over(self) -> None:
+        """An infinity in the arm of a choice that is not taken is no cause."""
+
+        def chosen(p: Mapping[str, Real], x: float) -> Real:
+            grown = math.exp(p["w"] * x)
+            return tg.where(grown > 9.0, p["w"], math.log(p["w"] + x))
+
+        with pytest.raises(ConvergenceError, match=r"in row 1 of its batch .* = log\("):
+            fit(
+                chosen, {"w": 1.0}, [1000.0, -5.0],
+                optimizer=optim.sgd(0.1), steps=1, reduce="sum",
+            ).last()  # fmt: skip
 
     def test_an_element_of_an_array(self) -> None:
         """An array's element is named by its place."""
@@ -506,12 +543,12 @@ def test_without_numpy() -> None:
         "from tapegrad.learn import fit, optim\n"
         "def error(p, x, y): return (p['a'] * x + p['b'] - y) ** 2\n"
         "xs = [n / 8.0 for n in range(16)]; ys = [2.0 * x + 1.0 for x in xs]\n"
-        "last = fit(error, {'a': 0.5, 'b': 0.0}, xs, ys, optimizer=optim.adam(0.1), epochs=60, "
+        "last = fit(error, {'a': 0.5, 'b': 0.0}, xs, ys, optimizer=optim.sgd(0.1), epochs=60, "
         "batch_size=8, reduce='mean').last()\n"
         "print(round(last.parameters['a'], 6), round(last.parameters['b'], 6))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     last: Step[dict[str, float]] = fit(
-        error, START, XS, YS, optimizer=optim.adam(0.1), epochs=60, batch_size=8, reduce="mean"
+        error, START, XS, YS, optimizer=optim.sgd(0.1), epochs=60, batch_size=8, reduce="mean"
     ).last()
     assert run.stdout == f"{last.parameters['a']:.6f} {last.parameters['b']:.6f}\n"

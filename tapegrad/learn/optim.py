@@ -75,8 +75,10 @@ class State(Generic[A]):
         """The Euclidean length of a tree like the parameters: ``tree.norm``, in less time."""
         layout = self._layout
         leaves = layout.plain_leaves(gradient)
-        if leaves is None or not _is_for_vectors(layout, leaves):
+        if leaves is None:
             return tree.norm(gradient)
+        if not _is_for_vectors(layout, leaves):
+            return math.hypot(*leaves)
         arrays = serving("learn.arrays")
         with arrays.quiet():
             return cast(float, arrays.norm(arrays.joined(leaves, layout.shapes)))

@@ -104,8 +104,9 @@ assert_type(learn.fit(whole, line, xs, ys, optimizer=adam, epochs=2, batch_size=
 by_row = learn.fit(
     row, line, xs, ys, optimizer=adam, steps=10, reduce="mean", metrics={"right": right}
 )
-assert_type(by_row.last().parameters, Line[float])
-assert_type(by_row.last().metrics["right"], float)
+record = by_row.last()
+assert_type(record.parameters, Line[float])
+assert_type(record.metrics["right"], float)
 assert_type(next(learn.fit(loss, line, 2.0, optimizer=adam, steps=10)), learn.Step[Line[float]])
 *_, end = learn.fit(loss, line, 2.0, optimizer=adam, steps=3, state=state)
 assert_type(end.parameters, Line[float])
