@@ -220,6 +220,14 @@ wrong: Any = "tahn"
             "sizes[1] is an int (-2) (test_networks.py:{}): pass an int that is 1 or more",
         ),
         (
+            lambda: MLP(()),
+            "layers is a tuple (()) (test_networks.py:{}): pass one or more",
+        ),
+        (
+            lambda: Layer(()),
+            "neurons is a tuple (()) (test_networks.py:{}): pass one or more",
+        ),
+        (
             lambda: Neuron.init(0),
             "inputs is an int (0) (test_networks.py:{}): pass an int that is 1 or more",
         ),

@@ -12,7 +12,7 @@ import numpy as np
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.learn.activations import Activation, activate, is_activation, require_activation
-from tapegrad.learn.initial import Initial, distribution, require_sizes
+from tapegrad.learn.initial import Initial, distribution, is_not_empty, require_sizes
 from tapegrad.learn.scopes import in_scope
 from tapegrad.numpy.arrays import Arr, Floats
 
@@ -69,7 +69,7 @@ class DenseMLP(Generic[Arr]):
     ((5, 3), (3,))
     """
 
-    layers: tuple[Dense[Arr], ...]
+    layers: tuple[Dense[Arr], ...] = attrs.field(validator=is_not_empty)
 
     def __call__(self, x: Arr | Floats) -> Arr:
         """The outputs of the last layer, for one row of inputs or for each row of a matrix.

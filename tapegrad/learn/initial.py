@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from math import sqrt
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 
-__all__ = ["Initial", "distribution", "require_size", "require_sizes"]
+if TYPE_CHECKING:
+    import attrs
+
+__all__ = ["Initial", "distribution", "is_not_empty", "require_size", "require_sizes"]
 
 T = TypeVar("T")
 
@@ -42,6 +45,16 @@ def distribution(
         return lambda: normal(0.0, sqrt(2.0 / inputs))
     bound = 1.0 if init == "uniform" else sqrt(6.0 / (inputs + outputs))
     return lambda: uniform(-bound, bound)
+
+
+def is_not_empty(instance: object, field: attrs.Attribute[Any], parts: Sized) -> None:
+    """Checks a field that is to hold one part or more, when a user makes an instance.
+
+    Raises:
+        InputError: when there is none.
+    """
+    if not len(parts):
+        raise InputError(f"{field.name} is {describe(parts)} ({here()}): pass one or more")
 
 
 def require_size(name: str, size: object) -> None:

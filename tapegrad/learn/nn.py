@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
-from tapegrad import math
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.learn.activations import Activation, activate, is_activation, require_activation
-from tapegrad.learn.initial import Initial, distribution, require_size, require_sizes
-from tapegrad.learn.scopes import in_scope
+from tapegrad.learn.initial import Initial, distribution, is_not_empty, require_size, require_sizes
+from tapegrad.learn.scopes import in_scope, keeps_scopes
 from tapegrad.recording.recorder import Real, Var
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ Given = TypeVar("Given", float, Var)
 
 @attrs.frozen
 class Neuron(Generic[Real]):
-    """The activation of a weighted sum: ``activation(w[0] * x[0] + w[1] * x[1] + ... + b)``."""
+    """The activation of a weighted sum: ``activation(b + w[0] * x[0] + w[1] * x[1] + ...)``."""
 
     w: tuple[Real, ...]
     b: Real
@@ -70,7 +69,10 @@ class Neuron(Generic[Real]):
                 f"the number of inputs is {len(xs)} ({here()}): pass {len(self.w)}, one for each "
                 "weight of a neuron"
             )
-        return activate(self.activation, math.dot(self.w, xs) + self.b)
+        total: Any = self.b
+        for weight, x in zip(self.w, xs, strict=True):
+            total = total + weight * x
+        return activate(self.activation, total)
 
     @staticmethod
     def init(
@@ -89,7 +91,7 @@ class Neuron(Generic[Real]):
 class Layer(Generic[Real]):
     """Neurons that are given the same numbers."""
 
-    neurons: tuple[Neuron[Real], ...]
+    neurons: tuple[Neuron[Real], ...] = attrs.field(validator=is_not_empty)
 
     @overload
     def __call__(self, xs: Sequence[Real | float], /) -> list[Real]: ...
@@ -98,6 +100,8 @@ class Layer(Generic[Real]):
     def __call__(self, xs: Sequence[Any], /) -> Any:
         """The outputs of the neurons."""
         first = xs[0] if len(xs) else None
+        if not keeps_scopes(self.neurons[0].b, first):
+            return [neuron(xs) for neuron in self.neurons]
         return [
             in_scope("neurons", index, (neuron.b, first), neuron, xs)
             for index, neuron in enumerate(self.neurons)
@@ -135,7 +139,7 @@ class MLP(Generic[Real]):
     (<class 'tapegrad.learn.nn.MLP'>, 3)
     """
 
-    layers: tuple[Layer[Real], ...]
+    layers: tuple[Layer[Real], ...] = attrs.field(validator=is_not_empty)
 
     @overload
     def __call__(self, xs: Sequence[Real | float], /) -> list[Real]: ...

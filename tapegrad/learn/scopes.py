@@ -7,22 +7,26 @@ from typing import TypeVar
 
 from tapegrad.recording.recorder import TracedValue, recorder_among
 
-__all__ = ["in_scope"]
+__all__ = ["in_scope", "keeps_scopes"]
 
 X = TypeVar("X")
 R = TypeVar("R")
 
 
-def in_scope(field: str, index: int, among: tuple[object, ...], f: Callable[[X], R], x: X) -> R:
-    """``f(x)`` in the scope ``field.index`` of the recording that one of the values belongs to.
+def keeps_scopes(*values: object) -> bool:
+    """Whether one of the values belongs to a recording that keeps positions.
 
-    Only where positions are kept, as nothing else reads a scope: an eager gradient pays nothing.
+    Nothing else reads scopes, and so an eager gradient and a call on floats do without them.
     """
-    if not any(
-        isinstance(part, TracedValue) and part._recorder.marks is not None for part in among
-    ):
-        return f(x)
-    recorder = recorder_among(among)
+    for value in values:
+        if isinstance(value, TracedValue) and value._recorder.marks is not None:
+            return True
+    return False
+
+
+def in_scope(field: str, index: int, among: tuple[object, ...], f: Callable[[X], R], x: X) -> R:
+    """``f(x)`` in the scope ``field.index`` of the innermost recording among the values, if any."""
+    recorder = recorder_among(among) if keeps_scopes(*among) else None
     if recorder is None:
         return f(x)
     recorder.require_open()
