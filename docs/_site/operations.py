@@ -121,12 +121,15 @@ def first_sentence(function: object) -> str:
 
 def parameters(function: Callable[..., Any]) -> str:
     """Its parameters without their types."""
+    name = function.__name__
+    theirs = getattr(library, name, None) if function is getattr(math, name, None) else None
     try:
+        found = inspect.signature(theirs or function)
+    except ValueError:  # of a few of C's functions
         found = inspect.signature(function)
-    except ValueError:
-        return "(...)"
     bare = [one.replace(annotation=one.empty) for one in found.parameters.values()]
-    return str(found.replace(parameters=bare, return_annotation=found.empty))
+    shown = str(found.replace(parameters=bare, return_annotation=found.empty))
+    return shown.replace(", /", "")
 
 
 def row_of(function: Callable[..., Any]) -> Primitive | None:
@@ -230,7 +233,7 @@ def value(row: Primitive) -> str:
     """How accurate the value is; the standard library's own are not judged."""
     if row.is_truth or (row.pieces is not None and row.pieces.border == "jump"):
         return "exact"
-    return "the library's" if hasattr(library, row.name) else "4 ulps"
+    return "library's" if hasattr(library, row.name) else "4 ulps"
 
 
 def exceptions(row: Primitive) -> str:
