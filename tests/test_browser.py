@@ -6,6 +6,7 @@ Run with `python -m pytest -m browser`; needs Chromium.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -16,6 +17,7 @@ import attrs
 import pytest
 
 import tapegrad as tg
+from tapegrad import math
 from tapegrad._support.text import visible
 from tapegrad.draw.page.html import page
 from tapegrad.draw.walkthrough import walkthrough
@@ -206,6 +208,39 @@ class TestSweeps:
         assert window.complaints == []
         assert len(window.requests) == 1
 
+    def test_lines_and_functions_show_nothing_before_it_is_computed(self, opened: Opened) -> None:
+        """A box of many entries has its numbers when the last of these has its own."""
+        tape = tg.record(long)(0.5)
+
+        def total(xs: Any) -> Any:
+            return math.sum([math.sin(x) for x in xs])
+
+        entries = tg.record(total)([0.5] * 60)
+        seen = (
+            "[...document.querySelectorAll('#canvas text:is(.value, .bar)')]"
+            ".filter(t => getComputedStyle(t).visibility === 'visible').length"
+        )
+        for each, view in ((tape, {}), (entries, {"by": "line"}), (entries, {})):
+            window = opened(each, drawn(each, **view))
+            assert window.ask(seen) == 0
+            window.press("End")
+            texts = len(re.findall(r'<text class="(?:value|bar)"', drawn(each, **view)))
+            assert window.ask(seen) == texts > 3
+
+    def test_text_is_inside_its_box(self, opened: Opened) -> None:
+        """As the browser measures it, in its fonts, no text is wider or higher than its box."""
+        tape = tg.record(long)(0.5)
+        for each in (recorded(), tape):
+            window = opened(each, drawn(each))
+            window.press("End")
+            outside = window.ask(
+                "[...document.querySelectorAll('#canvas [data-box] text')].filter(t => {"
+                "const [a, b] = [t, t.parentNode.firstChild].map(e => e.getBoundingClientRect());"
+                "return t.textContent && (a.left < b.left || a.right > b.right || a.top < b.top - 1"
+                " || a.bottom > b.bottom + 1); }).map(t => t.textContent)"
+            )
+            assert outside == []
+
 
 class TestHands:
     def test_keys(self, opened: Opened) -> None:
@@ -327,9 +362,22 @@ class TestHands:
             ".map(s => document.querySelector(s).getBoundingClientRect()))"
         )
         assert not window.ask(inside % 13)
-        for step in (14, 1, 8, 3):
+        for step in (14, 1, 7, 3):
             go_to(window, step)
             assert window.ask(inside % (step - 1))
+
+    def test_what_it_reads_and_what_reads_it_is_in_view(self, opened: Opened) -> None:
+        """Where there is room, the neighbours of a step come into view with it."""
+        tape = recorded()
+        window = opened(tape, drawn(tape))
+        inside = (
+            "((p, names) => names.every(n => (b => b.left >= p.left && b.right <= p.right)"
+            "(document.querySelector(`[data-box=n${n}]`).getBoundingClientRect())))"
+            "(document.querySelector('#canvas svg').getBoundingClientRect(), %s)"
+        )
+        for slot, near in ((5, [1, 4, 6]), (4, [0, 2, 5]), (12, [3, 11, 13])):
+            go_to(window, slot + 1)
+            assert window.ask(inside % json.dumps([slot, *near]))
 
 
 class TestSafety:

@@ -125,7 +125,7 @@ def layout(request: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str
 @cache
 def placed_by(layout: str) -> list[tuple[str, Any, Any]]:
     """Pictures as SVG in the way that the fixture has made the only one; alone without frames."""
-    views = SMALL if layout == "alone" else VIEWS
+    views = SMALL if layout == "alone" else VIEWS if layout == "dot" else VIEWS[::4]
     return [(name, view, ElementTree.fromstring(svg(drawn(name, **view)))) for name, view in views]
 
 
@@ -268,7 +268,7 @@ class TestReading:
     def test_by_line_fits_a_page(self, layout: str) -> None:
         """The lines of a program are no wider than a page of text; long lines are wrapped."""
         lines = [root for _, view, root in placed_by(layout) if view.get("by") == "line"]
-        assert len(lines) == 2
+        assert lines
         for root in lines:
             assert float(root.get("width", "inf")) <= 830.0
 

@@ -696,17 +696,38 @@ class TestNotebooks:
     def test_a_small_tape_is_text_and_picture(self) -> None:
         """What is asked for is given: all of it, some, or all but some."""
         tape = option()
-        assert set(tape._repr_mimebundle_()) == {"text/plain", "image/svg+xml"}
+        assert set(tape._repr_mimebundle_()) == {"text/plain", "text/html", "image/svg+xml"}
         assert set(tape._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
         assert set(tape.draw()._repr_mimebundle_(exclude=["text/plain"])) == {"image/svg+xml"}
 
     def test_a_big_tape_is_its_table(self) -> None:
         """Nothing is laid out that nobody asked for."""
         tape = loop(1_000)
-        assert tape._repr_mimebundle_() == {"text/plain": str(tape)}
+        shown = tape._repr_mimebundle_()
+        assert shown["text/plain"] == str(tape)
+        assert set(shown) == {"text/plain", "text/html"}
+        assert "<svg" not in shown["text/html"]
+        assert "1,942 more" in shown["text/html"]
+
+    def test_what_is_shown_is_a_table_and_a_picture(self) -> None:
+        """A front end shows the richest kind alone, so HTML has both."""
+        tape = option()
+        shown = tape._repr_mimebundle_()["text/html"]
+        assert shown.count("<table") == shown.count("<svg") == 1
+        rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in shown.split("<tr>")[1:]]
+        assert [row[0] for row in rows] == ["slot", *(f"%{slot}" for slot in range(len(tape)))]
+        assert rows[0] == str(tape).split("\n")[0].split()
+        assert rows[1][:4] == ["%0", "input", "", "100"]
+
+    def test_names_in_tables_are_text(self) -> None:
+        """Markup in labels is shown letter by letter."""
+        tape = tg.record(lambda x: tg.label(x * 2.0, "<b>\n&amp;"))(1.0)
+        for shown in (tape, tape.explain(wrt="x"), tape.lines()):
+            assert "<b>" not in shown._repr_mimebundle_()["text/html"]
+        assert "&lt;b&gt;\\n&amp;amp;" in tape._repr_mimebundle_()["text/html"]
 
     def test_what_prints_well_is_shown_as_it_is_printed(self) -> None:
-        """The last expression of a cell needs no print."""
+        """The last expression of a cell needs no print, and its rows are those of tables."""
         tape = option()
         shown = [
             tape.stats(), tape.lines(), tape.diff(tape), tape.simplify(),
@@ -714,10 +735,39 @@ class TestNotebooks:
             tg.jit(lambda x: x, eager_first=False).report(),
         ]  # fmt: skip
         for value in shown:
-            assert value._repr_mimebundle_() == {"text/plain": str(value)}
-            assert value._repr_mimebundle_(exclude={"text/plain"}) == {}
-            assert value._repr_mimebundle_(include={"text/html"}) == {}
-            assert str(value) != repr(value)
+            found = value._repr_mimebundle_()
+            assert found["text/plain"] == str(value) != repr(value)
+            assert set(value._repr_mimebundle_(exclude={"text/plain"})) == {"text/html"}
+            assert value._repr_mimebundle_(include={"image/png"}) == {}
+        tables = [str(value._repr_mimebundle_()["text/html"]).count("<table") for value in shown]
+        assert tables == [1, 1, 0, 0, 3, 1, 0]
+        other = tg.record(call)({**POINT, "vol": 0.3}, 105.0)
+        difference = tape.diff(other)._repr_mimebundle_()["text/html"]
+        assert '<th style="text-align:left">the other</th>' in difference
+        compiled = tg.jit(math.sin, eager_first=False)
+        compiled(1.0)
+        assert (
+            '<th style="text-align:right">entries</th>'
+            in (compiled.report()._repr_mimebundle_()["text/html"])
+        )
+
+    def test_lines_of_a_cell_are_called_by_its_number(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a notebook counts its cells, in tables, listings and pictures."""
+        space: dict[str, Any] = {}
+        exec(compile("def f(x):\n    return x * x", "/tmp/123.py", "exec"), space)  # noqa: S102  # a cell
+        shell = SimpleNamespace(
+            compile=SimpleNamespace(_filename_map={"/tmp/123.py": 3})
+        )  # its name
+        module = SimpleNamespace(InteractiveShell=SimpleNamespace(_instance=shell))
+        monkeypatch.setitem(sys.modules, "IPython.core.interactiveshell", module)
+        tape = tg.record(space["f"])(2.0)
+        assert "cell 3, line 2" in str(tape)
+        assert "\ncell 3\n" in str(tape.lines())
+        assert boxes(tape, by="line")["cell"].cells[0] == "cell 3, line 2 f"
+        monkeypatch.delitem(sys.modules, "IPython.core.interactiveshell")
+        assert str(tape[1].site) == "123.py:2"
 
     def test_showing_never_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever goes wrong, a notebook shows the rest."""
@@ -726,7 +776,8 @@ class TestNotebooks:
             raise ZeroDivisionError
 
         monkeypatch.setattr(drawing, "svg", fail)
-        assert set(option()._repr_mimebundle_()) == {"text/plain"}
+        assert set(option()._repr_mimebundle_()) == {"text/plain", "text/html"}
+        assert "<svg" not in option()._repr_mimebundle_()["text/html"]
 
     @needs_dot
     @pytest.mark.slow
@@ -741,7 +792,8 @@ class TestNotebooks:
         nbclient.NotebookClient(book, kernel_name="python3").execute()
         for cell in book.cells:
             (output,) = cell.outputs
-            assert set(output.data) == {"text/plain", "image/svg+xml"}
+            assert {"text/plain", "image/svg+xml"} <= set(output.data)
+        assert "cell 1, line 2" in book.cells[0].outputs[0].data["text/html"]
         assert book.cells[1].outputs[0].data["text/plain"].endswith("shown as 1 line")
 
 

@@ -1,22 +1,85 @@
 """Text for people: tables, numbers and values, and foreign text made safe to print."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, nan
-from typing import Any
+from typing import Any, final
 
-__all__ = ["Printed", "aligned", "describe", "number", "visible"]
+import attrs
+
+__all__ = [
+    "Printed", "Table", "aligned", "bundle_of", "describe", "html_of", "number", "visible",
+]  # fmt: skip
+
+
+@final
+@attrs.frozen
+class Table:
+    """Rows for a notebook, the first of which has the titles.
+
+    The first ``right`` columns are aligned to the right, the others to the left.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    right: int = 0
 
 
 class Printed:
-    """An object that is printed well: at the end of a notebook's cell it looks the same."""
+    """An object that is printed well: in a notebook it is text and tables."""
 
     __slots__ = ()
+
+    def _shown(self) -> Iterable[str | Table]:
+        """The texts and tables that a notebook shows."""
+        return (str(self),)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
     ) -> dict[str, str]:
-        wanted = {"text/plain"}.intersection(("text/plain",) if include is None else include)
-        return {kind: str(self) for kind in wanted.difference(exclude or ())}
+        makers = {"text/plain": self.__str__, "text/html": lambda: html_of(self._shown())}
+        return bundle_of(makers, include, exclude)
+
+
+def bundle_of(
+    makers: Mapping[str, Callable[[], str]],
+    include: Iterable[str] | None,
+    exclude: Iterable[str] | None,
+) -> dict[str, str]:
+    """The texts that a notebook asks for: of all kinds, of some, or of all but some."""
+    wanted = set(makers if include is None else include).difference(exclude or ())
+    return {kind: make() for kind, make in makers.items() if kind in wanted}
+
+
+def html_of(parts: Iterable[str | Table]) -> str:
+    """Texts and tables as HTML, in the font and the colours of the notebook."""
+    return "\n".join(_html_table(x) if isinstance(x, Table) else _html_text(x) for x in parts)
+
+
+_EVEN = "font-family:monospace;white-space:pre"
+
+
+def _html_text(text: str) -> str:
+    from html import escape
+
+    lines = "\n".join(escape(visible(line)) for line in text.split("\n"))
+    return f'<div style="{_EVEN}">{lines}</div>'
+
+
+def _html_table(table: Table) -> str:
+    """The rows, without columns that have nothing in them."""
+    from html import escape
+
+    columns = [
+        (column, "right" if index < table.right else "left")
+        for index, column in enumerate(zip(*table.rows, strict=True))
+        if any(column[1:])
+    ]
+    lines = []
+    for row in range(len(table.rows)):
+        tag = "th" if row == 0 else "td"
+        cells = ((escape(visible(column[row])), side) for column, side in columns)
+        line = "".join(f'<{tag} style="text-align:{side}">{x}</{tag}>' for x, side in cells)
+        lines.append(f"<tr>{line}</tr>" if row or any(table.rows[0]) else "")
+    return f'<table style="{_EVEN}">{"".join(lines)}</table>'
 
 
 def aligned(rows: Sequence[Sequence[str]], right: int = 0) -> list[str]:

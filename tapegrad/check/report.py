@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final, Literal, TypeAlias, final
 
 import attrs
 
 from tapegrad._support.source_position import Site, here
-from tapegrad._support.text import Printed, aligned
+from tapegrad._support.text import Printed, Table, aligned
 from tapegrad.errors import CheckError
 
 __all__ = ["Finding", "GradientCheck", "Transposition", "Verdict", "exact"]
@@ -114,12 +116,17 @@ class GradientCheck(Printed):
         return self.ok
 
     def __str__(self) -> str:
+        parts = ([part] if isinstance(part, str) else aligned(part.rows) for part in self._shown())
+        return "\n".join(chain.from_iterable(parts))
+
+    def _shown(self) -> Iterator[str | Table]:
+        yield self._headline()
         shown = self.findings
         if len(shown) > _SHOWN:
             shown = (self.wrong + self.undecided)[:_SHOWN]
-        broken = (str(law) for law in self.transpositions if not law.holds)
-        rows = [_TITLES, *map(_row, shown)] if shown else []
-        return "\n".join((self._headline(), *aligned(rows), *broken))
+        if shown:
+            yield Table((_TITLES, *map(_row, shown)))
+        yield from (str(law) for law in self.transpositions if not law.holds)
 
     def _headline(self) -> str:
         counts = dict.fromkeys(("right", "wrong", "not decided", "kink"), 0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import final
+from typing import Final, final
 
 import attrs
 
-from tapegrad._support.text import Printed, number
+from tapegrad._support.text import Printed, Table, number
 from tapegrad.compile.recorded_loops import RecordedLoop
 from tapegrad.ops.primitive import Shape
 
@@ -129,16 +129,50 @@ class Report(Printed):
     costs: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: backend {self.backend}"]
-        lines += [str(shape) for shape in self.shapes] or ["nothing recorded yet"]
+        shapes = [str(shape) for shape in self.shapes] or ["nothing recorded yet"]
+        return "\n".join((self._head(), *shapes, *self._remarks()))
+
+    def _shown(self) -> Iterator[str | Table]:
+        """The paths in a table, and the texts around it."""
+        yield self._head()
+        paths = [path for shape in self.shapes for path in shape.paths]
+        calls = [shape.calls for shape in self.shapes for _ in shape.paths]
+        if paths:
+            yield Table((_TITLES, *map(_row, paths, calls)), right=_NUMBERS)
+        else:
+            yield "nothing recorded yet"
+        yield from self._remarks()
+
+    def _head(self) -> str:
+        return f"{self.name}: backend {self.backend}"
+
+    def _remarks(self) -> Iterator[str]:
         if self.varying and len(self.shapes) >= MANY_RECORDINGS:
-            lines.append(f"recorded anew for each {self.varying}: pass a float to record once")
+            yield f"recorded anew for each {self.varying}: pass a float to record once"
         if any(shape.calls for shape in self.shapes):
-            lines.append(
+            yield (
                 "a path that comes again is recorded, and compiled, once calls of the function "
                 f"itself have taken as long as that takes ({self.paid:.3f} s so far)"
             )
         if self.costs:
             costs = ", ".join(f"{work} {1e6 * seconds:.3g} us" for work, seconds in self.costs)
-            lines.append(f"seconds an entry: {costs}")
-        return "\n".join(lines)
+            yield f"seconds an entry: {costs}"
+
+
+_TITLES: Final = ("entries", "recorded", "compiled", "rows", "calls", "runs on", "guards")
+_NUMBERS: Final = 5
+"""The titles of the table of paths, and how many columns are numbers."""
+
+
+def _row(path: PathReport, calls: int) -> tuple[str, ...]:
+    """One path, and how often the function itself was called with arguments of its structure."""
+    pairs = zip(path.guards, path.outcomes, strict=True)
+    return (
+        f"{path.entries:,}",
+        f"{path.recording:.3f} s",
+        "from the cache" if path.is_cached else f"{path.compiling:.3f} s",
+        f"{path.rows:,}" if path.rows else "",
+        f"{calls:,}" if calls else "",
+        path.runs_on,
+        _few([f"{guard} {outcome}" for guard, outcome in pairs]),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from os import PathLike
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final, Unpack, final, get_args
 import attrs
 
 from tapegrad._support.source_position import here, refresh_sources
-from tapegrad._support.text import visible
+from tapegrad._support.text import bundle_of, html_of, visible
 from tapegrad.draw import subgraph
 from tapegrad.draw.by_entry import entry_boxes
 from tapegrad.draw.by_group import group_boxes
@@ -23,7 +23,7 @@ from tapegrad.draw.picture import Arrow, Box, By, Frames, Picture, Rankdir, View
 from tapegrad.entries.entries import Entries
 from tapegrad.errors import DrawingError
 from tapegrad.inspect.names import Names
-from tapegrad.inspect.table import table
+from tapegrad.inspect.table import notebook_table, table
 from tapegrad.sweep.gradient import Cotangents, shown_cotangents
 
 __all__ = ["Drawing", "bundle", "draw", "picture"]
@@ -214,28 +214,30 @@ class Drawing:
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
     ) -> dict[str, str]:
-        makers = {"text/plain": self.__str__, "image/svg+xml": lambda: self.svg}
-        return _bundle(makers, include, exclude)
+        makers = {
+            "text/plain": self.__str__,
+            "image/svg+xml": lambda: _unless_it_fails(lambda: self.svg) or "",
+        }
+        made = bundle_of(makers, include, exclude)
+        return {kind: text for kind, text in made.items() if text}
 
 
 def bundle(
     entries: Entries, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
 ) -> dict[str, str]:
-    """The table of a tape and the picture of a small one, for a notebook; never an error."""
+    """The table of a tape, and of a small one the picture below it, for a notebook."""
     makers: dict[str, Callable[[], str]] = {"text/plain": lambda: table(entries)}
+    makers["text/html"] = lambda: html_of([notebook_table(entries)]) + (_small_svg(entries) or "")
     if len(entries) <= _READABLE:
-        makers["image/svg+xml"] = lambda: svg(picture(entries))
-    return _bundle(makers, include, exclude)
+        makers["image/svg+xml"] = lambda: _small_svg(entries) or ""
+    made = bundle_of(makers, include, exclude)
+    return {kind: text for kind, text in made.items() if text}
 
 
-def _bundle(
-    makers: Mapping[str, Callable[[], str]],
-    include: Iterable[str] | None,
-    exclude: Iterable[str] | None,
-) -> dict[str, str]:
-    wanted = set(makers if include is None else include).difference(exclude or ())
-    made = {kind: _unless_it_fails(make) for kind, make in makers.items() if kind in wanted}
-    return {kind: text for kind, text in made.items() if text is not None}
+def _small_svg(entries: Entries) -> str | None:
+    """The picture of a tape that is readable as a whole; a notebook shows no error instead."""
+    is_small = len(entries) <= _READABLE
+    return _unless_it_fails(lambda: svg(picture(entries))) if is_small else None
 
 
 def _unless_it_fails(make: Callable[[], str]) -> str | None:

@@ -6,13 +6,13 @@ crossings found, and the places are the nearest to what a box is joined to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import sqrt
-from typing import Final, TypeAlias, final
+from typing import Final
 
 import attrs
 
+from tapegrad.draw.curves import LOOP, Edge, Spot, routes_along
 from tapegrad.draw.measured import Measured
 from tapegrad.draw.picture import Arrow, Rankdir
 from tapegrad.draw.placed import Placed, Point, Route, label_width
@@ -26,39 +26,14 @@ _GAP: Final = 26.0
 """The room between layers."""
 _BESIDE: Final = 12.0
 """The room between boxes of a layer."""
-_LOOP: Final = 20.0
-"""How far an arrow from a box to itself goes."""
-_HEAD: Final = 7.0
-"""The length of an arrow's head."""
 _SWEEPS: Final = 12
-
-Edge: TypeAlias = tuple[int, int]
-
-
-@final
-@attrs.define(eq=False)
-class _Spot:
-    """A box, a label or a bend of an arrow: its extents along the layers and across, its place.
-
-    ``after`` is room for an arrow from the box to itself, and ``operand`` the number of the operand
-    that it is, or that it leads from.
-    """
-
-    long: float
-    wide: float
-    shape: str = ""
-    after: float = 0.0
-    operand: int = 0
-    layer: int = 0
-    at: float = 0.0
-    along: float = 0.0
 
 
 def layered(boxes: Sequence[Measured], arrows: Sequence[Arrow], rankdir: Rankdir) -> Placed:
     """Places boxes, labels and arrows; frames are not drawn."""
     is_flat = rankdir == "LR"
     spots = [
-        _Spot(*((x.width, x.height) if is_flat else (x.height, x.width)), x.box.kind) for x in boxes
+        Spot(*((x.width, x.height) if is_flat else (x.height, x.width)), x.box.kind) for x in boxes
     ]
     index = {x.box.name: at for at, x in enumerate(boxes)}
     ends = [(index[arrow.tail], index[arrow.head]) for arrow in arrows]
@@ -67,7 +42,7 @@ def layered(boxes: Sequence[Measured], arrows: Sequence[Arrow], rankdir: Rankdir
     edges = [pair for chain in chains for pair in pairwise(chain)]
     _order(layers, spots, edges)
     _place(layers, spots, edges)
-    routes = tuple(_routes(spots, ends, chains, arrows, is_flat=is_flat))
+    routes = tuple(routes_along(spots, ends, chains, arrows, is_flat=is_flat))
     return _drawn(boxes, spots, routes, is_flat=is_flat)
 
 
@@ -75,14 +50,14 @@ def layered(boxes: Sequence[Measured], arrows: Sequence[Arrow], rankdir: Rankdir
 
 
 def _chains(
-    spots: list[_Spot], ends: Sequence[Edge], arrows: Sequence[Arrow], *, is_flat: bool
+    spots: list[Spot], ends: Sequence[Edge], arrows: Sequence[Arrow], *, is_flat: bool
 ) -> list[list[int]]:
     """For each arrow the spots it passes, from layer to layer; labels and bends are new spots."""
     forward = _forward(len(spots), ends)
     _count_operands(spots, forward)
     for (tail, head), arrow in zip(ends, arrows, strict=True):
         if tail == head:
-            spots[tail].after = _LOOP + (label_width(arrow.label) if not is_flat else 14.0)
+            spots[tail].after = LOOP + (label_width(arrow.label) if not is_flat else 14.0)
     long = [2 if arrow.label else 1 for arrow in arrows]
     _assign(spots, forward, long)
     chains = []
@@ -91,7 +66,7 @@ def _chains(
         middle = (first + last) // 2 if arrow.label else -1
         chain = [tail]
         for layer in range(first + 1, last):
-            spot = _Spot(0.0, 2.0, layer=layer, operand=spots[tail].operand)
+            spot = Spot(0.0, 2.0, layer=layer, operand=spots[tail].operand)
             if layer == middle:
                 size = label_width(arrow.label), 14.0
                 spot.long, spot.wide, spot.shape = *(size if is_flat else size[::-1]), "label"
@@ -101,7 +76,7 @@ def _chains(
     return chains
 
 
-def _count_operands(spots: Sequence[_Spot], edges: Sequence[Edge]) -> None:
+def _count_operands(spots: Sequence[Spot], edges: Sequence[Edge]) -> None:
     """Numbers what is read by the order in which its first reader reads it."""
     counts = [0] * len(spots)
     numbered: set[int] = set()
@@ -135,7 +110,7 @@ def _forward(count: int, ends: Sequence[Edge]) -> list[Edge]:
     return [(head, tail) if (tail, head) in turned else (tail, head) for tail, head in ends]
 
 
-def _assign(spots: Sequence[_Spot], edges: Sequence[Edge], long: Sequence[int]) -> None:
+def _assign(spots: Sequence[Spot], edges: Sequence[Edge], long: Sequence[int]) -> None:
     """The layer of each box: behind those it reads, and near its use if that lengthens nothing."""
     pairs = [(edge, step) for edge, step in zip(edges, long, strict=True) if edge[0] != edge[1]]
     for _ in spots:
@@ -152,7 +127,7 @@ def _assign(spots: Sequence[_Spot], edges: Sequence[Edge], long: Sequence[int]) 
             spots[at].layer = min(behind)
 
 
-def _in_layers(spots: Sequence[_Spot]) -> list[list[int]]:
+def _in_layers(spots: Sequence[Spot]) -> list[list[int]]:
     layers: list[list[int]] = [[] for _ in range(max(spot.layer for spot in spots) + 1)]
     for at, spot in enumerate(spots):
         layers[spot.layer].append(at)
@@ -162,7 +137,7 @@ def _in_layers(spots: Sequence[_Spot]) -> list[list[int]]:
 # Orders within layers.
 
 
-def _order(layers: list[list[int]], spots: Sequence[_Spot], edges: Sequence[Edge]) -> None:
+def _order(layers: list[list[int]], spots: Sequence[Spot], edges: Sequence[Edge]) -> None:
     """Orders each layer by the middle of its neighbours, over and over; the best is kept."""
     before, after = _neighbours(edges)
     best, fewest = [list(layer) for layer in layers], _crossings(layers, edges)
@@ -210,7 +185,7 @@ def _crossings(layers: Sequence[Sequence[int]], edges: Sequence[Edge]) -> int:
 # Places.
 
 
-def _place(layers: Sequence[Sequence[int]], spots: Sequence[_Spot], edges: Sequence[Edge]) -> None:
+def _place(layers: Sequence[Sequence[int]], spots: Sequence[Spot], edges: Sequence[Edge]) -> None:
     """Places layers behind each other, and spots as near to their neighbours as order allows."""
     along = 0.0
     for layer in layers:
@@ -227,11 +202,11 @@ def _place(layers: Sequence[Sequence[int]], spots: Sequence[_Spot], edges: Seque
                 _settle([spots[at] for at in layer], [_wish(spots, at, near) for at in layer])
 
 
-def _wish(spots: Sequence[_Spot], at: int, near: Mapping[int, Sequence[int]]) -> float:
+def _wish(spots: Sequence[Spot], at: int, near: Mapping[int, Sequence[int]]) -> float:
     return _mean([spots[x].at for x in near.get(at, ())], spots[at].at)
 
 
-def _settle(layer: Sequence[_Spot], wishes: Sequence[float]) -> None:
+def _settle(layer: Sequence[Spot], wishes: Sequence[float]) -> None:
     """The places nearest to the wishes, in squares, at which spots in this order do not meet."""
     offsets = [0.0]
     for spot, other in pairwise(layer):
@@ -248,104 +223,8 @@ def _settle(layer: Sequence[_Spot], wishes: Sequence[float]) -> None:
         spot.at = mean + offset
 
 
-# Arrows.
-
-
-def _routes(
-    spots: Sequence[_Spot],
-    ends: Sequence[Edge],
-    chains: Sequence[Sequence[int]],
-    arrows: Sequence[Arrow],
-    *,
-    is_flat: bool,
-) -> Iterator[Route]:
-    """The ways of the arrows along the layers, as if these went to the right."""
-    leaving = _ports(spots, chains, end=0)
-    arriving = _ports(spots, chains, end=-1)
-    for number, ((tail, _), chain, arrow) in enumerate(zip(ends, chains, arrows, strict=True)):
-        if not chain:
-            yield _loop(spots[tail], arrow, is_flat=is_flat)
-            continue
-        is_turned = chain[0] != tail
-        start = _port(spots[chain[0]], leaving[number], 1.0)
-        stop = _port(spots[chain[-1]], arriving[number], -1.0)
-        inner = [spots[at] for at in chain[1:-1]]
-        label = next((spot for spot in inner if spot.shape == "label"), None)
-        parts = list(_parts(start, inner, stop))
-        if is_turned:
-            parts = [part[::-1] for part in reversed(parts)]
-        tip = parts[-1][-1]
-        parts[-1] = _shortened(parts[-1])
-        yield Route(
-            arrow,
-            tuple(map(_curve, parts)),
-            tip,
-            (label.along, label.at) if label else None,
-        )
-
-
-def _ports(spots: Sequence[_Spot], chains: Sequence[Sequence[int]], *, end: int) -> list[float]:
-    """How far from the middle of its box each arrow begins (or ends), side by side in order."""
-    beside = 1 if end == 0 else -2
-    groups: dict[int, list[int]] = {}
-    for number, chain in enumerate(chains):
-        if chain:
-            groups.setdefault(chain[end], []).append(number)
-    found = [0.0] * len(chains)
-    for at, numbers in groups.items():
-        numbers.sort(key=lambda number: spots[chains[number][beside]].at)
-        step = min(9.0, 0.7 * spots[at].wide / len(numbers))
-        for place, number in enumerate(numbers):
-            found[number] = (place - (len(numbers) - 1) / 2.0) * step
-    return found
-
-
-def _port(spot: _Spot, offset: float, side: float) -> Point:
-    """The point on the border of a box at some distance from its middle."""
-    share = min(abs(offset) / (spot.wide / 2.0), 1.0)
-    inner = {"operation": sqrt(1.0 - share * share), "guard": 1.0 - share}.get(spot.shape, 1.0)
-    return spot.along + side * inner * spot.long / 2.0, spot.at + offset
-
-
-def _parts(start: Point, inner: Sequence[_Spot], stop: Point) -> Iterator[list[Point]]:
-    """The points that an arrow passes, in two parts where a label stands between them."""
-    part = [start]
-    for spot in inner:
-        edges = ((spot.along - spot.long / 2.0, spot.at), (spot.along + spot.long / 2.0, spot.at))
-        if spot.shape == "label":
-            yield [*part, edges[0]]
-            part = [edges[1]]
-        else:
-            part.append(edges[0])
-    yield [*part, stop]
-
-
-def _curve(points: Sequence[Point]) -> tuple[Point, ...]:
-    """A curve through points, level at each of them."""
-    found = [points[0]]
-    for (x, y), (u, v) in pairwise(points):
-        bend = (u - x) / 2.0
-        found += [(x + bend, y), (u - bend, v), (u, v)]
-    return tuple(found)
-
-
-def _shortened(points: list[Point]) -> list[Point]:
-    """The points without the length of the head."""
-    (x, _), (u, v) = points[-2:]
-    return [*points[:-1], (u - _HEAD if u > x else u + _HEAD, v)]
-
-
-def _loop(spot: _Spot, arrow: Arrow, *, is_flat: bool) -> Route:
-    """An arrow from a box to itself, beside it, with its label beyond."""
-    y, half = spot.at + spot.wide / 2.0, min(12.0, spot.long / 4.0)
-    x, far = spot.along, spot.at + spot.wide / 2.0 + _LOOP
-    points = ((x - half, y), (x - half, far), (x + half, far), (x + half, y + _HEAD))
-    beyond = 7.0 if is_flat else label_width(arrow.label) / 2.0
-    return Route(arrow, (points,), (x + half, y), (x, far - 3.0 + beyond))
-
-
 def _drawn(
-    boxes: Sequence[Measured], spots: Sequence[_Spot], routes: Sequence[Route], *, is_flat: bool
+    boxes: Sequence[Measured], spots: Sequence[Spot], routes: Sequence[Route], *, is_flat: bool
 ) -> Placed:
     """The same with the upper left corner at 0, layers going to the right or down."""
     top = min(spot.at - spot.wide / 2.0 for spot in spots)

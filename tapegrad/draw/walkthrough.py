@@ -117,7 +117,9 @@ def _number(value: float) -> NumberText:
     >>> _number(0.1 + 0.2)
     NumberText(short='0.3', exact='0.30000000000000004')
     """
-    return NumberText(short(value), number(value, ".17g") if shape_of(value) else repr(value))
+    if shape_of(value):  # three digits, as in the boxes of a picture
+        return NumberText(number(value, ".3g"), number(value, ".17g"))
+    return NumberText(short(value), repr(value))
 
 
 def _number_if_known(bar: float | None) -> NumberText | None:

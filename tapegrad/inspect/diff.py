@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site
-from tapegrad._support.text import Printed, aligned, number
+from tapegrad._support.text import Printed, Table, aligned, number
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -77,6 +77,29 @@ class TapeDifference(Printed):
             return f"the same {_entries(self.shared)} with the same values"
         return "\n".join((*self._structure(), *self._values(), *self._counts()))
 
+    def _shown(self) -> Iterator[str | Table]:
+        if self.same:
+            yield str(self)
+            return
+        found = {
+            "first difference in structure": self.structure,
+            "first guard that differs": self.guard,
+            "first value that differs": self.values,
+            "largest difference, beside its size": self.largest,
+        }
+        sides = ((name, *map(_side, pair)) for name, pair in found.items() if pair is not None)
+        lines = ((f"entries of {site}", f"{a:,}", f"{b:,}") for site, a, b in self.lines[:_SHOWN])
+        yield Table(
+            (
+                ("", "this tape", "the other"),
+                ("entries", *(f"{length:,}" for length in self.lengths)),
+                ("alike in structure", *2 * (f"{self.shared:,}",)),
+                ("of these other values", *2 * (f"{self.changed:,}",)),
+                *sides,
+                *lines,
+            )
+        )
+
     def _structure(self) -> Iterator[str]:
         first, second = self.lengths
         if self.structure is None:
@@ -116,7 +139,11 @@ def _entries(count: int) -> str:
 
 def _sides(pair: Pair) -> Iterator[str]:
     for entry in pair:
-        yield f"           {'(the end)' if entry is None else entry}"
+        yield f"           {_side(entry)}"
+
+
+def _side(entry: EntryText | None) -> str:
+    return "(the end)" if entry is None else str(entry)
 
 
 def diff(entries: Entries, other: Entries) -> TapeDifference:

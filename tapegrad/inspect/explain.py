@@ -25,7 +25,7 @@ from typing import Final, cast, final
 import attrs
 
 from tapegrad._support.source_position import Site, here, refresh_sources
-from tapegrad._support.text import Printed, aligned, number, visible
+from tapegrad._support.text import Printed, Table, aligned, number, visible
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -123,49 +123,60 @@ class Explanation(Printed):
     elements: tuple[ElementPart, ...] = ()
 
     def __str__(self) -> str:
+        texts = (
+            _lines_of(part)
+            if isinstance(part, Table)
+            else ["\n" * (at > 0 and not part.startswith("  ")) + part]
+            for at, part in enumerate(self._shown())
+        )
+        return "\n".join(chain.from_iterable(texts))
+
+    def _shown(self) -> Iterator[str | Table]:
         head = f"d {self.of} / d {self.wrt} = {number(self.derivative)}"
         if self.elements:
             head = f"the sum of d {self.of} / d {self.wrt} * {self.wrt} = {number(self.derivative)}"
         if not self.paths and not self.lines:
-            return f"{head}: {self.of} does not depend on {self.wrt}"
+            yield f"{head}: {self.of} does not depend on {self.wrt}"
+            return
         if not isfinite(self.derivative):
             head += ": ask first_nonfinite() where that begins"
-        parts = (self._lines(), self._elements(), self._paths(), self._labels())
-        return "\n".join((head, *chain.from_iterable(parts)))
+        yield head
+        for part in (self._lines(), self._elements(), self._paths(), self._labels()):
+            yield from part
 
-    def _elements(self) -> Iterator[str]:
+    def _elements(self) -> Iterator[str | Table]:
         """The numbers of an array with the largest parts."""
         if not self.elements:
             return
-        yield "\nby number: derivative * value"
+        yield "by number: derivative * value"
         most = sorted(self.elements, key=lambda element: _magnitude_key(element.part))[:_SHOWN]
-        yield from _table(
+        yield _table(
             (*self._cells(x.part), f"{number(x.derivative)} * {number(x.value)}", x.name)
             for x in most
         )
         if len(most) < len(self.elements):
             yield f"  ... {len(self.elements) - len(most):,} more"
 
-    def _lines(self) -> Iterator[str]:
-        yield f"\nby the line that reads {self.wrt}"
-        yield from _table(
+    def _lines(self) -> Iterator[str | Table]:
+        yield f"by the line that reads {self.wrt}"
+        yield _table(
             (*self._cells(x.part), str(x.site or ""), visible(x.source.strip())) for x in self.lines
         )
 
-    def _paths(self) -> Iterator[str]:
+    def _paths(self) -> Iterator[str | Table]:
         if not self.paths and not self.others:
             return
-        yield "\nby path"
+        yield "by path"
         rest = [(*self._cells(self.remainder), _others(self.others))]
         listed = [(*self._cells(path.part), path.route) for path in self.paths]
-        yield from _table(listed + rest * (self.others > 0))
+        yield _table(listed + rest * (self.others > 0))
 
-    def _labels(self) -> Iterator[str]:
+    def _labels(self) -> Iterator[str | Table]:
         if not self.labels:
             return
-        yield f"\nby label on the way: d {self.of} / d label * d label / d {self.wrt}"
+        yield f"by label on the way: d {self.of} / d label * d label / d {self.wrt}"
         most = sorted(self.labels, key=lambda label: _magnitude_key(label.part))[:_SHOWN]
-        yield from _table(
+        yield _table(
             (*self._cells(x.part), f"{number(x.cotangent)} * {number(x.tangent)}", x.name)
             for x in most
         )
@@ -178,10 +189,15 @@ class Explanation(Printed):
         return number(part), f"{share:.1%}" if isfinite(share) else ""
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Indented rows, the first two columns aligned to the right, the others to the left."""
+def _table(rows: Iterable[tuple[str, ...]]) -> Table:
+    """Rows without titles, the first two columns aligned to the right, the others to the left."""
     table = list(rows)
-    return [f"  {line}" for line in aligned([("",) * len(table[0]), *table], right=2)[1:]]
+    return Table((("",) * len(table[0]), *table), right=2)
+
+
+def _lines_of(table: Table) -> list[str]:
+    """The rows of a table as indented lines."""
+    return [f"  {line}" for line in aligned(table.rows, table.right)[1:]]
 
 
 def _others(count: float) -> str:

@@ -12,8 +12,14 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
-from tapegrad._support.source_position import Site, function_line, refresh_sources
-from tapegrad._support.text import Printed, aligned, number, visible
+from tapegrad._support.source_position import (
+    Site,
+    cell_number,
+    file_name,
+    function_line,
+    refresh_sources,
+)
+from tapegrad._support.text import Printed, Table, aligned, number, visible
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -25,6 +31,8 @@ __all__ = ["Line", "Listing", "lines"]
 
 Range: TypeAlias = tuple[float, float]
 """The smallest and the largest of some numbers; two nans where none of them is finite."""
+
+Rows: TypeAlias = tuple[tuple[str, ...], ...]
 
 _GAP: Final = 3
 """The most lines without entries that are shown between two lines with some."""
@@ -77,10 +85,25 @@ class Listing(Printed):
     inputs: int
 
     def __str__(self) -> str:
+        pages = ("\n".join((name, *aligned(rows, right=5))) for name, rows in self._pages())
+        return "\n\n".join((self._head(), *pages))
+
+    def _shown(self) -> Iterator[str | Table]:
+        yield self._head()
+        for name, rows in self._pages():
+            yield name
+            yield Table(rows, right=4)
+
+    def _head(self) -> str:
         head = f"{self.entries:,} entries, {self.inputs:,} of them inputs"
-        head += "".join(f", {x.entries:,} without a line" for x in self.lines if x.site is None)
-        files = groupby((line for line in self.lines if line.site), key=_file)
-        return "\n\n".join((head, *(_page(file, list(lines)) for file, lines in files)))
+        return head + "".join(
+            f", {x.entries:,} without a line" for x in self.lines if x.site is None
+        )
+
+    def _pages(self) -> Iterator[tuple[str, Rows]]:
+        """Each file with its rows."""
+        for file, found in groupby((line for line in self.lines if line.site), key=_file):
+            yield visible(_nearby(file)), _rows(file, list(found))
 
 
 def _file(line: Line) -> str:
@@ -179,17 +202,19 @@ def _not_finite(numbers: Sequence[float | None], start: int) -> Iterator[int]:
             yield slot
 
 
-def _page(file: str, found: Sequence[Line]) -> str:
-    """One file: the lines that put entries on the tape, and a few around them."""
+def _rows(file: str, found: Sequence[Line]) -> Rows:
+    """One file: titles, the lines that put entries on the tape, and a few around them."""
     margins = {line.site.line: line for line in found if line.site}
     heads = {function_line(line.site) or line.site.line for line in found if line.site}
     shown = list(_with_gaps(sorted(heads | margins.keys())))
     rows = ((*_row(margins.get(at), at), _source(file, at) if at else "") for at in shown)
-    return "\n".join((visible(_nearby(file)), *aligned([_TITLES, *rows], right=5)))
+    return (_TITLES, *rows)
 
 
 def _nearby(file: str) -> str:
-    """The path of a file, relative to the current folder where it is in there."""
+    """The path of a file, relative to the current folder where it is in there; or a cell's name."""
+    if cell_number(file) is not None:
+        return file_name(file)
     path, folder = Path(file), Path.cwd()
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
 

@@ -9,7 +9,7 @@ from typing import Final, final
 
 import attrs
 
-from tapegrad._support.text import Printed, aligned
+from tapegrad._support.text import Printed, Table, aligned
 from tapegrad.entries.columns import EntryColumns, StoredArrays
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.source_lines import lines_of_entries
@@ -50,13 +50,19 @@ class Stats(Printed):
     size: int
 
     def __str__(self) -> str:
-        figures = [
+        return "\n".join(aligned(self._rows())[1:])
+
+    def _shown(self) -> tuple[Table]:
+        return (Table(self._rows()),)
+
+    def _rows(self) -> tuple[tuple[str, str], ...]:
+        return (
+            ("", ""),
             ("entries", f"{self.entries:,}"),
             *((f"  {name}", f"{count:,}") for name, count in self._parts()),
             *((name, f"{getattr(self, name):,}") for name in self._figures()),
             ("bytes", f"{self.size:,} ({self.size / max(self.entries, 1):.1f} an entry)"),
-        ]
-        return "\n".join(aligned([("", ""), *figures])[1:])
+        )
 
     def _parts(self) -> list[tuple[str, int]]:
         """The counts of entries by kind and by row, those of no entry left out."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tapegrad._support.text import aligned, number, visible
+from tapegrad._support.text import Table, aligned, number, visible
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
 from tapegrad.inspect.names import Names, shortened
 from tapegrad.inspect.static_text import static_text
 from tapegrad.sweep.gradient import Cotangents, shown_cotangents
 
-__all__ = ["table"]
+__all__ = ["notebook_table", "table"]
 
 _HEAD, _TAIL = 40, 20
 _OPERANDS = 8
@@ -24,13 +24,26 @@ def table(entries: Entries) -> str:
     A long tape is shown without its middle, with the number of entries left out; a column with
     nothing in it is left out, too.
     """
-    numbers, bars = entries.of_numbers(), shown_cotangents(entries)
-    left_out = len(entries) - _HEAD - _TAIL
-    if left_out <= 0:
-        return "\n".join(aligned([_TITLES, *_rows(numbers, bars, range(len(entries)))]))
-    head, tail = range(_HEAD), range(len(entries) - _TAIL, len(entries))
-    lines = aligned([_TITLES, *_rows(numbers, bars, head), *_rows(numbers, bars, tail)])
-    return "\n".join((*lines[: _HEAD + 1], f"... {left_out:,} more", *lines[_HEAD + 1 :]))
+    rows, left_out = _table_rows(entries)
+    lines = aligned(rows)
+    more = [f"... {left_out:,} more"] if left_out else []
+    return "\n".join((*lines[: _HEAD + 1], *more, *lines[_HEAD + 1 :]))
+
+
+def notebook_table(entries: Entries) -> Table:
+    """The same for a notebook."""
+    rows, left_out = _table_rows(entries)
+    more = [("...", f"{left_out:,} more", *[""] * (len(_TITLES) - 2))] if left_out else []
+    return Table((*rows[: _HEAD + 1], *more, *rows[_HEAD + 1 :]))
+
+
+def _table_rows(entries: Entries) -> tuple[list[tuple[str, ...]], int]:
+    """Titles and rows, those in the middle of a long tape left out, and how many these are."""
+    numbers, bars, count = entries.of_numbers(), shown_cotangents(entries), len(entries)
+    left_out = max(count - _HEAD - _TAIL, 0)
+    parts = [range(_HEAD), range(count - _TAIL, count)] if left_out else [range(count)]
+    rows = (row for part in parts for row in _rows(numbers, bars, part))
+    return [_TITLES, *rows], left_out
 
 
 def _rows(entries: Entries, cotangents: Cotangents, slots: range) -> Iterator[tuple[str, ...]]:
