@@ -188,7 +188,7 @@ def asarray(
     if not is_traced(x):
         return np.asarray(x, dtype, device=device, copy=copy)
     require_float64({"dtype": dtype})
-    return operand(x)
+    return x.copy() if copy and isinstance(x, ArrayVar) else operand(x)
 
 
 @overload
@@ -213,7 +213,9 @@ def array(
 ) -> NDArray[np.generic]: ...
 def array(x: ArrayLike, /, dtype: DTypeLike | None = None, *, copy: bool = True) -> ArrayLike:
     """As ``asarray``, but what is not traced is copied."""
-    return asarray(x, dtype=dtype) if is_traced(x) else np.array(x, dtype, copy=copy)
+    if is_traced(x):
+        return asarray(x, dtype=dtype, copy=copy)
+    return np.array(x, dtype, copy=copy)
 
 
 def finfo(type: DTypeLike | NDArray[np.generic] | ArrayVar, /) -> np.finfo[np.floating]:
@@ -263,12 +265,12 @@ def astype(
     if not is_traced(x):
         return cast(Any, np.astype)(x, np.dtype(dtype), copy=copy, device=device)
     require_float64({"dtype": dtype})
-    return operand(x)
+    return x.copy() if copy and isinstance(x, ArrayVar) else operand(x)
 
 
 @kept
 def copy(x: ArrayLike, /) -> ArrayLike:
-    """A copy of x; of a traced array, which cannot be written to, itself."""
+    """A copy of x, to which in-place operators may write."""
     return x.copy()
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
+from tapegrad._support.source_position import mark
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_values import product
@@ -29,6 +30,7 @@ from tapegrad.recording.array_var import (
     applied_to_arrays,
     require_shapes,
 )
+from tapegrad.recording.in_place import written
 from tapegrad.recording.recorder import CODES, Recorder, Var
 
 __all__ = ["entry", "function_on_arrays"]
@@ -130,6 +132,20 @@ def _operators(row: Primitive) -> tuple[Function, Function]:
     return function, lambda self, other: function(other, self)
 
 
+def _in_place(operator: Function) -> Function:
+    """The operator that writes what another one gives where its first operand stands."""
+
+    def write(self: ArrayVar, other: Any, /) -> Any:
+        made = operator(self, other)
+        recorder = self._recorder
+        if made is NotImplemented or made._recorder is not recorder or made.shape != self.shape:
+            return made if made is NotImplemented else written(self, made)
+        recorder.written.append((self._slot, made._slot, mark(2)))
+        return made
+
+    return write
+
+
 def _comparison(row: Primitive) -> Function:
     function = cast(Function, function_on_arrays(row))
 
@@ -164,6 +180,9 @@ for _name, _row in {
     _forward, _backward = _operators(_row)
     setattr(ArrayVar, _name, _forward)
     setattr(ArrayVar, _name.replace("__", "__r", 1), _backward)
+    setattr(
+        ArrayVar, _name.replace("__", "__i", 1), _in_place(_power if _row is ops.pow else _forward)
+    )
 for _row in (ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne):
     setattr(ArrayVar, f"__{_row.name}__", _comparison(_row))
 for _name, _method in {

@@ -32,6 +32,7 @@ from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Primitive, Shape, TracedArray, primal, shape_of
 from tapegrad.recording import array_values
 from tapegrad.recording.array_places import at_places, has_places, plain_part
+from tapegrad.recording.in_place import written
 from tapegrad.recording.recorder import (
     Condition,
     TracedValue,
@@ -195,7 +196,9 @@ class ArrayVar(TracedValue, TracedArray):
         """The numbers along one axis."""
         return self if self.ndim == 1 else self.reshape(self.size, order=order)
 
-    flatten = ravel
+    def flatten(self, order: Layout = "C") -> ArrayVar:
+        """A copy of the numbers along one axis."""
+        return self.copy() if self.ndim == 1 else self.reshape(self.size, order=order).copy()
 
     def transpose(self, *axes: int | Sequence[int] | None) -> ArrayVar:
         """The axes in another order, or in the opposite one where none is given."""
@@ -381,14 +384,14 @@ class ArrayVar(TracedValue, TracedArray):
         return f"<ArrayVar %{self._slot} = {self._primal()!r}>"
 
     def __copy__(self) -> ArrayVar:
-        return self
+        return self.copy()
 
     def copy(self) -> ArrayVar:
-        """The array itself, which cannot be written to."""
-        return self
+        """Another array with these numbers, to which in-place operators may write."""
+        return cast(ArrayVar, ops.add(self, -0.0))
 
     def __deepcopy__(self, memo: Mapping[int, object], /) -> ArrayVar:
-        return self
+        return self.copy()
 
     if not TYPE_CHECKING:
         # Hidden from checkers, which would otherwise take it wherever an array will do.
@@ -563,6 +566,19 @@ class ArrayCondition:
     def __invert__(self) -> ArrayCondition:
         return combined(ops.not_, self)
 
+    def __iand__(self, other: Truths, /) -> ArrayCondition:  # noqa: PYI034  # another object
+        return self._written(self & other)
+
+    def __ior__(self, other: Truths, /) -> ArrayCondition:  # noqa: PYI034  # another object
+        return self._written(self | other)
+
+    def __ixor__(self, other: Truths, /) -> ArrayCondition:  # noqa: PYI034  # another object
+        return self._written(self ^ other)
+
+    def _written(self, made: ArrayCondition) -> ArrayCondition:
+        written(self.indicator, made.indicator)
+        return made
+
     def __xor__(self, other: Truths, /) -> ArrayCondition:
         return combined(ops.ne, self, other)
 
@@ -608,11 +624,13 @@ class ArrayCondition:
         """The truths along one axis."""
         return ArrayCondition.of(self.indicator.ravel())
 
-    flatten = ravel
+    def flatten(self) -> ArrayCondition:
+        """A copy of the truths along one axis."""
+        return self.ravel().copy()
 
     def copy(self) -> ArrayCondition:
-        """The condition itself, which cannot be written to."""
-        return self
+        """Another condition with these truths, to which in-place operators may write."""
+        return combined(ops.and_, self, True)
 
     def nonzero(self) -> tuple[NDArray[np.intp], ...]:
         """The places where it holds, which guards record."""

@@ -83,7 +83,8 @@ class Recorder:
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
     exponents. With ``on_arrays`` some values are arrays. Those among the data that is ``lent`` may
-    stand there as they are: they are ``locked`` until the recording ends.
+    stand there as they are: they are ``locked`` until the recording ends. Arrays that in-place
+    operators have ``written`` to are kept with what took their place, and where.
 
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
@@ -95,17 +96,18 @@ class Recorder:
         "around", "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient",
         "inside", "known", "labels", "left", "lent", "locked", "marks", "on_arrays", "opened",
         "outers", "outside", "owner", "places", "pool", "quiet", "refused", "right", "scope",
-        "scopes", "serial", "statics", "table", "thread", "values",
+        "scopes", "serial", "statics", "table", "thread", "values", "written",
     )  # fmt: skip
 
     lent: Collection[object]
     locked: list[tuple[Any, bool]]
+    written: list[tuple[int, int, Mark]]
 
     def __init__(self, *, positions: bool, blocks: bool = False) -> None:
         self.blocks: bool = blocks
         self.on_arrays: bool = False
         self.quiet: AbstractContextManager[object] | None = None
-        self.lent, self.locked = (), []
+        self.lent, self.locked, self.written = (), [], []
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
         self.owner: int = get_ident()

@@ -30,6 +30,7 @@ from tapegrad.recording import (
     numpy_protocol,
     operators,  # noqa: F401  # gives traced numbers their operators
 )
+from tapegrad.recording.in_place import require_unread
 from tapegrad.recording.recorder import Recorder, Var
 from tapegrad.recording.results import flat_result
 
@@ -89,6 +90,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     Raises:
         InputError: when an argument holds something that cannot be an input, or ``f`` writes to an
             array that was lent.
+        TracedNumberError: when an array is read after an in-place operator wrote to it.
         OutputError: when what ``f`` returns holds a condition, an iterator, or traced numbers that
             cannot be taken out.
     """
@@ -114,13 +116,23 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
             plain = _call(f, *_arguments(build(parameters, first), build(rest, others)))
             _require_same_way(f, recorder, (result, leaves), flat_result(plain, has_aux=has_aux))
         outputs = tuple(recorder.slot(leaf) for leaf in leaves)
-        return Trace(recorder, recorder.columns(), width, parameters, rest, result, outputs)
+        return Trace(
+            recorder, _columns(recorder, outputs), width, parameters, rest, result, outputs
+        )
     except ValueError as error:
         if recorder.locked and "read-only" in str(error):
             raise _written(f, error) from error
         raise
     finally:
         recorder.close()
+
+
+def _columns(recorder: Recorder, outputs: tuple[int, ...]) -> EntryColumns:
+    """The entries, of which none reads an array that was written to before."""
+    columns = recorder.columns()
+    if recorder.written:
+        require_unread(columns, outputs, recorder.written)
+    return columns
 
 
 def _own(numbers: list[Operand]) -> list[Operand]:
