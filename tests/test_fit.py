@@ -15,7 +15,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import Real, Scalar, math
-from tapegrad.errors import ConvergenceError, InputError, TracedNumberError
+from tapegrad.errors import ConvergenceError, InputError, OutputError, TracedNumberError
 from tapegrad.learn import Step, fit, optim
 from tapegrad.learn.batches import Rows
 from tests.places import place, refusal
@@ -37,6 +37,7 @@ AFTER = "after the parameters"
 
 untyped: Any = mean_error
 untyped_grad: Any = tg.grad
+untyped_fit: Any = fit
 """For calls that are wrong on purpose."""
 
 
@@ -449,6 +450,7 @@ class TestRefusals:
             ("epochs=0", "epochs is 0 (HERE): pass 1 or more"),
             ("", "fit (HERE) was given neither steps nor epochs: pass one of them"),
             ("steps=1, epochs=1", "fit (HERE) was given both steps and epochs: pass one of them"),
+            ("steps=2.5", "steps is a float (2.5) (HERE): pass a whole number, 1 or more"),
             ("steps=1, every=0", "every is 0 (HERE): pass 1 or more"),
             ("steps=1, batch_size=0", "batch_size is 0 (HERE): pass 1 or more"),
             (
@@ -493,6 +495,35 @@ class TestRefusals:
 
         assert refusal(InputError, call) == said.replace("HERE", place(call, "fit("))
 
+    def test_an_optimiser_that_is_none(self) -> None:
+        """The function that makes one is not one."""
+
+        def call() -> None:
+            untyped_fit(mean_error, START, XS, YS, optimizer=optim.adam, steps=1)
+
+        text = refusal(InputError, call)
+        assert text.startswith("optimizer is a function")
+        assert text.endswith(f"({place(call, 'fit(')}): pass one, as optim.adam(0.01) makes it")
+
+    def test_a_metric_that_is_no_number(self) -> None:
+        """It is named."""
+
+        def call() -> None:
+            told = {"p": lambda p: p}
+            untyped_fit(
+                mean_error,
+                {"a": 1.0, "b": 2.0},
+                XS,
+                YS,
+                optimizer=optim.adam(),
+                steps=1,
+                metrics=told,
+            ).last()
+
+        text = refusal(OutputError, call)
+        assert text.startswith("the metric p is a dict (")
+        assert text.endswith("): return a number from its function")
+
     def test_rows_that_are_missing(self) -> None:
         """A loss of one row needs some."""
 
@@ -517,15 +548,14 @@ class TestRefusals:
 
     def test_a_fit_inside_a_recording(self) -> None:
         """Traced parameters are refused, with the way out."""
-        inside: Any = fit
 
         def tuned(start: Scalar) -> Any:
-            found = inside(untyped, {"a": start}, XS, YS, optimizer=optim.adam(), steps=1)
+            found = untyped_fit(untyped, {"a": start}, XS, YS, optimizer=optim.adam(), steps=1)
             return found.last().parameters["a"]
 
         text = refusal(TracedNumberError, lambda: untyped_grad(tuned)(1.0))
         assert text == (
-            f"fit ({place(tuned, 'inside(')}) was given a traced number, and takes plain ones: to "
+            f"fit ({place(tuned, 'fit(')}) was given a traced number, and takes plain ones: to "
             "differentiate through a fit, call the optimiser's update in a loop"
         )
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
+from tapegrad import numpy as tnp
 from tapegrad.batch import inputs
 from tapegrad.batch.reduce import BLOCK
 from tests.places import refusal
@@ -32,6 +33,10 @@ def f(x: Any, scale: Any = 2.0) -> Any:
 
 def of_pair(p: Any, w: Any) -> Any:
     return math.exp(p.a * w[0]) - p.b * w[1]
+
+
+def of_array(p: Any, w: Any) -> Any:
+    return math.sin((p["w"][:, 0] * tnp.asarray(w)).sum() * p["b"]) + p["c"] * w[0]
 
 
 def bits(found: Any) -> object:
@@ -69,6 +74,11 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[Any, ...]]] = {
     ),
     "a shared argument": (tg.grad(f), {"in_axes": (0, None)}, (X, 3.0)),
     "shared and mapped": (tg.grad(of_pair), {"in_axes": (None, 0)}, (Pair(1.0, 2.0), W)),
+    "a shared array": (
+        tg.grad(of_array),
+        {"in_axes": (None, 0)},
+        ({"b": 2.0, "w": np.array([[0.3], [0.5]]), "c": 1.0}, W),
+    ),
     "a sum": (tg.value_and_grad(f), {"reduce": "sum"}, (X,)),
     "a mean": (tg.value_and_grad(f), {"reduce": "mean"}, (X,)),
     "an estimate": (tg.value_and_grad(f), {"reduce": "mean", "stderr": True}, (X,)),

@@ -19,7 +19,9 @@ __all__ = [
 
 
 def require_positive(name: str, number: int) -> None:
-    """Raises for a count below 1."""
+    """Raises for a count below 1, and for what is no whole number."""
+    if not hasattr(number, "__index__"):
+        raise InputError(f"{name} is {describe(number)} ({here()}): pass a whole number, 1 or more")
     if number < 1:
         raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
 

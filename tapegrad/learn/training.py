@@ -28,13 +28,14 @@ from tapegrad._support.argument_checks import require_callable, require_positive
 from tapegrad._support.optional_packages import installed
 from tapegrad._support.progress_bar import progress as shown
 from tapegrad._support.source_position import here
-from tapegrad._support.text import Printed, number
-from tapegrad.errors import InputError, TracedNumberError
+from tapegrad._support.text import Printed, describe, number
+from tapegrad.errors import InputError, OutputError, TracedNumberError
 from tapegrad.learn.batches import Batches, Rows
 from tapegrad.learn.layout import taken_apart
 from tapegrad.learn.optim import Optimizer, State
 from tapegrad.learn.task import Task
 from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.pytree.numbers import as_number
 from tapegrad.pytree.structure import build
 from tapegrad.recording.recorder import Var
 
@@ -160,6 +161,10 @@ def fit(  # noqa: PLR0913  # each says one thing about the loop
     {'a': 2.0, 'b': 1.0}
     """
     require_callable(loss, "fit")
+    if not isinstance(optimizer, Optimizer):
+        raise InputError(
+            f"optimizer is {describe(optimizer)} ({here()}): pass one, as optim.adam(0.01) makes it"
+        )
     structure, leaves = taken_apart(parameters)
     _require_plain(leaves)
     start = cast(A, build(structure, leaves))
@@ -209,6 +214,15 @@ def _count(steps: int | None, epochs: int | None, batches: Batches) -> int:
     return (epochs or 0) * batches.in_epoch
 
 
+def _metric(name: str, found: object) -> float:
+    number = as_number(found)
+    if number is None:
+        raise OutputError(
+            f"the metric {name} is {describe(found)} ({here()}): return a number from its function"
+        )
+    return number
+
+
 @final
 class Fit(Generic[A]):
     """The records of a fit, as an iterator; what ``fit`` gives."""
@@ -248,7 +262,8 @@ class Fit(Generic[A]):
         """The steps that records are wanted of, with their metrics."""
         for done in steps:
             if done.step % self._every == 0 or done.step == self._end:
-                found = {name: float(f(done.parameters)) for name, f in self._metrics.items()}
+                metrics = self._metrics.items()
+                found = {name: _metric(name, f(done.parameters)) for name, f in metrics}
                 yield attrs.evolve(done, metrics=found) if found else done
 
     def _steps(self) -> Iterator[Step[A]]:

@@ -69,7 +69,8 @@ def rows_unpacker(
 ) -> RowsUnpacker:
     """A function that gives the floats of arguments of exactly these structures, and the arrays.
 
-    The arguments at the positions ``mapped`` hold an ``array`` in the place of each float.
+    The arguments at the positions ``mapped`` hold an ``array`` in the place of each float. The
+    numbers of arrays in the others are among the floats.
     """
     floats = _UnpackingCode(one_by_one=True)
     arrays = _UnpackingCode(one_by_one=True, checks=floats.checks, prefix="a")
@@ -85,9 +86,11 @@ def rows_unpacker(
         *(f"    {line}" for line in (*floats.lines, *arrays.lines)),
         "  except (KeyError, AttributeError, TypeError, ValueError): return None",
         *(f"  {floats.refusal('FLOAT')}", f"  {arrays.refusal('ARRAY')}"),
-        f"  return {floats.tuple()}, {arrays.tuple()}",
+        f"  return {floats.numbers()}, {arrays.tuple()}",
     ]
     values = {"FLOAT": float, "ARRAY": array, **floats.checks.values}
+    if floats.arrays:
+        values["OF_FLOATS"] = serving("pytree.array_leaves").FLOATS
     return cast(RowsUnpacker, executed("\n".join(lines), values, "unpack"))
 
 
@@ -148,6 +151,13 @@ class _UnpackingCode:
     def tuple(self) -> str:
         """The expression of all parts."""
         return f"({''.join(f'{part}, ' for part in self.parts)})"
+
+    def numbers(self) -> str:
+        """The expression of all numbers, those of arrays one by one."""
+        parts = (
+            f"*{part}.ravel().tolist()" if part in self.arrays else part for part in self.parts
+        )
+        return f"({''.join(f'{part}, ' for part in parts)})"
 
     def refusal(self, kind: str) -> str:
         """The line that returns where a part, each of which has a name, is not of this kind."""
