@@ -155,7 +155,7 @@ def _pyright(program: str) -> Checker:
             "include": ["*.py"],
         }
         for file in files:
-            (folder / file.name).symlink_to(file)
+            (folder / f"{file.parent.name}_{file.name}").symlink_to(file)
         (folder / "pyrightconfig.json").write_text(json.dumps(config))
         command = _program(program), "--project=pyrightconfig.json", "--outputjson"
         return [
