@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from math import hypot
+from math import cos, hypot, pi, sin
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,9 @@ def test_points_lie_on_their_curves() -> None:
     for (x, y), label in zip(*data.blobs(20, noise=0.0, classes=4), strict=True):
         assert (x, y) == pytest.approx([(1, 0), (0, 1), (-1, 0), (0, -1)][label], abs=1e-15)
     arms = data.spirals(90, noise=0.0, classes=3)
-    distances = [hypot(x, y) for (x, y), label in zip(*arms, strict=True) if label == 1]
-    assert distances == pytest.approx([(at + 1) / 30 for at in range(30)])
+    second = [point for point, label in zip(*arms, strict=True) if label == 1]
+    assert [hypot(x, y) for x, y in second] == pytest.approx([(at + 1) / 30 for at in range(30)])
+    assert second[14] == pytest.approx((0.5 * cos(5 * pi / 3), 0.5 * sin(5 * pi / 3)))
 
 
 def test_labels_as_signs_and_everything_as_arrays() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from math import log
 from typing import Any, TypeAlias
 
 import mpmath
@@ -52,15 +54,19 @@ def test_a_loss_is_its_formula_for_numbers_lists_and_arrays(name: str) -> None:
         for x in EXTREMES:
             found = tg.value_and_grad(loss)(x, label)
             want = map(float, FORMULAS[name](mpmath.mpf(x), mpmath.mpf(label)))
-            assert tuple(found) == pytest.approx(tuple(want), rel=1e-15)
+            assert tuple(found) == pytest.approx(tuple(want), rel=1e-15, abs=0.0)
         total = tg.value_and_grad(loss)(EXTREMES, [label] * len(EXTREMES))
         one = [tg.value_and_grad(loss)(x, label) for x in EXTREMES]
-        assert total.value == pytest.approx(sum(each.value for each in one) / len(one), rel=1e-15)
-        assert total.grad == pytest.approx([each.grad / len(one) for each in one], rel=1e-15)
+        assert total.value == pytest.approx(
+            sum(each.value for each in one) / len(one), rel=1e-15, abs=0.0
+        )
+        assert total.grad == pytest.approx(
+            [each.grad / len(one) for each in one], rel=1e-15, abs=0.0
+        )
         labels = np.full(len(EXTREMES), label)
         of_array = tg.value_and_grad(loss)(np.array(EXTREMES), labels)
-        assert of_array.value == pytest.approx(total.value, rel=1e-15)
-        assert of_array.grad == pytest.approx(np.array(total.grad), rel=1e-15)
+        assert of_array.value == pytest.approx(total.value, rel=1e-15, abs=0.0)
+        assert of_array.grad == pytest.approx(np.array(total.grad), rel=1e-15, abs=0.0)
         assert loss(np.array(EXTREMES), labels) == of_array.value
 
 
@@ -102,8 +108,10 @@ def test_cross_entropy_has_its_digits_at_the_extremes(logits: list[float], label
 
 
 def assert_near(found: tuple[Any, Any], value: float, slope: Sequence[float]) -> None:
-    assert found[0] == pytest.approx(value, rel=2e-15)
-    assert np.asarray(found[1]) == pytest.approx(np.array(slope), rel=3e-15, abs=1e-320)
+    """As near as the exponential of a rounded logarithm is, which is what a loss near 0 is."""
+    bound = sys.float_info.epsilon * (8.0 + abs(log(value or 1.0)))
+    assert found[0] == pytest.approx(value, rel=bound, abs=0.0)
+    assert np.asarray(found[1]) == pytest.approx(np.array(slope), rel=bound, abs=0.0)
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,11 +124,11 @@ def test_cross_entropy_of_rows_is_the_mean_of_all(data: st.DataObject) -> None:
     labels = [data.draw(st.integers(0, classes - 1)) for _ in rows]
     value, slopes = both(rows, labels)
     exact = [exact_cross_entropy(row, label)[0] for row, label in zip(rows, labels, strict=True)]
-    assert value == pytest.approx(sum(exact) / len(rows), rel=1e-13)
+    assert value == pytest.approx(sum(exact) / len(rows), rel=1e-13, abs=0.0)
     assert [sum(slope) for slope in slopes] == pytest.approx([0.0] * len(rows), abs=1e-14)
     found = both(np.array(rows), np.array(labels))
-    assert found.value == pytest.approx(value, rel=1e-13)
-    assert found.grad == pytest.approx(np.array(slopes), rel=1e-12)
+    assert found.value == pytest.approx(value, rel=1e-13, abs=0.0)
+    assert found.grad == pytest.approx(np.array(slopes), rel=1e-12, abs=0.0)
 
 
 class TestTracedLabels:

@@ -82,7 +82,7 @@ def test_a_boundary_runs_where_the_score_changes_its_sign() -> None:
 
 @pytest.mark.parametrize("arrays", [False, True])
 def test_networks_are_classifiers_of_many_classes(arrays: bool) -> None:
-    """The region of a class is where its output is the largest."""
+    """The region of a class is where its output is the largest, and ends where two are."""
     layers = nn.DenseMLP.init([2, 3]), nn.MLP.init([2, 3])
     points = data.blobs(30, seed=1)
     model: Any = layers[0] if arrays else layers[1]
@@ -94,6 +94,10 @@ def test_networks_are_classifiers_of_many_classes(arrays: bool) -> None:
     outputs = np.array([[model(np.array([x, y])) for x in xs] for y in ys])
     assert np.ravel(found).tolist() == outputs.argmax(axis=-1).ravel().tolist()
     assert legend(axes) == ["0", "1", "2"]
+    lines = [part for part in axes.collections if type(part).__name__ == "QuadContourSet"]
+    for place in (path.vertices for part in lines for path in cast(Any, part).get_paths()):
+        best = np.sort([model(corner) for corner in np.asarray(place)], axis=-1)
+        assert best[:, -1] == pytest.approx(best[:, -2], abs=1e-9)
 
 
 def test_losses_are_curves_by_step() -> None:

@@ -39,9 +39,9 @@ class Rows:
     def __init__(
         self, f: Callable[..., object], data: Sequence[object], *, are_used: bool = True
     ) -> None:
-        self.data = tuple(data)
+        self.data: tuple[object, ...] = tuple(data)
         lengths: dict[str, int] = {}
-        self.has_rows = []
+        self.has_rows: list[bool] = []
         for place, value in enumerate(data):
             found = _lengths(value, ()) if are_used else []
             self.has_rows.append(bool(found))
