@@ -97,7 +97,7 @@ def test_networks_are_classifiers_of_many_classes(arrays: bool) -> None:
     lines = [part for part in axes.collections if type(part).__name__ == "QuadContourSet"]
     for place in (path.vertices for part in lines for path in cast(Any, part).get_paths()):
         best = np.sort([model(corner) for corner in np.asarray(place)], axis=-1)
-        assert best[:, -1] == pytest.approx(best[:, -2], abs=0.02)  # a line of the grid
+        assert np.median(best[:, -1] - best[:, -2]) < 1e-9  # not all: where three meet, lines bend
 
 
 def test_losses_are_curves_by_step() -> None:
