@@ -21,11 +21,13 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+
 from benchmarks.eager import flat
 from benchmarks.moons import ALPHA, Network, loss, moons, network, parameters, score
 from benchmarks.timing import machine, options, refuse_to_differ
 from tapegrad import Real, math
-from tapegrad.learn import fit, optim
+from tapegrad.learn import fit, optim, tree
 
 STEPS: Final = 100
 FEW: Final = 3
@@ -51,6 +53,24 @@ def by_row() -> Losses:
 def of_all_rows() -> Losses:
     found = fit(loss, NETWORK, POINTS, LABELS, optimizer=optim.sgd(RATE), steps=STEPS)
     return (step.loss for step in found)
+
+
+def on_arrays() -> Losses:
+    """The same network as matrices."""
+    points, labels = np.array(POINTS), np.array(LABELS)
+    layers: Any = [
+        (np.array([ws for ws, _ in layer]), np.array([b for _, b in layer])) for layer in NETWORK
+    ]
+
+    def loss(net: Any) -> Any:
+        xs: Any = points
+        for weights, bias in net[:-1]:
+            xs = math.relu(xs @ weights.T + bias)
+        weights, bias = net[-1]
+        scores = (xs @ weights.T + bias)[:, 0]
+        return math.relu(1.0 - labels * scores).mean() + ALPHA * tree.dot(net, net)
+
+    return (step.loss for step in fit(loss, layers, optimizer=optim.sgd(RATE), steps=STEPS))
 
 
 def micrograd() -> Losses:
@@ -101,7 +121,7 @@ def _loss_of_scalars(relu: Callable[..., Any], leaves: Iterator[Any]) -> Any:
 
 
 def torch_matrices() -> Losses:
-    """The same network as matrices, with torch's own optimiser."""
+    """The same network as matrices."""
     import torch
 
     torch.set_num_threads(1)  # such small work is slower on several
@@ -110,25 +130,24 @@ def torch_matrices() -> Losses:
         leaves += [torch.tensor([ws for ws, _ in layer], dtype=torch.float64, requires_grad=True)]
         leaves += [torch.tensor([b for _, b in layer], dtype=torch.float64, requires_grad=True)]
     points, labels = (torch.tensor(x, dtype=torch.float64) for x in (POINTS, LABELS))
-    optimizer = torch.optim.SGD(leaves, lr=1.0)
     for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = RATE(step)
         xs = points
         for weights, bias in zip(leaves[:-2:2], leaves[1:-2:2], strict=True):
             xs = torch.relu(xs @ weights.T + bias)
         scores = (xs @ leaves[-2].T + leaves[-1])[:, 0]
-        total = torch.relu(1.0 - labels * scores).mean() + ALPHA * sum(
-            (p * p).sum() for p in leaves
-        )
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
+        penalty = ALPHA * sum((p * p).sum() for p in leaves)
+        total = torch.relu(1.0 - labels * scores).mean() + penalty
+        slopes = torch.autograd.grad(total, leaves)
+        with torch.no_grad():
+            for leaf, slope in zip(leaves, slopes, strict=True):
+                leaf.sub_(RATE(step) * slope)
         yield float(total.detach())
 
 
 WAYS: Final[dict[str, tuple[str, Callable[[], Losses], int]]] = {
     "tapegrad, a loss of one row": ("tapegrad", by_row, STEPS),
     "tapegrad, a loss of all rows": ("tapegrad", of_all_rows, STEPS),
+    "tapegrad, matrices": ("tapegrad", on_arrays, STEPS),
     "micrograd": ("micrograd", micrograd, FEW),
     "torch, scalars": ("torch", torch_scalars, FEW),
     "torch, matrices": ("torch", torch_matrices, STEPS),
