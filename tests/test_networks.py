@@ -126,6 +126,27 @@ class TestValues:
             assert found.layers[0].activation == "gelu"
             assert np.array_equal(found.layers[0].w, want.layers[0].w)
 
+    def test_a_function_of_a_row_serves_rows(self) -> None:
+        """A row may be a list, and `vmap` gives a network of arrays its rows as tuples."""
+
+        def of_row(mlp: DenseMLP[Arr], x: Sequence[float], y: float) -> Scalar:
+            return losses.mse(mlp(x), y)
+
+        mlp, data = DenseMLP.init([3, 4, 1], seed=1), (np.array(XS), np.array(YS))
+        want = tg.value_and_grad(array_loss)(mlp, *data)
+        mean = tg.vmap(tg.value_and_grad(of_row), in_axes=(None, 0, 0), reduce="mean")
+        value, slope = mean(mlp, *data)
+        assert value == pytest.approx(want.value, rel=1e-13)
+        assert slope.layers[0].w == pytest.approx(want.grad.layers[0].w, rel=1e-12)
+        assert mlp(XS[0]) == pytest.approx(mlp(data[0])[0], rel=1e-13)
+
+    def test_a_network_is_differentiated_in_its_inputs(self) -> None:
+        """One of plain numbers or arrays takes traced inputs, with one gradient."""
+        mlp = MLP.init([3, 4, 1], seed=2)
+        dense = as_arrays(mlp)
+        slope = tg.grad(lambda x: mlp(x)[0])(XS[0])
+        assert tg.grad(lambda x: dense(x)[0])(np.array(XS[0])) == pytest.approx(slope, rel=1e-12)
+
 
 class TestNames:
     def test_parameters_have_paths_and_entries_the_same_scopes(self) -> None:

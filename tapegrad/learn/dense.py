@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Generic
+from typing import Any, Generic, TypeVar, overload
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
+from tapegrad import numpy as tnp
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.learn.activations import Activation, activate, is_activation, require_activation
 from tapegrad.learn.initial import Initial, distribution, is_not_empty, require_sizes
 from tapegrad.learn.scopes import in_scope
 from tapegrad.numpy.arrays import Arr, Floats
+from tapegrad.ops.primitive import has_axes
+from tapegrad.recording.array_var import ArrayVar
 
 __all__ = ["Dense", "DenseMLP"]
+
+Given = TypeVar("Given", NDArray[np.float64], ArrayVar)
+"""The arrays that a network of plain arrays is given."""
 
 
 @attrs.frozen(eq=False)
@@ -27,19 +34,23 @@ class Dense(Generic[Arr]):
     b: Arr
     activation: Activation = attrs.field(default="tanh", validator=is_activation)
 
-    def __call__(self, x: Arr | Floats) -> Arr:
+    @overload
+    def __call__(self, x: Arr | Floats | Sequence[float], /) -> Arr: ...
+    @overload
+    def __call__(self: Dense[Floats], x: Given, /) -> Given: ...
+    def __call__(self, x: Any, /) -> Any:
         """The outputs for one row of inputs, or for each row of a matrix.
 
         Raises:
             InputError: when the last axis is not as long as ``w`` has rows.
         """
-        inputs = self.w.shape[0]
-        if x.shape[-1:] != (inputs,):
+        given, inputs = x if has_axes(x) else tnp.asarray(x), self.w.shape[0]
+        if given.shape[-1:] != (inputs,):
             raise InputError(
                 f"a layer takes arrays whose last axis has the length {inputs}, and was given one "
-                f"of the shape {x.shape} ({here()}): pass {inputs} numbers for each row"
+                f"of the shape {given.shape} ({here()}): pass {inputs} numbers for each row"
             )
-        return activate(self.activation, x @ self.w + self.b)
+        return activate(self.activation, given @ self.w + self.b)
 
     @staticmethod
     def init(
@@ -71,15 +82,18 @@ class DenseMLP(Generic[Arr]):
 
     layers: tuple[Dense[Arr], ...] = attrs.field(validator=is_not_empty)
 
-    def __call__(self, x: Arr | Floats) -> Arr:
+    @overload
+    def __call__(self, x: Arr | Floats | Sequence[float], /) -> Arr: ...
+    @overload
+    def __call__(self: DenseMLP[Floats], x: Given, /) -> Given: ...
+    def __call__(self, x: Any, /) -> Any:
         """The outputs of the last layer, for one row of inputs or for each row of a matrix.
 
         Raises:
             InputError: when the last axis is not as long as the first layer has inputs.
         """
-        first = self.layers[0]
-        found = in_scope("layers", 0, (first.b, x), first, x)
-        for index, layer in enumerate(self.layers[1:], 1):
+        found = x
+        for index, layer in enumerate(self.layers):
             found = in_scope("layers", index, (layer.b, found), layer, found)
         return found
 

@@ -36,6 +36,14 @@ def of_rows(mlp: DenseMLP[Arr], x: Floats, labels: NDArray[np.int64]) -> Scalar:
     return losses.cross_entropy(mlp(x), labels)
 
 
+def of_array(x: Arr) -> Scalar:
+    return losses.mse(DenseMLP.init([2, 3, 2])(x), 0.0)
+
+
+def of_one_row(mlp: DenseMLP[Arr], x: Sequence[float], label: int) -> Scalar:
+    return losses.cross_entropy(mlp(x), label)
+
+
 def of_layer(layer: Dense[Arr], x: Floats, y: Floats) -> Scalar:
     return losses.mse(layer(x)[:, 0], y)
 
@@ -75,6 +83,8 @@ rows, labels = points.arrays()
 dense = assert_type(DenseMLP.init([2, 8, 3], activation="relu"), DenseMLP[Floats])
 assert_type(dense(rows), Floats)
 assert_type(tg.grad(of_rows)(dense, rows, labels), DenseMLP[Floats])
+assert_type(tg.grad(of_array)(np.ones(2)), Floats)
+assert_type(tg.grad(of_one_row)(dense, [0.5, 1.0], 2), DenseMLP[Floats])
 assert_type(tg.grad(of_layer)(Dense.init(2, 1), rows, np.zeros(9)).w, Floats)
 
 assert_type(losses.mse([1.0, 2.0], [0.0, 0.0]), float)
