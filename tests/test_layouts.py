@@ -243,16 +243,19 @@ class TestLayered:
 
     def test_operands_stand_in_their_order(self) -> None:
         """The first operand of a difference is above the second, or to the left of it."""
-        tape = tg.record(lambda p: (p["a"] - p["b"]) / (p["c"] - p["a"]))(
-            {"a": 1.0, "b": 2.0, "c": 4.0}
-        )
+
+        def f(p: Any) -> Any:
+            return (p["a"] - p["b"]) / (p["c"] - p["d"]) - p["e"]
+
+        tape = tg.record(f)({"e": 1.0, "d": 2.0, "c": 4.0, "b": 5.0, "a": 7.0})
         sides: tuple[tuple[Rankdir, int], ...] = (("LR", 1), ("TB", 0))
         for rankdir, axis in sides:
-            made = picture(tape, rankdir=rankdir)
-            _, placed = own(made)
-            slot = 5 if made.boxes[-1].name.startswith("n5") else len(tape) - 1
-            into = [route.tip[axis] for route in placed.routes if route.arrow.head == f"n{slot}op"]
-            assert all(one < other for one, other in pairwise(into))
+            _, placed = own(picture(tape, rankdir=rankdir))
+            for node in (node for node in tape if isinstance(node, tg.Apply)):
+                oval = f"n{node.slot}op"
+                into = [route for route in placed.routes if route.arrow.head == oval]
+                assert [route.arrow.tail for route in into] == [f"n{at}" for at in node.operands]
+                assert all(one.tip[axis] < other.tip[axis] for one, other in pairwise(into))
 
     def test_no_program_is_needed(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Small pictures are SVG files without Graphviz, the same bytes each time."""
@@ -262,6 +265,27 @@ class TestLayered:
         files = [tape.draw(tmp_path / f"{number}.svg") for number in (1, 2)]
         assert files[0].read_bytes() == files[1].read_bytes()
         assert files[0].read_text(encoding="utf-8").count('class="node"') == 14
+
+
+class TestLetters:
+    def test_text_has_the_room_of_the_widest_font(self) -> None:
+        """No word of a picture is wider in DejaVu Sans than it is measured here."""
+        fonts = pytest.importorskip("fontTools.ttLib")
+        matplotlib = pytest.importorskip("matplotlib")
+        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+        words = ["value -0.8814", "grad 1e+300", "pictures.py:27", "layers.0.w", "|grad| up to 1"]
+        words += ["w[0] = grad.w[1]", "× 1,420", "guard True × 9", "AbcXYZ_@%&~WM", "if x > 0.5:"]
+        looks = {
+            "DejaVuSans": {},
+            "DejaVuSans-Bold": {"bold": True},
+            "DejaVuSansMono": {"mono": True},
+        }
+        for file, look in looks.items():
+            font = fonts.TTFont(folder / f"{file}.ttf")
+            glyphs, advances = font.getBestCmap(), font["hmtx"]
+            for word in words:
+                width = sum(advances[glyphs[ord(letter)]][0] for letter in word)
+                assert width / font["head"].unitsPerEm <= text_width(word, 1.0, **look), word
 
 
 class TestReading:

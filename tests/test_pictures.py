@@ -251,7 +251,7 @@ class TestByLine:
         }
 
     def test_many_inputs_share_boxes_by_their_paths(self) -> None:
-        """Beyond twelve inputs those of one container share a box, as deep as twelve boxes go."""
+        """Beyond six inputs those of one container share a box, as deep as six boxes go."""
 
         def f(net: Any, xs: Any) -> Any:
             return math.dot([w for layer in net["layers"] for w in layer], [*xs, *xs])

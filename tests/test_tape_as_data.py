@@ -162,6 +162,9 @@ class TestNames:
         table = str(tg.record(tg.grad(lecture))(POINT))
         for name in ("f (output grad.c)", "d (output grad.f)", "grad.a (output)"):
             assert f"  {name}  " in table
+        boxes = tg.record(tg.grad(lecture))(POINT).draw().picture.boxes
+        shown = {box.cells[0] for box in boxes if box.is_output}
+        assert shown == {"f = grad.c", "d = grad.f", "grad.a", "grad.b"}
         assert "grad (output)" in str(tg.record(tg.grad(square))(2.0))
         assert "value (output)" in str(tg.record(tg.value_and_grad(square))(2.0))
 

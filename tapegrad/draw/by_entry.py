@@ -13,7 +13,7 @@ from linecache import getline
 from typing import cast
 
 from tapegrad._support.progress_bar import progress
-from tapegrad._support.text import number
+from tapegrad._support.text import number, visible
 from tapegrad.draw.heat import heat_map
 from tapegrad.draw.picture import Arrow, Box, BoxKind, Frames, short
 from tapegrad.entries.columns import EntryColumns
@@ -120,6 +120,8 @@ class _BoxMaker:
             return (*self._comparison(slot), str(self.columns.outcome(slot)))
         if kind == "constant":
             return tuple(filter(None, (name, short(value))))
+        result = self.names.results.get(slot, "")
+        name = " = ".join(dict.fromkeys(filter(None, (name, visible(result)))))
         name = f"{name} {_shape(value)}".strip()
         written = str(value != 0.0) if self.columns.row(slot).is_truth else _range(value)
         grad = "" if bar is None else f"grad {_range(bar)}"

@@ -132,7 +132,7 @@ def _frame_titles(entries: Entries) -> dict[Frames, Frames]:
     }
 
 
-_MOST_INPUTS: Final = 12
+_MOST_INPUTS: Final = 6
 """The most boxes of inputs; beyond, those whose key paths begin alike share one."""
 
 

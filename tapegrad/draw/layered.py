@@ -22,7 +22,7 @@ __all__ = ["MOST", "layered"]
 MOST: Final = 150
 """The most boxes that are laid out here; with more, the picture would be a tangle."""
 
-_GAP: Final = 26.0
+_GAP: Final = 22.0
 """The room between layers."""
 _BESIDE: Final = 12.0
 """The room between boxes of a layer."""

@@ -38,7 +38,7 @@ def skeleton(boxes: Sequence[Measured], arrows: Sequence[Arrow], rankdir: Rankdi
         edges += _edge(number, arrow, is_back=tail > head)
     return "\n".join(
         (
-            f"digraph {{ graph [rankdir={rankdir} ordering=in nodesep=0.2 ranksep=0.3]",
+            f"digraph {{ graph [rankdir={rankdir} ordering=in nodesep=0.2 ranksep=0.24]",
             'node [label="" fixedsize=true shape=box] edge [arrowsize=0.7 fontname=Courier]',
             *_framed(framed),
             *edges,

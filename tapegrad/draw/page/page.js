@@ -30,6 +30,10 @@ function isOwn(box) {
   return /^n/.test(box);
 }
 
+function isOval(box) {
+  return /op$/.test(box.dataset.box);
+}
+
 // The items of each box, the boxes of each item, and the arrows that lead into each item.
 
 const itemsOf = new Map();
@@ -107,11 +111,10 @@ function mark(name, indices) {
 function reveal(index) {
   rows[index].scrollIntoView({ block: "nearest" });
   lines[items[index].line]?.scrollIntoView({ block: "nearest" });
-  const near = [index, ...items[index].operands, ...items[index].users];
-  const [own, read, all] = [1, 1 + items[index].operands.length, near.length].map(
-    count => near.slice(0, count).flatMap(other => drawn.get(other)),
-  );
-  if (own.length) follow(all, read, own, own.slice(0, 1));
+  const own = drawn.get(index);
+  const values = indices => indices.flatMap(at => drawn.get(at).filter(box => !isOval(box)));
+  const read = [...own, ...values(items[index].operands)];
+  if (own.length) follow([...read, ...values(items[index].users)], read, own, own.slice(0, 1));
 }
 
 function show(step) {

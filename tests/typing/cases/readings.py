@@ -51,6 +51,10 @@ assert_type(tape[1:], tuple[Node, ...])  # limit: zuban
 assert_type(list(tape), list[Node])
 assert assert_type(tape.paths, tuple[str, ...]) == ("w", "b", "x", "y")
 assert assert_type(tape.to_dot(), str).startswith("digraph")
+named = assert_type(tape.named_cotangents(), dict[str, float])
+assert named == {"w": 6.0, "b": 2.0, "squared": 1.0}
+assert "loss" in assert_type(tape.to_json(), str)
+assert "w = 1" in assert_type(tape.tree(), str)
 
 
 def square(x: Real) -> Real:
