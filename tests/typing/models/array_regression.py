@@ -82,6 +82,26 @@ def with_a_number(p: Weights[Real, Arr], table: Table, y: Floats) -> Scalar:
     return tnp.mean((line - y) ** 2) + 0.1 * p.offset * p.offset
 
 
+@attrs.frozen
+class Line(Generic[Real]):
+    w: Real
+    b: Real
+
+
+def squares(p: Line[Real], x: Floats, y: Floats) -> Scalar:
+    return tnp.mean((p.w * x + p.b - y) ** 2)
+
+
+def absolute(p: Line[Real], x: Floats, y: Floats) -> Scalar:
+    rest = y - x * p.w - p.b
+    return tnp.sum(tnp.where(rest > 0.0, rest, -rest)) + tnp.vdot(rest, rest)
+
+
+def decay(p: Mapping[str, Real], t: Floats, y: Floats) -> Scalar:
+    fit = p["height"] * tnp.exp(-p["rate"] * t) + p["floor"]
+    return tnp.mean(tnp.square(fit - y)) + 0.1 * p["height"] ** 2
+
+
 table = Table({"age": np.array([1.0, 2.0, 3.0]), "size": np.array([0.0, 1.0, 0.5])})
 y = np.array([1.0, 2.0, 4.0])
 start = Linear(np.zeros(2), np.zeros(1))
@@ -100,3 +120,9 @@ mixed = assert_type(
     tg.grad(with_a_number)(Weights(np.zeros(2), 0.0), table, y), Weights[float, Floats]
 )
 assert mixed.slopes.shape == (2,)
+ages = table["age"]
+line = assert_type(tg.grad(squares)(Line(1.0, 0.0), ages, y), Line[float])
+assert line.b < 0.0
+assert tg.check_grad(absolute, Line(1.1, 0.3), ages, y).ok
+falling = {"height": 1.0, "rate": 0.5, "floor": 0.0}
+assert_type(tg.grad(decay)(falling, ages, y), Mapping[str, float])
