@@ -46,7 +46,9 @@ class Names:
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
         self.paths = entries.paths
-        self.written = tuple(written_path(path, entries.names[0]) for path in self.paths)
+        self.written: tuple[str, ...] = tuple(
+            written_path(path, entries.names[0]) for path in self.paths
+        )
         self.labels = dict(entries.labels)
         self.results = _result_names(entries)
 
