@@ -206,6 +206,28 @@ CLASS = "pass the number of a class as an int from 0 to"
                 "each, or use binary_cross_entropy for one"
             ),
         ),
+        (
+            lambda: losses.hinge([0.5, 2.0], [1.0, 0.0]),
+            "hinge AT was given the label 0.0: pass -1 or 1 for each score",
+        ),
+        (
+            lambda: losses.hinge(np.ones(2), np.array([-1.0, 3.0])),
+            "hinge AT was given the label 3.0: pass -1 or 1 for each score",
+        ),
+        (
+            lambda: losses.binary_cross_entropy(0.5, -1.0),
+            (
+                "binary_cross_entropy AT was given the label -1.0: pass a number from 0 to 1 for "
+                "each logit"
+            ),
+        ),
+        (
+            lambda: losses.binary_cross_entropy(np.ones(2), np.array([1.0, np.nan])),
+            (
+                "binary_cross_entropy AT was given the label nan: pass a number from 0 to 1 for "
+                "each logit"
+            ),
+        ),
         (lambda: losses.mse([], []), "mse AT was given no predictions: pass one or more"),
         (
             lambda: losses.cross_entropy(np.ones((0, 2)), []),

@@ -104,6 +104,15 @@ def _length(values: Any) -> object:
     return len(values) if hasattr(values, "__len__") else describe(values)
 
 
+def _require_labels(name: str, labels: Any, hold: Callable[[Any], Any], cure: str) -> None:
+    """Raises for plain labels that a loss is not made for; those that are traced pass."""
+    if isinstance(labels, Traced) or (has_axes(labels) and labels.dtype == object):
+        return
+    wrong = labels[~hold(labels)].tolist() if shape_of(labels) else [labels] * (not hold(labels))
+    if wrong:
+        raise InputError(f"{name} ({here()}) was given the label {wrong[0]}: pass {cure}")
+
+
 def _mse(predicted: Any, true: Any) -> Any:
     """The mean squared error.
 
@@ -135,9 +144,13 @@ def _huber(predicted: Any, true: Any) -> Any:
 def _hinge(score: Any, label: Any) -> Any:
     """The hinge loss of scores, for labels -1 and 1: what ``label * score`` is below 1.
 
+    Raises:
+        InputError: for any other label that is a plain number.
+
     >>> hinge([2.0, 0.5], [1.0, -1.0])
     0.75
     """
+    _require_labels("hinge", label, lambda y: (y == 1.0) | (y == -1.0), "-1 or 1 for each score")
     return math.relu(1.0 - label * score)
 
 
@@ -147,9 +160,14 @@ def _binary_cross_entropy(logit: Any, label: Any) -> Any:
     The probability is the ``sigmoid`` of the logit. Both arms keep their digits where it is near 0
     or 1, so that a logit of 40 has the loss 4e-18 for the label 1.
 
+    Raises:
+        InputError: for a plain number as a label that is below 0 or above 1.
+
     >>> binary_cross_entropy(0.0, 1.0), binary_cross_entropy(1e4, 0.0)
     (0.6931471805599453, 10000.0)
     """
+    within = "a number from 0 to 1 for each logit"
+    _require_labels("binary_cross_entropy", label, lambda y: (y >= 0.0) & (y <= 1.0), within)
     return label * math.softplus(-logit) + (1.0 - label) * math.softplus(logit)
 
 
