@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 from array import array
@@ -14,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 import tapegrad as tg
 from tapegrad import math
+from tapegrad import numpy as tnp
 from tapegrad.compile.jit import _unpickled
+from tapegrad.compile.paths import path_of
+from tapegrad.entries import stored_arrays
 from tapegrad.entries.columns import Scope
 from tapegrad.errors import TapeError
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Table
 from tapegrad.pytree.structure import Branch, Leaf
 from tests.places import refusal
+from tests.tampering import allowed, flipped
 
 ROOT = Path(__file__).parent.parent
 
@@ -240,3 +246,75 @@ def test_many_flipped_bits_are_refused_or_run(seed: int) -> None:
     """10,000 mutants of each seed, half of them tapes and half of them pickles."""
     pytest.importorskip("llvmlite")
     assert sum(mutants(seed, 10_000).values()) == 10_000
+
+
+class TestArrays:
+    """A tape with arrays has values that its entries give; numpy's own errors are never seen."""
+
+    def test_bits_of_columns(self) -> None:
+        """A mutant is refused when it is made, or every reading of it runs, or is refused."""
+        refused, draw = 0, random.Random(3)
+        for _ in range(300):
+            name = draw.choice(("codes", "left", "right", "pool"))
+            try:
+                tape = attrs.evolve(OF_ARRAYS, **{name: flipped(getattr(OF_ARRAYS, name), draw)})
+            except TapeError:
+                refused += 1
+                continue
+            for reading in (
+                tape.gradient, tape.simplify, tape.expanded, tape.first_nonfinite, tape.stats,
+                partial(tape.replay, *ARRAYS), partial(str, tape), partial(path_of, tape),
+            ):  # fmt: skip
+                allowed(reading)
+        assert 200 < refused < 300
+
+    def test_bits_of_pickles(self) -> None:
+        """So is a pickle, whose values are computed again; its rows may be no more."""
+        data, draw, refused, others = pickle.dumps(OF_ARRAYS), random.Random(5), 0, 0
+        for _ in range(300):
+            changed = bytearray(data)
+            changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
+            try:
+                found = pickle.loads(bytes(changed))  # noqa: S301  # our own, but for the bits
+            except TapeError:
+                refused += 1
+            except Exception as error:  # noqa: BLE001  # whatever pickle raises
+                others += isinstance(error, ImportError) and "tapegrad.ops" in str(error)
+            else:
+                if isinstance(found, tg.Tape):
+                    allowed(partial(found.replay, *ARRAYS))
+        assert refused > 50
+        assert not others
+
+    def test_an_entry_that_computes_another_shape(self) -> None:
+        """It is named, with the shapes of its operands and its own."""
+        slot = next(n for n in range(len(OF_ARRAYS)) if OF_ARRAYS.columns.row(n).name == "matmul")
+        left = array("i", OF_ARRAYS.left)
+        left[slot] = 1
+        with pytest.raises(TapeError) as caught:
+            attrs.evolve(OF_ARRAYS, left=left.tobytes())
+        assert str(caught.value) == (
+            f"entry {slot} of a tape applies matmul to shapes (2,), (2, 2), and has shape (2, 2)"
+        )
+
+    def test_own_tapes_are_not_computed_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Recording and replaying take no check of values that they have computed; loading does."""
+        checked: list[object] = []
+        monkeypatch.setattr(stored_arrays, "require_sound", checked.append)
+        tape = tg.record(of_arrays)(*ARRAYS).replay(*ARRAYS)
+        assert tape.simplify().tape.value == tape.value
+        assert not checked
+        assert pickle.loads(pickle.dumps(tape)) == tape  # noqa: S301  # our own
+        assert len(checked) == 1
+
+
+def of_arrays(p: Any, x: Any) -> Any:
+    inside = tnp.tanh(x @ p["w"]) * p["b"]
+    total = tnp.sum(inside) + tnp.max(p["w"]) + tnp.sort(p["b"])[0] + tnp.linalg.det(p["w"])
+    return total if total > 0.0 else tnp.sum(tnp.concatenate([inside, x])[1:].T)
+
+
+ARRAYS: Any = (
+    {"w": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": np.array([0.5, 0.25])}, np.eye(2) + 0.5
+)  # fmt: skip
+OF_ARRAYS = tg.record(of_arrays)(*ARRAYS)

@@ -169,12 +169,16 @@ class StoredArrays:
 
     ``forms`` are the kinds and shapes that there are: "d" for floats, "?" for truth values, "l" for
     whole numbers, and "" for a view of its operand, which takes no bytes. ``form_of`` has two bytes
-    an entry.
+    an entry. They were computed by the entries ``of``, where those are known; that does not travel.
     """
 
     cells: bytes
     forms: tuple[tuple[str, Shape], ...]
     form_of: bytes
+    of: tuple[object, ...] | None = attrs.field(default=None, eq=False, repr=False)
+
+    def __reduce__(self) -> tuple[type[StoredArrays], tuple[object, ...]]:
+        return StoredArrays, (self.cells, self.forms, self.form_of)
 
 
 Stored: TypeAlias = bytes | tuple[Operand, ...] | StoredArrays
@@ -183,24 +187,31 @@ Stored: TypeAlias = bytes | tuple[Operand, ...] | StoredArrays
 
 def freeze(columns: EntryColumns) -> FrozenColumns:
     """EntryColumns as bytes."""
+    codes, pool = bytes(columns.codes), array("i", columns.pool).tobytes()
+    left, right = (array("i", column).tobytes() for column in (columns.left, columns.right))
+    statics = tuple(columns.statics)
+    of = columns.table, codes, left, right, pool, statics
     return FrozenColumns(
         table=columns.table,
-        codes=bytes(columns.codes),
-        left=array("i", columns.left).tobytes(),
-        right=array("i", columns.right).tobytes(),
-        stored=freeze_values(columns),
-        pool=array("i", columns.pool).tobytes(),
-        statics=tuple(columns.statics),
+        codes=codes,
+        left=left,
+        right=right,
+        stored=freeze_values(columns, of),
+        pool=pool,
+        statics=statics,
     )
 
 
-def freeze_values(columns: EntryColumns) -> Stored:
-    """The values as bytes, with one nan for all; anything that holds a traced one as a tuple."""
+def freeze_values(columns: EntryColumns, of: tuple[object, ...] | None = None) -> Stored:
+    """The values as bytes, with one nan for all; anything that holds a traced one as a tuple.
+
+    ``of`` are the entries that computed them.
+    """
     values = columns.values
     if columns.on_arrays:
         is_traced = any(isinstance(value, Traced) for value in values)
         arrays = serving("entries.stored_arrays")
-        return tuple(values) if is_traced else cast(StoredArrays, arrays.stored(columns))
+        return tuple(values) if is_traced else cast(StoredArrays, arrays.stored(columns, of))
     try:
         column = array("d", cast(Sequence[float], values))
     except TypeError:

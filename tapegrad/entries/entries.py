@@ -70,6 +70,8 @@ class Entries:
             self.table, self.codes, self.left, self.right, self.stored, self.pool, self.statics
         )
         require_entries(self.columns)
+        if type(self.stored) is StoredArrays and not self._computed():
+            serving("entries.stored_arrays").require_sound(self.columns)
         count, inputs = len(self.codes), len(self.inputs)
         require_frame(
             count, inputs, self.parameters, self.data, self.names, self.result, self.outputs
@@ -78,6 +80,17 @@ class Entries:
         require_shapes(values, (self.parameters, self.data), self.inputs)
         require_shapes(values, (self.result,), self.outputs)
         require_marks(count, self.labels, self.scopes, self.sites, self.site_of, self.function)
+
+    @property
+    def computing(self) -> tuple[object, ...]:
+        """All that the values were computed by."""
+        return self.table, self.codes, self.left, self.right, self.pool, self.statics
+
+    def _computed(self) -> bool:
+        """Whether these entries are known to have computed the values."""
+        *columns, statics = self.computing
+        of = cast(StoredArrays, self.stored).of
+        return of is not None and of[-1] is statics and of[:-1] == tuple(columns)
 
     @property
     def columns(self) -> EntryColumns:
@@ -128,7 +141,7 @@ class Entries:
         if not isinstance(self.stored, tuple):
             return self
         columns = attrs.evolve(self._with_values(self.numbers), traced=False)
-        return attrs.evolve(self, stored=freeze_values(columns))
+        return attrs.evolve(self, stored=freeze_values(columns, self.computing))
 
     @property
     def inputs(self) -> range:

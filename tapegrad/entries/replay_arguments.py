@@ -43,7 +43,8 @@ def replay_at(recorded: E, x: object, args: tuple[object, ...], kwargs: Mapping[
     columns = recorded.columns
     with quiet(on_arrays=columns.on_arrays):
         values = replay(columns, inputs, lambda slot: str(recorded.site(slot) or f"%{slot}"))
-    return attrs.evolve(recorded, stored=freeze_values(attrs.evolve(columns, values=values)))
+    frozen = freeze_values(attrs.evolve(columns, values=values), recorded.computing)
+    return attrs.evolve(recorded, stored=frozen)
 
 
 def _inputs(

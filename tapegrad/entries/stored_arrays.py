@@ -6,15 +6,15 @@ read, as the same view of the same entry, so that what is computed from it has t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
 from tapegrad.entries.columns import EntryColumns, StoredArrays
 from tapegrad.errors import TapeError
-from tapegrad.ops.primitive import Shape
+from tapegrad.ops.primitive import Primitive, Shape
 
 __all__ = ["read", "require_stored", "stored"]
 
@@ -23,8 +23,8 @@ _CODES: Final = {"d": np.dtype(np.float64), "?": np.dtype(np.bool_), "l": np.dty
 _VIEW: Final = ""
 
 
-def stored(columns: EntryColumns) -> StoredArrays:
-    """The values of entries, none of which is traced."""
+def stored(columns: EntryColumns, of: tuple[object, ...] | None = None) -> StoredArrays:
+    """The values of entries, none of which is traced, and what is known to have computed them."""
     forms: dict[tuple[str, Shape], int] = {}
     parts: list[bytes] = []
     form_of = np.empty(len(columns), np.uint16)
@@ -32,7 +32,7 @@ def stored(columns: EntryColumns) -> StoredArrays:
         form, part = _form(columns, slot, value)
         form_of[slot] = forms.setdefault(form, len(forms))
         parts.append(part)
-    return StoredArrays(b"".join(parts), tuple(forms), form_of.tobytes())
+    return StoredArrays(b"".join(parts), tuple(forms), form_of.tobytes(), of)
 
 
 def _form(columns: EntryColumns, slot: int, value: Any) -> tuple[tuple[str, Shape], bytes]:
@@ -58,8 +58,7 @@ def read(of: StoredArrays, columns: EntryColumns) -> list[Any]:
     for slot, form in enumerate(memoryview(of.form_of).cast("H")):
         kind, shape = of.forms[form]
         if kind == _VIEW:
-            operand = values[columns.left[slot]]
-            values.append(columns.row(slot).value(operand, *columns.static(slot)))
+            values.append(_shown(columns, slot, values, shape))
             continue
         count, dtype = prod(shape), _CODES[kind]
         cells = np.frombuffer(of.cells, dtype, count, start) if count else np.empty(0, dtype)
@@ -68,6 +67,61 @@ def read(of: StoredArrays, columns: EntryColumns) -> list[Any]:
         if shape:
             values[-1].flags.writeable = False
     return values
+
+
+def _shown(columns: EntryColumns, slot: int, values: list[Any], shape: Shape) -> Any:
+    """The view that an entry is of another one.
+
+    Raises:
+        TapeError: where it shows none in this shape.
+    """
+    try:
+        row: Any = columns.row(slot)
+        found = row.value(values[columns.left[slot]], *columns.static(slot))
+        if found.shape == shape and _is_view(columns, slot):
+            return found
+    except Exception:  # noqa: BLE001, S110  # numpy raises what it likes of what is no view
+        pass
+    raise TapeError(f"entry {slot} of a tape shows no array of shape {shape}")
+
+
+def require_sound(columns: EntryColumns) -> None:
+    """Lets entries through that give arrays of the stored shapes and types, by computing them.
+
+    Raises:
+        TapeError: for any others.
+    """
+    values = cast("Sequence[Any]", columns.values)
+    with np.errstate(all="ignore"):
+        for slot, value in enumerate(values):
+            row, operands = columns.row(slot), [values[one] for one in columns.operands(slot)]
+            if row.kind in {"input", "constant"}:
+                continue
+            try:
+                sample = _sample(row, operands, columns.static(slot))
+            except Exception:  # noqa: BLE001  # numpy raises what it likes
+                sample = None
+            if sample is None or _kind(sample) != _kind(value):
+                shapes = ", ".join(str(np.shape(one)) for one in operands)
+                raise TapeError(
+                    f"entry {slot} of a tape applies {row.name} to shapes {shapes}, and has shape "
+                    f"{np.shape(value)}"
+                )
+
+
+def _sample(row: Primitive, operands: list[Any], static: tuple[Any, ...]) -> Any:
+    """An array like the one that a row gives."""
+    if row.array is not None:
+        return row.value(*operands, *static)
+    shape = np.broadcast_shapes(*map(np.shape, operands))
+    if row.kind == "guard" and shape:
+        raise TypeError
+    return np.broadcast_to(np.zeros((), np.bool_ if row.is_truth else np.float64), shape)
+
+
+def _kind(value: Any) -> tuple[Shape, str]:
+    """The shape of a value, and whether it has truths; there are no types of single numbers."""
+    return np.shape(value), np.asarray(value).dtype.kind if np.shape(value) else "f"
 
 
 def require_stored(of: StoredArrays, count: int) -> None:

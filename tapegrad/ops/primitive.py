@@ -318,7 +318,7 @@ def _row_of_module(module: str, name: str) -> object:
     """
     try:
         found: object = attrgetter(name)(importlib.import_module(module))
-    except AttributeError as error:
+    except (AttributeError, ImportError, TypeError, ValueError) as error:
         raise TapeError(
             f"{module} has no {name}, which a tape applies: use the version that it came from"
         ) from error
