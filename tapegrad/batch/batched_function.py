@@ -39,8 +39,8 @@ from tapegrad.compile.paths import AnyTape, path_of
 from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import OutputError
-from tapegrad.pytree.matching import first_difference, unshared_statics
-from tapegrad.pytree.structure import Branch, build, traced_leaves
+from tapegrad.pytree.matching import first_difference
+from tapegrad.pytree.structure import Branch, traced_leaves
 from tapegrad.transforms.static_arguments import StaticArguments, static_arguments
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ class _Reduction:
         return bool(callback(Progress(part.rows, answer, None)))
 
     def _built(self, numbers: Floats) -> object:
-        return build(unshared_statics(self.recorded.result), numbers.tolist())
+        return self.recorded.built(numbers.tolist())
 
 
 def _by_row(tape: AnyTape, arrays: Floats) -> object:

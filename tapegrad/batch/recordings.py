@@ -31,7 +31,7 @@ from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting
 from tapegrad.compile.rare import called_back
 from tapegrad.compile.report import ShapeReport
 from tapegrad.errors import GuardError, OutputError
-from tapegrad.pytree.codegen import Unpacker, unpacker
+from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import (
     first_difference,
@@ -39,7 +39,7 @@ from tapegrad.pytree.matching import (
     numbers_as,
     unshared_statics,
 )
-from tapegrad.pytree.structure import Branch, Structure
+from tapegrad.pytree.structure import Branch, Structure, build
 from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
@@ -78,6 +78,7 @@ class RowRecording(Recording[BatchCode]):
         self._mapped, self._static = tuple(mapped), static
         self._calls: CallRecording | None = None
         self._warm: WarmRows | None = None
+        self._has_built = False
 
     def _code_of(self, path: Path) -> BatchCode:
         """The code of a path: that of the first two is compiled at once."""
@@ -98,6 +99,17 @@ class RowRecording(Recording[BatchCode]):
     def read_result(self) -> Unpacker:
         """Takes the floats out of what the function returns; None where it is built otherwise."""
         return unpacker([unshared_statics(self.result)], {})
+
+    def built(self, numbers: Sequence[float]) -> object:
+        """A result of the function that has these numbers; from the second on by generated code."""
+        if self._has_built:
+            return self._pack(numbers)
+        self._has_built = True
+        return build(unshared_statics(self.result), numbers)
+
+    @cached_property
+    def _pack(self) -> Packer:
+        return packer(self.result)
 
     @property
     def in_first_order(self) -> Callable[..., object]:
