@@ -269,13 +269,15 @@ class _Line:
 
 
 def _noise(point: RecordedPoint, bars: Sequence[Any]) -> float:
-    """The largest error that the rounding of one entry gives an output."""
-    errors = [
-        _EPS * float(np.max(np.abs(np.asarray(bar) * value), initial=0.0))
-        for bar, value in zip(bars, point.values, strict=True)
-        if bar is not None
-    ]
-    return max((error for error in errors if 0.0 < error < math.inf), default=5e-324)
+    """The largest error that the rounding of one element gives an output."""
+    with np.errstate(invalid="ignore", over="ignore"):  # no error comes from an infinite element
+        shares = [
+            np.abs(np.asarray(bar) * value)
+            for bar, value in zip(bars, point.values, strict=True)
+            if bar is not None
+        ]
+    largest = (float(np.max(share, where=np.isfinite(share), initial=0.0)) for share in shares)
+    return max((_EPS * share for share in largest if share > 0.0), default=5e-324)
 
 
 def _is_same_piece(base: Trace, other: Trace) -> bool:
