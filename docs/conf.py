@@ -48,6 +48,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["copy.js"]
 html_copy_source = False
+# Excerpts would be fetched, which browsers refuse for files that are opened without a server.
+html_show_search_summary = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "friendly"
