@@ -122,7 +122,7 @@ class _BoxMaker:
             return tuple(filter(None, (name, short(value))))
         result = self.names.results.get(slot, "")
         name = " = ".join(dict.fromkeys(filter(None, (name, visible(result)))))
-        name = f"{name} {_shape(value)}".strip()
+        name = " ".join(filter(None, (name, _shape(value))))
         written = str(value != 0.0) if self.columns.row(slot).is_truth else _range(value)
         grad = "" if bar is None else f"grad {_range(bar)}"
         return tuple(filter(None, (name, f"value {written}", grad)))

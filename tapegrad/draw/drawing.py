@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import compress
 from os import PathLike
 from pathlib import Path
@@ -226,10 +227,12 @@ def bundle(
     entries: Entries, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
 ) -> dict[str, str]:
     """The table of a tape, and of a small one the picture below it, for a notebook."""
-    makers: dict[str, Callable[[], str]] = {"text/plain": lambda: table(entries)}
-    makers["text/html"] = lambda: html_of([notebook_table(entries)]) + (_small_svg(entries) or "")
-    if len(entries) <= _READABLE:
-        makers["image/svg+xml"] = lambda: _small_svg(entries) or ""
+    drawn = cache(lambda: _small_svg(entries) or "")
+    makers: dict[str, Callable[[], str]] = {
+        "text/plain": lambda: table(entries),
+        "text/html": lambda: html_of([notebook_table(entries)]) + drawn(),
+        "image/svg+xml": drawn,
+    }
     made = bundle_of(makers, include, exclude)
     return {kind: text for kind, text in made.items() if text}
 

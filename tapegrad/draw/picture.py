@@ -178,7 +178,7 @@ _LEFT: Final = r"\l"
 _FRAME: Final = f'style="dashed,rounded" color="{_GREY}" labelloc=t labeljust=l'
 _LOOKS: Final[dict[BoxKind, str]] = {
     "input": 'shape=box style="rounded,filled" fillcolor="#cfe8f7" color="#0072b2"',
-    "data": f'shape=box style="rounded,filled" fillcolor="#f2f2f2" color="{_GREY}"',
+    "data": f'shape=box style="rounded,filled,dashed" fillcolor="#f2f2f2" color="{_GREY}"',
     "constant": 'shape=plaintext style=filled fillcolor="#ececec" fontsize=9 height=0.2',
     "value": f'shape=box style=filled fillcolor=white color="{_GREY}"',
     "guard": 'shape=diamond style=filled fillcolor="#fbe3b0" color="#e69f00"',

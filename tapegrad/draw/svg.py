@@ -101,6 +101,7 @@ def _shape(each: Measured, x: float, y: float) -> Iterator[str]:
         fill, border = _OUTPUT
     look = f'fill="{fill}" stroke="{_BROKEN if box.is_broken else border}"'
     look += ' stroke-width="3"' if box.is_broken else ""
+    look += ' stroke-dasharray="4 2"' if box.kind == "data" else ""
     match box.kind:
         case "operation":
             middle = f'cx="{x:.1f}" cy="{y:.1f}"'
