@@ -15,6 +15,8 @@ from typing import Any, Generic
 import attrs
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad import Real, Scalar
@@ -23,6 +25,8 @@ from tapegrad.learn import optim, tree
 from tapegrad.learn.optim import Optimizer
 from tests.optimiser_numbers import START, STEPS, slopes
 from tests.places import place, refusal
+from tests.strategies import containers
+from tests.test_trees import leaves
 
 NUMBERS: dict[str, Any] = json.loads(
     Path(__file__).with_name("optimiser_numbers.json").read_text(encoding="utf-8")
@@ -95,6 +99,18 @@ class TestStructure:
 
         lines = trajectory(optimizer, Line("l", START[0], (START[1], START[2])), slopes_of, 5)
         assert lines == [Line("l", a, (b, c)) for a, b, c in few]
+
+    @settings(max_examples=30)
+    @given(containers(), st.sampled_from(["sgd(0.1)", "adam(0.1)", "clipped(lion(0.1), norm=1.0)"]))
+    def test_any_container(self, start: Any, spelling: str) -> None:
+        """The numbers of a tree change as those of a list, and stay in their places."""
+        optimizer, numbers = made(spelling), leaves(start)
+        if not numbers:
+            return
+        trees = trajectory(optimizer, start, lambda tree: tree, 3)
+        lists = trajectory(optimizer, numbers, lambda xs: xs, 3)
+        assert [leaves(one) for one in trees] == lists
+        assert tree.paths(trees[-1]) == tree.paths(start)
 
     def test_dicts_are_matched_by_key(self) -> None:
         """A gradient may have its keys in another order; parameters keep theirs."""
