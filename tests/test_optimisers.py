@@ -34,6 +34,7 @@ NUMBERS: dict[str, Any] = json.loads(
 CASES = [(library, spelling) for library in ("torch", "optax") for spelling in NUMBERS[library]]
 
 ALIKE = ": pass trees of one structure"
+OTHER = ": pass a state that its own init began"
 
 
 def made(spelling: str) -> Optimizer:
@@ -289,6 +290,10 @@ class TestRefusals:
             (
                 "adam().init({})",
                 "the parameters hold no number (HERE): put one there to be found",
+            ),
+            (
+                "adam().update([1.0], sgd(0.1).init([1.0]), [1.0])",
+                "the state (HERE) keeps 0 numbers for each parameter, and this optimiser 2" + OTHER,
             ),
             (
                 "adam().update({'a': 1.0}, adam().init({'w': 1.0}), {'w': 1.0})",

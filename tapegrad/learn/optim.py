@@ -116,9 +116,14 @@ class Optimizer:
         """The parameters after an update, and the state after it.
 
         Raises:
-            InputError: when the trees are not built as those given to ``init``, or the schedule
-                gives something else than a rate.
+            InputError: when the trees are not built as those given to ``init``, the state is of an
+                optimiser of another kind, or the schedule gives something else than a rate.
         """
+        if len(state._kept) != self.rule.moments:
+            raise InputError(
+                f"the state ({here()}) keeps {len(state._kept)} numbers for each parameter, and "
+                f"this optimiser {self.rule.moments}: pass a state that its own init began"
+            )
         layout = state._layout
         slopes = _leaves(layout, gradient, "the gradient")
         xs = _leaves(layout, parameters, "the tree of parameters")

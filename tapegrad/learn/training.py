@@ -232,14 +232,13 @@ class Fit(Generic[A]):
         *, every: int, metrics: Mapping[str, Callable[[A], float]], progress: bool,
     ) -> None:  # fmt: skip
         self._task, self._optimizer, self._metrics = task, optimizer, metrics
-        self._parameters, self._state = parameters, state
+        self._now = parameters, state  # one attribute, which an interrupt leaves whole
         self._count, self._end = count, state.step + count
         self._every, self._progress = every, progress
 
     def __iter__(self) -> Iterator[Step[A]]:
-        left = self._end - self._state.step
         steps = self._steps()
-        return self._told(shown(steps, left, "fitting") if self._progress else steps)
+        return self._told(shown(steps, self._left, "fitting") if self._progress else steps)
 
     def __next__(self) -> Step[A]:
         return next(self._told(self._steps()))
@@ -256,7 +255,11 @@ class Fit(Generic[A]):
         return last.pop()
 
     def __repr__(self) -> str:
-        return f"<fit, {self._count - (self._end - self._state.step):,} of {self._count:,} steps>"
+        return f"<fit, {self._count - self._left:,} of {self._count:,} steps>"
+
+    @property
+    def _left(self) -> int:
+        return self._end - self._now[1].step
 
     def _told(self, steps: Iterator[Step[A]]) -> Iterator[Step[A]]:
         """The steps that records are wanted of, with their metrics."""
@@ -267,17 +270,17 @@ class Fit(Generic[A]):
                 yield attrs.evolve(done, metrics=found) if found else done
 
     def _steps(self) -> Iterator[Step[A]]:
-        while self._state.step < self._end:
+        while self._left:
             yield self._step()
 
     def _step(self) -> Step[A]:
         """Makes a step; an interrupt before its end leaves all as it was."""
-        state, parameters = self._state, self._parameters
+        parameters, state = self._now
         value, gradient = self._task.value_and_gradient(parameters, state.step)
         length = state.norm(gradient)
         if not (isfinite(value) and isfinite(length)):
             raise self._task.diverged(parameters, state.step, value, gradient)
         rate = cast(float, self._optimizer.rate_at(state.step))
         parameters, state = self._optimizer.update(gradient, state, parameters)
-        self._parameters, self._state = parameters, state
+        self._now = parameters, state
         return Step(state.step, value, rate, length, {}, parameters, state)
