@@ -22,6 +22,7 @@ extensions = [
     "_site.commands",
     "_site.drawings",
     "_site.operations",
+    "_site.programs",
     "_site.signatures",
 ]
 exclude_patterns = ["_site", "_static"]
