@@ -6,8 +6,9 @@ hold some, and numpy is not needed otherwise.
 
 May import: ``optimize`` and what is left of it.
 Start reading: ``tree``, then ``optim`` and ``training``; or ``nn``, then ``losses`` and ``data``.
-To add an optimiser: a frozen class in ``optim``, whose update of one number is an expression. To
-add an activation or a loss: one function of one number in ``activations`` or ``losses``.
+To add an optimiser: a frozen class in ``rules``, which says how one number changes, a function in
+``optim``, and a line in ``tests/optimiser_numbers.py``, which asks torch or optax. To add an
+activation or a loss: one function of one number in ``activations`` or ``losses``.
 """
 
 from tapegrad.learn import data, losses, nn, optim, plot, tree
