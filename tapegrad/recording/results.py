@@ -68,17 +68,17 @@ def _require_plain_keys(structure: Branch, keys: Keys) -> None:
         )
 
 
-def _is_condition(value: object) -> bool:
-    """Whether a value is a condition of numbers or of arrays; only the latter have shapes."""
+def _is_array_condition(value: object) -> bool:
+    """Whether a value, one that reaches a traced number, is a condition of arrays."""
     if not hasattr(value, "shape"):
-        return isinstance(value, Condition)
+        return False
     return isinstance(value, serving("recording.array_var").ArrayCondition)
 
 
 def _require_plain(value: object, keys: Keys) -> None:
     what = f"{_name(keys)} is {describe(value)}"
     reached = reaches_traced(value)
-    if reached and _is_condition(value):
+    if isinstance(value, Condition) or (reached and _is_array_condition(value)):
         raise OutputError(f"{what} ({here()}): return tapegrad.where(c, 1.0, 0.0)")
     if isinstance(value, Iterator):
         raise OutputError(
