@@ -283,6 +283,13 @@ class TestRefusals:
 
         assert tg.grad(mended)([1.0, 2.0]) == [2.0, 0.0]
 
+    def test_storing_where_there_is_no_source_names_no_place_in_it(self) -> None:
+        """At Python's prompt, the message is the rest."""
+        names: dict[str, Any] = {"np": np}
+        exec("def assign(x):\n    c = np.zeros(2)\n    c[0] = x\n    return c[0]", names)  # noqa: S102  # written here
+        text = refusal(errors.TracedNumberError, lambda: tg.grad(names["assign"])(1.0))
+        assert text.startswith("storing x in an array of floats at <string>:3 would drop")
+
     def test_adding_in_place_is_named(self) -> None:
         """To an array of floats it is refused, and to one of objects it is done."""
 

@@ -13,8 +13,9 @@ def float_refusal() -> tuple[str, str]:
     """The expression that would drop the derivative, and what to write instead."""
     instruction, text = written()
     if instruction.startswith("STORE_"):
+        assigned = f" ({text} = ...)" if text else ""
         return (
-            f"storing x in an array of floats ({text} = ...)",
+            f"storing x in an array of floats{assigned}",
             "a list, or an array made with dtype=object",
         )
     if instruction == "BINARY_OP":
