@@ -57,8 +57,11 @@ def shown_cotangents(entries: Entries) -> Cotangents:
     bars = list(known_cotangents(entries))
     width, inputs = entries.width, len(entries.inputs)
     bars[width:inputs] = [None] * (inputs - width)
-    for slot in entries.columns.slots_of(ops.constant):
+    codes, constant = entries.codes, entries.table.codes[ops.constant]
+    slot = codes.find(constant)
+    while slot >= 0:
         bars[slot] = None
+        slot = codes.find(constant, slot + 1)
     return bars
 
 
