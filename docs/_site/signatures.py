@@ -30,7 +30,9 @@ def shown(  # noqa: PLR0913, PLR0917  # autodoc passes these
 def escape(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Bars are sizes in our docstrings, and no substitutions."""
+    """Bars are sizes in our docstrings; what Python says of fields by itself is left out."""
+    if lines and re.fullmatch(r"Alias for field number \d+", lines[0]):
+        lines.clear()
     for number, line in enumerate(lines):
         parts = re.split(r"(``.*?``)", line)
         lines[number] = "".join(p if p.startswith("``") else p.replace("|", "\\|") for p in parts)
