@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -87,12 +88,40 @@ def of_numpy(heading: str, page: Path) -> str:
             for name, f in functions.items()
         ]
         return "\n".join([HEAD, *lines])
-    rows = (
-        f"| `{name}{parameters(f)}` | {described(f)} |"
-        for name, f in functions.items()
-        if callable(f)
-    )
-    return "\n".join(["| function | gives |", "|---|---|", *rows])
+    kinks = {name: at_kinks(f) for name, f in functions.items() if callable(f)}
+    has_kinks = any(kinks.values())
+    head = "| function | gives | slope at ties and zeros |" if has_kinks else "| function | gives |"
+    lines = [head, "|---|---|---|" if has_kinks else "|---|---|"]
+    for name, kink in kinks.items():
+        cells = f"`{name}{parameters(functions[name])}`", described(functions[name]), kink
+        lines.append(f"| {' | '.join(cells if has_kinks else cells[:2])} |")
+    return "\n".join(lines)
+
+
+def at_kinks(function: Callable[..., Any]) -> str:
+    """The gradient of its sum at two ones, or at two zeros, where it is not smooth there."""
+    found: dict[str, list[str]] = {}
+    for where, at in (("a tie", [1.0, 1.0]), ("zeros", [0.0, 0.0])):
+        try:
+            slope = tg.grad(lambda x: tnp.sum(function(x)))(np.array(at)).tolist()
+            kink = has_kink(lambda x: float(np.sum(function(x))), at)
+        except Exception:  # noqa: BLE001  # whatever a call with arguments of another kind raises
+            return ""
+        if kink:
+            found.setdefault(" and ".join(f"{one:g}" for one in slope), []).append(where)
+    return "; ".join(f"{slope} at {' and '.join(at)}" for slope, at in found.items())
+
+
+def has_kink(function: Callable[[Any], float], at: list[float]) -> bool:
+    """Whether the slopes on both sides differ, in one of the numbers at least."""
+    here = function(np.array(at))
+    for index in range(len(at)):
+        step = np.zeros(len(at))
+        step[index] = 1e-6
+        after, before = function(np.array(at) + step), function(np.array(at) - step)
+        if abs((after - here) - (here - before)) > 1e-8:
+            return True
+    return False
 
 
 def described(function: Callable[..., Any]) -> str:
