@@ -36,7 +36,7 @@ CANDIDATES = {
 """Points, by the number of operands, at which a kink or a tie is looked for."""
 
 CALLS: list[tuple[Any, ...]] = [
-    (None,), (None, 0.7), ([None, 0.7],), ([None, 0.7], [0.3, 0.4]), (None, 0.7, 0.8),
+    (None, 0.2, 0.8), (None,), (None, None), (None, 0.7), ([None, 0.7],), ([None, 0.7], [0.3, 0.4]),
     (None, 2), (2, None),
 ]  # fmt: skip
 """Arguments that a function may take, with None for the number that is traced."""
@@ -66,11 +66,11 @@ def of_math(group: str) -> str:
     plain: list[str] = []
     for name in sorted(math.__all__):
         function = getattr(math, name)
-        row = row_of(function) if callable(function) else None
-        if row is None:
-            plain.append(f"`{name}`")
+        rows = rows_of(function) if callable(function) else []
+        if rows:
+            with_rows.append(line(name, function, rows))
         else:
-            with_rows.append(line(f"{name}{parameters(function)}", first_sentence(function), row))
+            plain.append(f"`{name}`")
     return ", ".join(plain) if group == "plain" else "\n".join([HEAD, *with_rows])
 
 
@@ -83,10 +83,7 @@ def of_numpy(heading: str, page: Path) -> str:
         (names,) = re.findall(rf"^\| {heading} \| (.*) \|$", page.read_text("utf-8"), re.MULTILINE)
         functions = {name: getattr(tnp, name) for name in re.findall(r"`(\w+)`", names)}
     if heading.startswith("Element"):
-        lines = [
-            line(f"{name}{parameters(f)}", first_sentence(f), row_of(f))
-            for name, f in functions.items()
-        ]
+        lines = [line(name, f, rows_of(f)) for name, f in functions.items()]
         return "\n".join([HEAD, *lines])
     kinks = {name: at_kinks(f) for name, f in functions.items() if callable(f)}
     has_kinks = any(kinks.values())
@@ -130,12 +127,26 @@ def described(function: Callable[..., Any]) -> str:
     return first_sentence(function) if module.startswith("tapegrad") else "numpy's own"
 
 
-def line(signature: str, text: str, row: Primitive | None) -> str:
-    """One line of the table."""
-    if row is None:
-        return f"| `{signature}` | {text} | | | | |"
-    cells = signature_cell(signature), text, domain(row), slopes(row), value(row), exceptions(row)
+def line(name: str, function: Callable[..., Any], rows: list[Primitive]) -> str:
+    """One line of the table: facts of an operation, or the operations a function is made of."""
+    if len(rows) == 1 and is_itself(function, rows[0]):
+        (row,) = rows
+        facts = domain(row), slopes(row), value(row), exceptions(row)
+    else:
+        made_of = ", ".join(f"`{row.name}`" for row in rows)
+        facts = "", "", "", f"made of {made_of}" if rows else ""
+    cells = signature_cell(f"{name}{parameters(function)}"), first_sentence(function), *facts
     return f"| {' | '.join(cells)} |"
+
+
+def is_itself(function: Callable[..., Any], row: Primitive) -> bool:
+    """Whether a function applies the operation to its own arguments, once."""
+    if row.name == function.__name__ or row.arity is None:
+        return True
+    given = [
+        one for one in inspect.signature(function).parameters.values() if one.default is one.empty
+    ]
+    return len(given) == row.arity + row.has_static
 
 
 def signature_cell(signature: str) -> str:
@@ -145,7 +156,10 @@ def signature_cell(signature: str) -> str:
 def first_sentence(function: object) -> str:
     """What its docstring says first."""
     text = (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
-    return re.sub(r"``(.*?)``", r"`\1`", text).replace("|", "\\|").replace("*", "\\*")
+    parts = re.split(r"(``.*?``)", text.replace("|", "\\|"))
+    return "".join(
+        one.replace("``", "`") if one.startswith("``") else one.replace("*", "\\*") for one in parts
+    )
 
 
 def parameters(function: Callable[..., Any]) -> str:
@@ -161,18 +175,13 @@ def parameters(function: Callable[..., Any]) -> str:
     return shown.replace(", /", "")
 
 
-def row_of(function: Callable[..., Any]) -> Primitive | None:
-    """The operation that a function records, if it is a single one of numbers."""
+def rows_of(function: Callable[..., Any]) -> list[Primitive]:
+    """The operations that a function records; only its own where there is one of its name."""
     for given in CALLS:
-        found = recorded(function, given)
+        found = list({row.name: row for row in recorded(function, given)}.values())
         if found:
-            return found[0] if len({row.name for row in found}) == 1 else named(function, found)
-    return None
-
-
-def named(function: Callable[..., Any], found: list[Primitive]) -> Primitive:
-    """The operation with the function's own name, or the one that gives its result."""
-    return next((row for row in found if row.name == function.__name__), found[-1])
+            return [row for row in found if row.name == function.__name__] or found
+    return []
 
 
 def recorded(function: Callable[..., Any], given: tuple[Any, ...]) -> list[Primitive]:
