@@ -227,6 +227,15 @@ class TestSweeps:
             texts = len(re.findall(r'<text class="(?:value|bar)"', drawn(each, **view)))
             assert window.ask(seen) == texts > 3
 
+    def test_a_phone_has_room_for_the_picture(self, window: Page, tmp_path: Path) -> None:
+        """On a narrow screen the sections stand below each other, the picture as high as before."""
+        tape, file = recorded(), tmp_path / "page.html"
+        file.write_text(page(tape, drawn(tape), tape.cotangents()), encoding="utf-8")
+        window.open(file, width=500)
+        box = "document.querySelector('#canvas svg').getBoundingClientRect()"
+        assert window.ask(f"{box}.height") > 300
+        assert window.ask(f"{box}.right") <= 500
+
     def test_text_is_inside_its_box(self, opened: Opened) -> None:
         """As the browser measures it, in its fonts, no text is wider or higher than its box."""
         tape = tg.record(long)(0.5)
