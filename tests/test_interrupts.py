@@ -26,6 +26,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
+from tapegrad.recording import recorder
 from tapegrad.sweep import codegen
 from tests.interrupts import (
     Instruction,
@@ -140,6 +141,20 @@ def recorded(f: Any) -> object:
     return str(tape), tape.gradient(), tape.replay(2.5).value, tape.simplify().tape.gradient()
 
 
+def of_arrays(x: Any) -> Any:
+    y = np.tanh(np.outer(x, x) + np.eye(3))
+    y += x
+    return y.sum() + np.linalg.det(y) if (x > 0.0).all() else np.sort(x)[0] * y.max()
+
+
+def recorded_at(point: Any) -> Callable[[Any], object]:
+    def act(f: Any) -> object:
+        tape: Any = pickle.loads(pickle.dumps(tg.record(f)(point)))  # noqa: S301  # our own
+        return tape.gradient().tolist(), tape.replay(point).value, tape.simplify().tape.value
+
+    return act
+
+
 def unlike_any() -> Any:
     """A function after which the sweeps' code is generated anew."""
     codegen._compiled.cache_clear()
@@ -180,6 +195,11 @@ CASES: Final[dict[str, Case]] = {
     ),
     "gradient of a rule": Case(lambda: tg.grad(called_back()), at(1.5), at(1.5, 2.5)),
     "tape": Case(branchy, recorded, recorded),
+    "gradient of arrays": Case(lambda: tg.grad(of_arrays), at(MIXED), at(MIXED, POSITIVE)),
+    "tape of arrays": Case(lambda: of_arrays, recorded_at(MIXED), recorded_at(MIXED)),
+    "jit of arrays": Case(
+        lambda: tg.jit(tg.grad(of_arrays), eager_first=False), at(MIXED), at(MIXED, POSITIVE)
+    ),
     "other transforms": Case(branchy, higher, higher),
     "new sweep": Case(unlike_any, gradient, gradient),
     "objective": Case(
@@ -263,6 +283,23 @@ def test_an_interrupted_call_leaves_all_as_good_as_new(name: str) -> None:
     right, seen = shown(case.ask(case.make())), instructions(partial(case.act, case.make()))
     for number in some_of(seen, 6):
         check_thrown(case, number, random.choice(ERRORS), right)
+
+
+def test_numpy_is_silenced_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an interrupt comes before, it is passed on, and numpy's settings are what they were."""
+
+    class Interrupted(np.errstate):
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+    settings = np.geterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "quiet", lambda **_: Interrupted(all="ignore"))
+        with pytest.raises(KeyboardInterrupt):
+            tg.grad(of_arrays)(MIXED)
+    assert np.geterr() == settings
+    assert tg.grad(of_arrays)(MIXED).shape == (3,)
+    assert np.geterr() == settings
 
 
 @pytest.mark.parametrize("choose", CHOICES)

@@ -80,6 +80,8 @@ def _shown(columns: EntryColumns, slot: int, values: list[Any], shape: Shape) ->
         found = row.value(values[columns.left[slot]], *columns.static(slot))
         if found.shape == shape and _is_view(columns, slot):
             return found
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001, S110  # numpy raises what it likes of what is no view
         pass
     raise TapeError(f"entry {slot} of a tape shows no array of shape {shape}")
@@ -99,6 +101,8 @@ def require_sound(columns: EntryColumns) -> None:
                 continue
             try:
                 sample = _sample(row, operands, columns.static(slot))
+            except MemoryError:
+                raise
             except Exception:  # noqa: BLE001  # numpy raises what it likes
                 sample = None
             if sample is None or _kind(sample) != _kind(value):

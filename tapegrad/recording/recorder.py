@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from math import copysign, isfinite, isnan
 from operator import attrgetter, index
@@ -515,7 +515,8 @@ class Recorder:
                 self._unlock()
             if self.quiet is not None:
                 silence, self.quiet = self.quiet, None
-                silence.__exit__(None, None, None)
+                with suppress(TypeError):  # an interrupt came before it was entered
+                    silence.__exit__(None, None, None)
             self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
 
     def refuse_broken(self) -> NoReturn:
