@@ -10,13 +10,19 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tapegrad as tg
+from tapegrad import errors
 from tapegrad import numpy as tnp
-from tapegrad.ops.array_expansions import EXPANSIONS
 from tapegrad.ops.array_table import ARRAY_TABLE
-from tapegrad.ops.matrix_rows import MATRIX_ROWS
+from tapegrad.ops.matrix_expansions import EXPANSIONS
+from tests.places import place
 
 RNG = np.random.default_rng(0)
 W, B = RNG.normal(size=(3, 4)), RNG.normal(size=4)
+
+
+def square(p: Any) -> Any:
+    return p["w"] @ p["w"].T
+
 
 PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "elementwise": lambda p: (np.tanh(p["w"]) * p["b"] + np.exp(p["b"]) / 2.0).sum(),
@@ -33,6 +39,18 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "order": lambda p: (tnp.sort(p["b"]) * p["w"][0]).sum() + tnp.sort(p["w"], axis=0)[1].sum(),
     "places": lambda p: p["b"][tnp.argmax(p["w"], axis=1)].sum() * tnp.norm(p["w"]),
     "interpolated": lambda p: tnp.interp(p["b"], np.array([-9.0, 0.0, 9.0]), p["w"][:, 0]).sum(),
+    "solutions": lambda p: tnp.linalg.solve(square(p) + np.eye(3), p["w"][:, :2])[0, 1] ** 2,
+    "inverses": lambda p: tnp.linalg.inv(square(p) + np.eye(3)).sum() * p["b"][0],
+    "determinants": lambda p: tnp.linalg.det(p["w"][:, :3]) * tnp.linalg.det(p["w"][:, 1:]),
+    "singular": lambda p: tnp.linalg.det(tnp.outer(p["b"][:2], p["b"][1:3])) * p["w"][0, 0],
+    "logarithms": lambda p: tnp.linalg.slogdet(p["w"][:, 1:])[1] * p["b"][1],
+    "factors": lambda p: (tnp.linalg.cholesky(square(p) + np.eye(3)) * p["w"][:, :3]).sum(),
+    "einsum": lambda p: tnp.einsum("ij,j,kj->", p["w"], p["b"], p["w"]),
+    "one letter twice": lambda p: tnp.einsum("ii,i->", p["w"][:, :3], p["b"][1:]),
+    "convolution": lambda p: (
+        (tnp.convolve(p["b"], p["w"][0, :2]) ** 2).sum()
+        + tnp.convolve(p["w"][1], p["b"][:3], "valid").sum()
+    ),
     "truths": lambda p: tnp.where((p["w"] > 0.0) & ~(p["b"] > 0.0), p["w"], 1.0).sum(),
 }
 
@@ -56,9 +74,47 @@ def test_expanded_programs_compute_the_same(name: str) -> None:
 
 
 def test_every_row_of_arrays_has_an_expansion() -> None:
-    """But for those of linear algebra."""
+    """But for factors that are found step by step."""
     without = {row.name for row in ARRAY_TABLE.rows if row.array and row not in EXPANSIONS}
-    assert without <= {row.name for row in MATRIX_ROWS}
+    assert without == {"pinv", "qr", "eigh", "svd"}
+
+
+def test_a_factor_without_an_expansion_is_named() -> None:
+    """In a batch, too, with what to do instead."""
+
+    def f(rows: Any) -> Any:
+        return tnp.linalg.svdvals(tnp.asarray(rows))[0]
+
+    matrices = np.ones((2, 3, 3))
+    with pytest.raises(errors.TapeError) as caught:
+        tg.vmap(f)(matrices)
+    assert str(caught.value) == (
+        f"svd ({place(test_a_factor_without_an_expansion_is_named, ')(matrices)')}) has no "
+        "expansion into numbers, which rows of vmap and expanded() need: call the function row by "
+        "row, or leave it out"
+    )
+
+
+def test_rows_of_a_batch_have_matrices_of_their_own() -> None:
+    """Each is a row's own; one without an inverse has nan, and its neighbours have theirs."""
+    matrices = np.stack(
+        [W[:, :3], np.diag([0.0, 2.0, 4.0]), np.outer(B[:3], B[:3]), np.zeros((3, 3))]
+    )
+
+    def f(rows: Any) -> Any:
+        return tnp.linalg.det(tnp.asarray(rows))
+
+    def g(rows: Any) -> Any:
+        return tnp.linalg.solve(tnp.asarray(rows), np.ones(3))[0]
+
+    found: Any = tg.vmap(tg.value_and_grad(f))(matrices)
+    inverses: Any = tg.vmap(g)(matrices)
+    for row, matrix in enumerate(matrices):
+        value, slope = tg.value_and_grad(f)(matrix)
+        assert_allclose(found.value[row], value, rtol=1e-12, atol=1e-15)
+        assert_allclose(np.array(found.grad.row(row)), slope, rtol=1e-12, atol=1e-14)
+    assert_allclose(inverses[0], g(W[:, :3]), rtol=1e-12)
+    assert np.isnan(inverses[[1, 3]]).all()
 
 
 def test_a_pattern_of_derivatives_is_that_of_the_elements() -> None:

@@ -15,7 +15,8 @@ from tapegrad.entries.entries import Entries
 from tapegrad.entries.rewriting import rewritten_as
 from tapegrad.errors import TapeError
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_expansions import EXPANSIONS, elementwise
+from tapegrad.ops.array_expansions import elementwise
+from tapegrad.ops.matrix_expansions import EXPANSIONS
 from tapegrad.ops.primitive import Operand, Primitive, Table
 from tapegrad.pytree.key_paths import Index
 from tapegrad.pytree.structure import taken_apart
@@ -108,8 +109,8 @@ class _Writing(EvaluatingBuilder):
             return elementwise(row, *operands, static=static)
         if row not in EXPANSIONS:
             raise TapeError(
-                f"{row.name} ({here()}) has no expansion into numbers: leave it out of what is "
-                "expanded"
+                f"{row.name} ({here()}) has no expansion into numbers, which rows of vmap and "
+                "expanded() need: call the function row by row, or leave it out"
             )
         return EXPANSIONS[row](*operands, *static)
 

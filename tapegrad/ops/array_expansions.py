@@ -2,7 +2,7 @@
 
 An expansion takes arrays of operands, one for each number, and gives such an array. Sums go from
 the first to the last, so that results are numpy's but for rounding. To expand a row, write a
-function of its operands under ``@_of(row)``.
+function of its operands under ``@expands(row)``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Shape
 
-__all__ = ["EXPANSIONS", "elementwise"]
+__all__ = ["EXPANSIONS", "Numbers", "elementwise", "expands"]
 
 Numbers: TypeAlias = NDArray[np.object_]
 """Operands in the places of an array's numbers."""
@@ -31,7 +31,7 @@ EXPANSIONS: Final[dict[Primitive, Expansion]] = {}
 """The expansions of the rows with a rule for arrays."""
 
 
-def _of(*of: Primitive) -> Callable[[E], E]:
+def expands(*of: Primitive) -> Callable[[E], E]:
     """Makes a function the expansion of these rows."""
 
     def register(expansion: E) -> E:
@@ -70,22 +70,22 @@ def _along(x: Numbers, along: rows.Along, fold: Callable[[Iterable[Operand]], Op
 # Shapes and parts.
 
 
-@_of(rows.reshape)
+@expands(rows.reshape)
 def _reshape(x: Numbers, shape: Shape) -> Numbers:
     return x.reshape(shape)
 
 
-@_of(rows.transpose)
+@expands(rows.transpose)
 def _transpose(x: Numbers, axes: Shape) -> Numbers:
     return x.transpose(axes)
 
 
-@_of(rows.broadcast_to)
+@expands(rows.broadcast_to)
 def _broadcast_to(x: Numbers, shape: Shape) -> Numbers:
     return np.broadcast_to(x, shape)
 
 
-@_of(rows.getitem)
+@expands(rows.getitem)
 def _getitem(x: Numbers, index: rows.Index) -> Numbers:
     found = x[index]
     return found if isinstance(found, np.ndarray) else _alone(found)
@@ -98,7 +98,7 @@ def _alone(operand: object) -> Numbers:
     return found
 
 
-@_of(rows.scatter)
+@expands(rows.scatter)
 def _scatter(x: Numbers, static: tuple[rows.Index, Shape, bool]) -> Numbers:
     index, shape, _ = static
     zeros = np.empty(shape, object)
@@ -106,7 +106,7 @@ def _scatter(x: Numbers, static: tuple[rows.Index, Shape, bool]) -> Numbers:
     return _added(zeros, x, index, fresh=True)
 
 
-@_of(rows.add_at)
+@expands(rows.add_at)
 def _add_at(z: Numbers, x: Numbers, static: tuple[rows.Index, bool]) -> Numbers:
     return _added(z.copy(), x, static[0], fresh=False)
 
@@ -122,12 +122,12 @@ def _added(whole: Numbers, x: Numbers, index: rows.Index, *, fresh: bool) -> Num
     return flat.reshape(whole.shape)
 
 
-@_of(rows.concatenate)
+@expands(rows.concatenate)
 def _concatenate(*given: Any) -> Numbers:
     return np.concatenate(given[:-1], axis=given[-1])
 
 
-@_of(rows.stack)
+@expands(rows.stack)
 def _stack(*numbers: Numbers) -> Numbers:
     return np.array([one[()] for one in numbers], object)
 
@@ -135,7 +135,7 @@ def _stack(*numbers: Numbers) -> Numbers:
 # Along axes, and products.
 
 
-@_of(rows.sum_)
+@expands(rows.sum_)
 def _sum(x: Numbers, along: rows.Along) -> Numbers:
     return _along(x, along, lambda terms: reduce(ops.add, terms, *_start(terms)))
 
@@ -156,10 +156,10 @@ for _row, _of_two in {
     rows.every: ops.and_,
     rows.some: ops.or_,
 }.items():
-    _of(_row)(partial(_folded, _of_two))
+    expands(_row)(partial(_folded, _of_two))
 
 
-@_of(rows.cumsum)
+@expands(rows.cumsum)
 def _cumsum(x: Numbers, axis: int) -> Numbers:
     found = np.moveaxis(x.copy(), axis, 0)
     for at in range(1, len(found)):
@@ -167,7 +167,7 @@ def _cumsum(x: Numbers, axis: int) -> Numbers:
     return np.moveaxis(found, 0, axis)
 
 
-@_of(rows.matmul)
+@expands(rows.matmul)
 def _matmul(x: Numbers, y: Numbers) -> Numbers:
     first = x[None, :] if x.ndim == 1 else x
     second = y[:, None] if y.ndim == 1 else y
@@ -200,7 +200,7 @@ def _places(i: Numbers, axes: Shape) -> list[Numbers]:
     return list(i) if axes[0] > 1 else [i]
 
 
-@_of(rows.gather)
+@expands(rows.gather)
 def _gather(x: Numbers, i: Numbers, axes: Shape) -> Numbers:
     along = _places(i, axes)
     outer, rest = along[0].shape, x.shape[len(along) :]
@@ -215,7 +215,7 @@ def _gather(x: Numbers, i: Numbers, axes: Shape) -> Numbers:
     return found
 
 
-@_of(rows.pile)
+@expands(rows.pile)
 def _pile(x: Numbers, i: Numbers, static: tuple[Shape, Shape]) -> Numbers:
     axes, shape = static
     along = _places(i, axes)
@@ -233,7 +233,7 @@ def _pile(x: Numbers, i: Numbers, static: tuple[Shape, Shape]) -> Numbers:
     return found
 
 
-@_of(rows.argsort)
+@expands(rows.argsort)
 def _argsort(x: Numbers, axis: int) -> Numbers:
     found = np.moveaxis(x.copy(), axis, -1)
     for index in np.ndindex(found.shape[:-1]):
@@ -254,7 +254,7 @@ def _is_before(xs: list[Operand], j: int, i: int) -> Operand:
     return ops.le(xs[j], xs[i]) if j < i else ops.lt(xs[j], xs[i])
 
 
-@_of(rows.argmax)
+@expands(rows.argmax)
 def _argmax(x: Numbers, along: rows.Along) -> Numbers:
     return _along(x, along, _first_largest)
 
@@ -269,7 +269,7 @@ def _first_largest(xs: Iterable[Operand]) -> Operand:
     return at
 
 
-@_of(rows.searchsorted)
+@expands(rows.searchsorted)
 def _searchsorted(x: Numbers, y: Numbers, side: tuple[bool]) -> Numbers:
     found = np.empty(y.shape, object)
     for index, one in np.ndenumerate(y):
@@ -278,6 +278,6 @@ def _searchsorted(x: Numbers, y: Numbers, side: tuple[bool]) -> Numbers:
     return found
 
 
-@_of(rows.norm)
+@expands(rows.norm)
 def _norm(x: Numbers, along: rows.Along) -> Numbers:
     return _along(x, along, lambda terms: ops.hypot(*terms))
