@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,6 @@ from tapegrad import errors
 from tapegrad import numpy as tnp
 from tapegrad.ops.array_table import ARRAY_TABLE
 from tapegrad.ops.matrix_expansions import EXPANSIONS
-from tests.places import place
 
 RNG = np.random.default_rng(0)
 W, B = RNG.normal(size=(3, 4)), RNG.normal(size=4)
@@ -88,10 +88,10 @@ def test_a_factor_without_an_expansion_is_named() -> None:
     matrices = np.ones((2, 3, 3))
     with pytest.raises(errors.TapeError) as caught:
         tg.vmap(f)(matrices)
-    assert str(caught.value) == (
-        f"svd ({place(test_a_factor_without_an_expansion_is_named, ')(matrices)')}) has no "
-        "expansion into numbers, which rows of vmap and expanded() need: call the function row by "
-        "row, or leave it out"
+    assert re.fullmatch(
+        r"svd \(test_expanded\.py:\d+\) has no expansion into numbers, which rows of vmap and "
+        r"expanded\(\) need: call the function row by row, or leave it out",
+        str(caught.value),
     )
 
 
