@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import tapegrad as tg
 from tapegrad import Real, errors
 from tapegrad.numpy import Arr
+from tests.places import place
 
 ONE = np.ones(3)
 
@@ -178,3 +179,35 @@ class TestRules:
         assert_array_equal(tg.record(tg.grad(f))(at).value, 3.0 * at**2)
         assert_array_equal(tg.hvp(f, at, np.ones(3)), 6.0 * at)
         assert_array_equal(tg.jacobian(RULE)(at)["value"]["x"], np.diag(3.0 * at**2))
+
+
+def test_data_that_is_recorded_is_named() -> None:
+    """With the way to get it as it is, whatever is asked of it; parameters are no data."""
+
+    def written(x: Any, d: Any) -> Any:
+        d = d.copy()
+        d[0] = 9.0
+        return (d * x).sum()
+
+    def listed(x: Any, d: Any) -> Any:
+        return sum(d.tolist()) * x.sum()
+
+    def asked(x: Any, d: Any) -> Any:
+        return x.sum() if d > 0.0 else -x.sum()
+
+    x, d = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    for f, text, what in (
+        (written, "d[0] = 9.0", "writing to x"),
+        (listed, "d.tolist()", "x.tolist()"),
+        (asked, "if d > 0.0", "the truth of an array of conditions"),
+    ):
+        with pytest.raises(errors.TracedNumberError) as caught:
+            tg.record(f)(x, d)
+        assert str(caught.value).startswith(
+            f"{what} at {place(f, text)} is asked of data that is recorded, d: pass "
+            'static_argnames=("d",) to get it as it is, or write '
+        )
+        with pytest.raises(errors.TracedNumberError) as caught:
+            tg.grad(lambda d, x, f=f: f(x, d))(d, x)
+        assert "static_argnames" not in str(caught.value)
+    assert tg.record(written, static_argnames="d")(x, d).gradient().tolist() == [9.0, 4.0]

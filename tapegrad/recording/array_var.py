@@ -409,37 +409,41 @@ class ArrayVar(TracedValue, TracedArray):
 
         def __array__(self, dtype=None, copy=None):
             _refuse(
+                self,
                 "an array of x",
                 "x itself, stack([x, y]) for array([x, y]), a function of tapegrad.numpy, or "
                 "frame.to_numpy() for a frame beside it,",
             )
 
         def __bool__(self):  # noqa: PLE0304  # refuses
-            _refuse("bool(x) or `if x:` of an array", "`if (x > 0.0).all():`")
+            _refuse(self, "bool(x) or `if x:` of an array", "`if (x > 0.0).all():`")
 
         def __float__(self):
-            _refuse("float(x) of an array", "x.sum(), or one of its numbers, x[0]")
+            _refuse(self, "float(x) of an array", "x.sum(), or one of its numbers, x[0]")
 
         def __int__(self):
-            _refuse("int(x) of an array", "one of its numbers, int(x[0])")
+            _refuse(self, "int(x) of an array", "one of its numbers, int(x[0])")
 
         def __setitem__(self, index, value):
-            raise TracedNumberError(
-                f"a traced array is written to at {here()}, which cannot be: write "
+            instead = (
                 "tapegrad.numpy.where(mask, value, x), at_set(x, index, value), or put parts "
                 "together with concat"
             )
+            _refuse_data(self, "writing to x", instead)
+            raise TracedNumberError(
+                f"a traced array is written to at {here()}, which cannot be: write {instead}"
+            )
 
         def __reduce__(self):
-            _refuse("pickling x", "the value that the recorded function returns")
+            _refuse(self, "pickling x", "the value that the recorded function returns")
 
         def tolist(self):
             """Refuses."""
-            _refuse("x.tolist()", "list(x), whose numbers are traced,")
+            _refuse(self, "x.tolist()", "list(x), whose numbers are traced,")
 
         def tobytes(self):
             """Refuses."""
-            _refuse("x.tobytes()", "x")
+            _refuse(self, "x.tobytes()", "x")
 
         def sort(self, axis=-1):
             """Refuses."""
@@ -648,7 +652,9 @@ class ArrayCondition:
             return serving("recording.array_functions").call(function, args, kwargs)
 
         def __bool__(self):  # noqa: PLE0304  # refuses
-            _refuse("the truth of an array of conditions", "`.all()`, `.any()` or where")
+            _refuse(
+                self.indicator, "the truth of an array of conditions", "`.all()`, `.any()` or where"
+            )
 
 
 Numbers: TypeAlias = ArrayVar | Data | Var | float
@@ -777,10 +783,21 @@ def _require_unused(name: str, unused: Mapping[str, object]) -> None:
         )
 
 
-def _refuse(what: str, instead: str) -> NoReturn:
+def _refuse(x: ArrayVar, what: str, instead: str) -> NoReturn:
+    _refuse_data(x, what, instead)
     raise TracedNumberError(
         f"{what} at {here()} would drop the derivative of a traced array: write {instead} instead"
     )
+
+
+def _refuse_data(x: ArrayVar, what: str, instead: str) -> None:
+    """Raises where an array is made of data that are recorded, which may be had as they are."""
+    path = x._recorder.data_behind(x._slot)
+    if path is not None:
+        raise TracedNumberError(
+            f"{what} at {here()} is asked of data that is recorded, {path}: pass "
+            f'static_argnames=("{path.partition(":")[0]}",) to get it as it is, or write {instead}'
+        )
 
 
 def applied_to_arrays(row: Primitive, *given: Any) -> Any:
