@@ -136,7 +136,7 @@ class Optimizer:
         return layout.build(leaves), State(now.step, layout, kept)
 
     def rate_at(self, step: int) -> Scalar:
-        """The rate of the update after so many."""
+        """The rate of the update that comes after ``step`` others."""
         if not callable(self.rate):
             return self.rate
         rate = self.rate(step)

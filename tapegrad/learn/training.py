@@ -139,10 +139,10 @@ def fit(  # noqa: PLR0913  # each says one thing about the loop
     epoch from ``seed`` by the standard library, so that the same call gives the same bits. Say how
     many ``steps``, or how many ``epochs``.
 
-    Of the records each ``every`` is given, and the last. ``metrics`` are functions of the
-    parameters that these are to have. ``fit(...).last()`` is the last record. With the ``state`` of
-    a record, and its parameters, a fit goes on where that one stood. After an interrupt, iterating
-    goes on with the next step. On a terminal, ``progress`` shows a line.
+    With ``every=100`` only each hundredth record is given, and the last. ``metrics`` are functions
+    of the parameters, whose values the records have. ``fit(...).last()`` is the last record. With
+    the ``state`` of a record, and its parameters, a fit goes on where that one stood. After an
+    interrupt, iterating goes on with the next step. On a terminal, ``progress`` shows a line.
 
     Raises:
         ConvergenceError: when the loss or its gradient is not finite; the message names the step,

@@ -37,8 +37,8 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]: .
 def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
     """The partial derivatives of ``f`` in each argument that is a number, by parameter.
 
-    Arguments go by position or by name. Parameters left to their defaults are not differentiated,
-    nor is what is no number and holds none: a text, a bool, a date.
+    Arguments go by position or by name. Defaults are not differentiated, nor are arguments without
+    numbers, such as a text, a bool or a date.
 
     Raises:
         InputError: when an argument is a container of numbers, or none is a number.
