@@ -143,6 +143,26 @@ REFUSED: Final[dict[str, tuple[Callable[[Any], Any], str, str]]] = {
         "@ at {} is given shapes (2, 3) and ()",
         "@ takes arrays: write * for a number",
     ),
+    "letters of two lengths": (
+        lambda x: np.einsum("ij,jk->ik", x, np.ones((5, 2))),
+        "einsum at {}",
+        "'ij,jk->ik' does not fit the shapes [(2, 3), (5, 2)]",
+    ),
+    "heights for no places": (
+        lambda x: np.interp(x, [0.0, 1.0], [1.0, 2.0, 3.0]),
+        "interp at {} takes as many heights as places, not (3,) for (2,)",
+        "",
+    ),
+    "a share beyond 1": (
+        lambda x: np.quantile(x, 1.5),
+        "quantile at {} takes a share from 0 to 1 of one number at least, not 1.5 of 6",
+        "",
+    ),
+    "a middle of nothing": (
+        lambda x: np.median(x[:0]),
+        "quantile at {} takes a share from 0 to 1 of one number at least, not 0.5 of 0",
+        "",
+    ),
     "too many": (
         lambda x: np.linalg.pinv(x, 1e-3),
         "numpy.linalg.pinv at {} of a traced array takes no rcond",
@@ -158,7 +178,8 @@ def test_what_is_not_taken_is_refused_in_one_sentence(what: str) -> None:
     with pytest.raises((errors.TracedNumberError, errors.InputError)) as caught:
         tg.grad(lambda x: tnp.sum(f(x)))(X)
     line = f.__code__.co_firstlineno  # of a lambda
-    assert str(caught.value) == f"{message.format(f'test_numpy_meanings.py:{line}')}: {remedy}"
+    said = message.format(f"test_numpy_meanings.py:{line}")
+    assert str(caught.value) == (f"{said}: {remedy}" if remedy else said)
 
 
 def test_a_condition_of_arrays_is_no_result() -> None:

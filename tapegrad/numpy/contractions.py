@@ -162,10 +162,10 @@ def einsum(subscripts: str, /, *arrays: ArrayLike, optimize: object = True) -> A
     if not isinstance(subscripts, str):
         raise InputError(f"einsum at {here()} takes letters first: write einsum('ij,j->i', x, y)")
     given = [operand(x) for x in arrays]
-    inputs, output = _letters(subscripts, list(map(shape_of, given)))
-    for x, letters in zip(given, inputs, strict=True):
-        if len({*zip(letters, shape_of(x), strict=True)}) > len({*letters}):
-            _misfit(subscripts, list(map(shape_of, given)))
+    shapes = list(map(shape_of, given))
+    inputs, output = _letters(subscripts, shapes)
+    if not _is_length_of_each(inputs, shapes):
+        _misfit(subscripts, shapes)
     for at, letters in enumerate(inputs):
         given[at], inputs[at] = _distinct(given[at], letters)
     sizes: dict[str, int] = {}
@@ -198,6 +198,16 @@ def _letters(subscripts: str, shapes: list[Shape]) -> tuple[list[str], str]:
         counted = Counter("".join(part.replace("...", "") for part in parts))
         output = "..." + "".join(sorted(c for c, n in counted.items() if n == 1))
     return found, output.replace("...", "".join(spare[24 - longest :]) if longest else "")
+
+
+def _is_length_of_each(inputs: list[str], shapes: list[Shape]) -> bool:
+    """Whether a letter has one length in each array, and one beside 1 in all of them."""
+    both = zip(inputs, shapes, strict=True)
+    pairs = [{*zip(letters, shape, strict=True)} for letters, shape in both]
+    longer = {(c, n) for each in pairs for c, n in each if n != 1}
+    return len(longer) == len({c for c, _ in longer}) and all(
+        len(each) == len({*letters}) for each, letters in zip(pairs, inputs, strict=True)
+    )
 
 
 def _misfit(subscripts: str, shapes: list[Shape]) -> None:

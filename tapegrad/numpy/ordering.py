@@ -178,6 +178,11 @@ def interp(
     """The line through points, whose xp rise, at x; beyond them the first or the last of fp."""
     at, places, heights = operand(x), operand(xp), operand(fp)
     n = shape_of(places)[0]
+    if shape_of(places) != shape_of(heights):
+        raise InputError(
+            f"interp at {here()} takes as many heights as places, not {shape_of(heights)} for "
+            f"{shape_of(places)}"
+        )
     if n == 1:
         raise InputError(f"interp at {here()} is given one point: pass two or more")
     place = cast(Any, rows.searchsorted(places, at, cast(Operand, (True,))))
@@ -252,6 +257,11 @@ def quantile(
         found = rows.reshape(found, (prod(shape),))
     at = place_of(0 if axis is None else axis, len(shape_of(found)))
     n = shape_of(found)[at]
+    if not (n and 0.0 <= cast(float, q) <= 1.0):
+        raise InputError(
+            f"quantile at {here()} takes a share from 0 to 1 of one number at least, not {q!r} of "
+            f"{n}"
+        )
     place = float(cast(float, q)) * (n - 1)
     low = int(place)
     high = min(low + 1, n - 1)
