@@ -1,4 +1,4 @@
-"""The directive ``programs``: the list of examples, with links to their files."""
+"""The directive ``programs``: the lists of examples, with links to their files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["setup"]
 
 
 class Programs(SphinxDirective):
-    """What ``examples/README.md`` says below its title."""
+    """The sections of ``examples/README.md``."""
 
     def run(self) -> list[nodes.Node]:
-        """Its paragraphs, sections and tables; links lead from the page to the files."""
+        """Its sections with their tables; links lead from the page to the files."""
         listed = Path(self.env.srcdir).parent / "examples/README.md"
         self.env.note_dependency(str(listed))
-        text = listed.read_text("utf-8").partition("\n")[2]
-        linked = re.sub(r"\]\((?!https?:|#)([^)]+)\)", r"](/../examples/\1)", text)
+        _, heading, text = listed.read_text("utf-8").partition("\n## ")
+        linked = re.sub(r"\]\((?!https?:|#)([^)]+)\)", r"](/../examples/\1)", heading + text)
         return self.parse_text_to_nodes(linked, allow_section_headings=True)
 
 
