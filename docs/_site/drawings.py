@@ -39,23 +39,24 @@ class Drawing(SphinxDirective):
         target = Path(self.env.srcdir) / FOLDER / name
         target.parent.mkdir(exist_ok=True)
         above = "\n".join(page.read_text("utf-8").splitlines()[: self.lineno - 1])
-        target.write_text(drawn(above, line), "utf-8")
+        found = drawn(above, line)
+        is_plot = not hasattr(found, "svg")
+        target.write_text(figure(found) if is_plot else found.svg, "utf-8")
         image = nodes.image(uri=f"/{FOLDER}/{name}", alt=self.options.get("alt", ""))
-        image["classes"] = ["drawing"]
+        image["classes"] = ["drawing", "plot"] if is_plot else ["drawing"]
         if "width" in self.options:
             image["width"] = self.options["width"]
         return [image]
 
 
-def drawn(page: str, expression: str) -> str:
-    """The picture, as text in SVG."""
+def drawn(page: str, expression: str) -> Any:
+    """What the expression gives, below the blocks of the page."""
     namespace: dict[str, Any] = {"__name__": "page"}
     code = (block for block in FENCE.findall(page) if ">>>" not in block)
     with TemporaryDirectory() as folder, contextlib.chdir(folder):
         for block in code:
             exec(block, namespace)  # noqa: S102  # our own pages
-        found = eval(expression, namespace)  # noqa: S307  # our own pages
-    return found.svg if hasattr(found, "svg") else figure(found)
+        return eval(expression, namespace)  # noqa: S307  # our own pages
 
 
 def figure(found: Any) -> str:
