@@ -6,10 +6,9 @@ it finds is compared with the formulas of Black and Scholes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, Protocol
 
 import attrs
 import numpy as np
@@ -18,8 +17,11 @@ import tapegrad as tg
 from tapegrad import Real, math
 from tapegrad.numpy import Floats
 
-Frame: TypeAlias = Mapping[str, Any]
-"""A frame of pandas, or columns in a dict: here both are used alike."""
+
+class Frame(Protocol):
+    """A frame of pandas, or columns in a dict: here both are used alike."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @attrs.frozen
