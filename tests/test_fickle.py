@@ -92,3 +92,45 @@ def test_batches_end_where_recorded_paths_disagree(name: str, backend: Any, opti
     rows = 4200 if "threads" in options else 64
     points = [np.arange(rows) % width / 8.0 for width in (3, 5, 8)]
     check_ends(tg.vmap(FUNCTIONS[name](), backend=backend, **options), points)
+
+
+def by_kind(x: Any, scale: Any) -> Any:
+    """A function that asks what kind of number it is given."""
+    return x * scale if isinstance(scale, float) else x * scale * 100.0
+
+
+def by_array(x: Any, scale: Any) -> Any:
+    return (x * scale).sum() if isinstance(scale, np.ndarray) else (x * scale).sum() * 100.0
+
+
+def drawing(x: Any) -> Any:
+    """A function that draws random numbers, which a recording would keep."""
+    return x * random.random()
+
+
+class TestFunctionsThatGiveSomethingElseWhenTheyAreRecorded:
+    """They are called as they stand, always, with one warning."""
+
+    @pytest.mark.parametrize(
+        ("f", "x", "scale", "right"),
+        [(by_kind, 3.0, 5.0, 15.0), (by_array, np.ones(2), np.array([2.0, 3.0]), 5.0)],
+    )
+    def test_a_kind_that_is_asked_for(self, f: Any, x: Any, scale: Any, right: float) -> None:
+        """The number is that of the first call at each call, and the argument may be named."""
+        fast = tg.jit(tg.value_and_grad(f))
+        with pytest.warns(
+            UserWarning, match=r"^by_\w+ \(test_fickle.py:\d+\) gives another result"
+        ):
+            found = [fast(x, scale).value for _ in range(6)]
+        assert found == [right] * 6
+        assert not fast.tapes
+        named = tg.jit(tg.value_and_grad(f), static_argnames="scale")
+        assert [named(x, scale).value for _ in range(6)] == [right] * 6
+        assert named.tapes
+
+    def test_random_numbers(self) -> None:
+        """Each call draws its own."""
+        fast = tg.jit(drawing)
+        with pytest.warns(UserWarning, match="drew random numbers"):
+            found = [fast(1.0) for _ in range(6)]
+        assert len(set(found)) == 6

@@ -39,6 +39,7 @@ from tapegrad.pytree.structure import (
     leaf_shapes,
     taken_apart,
 )  # fmt: skip
+from tapegrad.recording.results import FlatResult, are_alike, flat_result
 from tapegrad.sweep.shapes import in_shapes
 from tapegrad.transforms.traced_call import data_of
 
@@ -316,15 +317,16 @@ class CallRecording(Recording[CallCode]):
                 raise
             except Exception:  # noqa: BLE001, S110  # whatever the function raises, it raises again
                 pass
-        result = self.record(arguments, keeps=may_record)
+        compares = self._entries is None and self.learning.budget.eager_first
+        result = self.record(arguments, keeps=may_record, compares=compares)
         self.learning.forget(departure.prefix)
         return result
 
     def _is_worth_recording(self, departure: Departure) -> bool:
         """Whether there is no path for the numbers, and recording it is free or paid for."""
         learning, budget, code = self.learning, self.learning.budget, departure.code
-        if departure.is_recorded or not budget.eager_first:
-            return not departure.is_recorded
+        if departure.is_recorded or learning.is_apart or not budget.eager_first:
+            return not (departure.is_recorded or learning.is_apart)
         entries = self._entries if code is None else len(code.path.tape)
         if entries is not None and budget.is_free(entries):
             return True
@@ -337,8 +339,11 @@ class CallRecording(Recording[CallCode]):
         is_paid = budget.is_free(length) or budget.affords(learning.recording, length, doubt)
         return comes_again and is_paid
 
-    def record(self, arguments: Arguments, *, keeps: bool = True) -> object:
-        """The result of a call that is recorded, unless it meets traced numbers from outside."""
+    def record(self, arguments: Arguments, *, keeps: bool = True, compares: bool = False) -> object:
+        """The result of a call that is recorded, unless it meets traced numbers from outside.
+
+        Where it ``compares``, that is compared with the result of the function as it stands.
+        """
         args, kwargs = arguments
         started = thread_time()
         if args:
@@ -351,11 +356,35 @@ class CallRecording(Recording[CallCode]):
         )  # fmt: skip
         if path is None:
             return self._call(arguments)
+        tape, values = path.tape, path.tape.values
+        found = [values[slot] for slot in tape.outputs]
+        if compares:
+            before = thread_time()
+            plain = self._as_it_stands(arguments, (tape.result, found))
+            if plain is not None:
+                return build(*plain)
+            started += thread_time() - before  # a call of the function is no work on its path
         if keeps:
             self._keep(path, started)
-        values, tape = path.tape.values, path.tape
-        found = [values[slot] for slot in tape.outputs]
         return build(unshared_statics(tape.result), in_shapes(found, found))
+
+    def _as_it_stands(self, arguments: Arguments, recorded: FlatResult) -> FlatResult | None:
+        """The result of the function as it stands, with a warning; None where it was recorded so.
+
+        It may ask whether an argument is a float, or draw random numbers. As its first calls are
+        made as it stands, so are then all others.
+        """
+        try:
+            plain = flat_result(self._call(arguments))
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # it may raise on plain numbers alone, as `missed` says
+            return None
+        if are_alike(recorded, plain):
+            return None
+        self.learning.is_apart = True
+        self.learning.budget.warn_of_two_results(self.f)
+        return plain
 
     def _keep(self, path: Path, started: float) -> None:
         """Keeps a path; all that was done for it since it ``started`` counts."""

@@ -67,7 +67,7 @@ class Budget:
         self.eager_first = eager_first
         self._free = free if eager_first else maxsize
         self._measured: Mapping[str, tuple[int, float]] = {}
-        self._warned = False
+        self._warned = self._warned_apart = False
         self.exclusive: Exclusive = Exclusive()
 
     def is_free(self, entries: float) -> bool:
@@ -130,12 +130,23 @@ class Budget:
             "with where, maximum or minimum to have one path"
         )
 
+    def warn_of_two_results(self, f: Callable[..., object]) -> None:
+        """Warns, once, where a function gives one result on plain numbers and another on traced."""
+        if not self._warned_apart:
+            self._warned_apart = True
+            warn(
+                f"{name_of(f)} ({here()}) gives another result when it is recorded, as if it asked "
+                "whether an argument is a float or drew random numbers, and is called as it "
+                "stands: name an argument that it asks about in static_argnames"
+            )
+
 
 @final
 class Learning:
     """Calls of the function itself for arguments of one structure, and how they left its paths.
 
-    ``called`` are the seconds that these ``calls`` took, all together. ``calling`` and
+    ``called`` are the seconds that these ``calls`` took, all together. Where the function
+    ``is_apart`` from what was recorded of it, nothing more is recorded. ``calling`` and
     ``recording`` are the names of that work: with ``on_arrays`` an entry takes as long as its
     arrays are large, and so both are measured apart from those on numbers.
     """
@@ -143,6 +154,7 @@ class Learning:
     budget: Budget
     calls: int
     called: float
+    is_apart: bool
     calling: str
     recording: str
 
@@ -150,7 +162,7 @@ class Learning:
         self.budget = budget
         self.calling = CALLING + _ON_ARRAYS * on_arrays
         self.recording = RECORDING + _ON_ARRAYS * on_arrays
-        self.calls, self.called, self._quickest = 0, 0.0, inf
+        self.calls, self.called, self.is_apart, self._quickest = 0, 0.0, False, inf
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
         self.exclusive: Exclusive = budget.exclusive  # as both change with each call

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isclose, isnan
+from typing import Any, Final, TypeAlias, cast
 
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import OutputError
-from tapegrad.ops.array_support import serving
-from tapegrad.ops.primitive import Operand
+from tapegrad.ops.array_support import is_array, serving
+from tapegrad.ops.primitive import Operand, primal
 from tapegrad.pytree.key_paths import Keys, key_path
+from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.reachable import reaches_traced
 from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
 from tapegrad.recording.recorder import Condition
 
-__all__ = ["flat_result"]
+__all__ = ["FlatResult", "are_alike", "flat_result"]
+
+FlatResult: TypeAlias = tuple[Structure, list[Operand]]
+"""The structure and the numbers of a result."""
+
+_ROUNDING: Final = 1e-6
+"""How far apart two computations of one number may be, relatively."""
+
+
+def are_alike(one: FlatResult, other: FlatResult, *, statics: bool = False) -> bool:
+    """Whether two results are built alike and have the same numbers, but for rounding.
+
+    With ``statics`` what else they hold is the same, too.
+    """
+    if first_difference(one[0], other[0], statics=statics) is not None:
+        return False
+    return all(map(_are_near, one[1], other[1]))
+
+
+def _are_near(x: Operand, y: Operand) -> bool:
+    if is_array(x) or is_array(y):
+        parts = [cast(Any, array).ravel().tolist() for array in (x, y)]
+        return all(map(_are_near, *parts))
+    a, b = primal(x), primal(y)
+    return a == b or isclose(a, b, rel_tol=_ROUNDING) or (isnan(a) and isnan(b))
 
 
 def flat_result(returned: object, *, has_aux: bool = False) -> tuple[Structure, list[Operand]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from math import isclose, isnan
-from typing import Final, TypeAlias, cast, final
+from typing import Final, cast, final
 
 import attrs
 
@@ -14,9 +13,8 @@ from tapegrad._support.source_position import raised_at
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.ops.array_support import is_array
-from tapegrad.ops.primitive import Operand, primal
+from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import input_key_path, key_path_in
-from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.structure import (
     Branch,
     Role,
@@ -32,16 +30,13 @@ from tapegrad.recording import (
 )
 from tapegrad.recording.in_place import require_unread
 from tapegrad.recording.recorder import Recorder, Var
-from tapegrad.recording.results import flat_result
+from tapegrad.recording.results import FlatResult, are_alike, flat_result
 
 __all__ = ["Trace", "trace"]
 
-_Result: TypeAlias = tuple[Structure, list[Operand]]
 """The structure of what a function returned, and its numbers."""
 
 _NO_DATA: Final = Branch(dict, (), ())
-_ROUNDING: Final = 1e-6
-"""How far apart two computations of one number may be, relatively."""
 
 
 @final
@@ -202,16 +197,13 @@ def _arguments(x: object, data: object) -> tuple[tuple[object, ...], dict[str, o
 
 
 def _require_same_way(
-    f: Callable[..., object], recorder: Recorder, traced: _Result, plain: _Result
+    f: Callable[..., object], recorder: Recorder, traced: FlatResult, plain: FlatResult
 ) -> None:
     """Raises where the result of a call is not that of the same call with plain numbers.
 
     A function that catches the error of ``float(x)`` may go another way than it goes for floats.
     """
-    pairs = zip(map(primal, traced[1]), map(primal, plain[1]), strict=False)
-    if first_difference(traced[0], plain[0], statics=True) is None and all(
-        isclose(x, y, rel_tol=_ROUNDING) or x == y or (isnan(x) and isnan(y)) for x, y in pairs
-    ):
+    if are_alike(traced, plain, statics=True):
         return
     raise TracedNumberError(
         f"{name_of(f)} catches the error of float(x) at {recorder.refused}, and goes another way "
