@@ -145,11 +145,13 @@ class TestWhatComesBack:
     @pytest.mark.parametrize("road", ROADS)
     def test_no_road_returns_a_number_of_an_ended_recording(self, road: str) -> None:
         """A result is made of plain numbers, or it is an error that names what was returned."""
-        for kind, result in RESULTS.items():
-            for f in (result, lambda x, make=result: {"a": [x, (make(x),)]}):
-                found = answer_or_refusal(ROADS[road], f)
-                alive = [each for each in gc.get_objects() if type(each) is Var]
-                assert not alive, (kind, found)
+        found = {
+            (kind, f): answer_or_refusal(ROADS[road], f)
+            for kind, result in RESULTS.items()
+            for f in (result, lambda x, make=result: {"a": [x, (make(x),)]})
+        }
+        alive = [each for each in gc.get_objects() if type(each) is Var]
+        assert not alive, (alive, found)
 
     def test_the_law_above_can_fail(self) -> None:
         """A traced number that is kept is seen."""

@@ -236,7 +236,7 @@ def test_no_float_makes_a_row_raise(row: Primitive) -> None:
     special = st.sampled_from([0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 5e-324, 1e308])
     width = row.arity if row.arity is not None else 4
 
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     @given(st.lists(st.one_of(special, st.floats()), min_size=width, max_size=width))
     def holds(drawn: list[float]) -> None:
         xs = (*drawn, *(3,) * row.has_static)
@@ -310,7 +310,7 @@ def test_higher_derivatives_are_accurate(row: Primitive, order: int) -> None:
         return
     f = on_one_argument(row)
 
-    @settings(max_examples=8 if row.name in SLOW else 24)
+    @settings(max_examples=6 if row.name in SLOW else 14)
     @given(ordinary(row), st.integers(0, 99), st.lists(st.booleans(), min_size=4, max_size=4))
     def holds(xs: tuple[float, ...], pick: int, modes: list[bool]) -> None:
         index = pick % len(xs)
