@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,12 @@ if not child:
 _, status = os.waitpid(child, 0)
 assert status == 0
 """
+
+
+def test_no_property_is_computed_under_a_lock_of_its_class() -> None:
+    """The standard library's cached property has one before Python 3.12, as ``cached`` says."""
+    files = (ROOT / "tapegrad").rglob("*.py")
+    used = re.compile(
+        r"^\s*@(functools\.)?cached_property|^from functools import .*cached_property", re.MULTILINE
+    )
+    assert [file.name for file in files if used.search(file.read_text(encoding="utf-8"))] == []

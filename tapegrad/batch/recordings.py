@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import wraps
 from operator import attrgetter
 from time import perf_counter
 from typing import NoReturn, cast, final
@@ -13,6 +13,7 @@ from typing import NoReturn, cast, final
 import attrs
 
 from tapegrad._support.argument_checks import name_of
+from tapegrad._support.cached import cached
 from tapegrad._support.exclusive import exclusive
 from tapegrad._support.source_position import Site, here
 from tapegrad.batch.arrays import Floats
@@ -95,7 +96,7 @@ class RowRecording(Recording[BatchCode]):
         """The structure of what the function returns for a row."""
         return self.tape.result
 
-    @cached_property
+    @cached
     def read_result(self) -> Unpacker:
         """Takes the floats out of what the function returns; None where it is built otherwise."""
         return unpacker([unshared_statics(self.result)], {})
@@ -107,7 +108,7 @@ class RowRecording(Recording[BatchCode]):
         self._has_built = True
         return build(unshared_statics(self.result), numbers)
 
-    @cached_property
+    @cached
     def _pack(self) -> Packer:
         return packer(self.result)
 
@@ -305,7 +306,7 @@ class PathRecorder:
             recorded.warn_of_many(paths, self._departures)
         return self._rare_rows.run(group, recorded.find(prefix[:-1]), answer)
 
-    @cached_property
+    @cached
     def _rare_rows(self) -> RareRows:
         """Runs the rare rows of this call; learning their paths may take as long as others took."""
         recorded = self.recorded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Final, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
 from tapegrad.check.report import exact
 from tapegrad.check.smooth_pieces import piece_of
@@ -76,12 +76,12 @@ class RecordedPoint:
         """The cotangents of all slots, given those of some outputs."""
         return cast(Slots, cotangents(self.columns, seeds))
 
-    @functools.cached_property
+    @cached
     def bars(self) -> Sequence[Slots]:
         """For each output the cotangents of all slots."""
         return [self.cotangents({output: 1.0}) for output in self.outputs]
 
-    @functools.cached_property
+    @cached
     def partials(self) -> Sequence[EntryPartial]:
         """The partial of every entry in every operand."""
         return list(_partials(self.columns))
@@ -139,7 +139,7 @@ class EntryPartial:
     operand: int
     partial: float
 
-    @functools.cached_property
+    @cached
     def estimate(self) -> FiniteDifference:
         """The partial by differences of the row, on the smooth piece that it was recorded on."""
         row, index = self.columns.row(self.slot), self.index

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 import attrs
 
+from tapegrad._support.cached import cached
 from tapegrad._support.source_position import Site, here
 from tapegrad._support.text import describe
 from tapegrad.compile.backends import python
@@ -192,7 +193,7 @@ class CallRecording(Recording[CallCode]):
         self._quick, self._taken = quick, 0
         self._mapped, self._entries = mapped, entries
 
-    @cached_property
+    @cached
     def unpack(self) -> Unpacker:
         """Takes the numbers out of arguments of this structure; generated where it is asked for."""
         by_position, by_name = cast("tuple[Branch, Branch]", self.shape.children)

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cached_property
 from itertools import islice
 from typing import Final, TypeVar, final
 
+from tapegrad._support.cached import cached
 from tapegrad._support.source_position import here
 from tapegrad._support.text import visible
 from tapegrad.entries.entries import Entries
@@ -121,13 +121,13 @@ class Names:
             f"0 to {count - 1}, or a name"
         )
 
-    @cached_property
+    @cached
     def _inputs(self) -> Mapping[str, int]:
         """Inputs by key path, and by the name that is shown."""
         shown = {path: slot for slot, path in enumerate(self.written)}
         return shown | {path: slot for slot, path in enumerate(self.paths)}
 
-    @cached_property
+    @cached
     def _outputs(self) -> Mapping[str, int]:
         """Outputs by key path, and by the name that is shown."""
         found = zip(key_paths(self.entries.result), self.entries.outputs, strict=True)
