@@ -29,6 +29,8 @@ class Thrower:
 
     Instructions of threads that begin meanwhile count, too.
     ``seen`` has the instructions that it came by, ``thrown`` the one before which it raised.
+    ``is_lost`` where Python itself passed over what was raised, as it does in a generator that it
+    closes because nobody holds it any more.
     """
 
     def __init__(self, at: int = 0, error: type[BaseException] = KeyboardInterrupt) -> None:
@@ -36,13 +38,25 @@ class Thrower:
         self.count = 0
         self.seen: list[Instruction] = []
         self.thrown: Instruction | None = None
-        self.is_over = False
+        self.is_over = self.is_lost = False
 
     def run(self, act: Callable[[], object]) -> object:
         """The result of ``act``, if it is not interrupted."""
-        if sys.version_info >= (3, 12):
-            return self._run_monitored(act)
-        return self._run_traced(act)
+        before = sys.unraisablehook
+
+        def hook(passed_over: Any) -> None:
+            if isinstance(passed_over.exc_value, self.error):
+                self.is_lost = True
+            else:
+                before(passed_over)
+
+        sys.unraisablehook = hook
+        try:
+            if sys.version_info >= (3, 12):
+                return self._run_monitored(act)
+            return self._run_traced(act)
+        finally:
+            sys.unraisablehook = before
 
     def _run_traced(self, act: Callable[[], object]) -> object:
         """The same with the trace function of each thread, which outlives ``act`` in a pool."""
