@@ -93,19 +93,20 @@ wrong: Any = 2.5
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: data.moons(0), "count is an int (0) AT: pass an int that is 1 or more"),
-        (lambda: data.blobs(wrong), "count is a float (2.5) AT: pass an int that is 1 or more"),
+        (lambda: data.moons(0), "count is 0 AT: pass 1 or more"),
+        (lambda: data.moons(True), "count is a bool (True) AT: pass a whole number, 1 or more"),
+        (lambda: data.blobs(wrong), "count is a float (2.5) AT: pass a whole number, 1 or more"),
         (
             lambda: data.spirals(9, classes=0),
-            "classes is an int (0) AT: pass an int that is 1 or more",
+            "classes is 0 AT: pass 1 or more",
         ),
         (
             lambda: data.circles(9, noise=-0.5),
-            "noise is a float (-0.5) AT: pass a number from 0 on",
+            "noise is a float (-0.5) AT: pass a finite number 0 or more",
         ),
         (
             lambda: data.moons(9, noise=float("nan")),
-            "noise is a float (nan) AT: pass a number from 0 on",
+            "noise is a float (nan) AT: pass a finite number 0 or more",
         ),
         (
             lambda: data.blobs(9).signs(),

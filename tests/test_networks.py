@@ -234,11 +234,11 @@ wrong: Any = "tahn"
         ),
         (
             lambda: MLP.init([3, 0, 1]),
-            "sizes[1] is an int (0) (test_networks.py:{}): pass an int that is 1 or more",
+            "sizes[1] is 0 (test_networks.py:{}): pass 1 or more",
         ),
         (
             lambda: DenseMLP.init([3, -2]),
-            "sizes[1] is an int (-2) (test_networks.py:{}): pass an int that is 1 or more",
+            "sizes[1] is -2 (test_networks.py:{}): pass 1 or more",
         ),
         (
             lambda: MLP(()),
@@ -250,7 +250,7 @@ wrong: Any = "tahn"
         ),
         (
             lambda: Neuron.init(0),
-            "inputs is an int (0) (test_networks.py:{}): pass an int that is 1 or more",
+            "inputs is 0 (test_networks.py:{}): pass 1 or more",
         ),
         (
             lambda: MLP.init([3, 1], activation=wrong),

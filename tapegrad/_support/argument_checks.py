@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from math import inf, ulp
 from types import FunctionType
 from typing import NoReturn, TypeAlias, cast, get_origin, get_type_hints, is_typeddict
 from weakref import WeakKeyDictionary
@@ -14,16 +15,26 @@ from tapegrad.errors import InputError
 
 __all__ = [
     "bind", "name_of", "refuse_keywords", "refuse_options", "require_callable", "require_keys",
-    "require_positive", "require_signature",
+    "require_number", "require_positive", "require_signature",
 ]  # fmt: skip
 
 
 def require_positive(name: str, number: int) -> None:
     """Raises for a count below 1, and for what is no whole number."""
-    if not hasattr(number, "__index__"):
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
         raise InputError(f"{name} is {describe(number)} ({here()}): pass a whole number, 1 or more")
     if number < 1:
         raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
+
+
+def require_number(name: str, number: object, *, may_be_zero: bool = False) -> None:
+    """Raises for anything but a finite number above 0, or from 0 on."""
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    low = 0.0 if may_be_zero else ulp(0.0)
+    if is_number and low <= cast(float, number) < inf:
+        return
+    least = "0 or more" if may_be_zero else "above 0"
+    raise InputError(f"{name} is {describe(number)} ({here()}): pass a finite number {least}")
 
 
 def refuse_keywords(

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import cos, inf, pi, sin
+from math import cos, pi, sin
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, overload
 
+from tapegrad._support.argument_checks import require_number, require_positive
 from tapegrad._support.optional_packages import require
 from tapegrad._support.source_position import here
-from tapegrad._support.text import describe, visible
+from tapegrad._support.text import visible
 from tapegrad.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def circles(count: int, *, noise: float = 0.05, inner: float = 0.5, seed: int = 
     Raises:
         InputError: for fewer than one point, or noise or a radius that is negative or not finite.
     """
-    _require_number("inner", inner)
+    require_number("inner", inner, may_be_zero=True)
     parts = _parts(count, 2)
 
     def place(label: int, at: int) -> Point:
@@ -115,8 +116,8 @@ def spirals(
         InputError: for fewer than one point or class, or noise or turns that are negative or not
             finite.
     """
-    _require_count("classes", classes)
-    _require_number("turns", turns)
+    require_positive("classes", classes)
+    require_number("turns", turns, may_be_zero=True)
     parts = _parts(count, classes)
 
     def place(label: int, at: int) -> Point:
@@ -133,7 +134,7 @@ def blobs(count: int, *, classes: int = 3, noise: float = 0.3, seed: int = 0) ->
     Raises:
         InputError: for fewer than one point or class, or noise that is negative or not finite.
     """
-    _require_count("classes", classes)
+    require_positive("classes", classes)
 
     def place(label: int, at: int) -> Point:
         angle = 2.0 * pi * label / classes
@@ -157,8 +158,8 @@ def _labelled(
     count: int, classes: int, place: Callable[[int, int], Point], noise: float, seed: int
 ) -> Labelled:
     """Points of the classes by turns, each at ``place(class, number in it)`` and moved by noise."""
-    _require_count("count", count)
-    _require_number("noise", noise)
+    require_positive("count", count)
+    require_number("noise", noise, may_be_zero=True)
     source = Random(seed)
     labels = [index % classes for index in range(count)]
     points = []
@@ -170,18 +171,8 @@ def _labelled(
 
 def _parts(count: int, classes: int) -> list[int]:
     """The number of points of each class."""
-    _require_count("count", count)
+    require_positive("count", count)
     return [(count - label + classes - 1) // classes for label in range(classes)]
-
-
-def _require_count(name: str, count: object) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise InputError(f"{name} is {describe(count)} ({here()}): pass an int that is 1 or more")
-
-
-def _require_number(name: str, number: float) -> None:
-    if not 0.0 <= number < inf:
-        raise InputError(f"{name} is {describe(number)} ({here()}): pass a number from 0 on")
 
 
 @overload

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence, Sized
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
+from tapegrad._support.argument_checks import require_positive
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
@@ -13,7 +14,7 @@ from tapegrad.errors import InputError
 if TYPE_CHECKING:
     import attrs
 
-__all__ = ["Initial", "distribution", "is_not_empty", "require_size", "require_sizes"]
+__all__ = ["Initial", "distribution", "is_not_empty", "require_sizes"]
 
 T = TypeVar("T")
 
@@ -57,12 +58,6 @@ def is_not_empty(instance: object, field: attrs.Attribute[Any], parts: Sized) ->
         raise InputError(f"{field.name} is {describe(parts)} ({here()}): pass one or more")
 
 
-def require_size(name: str, size: object) -> None:
-    """Raises for a number of inputs or outputs that is no int, or below 1."""
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise InputError(f"{name} is {describe(size)} ({here()}): pass an int that is 1 or more")
-
-
 def require_sizes(sizes: Sequence[int]) -> None:
     """Raises for sizes of a network that are fewer than two, or among which one is below 1."""
     if len(sizes) < 2:
@@ -71,4 +66,4 @@ def require_sizes(sizes: Sequence[int]) -> None:
             "outputs of each layer, as in [2, 16, 1]"
         )
     for place, size in enumerate(sizes):
-        require_size(f"sizes[{place}]", size)
+        require_positive(f"sizes[{place}]", size)

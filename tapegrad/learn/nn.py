@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
+from tapegrad._support.argument_checks import require_positive
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
 from tapegrad.learn.activations import Activation, activate, is_activation, require_activation
-from tapegrad.learn.initial import Initial, distribution, is_not_empty, require_size, require_sizes
+from tapegrad.learn.initial import Initial, distribution, is_not_empty, require_sizes
 from tapegrad.learn.scopes import in_scope, keeps_scopes
 from tapegrad.recording.recorder import Real, Var
 
@@ -83,7 +84,7 @@ class Neuron(Generic[Real]):
         Raises:
             InputError: for fewer than one input, or a name that is not known.
         """
-        require_size("inputs", inputs)
+        require_positive("inputs", inputs)
         return _neuron(inputs, 1, Random(seed), activation, init)
 
 

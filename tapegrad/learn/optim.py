@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
 import attrs
 
 from tapegrad import math
+from tapegrad._support.argument_checks import require_number
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError
@@ -31,7 +32,6 @@ from tapegrad.learn.schedules import (
     exponential,
     linear,
     piecewise,
-    require_rate,
     warmup,
 )
 from tapegrad.ops import table as ops
@@ -140,7 +140,7 @@ class Optimizer:
         if not callable(self.rate):
             return self.rate
         rate = self.rate(step)
-        require_rate(f"the rate at step {step}", rate, may_be_zero=True)
+        require_number(f"the rate at step {step}", rate, may_be_zero=True)
         return rate
 
     def _by_vector(
@@ -304,7 +304,7 @@ def rmsprop(
     """
     _require_share("decay", decay)
     _require_share("momentum", momentum)
-    require_rate("eps", eps)
+    require_number("eps", eps)
     return _optimizer(rate, weight_decay, RmsProp(decay, eps, momentum, weight_decay))
 
 
@@ -344,7 +344,7 @@ def clipped(
         raise InputError(f"clipped ({here()}) was given no limit: pass norm=1.0, say, or value=")
     for name, limit in (("norm", norm), ("value", value)):
         if limit is not None:
-            require_rate(name, limit)
+            require_number(name, limit)
     return attrs.evolve(
         optimizer,
         largest_norm=optimizer.largest_norm if norm is None else norm,
@@ -354,15 +354,15 @@ def clipped(
 
 def _optimizer(rate: Rate, weight_decay: float, rule: Rule) -> Optimizer:
     if not isinstance(rate, Traced) and not callable(rate):
-        require_rate("rate", rate)
-    require_rate("weight_decay", weight_decay, may_be_zero=True)
+        require_number("rate", rate)
+    require_number("weight_decay", weight_decay, may_be_zero=True)
     return Optimizer(rule, rate)
 
 
 def _require_adam(beta1: float, beta2: float, eps: float) -> None:
     _require_share("beta1", beta1)
     _require_share("beta2", beta2)
-    require_rate("eps", eps)
+    require_number("eps", eps)
 
 
 def _require_share(name: str, number: float) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeAlias, cast, final
+from typing import TypeAlias, final
 
 import attrs
 
-from tapegrad._support.argument_checks import require_positive
+from tapegrad._support.argument_checks import require_number, require_positive
 from tapegrad._support.source_position import here
-from tapegrad._support.text import describe
 from tapegrad.errors import InputError
 
 __all__ = [
-    "Curve", "Schedule", "constant", "cosine", "exponential", "linear", "piecewise", "require_rate",
+    "Curve", "Schedule", "constant", "cosine", "exponential", "linear", "piecewise",
     "warmup",
 ]  # fmt: skip
 
@@ -35,23 +34,13 @@ class Curve:
         return self.form(step, *self.numbers)
 
 
-def require_rate(name: str, rate: object, *, may_be_zero: bool = False) -> None:
-    """Raises for a rate that is no positive, finite number."""
-    is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
-    low = 0.0 if may_be_zero else math.ulp(0.0)
-    if is_number and low <= cast(float, rate) < math.inf:
-        return
-    least = "0 or more" if may_be_zero else "above 0"
-    raise InputError(f"{name} is {describe(rate)} ({here()}): pass a finite number {least}")
-
-
 def constant(rate: float, /) -> Schedule:
     """The same rate at every step.
 
     >>> constant(0.1)(5)
     0.1
     """
-    require_rate("rate", rate)
+    require_number("rate", rate)
     return Curve(_constant, (rate,))
 
 
@@ -95,8 +84,8 @@ def exponential(start: float, factor: float, every: int = 1) -> Schedule:
     >>> [exponential(1.0, 0.5, every=2)(step) for step in (0, 2, 4)]
     [1.0, 0.5, 0.25]
     """
-    require_rate("start", start)
-    require_rate("factor", factor)
+    require_number("start", start)
+    require_number("factor", factor)
     require_positive("every", every)
     return Curve(_exponential, (start, factor, every))
 
@@ -117,7 +106,7 @@ def piecewise(rates: Mapping[int, float], /) -> Schedule:
     if 0 not in rates:
         raise InputError(f"piecewise ({here()}) has no rate for step 0: pass one, {{0: rate, ...}}")
     for step, rate in rates.items():
-        require_rate(f"the rate from step {step} on", rate, may_be_zero=True)
+        require_number(f"the rate from step {step} on", rate, may_be_zero=True)
     return Curve(_piecewise, (tuple(sorted(rates.items())),))
 
 
@@ -142,6 +131,6 @@ def _warmup(step: int, steps: int, then: Schedule) -> float:
 
 
 def _require_ends(start: float, end: float, steps: int) -> None:
-    require_rate("start", start)
-    require_rate("end", end, may_be_zero=True)
+    require_number("start", start)
+    require_number("end", end, may_be_zero=True)
     require_positive("steps", steps)
