@@ -107,9 +107,9 @@ def _untraced(plain: F) -> F:
                 f"math.{name} at {here()} takes no traced number, as it has no derivative: "
                 "compute it from plain numbers, outside the recorded function"
             )
-        return cast(Callable[..., object], plain)(*args, **kwargs)
+        return cast("Callable[..., object]", plain)(*args, **kwargs)
 
-    name = cast(Callable[..., object], plain).__name__
+    name = cast("Callable[..., object]", plain).__name__
     return cast(F, _named(function, name, plain.__doc__ or ""))
 
 

@@ -152,7 +152,7 @@ def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
 
 def _expected(f: Callable[..., object]) -> _Expected:
     """The first parameter of ``f`` and its ``TypedDict``, if its annotation is one."""
-    function = cast(Callable[..., object], getattr(f, "__func__", f))
+    function = cast("Callable[..., object]", getattr(f, "__func__", f))
     if type(function) is not FunctionType:
         return None
     try:

@@ -84,14 +84,15 @@ def _shell() -> object:
     return getattr(shell, "_instance", None)
 
 
-def user_frame() -> FrameType:
+def user_frame(depth: int = 0) -> FrameType:
     """The innermost frame of the user's code.
 
     It is neither tapegrad's own nor in an installed package or the standard library, which may
     lie between the user and tapegrad: ``brentq`` calls back, and so does ``functools``. Where all
     code is installed, it is the innermost frame that is not tapegrad's own.
+    The frames of the first ``depth`` calls above this one are tapegrad's own.
     """
-    frame: FrameType | None = _outside()
+    frame: FrameType | None = sys._getframe(depth + 1)
     while frame is not None and not _is_users(frame):
         frame = frame.f_back
     return frame or _outside()
@@ -111,16 +112,16 @@ def _is_ours(module: object) -> bool:
 
 
 def _is_users(frame: FrameType) -> bool:
-    module = str(frame.f_globals.get("__name__"))
-    if module.startswith("tapegrad."):
-        return module in _CALLERS
-    return not _is_installed(frame.f_code.co_filename)
+    return _is_of_user(frame.f_globals.get("__name__"), frame.f_code.co_filename)
 
 
 @functools.cache
-def _is_installed(file: str) -> bool:
-    """Whether a file belongs to the standard library, or to a package that is installed."""
-    return file.startswith((_LIBRARY, *_GENERATED)) or any(part in file for part in _INSTALLED)
+def _is_of_user(module: object, file: str) -> bool:
+    """Whether a module is the user's: one of the library's callers, or of no installed package."""
+    if str(module).startswith("tapegrad."):
+        return module in _CALLERS
+    is_installed = file.startswith((_LIBRARY, *_GENERATED)) or any(x in file for x in _INSTALLED)
+    return not is_installed
 
 
 def is_called_from_outside(depth: int) -> bool:
@@ -140,9 +141,11 @@ def mark(depth: int = 1) -> Mark:
     return frame.f_code, frame.f_lasti
 
 
-def user_mark() -> Mark:
-    """The user's current instruction."""
-    frame = user_frame()
+def user_mark(depth: int = 0) -> Mark:
+    """The user's current instruction; ``depth`` as of ``user_frame``."""
+    frame = sys._getframe(depth + 1)
+    if not _is_users(frame):
+        frame = user_frame(depth + 1)
     return frame.f_code, frame.f_lasti
 
 

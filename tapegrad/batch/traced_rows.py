@@ -39,7 +39,7 @@ from tapegrad.pytree.structure import (
 )  # fmt: skip
 from tapegrad.recording.array_var import ArrayCondition, ArrayVar
 from tapegrad.recording.results import flat_result
-from tapegrad.recording.trace import Trace, trace
+from tapegrad.recording.trace import Trace, trace_kept
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
 __all__ = ["traced_rows"]
@@ -257,10 +257,8 @@ class _Batch:
             for index, argument in enumerate(self.args)
         ]
         data = [index - 1 for index in self.mapped if index]
-        return trace(
-            self.f, args[0], data_of(tuple(args[1:]), self.kwargs),
-            traced_data=data, mapped=tuple(self.mapped),
-        )  # fmt: skip
+        given = data_of(tuple(args[1:]), self.kwargs)
+        return trace_kept(self.f, args[0], given, data, mapped=tuple(self.mapped))
 
     def one_by_one(self) -> Iterator[_Part]:
         """The rows, each by itself: they compute with arrays, which are no numbers of a column."""

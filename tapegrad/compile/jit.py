@@ -234,7 +234,7 @@ class Compiled(Generic[P, R_co]):
         if not any(isinstance(number, Traced) for number in floats):
             recording = self._cache.get(shape, self._new_recording)
         if recording is None:
-            return cast(Callable[..., R_co], self._f)(*args, **kwargs)
+            return cast("Callable[..., R_co]", self._f)(*args, **kwargs)
         of_floats = cast(Arguments, build(shape, floats))
         result = recording.run(cast("list[float]", floats), of_floats)
         if recording.codes:

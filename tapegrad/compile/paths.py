@@ -21,7 +21,7 @@ from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import primal, shape_of
-from tapegrad.recording.trace import trace
+from tapegrad.recording.trace import trace_kept
 from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data
 
@@ -148,9 +148,7 @@ def record_path(  # noqa: PLR0913  # each option changes another part of the rec
     numbers, or kept with ``arrays``; else there is none.
     """
     started = perf_counter()
-    traced = trace(
-        f, x, data, traced_data=traced_data, mapped=mapped, positions=True, arrays=arrays
-    )
+    traced = trace_kept(f, x, data, traced_data, mapped=mapped, positions=True, arrays=arrays)
     if traced.recorder.outers:
         return None
     if traced.columns.on_arrays and not (expanded or arrays):

@@ -31,7 +31,7 @@ class Scope:
 
 
 @final
-@attrs.frozen(eq=False, repr=False)
+@attrs.define(eq=False, repr=False)  # never changed; freezing costs more than a small gradient may
 class EntryColumns:
     """The entries of a tape: entry *i* is row ``codes[i]`` applied to its operands.
 
@@ -80,7 +80,7 @@ class EntryColumns:
     def arguments(self, slot: int) -> tuple[Operand, ...]:
         """The operands of entry ``slot`` that its row takes: their values, then the static one."""
         values = tuple(self.values[operand] for operand in self.operands(slot))
-        return values + cast(tuple[Operand, ...], self.static(slot))
+        return values + cast("tuple[Operand, ...]", self.static(slot))
 
     def partials(
         self, slot: int, reached: Sequence[object] | None = None
@@ -213,7 +213,7 @@ def freeze_values(columns: EntryColumns, of: tuple[object, ...] | None = None) -
         arrays = serving("entries.stored_arrays")
         return tuple(values) if is_traced else cast(StoredArrays, arrays.stored(columns, of))
     try:
-        column = array("d", cast(Sequence[float], values))
+        column = array("d", cast("Sequence[float]", values))
     except TypeError:
         return tuple(values)
     if isnan(sum(column)):

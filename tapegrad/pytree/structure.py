@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from itertools import product
+from itertools import islice, product
 from typing import Final, TypeAlias, final
 
 import attrs
@@ -74,6 +74,7 @@ Structure: TypeAlias = Leaf | Static | Branch
 
 
 _LEAF: Final = Leaf()
+_FLOATS: Final = {float}
 _MAX_KEYS_SHOWN: Final = 20
 _TOO_DEEP: Final = "is nested too deeply, or contains itself"
 
@@ -124,7 +125,7 @@ def named_error(rejected: RejectedError, name: Callable[[Keys], str]) -> InputEr
 
 def build(structure: Structure, leaves: Iterable[object]) -> object:
     """The inverse of ``flatten``, with other leaves."""
-    return _built(structure, iter(leaves))
+    return next(iter(leaves)) if structure is _LEAF else _built(structure, iter(leaves))
 
 
 def _built(structure: Structure, leaves: Iterator[object]) -> object:
@@ -133,6 +134,8 @@ def _built(structure: Structure, leaves: Iterator[object]) -> object:
     if isinstance(structure, Static):
         return structure.value
     children = structure.children
+    if children.count(_LEAF) == len(children):
+        return structure.with_parts([*islice(leaves, len(children))])
     return structure.with_parts(
         [next(leaves) if child is _LEAF else _built(child, leaves) for child in children]
     )
@@ -200,13 +203,16 @@ def traced_leaves(value: object) -> Iterator[Traced]:
 
 def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
     """The structure of a value, whose numbers are added to ``leaves``."""
-    if type(value) is float or isinstance(value, Traced):
+    if type(value) is float:
+        leaves.append(value)
+        return _LEAF
+    if isinstance(value, Traced):
         leaves.append(value)
         return Leaf(value.shape) if isinstance(value, TracedArray) else _LEAF
     kind = container_kind(type(value))
     if kind is None or (not kind.holds_numbers and (role.is_data or role is Role.BLOCK)):
         return _leaf_or_static(value, role, leaves)
-    if role is Role.PARAMETERS and not kind.holds_numbers and not holds_models(value):
+    if not kind.holds_numbers and role is Role.PARAMETERS and not holds_models(value):
         raise RejectedError(
             InputError,
             f"is {describe(value)}, a class with no field annotated Real: annotate the fields "
@@ -227,6 +233,9 @@ def _split_container(
     fields, before = kind.fields, len(leaves)
     is_plain = fields is None and not unannotated
     keys, parts = kind.open(value)
+    if is_plain and {*map(type, parts)} == _FLOATS:
+        leaves += parts  # type: ignore[arg-type]  # all of them are floats
+        return Branch(type(value), keys, (_LEAF,) * len(keys))
     children: list[Structure] = []
     for key, part in zip(keys, parts, strict=True):
         try:

@@ -92,6 +92,7 @@ _INPUT, _CONSTANT = (CODES[row] for row in (ops.input, ops.constant))
 class Recorder:
     """Records one call of one function, entry by entry.
 
+    The frames of the first ``depth`` calls above the one that opens it are tapegrad's own.
     ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
@@ -102,7 +103,7 @@ class Recorder:
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
     when it ends. ``places`` says what each has become, ``outside`` what inputs and constants are
-    there. Until then it is the ``inside`` of the other.
+    there; without an outer one neither is there. Until then it is the ``inside`` of the other.
     """
 
     __slots__ = (
@@ -113,19 +114,20 @@ class Recorder:
     )  # fmt: skip
 
     lent: Collection[object]
+    outside: dict[int, Var]
+    places: list[Place]
     locked: list[tuple[Any, bool]]
     written: list[tuple[int, int, Mark]]
 
-    def __init__(self, *, positions: bool, blocks: bool = False) -> None:
+    def __init__(self, positions: bool, blocks: bool, depth: int) -> None:
         self.blocks: bool = blocks
         self.on_arrays: bool = False
         self.quiet: AbstractContextManager[object] | None = None
         self.lent, self.locked, self.written = (), [], []
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
-        self.owner: int = get_ident()
-        self.thread: int = self.owner
-        self.opened: Mark = user_mark()
+        self.owner = self.thread = get_ident()
+        self.opened: Mark = user_mark(depth + 1)
         self.table: Table = ops.TABLE
         self.codes: list[int] = []
         self.left: list[int] = []
@@ -135,11 +137,9 @@ class Recorder:
         self.statics: list[object] = []
         self.known: dict[float, int] = {}
         self.exponents: dict[float, int] = {}
-        self.outers: set[Recorder] = set()
+        self.outers: Collection[Recorder] = ()
         self.around: Recorder | None = None
         self.inside: Recorder | None = None
-        self.outside: dict[int, Var] = {}
-        self.places: list[Place] = []
         self.marks: list[Mark | None] | None = [] if positions else None
         self.attributed: Mark | None = None
         self.refused: str = ""
@@ -219,7 +219,7 @@ class Recorder:
             return value
         outer = value._recorder
         outer.require_open()
-        self.outers |= {outer, *outer.outers}
+        self.outers = {*self.outers, outer, *outer.outers}
         if outer.marks is not None and self.marks is None:
             self.marks = [None] * len(self.codes)
         if self._is_inside(outer):
@@ -235,13 +235,18 @@ class Recorder:
         if self.around is not None:
             self._trace_values()
         elif self.blocks and self.thread and outer.thread and not outer.outers:
+            self.outside, self.places = {}, []
             self.around, outer.inside, outer.thread = outer, self, 0
             return True
         return False
 
     def input(self, value: Operand) -> Var:
         """A new input with this value."""
-        return self.append(_INPUT, -1, -1, self._admit(value))
+        if type(value) is not float:
+            return self.append(_INPUT, -1, -1, self._admit(value))
+        var = Var()
+        var._recorder, var._slot, var._value = self, self.write(_INPUT, -1, -1, value), value
+        return var
 
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
@@ -539,8 +544,8 @@ class Recorder:
             self.hand_over()
             values = OuterValues(self.around, self.places, self.values)
         marks = self.values if self.marks is None else self.marks
-        lengths = len(marks), len(self.codes), len(self.left), len(self.right)
-        if lengths != (len(self.values),) * 4:
+        count = len(self.values)
+        if not count == len(self.codes) == len(self.left) == len(self.right) == len(marks):
             self.refuse_broken()
         return self._as_columns(values)
 

@@ -14,7 +14,7 @@ from tapegrad.ops.primitive import Operand, primal
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.reachable import reaches_traced
-from tapegrad.pytree.structure import Branch, Role, Static, Structure, flatten
+from tapegrad.pytree.structure import Branch, Leaf, Role, Static, Structure, flatten
 from tapegrad.recording.recorder import Condition
 
 __all__ = ["FlatResult", "are_alike", "flat_result"]
@@ -60,7 +60,8 @@ def flat_result(returned: object, *, has_aux: bool = False) -> tuple[Structure, 
         leaves = first + rest
     else:
         structure, leaves = flatten(returned, Role.RESULT, _name)
-    _require_plain_statics(structure, ())
+    if not isinstance(structure, Leaf):
+        _require_plain_statics(structure, ())
     return structure, leaves
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Final, cast, final
 
 import attrs
@@ -29,10 +30,10 @@ from tapegrad.recording import (
     operators,  # noqa: F401  # gives traced numbers their operators
 )
 from tapegrad.recording.in_place import require_unread
-from tapegrad.recording.recorder import Recorder, Var
+from tapegrad.recording.recorder import Recorder
 from tapegrad.recording.results import FlatResult, are_alike, flat_result
 
-__all__ = ["Trace", "trace"]
+__all__ = ["Trace", "trace", "trace_kept"]
 
 """The structure of what a function returned, and its numbers."""
 
@@ -40,12 +41,12 @@ _NO_DATA: Final = Branch(dict, (), ())
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # never changed; freezing costs more than a small gradient may
 class Trace:
     """One recorded call: the entries, and where the arguments and the result stand in them.
 
-    The differentiated argument has the first ``width`` slots. Data that is not traced is static in
-    ``data``.
+    The differentiated argument has the first ``width`` slots. ``data`` is the structure of the
+    other arguments where the recording is kept, with those that are not traced as static ones.
     """
 
     recorder: Recorder
@@ -62,25 +63,22 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
     x: object,
     data: Mapping[int | str, object],
     *,
-    traced_data: Collection[int | str] = (),
     positions: bool = False,
     blocks: bool = False,
     has_aux: bool = False,
-    mapped: Collection[int] = (),
-    arrays: bool = False,
     lends: bool = False,
+    depth: int = 1,
 ) -> Trace:
-    """Calls ``f`` with traced numbers and records what it does.
+    """Calls ``f`` with traced numbers in its first argument, and records what it does.
 
     ``data`` holds the other arguments: those given by position under 0, 1, ..., and those by name.
-    They are passed on as they are, but for those under ``traced_data``: their floats are inputs,
-    and with ``arrays`` their arrays of floats.
+    They are passed on as they are.
     With ``has_aux`` ``f`` returns a pair, in the second of which ints stay ints.
-    The arguments at the positions ``mapped`` are one row of what a batch was given.
     ``blocks`` lets a checkpoint record its inside as one entry, which the reverse sweep alone can
     read.
     With ``lends`` the arrays of the caller are looked at until the trace was swept, else they are
     copied. An argument that is a large array cannot be written to during the call.
+    The frames of the first ``depth`` calls above this one are tapegrad's own.
 
     Raises:
         InputError: when an argument holds something that cannot be an input, or ``f`` writes to an
@@ -89,45 +87,78 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
         OutputError: when what ``f`` returns holds a condition, an iterator, or traced numbers that
             cannot be taken out.
     """
-    recorder = Recorder(positions=positions, blocks=blocks)
-    if type(x) is dict:
-        require_keys(f, x)
+    recorder = Recorder(positions, blocks, depth + 1)
     try:
-        role = Role.ROW if 0 in mapped else Role.PARAMETERS
-        parameters, first = flatten(x, role, lambda keys: input_key_path(f, (), keys))
-        data_role = Role.ARRAYS if arrays else Role.DATA
-        rest, others = _split_data(f, data, traced_data, mapped, data_role)
-        width = len(first)
+        parameters, numbers = _parameters(f, x, Role.PARAMETERS)
         if lends:
             recorder.lent = data.values()
         else:
-            first, others = map(_own, (first, others))
-        recorder.data_path = _data_path(f, rest, mapped, width) if others else None
-        inputs = [recorder.input(number) for number in first + others]
-        given = _built(rest, inputs[width:]) if traced_data else data
-        returned = _call(f, *_arguments(build(parameters, inputs[:width]), given))
-        result, leaves = flat_result(returned, has_aux=has_aux)
+            numbers = _own(numbers)
+        inputs = [*map(recorder.input, numbers)]
+        returned = _call(recorder, f, build(parameters, inputs), data)
+        result = flat_result(returned, has_aux=has_aux)
         if recorder.refused:
-            plain = _call(f, *_arguments(build(parameters, first), build(rest, others)))
-            _require_same_way(f, recorder, (result, leaves), flat_result(plain, has_aux=has_aux))
-        outputs = tuple(recorder.slot(leaf) for leaf in leaves)
-        return Trace(
-            recorder, _columns(recorder, outputs), width, parameters, rest, result, outputs
-        )
-    except ValueError as error:
-        if recorder.locked and "read-only" in str(error):
-            raise _written(f, error) from error
-        raise
+            plain = _call(recorder, f, build(parameters, numbers), data)
+            _require_same_way(f, recorder, result, flat_result(plain, has_aux=has_aux))
+        return _traced(recorder, len(numbers), parameters, _NO_DATA, result)
     finally:
         recorder.close()
 
 
-def _columns(recorder: Recorder, outputs: tuple[int, ...]) -> EntryColumns:
-    """The entries, of which none reads an array that was written to before."""
+def trace_kept(  # noqa: PLR0913  # as `trace`
+    f: Callable[..., object],
+    x: object,
+    data: Mapping[int | str, object],
+    traced_data: Collection[int | str],
+    *,
+    mapped: Collection[int] = (),
+    positions: bool = False,
+    arrays: bool = False,
+) -> Trace:
+    """Does what ``trace`` does for a recording that is kept, to be run with other numbers.
+
+    The floats of data under ``traced_data`` are inputs, too, and with ``arrays`` their arrays of
+    floats. The arguments at the positions ``mapped`` are one row of what a batch was given.
+
+    Raises:
+        As ``trace``.
+    """
+    recorder = Recorder(positions, blocks=False, depth=2)
+    try:
+        parameters, first = _parameters(f, x, Role.ROW if 0 in mapped else Role.PARAMETERS)
+        data_role = Role.ARRAYS if arrays else Role.DATA
+        rest, others = _split_data(f, data, traced_data, mapped, data_role)
+        first, others, width = _own(first), _own(others), len(first)
+        recorder.data_path = _data_path(f, rest, mapped, width) if others else None
+        inputs = [*map(recorder.input, first + others)]
+        given = _built(rest, inputs[width:])
+        returned = _call(recorder, f, build(parameters, inputs[:width]), given)
+        result = flat_result(returned)
+        if recorder.refused:
+            plain = _call(recorder, f, build(parameters, first), _built(rest, others))
+            _require_same_way(f, recorder, result, flat_result(plain))
+        return _traced(recorder, width, parameters, rest, result)
+    finally:
+        recorder.close()
+
+
+def _parameters(f: Callable[..., object], x: object, role: Role) -> FlatResult:
+    """The structure of the first argument, and its numbers."""
+    if type(x) is dict:
+        require_keys(f, x)
+    return flatten(x, role, partial(input_key_path, f, ()))
+
+
+def _traced(
+    recorder: Recorder, width: int, parameters: Structure, data: Structure, result: FlatResult
+) -> Trace:
+    """The trace of a call that has returned this."""
+    structure, leaves = result
+    outputs = tuple(map(recorder.slot, leaves))
     columns = recorder.columns()
     if recorder.written:
         require_unread(columns, outputs, recorder.written)
-    return columns
+    return Trace(recorder, columns, width, parameters, data, structure, outputs)
 
 
 def _own(numbers: list[Operand]) -> list[Operand]:
@@ -182,18 +213,17 @@ def _data_path(
     return path_of
 
 
-def _built(data: Branch, numbers: list[Var]) -> Mapping[int | str, object]:
-    """The data with traced numbers for the numbers in it."""
+def _built(data: Branch, numbers: Iterable[Operand]) -> Mapping[int | str, object]:
+    """The data with these for the numbers in it."""
     return cast("Mapping[int | str, object]", build(data, numbers))
 
 
-def _arguments(x: object, data: object) -> tuple[tuple[object, ...], dict[str, object]]:
+def _arguments(
+    x: object, data: Mapping[int | str, object]
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
     """The arguments of a call, by position and by name."""
-    if not data:
-        return (x,), {}
-    given = cast("dict[int | str, object]", data)
-    by_position = (value for key, value in given.items() if isinstance(key, int))
-    return (x, *by_position), {key: x for key, x in given.items() if isinstance(key, str)}
+    by_name = {key: x for key, x in data.items() if isinstance(key, str)}
+    return (x, *islice(data.values(), len(data) - len(by_name))), by_name
 
 
 def _require_same_way(
@@ -212,17 +242,24 @@ def _require_same_way(
 
 
 def _call(
-    f: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+    recorder: Recorder, f: Callable[..., object], x: object, data: Mapping[int | str, object]
 ) -> object:
     """The result of ``f``; arguments that do not fit its signature are named.
 
-    What numpy says of arrays of traced numbers is said in the user's words.
+    What numpy says of arrays of traced numbers, and of locked ones, is said in the user's words.
     """
     try:
+        if not data:
+            return f(x)
+        args, kwargs = _arguments(x, data)
         return f(*args, **kwargs)
     except (TypeError, AttributeError) as error:
-        require_signature(f, args, kwargs)
+        require_signature(f, *_arguments(x, data))
         of_numpy = numpy_protocol.explained(error)
         if of_numpy is not None:
             raise of_numpy from error
+        raise
+    except ValueError as error:
+        if recorder.locked and "read-only" in str(error):
+            raise _written(f, error) from error
         raise

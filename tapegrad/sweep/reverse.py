@@ -49,14 +49,14 @@ def cotangents(
     exact: bool = False,
     count: int | None = None,
 ) -> DerivativeColumn:
-    """Computes the cotangents of the first ``count`` slots from those of the slots in ``seeds``.
+    """Computes the cotangents of the slots from those of the slots in ``seeds``.
 
+    With ``count`` those of the first slots alone are asked for, so many inputs.
     Where the values are traced, ``visit`` is called with each slot before its operands receive
-    anything. With ``exact`` the sums of cotangents are compensated. Without ``count`` all slots are
-    asked for.
+    anything. With ``exact`` the sums of cotangents are compensated.
     """
-    column = seeded(len(columns), seeds)
-    start = max(seeds, default=-1)
+    column = seeded(len(columns.codes), seeds)
+    start = max(seeds) if seeds else -1
     if columns.on_arrays:
         with quiet(on_arrays=True):
             _sweep_arrays(columns, column, start, visit, exact=exact, count=count)
@@ -70,7 +70,7 @@ def cotangents(
     elif exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
-        ON_FLOATS(columns, range(start, -1, -1), column)
+        ON_FLOATS.loop(columns)(columns, range(start, (count or 0) - 1, -1), column)
     return column if count is None else column[:count]
 
 

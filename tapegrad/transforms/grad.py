@@ -23,7 +23,7 @@ from typing import (
 from tapegrad._support.argument_checks import refuse_options
 from tapegrad.pytree.containers import declare_numbers
 from tapegrad.recording.recorder import Var
-from tapegrad.transforms.traced_call import Data, differentiate, transformed
+from tapegrad.transforms.traced_call import Data, differentiate, result_of, transformed
 
 __all__ = ["ValueAndGrad", "grad", "value_and_grad"]
 
@@ -149,8 +149,11 @@ def grad(
     refuse_options("grad", options)
 
     def run(x: object, data: Data) -> object:
-        value, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
-        return (gradient, cast("tuple[float, object]", value)[1]) if has_aux else gradient
+        traced, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
+        if not has_aux:
+            return gradient
+        _, aux = cast("tuple[float, object]", result_of(traced))
+        return gradient, aux
 
     return transformed(f, grad, run, has_aux=has_aux, exact=exact)
 
@@ -235,7 +238,8 @@ def value_and_grad(
     refuse_options("value_and_grad", options)
 
     def run(x: object, data: Data) -> object:
-        value, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
+        traced, gradient = differentiate(f, x, data, has_aux=has_aux, exact=exact)
+        value = result_of(traced)
         return (value, gradient) if has_aux else ValueAndGrad(cast(float, value), gradient)
 
     return transformed(f, value_and_grad, run, has_aux=has_aux, exact=exact)

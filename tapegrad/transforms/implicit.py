@@ -29,7 +29,7 @@ from tapegrad.ops.primitive import Operand, Primitive, Traced, shape_of
 from tapegrad.recording.recorder import Real, Var, promote
 from tapegrad.transforms.primitive import lifted
 from tapegrad.transforms.root_finding import Residual, evaluated, find_root
-from tapegrad.transforms.traced_call import differentiate
+from tapegrad.transforms.traced_call import differentiate, result_of
 
 __all__ = ["ROOT", "root"]
 
@@ -265,7 +265,7 @@ def root(
                 f"{name} of root ({here()}) is an array of shape {shape}, and root solves for one "
                 "number: pass its numbers, one root for each"
             )
-    operands = cast(tuple[Operand, ...], tuple(x for x in given if isinstance(x, Var)))
+    operands = cast("tuple[Operand, ...]", tuple(x for x in given if isinstance(x, Var)))
     numbers = tuple(x if isinstance(x, float) else None for x in given)
     if not operands:
         return _solve(_Equation(f, numbers, on_failure))
@@ -301,7 +301,7 @@ class _Equation:
         """The start and the arguments, with the operands in their places."""
         rest = iter(operands)
         filled = (next(rest) if number is None else number for number in self.numbers)
-        return cast(tuple[Operand, ...], tuple(filled))
+        return cast("tuple[Operand, ...]", tuple(filled))
 
     def residual(self, arguments: Sequence[Operand]) -> object:
         """The equation at a point; the numbers that are no operands are passed on as they are."""
@@ -371,9 +371,9 @@ def _partial(index: int, x: Operand, *operands: object) -> Operand | None:
         return nan
 
     def quotient(*arguments: Operand) -> Operand:
-        value, gradient = differentiate(equation.residual, arguments, {})
-        slopes = cast(tuple[Operand, ...], gradient)
-        judged = (slopes[0], cast(Operand, value), *arguments)
+        traced, gradient = differentiate(equation.residual, arguments, {})
+        slopes = cast("tuple[Operand, ...]", gradient)
+        judged = (slopes[0], cast(Operand, result_of(traced)), *arguments)
         slope = SLOPE(*judged, cast(float, equation))
         return ops.neg(ops.div(slopes[place], slope))
 

@@ -64,7 +64,7 @@ def partials(f: Callable[P, float | Var], /) -> Callable[P, dict[str, float]]:
 
         of_numbers.__qualname__ = name_of(f)
         _, found = differentiate(of_numbers, numbers, {})
-        return cast(dict[str, float], found)
+        return cast("dict[str, float]", found)
 
     wrapper: FunctionWrapper[P, dict[str, float]] = FunctionWrapper(f, derivatives, partials)
     return wrapper

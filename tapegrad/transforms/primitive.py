@@ -181,7 +181,7 @@ class Rule:
         self._partials = tuple(map(_constant_or_function, repeat(name_of(f)), partials))
         self._operands = _operand_names(f, partials)
         self._latest: tuple[Snapshot, Primitive] = self._made()
-        numbers = [cast(tuple[float, ...], self._numbers(point)) for point in points]
+        numbers = [cast("tuple[float, ...]", self._numbers(point)) for point in points]
         self.checked: Final = tuple(
             check_partial(self.__name__, self.row, index, operand, xs)
             for xs in numbers
@@ -215,7 +215,7 @@ class Rule:
 
         def value(*xs: float) -> float:
             self._require_same(snapshot)
-            return self._value(cast(Callable[..., float], f), xs)
+            return self._value(cast("Callable[..., float]", f), xs)
 
         slopes = zip(self._operands, cast("list[CustomPartial]", partials), strict=True)
         rules = tuple(self._partial(operand, given, snapshot) for operand, given in slopes)
@@ -249,7 +249,7 @@ class Rule:
                 raise InputError(
                     f"{operand} of {name} ({here()}) is {describe(x)}, not a number: pass a float"
                 )
-        return cast(tuple[Operand, ...], numbers)
+        return cast("tuple[Operand, ...]", numbers)
 
     def _value(self, f: Callable[..., float], xs: tuple[float, ...]) -> float:
         y: object = f(*xs)

@@ -19,7 +19,7 @@ from tapegrad.pytree.key_paths import parameter_names
 from tapegrad.pytree.matching import unshared_statics
 from tapegrad.pytree.structure import Branch
 from tapegrad.recording.recorder import Real, Var
-from tapegrad.recording.trace import Trace, trace
+from tapegrad.recording.trace import Trace, trace_kept
 from tapegrad.tape import Tape
 from tapegrad.transforms.static_arguments import ArgumentNames, static_arguments
 from tapegrad.transforms.traced_call import Data, transformed
@@ -85,7 +85,7 @@ def record(
 
     def recorded(x: A, data: Data) -> Tape[A, P, Any]:
         inputs = [key for key in data if key not in static]
-        traced = trace(f, x, data, traced_data=inputs, positions=True, arrays=True)
+        traced = trace_kept(f, x, data, inputs, positions=True, arrays=True)
         return cast("Tape[A, P, Any]", tape_of(f, traced))
 
     return transformed(f, record, recorded, differentiates=False, static_argnames=static_argnames)

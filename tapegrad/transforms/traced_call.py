@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of, refuse_keywords, require_callable
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.errors import OutputError
+from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import (
@@ -55,7 +56,7 @@ def transformed(
     """
     name = transform.__name__
     require_callable(f, name)
-    call: _Transformed[..., R] = _Transformed(f, run, functools.partial(transform, **options))
+    call: _Transformed[..., R] = _Transformed(f, run, partial(transform, **options))
     call.differentiates = differentiates
     call.__name__ = f"{name}({getattr(f, '__name__', 'f')})"
     return cast("Callable[Concatenate[A, P], R]", call)
@@ -77,20 +78,24 @@ class _Transformed(FunctionWrapper[P, R]):
 
 def data_of(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
     """The arguments after the first, as ``trace`` takes them."""
-    return dict([*enumerate(args), *kwargs.items()])
+    data: dict[int | str, object] = {}
+    if args:
+        data.update(enumerate(args))
+    if kwargs:
+        data.update(kwargs)
+    return data
 
 
 def differentiate(
     f: Callable[..., object], x: object, data: Data, *, has_aux: bool = False, exact: bool = False
-) -> tuple[object, object]:
-    """The value and the gradient of one call, which are traced numbers in an outer recording.
+) -> tuple[Trace, object]:
+    """One call and its gradient, which is of traced numbers in an outer recording.
 
-    With ``has_aux`` the value is the pair that ``f`` returned. With ``exact`` the sums of
-    cotangents are compensated.
+    With ``has_aux`` ``f`` returns a pair. With ``exact`` the sums of cotangents are compensated.
     """
-    traced = trace(f, x, data, blocks=True, has_aux=has_aux, lends=True)
+    traced = trace(f, x, data, blocks=True, has_aux=has_aux, lends=True, depth=3)
     output = _first_of_pair(f, traced) if has_aux else scalar_output(f, traced)
-    return result_of(traced), build(traced.parameters, pull(traced, {output: 1.0}, exact=exact))
+    return traced, build(traced.parameters, pull(traced, {output: 1.0}, exact=exact))
 
 
 def result_of(traced: Trace) -> object:
@@ -161,14 +166,15 @@ def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) ->
 
     They are traced numbers in an outer recording.
     """
-    from tapegrad.sweep.reverse import cotangents
-
-    bars = traced.recorder.attributing(
-        lambda pin: cotangents(traced.columns, seeds, pin, exact=exact, count=traced.width)
-    )
-    if not traced.columns.on_arrays:
+    cotangents, columns, width = serving("sweep.reverse").cotangents, traced.columns, traced.width
+    if traced.recorder.outers:
+        sweep = partial(cotangents, columns, seeds, exact=exact, count=width)
+        bars = traced.recorder.attributing(sweep)
+    else:
+        bars = cotangents(columns, seeds, exact=exact, count=width)
+    if not columns.on_arrays:
         return [0.0 if bar is None else bar for bar in bars]
-    values = traced.columns.values
+    values = columns.values
     return list(in_shapes(bars, values[: traced.width], _kept(traced, seeds)))
 
 
