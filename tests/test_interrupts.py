@@ -17,7 +17,8 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
+from types import FrameType
 from typing import Any, Final
 
 import attrs
@@ -556,6 +557,45 @@ def test_threads_go_on_after_an_interrupt_of_the_one_that_waits_for_them() -> No
             assert found == Storm(found.raised, found.raised, wrong=0)
             assert shown(batch(points)) == right
     assert threading.active_count() == count
+
+
+def test_the_thread_that_waits_for_others_takes_no_lock_in_python_code() -> None:
+    """An interrupt between taking it and the ``try`` around it would leave it taken for good."""
+    batch = tg.vmap(called_back(), backend="llvm", threads=2)
+    points = np.linspace(1.0, 2.0, 9_000)
+    batch(points)
+    files: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        files.add(frame.f_code.co_filename)
+
+    sys.setprofile(note)
+    try:
+        batch(points)
+    finally:
+        sys.setprofile(None)
+    assert any("batch" in file for file in files)
+    assert not [file for file in files if "threading" in file or "concurrent" in file]
+
+
+def test_a_call_that_raises_leaves_no_thread_at_work() -> None:
+    """What was begun has ended by then, and what was not never begins."""
+    running: list[float] = []
+
+    @tg.primitive(partials=lambda y, x: 1.0, at=[1.0])
+    def slow(x: float) -> float:
+        running.append(x)
+        sleep(0.0001)
+        running.pop()
+        if x > 1.9:
+            raise ValueError(x)
+        return x
+
+    batch = tg.vmap(slow, threads=2)
+    batch(np.linspace(1.0, 1.5, 9_000))
+    with pytest.raises(ValueError, match=r"1\.9"):
+        batch(np.linspace(1.95, 1.0, 40_000))
+    assert running == []
 
 
 def test_an_interrupt_of_one_thread_is_its_own() -> None:

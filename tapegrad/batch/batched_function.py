@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from operator import attrgetter
@@ -17,8 +16,9 @@ import numpy as np
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.function_wrapper import Reduced, reduced
 from tapegrad._support.source_position import here, site, user_mark
+from tapegrad._support.threads import Pool
 from tapegrad.batch.arrays import Floats
-from tapegrad.batch.chunks import LocalDispatcher, chunk_rows, thread_count
+from tapegrad.batch.chunks import LocalDispatcher, Pending, chunk_rows, thread_count
 from tapegrad.batch.inputs import batch_inputs, mapped_positions
 from tapegrad.batch.options import Options
 from tapegrad.batch.recordings import PathRecorder, ReadsTracedError, RowRecording
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchedFunction"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Pending)
 
 _WARM = 4
 """The most batches whose rows are tried before the arguments of a call are looked at."""
@@ -69,7 +69,7 @@ class BatchedFunction(Batched[object]):
         self._choice: Choice = chosen(options.backend, rows=True)
         self._budget = Budget(eager_first=has_function, free=0)
         self._cache: RecordingCache[RowRecording] = RecordingCache(f)
-        self._threads: tuple[tuple[int, int], ThreadPoolExecutor] | None = None
+        self._threads: tuple[tuple[int, int], Pool] | None = None
         self._can_warm = options.executor is None and options.callback is None
         self._warm: tuple[Unchanged | None, tuple[tuple[RowRecording, WarmRows], ...]] = None, ()
 
@@ -266,11 +266,11 @@ class BatchedFunction(Batched[object]):
             static=options.static,
         )
 
-    def _pool(self, threads: int) -> ThreadPoolExecutor:
+    def _pool(self, threads: int) -> Pool:
         """Threads that stay from call to call; a forked process has none of its parent's."""
         key = threads, os.getpid()
         if self._threads is None or self._threads[0] != key:
-            self._threads = key, ThreadPoolExecutor(threads)
+            self._threads = key, Pool(threads)
         return self._threads[1]
 
     def __reduce__(self) -> Reduced:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Final, Protocol, TypeVar, final
 
 import attrs
 import numpy as np
 
 from tapegrad._support.source_position import on_behalf_of, site, user_mark
+from tapegrad._support.threads import Pool, Task
 from tapegrad.batch.arrays import Array, Floats, RowNumbers, as_float64
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.options import Options
 from tapegrad.batch.reduce import BLOCK
 from tapegrad.batch.row_runner import ChunkOptions, ChunkResult, RowRunner
 
-__all__ = ["Chunk", "Dispatcher", "LocalDispatcher", "chunk_rows", "thread_count"]
+__all__ = ["Chunk", "Dispatcher", "LocalDispatcher", "Pending", "chunk_rows", "thread_count"]
 
-T = TypeVar("T")
+
+class Pending(Protocol):
+    """A chunk that was submitted."""
+
+    def cancel(self) -> object:
+        """Drops the chunk, if it was not begun."""
+
+
+T = TypeVar("T", bound=Pending)
 
 _ENTRIES: Final = 100
 """The length assumed of a program that is not recorded yet."""
@@ -54,7 +63,7 @@ class Chunk:
 
 
 class Dispatcher(Protocol[T]):
-    """Runs chunks in futures, no more than ``max_in_flight`` of them at a time."""
+    """Runs chunks elsewhere, no more than ``max_in_flight`` of them at a time."""
 
     max_in_flight: int
 
@@ -62,10 +71,10 @@ class Dispatcher(Protocol[T]):
     def advice(self) -> str:
         """Advice for an error where no chunk can be run any more."""
 
-    def submit(self, chunk: Chunk) -> Future[T]:
+    def submit(self, chunk: Chunk) -> T:
         """Starts a chunk."""
 
-    def result(self, future: Future[T]) -> ChunkResult:
+    def result(self, pending: T) -> ChunkResult:
         """Waits for a chunk."""
 
 
@@ -79,24 +88,24 @@ class LocalDispatcher:
     max_in_flight: int
     advice = "call it again"
 
-    def __init__(
-        self, runner: Callable[[], RowRunner], pool: ThreadPoolExecutor | None, threads: int
-    ) -> None:
+    def __init__(self, runner: Callable[[], RowRunner], pool: Pool | None, threads: int) -> None:
         self._runner, self._pool = runner, pool
         self.max_in_flight = 1 if pool is None else _CHUNKS_FOR_A_THREAD * threads
 
-    def submit(self, chunk: Chunk) -> Future[ChunkResult]:
+    def submit(self, chunk: Chunk) -> Task[ChunkResult]:
         """Starts a chunk; without threads it is run at once."""
-        runner = self._runner()
-        if self._pool is not None:
-            return self._pool.submit(on_behalf_of, site(*user_mark()), _run, runner, chunk)
-        future: Future[ChunkResult] = Future()
-        future.set_result(_run(runner, chunk))
-        return future
+        call = partial(_run, self._runner(), chunk)
+        if self._pool is None:
+            task = Task(call)
+            task.run()
+        else:
+            task = Task(partial(on_behalf_of, site(*user_mark()), call))
+            self._pool.submit(task)
+        return task
 
-    def result(self, future: Future[ChunkResult]) -> ChunkResult:
+    def result(self, pending: Task[ChunkResult]) -> ChunkResult:
         """Waits for a chunk."""
-        return future.result()
+        return pending.result()
 
 
 def _run(runner: RowRunner, chunk: Chunk) -> ChunkResult:

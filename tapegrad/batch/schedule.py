@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Future
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import closing
 from typing import Generic, TypeAlias, TypeVar, cast, final
 
@@ -19,7 +19,7 @@ import numpy as np
 from tapegrad._support.progress_bar import progress
 from tapegrad._support.source_position import here
 from tapegrad.batch.arrays import Floats, as_float64
-from tapegrad.batch.chunks import Chunk, Dispatcher
+from tapegrad.batch.chunks import Chunk, Dispatcher, Pending
 from tapegrad.batch.inputs import BatchInputs
 from tapegrad.batch.recordings import PathRecorder
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, PartialSum, padded, partial_sum
@@ -35,7 +35,7 @@ from tapegrad.errors import BackendError, GuardError, InputError
 
 __all__ = ["Schedule", "Stop"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Pending)
 
 Stop: TypeAlias = Callable[[PartialSum], bool]
 """Gets the sums so far after each block; where it returns true, the batch ends."""
@@ -56,7 +56,7 @@ class Schedule(Generic[T]):
         self.recorder = recorder
         self._inputs, self._dispatcher, self._step = inputs, dispatcher, step
         self._finished = 0
-        self._in_flight: deque[tuple[Chunk, Future[T]]] = deque()
+        self._in_flight: deque[tuple[Chunk, T]] = deque()
         is_new = not recorder.knows(b"")
         self._first = inputs.read(0, BLOCK if is_new else step)
         if not self._first[0].shape[0]:
@@ -136,8 +136,8 @@ class Schedule(Generic[T]):
             while self._in_flight:
                 yield from self._next()
         finally:
-            for _, future in self._in_flight:
-                future.cancel()
+            for _, pending in reversed(self._in_flight):
+                pending.cancel()
 
     def _chunks(self, options: ChunkOptions, out: Floats | None) -> Iterator[Chunk]:
         """All rows in chunks of whole blocks that end at the same rows in every call.
@@ -156,13 +156,15 @@ class Schedule(Generic[T]):
 
     def _next(self) -> Iterator[_Numbered]:
         """The blocks of the chunk that was submitted first."""
-        chunk, future = self._in_flight.popleft()
-        for index, block in enumerate(self._result(future).blocks):
+        chunk, pending = self._in_flight[0]
+        result = self._result(pending)
+        self._in_flight.popleft()
+        for index, block in enumerate(result.blocks):
             yield cast(range, chunk.numbers[index * BLOCK : (index + 1) * BLOCK]), block
 
-    def _result(self, future: Future[T]) -> ChunkResult:
+    def _result(self, pending: T) -> ChunkResult:
         try:
-            result = self._dispatcher.result(future)
+            result = self._dispatcher.result(pending)
         except (BrokenExecutor, CancelledError) as error:
             rows = f"rows 0 to {self._finished - 1:,}" if self._finished else "no rows"
             raise BackendError(
