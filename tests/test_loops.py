@@ -245,7 +245,7 @@ class TestStores:
         program = program_of(decay, [1.0, 2.0])
         for mode, lanes in (("call", 1), ("rows", 16)):
             text = module.module(program, mode, lanes=lanes).text
-            body = text.partition("\nloop:\n")[2].partition("\ndone:\n")[0]
+            body = text.partition("\nloop:\n")[2].partition("\nloop.done:\n")[0]
             assert "@tapegrad_sin" in body
             assert " store " not in body
 

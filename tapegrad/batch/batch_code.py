@@ -158,6 +158,7 @@ class BatchCode:
             runs_on=runs_on,
             compiling=self.compiling,
             is_cached=bool(kernels) and all(kernel.is_cached for kernel in kernels),
+            is_shared=bool(kernels) and all(kernel.is_shared for kernel in kernels),
             rows=self.rows,
         )
 
@@ -166,7 +167,7 @@ class BatchCode:
 class TimedKernel:
     """A kernel that counts its rows, and the seconds that all runs took, and a row of the quickest.
 
-    It ``is_cached`` where its code was found on disk.
+    It ``is_cached`` where its code was found on disk, and ``is_shared`` where another path has it.
     The quickest, since other work of the machine slows the others down.
     """
 
@@ -174,9 +175,11 @@ class TimedKernel:
     total: float
     rows: int
     is_cached: bool
+    is_shared: bool
 
     def __init__(self, kernel: RowCode) -> None:
-        self._kernel, self.is_cached = kernel, kernel.is_cached
+        self._kernel = kernel
+        self.is_cached, self.is_shared = kernel.is_cached, kernel.is_shared
         self.seconds, self.total, self.rows = inf, 0.0, 0
 
     def __call__(

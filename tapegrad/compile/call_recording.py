@@ -86,7 +86,8 @@ class CallCode:
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
         self.compiling, self.rows = 0.0, 0
-        self.is_paid = self.quickly = self.is_taken = self._is_cached = False
+        self.is_paid = self.quickly = self.is_taken = False
+        self._is_cached = self._is_shared = False
         self._runs_on = "recorded only"
         self._steps = self._memory = 0
         self._left = _QUICK_CALLS
@@ -113,7 +114,8 @@ class CallCode:
         self._run_numbers = run
         if self.path.tape.on_arrays and not self.path.program.forms:
             run = partial(_one_by_one, run)
-        self.run, self.run_bytes, self._is_cached = run, code.run_bytes, code.is_cached
+        self.run, self.run_bytes = run, code.run_bytes
+        self._is_cached, self._is_shared = code.is_cached, code.is_shared
         self._runs_on = self.compiler
         self._steps, self._memory = code.steps, code.memory
         self.compiling += thread_time() - started
@@ -134,6 +136,7 @@ class CallCode:
             runs_on=self._runs_on,
             compiling=self.compiling,
             is_cached=self._is_cached,
+            is_shared=self._is_shared,
             rows=self.rows,
             steps=self._steps,
             memory=self._memory,

@@ -73,7 +73,9 @@ class Path:
             )
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
 
-    def report(self, *, runs_on: str, compiling: float, is_cached: bool, **more: int) -> PathReport:
+    def report(
+        self, *, runs_on: str, compiling: float, is_cached: bool, is_shared: bool, **more: int
+    ) -> PathReport:
         """Describes the path; the arguments say what runs it, and how long compiling it took."""
         columns, program, on_arrays = self.tape.columns, self.program, bool(self.program.forms)
         guards = tuple(dict.fromkeys(program.guards))
@@ -98,6 +100,7 @@ class Path:
             recording=self.seconds,
             compiling=compiling,
             is_cached=is_cached,
+            is_shared=is_shared,
             **more,
         )
 

@@ -95,10 +95,15 @@ class PlacedPiece:
 @final
 @attrs.frozen(eq=False)
 class PieceBuffer:
-    """The pieces of a program in order, and how many places their buffer has."""
+    """The pieces of a program in order, and how many places their buffer has.
+
+    The first of these, ``singles`` of them, hold numbers that are read by themselves, and the
+    others the grids of loops.
+    """
 
     pieces: Sequence[PlacedPiece]
     places: int
+    singles: int
 
 
 def piece_buffer(line: Line, size: int, split: int = 0) -> PieceBuffer:
@@ -247,7 +252,8 @@ class _Planner:
             self.grids[home] = {entry: column for column, entry in enumerate(sorted(entries))}
             self.bases[home] = places - low * len(entries)
             places += (high - low + 1) * len(entries)
-        return PieceBuffer([self.placed(index) for index in range(len(self.pieces))], places)
+        pieces = [self.placed(index) for index in range(len(self.pieces))]
+        return PieceBuffer(pieces, places, len(self.singles))
 
     def cell(self, home: int, entry: int, turn: int, step: int = 0) -> Place:
         """The place of an entry in an iteration of a loop."""

@@ -33,7 +33,8 @@ class PathReport(Printed):
     ``constants`` are the plain numbers met while recording, with their lines; ``arrays`` are the
     shapes of the arrays that were, which the code keeps. ``rows`` counts the rows of batches that
     took this path, ``recording`` and ``compiling`` are seconds. Code that ``is_cached`` was
-    compiled by an earlier process. Code on arrays has ``steps``, each of them a call of numpy or a
+    compiled by an earlier process, and code that ``is_shared`` for another path, whose loops run
+    more or less often. Code on arrays has ``steps``, each of them a call of numpy or a
     few operations on numbers, and keeps ``memory`` for them, in bytes.
     """
 
@@ -50,12 +51,14 @@ class PathReport(Printed):
     compiling: float
     rows: int = 0
     is_cached: bool = False
+    is_shared: bool = False
     steps: int = 0
     memory: int = 0
 
     def __str__(self) -> str:
         rows = f", {self.rows:,} rows" if self.rows else ""
         made = "loaded from the cache" if self.is_cached else "compiled"
+        made = "code of the same loops found" if self.is_shared else made
         took = f"recorded in {self.recording:.3f} s, {made} in {self.compiling:.3f} s"
         title = f"{self.entries:,} entries on {self.runs_on}{rows}; {took}"
         return "\n".join([title, *self._details()])
@@ -164,13 +167,20 @@ _NUMBERS: Final = 5
 """The titles of the table of paths, and how many columns are numbers."""
 
 
+def _made(path: PathReport) -> str:
+    """How the code of a path was made, in a few letters."""
+    if path.is_shared:
+        return "shared"
+    return "from the cache" if path.is_cached else f"{path.compiling:.3f} s"
+
+
 def _row(path: PathReport, calls: int) -> tuple[str, ...]:
     """One path, and how often the function itself was called with arguments of its structure."""
     pairs = zip(path.guards, path.outcomes, strict=True)
     return (
         f"{path.entries:,}",
         f"{path.recording:.3f} s",
-        "from the cache" if path.is_cached else f"{path.compiling:.3f} s",
+        _made(path),
         f"{path.rows:,}" if path.rows else "",
         f"{calls:,}" if calls else "",
         path.runs_on,

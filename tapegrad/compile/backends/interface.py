@@ -35,12 +35,14 @@ RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 class ScalarCode:
     """A program compiled for one call at a time, or one that ``is_cached``: found compiled.
 
+    It ``is_shared`` where it is the code of another program, whose loops run more or less often.
     Code on arrays has so many ``steps``, and keeps ``memory`` for their results, in bytes.
     """
 
     run: RunFloats
     run_bytes: RunBytes
     is_cached: bool = False
+    is_shared: bool = False
     steps: int = 0
     memory: int = 0
 

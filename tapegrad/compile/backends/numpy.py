@@ -58,6 +58,7 @@ class ColumnCode:
     """
 
     is_cached: bool = False
+    is_shared: bool = False
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ __all__ = ["RowCode", "RowShapes"]
 class RowCode(Protocol):
     """Runs some rows; ``is_cached`` says that it was found compiled.
 
+    It ``is_shared`` where it is the code of another program, whose loops run more or less often.
     ``shared`` holds what is the same for all rows; a leaf has one or two axes, the rows first.
     ``out`` has a row for each output, with room for whole steps of rows; for sums, eight lanes that
     are added to. ``flips`` has such room too, and gets -1, or the index of the first guard that
@@ -35,6 +36,7 @@ class RowCode(Protocol):
     """
 
     is_cached: bool
+    is_shared: bool
 
     def __call__(
         self, shared: Floats, leaves: Sequence[Floats], rows: Rows, out: Floats, flips: Flips, /

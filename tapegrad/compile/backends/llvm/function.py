@@ -9,6 +9,7 @@ from typing import Final, final
 import attrs
 
 from tapegrad.compile.backends.llvm.bits import OF_BITS
+from tapegrad.compile.backends.llvm.given_numbers import GivenNumbers
 from tapegrad.compile.backends.llvm.host_calls import UNANSWERED, UNANSWERED_ROW, HostCall
 from tapegrad.compile.backends.llvm.instructions import (
     ALIGNED,
@@ -71,6 +72,7 @@ class ModulePlan:
     maths: VectorMaths
     exact: set[int]
     declarations: Declarations
+    given: GivenNumbers
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class ModulePlan:
         self.flags = " contract" if fast else ""
         self.exact = _decisive(program) if fast else set()
         self.declarations = Declarations()
+        self.given = GivenNumbers()
         self.calls: list[HostCall] = []
         self.rare: dict[str, Program] = {}
 
@@ -142,6 +145,7 @@ class Function(Instructions, ABC):
             f"define internal {returned} @part{self.index}({_PARAMETERS}) {attributes} {{",
             "entry:",
             *self._memory_for_calls(),
+            *self.head,
         ]
         return "\n".join([*head, *self.lines, end, "}"])
 
@@ -178,10 +182,14 @@ class Function(Instructions, ABC):
 
     def _read(self, slot: int) -> str:
         if slot in self.program.constants:
-            return self.constant(self.program.constants[slot])
+            return self.known(self.program.constants[slot])
         if slot in self.truths:
             return self.chosen(self.truths[slot], self.constant(1.0), self.constant(0.0))
         return self.read(slot)
+
+    def known(self, constant: float) -> str:
+        """A constant of the program, as it is written."""
+        return self.constant(constant)
 
     def truth(self, slot: int) -> str:
         """The name of a slot's value as a condition."""

@@ -77,7 +77,6 @@ class Declarations:
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
         self._own: dict[str, str] = {}
-        self._tables: dict[bytes, str] = {}
 
     def declare(self, name: str, signature: str) -> str:
         """Declares a function, and returns its name in calls."""
@@ -88,16 +87,6 @@ class Declarations:
         """Defines a function of the module's own, and returns its name in calls."""
         self._lines[name] = self._own[name] = text
         return f"@{name}"
-
-    def table(self, numbers: Sequence[float]) -> str:
-        """Defines an array of numbers, and returns its name."""
-        packed = struct.pack(f"{len(numbers)}d", *numbers)
-        name = self._tables.setdefault(packed, f"table{len(self._tables)}")
-        if name in self._lines:
-            return f"@{name}"
-        values = ", ".join(f"double {_bits(number)}" for number in numbers)
-        kind = f"[{len(numbers)} x double]"
-        return self.define(name, f"@{name} = internal constant {kind} [{values}]")
 
     @property
     def text(self) -> Sequence[str]:
@@ -121,6 +110,7 @@ class Instructions:
 
     def __init__(self, mode: Mode, declarations: Declarations) -> None:
         self.mode, self.declarations = mode, declarations
+        self.head: list[str] = []
         self.lines: list[str] = []
         self.block = "entry"
         self._names = count()
@@ -133,6 +123,12 @@ class Instructions:
         """Writes an instruction, and returns the name of its result."""
         name = f"%t{next(self._names)}"
         self.line(f"{name} = {expression}")
+        return name
+
+    def early(self, expression: str) -> str:
+        """The same at the start of the function, whatever is being written."""
+        name = f"%t{next(self._names)}"
+        self.head.append(f"  {name} = {expression}")
         return name
 
     def label(self, name: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, final
 
+import attrs
 import llvmlite.binding as llvm
 
 from tapegrad.compile.backends.interface import RowOptions, ScalarCode, wrong_inputs
@@ -22,12 +23,13 @@ from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.memory import require_memory
 from tapegrad.compile.backends.llvm.module import Module, module, rare_module
-from tapegrad.compile.backends.llvm.native_entry import CallEntry, RowsEntry
+from tapegrad.compile.backends.llvm.native_entry import CallEntry, Kernel, RowsEntry
 from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.rare_cells import RareCells
 from tapegrad.compile.backends.llvm.row_loop import gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
 from tapegrad.compile.program import Program
+from tapegrad.entries.static_keys import static_key
 
 if TYPE_CHECKING:
     from tapegrad.compile.backends.row_code import RowCode
@@ -38,7 +40,12 @@ __all__ = ["ScalarFunction", "fingerprint", "rows", "scalar"]
 def scalar(program: Program) -> ScalarCode:
     """Compiles a program for one call."""
     function = ScalarFunction(program)
-    return ScalarCode(function, function.run_bytes, is_cached=function.is_cached)
+    return ScalarCode(
+        function,
+        function.run_bytes,
+        is_cached=function.is_cached,
+        is_shared=function.is_shared,
+    )
 
 
 def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None) -> RowCode:
@@ -55,7 +62,6 @@ def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None
         maths=maths or vector_maths(),
         fast=options.fast,
     )
-    host = HostCalls(made.calls, lanes)
     shapes = RowShapes(
         options.shared,
         program.inputs - options.shared,
@@ -63,8 +69,8 @@ def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None
         step=lanes,
         lanes=SUM_LANES if options.sums else 0,
     )
-    code = _compiled(made, host, _QUICK if quick and not made.short else _GOOD)
-    return RowsEntry(code, host, _rare_cells(made, code, lanes), shapes, made.spills)
+    kernel, is_shared = _kernel(made, lanes, _QUICK if quick and not made.short else _GOOD)
+    return RowsEntry(kernel, shapes, made.spills, made.given, is_shared=is_shared)
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -171,7 +177,57 @@ def _rare_cells(made: Module, code: _LoadedModule, lanes: int) -> RareCells:
     )
 
 
-def _compiled(made: Module, host: HostCalls, level: int = _QUICK) -> _LoadedModule:
+@final
+class _Shared:
+    """A kernel that several programs may have: their modules have one text.
+
+    It ``is_taken`` once one of them has it.
+    """
+
+    def __init__(self, made: Module, lanes: int, level: int) -> None:
+        host = HostCalls(made.calls, lanes)
+        code = _compiled(made, host, level)
+        self.kernel = Kernel(code, host, _rare_cells(made, code, lanes))
+        self.is_taken = False
+
+    def take(self) -> tuple[Kernel, bool]:
+        """The kernel, and whether it was taken before."""
+        is_shared, self.is_taken = self.is_taken, True
+        return self.kernel, is_shared
+
+
+@final
+@attrs.frozen
+class _Wanted:
+    """The facts that a kernel depends on, by which it is found again.
+
+    They are those of ``made`` but for what the code is given when it runs.
+    """
+
+    text: str
+    lanes: int
+    level: int
+    calls: tuple[Hashable, ...]
+    rare: tuple[Program, ...]
+    made: Module = attrs.field(eq=False)
+
+
+@lru_cache(maxsize=64)
+def _shared(wanted: _Wanted) -> _Shared:
+    return _Shared(wanted.made, wanted.lanes, wanted.level)
+
+
+def _kernel(made: Module, lanes: int, level: int) -> tuple[Kernel, bool]:
+    """The kernel of a module, and whether it was made before, for another one."""
+    if not made.given:
+        return _Shared(made, lanes, level).take()
+    calls = [(call.row, call.operands, *map(static_key, call.static)) for call in made.calls]
+    rare = tuple(made.rare.values())
+    ungiven = attrs.evolve(made, given=b"")
+    return _shared(_Wanted(made.text, lanes, level, tuple(calls), rare, ungiven)).take()
+
+
+def _compiled(made: Module, host: HostCalls, level: int) -> _LoadedModule:
     """Compiles a module, and links it with the functions that it calls."""
     addresses = {}
     # Where two threads are the first, each makes one, and the cache keeps only that of the later.
@@ -192,13 +248,12 @@ class ScalarFunction:
 
     def __init__(self, program: Program) -> None:
         made = module(program)
-        host = HostCalls(made.calls, 1)
         self._inputs = program.inputs
         self._pack = struct.Struct(f"{program.inputs}d").pack
-        code = _compiled(made, host, _GOOD if made.short else _QUICK)
-        self.is_cached: bool = code.is_cached
-        cells = _rare_cells(made, code, 1)
-        entry = CallEntry(code, host, cells, program.inputs, len(program.outputs), made.spills)
+        kernel, self.is_shared = _kernel(made, 1, _GOOD if made.short else _QUICK)
+        self.is_cached: bool = kernel.code.is_cached
+        outputs = len(program.outputs)
+        entry = CallEntry(kernel, program.inputs, outputs, made.spills, made.given)
         self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = entry.enter
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:

@@ -43,7 +43,8 @@ class Module:
     ``symbols`` are the external functions it calls, ``spills`` the numbers (of ``lanes`` each) in
     its buffer, ``calls`` its calls back into Python, by the number it gives for each. The
     cells in ``rare`` will point to the functions of these programs (``rare_module``). Code that is
-    ``short`` for what it does is worth more of LLVM's time.
+    ``short`` for what it does is worth more of LLVM's time. Before the buffer stands what the code
+    is ``given`` beside its text.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Module:
     calls: tuple[HostCall, ...]
     rare: Mapping[str, Program]
     short: bool = False
+    given: bytes = b""
 
 
 def module(
@@ -79,7 +81,8 @@ def module(
     text = "\n".join([*plan.declarations.text, *functions, run, ""])
     short = has_loops and len(line.slots) - line.saves <= _SHORT
     external, calls = plan.declarations.external, tuple(plan.calls)
-    return Module(text, external, places, calls, plan.rare, short)
+    given = plan.given.packed() if has_loops else b""
+    return Module(text, external, places, calls, plan.rare, short, given)
 
 
 def rare_module(program: Program, lanes: int) -> Module:
@@ -101,5 +104,8 @@ def _straight(plan: ModulePlan) -> tuple[list[str], int]:
 def _in_pieces(plan: ModulePlan, line: Line) -> tuple[list[str], int]:
     """The functions of a program with loops, and the size of its buffer."""
     buffer = piece_buffer(line, _PIECE, plan.shared)
-    placed = enumerate(buffer.pieces)
-    return [PieceFunction(plan, piece, index).text() for index, piece in placed], buffer.places
+    functions = [
+        PieceFunction(plan, piece, index, buffer.singles).text()
+        for index, piece in enumerate(buffer.pieces)
+    ]
+    return functions, buffer.places

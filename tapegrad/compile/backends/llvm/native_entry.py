@@ -12,6 +12,8 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
+import attrs
+
 from tapegrad.compile.backends.interface import wrong_inputs
 from tapegrad.compile.backends.llvm.host_calls import (
     UNANSWERED,
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CallEntry", "RowsEntry"]
+__all__ = ["CallEntry", "Kernel", "RowsEntry"]
 
 
 class LoadedCode(Protocol):
-    """Machine code in memory, which an entry keeps there."""
+    """Machine code in memory."""
 
     is_cached: bool
 
@@ -43,24 +45,35 @@ class LoadedCode(Protocol):
 
 
 @final
+@attrs.frozen(eq=False)
+class Kernel:
+    """Machine code, and what it calls, which an entry keeps in memory.
+
+    Several entries may share it, which differ in what they give it.
+    """
+
+    code: LoadedCode
+    host: HostCalls
+    cells: RareCells
+
+
+@final
 class CallEntry:
-    """The entry of code for one call: the inputs as doubles side by side, and so the outputs."""
+    """The entry of code for one call: the inputs as doubles side by side, and so the outputs.
+
+    The code has a buffer of ``spills`` numbers, before which stands what it is ``given``.
+    """
 
     def __init__(
-        self,
-        code: LoadedCode,
-        host: HostCalls,
-        cells: RareCells,
-        inputs: int,
-        outputs: int,
-        spills: int,
+        self, kernel: Kernel, inputs: int, outputs: int, spills: int, given: bytes
     ) -> None:
         arguments = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(code.address("run"))
-        self._code, self._host, self._cells = code, host, cells
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(kernel.code.address("run"))
+        self._code, self._host, self._cells = kernel.code, kernel.host, kernel.cells
         self._size = 8 * inputs
         self._outputs = ctypes.c_double * outputs
-        self._buffer = ctypes.c_double * spills
+        self._given = given
+        self._buffer = ctypes.c_double * (len(given) // 8 + spills)
         self._buffers: list[ctypes.Array[ctypes.c_double]] = []
 
     def enter(self, inputs: bytes) -> ctypes.Array[ctypes.c_double] | int:
@@ -104,23 +117,32 @@ class CallEntry:
         try:
             return self._buffers.pop()
         except IndexError:
-            return self._buffer()
+            buffer = self._buffer()
+            ctypes.memmove(buffer, self._given, len(self._given))
+            return buffer
 
 
 @final
 class RowsEntry:
-    """The entry of code for rows, which is run as described at ``RowCode``."""
+    """The entry of code for rows, which is run as described at ``RowCode``.
+
+    For each of its lanes the code has a buffer of ``spills`` numbers; before all of them stands
+    what it is ``given``. It ``is_shared`` with code that was made before.
+    """
 
     def __init__(
-        self, code: LoadedCode, host: HostCalls, cells: RareCells, shapes: RowShapes, spills: int
+        self, kernel: Kernel, shapes: RowShapes, spills: int, given: bytes, *, is_shared: bool
     ) -> None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
         arguments = [integer, pointer, pointer, integer, *[pointer] * 4, integer, pointer]
-        self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
-        self._code, self._host, self._cells, self._shapes = code, host, cells, shapes
-        self.is_cached: bool = code.is_cached
-        self._spilt = spills * host.lanes
-        self._size = self._spilt + (shapes.mapped + 2) * host.lanes
+        self._run = ctypes.CFUNCTYPE(None, *arguments)(kernel.code.address("run"))
+        self._code, self._host, self._cells = kernel.code, kernel.host, kernel.cells
+        self.is_cached: bool = kernel.code.is_cached
+        self.is_shared: bool = is_shared
+        self._shapes, self._given = shapes, given
+        lanes = kernel.host.lanes
+        self._spilt = len(given) // 8 + spills * lanes
+        self._size = self._spilt + (shapes.mapped + 2) * lanes
         self._buffers: list[Floats] = []
 
     def __call__(
@@ -162,6 +184,7 @@ class RowsEntry:
         struct.pack_into(f"{len(table)}q", cast("Buffer", buffer), 8 * self._size, *table)
         begin = _address(buffer)
         place = -(-begin // 64) * 64
+        ctypes.memmove(place, self._given, len(self._given))
         index = None if isinstance(rows, range) else _address(rows)
         start = rows.start if isinstance(rows, range) else 0
         arguments = (
