@@ -19,7 +19,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.lowering import LOWER, NEAR, Spelling, Usually
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["compute", "each", "function_of", "ufunc_of"]
+__all__ = ["compute", "each", "function_of", "is_exact", "ufunc_of"]
 
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
@@ -51,6 +51,19 @@ def ufunc_of(row: Primitive) -> np.ufunc | None:
     if found is None and row.core and row.ufuncs:
         found = getattr(np, row.ufuncs[0])
     return found if isinstance(found, np.ufunc) else None
+
+
+def is_exact(row: Primitive) -> bool:
+    """Whether the bits of a row's result do not depend on how operands stand in memory."""
+    return ufunc_of(row) in _EXACT or row is ops.detached
+
+
+_EXACT: Final = frozenset({
+    np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.floor,
+    np.ceil, np.trunc, np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    np.logical_and, np.logical_or, np.logical_not, np.isnan, np.isinf, np.isfinite, np.copysign,
+})  # fmt: skip
+"""The functions whose bits do not depend on how their operands stand in memory."""
 
 
 def _in_order(ufunc: np.ufunc) -> Function:
@@ -152,6 +165,8 @@ def _constant_power(x: Array, n: float) -> Array:
 def _constant_power_slope(x: Array, n: float) -> Any:
     if n == 2.0:
         return 2.0 * x
+    if n == 1.0:
+        return np.ones(x.shape)
     return _spelled(ops.powc_slope, NEAR[ops.powc_slope], x, n)
 
 

@@ -27,6 +27,7 @@ from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.inline import INLINE_NAMES, call_name
 from tapegrad.ops.primitive import Operand, Primitive, Traced, shape_of
 from tapegrad.recording.slots import SlotWriter
+from tapegrad.sweep.array_kernels import in_c_order
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
 from tapegrad.sweep.codegen import reads, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn
@@ -126,17 +127,11 @@ class _ArraySweep:
         elif slot in self.owned:
             before += share
         else:
-            self.cotangents[slot] = _in_c_order(before + share)
+            self.cotangents[slot] = in_c_order(before + share)
 
 
 def _nothing(slot: int, cotangent: Any) -> None:
     """Visits an entry without operands."""
-
-
-def _in_c_order(found: Any) -> Any:
-    if type(found) is np.ndarray and not found.flags.c_contiguous:
-        return np.ascontiguousarray(found)
-    return found
 
 
 # Rows that go element by element.

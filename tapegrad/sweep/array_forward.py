@@ -5,16 +5,18 @@ A tangent may be smaller than its entry, and is then the same along the missing 
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, cast, final
 
 import numpy as np
 
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_rows import spread
 from tapegrad.ops.primitive import ArrayRule, Operand, Primitive, shape_of
+from tapegrad.sweep.array_kernels import LARGE, has_kernels, push_kernel
 from tapegrad.sweep.forward import RecordedForward
 
-__all__ = ["ArrayForward"]
+__all__ = ["ArrayForward", "PlainArrayForward", "pushed"]
 
 
 class ArrayForward(RecordedForward):
@@ -26,31 +28,122 @@ class ArrayForward(RecordedForward):
         if row.array is None:
             super().combine(slot)
         elif any(self.numbers[operand] is not None for operand in self.columns.operands(slot)):
-            self.numbers[slot] = self.pushed(slot, row, row.array)
-
-    def pushed(self, slot: int, row: Primitive, rule: ArrayRule) -> Operand | None:
-        """The tangent of an entry whose row takes arrays as they are."""
-        operands = self.columns.operands(slot)
-        static = cast("tuple[Operand, ...]", self.columns.static(slot))
-        xs = [self.columns.values[operand] for operand in operands]
-        dots = [self.whole(operand) for operand in operands]
-        if rule.push is not None:
-            return rule.push(tuple(dots), self.columns.values[slot], *xs, *static)
-        if row.is_truth:
-            return None
-        if rule.joint:
-            zeros = (np.zeros(shape_of(x)) if shape_of(x) else 0.0 for x in xs)
-            given = [zero if dot is None else dot for dot, zero in zip(dots, zeros, strict=True)]
-            return row(*cast("list[Operand]", given), *static)
-        total: Operand | None = None
-        for index, dot in enumerate(dots):
-            if dot is not None:
-                term = row(*xs[:index], dot, *xs[index + 1 :], *static)
-                total = term if total is None else ops.add(total, term)
-        return total
+            values, operands = self.columns.values, self.columns.operands(slot)
+            static = cast("tuple[Operand, ...]", self.columns.static(slot))
+            xs, dots = [values[at] for at in operands], [self.whole(at) for at in operands]
+            self.numbers[slot] = pushed(row, row.array, dots, values[slot], xs, static)
 
     def whole(self, slot: int) -> Operand | None:
         """The tangent of a slot in full shape, 0.0 where it is absent under its condition."""
         self.settle(slot)
         dot = self.numbers[slot]
         return None if dot is None else spread(dot, shape_of(self.columns.values[slot]))
+
+
+def pushed(
+    row: Primitive,
+    rule: ArrayRule,
+    dots: Sequence[Operand | None],
+    y: Operand,
+    xs: Sequence[Operand],
+    static: Sequence[Operand],
+) -> Operand | None:
+    """The tangent of an entry whose row takes arrays as they are, from whole ones."""
+    if rule.push is not None:
+        return rule.push(tuple(dots), y, *xs, *static)
+    if row.is_truth or all(dot is None for dot in dots):
+        return None
+    if rule.joint:
+        zeros = (np.zeros(shape_of(x)) if shape_of(x) else 0.0 for x in xs)
+        given = [zero if dot is None else dot for dot, zero in zip(dots, zeros, strict=True)]
+        return row(*cast("list[Operand]", given), *static)
+    total: Operand | None = None
+    for index, dot in enumerate(dots):
+        if dot is not None:
+            term = row(*xs[:index], dot, *xs[index + 1 :], *static)
+            total = term if total is None else ops.add(total, term)
+    return total
+
+
+Push: TypeAlias = Callable[[int], None]
+"""Computes the tangent of an entry."""
+
+
+@final
+class PlainArrayForward(ArrayForward):
+    """The same sweep where nothing is traced, by functions made once for each row."""
+
+    def sweep(
+        self, start: int, visit: Callable[[int], None] | None, outputs: Sequence[int]
+    ) -> None:
+        """Visits the entries from ``start`` on, and settles the tangents of ``outputs``."""
+        table, codes = self.columns.table, self.columns.codes
+        pushes: list[Push | None] = [None] * len(table.rows)
+        for slot in range(start, len(codes)):
+            code = codes[slot]
+            push = pushes[code]
+            if push is None:
+                push = pushes[code] = self.push_of(table.rows[code])
+            push(slot)
+        for slot in outputs:
+            self.settle(slot)
+
+    def push_of(self, row: Primitive) -> Push:
+        """The function that computes the tangents of a row's entries."""
+        if row.kind == "choice":
+            return self.select
+        if row.kind in {"input", "constant", "guard"}:
+            return _nothing
+        if has_kernels(row):
+            return self.by_kernel(row)
+        rule = row.array
+        is_linear = rule is not None and rule.push is None and not (rule.joint or row.is_truth)
+        return self.by_row(row) if is_linear and row.arity == 1 else self.combine
+
+    def by_kernel(self, row: Primitive) -> Push:
+        """Computes tangents by the row's kernels."""
+        columns, dots, conditions = self.columns, self.numbers, self.conditions
+        left, right, values = columns.left, columns.right, cast("Sequence[Any]", columns.values)
+        is_pair, has_static = row.arity == 2, row.has_static
+
+        def push(k: int) -> None:
+            i, j = left[k], right[k]
+            d0, x1, d1 = dots[i], None, None
+            if is_pair:
+                x1, d1 = values[j], dots[j]
+            present = (d0 is not None) | (d1 is not None) << 1
+            if not present:
+                return
+            y, x0 = values[k], values[i]
+            numbers = (type(y) is float) | (type(x0) is float) << 1 | (type(x1) is float) << 2
+            static = columns.statics[j] if has_static else None
+            kernel = None if conditions else push_kernel(row, present, numbers, static)
+            if kernel is None:
+                self.combine(k)
+            else:
+                run = kernel.run if type(y) is float or y.size < LARGE else kernel.in_blocks
+                dots[k] = run(y, x0, x1, d0, d1)[0]
+
+        return push
+
+    def by_row(self, row: Primitive) -> Push:
+        """Computes tangents of a linear row with one operand, by itself."""
+        columns, dots, conditions = self.columns, self.numbers, self.conditions
+        left, right, values = columns.left, columns.right, cast("Sequence[Any]", columns.values)
+        apply, has_static = cast("Callable[..., Operand]", row.value), row.has_static
+
+        def push(k: int) -> None:
+            dot = dots[left[k]]
+            if dot is None:
+                return
+            if conditions:
+                self.combine(k)
+                return
+            dot = spread(dot, shape_of(values[left[k]]))
+            dots[k] = apply(dot, columns.statics[right[k]]) if has_static else apply(dot)
+
+        return push
+
+
+def _nothing(slot: int) -> None:
+    """Computes the tangent of an entry without operands."""

@@ -9,7 +9,7 @@ returned, ``where(present, number, -0.0)`` is recorded: -0.0 changes nothing it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -103,6 +103,25 @@ class ConditionalArithmetic(Generic[N]):
             total = first[0], self.both(first[1], condition)
         if second is not None:
             total = self.plus(total, (second[0], self.both(second[1], self.negated(condition))))
+        return total
+
+    def pushed(
+        self,
+        row: Primitive,
+        y: N,
+        arguments: Sequence[N],
+        terms: Sequence[ConditionalTerm[N] | None],
+    ) -> ConditionalTerm[N] | None:
+        """The sum of the products of the operands' terms and the partials."""
+        total: ConditionalTerm[N] | None = None
+        given = cast("Sequence[Operand]", (y, *arguments))
+        partial_in = None if row.at_once is None else row.each_partial(*given)
+        for index, term in enumerate(terms):
+            if term is None:
+                continue
+            partial = partial_in(index) if partial_in else row.partial(index, *given)
+            if partial is not None:
+                total = self.plus(total, (self.product(cast(N, partial), term[0]), term[1]))
         return total
 
 

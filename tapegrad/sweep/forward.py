@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.array_support import quiet, serving
-from tapegrad.ops.primitive import Operand
+from tapegrad.ops.primitive import Operand, Traced
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn, RecordedSweep, seeded
 
@@ -33,11 +33,13 @@ def tangents(
     """
     column = seeded(len(columns), seeds)
     start = min(seeds, default=len(columns))
+    traced = columns.traced or any(isinstance(seed, Traced) for seed in seeds.values())
     if columns.on_arrays:
+        sweeps = serving("sweep.array_forward")
         with quiet(on_arrays=True):
-            forward = serving("sweep.array_forward").ArrayForward(columns, column)
-            forward.sweep(start, visit, outputs)
-    elif columns.traced or not all(isinstance(seed, float) for seed in seeds.values()):
+            make = sweeps.ArrayForward if traced else sweeps.PlainArrayForward
+            make(columns, column).sweep(start, visit, outputs)
+    elif traced:
         RecordedForward(columns, column).sweep(start, visit, outputs)
     else:
         _SWEEP(columns, range(start, len(columns)), column)

@@ -52,15 +52,7 @@ class _DualNumber(Traced):
         value = row(*values)
         if row.kind == "choice":
             return _DualNumber(value, _ARITHMETIC.selected(values[0], *tangents[1:]))
-        total: ConditionalTerm[Operand] | None = None
-        partial_in = None if row.at_once is None else row.each_partial(value, *values)
-        for index, term in enumerate(tangents):
-            if term is None:
-                continue
-            partial = partial_in(index) if partial_in else row.partial(index, value, *values)
-            if partial is not None:
-                total = _ARITHMETIC.plus(total, (_ARITHMETIC.product(partial, term[0]), term[1]))
-        return _DualNumber(value, total)
+        return _DualNumber(value, _ARITHMETIC.pushed(row, value, values, tangents))
 
     def _primal(self) -> float:
         return primal(self.value)

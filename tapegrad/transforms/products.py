@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, fi
 from tapegrad._support.argument_checks import require_callable
 from tapegrad._support.source_position import here
 from tapegrad.errors import InputError
-from tapegrad.ops.primitive import Operand, shape_of
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import Operand, Traced, shape_of
 from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import numbers_as
@@ -23,6 +24,7 @@ from tapegrad.sweep.second_order import second_order
 from tapegrad.transforms.grad import grad
 from tapegrad.transforms.traced_call import (
     Data,
+    curved,
     data_of,
     pull,
     push,
@@ -261,18 +263,20 @@ class HessianProduct:
 
     def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
         """The Hessian times the direction whose numbers ``seeds`` holds by input."""
-        columns = self.traced.columns
-        is_plain = not columns.traced and not columns.on_arrays
-        if not is_plain or not all(isinstance(seed, float) for seed in seeds.values()):
-            if self._gradient is None:
-                # Not a cached_property: its frame would be taken for the user's line.
-                f, x, data = self._call
-                self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data, lends=True)
-            return push(self._gradient, seeds)
-        floats = cast("Mapping[int, float]", seeds)
-        dots = cast("list[float | None]", tangents(columns, floats))
-        _, bar_dots = second_order(columns, dots, {self.output: 1.0})
-        return [dot or 0.0 for dot in bar_dots[: self.traced.width]]
+        traced, columns = self.traced, self.traced.columns
+        is_plain = not (columns.traced or any(isinstance(x, Traced) for x in seeds.values()))
+        if is_plain and not columns.on_arrays:
+            floats = cast("Mapping[int, float]", seeds)
+            dots = cast("list[float | None]", tangents(columns, floats))
+            _, bar_dots = second_order(columns, dots, {self.output: 1.0})
+            return [dot or 0.0 for dot in bar_dots[: traced.width]]
+        if is_plain and columns.table is serving("ops.array_table").ARRAY_TABLE:
+            return curved(traced, seeds, self.output)
+        if self._gradient is None:
+            # Not a cached_property: its frame would be taken for the user's line.
+            f, x, data = self._call
+            self._gradient = trace(grad(cast("Callable[..., float]", f)), x, data, lends=True)
+        return push(self._gradient, seeds)
 
 
 def _seeds(

@@ -10,7 +10,7 @@ from tapegrad._support.argument_checks import name_of, refuse_keywords, require_
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.errors import OutputError
-from tapegrad.ops.array_support import serving
+from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import (
@@ -26,7 +26,7 @@ from tapegrad.recording.trace import Trace, trace
 from tapegrad.sweep.shapes import in_shapes
 
 __all__ = [
-    "Data", "data_of", "differentiate", "pull", "push", "require_numbers", "result_of",
+    "Data", "curved", "data_of", "differentiate", "pull", "push", "require_numbers", "result_of",
     "scalar_output", "transformed",
 ]  # fmt: skip
 
@@ -193,6 +193,18 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
         return [0.0 if dot is None else dot for dot in found]
     values = [traced.columns.values[slot] for slot in traced.outputs]
     return list(in_shapes(found, values, _kept(traced, seeds)))
+
+
+def curved(traced: Trace, seeds: Mapping[int, Operand], output: int) -> list[Operand]:
+    """The derivatives of an output in the inputs, along tangents of these; absent ones are 0.
+
+    Some values are arrays, and none is traced.
+    """
+    columns, width = traced.columns, traced.width
+    with quiet(on_arrays=True):
+        sweep = serving("sweep.array_second_order").second_order_on_arrays
+        found = sweep(columns, seeds, output, width)
+    return list(in_shapes(found, columns.values[:width], _kept(traced, seeds)))
 
 
 def _kept(traced: Trace, seeds: Mapping[int, Operand]) -> Iterable[object]:

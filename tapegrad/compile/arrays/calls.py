@@ -14,18 +14,9 @@ import numpy as np
 
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import matrix_rows as matrices
-from tapegrad.ops import table as ops
-from tapegrad.ops.elementwise import ufunc_of
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["EXACT", "REDUCED", "VIEWS", "is_exact"]
-
-EXACT: Final = frozenset({
-    np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.floor,
-    np.ceil, np.trunc, np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
-    np.logical_and, np.logical_or, np.logical_not, np.isnan, np.isinf, np.isfinite, np.copysign,
-})  # fmt: skip
-"""The functions whose bits do not depend on how their operands stand in memory."""
+__all__ = ["REDUCED", "VIEWS"]
 
 REDUCED: Final[Mapping[Primitive, np.ufunc]] = {
     rows.sum_: np.add,
@@ -44,8 +35,3 @@ VIEWS: Final[Mapping[Primitive, str]] = {
     matrices.windows: "windows({}, {})",
 }
 """How views are made."""
-
-
-def is_exact(row: Primitive) -> bool:
-    """Whether the bits of a row's result do not depend on how operands stand in memory."""
-    return ufunc_of(row) in EXACT or row is ops.detached

@@ -2,14 +2,13 @@
 
 Equal entries are shared, those of constants are constants, and neutral operations are dropped where
 the operand stands in memory as the result does: what numpy computes depends on that in its last
-bits. Some rows are spelled in others, which are then shared; they are those that
-``ops.elementwise`` computes in the same steps.
+bits. Some rows are spelled in the steps that compute them (``ops.array_steps``), which are then
+shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from math import inf
+from collections.abc import Hashable, Sequence
 from typing import Any, Final, cast, final
 
 import attrs
@@ -26,6 +25,7 @@ from tapegrad.entries.expand import expand
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_rows import getitem, matmul
+from tapegrad.ops.array_steps import STEPS
 from tapegrad.ops.primitive import Operand, Primitive, primal
 
 __all__ = ["program_of"]
@@ -119,7 +119,7 @@ class _Lowering(Lowered):
         places = [self.places[operand] for operand in operands]
         if self.row is matmul:
             self.keep_apart(operands, places)
-        spelled = SPELLED.get(self.row) if self.form is not NUMBER else None
+        spelled = STEPS.get(self.row) if self.form is not NUMBER else None
         found = spelled and spelled(*map(self.operand, places), *static)
         return self.apply(self.row, places, static) if found is None else place_of(found)
 
@@ -258,63 +258,3 @@ def _static_key(static: object) -> Hashable:
     if isinstance(static, np.ndarray):
         return static.shape, static.dtype.str, static.tobytes()
     return type(static), static_key(static)
-
-
-# Rows in others, as `ops.elementwise` computes them.
-
-
-def _decay(x: Any) -> Any:
-    """exp(-|x|)."""
-    return ops.exp(ops.neg(ops.abs(x)))
-
-
-def _sech2(x: Any) -> Any:
-    sech = ops.div(1.0, ops.cosh(x))
-    return ops.mul(sech, sech)
-
-
-def _sigmoid(x: Any) -> Any:
-    e = _decay(x)
-    return ops.div(ops.where(ops.ge(x, 0.0), 1.0, e), ops.add(e, 1.0))
-
-
-def _softplus(x: Any) -> Any:
-    return ops.add(ops.maximum(x, 0.0), ops.log1p(_decay(x)))
-
-
-def _logaddexp(x: Any, y: Any) -> Any:
-    rest = ops.log1p(_decay(ops.sub(x, y)))
-    larger = ops.maximum(x, y)
-    unequal = ops.where(ops.isinf(larger), larger, ops.add(larger, rest))
-    return ops.where(ops.eq(x, y), ops.add(larger, ops.LN2), unequal)
-
-
-def _softmax(x: Any, *others: Any) -> Any:
-    is_sigmoid = len(others) == 1 and type(others[0]) is float and others[0] == 0.0
-    return _sigmoid(x) if is_sigmoid else None
-
-
-def _constant_power(x: Any, n: float) -> Any:
-    if n == 2.0:
-        return ops.mul(x, x)
-    if n == -1.0:
-        return ops.div(1.0, x)
-    if n == 0.5:
-        return ops.where(ops.eq(x, -inf), inf, ops.add(ops.sqrt(x), 0.0))
-    return None if n == 1.0 else ops.pow(x, n)
-
-
-def _constant_power_slope(x: Any, n: float) -> Any:
-    return ops.mul(2.0, x) if n == 2.0 else None
-
-
-SPELLED: Final[Mapping[Primitive, Callable[..., Any]]] = {
-    ops.sech2: _sech2,
-    ops.sigmoid: _sigmoid,
-    ops.softplus: _softplus,
-    ops.logaddexp: _logaddexp,
-    ops.softmax: _softmax,
-    ops.powc: _constant_power,
-    ops.powc_slope: _constant_power_slope,
-}
-"""How rows are spelled on arrays; a spelling gives None where it does not hold."""

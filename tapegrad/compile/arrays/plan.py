@@ -17,7 +17,7 @@ from typing import Any, Final, cast, final
 import attrs
 import numpy as np
 
-from tapegrad.compile.arrays.calls import REDUCED, VIEWS, is_exact
+from tapegrad.compile.arrays.calls import REDUCED, VIEWS
 from tapegrad.compile.arrays.frames import Frames, memory
 from tapegrad.compile.backends.interface import RunFloats, ScalarCode
 from tapegrad.compile.program import NUMBER, Form, Program
@@ -25,7 +25,7 @@ from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_values import product
-from tapegrad.ops.elementwise import function_of, ufunc_of
+from tapegrad.ops.elementwise import function_of, is_exact, ufunc_of
 from tapegrad.ops.inline import INLINE_NAMES, inlined
 from tapegrad.ops.matrix_values import windows
 from tapegrad.ops.primitive import Primitive, Shape
