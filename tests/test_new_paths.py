@@ -133,6 +133,19 @@ class TestAtMostTwiceTheFunction:
             fast(calls % 7 // 4 + 0.5, structure(calls))
             assert work.units <= 2.0 * calls
 
+    @quietly
+    @pytest.mark.parametrize(("times", "compiled"), [(3, 0), (15, 0), (100, 3)])
+    def test_structures_that_come_a_few_times_are_not_recorded(
+        self, monkeypatch: pytest.MonkeyPatch, times: int, compiled: int
+    ) -> None:
+        """What the calls of others have paid for is not spent on one that does not pay for it."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        for calls in range(300):
+            fast(3.5, calls // times)
+        assert (work.clock.recorded, work.compiled) == (compiled, compiled)
+        assert compiled or work.clock.eager == 300
+
     def test_where_calls_go_elsewhere_as_soon_as_they_are_quick(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -286,7 +286,7 @@ class CallRecording(Recording[CallCode]):
         run = code.compile()
         budget.measure(work, entries, code.compiling - before)
         if is_paid:
-            budget.pay(code.compiling - before)
+            self.learning.pay(code.compiling - before)
         return run
 
     def compile(self, floats: Sequence[float], arguments: Arguments) -> None:
@@ -340,7 +340,7 @@ class CallRecording(Recording[CallCode]):
         length = learning.guessed_length() if entries is None else entries
         # The calls may have left the known paths alike and gone on on paths that never come again.
         doubt = max(1.0, len(self.codes) / (2 * self._taken + _TRIED))
-        is_paid = budget.is_free(length) or budget.affords(learning.recording, length, doubt)
+        is_paid = budget.is_free(length) or learning.affords_recording(length, doubt)
         return comes_again and is_paid
 
     def record(self, arguments: Arguments, *, keeps: bool = True, compares: bool = False) -> object:
@@ -415,7 +415,7 @@ class CallRecording(Recording[CallCode]):
         code.quickly = self._quick and entries <= _SHORT
         code.is_paid = budget.take(entries)
         if code.is_paid:
-            budget.pay(seconds)
+            self.learning.pay(seconds)
 
     def report(self) -> ShapeReport:
         """Describes what was recorded and compiled, and the calls of the function itself."""

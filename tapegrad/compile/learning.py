@@ -3,8 +3,10 @@
 A call whose path is not compiled calls the function itself, and the time of such calls is added up,
 whatever the structures of their arguments. A path that is met again is recorded once they have
 taken as long as recording it takes, beside all that was spent before, and it is compiled in the
-same way. So any sequence of calls takes at most about twice as long as the function itself. The
-first few hundred entries need not be paid for: they take a few milliseconds.
+same way. Before it is recorded, the calls of its own structure must have paid for it, too: where
+each structure is met a few times, recordings would be of no use. So any sequence of calls takes at
+most about twice as long as the function itself. The first few hundred entries need not be paid for:
+they take a few milliseconds.
 """
 
 from __future__ import annotations
@@ -101,11 +103,6 @@ class Budget:
         return is_paid
 
     @exclusive
-    def pay(self, seconds: float) -> None:
-        """Counts what was spent on a path."""
-        self.spent += seconds
-
-    @exclusive
     def measure(self, work: str, entries: int, seconds: float) -> None:
         """Learns how long an entry takes in such work, which is never nothing."""
         count, total = self._measured.get(work, (0, 0.0))
@@ -145,7 +142,8 @@ class Budget:
 class Learning:
     """Calls of the function itself for arguments of one structure, and how they left its paths.
 
-    ``called`` are the seconds that these ``calls`` took, all together. Where the function
+    ``called`` are the seconds that these ``calls`` took, all together, and ``spent`` those that
+    were spent on their paths, beside what need not be paid for. Where the function
     ``is_apart`` from what was recorded of it, nothing more is recorded. ``calling`` and
     ``recording`` are the names of that work: with ``on_arrays`` an entry takes as long as its
     arrays are large, and so both are measured apart from those on numbers.
@@ -154,6 +152,7 @@ class Learning:
     budget: Budget
     calls: int
     called: float
+    spent: float
     is_apart: bool
     calling: str
     recording: str
@@ -162,7 +161,8 @@ class Learning:
         self.budget = budget
         self.calling = CALLING + _ON_ARRAYS * on_arrays
         self.recording = RECORDING + _ON_ARRAYS * on_arrays
-        self.calls, self.called, self.is_apart, self._quickest = 0, 0.0, False, inf
+        self.calls, self.called, self.spent = 0, 0.0, 0.0
+        self.is_apart, self._quickest = False, inf
         self._seen: Counter[bytes] = Counter()
         self._departures: Counter[Site | None] = Counter()
         self.exclusive: Exclusive = budget.exclusive  # as both change with each call
@@ -180,6 +180,21 @@ class Learning:
         self.called += seconds
         self._quickest = min(self._quickest, seconds)
         self.budget.called += seconds
+
+    @exclusive
+    def pay(self, seconds: float) -> None:
+        """Counts what was spent on a path."""
+        self.spent += seconds
+        self.budget.spent += seconds
+
+    def affords_recording(self, entries: float, doubt: float) -> bool:
+        """Whether these calls, and those of all structures, pay for recording so many entries.
+
+        With more ``doubt`` they must have taken longer.
+        """
+        cost = self.spent + entries * self.budget.seconds(self.recording)
+        pays = cost * doubt <= self.called + self.budget.credit
+        return pays and self.budget.affords(self.recording, entries, doubt)
 
     def guessed_length(self) -> float:
         """The entries of a path of which none is known, going by the time that calls took."""
