@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 import mpmath
+import numpy as np
 import pytest
 
 import tapegrad as tg
@@ -614,6 +615,30 @@ class TestCheckpoint:
         assert (value, pullback(1.0), pullback(1.0)) == (
             tg.vjp(plain, point)[0], tg.grad(plain)(point), tg.grad(plain)(point)
         )  # fmt: skip
+
+    @pytest.mark.parametrize("exact", [False, True])
+    def test_the_bits_are_those_without_where_arrays_stand_beside(self, exact: bool) -> None:
+        """A block of numbers or of arrays, before and after other arrays, changes no bit."""
+
+        def of_array(x: Any, y: Any) -> Any:
+            return np.tanh(x * y), np.sum(x) * y
+
+        def f(p: Any, call: Any) -> Any:
+            number = call(chain)(p["x"]) + call(chain)(p["x"] * 0.5)
+            grid = p["w"] * np.arange(3.0) + number
+            first, second = call(of_array)(grid, p["x"])
+            chosen = tg.where(p["x"] > 0.0, call(chain)(second), number)
+            return np.sum(first) * chosen + call(chain)(np.sum(first)) + np.sum(grid)
+
+        gradient = tg.value_and_grad(f, exact=exact)
+        for x in (0.7, -0.7):
+            point = {"x": x, "w": np.array([0.5, -1.0, 2.0])}
+            found, right = gradient(point, checkpoint), gradient(point, lambda block: block)
+            assert found.value == right.value
+            assert found.grad["x"] == right.grad["x"]
+            assert found.grad["w"].tolist() == right.grad["w"].tolist()
+            shares = tg.vjp(f, point, checkpoint)[1](1.0)
+            assert shares["x"] == tg.vjp(f, point, lambda block: block)[1](1.0)["x"]
 
     def test_results_that_are_arguments_constants_or_equal(self) -> None:
         """What a block hands through is what was handed in."""

@@ -5,7 +5,7 @@ row's first entry. What it computes has the bits of what ``array_reverse`` recor
 sums stand in C order, and what that one leaves out is left out. Entries under a condition, and
 those of rows without such a function, are left to it.
 
-A cotangent is dropped once its entry was visited.
+A cotangent is dropped once its entry was visited, if no block of a checkpoint reads it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tapegrad.sweep.array_kernels import in_c_order
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
 from tapegrad.sweep.codegen import reads, times
 from tapegrad.sweep.conditional_terms import DerivativeColumn
-from tapegrad.sweep.reverse import ON_FLOATS
+from tapegrad.sweep.reverse import ON_FLOATS, results_of_blocks
 
 __all__ = ["swept_on_arrays"]
 
@@ -51,6 +51,7 @@ def swept_on_arrays(
     codes, wanted, conditions = columns.codes, sweep.wanted, sweep.conditions
     visits: list[Visit | None] = [None] * len(columns.table.rows)
     kept = len(columns) if count is None else count
+    read_by_blocks = results_of_blocks(columns)
     for slot in range(start, -1, -1):
         cotangent = cotangents[slot]
         if cotangent is None:
@@ -64,7 +65,7 @@ def swept_on_arrays(
                 if visit is None:
                     visit = visits[code] = sweep.visit_of(columns.table.rows[code])
                 visit(slot, cotangent)
-        if slot >= kept:
+        if slot >= kept and slot not in read_by_blocks:
             cotangents[slot] = None
 
 

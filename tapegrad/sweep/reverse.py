@@ -12,7 +12,7 @@ when the sweep arrives at the slot: T. Ogita, S. M. Rump and S. Oishi, Accurate 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count as count_from
 from typing import Final, TypeAlias, cast, final
@@ -38,7 +38,9 @@ from tapegrad.sweep.conditional_terms import (
 )
 from tapegrad.sweep.reverse_trips import ReverseTrips
 
-__all__ = ["ON_FLOATS", "ExactRecordedReverse", "RecordedReverse", "cotangents"]
+__all__ = [
+    "ON_FLOATS", "ExactRecordedReverse", "RecordedReverse", "cotangents", "results_of_blocks",
+]  # fmt: skip
 
 
 def cotangents(
@@ -127,6 +129,14 @@ def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
     """The block that an entry stands for, if it does."""
     static = columns.static(slot)
     return static[0] if static and isinstance(static[0], CheckpointedBlock) else None
+
+
+def results_of_blocks(columns: EntryColumns) -> Collection[int]:
+    """The slots of the results of blocks, whose cotangents their blocks read."""
+    if not any(isinstance(static, CheckpointedBlock) for static in columns.statics):
+        return ()
+    blocks = {slot for slot in range(len(columns)) if _block(columns, slot) is not None}
+    return {slot for slot, left in enumerate(columns.left) if left in blocks}
 
 
 def _sweep_block(

@@ -47,6 +47,8 @@ EXPRESSIONS: Final = (
     "tnp.linalg.cholesky({a} @ {a}.T + EYE(len({a})))",
     "tnp.linalg.inv({a} @ {a}.T + EYE(len({a})))", "tnp.linalg.norm({a})", "{a} * y",
     "{a} + p['s']",
+    "tg.checkpoint(lambda z, t: np.tanh(z * t) * z)({a}, y)",
+    "tg.checkpoint(lambda t, z: t * t + tnp.mean(z))(p['s'], {a}) * {b}",
     "sum({a}[i] * {b}[-1] for i in range(2))", "tg.grad(lambda z: tnp.sum(np.sin(z * {b})))({a})",
 )  # fmt: skip
 """What a line computes of numbers or arrays that are there."""
