@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tapegrad.check.gradient import check_grad
     from tapegrad.check.report import GradientCheck
     from tapegrad.compile.jit import Compiled, jit
+    from tapegrad.compile.scan.call import scan
     from tapegrad.entries.nodes import Apply, Constant, Guard, Input, Node
     from tapegrad.optimize.objective import Objective, objective
     from tapegrad.optimize.residuals import Residuals, residuals
@@ -47,6 +48,7 @@ else:
         "check.gradient": ["check_grad"],
         "check.report": ["GradientCheck"],
         "compile.jit": ["Compiled", "jit"],
+        "compile.scan.call": ["scan"],
         "entries.nodes": ["Apply", "Constant", "Guard", "Input", "Node"],
         "optimize.objective": ["Objective", "objective"],
         "optimize.residuals": ["Residuals", "residuals"],
@@ -76,8 +78,8 @@ __all__ = [
     "Node", "Objective", "Progress", "Real", "Residuals", "Scalar", "Simplified", "Sparsity",
     "Tape", "ValueAndGrad", "Var", "check_grad", "checkpoint", "errors", "grad", "hessian", "hvp",
     "jacobian", "jit", "jvp", "label", "linearize", "math", "objective", "partials", "primitive",
-    "record", "residuals", "root", "scope", "sparse_hessian", "sparse_jacobian", "stop_gradient",
-    "taylor", "value_and_grad", "vjp", "vmap", "where",
+    "record", "residuals", "root", "scan", "scope", "sparse_hessian", "sparse_jacobian",
+    "stop_gradient", "taylor", "value_and_grad", "vjp", "vmap", "where",
 ]  # fmt: skip
 
 __version__: str = VERSION

@@ -78,6 +78,11 @@ class Tape(Entries, Generic[A, P, R_co]):
         numbers = (values[slot] for slot in self.outputs)
         return cast(R_co, build(unshared_statics(self.result), numbers))
 
+    @property
+    def steps(self) -> tuple[Tape[dict[str, object], ..., tuple[object, object]], ...]:
+        """The tape of one step of each loop that ``scan`` recorded, in order."""
+        return tuple(cast("Tape[Any, ..., Any]", loop.tape) for loop in self.loops.values())
+
     def cotangents(self) -> tuple[float | None, ...]:
         """For each slot the derivative of the one output in it; None where none arrived.
 

@@ -25,11 +25,18 @@ from tapegrad.recording.trace import trace_kept
 from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data
 
-__all__ = ["AnyTape", "HasPath", "Path", "path_of", "record_path", "starting_with", "with_code"]
+__all__ = [
+    "AnyTape", "HasPath", "Path", "UnknownPathError", "path_of", "record_path", "starting_with",
+    "with_code",
+]  # fmt: skip
 
 _OUTCOMES = attrgetter("path.outcomes")
 _LAST = b"\xff"
 """Stands after all outcomes."""
+
+
+class UnknownPathError(GuardError):
+    """A step of a loop takes a path that is not known, and cannot be recorded here."""
 
 
 @final

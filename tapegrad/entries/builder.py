@@ -224,7 +224,12 @@ class EvaluatingBuilder(Builder):
         static: tuple[object, ...] = (),
         value: Operand | None = None,
     ) -> int:
-        """Writes an entry that is shared with none; its value is computed unless it is given."""
+        """Writes an entry that is shared with none; its value is computed unless it is given.
+
+        A row that the table has not joins it.
+        """
+        if row not in self.table.codes:
+            self.table = self.table.extend(row)
         if value is None:
             value = self.constants.get(len(self.rows))
         if value is None:

@@ -30,7 +30,20 @@ from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Table, primal, shape_of
 from tapegrad.pytree.structure import Branch, Structure, argument_paths, data_paths, key_paths
 
-__all__ = ["Entries", "Nodes"]
+__all__ = ["Entries", "Looped", "Nodes"]
+
+
+class Looped:
+    """A static operand that stands for ``count`` steps, each of which has entries."""
+
+    __slots__ = ()
+
+    count: int
+
+    @property
+    def tape(self) -> Entries:
+        """The entries of the first step that was recorded."""
+        raise NotImplementedError
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -109,6 +122,15 @@ class Entries:
             isinstance(self.stored, tuple),
             self.on_arrays,
         )
+
+    @property
+    def loops(self) -> dict[int, Looped]:
+        """The loops that entries apply, by slot."""
+        columns = self.columns
+        if not any(isinstance(static, Looped) for static in self.statics):
+            return {}
+        found = ((slot, columns.static(slot)) for slot in range(len(self)))
+        return {slot: loop for slot, static in found for loop in static if isinstance(loop, Looped)}
 
     @property
     def on_arrays(self) -> bool:

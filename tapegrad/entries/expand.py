@@ -17,7 +17,7 @@ from tapegrad.errors import TapeError
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_expansions import elementwise
 from tapegrad.ops.matrix_expansions import EXPANSIONS
-from tapegrad.ops.primitive import Operand, Primitive, Table
+from tapegrad.ops.primitive import Operand, Primitive, Table, Traced
 from tapegrad.pytree.key_paths import Index
 from tapegrad.pytree.structure import taken_apart
 
@@ -91,22 +91,29 @@ class _Writing(EvaluatingBuilder):
                 _array(np.ravel(cast(Any, value)).tolist(), np.shape(cast(Any, value)))
             )
         else:
-            self.cells.append(self.applied(slot, row))
+            operands = [self.cells[operand] for operand in self.tape.operands(slot)]
+            self.cells.append(self.applied(row, operands, self.tape.static(slot)))
 
     def inputs(self, value: Operand) -> Iterator[Operand]:
         """New inputs with the numbers of a value."""
         for number in _numbers(value):
             yield self.operand(self.write(ops.input, (), value=number))
 
-    def applied(self, slot: int, row: Primitive) -> Cells:
-        """The row of an entry on the operands' elements."""
-        operands = [self.cells[operand] for operand in self.tape.operands(slot)]
-        static = self.tape.static(slot)
+    def applied(
+        self, row: Primitive, operands: Sequence[Cells], static: tuple[object, ...]
+    ) -> Cells:
+        """A row on the operands' elements."""
+        if row.kind == "guard" and not isinstance(asked := operands[0][()], Traced):
+            return _array(
+                [row(cast(Operand, asked))], ()
+            )  # of a number that is the same for all inputs
         if row.kind == "guard":
-            self.guards.append(self.write(row, (self.slot_of(operands[0][()]),)))
+            self.guards.append(self.write(row, (self.slot_of(asked),)))
             return _array([self.operand(self.guards[-1])], ())
         if row.array is None:
             return elementwise(row, *operands, static=static)
+        if row.array.expand is not None:
+            return cast(Cells, row.array.expand(self.applied, *operands, *static))
         if row not in EXPANSIONS:
             raise TapeError(
                 f"{row.name} ({here()}) has no expansion into numbers, which rows of vmap and "

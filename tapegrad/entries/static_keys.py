@@ -20,7 +20,18 @@ from tapegrad.pytree.attributes import may_change
 from tapegrad.pytree.containers import keys_and_parts
 from tapegrad.pytree.value_keys import ByIdentity
 
-__all__ = ["static_key"]
+__all__ = ["Keyed", "static_key"]
+
+
+class Keyed:
+    """An object that says by which key it is told apart as a static operand, or in one."""
+
+    __slots__ = ()
+
+    @property
+    def static_key(self) -> Hashable:
+        """The key that it shares with those that may stand for it."""
+        raise NotImplementedError
 
 
 def static_key(static: object) -> Hashable:
@@ -47,14 +58,18 @@ def static_key(static: object) -> Hashable:
             parts = static.__self__, static.__func__
         case partial():
             parts = static.func, static.args, *static.keywords.items()
-        case _ if is_array(static):
-            return _array_key(static)
         case _:
-            opened = None if may_change(static) else keys_and_parts(static)
-            if opened is None:
-                return ByIdentity(static)
-            parts = opened[1]
+            return _object_key(static)
     return kind, *map(static_key, parts)
+
+
+def _object_key(static: object) -> Hashable:
+    if is_array(static):
+        return _array_key(static)
+    if isinstance(static, Keyed):
+        return type(static), static.static_key
+    opened = None if may_change(static) else keys_and_parts(static)
+    return ByIdentity(static) if opened is None else (type(static), *map(static_key, opened[1]))
 
 
 def _array_key(array: object) -> Hashable:

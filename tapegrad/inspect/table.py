@@ -22,12 +22,16 @@ def table(entries: Entries) -> str:
     """Slot, operation, operands, value, cotangent, label, scope and line of each entry.
 
     A long tape is shown without its middle, with the number of entries left out; a column with
-    nothing in it is left out, too.
+    nothing in it is left out, too. Below stand the tables of one step of each loop.
     """
     rows, left_out = _table_rows(entries)
     lines = aligned(rows)
     more = [f"... {left_out:,} more"] if left_out else []
-    return "\n".join((*lines[: _HEAD + 1], *more, *lines[_HEAD + 1 :]))
+    steps = (
+        f"\none of the {loop.count:,} steps of %{slot}\n{table(loop.tape)}"
+        for slot, loop in entries.loops.items()
+    )
+    return "\n".join((*lines[: _HEAD + 1], *more, *lines[_HEAD + 1 :], *steps))
 
 
 def notebook_table(entries: Entries) -> Table:

@@ -13,7 +13,7 @@ from functools import partial
 from math import inf
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, cast, final
+from typing import Any, Final, Literal, TypeAlias, cast, final
 
 import attrs
 
@@ -151,6 +151,9 @@ class ArrayRule:
     A ``view`` has the memory of its operand, if ``is_view(*static)`` does not say otherwise.
 
     ``static`` says what the static operand is, or the first part of it, for people to read.
+
+    ``expand`` gives the row on arrays whose elements are operands: ``(apply, *xs)``, where
+    ``apply(row, xs, static)`` does that for any row.
     """
 
     pulls: tuple[Pull | None, ...] | Pull
@@ -159,6 +162,7 @@ class ArrayRule:
     slim: bool = False
     is_view: Callable[..., bool] | None = None
     static: Literal["", "axes", "axis", "index", "order", "shape"] = ""
+    expand: Callable[..., Any] | None = None
 
 
 @final

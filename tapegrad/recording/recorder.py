@@ -104,13 +104,16 @@ class Recorder:
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
     when it ends. ``places`` says what each has become, ``outside`` what inputs and constants are
     there; without an outer one neither is there. Until then it is the ``inside`` of the other.
+
+    With ``held``, which is given a number of a recording around this one and a slot, it is made on
+    plain numbers apart from that: what ``held`` gives is a constant in that slot.
     """
 
     __slots__ = (
-        "around", "attributed", "blocks", "codes", "data_path", "exponents", "holds_gradient",
-        "inside", "known", "labels", "left", "lent", "locked", "marks", "on_arrays", "opened",
-        "outers", "outside", "owner", "places", "pool", "quiet", "refused", "right", "scope",
-        "scopes", "serial", "statics", "table", "thread", "values", "written",
+        "around", "attributed", "blocks", "codes", "data_path", "exponents", "held",
+        "holds_gradient", "inside", "known", "labels", "left", "lent", "locked", "marks",
+        "on_arrays", "opened", "outers", "outside", "owner", "places", "pool", "quiet", "refused",
+        "right", "scope", "scopes", "serial", "statics", "table", "thread", "values", "written",
     )  # fmt: skip
 
     lent: Collection[object]
@@ -121,6 +124,7 @@ class Recorder:
 
     def __init__(self, positions: bool, blocks: bool, depth: int) -> None:
         self.blocks: bool = blocks
+        self.held: Callable[[TracedValue, int], Operand] | None = None
         self.on_arrays: bool = False
         self.quiet: AbstractContextManager[object] | None = None
         self.lent, self.locked, self.written = (), [], []
@@ -217,6 +221,8 @@ class Recorder:
         """A number from outside; with one of an outer recording, that recording becomes known."""
         if not isinstance(value, TracedValue):
             return value
+        if self.held is not None:
+            return self.held(value, len(self.values))
         outer = value._recorder
         outer.require_open()
         self.outers = {*self.outers, outer, *outer.outers}

@@ -30,10 +30,10 @@ from tapegrad.recording import (
     operators,  # noqa: F401  # gives traced numbers their operators
 )
 from tapegrad.recording.in_place import require_unread
-from tapegrad.recording.recorder import Recorder
+from tapegrad.recording.recorder import Recorder, TracedValue
 from tapegrad.recording.results import FlatResult, are_alike, flat_result
 
-__all__ = ["Trace", "trace", "trace_kept"]
+__all__ = ["Trace", "trace", "trace_apart", "trace_kept"]
 
 """The structure of what a function returned, and its numbers."""
 
@@ -138,6 +138,33 @@ def trace_kept(  # noqa: PLR0913  # as `trace`
             plain = _call(recorder, f, build(parameters, first), _built(rest, others))
             _require_same_way(f, recorder, result, flat_result(plain))
         return _traced(recorder, width, parameters, rest, result)
+    finally:
+        recorder.close()
+
+
+def trace_apart(
+    f: Callable[..., object],
+    numbers: tuple[Operand, ...],
+    held: Callable[[TracedValue, int], Operand],
+) -> Trace:
+    """Does what ``trace`` does on plain numbers, apart from the recordings around it.
+
+    A traced number of theirs becomes a constant: ``held`` is given that and the constant's slot,
+    and gives its plain number.
+
+    Raises:
+        As ``trace``.
+    """
+    recorder = Recorder(positions=True, blocks=False, depth=2)
+    recorder.held = held
+    try:
+        parameters, given = _parameters(f, numbers, Role.PARAMETERS)
+        inputs = [*map(recorder.input, given)]
+        result = flat_result(_call(recorder, f, build(parameters, inputs), {}))
+        if recorder.refused:
+            plain = _call(recorder, f, build(parameters, given), {})
+            _require_same_way(f, recorder, result, flat_result(plain))
+        return _traced(recorder, len(given), parameters, _NO_DATA, result)
     finally:
         recorder.close()
 

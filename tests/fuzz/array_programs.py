@@ -49,6 +49,9 @@ EXPRESSIONS: Final = (
     "{a} + p['s']",
     "tg.checkpoint(lambda z, t: np.tanh(z * t) * z)({a}, y)",
     "tg.checkpoint(lambda t, z: t * t + tnp.mean(z))(p['s'], {a}) * {b}",
+    "tg.scan(lambda c, r: (np.tanh(c * y + r), None), {a}[0], {a})[0]",
+    "tnp.stack(tg.scan(lambda c, r: (c + tnp.sum(r * {b}[0]), tnp.sum(c * c)), {a}[0], {a})[1])",
+    "tg.scan(lambda c, r: (c * 0.5 + tnp.mean(r) * {b}, r), {b}, {a})[1][1]",
     "sum({a}[i] * {b}[-1] for i in range(2))", "tg.grad(lambda z: tnp.sum(np.sin(z * {b})))({a})",
 )  # fmt: skip
 """What a line computes of numbers or arrays that are there."""

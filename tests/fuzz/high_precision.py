@@ -70,6 +70,16 @@ def _root(f: Callable[..., Any], x0: Any, a: Any) -> Any:
     return x
 
 
+def _scan(
+    step: Callable[..., Any], carry: Any, xs: Sequence[Any] | None, length: int = 0
+) -> tuple[Any, list[Any]]:
+    ys = []
+    for x in [None] * length if xs is None else xs:
+        carry, y = step(carry, x)
+        ys.append(y)
+    return carry, ys
+
+
 def _logsumexp(xs: Sequence[Any]) -> Any:
     return mp.log(mp.fsum(mp.exp(x) for x in xs))
 
@@ -121,6 +131,7 @@ NAMESPACE: Final[Mapping[str, object]] = {
         linearize=lambda f, x: (f(x), lambda dot: _difference(f, x, ()) * dot),
         value_and_grad=lambda f: lambda x: SimpleNamespace(value=f(x), grad=_grad(f)(x)),
         root=_root,
+        scan=_scan,
     ),
     "cube": lambda x: x**3,
     "block": _block,

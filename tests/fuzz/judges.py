@@ -16,7 +16,7 @@ import tapegrad as tg
 from tapegrad.errors import BackendError
 from tests.fuzz import high_precision, modes
 from tests.fuzz.programs import Case, Point, floats_of
-from tests.fuzz.roads import ROW_ROADS, Rows, disagreements, frozen, nearly_tied
+from tests.fuzz.roads import ROW_ROADS, Rows, disagreements, frozen, nearly_tied, numbers_of
 
 __all__ = ["JUDGES", "compiled_c", "through_executor"]
 
@@ -48,8 +48,8 @@ def precision(case: Case) -> Iterator[str]:
     the way, or slopes, are huge, the steps of the differences are no small ones.
     """
     point = case.points[0]
-    recorded: Any = tg.record(tg.value_and_grad(case.function))(*point)
-    got = floats_of(recorded.value)
+    tape: Any = tg.record(tg.value_and_grad(case.function))(*point)
+    got, recorded = floats_of(tape.value), numbers_of(tape)
     if not (high_precision.can_judge(case) and all(map(isfinite, got))) or nearly_tied(recorded):
         return
     scale = 1.0 + max((fabs(x) for x in recorded.values if isfinite(x)), default=0.0)

@@ -10,7 +10,7 @@ import numpy as np
 
 import tapegrad as tg
 from tests.fuzz.programs import Case, filled, floats_of
-from tests.fuzz.roads import nearly_tied
+from tests.fuzz.roads import nearly_tied, numbers_of
 
 __all__ = ["findings"]
 
@@ -24,7 +24,7 @@ def findings(case: Case) -> Iterator[str]:
     zero and infinity depend on their order.
     """
     point, f = case.points[0], case.function
-    recorded: Any = tg.record(tg.hessian(f))(*point)
+    recorded: Any = numbers_of(tg.record(tg.hessian(f))(*point))
     if nearly_tied(recorded) or not all(map(isfinite, recorded.values)):
         return
     scale = 1.0 + max(map(fabs, recorded.values))

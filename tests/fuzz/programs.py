@@ -87,6 +87,9 @@ EXACT: Final = (
     "math.sum([{a} for _ in range(int(min(abs({b}), 3.0)))]) + {c}", "[{a}, {b}][{a} > {c}]",
     "({b} if math.ceil({a}) % 2.0 else {c})", "{c} * bool({a})",
     "tg.value_and_grad(lambda y: (y * {a} if y > {b} else y - {a}))({c}).value",
+    "tg.scan(lambda y, x: (y * {a} + x, None), {b}, ts)[0]",
+    "tg.scan(lambda y, x: ((y[1] - x, y[0] * {a}), y[0] + {c}), ({b}, {a}), [{c}, s, 0.5])[1][2]",
+    "tg.scan(lambda y, x: (y * {a} if y > x else y - {a}, y), {b}, [0.5, {c}, s])[0]",
 )  # fmt: skip
 """What exact programs compute; ``{k}`` is a constant, ``s``, ``ts`` and ``n`` are the data."""
 
@@ -105,6 +108,8 @@ INEXACT: Final = (
     "tg.hvp(lambda q: math.sin(q[0]) * q[1] + q[0] * q[1] * q[1], [{a}, {b}], [1.0, {c}])[0]",
     "tg.linearize(lambda y: math.sin(y) * {a}, {b})[1]({c})",
     "tg.vjp(lambda y: [math.cos(y), y * {a}], {b})[1]([1.0, {c}])",
+    "tg.scan(lambda y, x: (math.tanh(y * {a}), y), {b}, None, 4)[1][3]",
+    "tg.scan(lambda y, x: (math.sin(y + x * {a}), None), {b}, [{c}, 0.5, s])[0]",
 )  # fmt: skip
 """What the other programs compute beside that."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf, prod
-from typing import Any, Final, cast, final
+from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from tapegrad.compile.arrays.calls import REDUCED, VIEWS
 from tapegrad.compile.arrays.frames import Frames, memory
 from tapegrad.compile.backends.interface import RunFloats, ScalarCode
+from tapegrad.compile.paths import UnknownPathError
 from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import array_rows as rows
@@ -48,9 +49,12 @@ def scalar(program: Program) -> ScalarCode:
     namespace: dict[str, Any] = {**INLINE_NAMES, **_NAMES, **plan.named}
     code = compile(plan.text, "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
+    has_loops = any(row.array is not None and row.array.expand for row in program.rows)
     calls_back = any(not row.module.startswith("tapegrad.") for row in program.rows)
     shapes = [form.shape for form in program.forms[: program.inputs]]
-    run = Frames(namespace["bind"], plan.memory, calls_back=calls_back)
+    run: Run = Frames(namespace["bind"], plan.memory, calls_back=calls_back or has_loops)
+    if has_loops:
+        run = partial(_or_departs, run)
     return ScalarCode(
         cast(RunFloats, run), partial(_run_bytes, run, shapes), steps=plan.steps, memory=plan.memory
     )
@@ -61,11 +65,21 @@ def source(program: Program) -> str:
     return Plan(program).text
 
 
-def _run_bytes(run: Frames, shapes: Sequence[Shape], inputs: bytes) -> bytes | int:
+def _or_departs(run: Run, inputs: Sequence[Any]) -> Sequence[Any] | int:
+    """Runs code with loops; gives -1 where a step of one takes a path that is not known."""
+    try:
+        return run(inputs)
+    except UnknownPathError:
+        return -1
+
+
+def _run_bytes(run: Run, shapes: Sequence[Shape], inputs: bytes) -> bytes | int:
     """Runs code on numbers that stand side by side, and gives the outputs in the same way."""
     found = run(cast("list[float]", parted(inputs, shapes)))
     return found if isinstance(found, int) else side_by_side(found)
 
+
+Run: TypeAlias = Callable[[Sequence[Any]], "Sequence[Any] | int"]
 
 LARGE: Final = 1 << 16
 """The least numbers of an array for which runs of steps go block by block."""

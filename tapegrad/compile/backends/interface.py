@@ -24,7 +24,9 @@ __all__ = [
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
-"""Runs a program: gives the outputs, or the index of the guard that came out differently."""
+"""Runs a program: gives the outputs, or the index of the guard that came out differently.
+
+It is -1 where the recorded path cannot be run though no guard of its own says so."""
 
 RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 """The same between doubles that stand side by side."""

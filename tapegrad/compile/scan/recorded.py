@@ -1,0 +1,238 @@
+"""Records a loop as one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import groupby, repeat
+from math import isqrt, prod
+from typing import Any, cast
+
+import numpy as np
+
+from tapegrad._support.argument_checks import name_of
+from tapegrad._support.source_position import here
+from tapegrad.compile.scan.loop import SCAN, Loop
+from tapegrad.compile.scan.step import Sizes, Step
+from tapegrad.compile.scan.users_step import MoreHeldError, UsersStep
+from tapegrad.errors import InputError
+from tapegrad.numpy.shapes import stack
+from tapegrad.ops.array_rows import concatenate, getitem, reshape
+from tapegrad.ops.array_rows import stack as row_of_numbers
+from tapegrad.ops.primitive import Operand, Shape, Traced, primal, shape_of
+from tapegrad.pytree.key_paths import Keys, key_path
+from tapegrad.pytree.structure import (
+    Branch,
+    Leaf,
+    Role,
+    Static,
+    Structure,
+    build,
+    describe_structure,
+    flatten,
+)
+from tapegrad.recording.recorder import recorder_among
+
+__all__ = ["recorded"]
+
+_FEW = 1 << 12
+
+
+def recorded(
+    step: Callable[..., object], carry: object, items: Sequence[object], memory: float | None
+) -> tuple[object, list[object]]:
+    """The last carry and each y of a loop in which some numbers are traced.
+
+    Raises:
+        InputError: when the derivatives of the loop cannot do with so much ``memory``.
+    """
+    structure, first = flatten(carry, Role.PARAMETERS, partial(_path, "carry"))
+    of_x, columns = _columns(items)
+    rule = UsersStep(step, structure, of_x)
+    rule.begin(first, columns)
+    piece = _piece(rule, first, columns, len(items), memory)
+    run = _run if piece is None else partial(_run_in_pieces, piece)
+    last, ys = run(rule, first, columns, len(items))
+    given = zip(*(_each(y) for y in ys), strict=True) if ys else repeat((), len(items))
+    return build(structure, last), [build(rule.y, leaves) for leaves in given]
+
+
+def _run(
+    rule: UsersStep, first: Sequence[Operand], columns: Sequence[Operand], count: int
+) -> tuple[list[Operand], list[Operand]]:
+    """The last carry of a loop, which is one entry, and y as columns."""
+    while True:
+        loop, numbers, data = _loop(rule, first, columns, count)
+        with suppress(MoreHeldError):
+            found = SCAN(numbers, data, cast(Operand, loop))
+            return _results(found, loop.step.sizes, count)
+
+
+def _loop(
+    rule: UsersStep, first: Sequence[Operand], columns: Sequence[Operand], count: int
+) -> tuple[Loop, Operand, Operand]:
+    """The loop, and the two arrays that it takes."""
+    held = list(rule.held)
+    sizes = Sizes(
+        carry=tuple(map(shape_of, first)),
+        x=tuple(shape_of(column)[1:] for column in columns),
+        held=tuple(map(shape_of, held)),
+        y=rule.given,
+    )
+    innermost = recorder_among([*first, *columns, *held])
+    moving = tuple(getattr(x, "_recorder", None) is innermost for x in columns)
+    loop = Loop(Step(sizes, rule, rule.paths), count, moving, name=name_of(rule.f))
+    moved, resting = (
+        [x for x, moves in zip(columns, moving, strict=True) if moves is wanted]
+        for wanted in (True, False)
+    )
+    return loop, _flat([*first, *held, *_beside(moved)]), _flat(_beside(resting))
+
+
+def _run_in_pieces(
+    piece: int, rule: UsersStep, first: Sequence[Operand], columns: Sequence[Operand], count: int
+) -> tuple[list[Operand], list[Operand]]:
+    """The same of a loop of loops of ``piece`` steps, the insides of which are run again."""
+    pieces = count // piece
+    whole = pieces * piece
+
+    def step(carry: tuple[Operand, ...], x: tuple[Operand, ...]) -> object:
+        last, ys = _run(rule, carry, x, piece)
+        return tuple(last), tuple(ys)
+
+    step.__qualname__ = f"{piece:,} steps of {name_of(rule.f)}"
+    heads = [
+        reshape(getitem(x, (slice(0, whole),)), (pieces, piece, *shape_of(x)[1:])) for x in columns
+    ]
+    outer = UsersStep(step, _tuple_of(first), _tuple_of([cast(Any, primal(x))[0] for x in heads]))
+    outer.begin(first, heads)
+    last, found = _run(outer, first, heads, pieces)
+    ys = [reshape(y, (whole, *shape_of(y)[2:])) for y in found]
+    if whole < count:
+        tails = [getitem(x, (slice(whole, count),)) for x in columns]
+        last, rest = _run(rule, last, tails, count - whole)
+        ys = [concatenate(y, more, 0) for y, more in zip(ys, rest, strict=True)]
+    return last, ys
+
+
+def _tuple_of(parts: Sequence[Operand]) -> Structure:
+    return Branch(tuple, tuple(range(len(parts))), tuple(Leaf(shape_of(part)) for part in parts))
+
+
+def _piece(
+    rule: UsersStep,
+    first: Sequence[Operand],
+    columns: Sequence[Operand],
+    count: int,
+    memory: float | None,
+) -> int | None:
+    """The steps of a piece such that so many bytes do; None where all steps are one.
+
+    Kept are the carries before each piece and y; and of one piece what its reverse sweep reads.
+
+    Raises:
+        InputError: when no pieces are short enough.
+    """
+    carry, y = Sizes.width(list(map(shape_of, first))), Sizes.width(rule.given)
+    x = Sizes.width([shape_of(column)[1:] for column in columns])
+    if memory is None or 8 * count * (carry + y) <= memory:
+        return None
+
+    def needed(piece: int) -> int:
+        return 8 * (carry * -(-count // piece) + y * count + 2 * piece * (2 * carry + x + y))
+
+    least = min(range(1, count + 1), key=needed) if count < _FEW else max(1, isqrt(count // 4))
+    if needed(least) > memory:
+        raise InputError(
+            f"scan ({here()}) was given memory={memory:,} for {count:,} steps: give it "
+            f"{needed(least):,} bytes at least"
+        )
+    while least < count and needed(2 * least) <= memory:
+        least *= 2
+    return least
+
+
+def _path(name: str, keys: Keys) -> str:
+    return f"{name} at {key_path(keys)}" if keys else name
+
+
+def _columns(items: Sequence[object]) -> tuple[Structure, list[Operand]]:
+    """The structure of x, and for each number in it those of all steps as an array.
+
+    Raises:
+        InputError: when one is built otherwise than the first.
+    """
+    if shape_of(items):
+        return Leaf(shape_of(items)[1:]), [_array(items)]
+    if items[0] is None:
+        return Static(None), []
+    if set(map(type, items)) <= {float, int}:
+        return Leaf(), [_array(items)]
+    structure: Structure = Leaf()
+    rows: list[list[Operand]] = []
+    for index, item in enumerate(items):
+        found, leaves = flatten(item, Role.PARAMETERS, partial(_path, f"xs:{index}"))
+        if index and found != structure:
+            raise InputError(
+                f"xs:{index} ({here()}) is {describe_structure(found)}, and is not built as the "
+                "first of xs: give each step the same structure"
+            )
+        structure = found
+        rows.append(leaves)
+    return structure, [cast(Operand, stack(column)) for column in zip(*rows, strict=True)]
+
+
+def _array(items: object) -> Operand:
+    return cast(Operand, items if isinstance(items, Traced) else np.array(items, float))
+
+
+def _beside(columns: Sequence[Operand]) -> list[Operand]:
+    """The columns of the parts of x as one array, which has a row for each step."""
+    rows = [reshape(x, (shape_of(x)[0], prod(shape_of(x)[1:]))) for x in columns]
+    return [concatenate(*rows, 1)] if len(rows) > 1 else rows
+
+
+def _flat(parts: Sequence[Operand]) -> Operand:
+    """Numbers and arrays one after the other."""
+    vectors: list[Operand] = []
+    for is_number, group in groupby(parts, lambda part: not shape_of(part)):
+        if is_number:
+            vectors.append(row_of_numbers(*group))
+        else:
+            vectors += (reshape(x, (prod(shape_of(x)),)) for x in group)
+    if len(vectors) > 1:
+        return concatenate(*vectors, 0)
+    return vectors[0] if vectors else cast(Operand, np.zeros(0))
+
+
+def _results(found: Operand, sizes: Sizes, count: int) -> tuple[list[Operand], list[Operand]]:
+    """The parts of the last carry, and those of y as columns, of what a loop gave."""
+    width = Sizes.width(sizes.y)
+    start = Sizes.width(sizes.carry) * (1 + count)
+    last = [
+        reshape(getitem(found, (slice(at, at + prod(shape)),)), shape)
+        if shape
+        else getitem(found, (at,))
+        for at, shape in _places(sizes.carry)
+    ]
+    if not width:
+        return last, []
+    rows = reshape(getitem(found, (slice(start, start + count * width),)), (count, width))
+    return last, [
+        reshape(getitem(rows, (slice(None), slice(at, at + prod(shape)))), (count, *shape))
+        for at, shape in _places(sizes.y)
+    ]
+
+
+def _places(shapes: Sequence[Shape]) -> Iterator[tuple[int, Shape]]:
+    """Where each part begins, with its shape, of parts that stand side by side."""
+    start = 0
+    for shape in shapes:
+        yield start, shape
+        start += prod(shape)
+
+
+def _each(column: Operand) -> Iterator[Operand]:
+    """The parts of a column, one for each step."""
+    return (getitem(column, (index,)) for index in range(shape_of(column)[0]))

@@ -1,0 +1,292 @@
+"""One step of a loop as a function of numbers and arrays, by the paths that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from math import prod
+from typing import Any, NoReturn, Protocol, TypeAlias, cast, final
+
+import attrs
+import numpy as np
+
+from tapegrad._support.cached import cached
+from tapegrad.compile.backends.interface import ScalarCode
+from tapegrad.compile.backends.registry import chosen
+from tapegrad.compile.paths import AnyTape, Path, UnknownPathError, record_path
+from tapegrad.entries.replay import replay
+from tapegrad.entries.static_keys import Keyed, static_key
+from tapegrad.errors import GuardError
+from tapegrad.ops import table as ops
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.primitive import Operand, Primitive, Shape, primal, shape_of
+from tapegrad.pytree.value_keys import ByIdentity
+
+__all__ = ["Apply", "Cells", "Rule", "Sizes", "Step", "StepPath"]
+
+
+@final
+@attrs.frozen
+class Sizes:
+    """The shapes of what a step takes and gives: ``held`` is the same in all steps."""
+
+    carry: tuple[Shape, ...]
+    x: tuple[Shape, ...]
+    held: tuple[Shape, ...]
+    y: tuple[Shape, ...]
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether there are no arrays."""
+        return not any((*self.carry, *self.x, *self.held, *self.y))
+
+    @staticmethod
+    def width(shapes: Sequence[Shape]) -> int:
+        """The count of the numbers in parts of these shapes."""
+        return sum(map(prod, shapes))
+
+
+Cells: TypeAlias = Any
+"""An array of operands."""
+
+Apply: TypeAlias = Callable[[Primitive, Sequence[Cells], tuple[object, ...]], Cells]
+
+
+class Rule(Protocol):
+    """Records a step where it takes a path that is not known yet."""
+
+    def __call__(self, operands: Sequence[Operand], /) -> StepPath:
+        """The path that the step takes on plain operands: the carry, x, and what is held.
+
+        Raises:
+            UnknownPathError: when the step cannot be recorded any more.
+        """
+
+
+@final
+class Made:
+    """Holds what was made for a path: code for so many steps, and the steps of derivatives.
+
+    ``work`` counts the entries that were run one by one.
+    """
+
+    __slots__ = ("codes", "derived", "work")
+
+    def __init__(self) -> None:
+        self.codes: dict[tuple[Sizes, int, bool], ScalarCode] = {}
+        self.derived: dict[object, Step] = {}
+        self.work: int = 0
+
+
+@lru_cache(maxsize=64)
+def _made(key: Hashable) -> Made:
+    """Made once for paths that do the same, so that a loop which comes again compiles nothing."""
+    return Made()
+
+
+@final
+@attrs.frozen(slots=False)
+class StepPath:
+    """One way through a step: its tape, and the constants on it that stand for what is held.
+
+    ``held`` has pairs of a slot and an index. What is held and not among them are inputs.
+    """
+
+    tape: AnyTape
+    held: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def has_guards(self) -> bool:
+        """Whether there may be other ways."""
+        return any(True for _ in self.tape.columns.guards())
+
+    def __call__(self, operands: Sequence[Operand]) -> list[Operand]:
+        """The new carry and y on operands of any kind.
+
+        Raises:
+            GuardError: where a guard comes out differently.
+        """
+        tape = self.tape
+        columns, inputs = tape.columns, len(tape.inputs)
+        if self.held:
+            values = list(columns.values)
+            for slot, index in self.held:
+                values[slot] = operands[inputs + index]
+            columns = attrs.evolve(columns, values=values)
+        found = replay(columns, operands[:inputs], lambda slot: str(tape.site(slot)))
+        return [found[slot] for slot in tape.outputs]
+
+    def expanded(self, apply: Apply, operands: Sequence[Cells]) -> list[Cells]:
+        """The new carry and y on arrays of operands, entry by entry.
+
+        Raises:
+            GuardError: where a guard comes out differently.
+        """
+        columns, inputs, held = self.tape.columns, len(self.tape.inputs), dict(self.held)
+        cells = list(operands[:inputs])
+        for slot in range(inputs, len(columns)):
+            row = columns.row(slot)
+            if slot in held:
+                cells.append(operands[inputs + held[slot]])
+            elif row.kind == "constant":
+                cells.append(np.asarray(columns.values[slot], object))
+            else:
+                given = [cells[operand] for operand in columns.operands(slot)]
+                cells.append(apply(row, given, columns.static(slot)))
+                if row.kind == "guard" and primal(cells[slot][()]) != primal(columns.values[slot]):
+                    raise GuardError(f"the guard at {self.tape.site(slot)} comes out differently")
+        return [cells[slot] for slot in self.tape.outputs]
+
+    def __reduce__(self) -> tuple[type[StepPath], tuple[AnyTape, tuple[tuple[int, int], ...]]]:
+        return StepPath, (self.tape, self.held)
+
+    @cached
+    def key(self) -> Hashable:
+        """The key that paths share which do the same."""
+        tape = self.tape
+        columns, held = tape.columns, dict(self.held)
+        numbers = (
+            columns.values[slot]
+            for slot in (*columns.slots_of(ops.constant), *columns.guards())
+            if slot not in held
+        )
+        shapes = (shape_of(columns.values[slot]) for slot in (*tape.inputs, *held))
+        entries = tape.codes, tape.left, tape.right, tape.pool, tape.outputs
+        statics = (*map(static_key, tape.statics), *map(static_key, numbers))
+        return tape.table.rows, entries, statics, tuple(shapes), self.held
+
+    @property
+    def made(self) -> Made:
+        """The code and steps that were made for this path, or another one that does the same."""
+        return _made(self.key)
+
+    def code(
+        self, sizes: Sizes, count: int, example: Sequence[Operand], *, natively: bool
+    ) -> ScalarCode:
+        """Code for ``count`` steps in a row, compiled where it is asked for.
+
+        It takes the carry, what is held, and each x; it gives the carry, the carries before each
+        step, and each y.
+        """
+        code = self.made.codes.get((sizes, count, natively))
+        if code is None:
+            path = self._recorded(sizes, count, example)
+            code = self.made.codes[sizes, count, natively] = _compiled(path, natively=natively)
+        return code
+
+    def _recorded(self, sizes: Sizes, count: int, example: Sequence[Operand]) -> Path:
+        """The path of ``count`` steps in a row, recorded on the numbers of one step."""
+        carry, x, held = map(len, (sizes.carry, sizes.x, sizes.held))
+        start, xs, fixed = example[:carry], example[carry : carry + x], example[carry + x :]
+
+        def steps(numbers: tuple[Operand, ...]) -> tuple[Operand, ...]:
+            state, given = numbers[:carry], numbers[carry : carry + held]
+            before: list[Operand] = []
+            ys: list[Operand] = []
+            for index in range(count):
+                at = carry + held + index * x
+                found = self((*state, *numbers[at : at + x], *given))
+                before += state
+                state = tuple(found[:carry])
+                ys += found[carry:]
+            return (*state, *before, *ys)
+
+        given = (*start, *fixed, *list(xs) * count)
+        return cast(Path, record_path(steps, given, {}, (), arrays=True))
+
+
+def _compiled(path: Path, *, natively: bool) -> ScalarCode:
+    if path.program.forms:
+        return cast(ScalarCode, serving("compile.arrays.plan").scalar(path.program))
+    return chosen("auto" if natively else "python", rows=False).scalar(path.program)
+
+
+@final
+class Step(Keyed):
+    """One step: (the carry, x, what is held) -> (the new carry, y).
+
+    ``paths`` are the ways through it that are known, which ``rule`` adds to.
+    """
+
+    __slots__ = ("_derived", "paths", "rule", "sizes")
+
+    def __init__(self, sizes: Sizes, rule: Rule, paths: Sequence[StepPath] = ()) -> None:
+        self.sizes, self.rule = sizes, rule
+        self.paths: tuple[StepPath, ...] = tuple(paths)
+        self._derived: dict[object, Step] = {}
+
+    def __call__(self, operands: Sequence[Operand]) -> list[Operand]:
+        """The new carry and y on operands of any kind, on a path that is recorded where needed.
+
+        Raises:
+            UnknownPathError: when the step takes no known path, and cannot be recorded.
+        """
+        for path in self.paths:
+            with suppress(GuardError):
+                return path(operands)
+        return self.learned([primal(operand) for operand in operands])(operands)
+
+    def expanded(self, apply: Apply, operands: Sequence[Cells]) -> list[Cells]:
+        """The new carry and y on arrays of operands: ``apply`` does what a row does on them.
+
+        Raises:
+            UnknownPathError: when the step takes no known path, and cannot be recorded.
+        """
+        for path in self.paths:
+            with suppress(GuardError):
+                return path.expanded(apply, operands)
+        return self.learned([_plain(part) for part in operands]).expanded(apply, operands)
+
+    def learned(self, operands: Sequence[Operand]) -> StepPath:
+        """The path that the step takes on plain operands, recorded now.
+
+        Raises:
+            UnknownPathError: when the step cannot be recorded any more.
+        """
+        path = self.rule(operands)
+        self.paths = (*self.paths, path)
+        return path
+
+    @property
+    def only_path(self) -> StepPath | None:
+        """The one way through the step, where there cannot be others."""
+        only = self.paths[0] if len(self.paths) == 1 else None
+        return None if only is None or only.has_guards else only
+
+    def derived(self, key: object, make: Callable[[Step], Step]) -> Step:
+        """The step of a derivative, which is made once for all steps that do the same."""
+        only = self.only_path
+        known, own = (self._derived, self) if only is None else (
+            only.made.derived, Step(self.sizes, _no_other_path, [only])
+        )  # fmt: skip
+        place = self.sizes, key
+        found = known.get(place)
+        if found is None:
+            found = known[place] = make(own)
+        return found
+
+    @property
+    def static_key(self) -> Hashable:
+        """The key of what it does; where there may be other paths, its own."""
+        only = self.only_path
+        return ByIdentity(self) if only is None else (self.sizes, only.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and self.static_key == other.static_key
+
+    def __hash__(self) -> int:
+        return hash(self.sizes)
+
+    def __reduce__(self) -> tuple[type[Step], tuple[Sizes, Rule, tuple[StepPath, ...]]]:
+        return Step, (self.sizes, self.rule, self.paths)
+
+
+def _no_other_path(operands: Sequence[Operand], /) -> NoReturn:
+    raise UnknownPathError("a step without guards has one path: this is a fault of tapegrad")
+
+
+def _plain(part: Cells) -> Operand:
+    """The plain numbers of an array of operands, a float where it has no axes."""
+    found = np.vectorize(primal, otypes=[float])(part)
+    return cast(Operand, found if found.ndim else float(found))

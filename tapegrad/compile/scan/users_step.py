@@ -1,0 +1,161 @@
+"""The user's step of a loop: it is recorded apart from the recordings around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, cast, final
+
+import attrs
+
+from tapegrad._support.argument_checks import name_of
+from tapegrad._support.closures import Snapshot, opened
+from tapegrad._support.source_position import here
+from tapegrad.compile.paths import UnknownPathError
+from tapegrad.compile.scan.step import Rule, StepPath
+from tapegrad.errors import OutputError, RecordingError
+from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
+from tapegrad.pytree.structure import (
+    Branch,
+    Static,
+    Structure,
+    build,
+    describe_structure,
+    leaf_shapes,
+)
+from tapegrad.recording.recorder import TracedValue
+from tapegrad.recording.trace import trace_apart
+from tapegrad.transforms.record import tape_of
+
+__all__ = ["MoreHeldError", "UsersStep"]
+
+
+class MoreHeldError(Exception):
+    """A step reads a number from around it that it has not read before."""
+
+
+@final
+class UsersStep:
+    """Records the user's step; ``held`` are the numbers of recordings around it that it reads.
+
+    It keeps the variables of the functions around the step as they are now. Where it travels, the
+    step stays behind.
+    """
+
+    def __init__(self, f: Callable[..., object], carry: Structure, x: Structure) -> None:
+        self._snapshot = Snapshot.of((f,))
+        self.f = cast("Callable[..., object]", opened(self._snapshot.held[0]))
+        self.carry, self.x = carry, x
+        self.y: Structure = Static(None)
+        self.given: tuple[Shape, ...] = ()
+        self.held: list[TracedValue] = []
+        self.paths: list[StepPath] = []
+        self._places: dict[tuple[int, int], int] = {}
+
+    def begin(self, first: Sequence[Operand], columns: Sequence[Operand]) -> None:
+        """Records the first step."""
+        xs = [cast(Any, primal(column))[0] for column in columns]
+        try:
+            path = self.path([*map(primal, first), *(x if shape_of(x) else float(x) for x in xs)])
+        except Exception as error:
+            error.add_note("raised in step 0 of scan")
+            raise
+        self.paths.append(path)
+
+    def __call__(self, operands: Sequence[Operand], /) -> StepPath:
+        """The path of another step.
+
+        Raises:
+            UnknownPathError: when the step reads a number of a recording that has ended, or a
+                global number that has changed.
+            MoreHeldError: when it reads another number than before of one that has not.
+        """
+        known = len(self.held)
+        if reason := self._snapshot.changed():
+            raise UnknownPathError(
+                f"a step of {name_of(self.f)} under scan ({here()}) takes a new path, and reads "
+                f"{reason}: make it a part of the carry or of xs"
+            )
+        try:
+            path = self.path(operands)
+        except RecordingError as error:
+            raise UnknownPathError(str(error)) from error
+        self.paths.append(path)
+        if len(self.held) > known:
+            raise MoreHeldError
+        return path
+
+    def path(self, operands: Sequence[Operand]) -> StepPath:
+        """The path that the step takes on plain numbers: the carry's, those of x, those held.
+
+        Raises:
+            RecordingError: when the step reads a number of a recording that has ended, and has not
+                read it before.
+        """
+        carry, x = len(leaf_shapes(self.carry)), len(leaf_shapes(self.x))
+        given, values = tuple(operands[: carry + x]), operands[carry + x :]
+        places: list[tuple[int, int]] = []
+
+        def step(numbers: tuple[Operand, ...]) -> object:
+            return self.f(build(self.carry, numbers[:carry]), build(self.x, numbers[carry:]))
+
+        def held(var: TracedValue, slot: int) -> Operand:
+            index = self._index(var)
+            places.append((slot, index))
+            return values[index] if index < len(values) else primal(var)
+
+        traced = trace_apart(step, given, held)
+        self._check(traced.result)
+        tape = attrs.evolve(
+            tape_of(self.f, traced),
+            parameters=Branch(dict, ("carry", "x"), (self.carry, self.x)),
+        )
+        return StepPath(tape, tuple(places))
+
+    def _index(self, var: TracedValue) -> int:
+        """The place of a number among those that are held."""
+        key = id(var._recorder), var._slot
+        if key not in self._places:
+            var._recorder.require_open()
+            self._places[key] = len(self.held)
+            self.held.append(var)
+        return self._places[key]
+
+    def _check(self, result: Structure) -> None:
+        """Raises where a step gives something else than a carry of the same structure and y."""
+        if not isinstance(result, Branch) or result.keys != (0, 1):
+            raise OutputError(
+                f"{name_of(self.f)} ({here()}) returned {describe_structure(result)} as a step of "
+                "scan: return the pair (carry, y), where y may be None"
+            )
+        carry, y = result.children
+        if carry != self.carry:
+            raise OutputError(
+                f"{name_of(self.f)} ({here()}) returned {describe_structure(carry)} as the carry "
+                f"of scan, which began as {describe_structure(self.carry)}: keep its structure"
+            )
+        if not self.paths:
+            self.y, self.given = y, tuple(leaf_shapes(y))
+        elif y != self.y:
+            raise OutputError(
+                f"{name_of(self.f)} ({here()}) returned {describe_structure(y)} as the y of scan, "
+                f"and {describe_structure(self.y)} in other steps: return the same structure"
+            )
+
+    def __reduce__(self) -> tuple[Callable[[], Rule], tuple[()]]:
+        return _left_behind, ()
+
+
+def _left_behind() -> Rule:
+    return _elsewhere
+
+
+def _elsewhere(operands: Sequence[Operand], /) -> NoReturn:
+    """Takes the place of a step that did not travel.
+
+    Raises:
+        UnknownPathError: always.
+    """
+    raise UnknownPathError(
+        f"a step of scan ({here()}) takes a path that is not on the tape, and its function did not "
+        "travel: record again at these inputs"
+    )
