@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tapegrad.check.recorded_point import MARGIN, RecordedPoint
 from tapegrad.check.report import Finding, Transposition, Verdict
 from tapegrad.entries.columns import EntryColumns
+from tapegrad.ops.array_passes import each
 from tapegrad.ops.array_rows import amax, amin
-from tapegrad.ops.elementwise import each
 from tapegrad.ops.primitive import Operand, Shape, shape_of
 from tapegrad.pytree.structure import argument_paths, build, leaf_shapes, taken_apart
 from tapegrad.recording.trace import Trace

@@ -16,6 +16,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet
 from tapegrad.ops.primitive import Operand, Primitive, Shape, Traced, shape_of
 from tapegrad.recording import array_values
+from tapegrad.recording.array_operators import function_on_arrays
 from tapegrad.recording.array_var import (
     ArrayCondition,
     ArrayVar,
@@ -140,6 +141,9 @@ def _has_arrays(values: Any) -> bool:
 
 def applied(row: Primitive, *given: Any) -> Any:
     """A row applied element by element to arrays and numbers, traced or not."""
+    function = function_on_arrays(row) if type(given[0]) is ArrayVar else None
+    if function is not None:
+        return function(*given)
     if is_traced(*given):
         return applied_to_arrays(row, *map(operand, given))
     found = operands(*given)

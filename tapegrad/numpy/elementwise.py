@@ -8,7 +8,7 @@ One for each operation of the table, and a few that are spelled in others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import pi
 from typing import Any, Final, cast, overload
 
@@ -47,6 +47,7 @@ from tapegrad.numpy.signatures import (
 )
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
+from tapegrad.recording.array_operators import function_on_arrays
 from tapegrad.recording.array_var import ArrayCondition, ArrayVar, require_shapes
 from tapegrad.recording.recorder import Condition, Real, condition
 
@@ -527,8 +528,13 @@ def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     if not is_traced(condition, x, y):
         return np.where(condition, x, y)
     given = indicator(condition), operand(x), operand(y)
+    if type(given[0]) is ArrayVar:
+        return _chosen(*given)
     require_shapes(ops.where, given)
     return ops.where(*given)
+
+
+_chosen: Final = cast("Callable[..., ArrayLike]", function_on_arrays(ops.where))
 
 
 @overload

@@ -1,4 +1,9 @@
-"""Rows in others on arrays: the steps in which ``elementwise`` computes them, to the bit."""
+"""How rows are spelled in others on arrays.
+
+``STEPS`` are the steps in which ``array_passes`` computes a row, to the bit: where they are
+written out, what they have in common with others is computed once. ``SPELLED`` has spellings for
+rows that have no such function; those of ``lowering`` serve where there is none.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,10 @@ from math import inf
 from typing import Any, Final
 
 from tapegrad.ops import table as ops
-from tapegrad.ops.primitive import Primitive
+from tapegrad.ops.lowering import LOWER, NEAR, Usually, is_plain
+from tapegrad.ops.primitive import Primitive, Traced
 
-__all__ = ["STEPS"]
+__all__ = ["SPELLED", "STEPS"]
 
 
 def _decay(x: Any) -> Any:
@@ -57,6 +63,39 @@ def _constant_power_slope(x: Any, n: float) -> Any:
     return ops.mul(2.0, x) if n == 2.0 else None
 
 
+def _positive_quotient(x: Any, y: Any) -> Any:
+    """A square root is not below 0."""
+    is_root = isinstance(y, Traced) and y.made_by is ops.sqrt
+    return ops.div(x, y) if is_root else None
+
+
+def _power_slope(x: Any, n: Any) -> Usually:
+    """n * (x ** n / x), within 3 units in the last place in the middle of the range."""
+    power = ops.pow(x, n)
+    quotient = ops.div(power, x)
+    slope = ops.add(ops.mul(n, quotient), 0.0)
+    least = ops.minimum(ops.abs(power), ops.abs(quotient))
+    return Usually(slope, ops.and_(ops.gt(least, 1e-290), ops.lt(ops.abs(slope), 1e290)))
+
+
+def _direction(x: Any, *others: Any) -> Usually:
+    """The quotient by the length."""
+    length = ops.hypot(x, *others)
+    return Usually(ops.div(x, length), is_plain(length))
+
+
+def _positive_zero(row: Primitive) -> Callable[..., Any]:
+    """A sum in which zeros of either sign give 0.0."""
+
+    def spelled(*xs: Any) -> Any:
+        found = NEAR[row](*xs)
+        if isinstance(found, Usually):
+            return Usually(ops.add(found.value, 0.0), found.holds)
+        return None if found is None else ops.add(found, 0.0)
+
+    return spelled
+
+
 STEPS: Final[Mapping[Primitive, Callable[..., Any]]] = {
     ops.sech2: _sech2,
     ops.sigmoid: _sigmoid,
@@ -65,5 +104,15 @@ STEPS: Final[Mapping[Primitive, Callable[..., Any]]] = {
     ops.softmax: _softmax,
     ops.powc: _constant_power,
     ops.powc_slope: _constant_power_slope,
+    ops.div_pos: _positive_quotient,
 }
 """How rows are spelled on arrays; a spelling gives None where it does not hold."""
+
+SPELLED: Final[Mapping[Primitive, Callable[..., Any]]] = {
+    **{row: NEAR.get(row) or LOWER[row] for row in (*LOWER, *NEAR)},
+    ops.pow_dx: _power_slope,
+    ops.direction: _direction,
+    ops.mean: _positive_zero(ops.mean),
+    ops.dot: _positive_zero(ops.dot),
+}
+"""How rows are spelled that no function computes in few passes."""

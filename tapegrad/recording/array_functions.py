@@ -132,18 +132,26 @@ def call(
     Raises:
         TracedNumberError: where there is none, or it has not the options that are given.
     """
+    if function is np.where and len(args) == 1 and not kwargs:
+        return serving("numpy").nonzero(args[0])
+    name, ours = _own(function)
+    if ours is None:
+        raise TracedNumberError(
+            f"{name} at {here()} takes no traced array: use a function of tapegrad.numpy"
+        )
+    if not kwargs and len(args) <= _places(ours).most:
+        return ours(*args)
+    return _called(ours, name, *_by_name(function, ours, args, kwargs))
+
+
+@cache
+def _own(function: Callable[..., object]) -> tuple[str, Callable[..., object] | None]:
+    """The full name of a function of numpy's, and ours, if there is one."""
     module, name = function.__module__ or "numpy", function.__name__
     own = serving("numpy")
-    if function is np.where and len(args) == 1 and not kwargs:
-        return own.nonzero(args[0])
     place = own.linalg if module.endswith("linalg") or name == "cross" else own
     found = getattr(place, name, None)
-    if found is function or not callable(found):
-        raise TracedNumberError(
-            f"{module}.{name} at {here()} takes no traced array: use a function of tapegrad.numpy"
-        )
-    ours = cast("Callable[..., object]", found)
-    return _called(ours, f"{module}.{name}", *_by_name(function, ours, args, kwargs))
+    return f"{module}.{name}", None if found is function or not callable(found) else found
 
 
 def _by_name(

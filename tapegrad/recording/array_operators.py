@@ -70,12 +70,14 @@ def _computed(row: Primitive) -> Function:
 
 @cache
 def function_on_arrays(row: Primitive) -> Function | None:
-    """A row of one or two operands as a function of traced arrays, and of what stands beside them.
+    """A row of numbers as a function of traced arrays, and of what stands beside them.
 
     What it does not take is ``NotImplemented``. None for a row of another kind.
     """
-    if row.is_pooled or row.has_static or (row.array is not None and row is not rows.matmul):
+    if row.has_static or (row.array is not None and row is not rows.matmul):
         return None
+    if row.is_pooled:
+        return _of_many(row)
     return _of_one(row) if row.arity == 1 else _of_two(row)
 
 
@@ -110,6 +112,24 @@ def _of_two(row: Primitive) -> Function:
             value = float(value)
         elif not value.flags.c_contiguous:
             value = np.ascontiguousarray(value)
+        return entry(recorder, recorder.table.codes[row], left, right, value)
+
+    return function
+
+
+def _of_many(row: Primitive) -> Function:
+    compute = _computed(row)
+
+    def function(*xs: Any) -> Any:
+        recorder = next((x._recorder for x in xs if type(x) is ArrayVar), None)
+        if recorder is None or recorder.thread != get_ident():
+            return applied_to_arrays(row, *xs)
+        slots = [slot for x in xs if (slot := _slot(recorder, x)) is not None]
+        if len(slots) < len(xs):
+            return applied_to_arrays(row, *xs)
+        require_shapes(row, xs)
+        value = compute(*[recorder.values[slot] for slot in slots])
+        left, right = recorder.place(row, slots, ())
         return entry(recorder, recorder.table.codes[row], left, right, value)
 
     return function

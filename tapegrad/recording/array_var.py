@@ -828,6 +828,8 @@ def require_shapes(row: Primitive, operands: tuple[Operand, ...]) -> None:
             _require_product(*map(shape_of, operands))
         return
     shapes = [shape_of(operand) for operand in operands]
+    if len({shape for shape in shapes if shape}) < 2:
+        return
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:

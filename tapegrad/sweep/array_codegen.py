@@ -2,16 +2,16 @@
 
 The function is spelled from the row's partials, as the sweep on floats is, when a tape has the
 row's first entry. What it computes has the bits of what ``array_reverse`` records: products and
-sums stand in C order, and what that one leaves out is left out. Entries under a condition, and
-those of rows without such a function, are left to it.
+sums stand in C order, and what that one leaves out is left out. Entries of rows without such a
+function are left to it.
 
 A cotangent is dropped once its entry was visited, if no block of a checkpoint reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from textwrap import indent
 from typing import Any, Final, TypeAlias, cast, final
 
@@ -22,15 +22,15 @@ from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_code import NAMES, Name, Script, in_c_order
 from tapegrad.ops.array_values import laid_out
-from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.inline import INLINE_NAMES, call_name
-from tapegrad.ops.primitive import Operand, Primitive, Traced, shape_of
+from tapegrad.ops.primitive import Operand, Primitive, Shape, shape_of
 from tapegrad.recording.slots import SlotWriter
-from tapegrad.sweep.array_kernels import in_c_order
+from tapegrad.sweep.array_kernels import pull_kernel
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
-from tapegrad.sweep.codegen import reads, times
-from tapegrad.sweep.conditional_terms import DerivativeColumn
+from tapegrad.sweep.codegen import reads
+from tapegrad.sweep.conditional_terms import ConditionalArithmetic, DerivativeColumn
 from tapegrad.sweep.reverse import ON_FLOATS, results_of_blocks
 
 __all__ = ["swept_on_arrays"]
@@ -57,28 +57,53 @@ def swept_on_arrays(
         if cotangent is None:
             continue
         if wanted[slot]:
+            code = codes[slot]
+            visit = visits[code]
+            if visit is None:
+                visit = visits[code] = sweep.visit_of(columns.table.rows[code])
             if conditions and slot in conditions:
-                sweep.by_rows.contribute_any(slot, cotangent)
+                sweep.visit_under_condition(slot, cotangent, visit)
             else:
-                code = codes[slot]
-                visit = visits[code]
-                if visit is None:
-                    visit = visits[code] = sweep.visit_of(columns.table.rows[code])
                 visit(slot, cotangent)
         if slot >= kept and slot not in read_by_blocks:
             cotangents[slot] = None
+            conditions.pop(slot, None)
+
+
+@final
+class _Arithmetic(ConditionalArithmetic[Any]):
+    """Sums and choices of numbers and arrays, under conditions that are arrays."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda x, y: in_c_order(x + y))
+
+    def apply(self, row: Primitive, *numbers: Any) -> Any:
+        """A row applied to conditions, or a choice by one."""
+        return in_c_order(_CHOICES[row](*numbers))
+
+
+_CHOICES: Final[Mapping[Primitive, Callable[..., Any]]] = {
+    ops.where: np.where, ops.and_: np.logical_and, ops.or_: np.logical_or,
+    ops.not_: np.logical_not,
+}  # fmt: skip
 
 
 @final
 @attrs.define(eq=False)
 class _ArraySweep:
-    """The state of one sweep: ``owned`` are the slots whose cotangent is a whole array of ours."""
+    """The state of one sweep: ``owned`` are the slots whose cotangent is a whole array of ours.
+
+    ``conditions`` has the conditions under which cotangents are present, and ``condition`` that of
+    the entry that is visited.
+    """
 
     columns: EntryColumns
     cotangents: DerivativeColumn
     wanted: Sequence[int]
     conditions: dict[int, Place] = attrs.field(factory=dict)
+    condition: Operand | None = None
     owned: set[int] = attrs.field(factory=set)
+    arithmetic: _Arithmetic = attrs.field(factory=_Arithmetic)
     _by_rows: ArrayReverse | None = None
 
     @property
@@ -98,12 +123,61 @@ class _ArraySweep:
             return self.transposed if make is None else make(self)
         if row.kind in {"input", "constant", "guard"}:
             return _nothing
+        if row.kind == "choice":
+            return self.choose
         make = _maker(row)
         return self.generic if make is None else make(self)
+
+    def visit_under_condition(self, slot: int, cotangent: Any, visit: Visit) -> None:
+        """Visits an entry whose cotangent is present under a condition.
+
+        Where numbers are not taken one by one, and in inputs, it is made present everywhere.
+        """
+        row, condition = self.columns.row(slot), cast(Operand, self.conditions[slot])
+        if row.kind == "input":
+            self.cotangents[slot] = self.arithmetic.or_zero((cotangent, condition))
+            del self.conditions[slot]
+        elif row.array is not None:
+            visit(slot, self.arithmetic.apply(ops.where, condition, cotangent, -0.0))
+        else:
+            self.condition = condition
+            visit(slot, cotangent)
+            self.condition = None
 
     def generic(self, slot: int, cotangent: Any) -> None:
         """Visits an entry by its row."""
         self.by_rows.contribute_any(slot, cotangent)
+
+    def choose(self, slot: int, cotangent: Any) -> None:
+        """Visits a choice: its cotangent goes to each arm where that is selected."""
+        columns, before, start = self.columns, self.condition, self.columns.left[slot]
+        at, *arms = columns.pool[start : start + 3]
+        selected, shape = cast(Any, columns.values[at]), shape_of(columns.values[slot])
+        if type(selected) is float:
+            arms = [arms[0 if selected else 1]]
+        for number, arm in enumerate(arms):
+            if self.wanted[arm]:
+                if type(selected) is not float:
+                    taken = self.arithmetic.negated(selected) if number else selected
+                    self.condition = self.arithmetic.both(before, taken)
+                self.hand_down(arm, cotangent, shape)
+        self.condition = before
+
+    def hand_down(self, slot: int, share: Any, whole: Shape) -> None:
+        """Adds a share of an entry with the shape ``whole`` to the cotangent of an operand."""
+        shape, condition = shape_of(self.columns.values[slot]), self.condition
+        if shape == whole:
+            before = self.cotangents[slot]
+            if before is not None or condition is not None:
+                self.add(slot, share)
+            else:
+                self.cotangents[slot] = share
+            return
+        if condition is not None:
+            share = self.arithmetic.apply(ops.where, condition, share, -0.0)
+        self.condition = None
+        self.add(slot, rows.fitted(share, whole, shape))
+        self.condition = condition
 
     def transposed(self, slot: int, cotangent: Any) -> None:
         """Visits an entry whose row takes arrays as they are."""
@@ -119,16 +193,24 @@ class _ArraySweep:
                 self.add(operand, pull(cotangent, *given))
 
     def add(self, slot: int, share: Any) -> None:
-        """Adds a share that is always present to the cotangent of a slot."""
-        before = self.cotangents[slot]
-        if before is None:
+        """Adds a share to the cotangent of a slot; it is present under the condition, if any."""
+        before: Any = self.cotangents[slot]
+        if self.condition is not None or slot in self.conditions:
+            self.add_under_condition(slot, before, share)
+        elif before is None:
             self.cotangents[slot] = share
-        elif slot in self.conditions:
-            self.by_rows.accumulate(slot, (share, None))
         elif slot in self.owned:
             before += share
         else:
             self.cotangents[slot] = in_c_order(before + share)
+
+    def add_under_condition(self, slot: int, before: Any, share: Any) -> None:
+        """Adds a share to a cotangent; one of them is present under a condition alone."""
+        term = None if before is None else (before, self.conditions.pop(slot, None))
+        self.cotangents[slot], condition = self.arithmetic.plus(term, (share, self.condition))
+        self.owned.discard(slot)
+        if condition is not None:
+            self.conditions[slot] = condition
 
 
 def _nothing(slot: int, cotangent: Any) -> None:
@@ -138,24 +220,12 @@ def _nothing(slot: int, cotangent: Any) -> None:
 # Rows that go element by element.
 
 
-@final
-@attrs.frozen
-class _Spelled(Traced):
-    """An expression on floats or arrays: each row is called by its name."""
-
-    text: str
-
-    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> _Spelled:
-        texts = [x.text if isinstance(x, _Spelled) else repr(x) for x in operands]
-        return _Spelled(f"{call_name(row)}({', '.join(texts)})")
-
-
 _MAKER: Final = """\
 def make(sweep):
     columns, cotangents, wanted = sweep.columns, sweep.cotangents, sweep.wanted
     left, right, values = columns.left, columns.right, columns.values
     pool, statics = columns.pool, columns.statics
-    conditions, owned, by_rows = sweep.conditions, sweep.owned, sweep.generic
+    conditions, owned = sweep.conditions, sweep.owned
 
     def visit(k, b):
 {}
@@ -172,10 +242,10 @@ if type(y) is float:
 
 _ADD: Final = """\
 c = cotangents[{0}]
-if c is None:
-    cotangents[{0}] = p
-elif owned or conditions:
+if owned or conditions:
     sweep.add({0}, p)
+elif c is None:
+    cotangents[{0}] = p
 else:
     c = c + p
     if type(c) is ndarray and not c.flags.c_contiguous:
@@ -189,64 +259,87 @@ if type(p) is ndarray and not p.flags.c_contiguous:
 """
 
 _FIT: Final = """\
-x = values[{}]
+x = values[{0}]
 if type(x) is float or x.shape != shape:
-    p = fitted(p, shape, shape_of(x))
+    sweep.hand_down({0}, p, shape)
+else:
+{1}
 """
 
 
 @cache
 def _maker(row: Primitive) -> Maker | None:
     """Makes the function for a row; None for one that is left to ``array_reverse``."""
-    if row not in ops.TABLE.codes or (row.is_pooled and row.has_static):
+    if row not in ops.TABLE.codes or (row.is_pooled and row.arity is not None):
         return None
-    arrays = "by_rows(k, b)\n" if row.is_pooled else _shares(row)
-    floats = ON_FLOATS.branch(row)
-    return _made(_EITHER.format(indent(floats, "    ").rstrip(), arrays.rstrip()))
+    shares = None if row.arity is None else _shares(row)
+    if shares is None:
+        return partial(_by_kernels, row)
+    floats, (arrays, called) = ON_FLOATS.branch(row), shares
+    return _made(_EITHER.format(indent(floats, "    ").rstrip(), arrays.rstrip()), called)
 
 
-def _shares(row: Primitive) -> str:
-    """Source that adds the shares of the operands, one after the other."""
+def _shares(row: Primitive) -> tuple[str, dict[str, Any]] | None:
+    """Source that adds the shares of the operands, one after the other, and what it calls.
+
+    There is none for a row of two operands that calls others, which one does on arrays and
+    numbers.
+    """
     count = cast(int, row.arity)
-    symbols = [_Spelled(f"x{index}") for index in range(count)] + [_Spelled("n")] * row.has_static
+    names = ["x0", "x1"][:count] + ["n"] * row.has_static
     lines = "i = left[k]\n" + "j = right[k]\n" * (count > 1 or row.has_static)
     lines += "shape = y.shape\n" * (count > 1)
+    called: dict[str, Any] = {}
     for index, slot in enumerate("ij"[:count]):
-        partial = row.partial(index, _Spelled("y"), *symbols)
-        if partial is not None:
-            share = times("b", partial.text if isinstance(partial, _Spelled) else repr(partial))
-            source = f"{reads(share)}p = {share}\n" + _IN_C_ORDER * (share != "b")
-            source += _FIT.format(slot) * (count > 1) + _ADD.format(slot)
-            lines += f"if wanted[{slot}]:\n{indent(source, '    ')}"
-    return lines
+        script = Script({"n"})
+        given = [Name(script, name) for name in names]
+        script.know(row, given, "y")
+        called |= script.called
+        found = row.partial(index, Name(script, "y"), *given)
+        if found is not None:
+            share = script.product(Name(script, "b"), found)
+            body = "\n".join([*script.body([share.text]), f"p = {share.text}\n"])
+            add = _ADD.format(slot)
+            add = _FIT.format(slot, indent(add, "    ")) if count > 1 else add
+            lines += f"if wanted[{slot}]:\n{indent(reads(body) + body + add, '    ')}"
+            called |= script.called
+    return None if count > 1 and called else (lines, called)
 
 
-def _made(source: str) -> Maker:
-    """The maker of a function with this body."""
+def _by_kernels(row: Primitive, sweep: _ArraySweep) -> Visit:
+    """The function for a row of two operands by its kernels."""
+    columns, wanted, is_pooled = sweep.columns, sweep.wanted, row.is_pooled
+    left, right, values = columns.left, columns.right, cast("Sequence[Any]", columns.values)
+    hand_down = sweep.hand_down
+
+    def visit(k: int, b: Any) -> None:
+        i, j = left[k], right[k]
+        if is_pooled:
+            i, j = columns.pool[i : i + 2] if j == 2 else (-1, -1)
+        y, x0, x1 = values[k], values[i], values[j]
+        numbers = (type(y) is float) | (type(x0) is float) << 1 | (type(x1) is float) << 2
+        kernel = pull_kernel(row, 0, numbers, (wanted[i], wanted[j]), None) if i >= 0 else None
+        if kernel is None:
+            sweep.generic(k, b)
+            return
+        p, _, q, _ = kernel.run(b, None, y, x0, x1, None, None, None)
+        shape = () if numbers & 1 else y.shape
+        if p is not None:
+            hand_down(i, p, shape)
+        if q is not None:
+            hand_down(j, q, shape)
+
+    return visit
+
+
+def _made(source: str, called: Mapping[str, Any] | None = None) -> Maker:
+    """The maker of a function with this body, which calls these and the rows."""
     spelled = _MAKER.format(indent(source, " " * 8))
-    called = (row for row in ops.TABLE.rows if f"{call_name(row)}(" in spelled)
-    namespace: dict[str, Any] = {
-        **INLINE_NAMES,
-        **{call_name(row): _on_either(row) for row in called},
-    }
-    namespace |= _NAMES | {"any_entry": ON_FLOATS.any_entry, "__name__": __name__}
+    on_numbers = {call_name(row): row.value for row in ops.TABLE.rows}
+    namespace: dict[str, Any] = {**INLINE_NAMES, **on_numbers, **NAMES, **_NAMES, **(called or {})}
+    namespace |= {"any_entry": ON_FLOATS.any_entry, "__name__": __name__}
     exec(compile(spelled, "<spelled by tapegrad>", "exec"), namespace)  # noqa: S102  # spelled from the table alone
     return cast(Maker, namespace["make"])
-
-
-def _on_either(row: Primitive) -> Callable[..., Any]:
-    """A row as a function of floats and arrays, none of them traced."""
-    value, on_arrays = row.value, function_of(row)
-    if row.arity == 1 and not row.has_static:
-        return lambda x: on_arrays(x) if type(x) is np.ndarray else value(x)
-
-    def function(*operands: Any) -> Any:
-        for operand in operands:
-            if type(operand) is np.ndarray:
-                return on_arrays(*operands)
-        return value(*operands)
-
-    return function
 
 
 # Rows that take arrays as they are.
@@ -275,7 +368,7 @@ if c is None:
         c[n] = b
         return
 elif i in conditions:
-    by_rows(k, b)
+    sweep.generic(k, b)
     return
 elif i not in owned:
     cotangents[i] = c = spread(c, values[i].shape).copy()
@@ -311,9 +404,7 @@ if wanted[j]:
 {indent(_IN_C_ORDER + _ADD.format("j"), "    ")}"""
 
 _NAMES: Final[dict[str, Any]] = {
-    "ndarray": np.ndarray, "ascontiguousarray": np.ascontiguousarray, "zeros": np.zeros,
-    "add_at": np.add.at, "fitted": rows.fitted, "shape_of": shape_of, "spread": rows.spread,
-    "laid_out": laid_out,
+    "zeros": np.zeros, "add_at": np.add.at, "spread": rows.spread, "laid_out": laid_out,
     "is_basic": rows.is_basic, "kept_shape": rows.kept_shape,
 }  # fmt: skip
 

@@ -20,11 +20,12 @@ import numpy as np
 
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import array_rows as rows
+from tapegrad.ops.array_code import in_c_order
 from tapegrad.ops.array_values import matmul, reshape
 from tapegrad.ops.primitive import Operand, Primitive, Shape, Traced, primal, shape_of
 from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.array_forward import PlainArrayForward, pushed
-from tapegrad.sweep.array_kernels import LARGE, Want, has_kernels, in_c_order, pull_kernel
+from tapegrad.sweep.array_kernels import LARGE, Want, has_kernels, pull_kernel
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
 from tapegrad.sweep.conditional_terms import (
     ConditionalArithmetic,

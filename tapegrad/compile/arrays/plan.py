@@ -25,8 +25,9 @@ from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_passes import is_exact, ufunc_of
 from tapegrad.ops.array_values import product
-from tapegrad.ops.elementwise import function_of, is_exact, ufunc_of
+from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.inline import INLINE_NAMES, inlined
 from tapegrad.ops.matrix_values import windows
 from tapegrad.ops.primitive import Primitive, Shape

@@ -1,0 +1,271 @@
+"""Straight code on arrays: rows as lines that call numpy's functions, and nothing in between.
+
+A row is written in the steps of ``array_steps``, if they are few. An expression that was computed
+is not computed again, and what is known to be a number goes by the row's own function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache, partial
+from re import findall
+from textwrap import indent
+from typing import Any, Final, cast, final
+
+import attrs
+import numpy as np
+
+from tapegrad.ops import table as ops
+from tapegrad.ops.array_passes import PASSES, is_exact, ufunc_of, with_rare
+from tapegrad.ops.array_steps import SPELLED, STEPS
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.inline import INLINE_NAMES, call_name
+from tapegrad.ops.lowering import Usually
+from tapegrad.ops.primitive import MANY, Operand, Primitive, Traced
+
+__all__ = [
+    "MOST_LINES",
+    "NAMES",
+    "Code",
+    "Name",
+    "NotSpelledError",
+    "Script",
+    "in_c_order",
+    "spelled",
+]
+
+MOST_LINES: Final = 16
+"""The most lines of a row that are written where it is needed; a longer one is called."""
+
+
+class NotSpelledError(Exception):
+    """An expression has no straight code."""
+
+
+@attrs.frozen
+class Name(Traced):
+    """The name of a value: applying rows to names writes lines."""
+
+    script: Script
+    text: str
+
+    def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Name:
+        return self.script.apply(row, operands)
+
+    @property
+    def made_by(self) -> Primitive | None:
+        """The row that gave this value, where that is known."""
+        return self.script.made.get(self.text)
+
+
+@final
+@attrs.frozen(eq=False)
+class Code:
+    """A function of what ``names`` says, which gives what ``found`` says, None for "".
+
+    With ``is_exact`` it has the same bits on parts of arrays as on the whole.
+    """
+
+    run: Callable[..., Any]
+    names: Sequence[str]
+    found: Sequence[str]
+    is_exact: bool
+    lines: int
+
+
+class Script:
+    """Lines that compute rows; ``known`` has the name of each expression that was computed.
+
+    ``numbers`` are the names that stand for no arrays, ``inexact`` those of expressions whose bits
+    depend on how arrays stand in memory, and ``made`` has the rows that gave names.
+    """
+
+    def __init__(self, numbers: set[str]) -> None:
+        self.numbers = numbers
+        self.known: dict[str, str] = {}
+        self.lines: dict[str, str] = {}
+        self.made: dict[str, Primitive] = {}
+        self.inexact: set[str] = set()
+        self.called: dict[str, Any] = {}
+
+    def apply(self, row: Primitive, operands: Sequence[Operand]) -> Name:
+        """The name of a row's value."""
+        return Name(self, self.value(row, operands))
+
+    def know(self, row: Primitive, operands: Sequence[Operand], name: str) -> None:
+        """Notes the name that a row's value has."""
+        self.known[self.expression(row, operands)] = name
+        self.made[name] = row
+
+    def value(self, row: Primitive, operands: Sequence[Operand]) -> str:
+        """The name of a row's value, which is computed if it is not known."""
+        expression = self.expression(row, operands)
+        name = self.known.get(expression)
+        if name is None:
+            on_numbers = all(map(self.is_number, operands))
+            name = "" if on_numbers else self.written_out(row, operands)
+            if not name:
+                name = self.line(expression)
+                self.made[name] = row
+                if on_numbers:
+                    self.numbers.add(name)
+                elif not is_exact(row):
+                    self.inexact.add(name)
+            self.known[expression] = name
+        return name
+
+    def line(self, expression: str) -> str:
+        """A new name for what an expression gives."""
+        name = f"v{len(self.lines)}"
+        self.lines[name] = expression
+        return name
+
+    def written_out(self, row: Primitive, operands: Sequence[Operand]) -> str:
+        """The name of a row's value that is computed in few other rows; "" where it is not."""
+        plain = [Name(self, x.text) if isinstance(x, Name) else x for x in operands]
+        if row.has_static and isinstance(plain[-1], Name):
+            return ""
+        steps = STEPS.get(row)
+        found = steps(*plain) if steps else None
+        if found is None and _is_short(row, self.kinds(row, operands)):
+            found = SPELLED[row](*plain)
+        return "" if found is None else self.result(row, found, plain)
+
+    def kinds(self, row: Primitive, operands: Sequence[Operand]) -> tuple[object, ...]:
+        """The kinds of these operands, as ``spelled`` takes them."""
+        static = operands[len(operands) - row.has_static :]
+        given = operands[: len(operands) - row.has_static]
+        return *(self.is_number(operand) for operand in given), *static
+
+    def result(self, row: Primitive, found: Any, operands: Sequence[Operand]) -> str:
+        """The name of what a spelling gives: an array, which has no elements that do not hold."""
+        value, holds = (found.value, found.holds) if isinstance(found, Usually) else (found, 1.0)
+        given, text = ", ".join(map(_text, operands)), _text(value)
+        if self.is_number(value):
+            text = self.line(f"filled({text}, {given})")
+        if not isinstance(holds, Name):
+            return text if holds == 1.0 else ""
+        name, all_hold = f"{row.name}_with_rare", holds.text
+        self.called[name] = partial(with_rare, row)
+        count = "1" if all_hold in self.numbers else f"{all_hold}.size"
+        rare = f"{name}({text}, {all_hold}, {given})"
+        checked = self.line(f"{text} if count_nonzero({all_hold}) == {count} else {rare}")
+        if text in self.inexact or all_hold in self.inexact:
+            self.inexact.add(checked)
+        return checked
+
+    def product(self, x: Name, partial: Operand) -> Name:
+        """The product with a partial, without a factor that is 1 or -1."""
+        if isinstance(partial, float) and abs(partial) == 1.0:
+            return x if partial == 1.0 else self.apply(ops.neg, (x,))
+        return self.apply(ops.mul, (x, partial))
+
+    def is_number(self, operand: object) -> bool:
+        """Whether an operand is known to be no array."""
+        return not isinstance(operand, Name) or operand.text in self.numbers
+
+    def expression(self, row: Primitive, operands: Sequence[Operand]) -> str:
+        """The expression of a row's value."""
+        if not all(isinstance(operand, Name | float | int) for operand in operands):
+            raise NotSpelledError
+        texts = list(map(_text, operands))
+        if row.commutes_from == 0:
+            texts.sort()
+        if row in _OPERATORS:
+            return row.python.format(*texts)
+        if all(map(self.is_number, operands)):
+            name, function = call_name(row), row.value
+        else:
+            name = f"{row.name}_on_arrays"
+            function = ufunc_of(row) or serving("ops.elementwise").function_of(row)
+            if not is_exact(row):
+                texts = [f"in_order({text})" if text in self.lines else text for text in texts]
+        self.called[name] = function
+        return f"{name}({', '.join(texts)})"
+
+    def body(self, found: Sequence[str]) -> list[str]:
+        """The lines that lead to what was ``found``, which stands in C order."""
+        needed = self.needed(found)
+        lines = [f"{name} = {text}" for name, text in self.lines.items() if name in needed]
+        results = (name for name in dict.fromkeys(found) if name in self.lines)
+        return lines + [_IN_C_ORDER.format(name) for name in results if name not in self.numbers]
+
+    def needed(self, found: Sequence[str]) -> set[str]:
+        """The names that lead to what was ``found``."""
+        needed = set(found)
+        for name, expression in reversed(self.lines.items()):
+            if name in needed:
+                needed.update(findall(r"\w+", expression))
+        return needed
+
+    def code(self, names: Sequence[str], found: Sequence[str]) -> Code:
+        """A function of the ``names`` that gives what was ``found``."""
+        lines = self.body(found)
+        results = ", ".join(name or "None" for name in found)
+        text = indent("\n".join([*lines, f"return {results},"]), "    ")
+        text = f"def run({', '.join(names)}):\n{text}\n"
+        namespace = {**INLINE_NAMES, **NAMES, **self.called}
+        exec(compile(text, "<spelled by tapegrad>", "exec"), namespace)  # noqa: S102  # the source is spelled from the table alone
+        run = cast("Callable[..., Any]", namespace["run"])
+        is_exact = self.needed(found).isdisjoint(self.inexact)
+        return Code(run, names, found, is_exact, len(self.lines))
+
+
+@lru_cache(maxsize=4096)
+def spelled(row: Primitive, kinds: tuple[object, ...]) -> Code | None:
+    """The function of a row, None where it has no spelling for such operands.
+
+    ``kinds`` has True for operands that are numbers, and last the static one.
+    """
+    spelling = SPELLED.get(row)
+    count = len(kinds) - row.has_static
+    if spelling is None or count > MANY:
+        return None
+    names = [f"x{at}" for at in range(count)]
+    script = Script({name for name, kind in zip(names, kinds, strict=False) if kind})
+    static = cast("tuple[float, ...]", kinds[count:])
+    given: list[Operand] = [*(Name(script, name) for name in names), *static]
+    found = spelling(*given)
+    text = "" if found is None else script.result(row, found, given)
+    return script.code([*names, "n"] if row.has_static else names, (text,)) if text else None
+
+
+@cache
+def _is_short(row: Primitive, kinds: tuple[object, ...]) -> bool:
+    """Whether a row is written where it is needed."""
+    if row in PASSES or row not in SPELLED:
+        return False
+    code = spelled(row, kinds)
+    return code is not None and code.lines <= MOST_LINES
+
+
+def _text(operand: object) -> str:
+    if isinstance(operand, Name):
+        return operand.text
+    return f"({operand!r})" if str(operand)[0] == "-" else repr(operand)
+
+
+def in_c_order(found: Any) -> Any:
+    """An array in C order; numbers stay."""
+    if type(found) is np.ndarray and not found.flags.c_contiguous:
+        return np.ascontiguousarray(found)
+    return found
+
+
+def _filled(number: float, *operands: Any) -> Any:
+    """One number everywhere."""
+    return np.full(np.broadcast_shapes(*map(np.shape, operands)), number)
+
+
+_IN_C_ORDER: Final = """\
+if type({0}) is ndarray and not {0}.flags.c_contiguous:
+    {0} = ascontiguousarray({0})"""
+
+NAMES: Final[Mapping[str, Any]] = {
+    "ascontiguousarray": np.ascontiguousarray, "count_nonzero": np.count_nonzero,
+    "filled": _filled, "in_order": in_c_order, "ndarray": np.ndarray,
+}  # fmt: skip
+"""The functions that lines call beside rows."""
+
+_OPERATORS: Final = frozenset((ops.add, ops.mul, ops.neg, ops.sub))
+"""Rows whose values on numbers and on arrays are Python's operators."""

@@ -1,0 +1,98 @@
+"""Rows as straight code on arrays: the same bits wherever a row is written, and the same truth."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import tapegrad as tg
+from tapegrad.ops import table as ops
+from tapegrad.ops.array_code import Name, Script
+from tapegrad.ops.elementwise import function_of
+from tapegrad.ops.primitive import Primitive
+from tests.test_array_truth import TESTED, columns, judged, points_of
+from tests.test_rows import by_name
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+RNG = np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("row", TESTED, ids=by_name)
+def test_a_row_has_the_same_bits_called_and_written_out(row: Primitive) -> None:
+    """In lines, where others may share its steps, and as a function: on many numbers and few."""
+    draw = random.Random(row.name)
+    for count in (1, 3, 40):
+        arrays, static = columns(points_of(row, draw, count, wide=True), row)
+        names = [f"x{at}" for at in range(len(arrays))]
+        script = Script(set())
+        value = script.value(row, [*(Name(script, name) for name in names), *static])
+        with np.errstate(all="ignore"):
+            (written,) = script.code(names, (value,)).run(*arrays)
+            assert_array_equal(written, function_of(row)(*arrays, *static))
+
+
+@pytest.mark.parametrize("row", TESTED, ids=by_name)
+def test_few_numbers_are_as_true_as_many(row: Primitive) -> None:
+    """A row that goes number by number on small arrays has its bits or is within 4 ulps."""
+    assert not judged(row, points_of(row, random.Random(row.name), 4, wide=False))
+
+
+def test_an_expression_is_computed_once() -> None:
+    """Its operands may come in another order, and it may be the value of the entry itself."""
+    script = Script(set())
+    x, y = Name(script, "x0"), Name(script, "x1")
+    script.know(ops.mul, (x, y), "y")
+    assert script.value(ops.mul, (y, x)) == "y"
+    assert script.value(ops.sin, (x,)) == script.value(ops.sin, (x,))
+    slopes = [cast(Name, ops.pow_dx(x, y)).text, cast(Name, ops.pow_dy(x, y)).text]
+    assert sum("pow" in line and "rare" not in line for line in script.lines.values()) == 1
+    assert {*slopes} <= {*script.lines}
+
+
+def test_where_a_spelling_does_not_hold_the_row_itself_is_called() -> None:
+    """Only there: the elements beside it keep their bits."""
+    x, y = np.array([3.0, 1e-300, 0.0, 2.0]), np.array([2.5, 2.0, 1.0, 0.5])
+    for row in (ops.pow_dx, ops.div2, ops.direction):
+        found: Any = row(cast(Any, x), cast(Any, y))
+        assert found[1] == row.value(1e-300, 2.0)
+        assert found[2] == row.value(0.0, 1.0)
+        ordinary: Any = row(cast(Any, x[[0, 3]]), cast(Any, y[[0, 3]]))
+        assert_array_equal(found[[0, 3]], ordinary)
+
+
+CHOICES: list[Callable[[Any, Any], Any]] = [
+    lambda x, y: np.where(x > 0.0, x * y, y),
+    lambda x, y: np.where(x > 0.0, np.sqrt(x), 0.0) * np.where(y > 0.0, np.log(y), x) + x,
+    lambda x, y: np.where(x > 0.0, np.where(y > x, x * x, y * y), np.where(y > 0.0, y, x)) * x,
+    lambda x, y: np.where((x > 0.0)[:, :1], y[0] * x, np.sin(x[:, :1])),
+    lambda x, y: np.where([True, False, True], x, y) + np.where(x[0] > 0.0, x, 2.0) * y,
+    lambda x, y: np.sum(np.where(x > 0.0, x, y), axis=0) * x[0] + np.where(x > 0.0, y, x) @ y.T,
+    lambda x, y: (
+        np.where(x > 0.0, x, y)[1:] * np.where(y > 0.0, x, y)[:1] + np.where(x > y, x, 1.0)[0]
+    ),
+    lambda x, y: np.where(x > 0.0, np.hypot(x, y), np.maximum(x, y)) / np.where(y > 0, y, -1.0),
+    lambda x, y: np.where(np.sum(x) > 0.0, x, y) * y,
+]
+
+
+@pytest.mark.parametrize("f", CHOICES)
+def test_choices_have_the_bits_of_recorded_ones(f: Callable[[Any, Any], Any]) -> None:
+    """However shares under different conditions meet, in the shapes that operands have."""
+
+    def total(p: Any) -> Any:
+        z = f(p["x"], p["y"]) if p["x"].shape[0] == 3 else p["x"]
+        for _ in range(3):
+            z = np.where(z > 0.5, 0.5 * z, z + 0.25)
+        return np.sum(z * z)
+
+    point = {"x": RNG.normal(size=(3, 3)), "y": RNG.normal(size=(3, 3))}
+    eager, recorded = tg.grad(total)(point), tg.record(tg.grad(total))(point).value
+    for key in point:
+        assert_array_equal(eager[key], recorded[key])
+        assert_array_equal(np.signbit(eager[key]), np.signbit(recorded[key]))
