@@ -22,6 +22,7 @@ from tapegrad.compile.program import Program
 from tapegrad.entries.repeats import Repeat, repeats
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import Primitive
 
 __all__ = ["APART", "Line", "Piece", "Read", "Table", "line_of"]
 
@@ -119,11 +120,17 @@ class Line:
         """Whether the loops save enough to be written as loops."""
         return self.saves >= max(_WORTH, len(self.slots) // 2)
 
-    def without(self, numbers: Collection[int]) -> Line:
-        """The line with the loops left straight that begin with these numbers."""
+    def shortened(self, counts: Mapping[int, int]) -> Line:
+        """The line whose loops that begin with these numbers run so many times, if that pays.
+
+        What is left of them is straight.
+        """
         inputs = self.program.inputs
-        loops = [loop for loop in self.loops if inputs + loop.first not in numbers]
-        return attrs.evolve(self, loops=loops)
+        loops = [
+            attrs.evolve(loop, count=counts.get(inputs + loop.first, loop.count))
+            for loop in self.loops
+        ]
+        return attrs.evolve(self, loops=[loop for loop in loops if loop.pays])
 
     def pieces(self, size: int) -> Iterator[Piece]:
         """The loops, and what is straight in pieces of at most ``size`` entries."""
@@ -177,30 +184,29 @@ def line_of(program: Program, slots_read: SlotsRead = slots_read) -> Line:
 def _keys(program: Program, entries: Sequence[int], numbers: Sequence[int]) -> list[Hashable]:
     """A key of each entry, which two entries share if they do the same with what they read."""
     keys: list[Hashable] = list(map(program.rows.__getitem__, entries))
-    odd = {row for row in {*program.rows} if row in _SPELLED_BY_CONSTANTS or row.arity is None}
-    special = {slot for slot in (entries if odd else ()) if program.rows[slot] in odd}
-    for slot in special | {*program.statics, *program.expected, *program.skip_where}:
+    odd = {row for row in {*program.rows} if row in _SPECIAL or row.arity is None}
+    of_odd = {slot for slot in (entries if odd else ()) if program.rows[slot] in odd}
+    for slot in of_odd | {*program.statics, *program.expected, *program.skip_where}:
         row, operands = program.rows[slot], program.operands[slot]
-        constants: tuple[bytes, ...] = ()
-        if row in _SPELLED_BY_CONSTANTS:
-            constants = tuple([_bits(program.constants.get(operand)) for operand in operands])
+        special = _SPECIAL.get(row, ())
+        constants = [x if (x := program.constants.get(y)) in special else None for y in operands]
         keys[numbers[slot] - program.inputs] = (
             row,
             len(operands),
             static_key(program.statics[slot]) if slot in program.statics else None,
             program.expected.get(slot),
             slot in program.skip_where,
-            constants,
+            *constants,
         )
     return keys
 
 
-_SPELLED_BY_CONSTANTS: Final = {ops.pow}
-"""The rows that backends spell in another way for some constants."""
+_SPECIAL: Final[Mapping[Primitive, Collection[float | None]]] = {ops.pow: (2.0,)}
+"""The constants for which backends spell a row in another way."""
 
 
-def _bits(number: float | None) -> bytes:
-    return b"" if number is None else struct.pack("d", number)
+def _bits(number: float) -> bytes:
+    return struct.pack("d", number)
 
 
 @final

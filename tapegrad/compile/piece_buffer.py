@@ -3,7 +3,8 @@
 A loop's value that other pieces read has a place for each iteration, side by side by iteration:
 they are the loop's *grid*. What an iteration reads of one shortly before it is *carried* along, in
 variables. Numbers just outside a loop that are read as if they were one iteration more are copied
-beside its grid before the piece that reads them begins.
+beside its grid before the piece that reads them begins. Numbers of straight pieces that a loop
+reads one after the other have places side by side, too: they are *strung* together.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ __all__ = [
 
 _CARRIED: Final = 3
 """The most iterations that a value is carried."""
+
+_ATTEMPTS: Final = 8
+"""How often loops are shortened until they fit; then those that do not are left straight."""
 
 _BESIDE: Final = 64
 """The most numbers that are copied beside a grid for one read."""
@@ -95,28 +99,27 @@ class PlacedPiece:
 @final
 @attrs.frozen(eq=False)
 class PieceBuffer:
-    """The pieces of a program in order, and how many places their buffer has.
-
-    The first of these, ``singles`` of them, hold numbers that are read by themselves, and the
-    others the grids of loops.
-    """
+    """The pieces of a program in order, and how many places their buffer has."""
 
     pieces: Sequence[PlacedPiece]
     places: int
-    singles: int
 
 
 def piece_buffer(line: Line, size: int, split: int = 0) -> PieceBuffer:
     """The pieces of a line, straight ones of ``size`` entries, and where they pass values on.
 
     A loop that reads in a way that cannot be spelled is left straight: through the inputs on both
-    sides of ``split``, for one.
+    sides of ``split``, for one. So are the last iterations of one that read its own first ones as
+    what others made.
     """
+    attempts = 0
     while True:
         planner = _Planner(tuple(line.pieces(size)), split)
         if not planner.misfits:
             return planner.buffer()
-        line = line.without(planner.misfits)
+        is_late = attempts >= _ATTEMPTS
+        line = line.shortened(dict.fromkeys(planner.misfits, 0) if is_late else planner.misfits)
+        attempts += 1
 
 
 @final
@@ -142,12 +145,43 @@ class _Row:
         return range(self.turn, self.turn + count * self.step, self.step)
 
 
-_Found: TypeAlias = "Input | Carried | Table | _Single | _Row"
+@final
+@attrs.frozen
+class _String:
+    """Numbers ``residue + step * i`` that were made about the piece ``home``.
+
+    Of these there are places side by side for those that are read.
+    """
+
+    home: int
+    step: int
+    residue: int
+
+    def index(self, number: int) -> int:
+        """Which one a number is."""
+        return (number - self.residue) // self.step
+
+
+@final
+@attrs.frozen
+class _Strung:
+    """Numbers that are read one after the other, from ``first`` on, or before it."""
+
+    string: _String
+    first: int
+    step: int
+
+
+_Found: TypeAlias = "Input | Carried | Table | _Single | _Row | _Strung"
 
 
 @final
 class _Misfit(Exception):
-    """A loop reads in a way that is not spelled: no error, it is left straight."""
+    """A loop reads in a way that is not spelled: no error, all but ``count`` trips are straight."""
+
+    def __init__(self, count: int = 0) -> None:
+        super().__init__(count)
+        self.count = count
 
 
 @final
@@ -156,7 +190,9 @@ class _Planner:
 
     ``singles`` are the numbers that are read by themselves, with their places; ``grids`` the
     entries of a loop that are kept for all its iterations, and ``reach`` from which iteration to
-    which. ``beside`` are the numbers that a piece has to copy beside grids.
+    which. ``beside`` are the numbers that a piece has to copy beside grids. ``strings`` has the
+    numbers that are strung together, and ``fetched`` those of loops that a piece has to copy there.
+    Loops that are ``misfits`` fit if they run so many times.
     """
 
     def __init__(self, pieces: Sequence[Piece], split: int) -> None:
@@ -167,13 +203,17 @@ class _Planner:
         self.reach: dict[int, tuple[int, int]] = {}
         self.bases: dict[int, int] = {}
         self.beside: list[dict[tuple[int, int, int], int]] = [{} for _ in pieces]
-        self.misfits: list[int] = []
+        self.strings: dict[_String, set[int]] = {}
+        self.fetched: list[set[tuple[_String, int]]] = [set() for _ in pieces]
+        self.begins: dict[_String, int] = {}
+        self.strung: dict[int, list[int]] = {}
+        self.misfits: dict[int, int] = {}
         self.found: list[list[_Found]] = []
         for index, piece in enumerate(pieces):
             try:
                 self.found.append([self.find(index, source) for source in piece.sources])
-            except _Misfit:
-                self.misfits.append(piece.first)
+            except _Misfit as misfit:
+                self.misfits[piece.first] = misfit.count
 
     # What has to be kept.
 
@@ -218,27 +258,58 @@ class _Planner:
         reach = self.reach.get(home, (0, self.pieces[home].count - 1))
         self.reach[home] = min(low, reach[0]), max(high, reach[1])
 
-    def row(self, index: int, source: Read) -> _Row:
-        """The iterations of a loop that a source goes through."""
+    def row(self, index: int, source: Read) -> _Row | _Strung:
+        """The iterations of a loop that a source goes through, or numbers of straight pieces."""
         reader = self.pieces[index]
         home = bisect_right(self.firsts, source.at(reader.count // 2)) - 1
         piece = self.pieces[home]
-        if piece.count == 1 or source.step % piece.length:
+        if piece.count == 1:
+            return self.string(index, source, home)
+        if source.step % piece.length:
             raise _Misfit
         turn, entry = divmod(source.first - piece.first, piece.length)
         row = _Row(home, entry, turn, source.step // piece.length)
         turns = row.turns(reader.count)
         outside = [turn for turn in turns if not 0 <= turn < piece.count]
         numbers = [piece.first + turn * piece.length + entry for turn in outside]
-        if len(outside) > _BESIDE or any(
-            number >= reader.first or number < self.firsts[0] for number in numbers
-        ):
-            raise _Misfit
+        self.require_there(reader, source, numbers)
         self.keep_row(home, entry, min(turns), max(turns))
         for turn, number in zip(outside, numbers, strict=True):
             self.keep(number)
             self.beside[index][home, entry, turn] = number
         return row
+
+    def require_there(self, reader: Piece, source: Read, numbers: Sequence[int]) -> None:
+        """Lets numbers through that can be copied before a piece begins that reads them.
+
+        Raises:
+            _Misfit: for too many, and for those of the piece itself and of none.
+        """
+        if numbers and max(numbers) >= reader.first:
+            if source.step <= 0:
+                raise _Misfit
+            # Its first steps do not lead into the loop itself.
+            raise _Misfit(max(-((source.first - reader.first) // source.step), 0))
+        if len(numbers) > _BESIDE or any(number < self.firsts[0] for number in numbers):
+            raise _Misfit
+
+    def string(self, index: int, source: Read, home: int) -> _Strung:
+        """Numbers most of which are of straight pieces."""
+        reader, size = self.pieces[index], abs(source.step)
+        numbers = [source.at(turn) for turn in range(reader.count)]
+        string = _String(home, size, source.first % size)
+        of_loops = [number for number in numbers if self.is_of_loop(number)]
+        self.require_there(reader, source, of_loops)
+        self.strings.setdefault(string, set()).update(numbers)
+        for number in of_loops:
+            self.keep(number)
+            self.fetched[index].add((string, number))
+        return _Strung(string, source.first, source.step)
+
+    def is_of_loop(self, number: int) -> bool:
+        """Whether a number is made by a loop, or by none of the pieces."""
+        home = bisect_right(self.firsts, number) - 1
+        return home < 0 or self.pieces[home].count > 1
 
     # Where it is kept.
 
@@ -252,13 +323,23 @@ class _Planner:
             self.grids[home] = {entry: column for column, entry in enumerate(sorted(entries))}
             self.bases[home] = places - low * len(entries)
             places += (high - low + 1) * len(entries)
-        pieces = [self.placed(index) for index in range(len(self.pieces))]
-        return PieceBuffer(pieces, places, len(self.singles))
+        for string, numbers in self.strings.items():
+            low, high = string.index(min(numbers)), string.index(max(numbers))
+            self.begins[string] = places - low
+            places += high - low + 1
+            for number in numbers:
+                if not self.is_of_loop(number):
+                    self.strung.setdefault(number, []).append(self.bead(string, number))
+        return PieceBuffer([self.placed(index) for index in range(len(self.pieces))], places)
 
     def cell(self, home: int, entry: int, turn: int, step: int = 0) -> Place:
         """The place of an entry in an iteration of a loop."""
         columns = self.grids[home]
         return Place(self.bases[home] + turn * len(columns) + columns[entry], step * len(columns))
+
+    def bead(self, string: _String, number: int) -> int:
+        """The place of a number that is strung together with others."""
+        return self.begins[string] + string.index(number)
 
     def place(self, number: int) -> int:
         """The place of a number that is read by itself."""
@@ -278,10 +359,7 @@ class _Planner:
             {slot: self.source(x) for slot, x in enumerate(found) if not isinstance(x, Carried)},
             carried,
             [*self.stored(index)],
-            [
-                (self.cell(*cell).first, self.place(number))
-                for cell, number in self.beside[index].items()
-            ],
+            [*self.copies(index)],
             {
                 x: self.place(piece.first + x.entry - x.back * piece.length)
                 for last in carried.values()
@@ -289,8 +367,17 @@ class _Planner:
             },
         )
 
-    def source(self, found: Input | Table | _Single | _Row) -> Source:
+    def copies(self, index: int) -> Iterator[tuple[int, int]]:
+        """The places to which a piece copies numbers before it begins, and theirs."""
+        for cell, number in self.beside[index].items():
+            yield self.cell(*cell).first, self.place(number)
+        for string, number in sorted(self.fetched[index], key=lambda one: one[1]):
+            yield self.bead(string, number), self.place(number)
+
+    def source(self, found: Input | Table | _Single | _Row | _Strung) -> Source:
         """Where a piece finds what it reads."""
+        if isinstance(found, _Strung):
+            return Place(self.bead(found.string, found.first), 1 if found.step > 0 else -1)
         if isinstance(found, _Single):
             return Place(self.place(found.number), 0)
         if isinstance(found, _Row):
@@ -306,3 +393,5 @@ class _Planner:
         for entry in range(piece.length):
             if last + entry in self.singles:
                 yield Stored(entry, Place(self.singles[last + entry], 0))
+            for bead in self.strung.get(last + entry, ()):
+                yield Stored(entry, Place(bead, 0))

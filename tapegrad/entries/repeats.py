@@ -53,6 +53,11 @@ class Repeat:
         """The entries that need not be written where one repetition stands for all."""
         return self.length * (self.count - 1)
 
+    @property
+    def pays(self) -> bool:
+        """Whether it is worth a loop."""
+        return self.count >= _LEAST and self.saves >= _WORTH
+
 
 def repeats(
     keys: Sequence[Hashable],
@@ -145,7 +150,7 @@ class Letters:
         while count >= _LEAST and self.reads_itself(low, length):
             low, count = low + length, count - 1
         repeat = Repeat(low, length, count)
-        return repeat if count >= _LEAST and repeat.saves >= _WORTH else None
+        return repeat if repeat.pays else None
 
     def goes_on(self, start: int, stop: int, length: int) -> bool:
         """Whether all of these entries come again twice, and their reads grow by the same."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Final, final
 
 import attrs
@@ -26,9 +26,10 @@ from tapegrad.compile.backends.llvm.rare_cells import ASKED, CELL_ASKED
 from tapegrad.compile.partition import slots_read
 from tapegrad.compile.program import Program
 from tapegrad.compile.rare import rare_operands, rare_program
+from tapegrad.entries.static_keys import static_key
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["NO_VECTORS", "Function", "ModulePlan", "VectorMaths"]
+__all__ = ["NO_VECTORS", "PARAMETERS", "Function", "ModulePlan", "VectorMaths"]
 
 _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS: Final = {
@@ -39,7 +40,7 @@ _INTRINSICS: Final = {
     "trunc": "trunc", "copysign": "copysign",
 }  # fmt: skip
 
-_PARAMETERS: Final = (
+PARAMETERS: Final = (
     "ptr noalias %X, ptr noalias %U, ptr noalias %S, ptr noalias %O, ptr noalias %F, i64 %stride"
 )
 """The inputs and the shared inputs, the buffer, the outputs, which guard of each row flipped, and
@@ -89,7 +90,16 @@ class ModulePlan:
         self.declarations = Declarations()
         self.given = GivenNumbers()
         self.calls: list[HostCall] = []
+        self._numbers_of_calls: dict[Hashable, int] = {}
         self.rare: dict[str, Program] = {}
+
+    def host_call(self, row: Primitive, operands: int, static: tuple[object, ...]) -> int:
+        """The number of a call back into Python."""
+        key = row, operands, *map(static_key, static)
+        number = self._numbers_of_calls.setdefault(key, len(self.calls))
+        if number == len(self.calls):
+            self.calls.append(HostCall(row, operands, static))
+        return number
 
     def rare_cell(self, row: Primitive, program: Program) -> str:
         """The name of the cell that points to the function of what a row rarely needs."""
@@ -121,32 +131,25 @@ class Function(Instructions, ABC):
 
     plan: ModulePlan
     program: Program
-    index: int
     exact: Collection[int]
     numbers: dict[int, str]
     truths: dict[int, str]
     alive: str
     operands: int
 
-    def __init__(self, plan: ModulePlan, program: Program, index: int) -> None:
+    def __init__(self, plan: ModulePlan, program: Program) -> None:
         super().__init__(plan.mode, plan.declarations)
-        self.plan, self.program, self.index = plan, program, index
+        self.plan, self.program = plan, program
         self.exact = plan.exact
         self.numbers, self.truths = {}, {}
         self.alive, self.operands = "", 0
 
-    def text(self) -> str:
-        """The text of the function."""
+    def body(self) -> str:
+        """The text of the function after its name."""
         self.write()
-        returned = "i32" if self.mode.name == "call" else "void"
         attributes = "nounwind" if self.mode.lanes == 1 else f"nounwind {ALIGNED}"
         end = "  ret i32 -1" if self.mode.name == "call" else "  ret void"
-        head = [
-            f"define internal {returned} @part{self.index}({_PARAMETERS}) {attributes} {{",
-            "entry:",
-            *self._memory_for_calls(),
-            *self.head,
-        ]
+        head = [f"({PARAMETERS}) {attributes} {{", "entry:", *self._memory_for_calls(), *self.head]
         return "\n".join([*head, *self.lines, end, "}"])
 
     @abstractmethod
@@ -373,21 +376,21 @@ class Function(Instructions, ABC):
         self.line(f"store {bytes_} {lanes_wanted}, ptr %wanted, align 1")
         signature = "void @tapegrad_call_host(i64, ptr, ptr, ptr)"
         callee = self.declarations.declare("tapegrad_call_host", signature)
-        call = len(self.plan.calls)
-        self.plan.calls.append(HostCall(row, len(numbers), self.program.static(slot)))
+        call = self.plan.host_call(row, len(numbers), self.program.static(slot))
         self.line(f"call void {callee}(i64 {call}, ptr %given, ptr %answer, ptr %wanted)")
-        self.require_answer(call, bytes_)
+        self.require_answer(bytes_)
         return self.new(f"load {self.mode.type}, ptr %answer, align 8")
 
-    def require_answer(self, call: int, bytes_: str) -> None:
+    def require_answer(self, bytes_: str) -> None:
         """Leaves, or marks the rows, where Python has not answered: the lane is still wanted."""
         left = self.new(f"load {bytes_}, ptr %wanted, align 1")
         lost = self.new(f"icmp ne {bytes_} {left}, zeroinitializer")
         if self.mode.name == "call":
-            self.line(f"br i1 {lost}, label %unanswered{call}, label %answered{call}")
-            self.begin(f"unanswered{call}")
+            unanswered, answered = self.label("unanswered"), self.label("answered")
+            self.line(f"br i1 {lost}, label %{unanswered}, label %{answered}")
+            self.begin(unanswered)
             self.line(f"ret i32 {UNANSWERED}")
-            self.begin(f"answered{call}")
+            self.begin(answered)
         else:
             self.mark(lost, str(UNANSWERED_ROW))
 

@@ -15,14 +15,14 @@ import attrs
 from tapegrad.compile.backends.llvm.function import NO_VECTORS, ModulePlan, VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import Kind, Mode
-from tapegrad.compile.backends.llvm.piece_function import PieceFunction
-from tapegrad.compile.backends.llvm.row_loop import run_once, run_rows
+from tapegrad.compile.backends.llvm.pieces import InPieces, in_pieces
+from tapegrad.compile.backends.llvm.row_loop import PartCall, run_once, run_rows
 from tapegrad.compile.backends.llvm.straight_function import (
     RareFunction,
     StraightFunction,
     StraightParts,
 )
-from tapegrad.compile.loops import Line, line_of
+from tapegrad.compile.loops import line_of
 from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
 
@@ -32,7 +32,9 @@ _PIECE: Final = 500
 """The most entries in one piece that is no loop."""
 
 _SHORT: Final = 2000
-"""The most entries of code with loops on which LLVM spends more time, since it runs quicker."""
+_OFTEN: Final = 20
+"""The most entries of code with loops on which LLVM spends more time, since it runs quicker, and
+how often they have to run for that."""
 
 
 @final
@@ -75,14 +77,21 @@ def module(
     plan = ModulePlan(program, Mode(mode, lanes), shared, maths, fast=fast)
     line = line_of(program)
     has_loops = line.pays
-    functions, places = _in_pieces(plan, line) if has_loops else _straight(plan)
-    count = len(functions)
-    run = run_once(count) if mode == "call" else run_rows(plan.mode, count, plan.declarations)
-    text = "\n".join([*plan.declarations.text, *functions, run, ""])
-    short = has_loops and len(line.slots) - line.saves <= _SHORT
-    external, calls = plan.declarations.external, tuple(plan.calls)
-    given = plan.given.packed() if has_loops else b""
-    return Module(text, external, places, calls, plan.rare, short, given)
+    if has_loops:
+        buffer = piece_buffer(line, _PIECE, shared)
+        found, places = in_pieces(plan, buffer), buffer.places
+    else:
+        found, places = _straight(plan)
+    returned = "i32" if mode == "call" else "void"
+    functions = [
+        f"define internal {returned} @part{index}{body}" for index, body in enumerate(found.bodies)
+    ]
+    calls = found.calls
+    run = run_once(calls) if mode == "call" else run_rows(plan.mode, calls, plan.declarations)
+    text = "\n".join([*plan.declarations.text, *functions, *found.others, run, ""])
+    short = has_loops and found.entries <= min(_SHORT, len(line.slots) // _OFTEN)
+    external, host_calls = plan.declarations.external, tuple(plan.calls)
+    return Module(text, external, places, host_calls, plan.rare, short, found.given)
 
 
 def rare_module(program: Program, lanes: int) -> Module:
@@ -93,19 +102,10 @@ def rare_module(program: Program, lanes: int) -> Module:
     return Module(text, plan.declarations.external, 0, (), {})
 
 
-def _straight(plan: ModulePlan) -> tuple[list[str], int]:
+def _straight(plan: ModulePlan) -> tuple[InPieces, int]:
     """The functions of a program in a straight line, and the size of its buffer."""
     parts = StraightParts(plan)
     count = len(parts.partition.parts)
-    functions = [StraightFunction(plan, parts, index).text() for index in range(count)]
-    return functions, parts.partition.places
-
-
-def _in_pieces(plan: ModulePlan, line: Line) -> tuple[list[str], int]:
-    """The functions of a program with loops, and the size of its buffer."""
-    buffer = piece_buffer(line, _PIECE, plan.shared)
-    functions = [
-        PieceFunction(plan, piece, index, buffer.singles).text()
-        for index, piece in enumerate(buffer.pieces)
-    ]
-    return functions, buffer.places
+    bodies = [StraightFunction(plan, parts, index).body() for index in range(count)]
+    calls = [PartCall(f"part{index}") for index in range(count)]
+    return InPieces(bodies, (), calls, b"", len(plan.program)), parts.partition.places

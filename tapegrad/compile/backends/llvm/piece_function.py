@@ -20,6 +20,9 @@ _NEAR: Final = 8
 """The largest number that is in the text. A larger one may depend on how often loops run, and so
 the code is given it."""
 
+_LATEST: Final = 8
+"""How many pointers into an array are looked through for one that is near."""
+
 
 @final
 class PieceFunction(Function):
@@ -28,7 +31,7 @@ class PieceFunction(Function):
     ``iteration`` is the number of the iteration that is being written; ``unchanged`` has the names
     of the inputs of the body that are the same in all, ``places`` where its slots are stored in
     each iteration, and ``latest`` where those of the latest one are. ``near`` are the elements of
-    arrays to which there are pointers. The first ``singles`` places of the buffer are in the text.
+    arrays to which there are pointers. The numbers ``to_give`` stand where ``%S`` points.
     """
 
     exact: Collection[int]
@@ -38,11 +41,11 @@ class PieceFunction(Function):
     placed: PlacedPiece
     piece: Piece
 
-    def __init__(self, plan: ModulePlan, placed: PlacedPiece, index: int, singles: int) -> None:
-        super().__init__(plan, placed.piece.body, index)
+    def __init__(self, plan: ModulePlan, placed: PlacedPiece) -> None:
+        super().__init__(plan, placed.piece.body)
         # Which iterations guards depend on is not asked: where there are guards, on any.
         self.exact = range(len(self.program)) if plan.exact else ()
-        self.placed, self.piece, self.singles = placed, placed.piece, singles
+        self.placed, self.piece, self.to_give = placed, placed.piece, plan.given.block()
         self.near: dict[tuple[str, int], list[tuple[int, str]]] = {}
         far = self.integer(FIRST_PLACE)
         self.buffer = self.early(f"getelementptr double, ptr %S, i64 {far}")
@@ -73,7 +76,7 @@ class PieceFunction(Function):
             self.unchanged |= {slot: self.number(slot) for slot in self.program.constants}
             self.loops(carried)
         else:
-            self.body(0, carried)
+            self.trip(0, carried)
         for slot, place in self.latest:
             self.store(self.number(slot), self.place(*self.stored(place)))
 
@@ -113,7 +116,7 @@ class PieceFunction(Function):
         names = {what: f"%{name}.carried{what.entry}.{what.back}" for what in carried}
         latest = names
         for time in range(times):
-            latest = self.body(self.new(f"add i64 {turn}, {time}") if time else turn, latest)
+            latest = self.trip(self.new(f"add i64 {turn}, {time}") if time else turn, latest)
         self.line(f"%{name}.next = add i64 {turn}, {times}")
         self.line(f"%{name}.more = icmp slt i64 %{name}.next, {end}")
         self.line(f"br i1 %{name}.more, label %{name}, label %{name}.done")
@@ -129,7 +132,7 @@ class PieceFunction(Function):
         self.alive = ""
         return latest
 
-    def body(self, iteration: str | int, carried: dict[Carried, str]) -> dict[Carried, str]:
+    def trip(self, iteration: str | int, carried: dict[Carried, str]) -> dict[Carried, str]:
         """Writes one iteration, and returns what it carries into the next."""
         piece = self.piece
         self.iteration, self.numbers, self.truths = iteration, dict(self.unchanged), {}
@@ -184,13 +187,13 @@ class PieceFunction(Function):
 
     def given(self, number: int) -> str:
         """An integer that is not in the text."""
-        return self.integer(self.plan.given.integer(number))
+        return self.integer(self.to_give.integer(number))
 
     def known(self, constant: float) -> str:
         """A constant of the program, in the text where it has but a few digits."""
         if abs(constant) <= _NEAR and (4.0 * constant).is_integer():
             return self.constant(constant)
-        return self.load_same("%S", self.plan.given.constant(constant))
+        return self.load_same("%S", self.to_give.constant(constant))
 
     def start(self, number: int) -> str | int:
         """The first one of what is counted, in the text where that is small."""
@@ -199,14 +202,12 @@ class PieceFunction(Function):
     def table(self, slot: int, table: Table) -> str:
         """A pointer to the constants that an input of the body is."""
         if slot not in self.tables:
-            begin = self.integer(self.plan.given.table(table.constants))
+            begin = self.integer(self.to_give.table(table.constants))
             self.tables[slot] = self.early(f"getelementptr double, ptr %S, i64 {begin}")
         return self.tables[slot]
 
     def stored(self, first: int, step: int = 0) -> tuple[str, str | int]:
         """The same as ``element`` for a place of the buffer."""
-        if first < self.singles:
-            return self.buffer, first
         return self.element(self.buffer, first, step)
 
     def element(self, array: str, first: int, step: int) -> tuple[str, str | int]:
@@ -215,7 +216,7 @@ class PieceFunction(Function):
         That is element ``first`` of the array at first, and in each iteration ``step`` more.
         """
         pointers = self.near.setdefault((array, step), [(0, array)])
-        for near, pointer in pointers:
+        for near, pointer in (pointers[0], *pointers[:0:-1][:_LATEST]):
             if abs(first - near) <= max(_NEAR, 2 * abs(step)):
                 return pointer, self.moved(first - near, step)
         kind = "double" if array == "%U" else self.mode.type

@@ -10,18 +10,29 @@ from collections.abc import Sequence
 from string import Template
 from typing import Final
 
+import attrs
+
 from tapegrad.compile.backends.llvm.instructions import TILE, Declarations, Mode
 
-__all__ = ["gather", "run_once", "run_rows"]
+__all__ = ["PartCall", "gather", "run_once", "run_rows"]
 
 
-def run_once(parts: int) -> str:
+@attrs.frozen
+class PartCall:
+    """A call of a function; what that is given begins so far from the start of the buffer."""
+
+    name: str
+    begin: int = 0
+
+
+def run_once(calls: Sequence[PartCall]) -> str:
     """The text of ``run`` for one call: one function after the other, until a guard flips."""
     lines = ["define i32 @run(ptr %X, ptr %O, ptr %S) nounwind {"]
-    for index in range(parts):
-        given = "ptr %X, ptr null, ptr %S, ptr %O, ptr null, i64 0"
+    for index, call in enumerate(calls):
+        given = f"ptr %X, ptr null, ptr %given{index}, ptr %O, ptr null, i64 0"
         lines += [
-            f"  %flip{index} = call i32 @part{index}({given})",
+            f"  %given{index} = getelementptr i64, ptr %S, i64 {call.begin}",
+            f"  %flip{index} = call i32 @{call.name}({given})",
             f"  %on{index} = icmp eq i32 %flip{index}, -1",
             f"  br i1 %on{index}, label %next{index}, label %left{index}",
             f"left{index}:",
@@ -31,7 +42,7 @@ def run_once(parts: int) -> str:
     return "\n".join([*lines, "  ret i32 -1", "}"])
 
 
-def run_rows(mode: Mode, parts: int, declarations: Declarations) -> str:
+def run_rows(mode: Mode, calls: Sequence[PartCall], declarations: Declarations) -> str:
     """The text of ``run`` for rows: gathers a step of them, then calls every function."""
     signature = "void @tapegrad_gather(ptr, ptr, i64, i64, i64, ptr)"
     declarations.declare("tapegrad_gather", signature)
@@ -41,13 +52,16 @@ def run_rows(mode: Mode, parts: int, declarations: Declarations) -> str:
         step=mode.lanes if mode.name == "rows" else 0,
         lanes=", ".join(f"i64 {lane}" for lane in range(mode.lanes)),
         gathers=_for_lanes(_GATHER_TILE, range(0, mode.lanes, TILE)),
-        parts="\n".join(_CALL_PART.substitute(index=index) for index in range(parts)),
+        parts="\n".join(
+            _CALL_PART.substitute(index=index, name=call.name, begin=call.begin)
+            for index, call in enumerate(calls)
+        ),
     )
 
 
-_CALL_PART: Final = Template(
-    "  call void @part$index(ptr %X, ptr %U, ptr %S, ptr %here, ptr %flip, i64 %stride)"
-)
+_CALL_PART: Final = Template("""\
+  %given$index = getelementptr i64, ptr %S, i64 $begin
+  call void @$name(ptr %X, ptr %U, ptr %given$index, ptr %here, ptr %flip, i64 %stride)""")
 _GATHER_TILE: Final = Template("""\
   %from$lane = add i64 %first, $lane
   %to$lane = getelementptr double, ptr %X, i64 $lane

@@ -51,7 +51,7 @@ class StraightFunction(Function):
     """Writes one function: some entries, one after the other."""
 
     def __init__(self, plan: ModulePlan, parts: StraightParts, index: int) -> None:
-        super().__init__(plan, plan.program, index)
+        super().__init__(plan, plan.program)
         self.parts = parts
         self.part: ProgramPart = parts.partition.parts[index]
 
