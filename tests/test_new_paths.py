@@ -7,13 +7,13 @@ import itertools
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, NamedTuple
 
 import pytest
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
-from tapegrad.compile import call_recording, learning
+from tapegrad.compile import cache, call_recording, learning
 from tapegrad.compile.backends import python
 from tapegrad.compile.jit import Compiled
 from tests.places import place, refusal, warned_at
@@ -24,6 +24,8 @@ COMPILING: Final = 30.0
 """The same for compiling a path."""
 UNIT: Final = 1e-3
 """The seconds of a call of the function itself."""
+FREE_DECISIONS: Final = 2.0
+"""The decisions that need not be paid for, in calls of the function itself."""
 
 
 class Clock:
@@ -54,6 +56,19 @@ class Clock:
         return x
 
 
+def go_by(
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: Callable[[], float],
+    decided: Callable[[], float] = float,
+) -> None:
+    """Lets calls, recording and compiling take the time of one clock, decisions that of another."""
+    for module in ("learning", "call_recording"):
+        monkeypatch.setattr(f"tapegrad.compile.{module}.thread_time", seconds)
+    monkeypatch.setattr("tapegrad.compile.learning.perf_counter", seconds)
+    for module in ("call_recording", "jit"):
+        monkeypatch.setattr(f"tapegrad.compile.{module}.perf_counter", decided)
+
+
 class Work:
     """A clock, and a count of what was compiled, which the function of the clock cannot see."""
 
@@ -61,8 +76,7 @@ class Work:
         self.clock = clock = Clock()
         self.f = clock.f
         self.compiled = 0
-        for module in (learning, call_recording):
-            monkeypatch.setattr(module, "thread_time", lambda: clock.now)
+        go_by(monkeypatch, lambda: clock.now, lambda: clock.now)
         compiler = python.scalar
 
         def scalar(program: Any) -> Any:
@@ -75,6 +89,16 @@ class Work:
         )
         costs = {learning.CALLING: 1.0, learning.RECORDING: RECORDING, "python": COMPILING}
         monkeypatch.setattr(learning, "USUAL", {k: v * UNIT / 300 for k, v in costs.items()})
+
+    def decide_in(self, monkeypatch: pytest.MonkeyPatch, units: float) -> None:
+        """Lets it take so long to take the arguments of a call apart."""
+        flatten = cache.flatten_arguments
+
+        def flattened(*args: Any, **options: Any) -> Any:
+            self.clock.now += units * UNIT
+            return flatten(*args, **options)
+
+        monkeypatch.setattr("tapegrad.compile.jit.flatten_arguments", flattened)
 
     @property
     def units(self) -> float:
@@ -104,6 +128,19 @@ STRUCTURES: dict[str, Callable[[int], int]] = {
     "each of them thrice": lambda number: number // 3,
     "one that comes often, among new ones": lambda number: 0 if number % 3 else number,
 }
+
+TINY: dict[str, Callable[[int], tuple[Any, ...]]] = {
+    "always the same": lambda _: ([0.1] * 20, 8),
+    "100 lengths": lambda number: ([0.1] * (number % 100), 0),
+    "5 lengths": lambda number: ([0.1] * (10 + number % 5), 0),
+    "each length twice": lambda number: ([0.1] * (number // 2 % 300), 0),
+    "100 static values": lambda number: ([0.1], number % 100),
+    "new static values": lambda number: ([0.1], number),
+    "new paths": lambda number: ([number * 0.6180339887 % 1.0], 30),
+    "40 paths": lambda number: ([number % 40 * 0.6180339887 % 1.0], 30),
+    "paths of length 8": lambda number: ([number * 0.6180339887 % 1.0], 8),
+}
+"""Arguments of a function that takes next to no time."""
 
 quietly = pytest.mark.filterwarnings("ignore:.* has been recorded 8 times")
 
@@ -145,6 +182,33 @@ class TestAtMostTwiceTheFunction:
             fast(3.5, calls // times)
         assert (work.clock.recorded, work.compiled) == (compiled, compiled)
         assert compiled or work.clock.eager == 300
+
+    @quietly
+    @pytest.mark.parametrize("decision", [0.2, 1.0, 5.0])
+    @pytest.mark.parametrize("structure", STRUCTURES.values(), ids=STRUCTURES)
+    def test_decisions_count(
+        self, monkeypatch: pytest.MonkeyPatch, structure: Callable[[int], int], decision: float
+    ) -> None:
+        """But for the first few, however long it takes to find out what a call needs."""
+        work = Work(monkeypatch)
+        work.decide_in(monkeypatch, decision)
+        fast = tg.jit(work.f, backend="python")
+        for calls in range(1, 301):
+            fast(calls % 7 // 4 + 0.5, structure(calls))
+            assert work.units <= 2.0 * calls + FREE_DECISIONS + 3.0 * decision
+
+    def test_code_is_found_again_where_that_pays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of more structures than are tried at once, at half the time of a call each."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        for structure in range(7):
+            fast.compile(0.5, structure)
+        work.decide_in(monkeypatch, 0.5)
+        before = work.units
+        for calls in range(200):
+            fast(0.5, calls % 7)
+        assert work.clock.eager == 0
+        assert work.units - before <= 0.5 * 200 + FREE_DECISIONS
 
     def test_where_calls_go_elsewhere_as_soon_as_they_are_quick(
         self, monkeypatch: pytest.MonkeyPatch
@@ -207,8 +271,7 @@ class TestAtMostTwiceTheFunction:
     ) -> None:
         """Though calls leave the known paths at the same line again and again."""
         ticks = map(float, itertools.count())
-        for module in (learning, call_recording):
-            monkeypatch.setattr(module, "thread_time", lambda: next(ticks))
+        go_by(monkeypatch, lambda: next(ticks))
         new, known = tg.jit(folded, backend="python"), tg.jit(folded, backend="python")
         for number in range(2000):
             new((number * 0.6180339887) % 1.0)
@@ -230,6 +293,22 @@ class TestAtMostTwiceTheFunction:
             seen.append((len(fast.tapes), work.compiled))
         assert seen == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)]
 
+    @quietly
+    @pytest.mark.filterwarnings("ignore:.* has taken 64 paths")
+    @pytest.mark.slow
+    @pytest.mark.timed
+    @pytest.mark.parametrize("differentiated", [True, False])
+    @pytest.mark.parametrize("stream", TINY.values(), ids=TINY)
+    def test_of_tiny_functions_in_seconds(
+        self, stream: Callable[[int], tuple[Any, ...]], differentiated: bool
+    ) -> None:
+        """But for some milliseconds in all, and a few microseconds a call."""
+        f = tg.value_and_grad(tiny) if differentiated else tiny
+        calls = [stream(number) for number in range(3000)]
+        eager = min(thread_seconds(f, calls) for _ in range(2))
+        first = thread_seconds(tg.jit(f), calls)
+        assert first <= 2.5 * eager + 20e-3 + 6e-6 * len(calls)
+
     @pytest.mark.slow
     @pytest.mark.timed
     def test_in_seconds(self) -> None:
@@ -239,6 +318,105 @@ class TestAtMostTwiceTheFunction:
         assert seconds(lambda: [fast(p) for p in points]) <= 2.5 * seconds(
             lambda: [eager(p) for p in points]
         )
+
+
+def overdrawn(f: Callable[..., Any]) -> Any:
+    """The compiled function after decisions that took too long for a while."""
+    fast: Any = tg.jit(f)
+    fast._budget.decided = 1e9
+    return fast
+
+
+class Point(NamedTuple, Generic[Real]):
+    """A container that is more than floats to begin with."""
+
+    at: Real
+    rest: list[Real]
+
+
+class TestStraightCalls:
+    @pytest.mark.parametrize(
+        "x",
+        [0.3, 1, [0.3, 0.4], (0.3, 1), {"a": 0.3, "b": 0.4}, [[0.3], [0.4]], Point(0.3, [1.0, 2])],
+        ids=repr,
+    )
+    def test_have_the_results_of_others(self, x: Any) -> None:
+        """Whatever is differentiated: with floats for ints, in the structure of the argument."""
+
+        def f(x: Any, n: int, scale: float = 2.0) -> Any:
+            total = sum(leaf * scale for leaf in leaves(x))
+            return {"total": total + n, "n": n}
+
+        for function in (f, lambda *args, **named: tg.grad(of_leaves)(args[0])):
+            fast, known = overdrawn(function), tg.jit(function)
+            for _ in range(4):
+                assert repr(fast(x, 3, scale=0.5)) == repr(known(x, 3, scale=0.5))
+            assert fast.tapes == ()
+            assert "4 calls went straight to the function itself" in str(fast.report())
+
+    def test_share_nothing_with_the_function(self) -> None:
+        """A list that it keeps and returns is copied."""
+        kept = [1.0, 2.0]
+        fast = overdrawn(lambda x: kept)
+        fast(0.5).append(3.0)
+        assert fast(0.5) == [1.0, 2.0]
+
+    def test_refuse_what_others_refuse(self) -> None:
+        """In the same words."""
+        fast, known = overdrawn(of_leaves), tg.jit(of_leaves)
+        for argument in ("abc", ["abc"], {1, 2}):
+            calls = [functools.partial(f, argument) for f in (fast, known)]
+            assert refusal(errors.InputError, calls[0]) == refusal(errors.InputError, calls[1])
+
+    def test_where_the_function_takes_traced_numbers_alone(self) -> None:
+        """A whole number as an index: the call is recorded after all."""
+        fast = overdrawn(lambda t: [2.0, 3.0, 5.0][t] * t)
+        assert [fast(float(n)) for n in (1, 2, 1, 2)] == [3.0, 10.0, 3.0, 10.0]
+
+    def test_are_differentiated(self) -> None:
+        """A traced number reaches the function, on known paths and beside them."""
+        fast = overdrawn(folded)
+        assert tg.grad(lambda x: fast(x) * x)(0.3) == tg.grad(lambda x: folded(x) * x)(0.3)
+
+    def test_end_when_calls_have_caught_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Then a path is recorded and compiled as any other."""
+        work = Work(monkeypatch)
+        fast = tg.jit(work.f, backend="python")
+        fast._budget.decided = 30.0 * UNIT
+        for _ in range(200):
+            fast(0.5)
+        assert (work.clock.recorded, work.compiled) == (1, 1)
+        assert 60 <= work.clock.eager <= 150
+
+
+def leaves(x: Any) -> list[Any]:
+    """The numbers in containers, in order."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    return [leaf for part in x for leaf in leaves(part)] if isinstance(x, list | tuple) else [x]
+
+
+def of_leaves(x: Any) -> Any:
+    return sum(leaf * leaf for leaf in leaves(x))
+
+
+class TestTheCompilerOfTheBackend:
+    def test_takes_over_where_python_has_saved_as_much(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Python's code serves first, and for good where it saves little."""
+        pytest.importorskip("llvmlite")
+        monkeypatch.setattr(call_recording, "_QUICK_CALLS", 5)
+        fast = tg.jit(folded)
+        for _ in range(30):
+            fast(0.3)
+        (path,) = fast.report().shapes[0].paths
+        assert path.runs_on == "python"
+        fast._budget.credit = 10.0
+        for _ in range(6):
+            assert fast(0.3) == folded(0.3)
+        (path,) = fast.report().shapes[0].paths
+        assert path.runs_on == "llvm"
 
 
 class TestTheCostUpFront:
@@ -317,6 +495,22 @@ def seconds(f: Callable[[], object]) -> float:
     started = time.perf_counter()
     f()
     return time.perf_counter() - started
+
+
+def thread_seconds(f: Callable[..., object], calls: Sequence[tuple[Any, ...]]) -> float:
+    """The time of this thread that the calls take, and nothing around them."""
+    started = time.thread_time()
+    for args in calls:
+        f(*args)
+    return time.thread_time() - started
+
+
+def tiny(xs: Sequence[Any], folds: int) -> Any:
+    """A sum, and some folds."""
+    y = sum(xs)
+    for _ in range(folds % 37):
+        y = 2.0 * y if y < 0.5 else 2.0 - 2.0 * y
+    return y * y
 
 
 def decay(p: Sequence[Any]) -> Any:
@@ -404,8 +598,7 @@ class TestCallsOfTheFunction:
             return x
 
         ticks = map(float, itertools.count())
-        for module in (learning, call_recording):
-            monkeypatch.setattr(module, "thread_time", lambda: next(ticks))
+        go_by(monkeypatch, lambda: next(ticks))
         fast = tg.jit(tg.grad(f), backend="python")
 
         def calls() -> None:

@@ -190,6 +190,7 @@ class RecordingCache(Generic[RecordingT]):
             _listed(self._varying(recordings)),
             budget.spent,
             budget.measured,
+            budget.straight,
         )
 
     def _varying(self, recordings: Sequence[RecordingT]) -> list[str]:
@@ -284,6 +285,8 @@ def flatten_arguments(
 def _refuse_iterators(structure: Structure, name: Callable[[Keys], str], keys: Keys) -> None:
     """Raises for an iterator among the static values of an argument."""
     if isinstance(structure, Branch):
+        if structure.is_flat:
+            return
         for key, child in zip(structure.keys, structure.children, strict=True):
             if not isinstance(child, Leaf):
                 _refuse_iterators(child, name, (*keys, key))

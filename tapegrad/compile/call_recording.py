@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from time import thread_time
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 import attrs
@@ -27,6 +27,7 @@ from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.codegen import Packer, Unpacker, packer, unpacker
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import numbers_as, unshared_statics
+from tapegrad.pytree.plain import plain_copy
 from tapegrad.pytree.structure import (
     Branch,
     Role,
@@ -49,14 +50,20 @@ if TYPE_CHECKING:
 
     from tapegrad._support.array_types import FloatArray, Vector
 
-__all__ = ["Arguments", "CallCode", "CallRecording", "Departure", "Flat"]
+__all__ = [
+    "RAISED", "Arguments", "CallCode", "CallRecording", "Departure", "Flat", "called_straight",
+]  # fmt: skip
 
 _SHORT: Final = 512
 """The most entries of a path for which Python's code is worth making before the backend's."""
 _TRIED: Final = 8
 """The paths that are recorded before any of them has to have come again."""
+_FEW: Final = 8
+"""The most paths that are run one after the other without a look at the clock."""
 _QUICK_CALLS: Final = 1_000
-"""The calls after which Python's code gives way to the backend's."""
+"""The calls after each of which Python's code may give way to the backend's."""
+_STARTING: Final = 2_000
+"""The entries that take a backend as long as it takes to start, once in a process."""
 
 Arguments: TypeAlias = tuple[tuple[object, ...], Mapping[str, object]]
 """The arguments of one call, by position and by name."""
@@ -67,21 +74,22 @@ class CallCode:
     """A path, its code for one call, and the function that puts its results together.
 
     ``is_paid`` says that the code is made only once calls of the function itself have taken as
-    long. Code that is made ``quickly`` is Python's, until it has run many times. ``rows`` counts
+    long. Code that is made ``quickly`` is Python's, until it has saved enough. ``rows`` counts
     the rows of batches that took the path. It ``is_taken`` once code has run on it.
     """
 
     path: Path
     pack: Packer
     choice: Choice
+    learning: Learning
     compiling: float
     is_paid: bool
     quickly: bool
     is_taken: bool
     rows: int
 
-    def __init__(self, choice: Choice, path: Path) -> None:
-        self.choice, self.path = choice, path
+    def __init__(self, choice: Choice, learning: Learning, path: Path) -> None:
+        self.choice, self.learning, self.path = choice, learning, path
         self.pack = packer(path.tape.result)
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
@@ -122,13 +130,21 @@ class CallCode:
         return run
 
     def _counted(self, run: RunFloats, floats: Sequence[float]) -> Sequence[float] | int:
-        """Runs quick code; where it has run many times, it gives way to the backend's."""
+        """Runs quick code; where it has saved as much, it gives way to the backend's."""
         self._left -= 1
         if self._left >= 0:
             return run(floats)
-        self.quickly = False
-        self.compile()
-        return self._run_numbers(floats)
+        self._left = _QUICK_CALLS
+        started = thread_time()
+        found = run(floats)
+        self.learning.save(_QUICK_CALLS, thread_time() - started)
+        budget, before = self.learning.budget, self.compiling
+        entries = len(self.path.program) + _STARTING
+        if not budget.eager_first or budget.affords(self.choice.name, entries):
+            self.quickly = False
+            self.compile()
+            self.learning.pay(self.compiling - before)
+        return found
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
@@ -189,10 +205,10 @@ class CallRecording(Recording[CallCode]):
         mapped: Collection[int] = (),
         entries: int | None = None,
     ) -> None:
-        super().__init__(shape, outside, partial(CallCode, choice))
+        self.learning = Learning(budget, on_arrays=holds_arrays(shape))
+        super().__init__(shape, outside, partial(CallCode, choice, self.learning))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
         self.latest = None
-        self.learning = Learning(budget, on_arrays=holds_arrays(shape))
         self._quick, self._taken = quick, 0
         self._mapped, self._entries = mapped, entries
 
@@ -203,8 +219,10 @@ class CallRecording(Recording[CallCode]):
         named = zip(map(str, by_name.keys), by_name.children, strict=True)
         return unpacker(by_position.children, dict(named))
 
-    def run(self, floats: Sequence[float], arguments: Arguments) -> object:
-        """The result of one call.
+    def run(
+        self, floats: Sequence[float], arguments: Arguments, asked: float | None = None
+    ) -> object:
+        """The result of one call; it was ``asked`` for then, where its structure was not known.
 
         Raises:
             GuardError: where two recorded paths disagree on a comparison.
@@ -213,10 +231,21 @@ class CallRecording(Recording[CallCode]):
         if code is not None and code.run is not None:
             found = code.run(floats)
             if not isinstance(found, int):
+                if asked is not None:
+                    self.learning.answer(perf_counter() - asked)
                 return code.pack(found)
+        budget = self.learning.budget
+        if budget.decided > 0.0 and budget.is_overdrawn:
+            result = called_straight(budget, self.f, arguments, asked or perf_counter())
+            if result is not RAISED:
+                return result
+        if asked is None and len(self.codes) > _FEW:
+            asked = perf_counter()
         settled = self.settle(floats, code, found)
         if isinstance(settled, Departure):
-            return self.missed(settled, arguments)
+            return self.missed(settled, arguments, asked=asked or perf_counter())
+        if asked is not None:
+            self.learning.answer(perf_counter() - asked)
         code, outputs = settled
         return code.pack(outputs)
 
@@ -304,7 +333,12 @@ class CallRecording(Recording[CallCode]):
                 code.compile()
 
     def missed(
-        self, departure: Departure, arguments: Arguments, given: Arguments | None = None
+        self,
+        departure: Departure,
+        arguments: Arguments,
+        given: Arguments | None = None,
+        *,
+        asked: float | None = None,
     ) -> object:
         """The result of a call whose path cannot be run: it is recorded, or made as it stands.
 
@@ -317,15 +351,30 @@ class CallRecording(Recording[CallCode]):
         may_record = len(self.codes) < self.max_paths
         if not (may_record and self._is_worth_recording(departure)):
             try:
-                call = partial(self._call, given or arguments, in_floats=given is None)
-                return self.learning.call(call)
+                return self._counted_call(given or arguments, asked, in_floats=given is None)
             except MemoryError:
                 raise
             except Exception:  # noqa: BLE001, S110  # whatever the function raises, it raises again
                 pass
+        if asked is not None:
+            self.learning.budget.decide(perf_counter() - asked)
         compares = self._entries is None and self.learning.budget.eager_first
         result = self.record(arguments, keeps=may_record, compares=compares)
         self.learning.forget(departure.prefix)
+        return result
+
+    def _counted_call(
+        self, arguments: Arguments, asked: float | None, *, in_floats: bool
+    ) -> object:
+        """The result of a call of the function itself, or that ``in_floats`` as of a recording."""
+        called = perf_counter()
+        returned = self.learning.call(partial(self._call, arguments))
+        if not in_floats:
+            return returned
+        ended = perf_counter()
+        result = as_recorded(returned)
+        if asked is not None:
+            self.learning.budget.decide(perf_counter() - ended + called - asked)
         return result
 
     def _is_worth_recording(self, departure: Departure) -> bool:
@@ -361,7 +410,7 @@ class CallRecording(Recording[CallCode]):
             arrays=self._entries is None, any_row=self.any_row,
         )  # fmt: skip
         if path is None:
-            return self._call(arguments)
+            return as_recorded(self._call(arguments))
         tape, values = path.tape, path.tape.values
         found = [values[slot] for slot in tape.outputs]
         if compares:
@@ -381,7 +430,7 @@ class CallRecording(Recording[CallCode]):
         made as it stands, so are then all others.
         """
         try:
-            plain = flat_result(self._call(arguments))
+            plain = flat_result(as_recorded(self._call(arguments)))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # it may raise on plain numbers alone, as `missed` says
@@ -423,14 +472,38 @@ class CallRecording(Recording[CallCode]):
         """Describes what was recorded and compiled, and the calls of the function itself."""
         return ShapeReport(super().report().paths, self.learning.calls, self.learning.called)
 
-    def _call(self, arguments: Arguments, *, in_floats: bool = True) -> object:
-        """The result of a call of the function itself, or that ``in_floats`` as of a recording."""
+    def _call(self, arguments: Arguments) -> object:
+        """The result of a call of the function itself."""
         args, kwargs = arguments
-        returned = self.f(*args, **kwargs)
-        if type(returned) is float or not in_floats:
-            return returned
-        structure, numbers = flatten(returned, Role.RESULT, key_path)
-        return build(unshared_statics(structure), map(_copied, numbers))
+        return self.f(*args, **kwargs)
+
+
+RAISED: Final[object] = object()
+"""Stands for the result of a function that raises."""
+
+
+def called_straight(
+    budget: Budget, f: Callable[..., object], arguments: Arguments, asked: float
+) -> object:
+    """The result of a call of the function itself, about which nothing is decided.
+
+    Where it raises, there is none: it may do so on plain numbers alone, as `missed` says.
+    """
+    try:
+        return budget.call_straight(f, *arguments, as_recorded, asked)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # whatever the function raises, it raises again
+        return RAISED
+
+
+def as_recorded(returned: object) -> object:
+    """The result of a function as a recording of it gives it: with floats, and shared by nobody."""
+    copied = plain_copy(returned)
+    if copied is not None:
+        return copied
+    structure, numbers = flatten(returned, Role.RESULT, key_path)
+    return build(unshared_statics(structure), map(_copied, numbers))
 
 
 def _one_by_one(run: RunFloats, inputs: Sequence[float]) -> Sequence[float] | int:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from time import perf_counter
 from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
+    Final,
     Generic,
     ParamSpec,
     Self,
@@ -27,7 +29,7 @@ from tapegrad._support.optional_packages import require
 from tapegrad._support.source_position import here
 from tapegrad.compile.backends.registry import BackendName, Language, chosen, source
 from tapegrad.compile.cache import RecordingCache, flatten_arguments, missing_function
-from tapegrad.compile.call_recording import Arguments, CallRecording, Flat
+from tapegrad.compile.call_recording import RAISED, Arguments, CallRecording, Flat, called_straight
 from tapegrad.compile.learning import Budget
 from tapegrad.compile.methods import bound
 from tapegrad.compile.outside import OutsideState, Unchanged
@@ -36,6 +38,7 @@ from tapegrad.compile.report import Report
 from tapegrad.compile.travelled import require_fit, require_whole
 from tapegrad.errors import TracedNumberError
 from tapegrad.ops.primitive import Operand, Traced
+from tapegrad.pytree.plain import plain_arguments
 from tapegrad.pytree.structure import Branch, build
 from tapegrad.recording.recorder import Real, Var
 from tapegrad.transforms.static_arguments import (
@@ -55,6 +58,7 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
+_FLOATS: Final = {float}
 _UNPACKED = 4
 """The most recordings whose generated unpackers are tried before the arguments are flattened."""
 
@@ -123,11 +127,13 @@ def jit(
     Takes what ``f`` takes and gives the same bits on every backend. First ``f`` itself is called,
     until such calls have taken as long as it takes to record ``f``, and then to compile it; short
     functions need not pay for that, and are compiled at their third call. A comparison that comes
-    out differently than recorded is noticed: ``f`` is called, until this path pays, too. So any
-    sequence of calls takes at most about twice as long as those of ``f``. With
-    ``eager_first=False`` each path is recorded and compiled at its first call; the method
-    ``compile`` does that for given arguments. Where a static value differs, or what ``f`` reads
-    from outside its arguments, it is recorded anew. Beyond ``max_paths`` paths ``f`` is called.
+    out differently than recorded is noticed: ``f`` is called, until this path pays, too. To find
+    that out has to pay as well, or calls go straight to ``f``. So any sequence of calls takes at
+    most about twice as long as those of ``f``, beside some milliseconds in all and a few
+    microseconds a call. With ``eager_first=False`` each path is recorded and compiled at its first
+    call; the method ``compile`` does that for given arguments. Where a static value differs, or
+    what ``f`` reads from outside its arguments, it is recorded anew. Beyond ``max_paths`` paths
+    ``f`` is called.
 
     Ints among the numbers of the first argument and of the result are floats here. Other arguments
     that ``static_argnames`` names are passed on as they are, and recorded anew for each value.
@@ -228,18 +234,35 @@ class Compiled(Generic[P, R_co]):
 
     def _flattened_call(self, arguments: Arguments) -> R_co:
         """A call whose arguments fit no unpacker, or one that meets traced numbers."""
-        args, kwargs = arguments
+        asked, budget, result = perf_counter(), self._budget, RAISED
+        plain = plain_arguments(*arguments) if budget.is_overdrawn else None
+        if plain is not None:
+            result = called_straight(budget, self._f, plain, asked)
+        if result is RAISED:
+            result = self._looked_up_call(arguments, asked, was_called=plain is not None)
+        return cast(R_co, result)
+
+    def _looked_up_call(self, arguments: Arguments, asked: float, *, was_called: bool) -> object:
+        """A call whose arguments are taken apart to look for their recording.
+
+        It may have been made already, in vain.
+        """
+        f, (args, kwargs) = cast("Callable[..., object]", self._f), arguments
         shape, floats = self._flattened(arguments)
-        recording = None
-        if not any(isinstance(number, Traced) for number in floats):
-            recording = self._cache.get(shape, self._new_recording)
-        if recording is None:
-            return cast("Callable[..., R_co]", self._f)(*args, **kwargs)
+        if not {*map(type, floats)} <= _FLOATS and any(isinstance(x, Traced) for x in floats):
+            return f(*args, **kwargs)
         of_floats = cast(Arguments, build(shape, floats))
-        result = recording.run(cast("list[float]", floats), of_floats)
+        if self._budget.is_overdrawn and not was_called:
+            result = called_straight(self._budget, f, of_floats, asked)
+            if result is not RAISED:
+                return result
+        recording = self._cache.get(shape, self._new_recording)
+        if recording is None:
+            return f(*args, **kwargs)
+        result = recording.run(cast("list[float]", floats), of_floats, asked)
         if recording.codes:
             self._keep_warm(recording)
-        return cast(R_co, result)
+        return result
 
     def _flattened(self, arguments: Arguments) -> tuple[Branch, list[Operand]]:
         """The structure of a call's arguments, and their numbers: floats, or traced ones."""

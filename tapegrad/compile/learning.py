@@ -4,9 +4,14 @@ A call whose path is not compiled calls the function itself, and the time of suc
 whatever the structures of their arguments. A path that is met again is recorded once they have
 taken as long as recording it takes, beside all that was spent before, and it is compiled in the
 same way. Before it is recorded, the calls of its own structure must have paid for it, too: where
-each structure is met a few times, recordings would be of no use. So any sequence of calls takes at
-most about twice as long as the function itself. The first few hundred entries need not be paid for:
-they take a few milliseconds.
+each structure is met a few times, recordings would be of no use. The first few hundred entries need
+not be paid for: they take a few milliseconds.
+
+To find out what a call needs (its structure, its static values, the paths that it leaves) takes
+time, too, and counts as spent, but for the first milliseconds. Where it has taken longer than the
+calls, these go straight to the function until they have caught up. So any sequence of calls takes
+at most about twice as long as the function itself, beside some milliseconds in all, and a few
+microseconds a call.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from math import inf
 from sys import maxsize
-from time import thread_time
+from time import perf_counter, thread_time
 from typing import Final, TypeVar, final
 
 from tapegrad._support.argument_checks import name_of
@@ -30,6 +35,10 @@ FREE: Final = 256
 """The entries of a function's paths that are recorded and compiled without being paid for."""
 _EACH: Final = 32
 """The entries that take as long as what each path takes beside its own."""
+_FREE_DECISIONS: Final = 2e-3
+"""The seconds of decisions that calls need not pay for."""
+_INTERRUPTION: Final = 0.2e-3
+"""The seconds of a decision beyond which it may have been waiting, where others took less."""
 MANY_PATHS: Final = 64
 """The number of paths at which there is a warning."""
 CALLING: Final = "calling"
@@ -54,18 +63,25 @@ _REMEMBERED: Final = 4096
 class Budget:
     """The time spent on the paths of a function, and that of calls of the function itself.
 
-    ``spent`` and ``called`` are in seconds. What was spent on code for many rows is a ``credit``:
-    as much may be spent on their rare rows. So many entries as are ``free`` need not be paid for;
-    without ``eager_first`` nothing has to be.
+    ``spent`` and ``called`` are in seconds, and so is ``decided``: what it took to find out what
+    calls need. What compiled code has saved is a ``credit``, and so is what was spent on code for
+    many rows: as much may be spent on their rare rows. So many entries as are ``free`` need not be
+    paid for; without ``eager_first`` nothing has to be. ``calls`` counts those of the function
+    itself, and ``straight`` those about which nothing was decided.
     """
 
     spent: float
     called: float
+    decided: float
     credit: float
     eager_first: bool
+    calls: int
+    straight: int
 
     def __init__(self, *, eager_first: bool = True, free: int = FREE) -> None:
         self.spent, self.called, self.credit = 0.0, 0.0, 0.0
+        self.decided, self._before = -_FREE_DECISIONS, 0.0
+        self.calls = self.straight = 0
         self.eager_first = eager_first
         self._free = free if eager_first else maxsize
         self._measured: Mapping[str, tuple[int, float]] = {}
@@ -81,8 +97,48 @@ class Budget:
 
         They must have taken so many times as long as there is ``doubt`` that it will be of use.
         """
-        cost = self.spent + entries * self.seconds(work)
+        cost = self.spent + max(self.decided, 0.0) + entries * self.seconds(work)
         return cost * doubt <= self.called + self.credit
+
+    @property
+    def is_overdrawn(self) -> bool:
+        """Whether decisions have taken more than half of what calls leave over for them."""
+        left = self.called + self.credit - self.spent
+        return self.decided > max(0.5 * left, 0.0) and self.eager_first
+
+    def decide(self, seconds: float) -> None:
+        """Counts a decision.
+
+        The clock runs on while other threads and programs run. So one that took long counts as
+        long as those shortly before it at most.
+        """
+        self.decided += min(seconds, max(self._before, _INTERRUPTION))
+        self._before = max(seconds, 0.5 * self._before)
+
+    def call_straight(
+        self,
+        f: Callable[..., object],
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        finish: Callable[[object], R],
+        asked: float,
+    ) -> R:
+        """The finished result of a call of the function itself, about which nothing is decided.
+
+        The call counts, for as long as one took so far at most. All else since it was ``asked`` for
+        counts as a decision, for as long as the call at most.
+        """
+        usual = self.called / self.calls if self.calls else inf
+        started = perf_counter()  # much quicker than the time of the thread alone
+        returned = f(*args, **kwargs)
+        ended = perf_counter()
+        result = finish(returned)
+        seconds = min(ended - started, usual)
+        self.called += seconds
+        self.decided += min(perf_counter() - ended + started - asked, seconds)
+        self.calls += 1
+        self.straight += 1
+        return result
 
     def seconds(self, work: str) -> float:
         """The seconds that an entry takes in such work."""
@@ -179,6 +235,7 @@ class Learning:
         self.calls += 1
         self.called += seconds
         self._quickest = min(self._quickest, seconds)
+        self.budget.calls += 1
         self.budget.called += seconds
 
     @exclusive
@@ -195,6 +252,20 @@ class Learning:
         cost = self.spent + entries * self.budget.seconds(self.recording)
         pays = cost * doubt <= self.called + self.budget.credit
         return pays and self.budget.affords(self.recording, entries, doubt)
+
+    def answer(self, seconds: float) -> None:
+        """Counts as a decision what it took to find the code of a call beyond a call itself."""
+        if seconds > self._quickest:
+            self.budget.decide(seconds - self._quickest)
+
+    @exclusive
+    def save(self, runs: int, seconds: float) -> None:
+        """Counts what so many runs of code have saved, of which the last took so long.
+
+        To look at the arguments and to make the result takes as long again.
+        """
+        if self.calls:
+            self.budget.credit += runs * max(self._quickest - 2.0 * seconds, 0.0)
 
     def guessed_length(self) -> float:
         """The entries of a path of which none is known, going by the time that calls took."""

@@ -122,6 +122,7 @@ class Report(Printed):
     ``varying`` names the static values in which alone its recordings differ, if they are few.
     ``paid`` are the seconds of recording and compiling that calls of the function itself had to
     take first, ``costs`` those that an entry took to be recorded, or compiled by a backend.
+    ``straight`` counts calls of the function itself that were looked at no further.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Report(Printed):
     varying: str = ""
     paid: float = 0.0
     costs: tuple[tuple[str, float], ...] = ()
+    straight: int = 0
 
     def __str__(self) -> str:
         shapes = [str(shape) for shape in self.shapes] or ["nothing recorded yet"]
@@ -156,6 +158,11 @@ class Report(Printed):
             yield (
                 "a path that comes again is recorded, and compiled, once calls of the function "
                 f"itself have taken as long as that takes ({self.paid:.3f} s so far)"
+            )
+        if self.straight:
+            yield (
+                f"{self.straight:,} calls went straight to the function itself, which takes less "
+                "time than to find out whether there is code for them"
             )
         if self.costs:
             costs = ", ".join(f"{work} {1e6 * seconds:.3g} us" for work, seconds in self.costs)

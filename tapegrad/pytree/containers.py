@@ -43,6 +43,7 @@ class ContainerKind:
     literal: str = ""
     fields: Mapping[Any, Field] | None = None
     holds_numbers: bool = attrs.field(init=False)
+    is_of_numbers: bool = attrs.field(init=False)
 
     @holds_numbers.default
     def _has_field_of_numbers(self) -> bool:
@@ -50,6 +51,11 @@ class ContainerKind:
         return self.fields is None or any(
             field is not Field.STATIC for field in self.fields.values()
         )
+
+    @is_of_numbers.default
+    def _has_fields_of_numbers_alone(self) -> bool:
+        """Whether all of its parts may be numbers."""
+        return self.fields is None or all(field is Field.REAL for field in self.fields.values())
 
     def is_static_number(self, key: object, part: object) -> bool:
         """Whether a part is a number in a field of a class that is not annotated ``Real``."""

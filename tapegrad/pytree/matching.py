@@ -153,7 +153,7 @@ def unshared_statics(structure: Structure) -> Structure:
     if isinstance(structure, Static):
         value = unshared(structure.value)
         return structure if value is structure.value else Static(value)
-    if isinstance(structure, Leaf):
+    if isinstance(structure, Leaf) or structure.is_flat:
         return structure
     children = tuple(map(unshared_statics, structure.children))
     if all(map(is_, children, structure.children)):

@@ -65,6 +65,11 @@ class Branch:
         """The entry of the class in the table of container kinds."""
         return container_kind(self.kind)  # type: ignore[return-value]  # a branch has one
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether its parts are numbers, and nothing else."""
+        return self.children.count(_LEAF) == len(self.children)
+
     def with_parts(self, parts: Sequence[object]) -> object:
         """The container that has these parts in the places of the children."""
         return self.container.close(self.kind, self.keys, parts)
@@ -134,7 +139,7 @@ def _built(structure: Structure, leaves: Iterator[object]) -> object:
     if isinstance(structure, Static):
         return structure.value
     children = structure.children
-    if children.count(_LEAF) == len(children):
+    if structure.is_flat:
         return structure.with_parts([*islice(leaves, len(children))])
     return structure.with_parts(
         [next(leaves) if child is _LEAF else _built(child, leaves) for child in children]
@@ -170,7 +175,7 @@ def leaf_shapes(structure: Structure) -> list[Shape]:
 def holds_arrays(structure: Structure) -> bool:
     """Whether some leaves are arrays."""
     if isinstance(structure, Branch):
-        return any(map(holds_arrays, structure.children))
+        return not structure.is_flat and any(map(holds_arrays, structure.children))
     return isinstance(structure, Leaf) and bool(structure.shape)
 
 
@@ -233,7 +238,7 @@ def _split_container(
     fields, before = kind.fields, len(leaves)
     is_plain = fields is None and not unannotated
     keys, parts = kind.open(value)
-    if is_plain and {*map(type, parts)} == _FLOATS:
+    if kind.is_of_numbers and not unannotated and {*map(type, parts)} == _FLOATS:
         leaves += parts  # type: ignore[arg-type]  # all of them are floats
         return Branch(type(value), keys, (_LEAF,) * len(keys))
     children: list[Structure] = []

@@ -152,7 +152,7 @@ class KeyMaker:
         keys: Hashable = structure.keys
         if access == "index":
             keys = len(children)
-            if all(isinstance(child, Leaf) and not child.shape for child in children):
+            if structure.is_flat:
                 return structure.kind, keys
         elif access == "key":
             keys = self.sequence(tuple, structure.keys)
