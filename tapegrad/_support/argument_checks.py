@@ -152,8 +152,8 @@ def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
 
 def _expected(f: Callable[..., object]) -> _Expected:
     """The first parameter of ``f`` and its ``TypedDict``, if its annotation is one."""
-    function = cast("Callable[..., object]", getattr(f, "__func__", f))
-    if type(function) is not FunctionType:
+    function: object = getattr(f, "__func__", f)
+    if not isinstance(function, FunctionType):
         return None
     try:
         return _EXPECTED[function]

@@ -130,7 +130,13 @@ def named_error(rejected: RejectedError, name: Callable[[Keys], str]) -> InputEr
 
 def build(structure: Structure, leaves: Iterable[object]) -> object:
     """The inverse of ``flatten``, with other leaves."""
-    return next(iter(leaves)) if structure is _LEAF else _built(structure, iter(leaves))
+    if structure is _LEAF:
+        return next(iter(leaves))
+    if isinstance(structure, Branch) and type(leaves) is list:
+        is_whole = len(leaves) == len(structure.children)
+        if is_whole and structure.is_flat:
+            return structure.with_parts(leaves)
+    return _built(structure, iter(leaves))
 
 
 def _built(structure: Structure, leaves: Iterator[object]) -> object:
@@ -235,12 +241,12 @@ def _split_container(
     unannotated: bool = False,
 ) -> Structure:
     """The structure of a container; one that may come without numbers, and does, is static."""
-    fields, before = kind.fields, len(leaves)
-    is_plain = fields is None and not unannotated
     keys, parts = kind.open(value)
     if kind.is_of_numbers and not unannotated and {*map(type, parts)} == _FLOATS:
         leaves += parts  # type: ignore[arg-type]  # all of them are floats
         return Branch(type(value), keys, (_LEAF,) * len(keys))
+    fields, before = kind.fields, len(leaves)
+    is_plain = fields is None and not unannotated
     children: list[Structure] = []
     for key, part in zip(keys, parts, strict=True):
         try:

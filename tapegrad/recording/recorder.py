@@ -85,6 +85,9 @@ SIDES: Final = {
 """How many operands the library's operations have that fit the two columns."""
 _SIDES_OF_CODE: Final = {CODES[row]: sides for row, sides in SIDES.items()}
 """The same by the codes of the rows."""
+_FLOATS: Final = {float}
+_FEW: Final = 8
+"""The most inputs that are written one by one."""
 _INPUT, _CONSTANT = (CODES[row] for row in (ops.input, ops.constant))
 
 
@@ -246,13 +249,34 @@ class Recorder:
             return True
         return False
 
-    def input(self, value: Operand) -> Var:
-        """A new input with this value."""
-        if type(value) is not float:
-            return self.append(_INPUT, -1, -1, self._admit(value))
-        var = Var()
-        var._recorder, var._slot, var._value = self, self.write(_INPUT, -1, -1, value), value
-        return var
+    def inputs(self, values: Sequence[Operand]) -> list[Var]:
+        """New inputs with these values."""
+        if len(values) > _FEW and self.marks is None and {*map(type, values)} == _FLOATS:
+            return self._float_inputs(values)
+        found: list[Var] = []
+        for value in values:
+            if type(value) is float:
+                var = Var()
+                var._recorder, var._slot = self, self.write(_INPUT, -1, -1, value)
+                var._value = value
+            else:
+                var = self.append(_INPUT, -1, -1, self._admit(value))
+            found.append(var)
+        return found
+
+    def _float_inputs(self, values: Sequence[Operand]) -> list[Var]:
+        """New inputs with many floats, without positions."""
+        start, count = len(self.values), len(values)
+        self.codes += [_INPUT] * count
+        self.left += [-1] * count
+        self.right += [-1] * count
+        self.values += values  # last, as in `write`
+        found: list[Var] = []
+        for slot, value in enumerate(values, start):
+            var = Var()
+            var._recorder, var._slot, var._value = self, slot, value  # type: ignore[assignment]  # a float
+            found.append(var)
+        return found
 
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""

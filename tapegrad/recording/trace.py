@@ -94,7 +94,7 @@ def trace(  # noqa: PLR0913  # each option changes another part of the recording
             recorder.lent = data.values()
         else:
             numbers = _own(numbers)
-        inputs = [*map(recorder.input, numbers)]
+        inputs = recorder.inputs(numbers)
         returned = _call(recorder, f, build(parameters, inputs), data)
         result = flat_result(returned, has_aux=has_aux)
         if recorder.refused:
@@ -130,7 +130,7 @@ def trace_kept(  # noqa: PLR0913  # as `trace`
         rest, others = _split_data(f, data, traced_data, mapped, data_role)
         first, others, width = _own(first), _own(others), len(first)
         recorder.data_path = _data_path(f, rest, mapped, width) if others else None
-        inputs = [*map(recorder.input, first + others)]
+        inputs = recorder.inputs(first + others)
         given = _built(rest, inputs[width:])
         returned = _call(recorder, f, build(parameters, inputs[:width]), given)
         result = flat_result(returned)
@@ -159,7 +159,7 @@ def trace_apart(
     recorder.held = held
     try:
         parameters, given = _parameters(f, numbers, Role.PARAMETERS)
-        inputs = [*map(recorder.input, given)]
+        inputs = recorder.inputs(given)
         result = flat_result(_call(recorder, f, build(parameters, inputs), {}))
         if recorder.refused:
             plain = _call(recorder, f, build(parameters, given), {})
