@@ -54,8 +54,7 @@ def recorded(
     piece = _piece(rule, first, columns, len(items), memory)
     run = _run if piece is None else partial(_run_in_pieces, piece)
     last, ys = run(rule, first, columns, len(items))
-    given = zip(*(_each(y) for y in ys), strict=True) if ys else repeat((), len(items))
-    return build(structure, last), [build(rule.y, leaves) for leaves in given]
+    return build(structure, last), _listed(rule.y, ys, len(items))
 
 
 def _run(
@@ -231,6 +230,14 @@ def _places(shapes: Sequence[Shape]) -> Iterator[tuple[int, Shape]]:
     for shape in shapes:
         yield start, shape
         start += prod(shape)
+
+
+def _listed(structure: Structure, ys: Sequence[Operand], count: int) -> list[object]:
+    """The y of each step; what cannot hold numbers is the same for all."""
+    if isinstance(structure, Static):
+        return [structure.value] * count
+    given = zip(*(_each(y) for y in ys), strict=True) if ys else repeat((), count)
+    return [build(structure, leaves) for leaves in given]
 
 
 def _each(column: Operand) -> Iterator[Operand]:

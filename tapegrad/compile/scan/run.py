@@ -92,9 +92,8 @@ def _of_numbers(step: Step, carry: Floats, rows: Rows) -> Floats:
     made.work += count * len(step.paths[0].tape)
     pays = made.work >= _PAYS
     if pays and step.only_path is not None:
-        while done + _BLOCK <= count:
-            carry = _block(step, carry, rows.part(done, done + _BLOCK))
-            done += _BLOCK
+        done = count - count % _BLOCK
+        carry = _in_blocks(step, carry, rows.part(0, done))
     return _one_by_one(step, carry, rows.part(done, None), natively=pays)
 
 
@@ -102,16 +101,23 @@ def _lists(*parts: Floats) -> list[Operand]:
     return [number for part in parts for number in part.tolist()]
 
 
-def _block(step: Step, carry: Floats, rows: Rows) -> Floats:
-    """The carry after a block of steps, all by one call of compiled code."""
+def _in_blocks(step: Step, carry: Floats, rows: Rows) -> Floats:
+    """The carry after blocks of steps, each of which is one call of compiled code."""
     count, width = rows.before.shape
+    if not count:
+        return carry
     example = _lists(carry, rows.xs[0], rows.held)
-    code = step.paths[0].code(step.sizes, count, example, natively=True)
-    given = np.concatenate((carry, rows.held, rows.xs.ravel()))
-    found = np.frombuffer(cast(Any, code.run_bytes(given.tobytes())))
-    rows.before[:] = found[width : width * (1 + count)].reshape(rows.before.shape)
-    rows.ys[:] = found[width * (1 + count) :].reshape(rows.ys.shape)
-    return found[:width]
+    run = step.paths[0].code(step.sizes, _BLOCK, example, natively=True).run_bytes
+    given = np.concatenate((carry, rows.held, rows.xs[:_BLOCK].ravel()))
+    first, middle = width + len(rows.held), width * (1 + _BLOCK)
+    for start in range(0, count, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        given[first:] = rows.xs[part].ravel()
+        found = np.frombuffer(cast(Any, run(given.tobytes())))
+        rows.before[part] = found[width:middle].reshape(_BLOCK, width)
+        rows.ys[part] = found[middle:].reshape(_BLOCK, -1)
+        given[:width] = carry = found[:width]
+    return carry
 
 
 def _one_by_one(step: Step, carry: Floats, rows: Rows, *, natively: bool) -> Floats:

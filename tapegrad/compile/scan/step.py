@@ -156,7 +156,7 @@ class StepPath:
         statics = (*map(static_key, tape.statics), *map(static_key, numbers))
         return tape.table.rows, entries, statics, tuple(shapes), self.held
 
-    @property
+    @cached
     def made(self) -> Made:
         """The code and steps that were made for this path, or another one that does the same."""
         return _made(self.key)
