@@ -3,9 +3,9 @@
     python -m pip install -e '.[bench]' && python -m benchmarks.loops [--quick]
 
 The programs are Lorenz's equations by the method of Runge and Kutta, with the slopes of the three
-parameters and of the start, and the likelihood of a GARCH model, with its three slopes. For jax
-they are written with ``lax.scan``. No code is taken from the cache on disk. The times of recording
-and compiling an entry are those that ``report()`` gives.
+parameters and of the start, and the likelihood of a GARCH model, with its three slopes. They are
+also written with ``scan``, and for jax with ``lax.scan``. No code is taken from the cache on disk.
+The times of recording and compiling an entry are those that ``report()`` gives.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tapegrad import Real, math
 
 STEPS = 1_000
 DAYS = (2_000, 10_000)
+MANY_DAYS = 1_000_000
 GROWTH = (6, 57, 570, 5_700)
 STEP = 0.01
 LORENZ = [10.0, 28.0, 8.0 / 3.0, 1.0, 1.0, 1.0]
@@ -77,10 +78,32 @@ def garch(p: list[Real], returns: Sequence[float]) -> Real:
     return 0.5 * total
 
 
+def lorenz_scan(p: list[Real], steps: int) -> Real:
+    def body(state: list[Real], _: None) -> tuple[list[Real], None]:
+        return step(p, state), None
+
+    state, _ = tg.scan(body, p[3:], None, steps)
+    return math.sum([x * x for x in state])
+
+
+def garch_scan(p: list[Real], returns: Sequence[float]) -> Real:
+    omega, alpha, beta = p
+
+    def day(carry: tuple[Real, Real], r: float) -> tuple[tuple[Real, Real], None]:
+        variance, total = carry
+        total = total + math.log(variance) + r * r / variance
+        return (omega + alpha * r * r + beta * variance, total), None
+
+    start = omega / (1.0 - alpha - beta), 0.0 * omega
+    (_, total), _ = tg.scan(day, start, returns)
+    return 0.5 * total
+
+
 class Program(NamedTuple):
-    """A program, a point, the data beside it, and the same for jax."""
+    """A program, the same with ``scan`` and for jax, a point, and the data beside it."""
 
     ours: Any
+    looped: Any
     theirs: Any
     point: list[float]
     data: Any
@@ -95,6 +118,10 @@ def compiled(program: Program) -> Run:
     return lambda: flat(run(program.point, program.data))
 
 
+def as_scan(program: Program) -> Run:
+    return lambda: flat(tg.value_and_grad(program.looped)(program.point, program.data))
+
+
 def flat(answer: Any) -> list[float]:
     value, slopes = answer
     return [value, *slopes]
@@ -103,7 +130,7 @@ def flat(answer: Any) -> list[float]:
 def scanned(program: Program) -> Run:
     np, data = jax().numpy, program.data
     static: tuple[int, ...] = (1,)
-    if isinstance(data, list):
+    if not isinstance(data, int):
         data, static = np.array(data), ()
     run = jax().jit(jax().value_and_grad(program.theirs), static_argnums=static)
     point = np.array(program.point)
@@ -138,6 +165,13 @@ def peers(program: Program) -> list[Peer]:
     return [
         Peer("tapegrad, compiled", "tapegrad", partial(compiled, program)),
         Peer("tapegrad, eager", "tapegrad", partial(eager, program)),
+        *peers_by_scan(program),
+    ]
+
+
+def peers_by_scan(program: Program) -> list[Peer]:
+    return [
+        Peer("tapegrad, scan", "tapegrad", partial(as_scan, program)),
         Peer("jax, scan", "jax", partial(scanned, program)),
     ]
 
@@ -150,7 +184,7 @@ def growth(choice: Options) -> None:
         run = tg.jit(tg.value_and_grad(lorenz), eager_first=False)
         run(LORENZ, steps)
         ((path,),) = (shape.paths for shape in run.report().shapes)
-        again = compiled(Program(lorenz, None, LORENZ, steps))
+        again = compiled(Program(lorenz, None, None, LORENZ, steps))
         again()
         call = min(per_call(again, 1) for _ in range(choice.rounds))
         times = (path.recording, path.compiling, call)
@@ -158,11 +192,18 @@ def growth(choice: Options) -> None:
         print(f"  {steps:6,} steps,{path.entries:11,} entries   {columns}")
 
 
+def normals(count: int) -> Any:
+    """An array of returns."""
+    import numpy as np
+
+    return np.random.default_rng(7).normal(size=count)
+
+
 def main() -> None:
     os.environ["TAPEGRAD_CACHE"] = "0"
     choice = options(__doc__)
     draw = random.Random(7)
-    by_runge_and_kutta = Program(lorenz, lorenz_jax, LORENZ, STEPS)
+    by_runge_and_kutta = Program(lorenz, lorenz_scan, lorenz_jax, LORENZ, STEPS)
     if choice.first is not None:
         report_first(peers(by_runge_and_kutta), choice.first)
         return
@@ -171,9 +212,13 @@ def main() -> None:
     compare(title, peers(by_runge_and_kutta), choice, "tapegrad, compiled", tolerance=1e-6)
     for days in DAYS:
         returns = [draw.gauss(0.0, 1.0) for _ in range(days)]
-        program = Program(garch, garch_jax, GARCH, returns)
+        program = Program(garch, garch_scan, garch_jax, GARCH, returns)
         title = f"GARCH, {days:,} days, value and 3 slopes"
         compare(title, peers(program), choice, "tapegrad, compiled")
+    days = MANY_DAYS // 10 if choice.quick else MANY_DAYS
+    many = Program(None, garch_scan, garch_jax, GARCH, normals(days))
+    title = f"GARCH, {days:,} days, value and 3 slopes"
+    compare(title, peers_by_scan(many), choice, "tapegrad, scan")
     growth(choice)
     first_answers("benchmarks.loops", peers(by_runge_and_kutta), 120.0)
 

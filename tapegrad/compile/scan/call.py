@@ -84,9 +84,10 @@ def scan(
     if not len(items):
         return carry, []
     if not (_is_traced(carry, items) or reaches_traced(step)):
-        after, y = called(step, carry, items[0], 0)
+        plain = _plain(items)
+        after, y = called(step, carry, plain[0], 0)
         if next(traced_leaves((after, y)), None) is None:
-            return _each(step, after, items, [cast(Y, y)])
+            return _each(step, after, plain, [cast(Y, y)])
     if not installed("numpy"):
         return _each(step, carry, items, [])
     recorded = serving("compile.scan.recorded").recorded
@@ -137,7 +138,7 @@ def _items(xs: Iterable[object] | None, length: int | None) -> Sequence[object]:
             )
         return [None] * length
     if is_array(xs) or isinstance(xs, TracedArray):
-        items = cast("Sequence[object]", cast(Any, xs).tolist() if _is_column(xs) else xs)
+        items = cast("Sequence[object]", xs)
     else:
         items = xs if isinstance(xs, list | tuple) else list(xs)
     if length is not None and length != len(items):
@@ -147,9 +148,10 @@ def _items(xs: Iterable[object] | None, length: int | None) -> Sequence[object]:
     return items
 
 
-def _is_column(xs: object) -> bool:
-    """Whether something is a vector of plain numbers."""
-    return is_array(xs) and len(shape_of(xs)) == 1
+def _plain(items: Sequence[object]) -> Sequence[object]:
+    """The same, with Python's own numbers for those of a vector."""
+    is_vector = is_array(items) and len(shape_of(items)) == 1
+    return cast("Sequence[object]", cast(Any, items).tolist()) if is_vector else items
 
 
 def _is_traced(carry: object, items: Sequence[object]) -> bool:

@@ -18,8 +18,10 @@ __all__ = ["parts", "run", "side_by_side"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_BLOCK: Final = 64
-"""The steps that one call of compiled code does."""
+_ENTRIES: Final = 1 << 14
+"""The most entries of steps that one call of compiled code does, where there are many steps."""
+_MOST, _FEWEST = 1024, 32
+"""The steps of the longest blocks and of the shortest."""
 _PAYS: Final = 1_000_000
 """The entries that Python's code has run before compiling blocks has paid for itself."""
 
@@ -88,12 +90,16 @@ def _of_numbers(step: Step, carry: Floats, rows: Rows) -> Floats:
     """The last carry of a loop of numbers; fills in the carries and each y."""
     if not step.paths:
         step.learned(_lists(carry, rows.xs[0], rows.held))
-    made, count, done = step.paths[0].made, len(rows.xs), 0
-    made.work += count * len(step.paths[0].tape)
+    count, done, entries = len(rows.xs), 0, len(step.paths[0].tape)
+    made = step.paths[0].made
+    made.work += count * entries
     pays = made.work >= _PAYS
     if pays and step.only_path is not None:
-        done = count - count % _BLOCK
-        carry = _in_blocks(step, carry, rows.part(0, done))
+        longest = min(_MOST, max(_FEWEST, 1 << (_ENTRIES // entries).bit_length() - 1))
+        for block in sorted({longest, _FEWEST}, reverse=True):
+            stop = count - (count - done) % block
+            carry = _in_blocks(step, carry, rows.part(done, stop), block)
+            done = stop
     return _one_by_one(step, carry, rows.part(done, None), natively=pays)
 
 
@@ -101,21 +107,21 @@ def _lists(*parts: Floats) -> list[Operand]:
     return [number for part in parts for number in part.tolist()]
 
 
-def _in_blocks(step: Step, carry: Floats, rows: Rows) -> Floats:
+def _in_blocks(step: Step, carry: Floats, rows: Rows, block: int) -> Floats:
     """The carry after blocks of steps, each of which is one call of compiled code."""
     count, width = rows.before.shape
     if not count:
         return carry
     example = _lists(carry, rows.xs[0], rows.held)
-    run = step.paths[0].code(step.sizes, _BLOCK, example, natively=True).run_bytes
-    given = np.concatenate((carry, rows.held, rows.xs[:_BLOCK].ravel()))
-    first, middle = width + len(rows.held), width * (1 + _BLOCK)
-    for start in range(0, count, _BLOCK):
-        part = slice(start, start + _BLOCK)
+    run = step.paths[0].code(step.sizes, block, example, natively=True).run_bytes
+    given = np.concatenate((carry, rows.held, rows.xs[:block].ravel()))
+    first, middle = width + len(rows.held), width * (1 + block)
+    for start in range(0, count, block):
+        part = slice(start, start + block)
         given[first:] = rows.xs[part].ravel()
         found = np.frombuffer(cast(Any, run(given.tobytes())))
-        rows.before[part] = found[width:middle].reshape(_BLOCK, width)
-        rows.ys[part] = found[middle:].reshape(_BLOCK, -1)
+        rows.before[part] = found[width:middle].reshape(block, width)
+        rows.ys[part] = found[middle:].reshape(block, -1)
         given[:width] = carry = found[:width]
     return carry
 
