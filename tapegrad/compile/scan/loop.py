@@ -6,6 +6,7 @@ from typing import Any, Final, cast, final
 
 import attrs
 import numpy as np
+from attrs import evolve
 
 from tapegrad.compile.paths import AnyTape
 from tapegrad.compile.scan.derived import backward, forward
@@ -25,7 +26,8 @@ class Loop(Looped):
 
     A loop takes two arrays of numbers: the first carry, what is held, and a row for each step of
     the parts of x that are ``moving``; and a row for each step of the other parts of x. It gives
-    the last carry, a row of the carry before each step, and a row of y of each step.
+    the last carry, a row of the carry before each step where it ``keeps`` them, and a row of y of
+    each step.
     """
 
     step: Step
@@ -33,6 +35,12 @@ class Loop(Looped):
     moving: tuple[bool, ...]
     backwards: bool = False
     name: str = "step"
+    keeps: bool = True
+
+    @property
+    def kept(self) -> int:
+        """The count of the numbers of a step's carry that stand in the result."""
+        return Sizes.width(self.step.sizes.carry) if self.keeps else 0
 
     @property
     def tape(self) -> AnyTape:
@@ -44,7 +52,7 @@ class Loop(Looped):
 
 
 def _value(numbers: Any, data: Any, loop: Loop) -> Any:
-    return run(loop.step, loop.moving, loop.backwards, loop.count, (numbers, data))
+    return run(loop.step, loop.moving, loop.count, (numbers, data), loop.backwards, loop.keeps)
 
 
 def _widths(sizes: Sizes) -> tuple[int, ...]:
@@ -80,16 +88,21 @@ def _part_widths(loop: Loop) -> tuple[int, int]:
 
 
 def _pull(i: int, b: Operand, z: Operand, numbers: Operand, data: Operand, loop: Loop) -> Operand:
-    """The cotangents of the numbers, or for ``i`` = 1 of the data: a loop backwards."""
+    """The cotangents of the numbers, or for ``i`` = 1 of the data: a loop backwards.
+
+    A loop that does not keep the carries is run again for them.
+    """
     count, sizes = loop.count, loop.step.sizes
     carry, _, held, y = _widths(sizes)
     widths = _part_widths(loop)
     wanted = tuple(index for index, moves in enumerate(loop.moving) if moves is (i == 0))
+    before = z if loop.keeps else SCAN(numbers, data, cast(Operand, evolve(loop, keeps=True)))
+    from_before = _rows(b, carry, count, carry) if loop.keeps else np.zeros((count, carry))
     rows = _flat(
-        _rows(z, carry, count, carry),
+        _rows(before, carry, count, carry),
         _rows(numbers, carry + held, count, widths[0]),
-        _rows(b, carry, count, carry),
-        _rows(b, carry + count * carry, count, y),
+        cast(Operand, from_before),
+        _rows(b, carry + count * loop.kept, count, y),
     )
     fixed = getitem(numbers, (slice(carry, carry + held),))
     given = _joined(getitem(b, (slice(0, carry),)), cast(Operand, np.zeros(held)), fixed, *rows)
@@ -100,10 +113,11 @@ def _pull(i: int, b: Operand, z: Operand, numbers: Operand, data: Operand, loop:
         (*states, *loop.moving, *outside),
         not loop.backwards,
         f"the reverse sweep of {loop.name}",
+        keeps=False,
     )
     found = SCAN(given, data, cast(Operand, back))
-    ends, start = carry + held, (carry + held) * (1 + count)
-    xs = getitem(found, (slice(start, start + count * widths[i]),))
+    ends = carry + held
+    xs = getitem(found, (slice(ends, ends + count * widths[i]),))
     return xs if i else _joined(getitem(found, (slice(0, ends),)), xs)
 
 
@@ -131,12 +145,11 @@ def _push(
         *parts, *_flat(*(_rows(x, carry + held, count, moving) for x in (numbers, dot)))
     )
     beside = _flat(*(_rows(x, 0, count, resting) for x in (data, data_dot)))
-    along = Loop(
-        forward(loop.step), count, 2 * loop.moving, loop.backwards, f"the tangents of {loop.name}"
-    )
+    name = f"the tangents of {loop.name}"
+    along = evolve(loop, step=forward(loop.step), moving=2 * loop.moving, name=name)
     found = SCAN(given, beside[0] if beside else data, cast(Operand, along))
-    before = _rows(found, 2 * carry, count, 2 * carry)
-    ys = _rows(found, 2 * carry * (1 + count), count, 2 * y)
+    before = _rows(found, 2 * carry, count, along.kept)
+    ys = _rows(found, 2 * carry + along.kept * count, count, 2 * y)
     return _joined(
         getitem(found, (slice(carry, 2 * carry),)),
         *_flat(getitem(before, (slice(None), slice(carry, None)))),
@@ -165,7 +178,7 @@ def _expanded(apply: Apply, numbers: Cells, data: Cells, loop: Loop) -> Cells:
         )
         ys.append(y)
     order = -1 if loop.backwards else 1
-    return np.concatenate([state, *before[::order], *ys[::order]])
+    return np.concatenate([state, *(before[::order] if loop.keeps else ()), *ys[::order]])
 
 
 def _flat_in_both(i: int, *_: object) -> None:

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from tapegrad.compile.scan.step import Sizes, Step, StepPath
+from tapegrad.compile.scan.step import Options, Sizes, Step, StepPath
 from tapegrad.ops.primitive import Operand, Shape
 
 __all__ = ["parts", "run", "side_by_side"]
@@ -31,7 +31,8 @@ _PAYS: Final = 1_000_000
 class Rows:
     """The arrays that steps read and write, a row for each: x, the carry before it, and y.
 
-    What is ``held`` is the same for all, and ``numbers`` are those of the steps.
+    The carries have no width where they are not kept. What is ``held`` is the same for all, and
+    ``numbers`` are those of the steps.
     """
 
     numbers: range
@@ -51,15 +52,21 @@ class Rows:
 
 
 def run(
-    step: Step, moving: tuple[bool, ...], backwards: bool, count: int, given: tuple[Floats, Floats]
+    step: Step,
+    moving: tuple[bool, ...],
+    count: int,
+    given: tuple[Floats, Floats],
+    backwards: bool,
+    keeps: bool,
 ) -> Floats:
     """Runs a loop on the two arrays that it takes; ``Loop`` says what stands in its result."""
     sizes, (numbers, data) = step.sizes, given
     carry, held = Sizes.width(sizes.carry), Sizes.width(sizes.held)
     x, y = Sizes.width(sizes.x), Sizes.width(sizes.y)
     moved = Sizes.width([shape for shape, moves in zip(sizes.x, moving, strict=True) if moves])
-    found = np.empty(carry + count * (carry + y))
-    middle = carry + count * carry
+    kept = carry if keeps else 0
+    found = np.empty(carry + count * (kept + y))
+    middle = carry + count * kept
     rows = Rows(
         range(count),
         numbers[carry : carry + held],
@@ -67,7 +74,7 @@ def run(
             sizes.x, moving,
             numbers[carry + held :].reshape(count, moved), data.reshape(count, x - moved),
         ),
-        found[carry:middle].reshape(count, carry),
+        found[carry:middle].reshape(count, kept),
         found[middle:].reshape(count, y),
     )  # fmt: skip
     runs = _of_numbers if sizes.is_of_numbers else _of_arrays
@@ -109,18 +116,19 @@ def _lists(*parts: Floats) -> list[Operand]:
 
 def _in_blocks(step: Step, carry: Floats, rows: Rows, block: int) -> Floats:
     """The carry after blocks of steps, each of which is one call of compiled code."""
-    count, width = rows.before.shape
+    (count, kept), width = rows.before.shape, len(carry)
     if not count:
         return carry
     example = _lists(carry, rows.xs[0], rows.held)
-    run = step.paths[0].code(step.sizes, block, example, natively=True).run_bytes
+    options = Options(block, natively=True, keeps=kept > 0)
+    run = step.paths[0].code(step.sizes, example, options).run_bytes
     given = np.concatenate((carry, rows.held, rows.xs[:block].ravel()))
-    first, middle = width + len(rows.held), width * (1 + block)
+    first, middle = width + len(rows.held), width + kept * block
     for start in range(0, count, block):
         part = slice(start, start + block)
         given[first:] = rows.xs[part].ravel()
         found = np.frombuffer(cast(Any, run(given.tobytes())))
-        rows.before[part] = found[width:middle].reshape(block, width)
+        rows.before[part] = found[width:middle].reshape(block, kept)
         rows.ys[part] = found[middle:].reshape(block, -1)
         given[:width] = carry = found[:width]
     return carry
@@ -128,18 +136,19 @@ def _in_blocks(step: Step, carry: Floats, rows: Rows, block: int) -> Floats:
 
 def _one_by_one(step: Step, carry: Floats, rows: Rows, *, natively: bool) -> Floats:
     """The last carry of steps that are run by themselves, each on the path that it takes."""
-    width = len(carry)
+    width, kept = len(carry), rows.before.shape[1]
+    options = Options(1, natively=natively, keeps=kept > 0)
     state, held = carry.tolist(), rows.held.tolist()
     path: StepPath | None = None
     table: list[Sequence[float]] = []
     for number, x in zip(rows.numbers, rows.xs.tolist(), strict=True):
-        path, found = _taken(step, path, (state, x, held), number, natively=natively)
+        path, found = _taken(step, path, (state, x, held), number, options)
         table.append(found)
         state = list(found[:width])
     if table:
         of_all = np.array(table)
-        rows.before[:] = of_all[:, width : 2 * width]
-        rows.ys[:] = of_all[:, 2 * width :]
+        rows.before[:] = of_all[:, width : width + kept]
+        rows.ys[:] = of_all[:, width + kept :]
     return np.array(state)
 
 
@@ -148,8 +157,7 @@ def _taken(
     latest: StepPath | None,
     operands: tuple[list[Any], list[Any], list[Any]],
     number: int,
-    *,
-    natively: bool,
+    options: Options,
 ) -> tuple[StepPath, Sequence[Any]]:
     """The path that a step takes, tried from the latest one on, and what it gives.
 
@@ -159,7 +167,7 @@ def _taken(
     example, given = [*carry, *x, *held], [*carry, *held, *x]
     others = [path for path in step.paths if path is not latest]
     for path in others if latest is None else [latest, *others]:
-        found = path.code(step.sizes, 1, example, natively=natively).run(given)
+        found = path.code(step.sizes, example, options).run(given)
         if not isinstance(found, int):
             return path, found
     try:
@@ -167,7 +175,7 @@ def _taken(
     except Exception as error:
         error.add_note(f"raised in step {number:,} of scan")
         raise
-    found = path.code(step.sizes, 1, example, natively=natively).run(given)
+    found = path.code(step.sizes, example, options).run(given)
     return path, cast("Sequence[Any]", found)
 
 
@@ -175,12 +183,15 @@ def _of_arrays(step: Step, carry: Floats, rows: Rows) -> Floats:
     """The last carry of a loop with arrays, whose steps are run by themselves."""
     sizes = step.sizes
     state, held = _plain(carry, sizes.carry), _plain(rows.held, sizes.held)
+    options = Options(1, natively=True, keeps=False)
+    keeps = rows.before.shape[1] > 0
     path: StepPath | None = None
     for index, number in enumerate(rows.numbers):
         x = _plain(rows.xs[index], sizes.x)
-        path, found = _taken(step, path, (state, x, held), number, natively=True)
-        _fill(rows.before[index], state)
-        _fill(rows.ys[index], found[2 * len(state) :])
+        path, found = _taken(step, path, (state, x, held), number, options)
+        if keeps:
+            _fill(rows.before[index], state)
+        _fill(rows.ys[index], found[len(state) :])
         # The next step may be computed where these stand.
         state = [
             part.copy() if isinstance(part, np.ndarray) else part for part in found[: len(state)]

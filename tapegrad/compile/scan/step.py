@@ -23,7 +23,7 @@ from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Primitive, Shape, primal, shape_of
 from tapegrad.pytree.value_keys import ByIdentity
 
-__all__ = ["Apply", "Cells", "Rule", "Sizes", "Step", "StepPath"]
+__all__ = ["Apply", "Cells", "Options", "Rule", "Sizes", "Step", "StepPath"]
 
 
 @final
@@ -45,6 +45,19 @@ class Sizes:
     def width(shapes: Sequence[Shape]) -> int:
         """The count of the numbers in parts of these shapes."""
         return sum(map(prod, shapes))
+
+
+@final
+@attrs.frozen
+class Options:
+    """How to compile a step: ``count`` times in a row, by the quickest backend or by Python's.
+
+    With ``keeps`` the code gives the carry before each step.
+    """
+
+    count: int
+    natively: bool
+    keeps: bool
 
 
 Cells: TypeAlias = Any
@@ -74,7 +87,7 @@ class Made:
     __slots__ = ("codes", "derived", "work")
 
     def __init__(self) -> None:
-        self.codes: dict[tuple[Sizes, int, bool], ScalarCode] = {}
+        self.codes: dict[tuple[Sizes, Options], ScalarCode] = {}
         self.derived: dict[object, Step] = {}
         self.work: int = 0
 
@@ -161,22 +174,20 @@ class StepPath:
         """The code and steps that were made for this path, or another one that does the same."""
         return _made(self.key)
 
-    def code(
-        self, sizes: Sizes, count: int, example: Sequence[Operand], *, natively: bool
-    ) -> ScalarCode:
-        """Code for ``count`` steps in a row, compiled where it is asked for.
+    def code(self, sizes: Sizes, example: Sequence[Operand], options: Options) -> ScalarCode:
+        """Code for steps in a row, compiled where it is asked for.
 
         It takes the carry, what is held, and each x; it gives the carry, the carries before each
-        step, and each y.
+        step where it keeps them, and each y.
         """
-        code = self.made.codes.get((sizes, count, natively))
+        code = self.made.codes.get((sizes, options))
         if code is None:
-            path = self._recorded(sizes, count, example)
-            code = self.made.codes[sizes, count, natively] = _compiled(path, natively=natively)
+            path = self._recorded(sizes, example, options)
+            code = self.made.codes[sizes, options] = _compiled(path, natively=options.natively)
         return code
 
-    def _recorded(self, sizes: Sizes, count: int, example: Sequence[Operand]) -> Path:
-        """The path of ``count`` steps in a row, recorded on the numbers of one step."""
+    def _recorded(self, sizes: Sizes, example: Sequence[Operand], options: Options) -> Path:
+        """The path of steps in a row, recorded on the numbers of one step."""
         carry, x, held = map(len, (sizes.carry, sizes.x, sizes.held))
         start, xs, fixed = example[:carry], example[carry : carry + x], example[carry + x :]
 
@@ -184,15 +195,15 @@ class StepPath:
             state, given = numbers[:carry], numbers[carry : carry + held]
             before: list[Operand] = []
             ys: list[Operand] = []
-            for index in range(count):
+            for index in range(options.count):
                 at = carry + held + index * x
                 found = self((*state, *numbers[at : at + x], *given))
-                before += state
+                before += state if options.keeps else ()
                 state = tuple(found[:carry])
                 ys += found[carry:]
             return (*state, *before, *ys)
 
-        given = (*start, *fixed, *list(xs) * count)
+        given = (*start, *fixed, *list(xs) * options.count)
         return cast(Path, record_path(steps, given, {}, (), arrays=True))
 
 
