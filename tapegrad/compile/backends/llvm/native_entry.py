@@ -85,9 +85,9 @@ class CallEntry:
         if len(inputs) != self._size:
             raise wrong_inputs(inputs, self._size // 8)
         outputs = self._outputs()
-        buffer = self._free()
         flip: int
         try:
+            buffer = self._free()
             if self._host.makes_calls:
                 flip = self._host.answer(self._run, inputs, outputs, buffer)
             else:
@@ -184,7 +184,6 @@ class RowsEntry:
         struct.pack_into(f"{len(table)}q", cast("Buffer", buffer), 8 * self._size, *table)
         begin = _address(buffer)
         place = -(-begin // 64) * 64
-        ctypes.memmove(place, self._given, len(self._given))
         index = None if isinstance(rows, range) else _address(rows)
         start = rows.start if isinstance(rows, range) else 0
         arguments = (
@@ -193,6 +192,7 @@ class RowsEntry:
             _address(out), out.strides[0] // 8, _address(flips),
         )  # fmt: skip
         try:
+            ctypes.memmove(place, self._given, len(self._given))
             if self._host.makes_calls:
                 self._host.answer(self._run, *arguments)
             else:
