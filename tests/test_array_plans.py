@@ -457,6 +457,49 @@ def test_parts_that_overlap_are_added_to_in_order(monkeypatch: pytest.MonkeyPatc
     assert_same(fast(x), tg.grad(f)(x))
 
 
+def test_what_a_run_alone_reads_takes_the_memory_of_a_block() -> None:
+    """Of a chain on large arrays only inputs and results stand in memory as a whole."""
+    size = plan.LARGE
+
+    def f(v: Any) -> Any:
+        return 1.0 - (v * v + 2.0) * v - (v - 0.5) / (v * v + 1.0)
+
+    x = RNG.normal(size=size)
+    fast = compiled(f, x)
+    assert_same(fast(x), f(x))
+    (path,) = fast.report().shapes[0].paths
+    assert 0 < path.memory <= 8 * 8 * plan.BLOCK
+    assert path.memory < 8 * size
+
+
+def slope(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    found: Callable[[Any], Any] = tg.grad(f)
+    return found
+
+
+ROW, WEIGHTS = RNG.normal(size=5), RNG.normal(size=(5, 3))
+UNIFORM: list[Callable[[Any], Any]] = [
+    lambda x: tg.hvp(lambda y: np.sum(y**2), x, x),
+    lambda x: tg.hvp(lambda y: np.sum(y**2 @ WEIGHTS), x, 1.0 + x),
+    lambda x: tg.hvp(lambda y: np.sum((y**2)[1:] * y[:-1]), x, x),
+    slope(lambda x: np.sum(slope(lambda y: np.sum(y**2))(x))),
+    slope(lambda x: np.sum(slope(lambda y: np.sum(y**2 * ROW))(x))),
+    slope(lambda x: np.sum(slope(lambda y: np.sum(y**2 @ WEIGHTS))(x) ** 2)),
+    lambda x: slope(lambda x: np.sum(slope(lambda y: np.sum(y**2))(x)))(x).T @ x,
+    lambda x: x * np.exp(slope(lambda x: np.sum(slope(lambda y: np.sum(y**2))(x)))(x)),
+    lambda x: x * np.sum(slope(lambda x: np.sum(slope(lambda y: np.sum(y**2))(x)))(x)),
+]
+
+
+@pytest.mark.parametrize("f", UNIFORM)
+def test_an_array_of_one_number_is_that_number(f: Callable[[Any], Any]) -> None:
+    """It becomes an array where one is asked for: in products, sums, parts and results."""
+    x = RNG.normal(size=(4, 5))
+    fast = compiled(f, x)
+    for point in (x, 2.0 * x):
+        assert_same(fast(point), f(point))
+
+
 @pytest.mark.slow
 def test_many_random_programs() -> None:
     """The same of many more."""

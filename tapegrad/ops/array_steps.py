@@ -60,7 +60,7 @@ def _constant_power(x: Any, n: float) -> Any:
 
 
 def _constant_power_slope(x: Any, n: float) -> Any:
-    return ops.mul(2.0, x) if n == 2.0 else None
+    return ops.mul(2.0, x) if n == 2.0 else 1.0 if n == 1.0 else None
 
 
 def _positive_quotient(x: Any, y: Any) -> Any:
@@ -106,7 +106,10 @@ STEPS: Final[Mapping[Primitive, Callable[..., Any]]] = {
     ops.powc_slope: _constant_power_slope,
     ops.div_pos: _positive_quotient,
 }
-"""How rows are spelled on arrays; a spelling gives None where it does not hold."""
+"""How rows are spelled on arrays; a spelling gives None where it does not hold.
+
+A number stands for an array that is this number everywhere.
+"""
 
 SPELLED: Final[Mapping[Primitive, Callable[..., Any]]] = {
     **{row: NEAR.get(row) or LOWER[row] for row in (*LOWER, *NEAR)},

@@ -24,6 +24,7 @@ from tapegrad.entries.entries import Entries
 from tapegrad.entries.expand import expand
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_passes import is_exact
 from tapegrad.ops.array_rows import getitem, matmul
 from tapegrad.ops.array_steps import STEPS
 from tapegrad.ops.primitive import Operand, Primitive, primal
@@ -45,7 +46,7 @@ def program_of(tape: Entries, **options: bool) -> Program:
     columns = tape.columns.as_lists()
     if not _reads_numbers(columns, tape.outputs):
         lowering = _Lowering(columns)
-        lowering.lower()
+        lowering.lower(tape.outputs)
         return lowering.program([lowering.slot(lowering.places[at]) for at in tape.outputs])
     expanded = expand(tape)
     program = numbers_lowered(expanded.columns.as_lists(), expanded.outputs, **options)
@@ -71,18 +72,26 @@ class _Lowering(Lowered):
     """Writes the entries of a tape; ``forms`` has the form of each entry that was written.
 
     ``form`` is that of the tape's entry for which something is written, whose row is ``row``.
+    Arrays on the tape that are one number everywhere are ``uniform``, and become that number.
     """
 
     def __init__(self, columns: EntryColumns) -> None:
         super().__init__(columns)
         self.forms: list[Form] = []
         self.form, self.row = NUMBER, ops.input
+        self.uniform: set[int] = set()
 
-    def lower(self) -> None:
-        """Writes the entries of the tape."""
+    def lower(self, outputs: Sequence[int]) -> None:
+        """Writes the entries of the tape, and the ``outputs`` as arrays if they are such there."""
         for slot in range(len(self.columns)):
-            self.form, self.row = _form(self.columns, slot), self.columns.row(slot)
+            self.begin(slot)
             self.places.append(self.special(slot) if self.form is NUMBER else self.array(slot))
+        for slot in outputs:
+            self.make_whole(slot)
+
+    def begin(self, slot: int) -> None:
+        """Turns to an entry of the tape."""
+        self.form, self.row = _form(self.columns, slot), self.columns.row(slot)
 
     def special(self, slot: int) -> Place:
         """Writes an entry that is a number."""
@@ -99,9 +108,39 @@ class _Lowering(Lowered):
         """Writes an entry that is an array."""
         if self.row.kind == "input":
             return self.input()
-        if self.is_constant(slot):
+        place = self.everywhere(slot)
+        if place is None and self.is_constant(slot):
             return self.constant(self.columns.values[slot])
-        return self.applied(slot)
+        place = self.applied(slot) if place is None else place
+        if not isinstance(place, int):
+            self.uniform.add(slot)
+        return place
+
+    def everywhere(self, slot: int) -> Place | None:
+        """The number that an array is, if it is computed from uniform ones and numbers alone."""
+        operands = self.columns.operands(slot)
+        places = [self.places[operand] for operand in operands]
+        is_one = is_exact(self.row) and not any(isinstance(place, int) for place in places)
+        if not is_one or self.uniform.isdisjoint(operands):
+            return None
+        return self.row.value(*cast("list[float]", places))
+
+    def make_whole(self, slot: int) -> None:
+        """Writes a uniform array as an entry."""
+        if slot in self.uniform:
+            self.begin(slot)
+            self.uniform.remove(slot)
+            for operand in self.columns.operands(slot):
+                self.make_whole(operand)
+            self.begin(slot)
+            places = [self.places[operand] for operand in self.columns.operands(slot)]
+            self.places[slot] = self.entry(self.row, places, self.columns.static(slot))
+
+    def takes_numbers(self, slot: int) -> bool:
+        """Whether uniform operands of an entry may be numbers, as another has its shape."""
+        others = (x for x in self.columns.operands(slot) if x not in self.uniform)
+        shapes = [_form(self.columns, operand).shape for operand in others]
+        return self.row.array is None and self.form.shape in shapes
 
     def input(self) -> Place:
         """Writes an input."""
@@ -116,6 +155,10 @@ class _Lowering(Lowered):
     def applied(self, slot: int) -> Place:
         """Writes an entry that applies a row to others."""
         operands, static = self.columns.operands(slot), self.columns.static(slot)
+        if not self.uniform.isdisjoint(operands) and not self.takes_numbers(slot):
+            for operand in operands:
+                self.make_whole(operand)
+            self.begin(slot)
         places = [self.places[operand] for operand in operands]
         if self.row is matmul:
             self.keep_apart(operands, places)

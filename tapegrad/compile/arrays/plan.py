@@ -9,9 +9,11 @@ which numpy takes in less time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf, prod
+from re import findall
 from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
@@ -84,7 +86,7 @@ Run: TypeAlias = Callable[[Sequence[Any]], "Sequence[Any] | int"]
 
 LARGE: Final = 1 << 16
 """The least numbers of an array for which runs of steps go block by block."""
-BLOCK: Final = 1 << 15
+BLOCK: Final = 1 << 13
 """The numbers of an array in a block, so that those of a run fit the processor's cache."""
 
 
@@ -148,8 +150,9 @@ class Plan:
             if self.forms[slot] is not NUMBER:
                 self.ending.setdefault(self.last[root], []).append(slot)
         self._make_own()
+        self.memory = 0
         self.text = self._text()
-        self.steps, self.memory = len(self.lines), sum(self.sizes)
+        self.steps = len(self.lines)
 
     # Which memory is read how long.
 
@@ -300,19 +303,38 @@ class Plan:
                 self.entry(slot)
                 self._release(slot)
         returned = [self.returned(place) for place in range(len(program.outputs))]
-        made = [f"m{place} = memory({size})" for place, size in enumerate(self.sizes)]
         given = [f"{', '.join(f'x{slot}' for slot in range(program.inputs))}, = x"]
-        self.lines = self.in_blocks()
-        body = [*(given if program.inputs else []), *self.lines, f"return [{', '.join(returned)}]"]
+        end = f"return [{', '.join(returned)}]"
+        self.lines = self.in_blocks(end)
+        body = [*(given if program.inputs else []), *self.lines, end]
+        read = set(findall(r"\bm\d+", "\n".join(self.bound)))
+        made = [
+            f"m{place} = memory({size})"
+            for place, size in enumerate(self.sizes)
+            if f"m{place}" in read
+        ]
+        self.memory += sum(size for place, size in enumerate(self.sizes) if f"m{place}" in read)
         lines = [*made, *self.bound, "def run(x):", *(f"  {line}" for line in body), "return run"]
         return "def bind():\n" + "\n".join(f"  {line}" for line in lines) + "\n"
 
-    def in_blocks(self) -> list[str]:
-        """The lines, where runs of steps on large arrays go block by block.
+    def in_blocks(self, end: str) -> list[str]:
+        """The lines, where runs of steps on large arrays go block by block, before the ``end``."""
+        parts = self.parted()
+        words = Counter(findall(r"\w+", "\n".join([*self.lines, *self.bound, end])))
+        body: list[str] = []
+        for part in parts:
+            if isinstance(part, str):
+                body.append(part)
+            else:
+                body += _run_lines(part, self.scratch(part, words) if len(part) > 1 else {})
+        return body
+
+    def parted(self) -> list[str | list[Step]]:
+        """The lines, and the runs of steps that may go block by block.
 
         What makes arrays and views in between comes before a run, and what drops them after it.
         """
-        body: list[str] = []
+        parts: list[str | list[Step]] = []
         run: list[Step] = []
         late: list[str] = []
         for index, line in enumerate(self.lines):
@@ -320,17 +342,32 @@ class Plan:
             if step is not None and (not run or _go_together(run, step)):
                 run.append(step)
             elif run and index in self.early:
-                body.append(line)
+                parts.append(line)
             elif run and line.startswith("del "):
                 late.append(line)
             else:
-                body += [*_run_lines(run), *late]
-                run, late = [], []
+                parts += [run, *late] if run else []
+                run, late = [] if step is None else [step], []
                 if step is None:
-                    body.append(line)
-                else:
-                    run.append(step)
-        return [*body, *_run_lines(run), *late]
+                    parts.append(line)
+        if run:
+            parts += [run, *late]
+        return parts
+
+    def scratch(self, run: Sequence[Step], words: Mapping[str, int]) -> dict[str, str]:
+        """Memory of a block's size for each buffer that a run alone reads, by its name."""
+        inside = Counter(name for step in run for name, *_ in step.arrays)
+        found: dict[str, str] = {}
+        for name, count in inside.items():
+            made = [line for line in self.bound if line.startswith(f"{name} = ndarray(")]
+            if made and words[name] == count + 1:
+                self.bound.remove(made[0])
+                kind, (length, *rest) = self.forms[int(name[1:])].kind, run[0].shape
+                shape = (min(length, _rows_of_block(run[0].shape)), *rest)
+                found[name] = f"t{name[1:]}"
+                self.bound.append(f"t{name[1:]} = empty({shape!r}, {kind!r})")
+                self.memory += prod(shape) * np.dtype(kind).itemsize
+        return found
 
     def returned(self, place: int) -> str:
         """An output, which nobody else holds."""
@@ -600,7 +637,12 @@ def _go_together(run: Sequence[Step], step: Step) -> bool:
     return step.shape == run[0].shape and all(len(seen[owner]) == 1 for owner in written)
 
 
-def _run_lines(run: Sequence[Step]) -> list[str]:
+def _rows_of_block(shape: Shape) -> int:
+    """The length of the first axis that a block of an array of this shape has."""
+    return max(1, BLOCK // max(1, prod(shape[1:])))
+
+
+def _run_lines(run: Sequence[Step], scratch: Mapping[str, str]) -> list[str]:
     """The lines of a run: a loop over blocks, if it has more than one step."""
     calls = [(step.function, [name for name, *_ in step.arrays]) for step in run]
     if len(run) < 2:
@@ -608,12 +650,14 @@ def _run_lines(run: Sequence[Step]) -> list[str]:
     cut: dict[str, str] = {}
     for step in run:
         for name, shape, *_ in step.arrays:
-            if step.slices(shape):
+            if step.slices(shape) and name not in scratch:
                 cut.setdefault(name, f"u{len(cut)}")
-    count, *rest = run[0].shape
-    size = max(1, BLOCK // max(1, prod(rest)))
+    count, size = run[0].shape[0], _rows_of_block(run[0].shape)
     lines = [f"for i in range(0, {count}, {size}):", f"  j = slice(i, i + {size})"]
     lines += [f"  {short} = {name}[j]" for name, short in cut.items()]
+    for name, whole in scratch.items():
+        cut[name] = f"u{len(cut)}"
+        lines.append(f"  {cut[name]} = {whole}[:{count} - i]")
     for function, names in calls:
         lines.append(f"  {function}({', '.join(cut.get(name, name) for name in names)})")
     return lines
