@@ -13,7 +13,7 @@ import pytest
 import tapegrad as tg
 from tapegrad import errors, math
 from tapegrad.compile.scan import run
-from tests.places import refusal
+from tests.places import place, refusal
 
 
 def written_out(step: Any, carry: Any, xs: Any, length: int = 0) -> tuple[Any, list[Any]]:
@@ -191,6 +191,15 @@ class TestTape:
         assert len(step) == 5
         assert "<svg" in step.draw().svg
         assert tape.gradient() == tg.grad(f)(0.5) == 3.75
+
+    def test_a_report_names_the_loops(self) -> None:
+        """How many steps, how long one is, and its lines."""
+
+        def f(x: Any) -> Any:
+            return tg.scan(lambda c, y: (math.sin(c) * x + y, None), x, [1.0] * 7)[0]
+
+        text = str(tg.jit(f, eager_first=False).compile(0.5).report())
+        assert f"loops: 7 x 3 entries at {place(f, 'return')}" in text
 
     def test_two_equal_loops_are_shared_and_others_are_not(self) -> None:
         """Where one may stand for the other, simplifying a gradient keeps one."""

@@ -15,7 +15,7 @@ from tapegrad.compile.loops import line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
 from tapegrad.compile.rare import called_back, called_rarely
-from tapegrad.compile.recorded_loops import recorded_loops
+from tapegrad.compile.recorded_loops import RecordedLoop, entered_loops, recorded_loops
 from tapegrad.compile.report import PathReport
 from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
@@ -80,6 +80,13 @@ class Path:
             )
         return self.outcomes[:guard] + bytes((1 - self.outcomes[guard],))
 
+    @property
+    def _loops(self) -> tuple[RecordedLoop, ...]:
+        """The loops that the recording holds, or that are found in it."""
+        if self.tape.on_arrays:
+            return entered_loops(self.tape)
+        return recorded_loops(self.tape) if line_of(self.program).pays else ()
+
     def report(
         self, *, runs_on: str, compiling: float, is_cached: bool, is_shared: bool, **more: int
     ) -> PathReport:
@@ -100,9 +107,7 @@ class Path:
             called_rarely=() if on_arrays else called_rarely(program),
             constants=tuple(each for each in constants if not shape_of(each[0])),
             arrays=tuple((shape_of(x), line) for x, line in constants if shape_of(x)),
-            loops=recorded_loops(self.tape)
-            if not self.tape.on_arrays and line_of(program).pays
-            else (),
+            loops=self._loops,
             runs_on=runs_on,
             recording=self.seconds,
             compiling=compiling,

@@ -9,11 +9,11 @@ import attrs
 
 from tapegrad._support.source_position import Site
 from tapegrad.compile.loops import APART
-from tapegrad.entries.entries import Entries
+from tapegrad.entries.entries import Entries, Looped
 from tapegrad.entries.repeats import Repeat, repeats
 from tapegrad.entries.static_keys import static_key
 
-__all__ = ["RecordedLoop", "recorded_loops"]
+__all__ = ["RecordedLoop", "entered_loops", "recorded_loops"]
 
 
 @final
@@ -52,14 +52,31 @@ def recorded_loops(tape: Entries) -> tuple[RecordedLoop, ...]:
         for slot, operands in zip(entries, reads, strict=True)
     ]
     return tuple(
-        RecordedLoop(found.count, found.length, _lines(tape, entries, found))
+        RecordedLoop(found.count, found.length, _lines(tape, _of_one(entries, found)))
         for found in repeats(keys, reads, numbers, inputs)
     )
 
 
-def _lines(tape: Entries, entries: list[int], found: Repeat) -> str:
-    """The lines of one repetition, in the file that most of its entries are of."""
-    sites = [tape.site(slot) for slot in entries[found.first : found.first + found.length]]
+def _of_one(entries: list[int], found: Repeat) -> list[int]:
+    """The entries of one repetition."""
+    return entries[found.first : found.first + found.length]
+
+
+def entered_loops(tape: Entries) -> tuple[RecordedLoop, ...]:
+    """The loops that are one entry each, in order."""
+    return tuple(map(_entered, tape.loops.values()))
+
+
+def _entered(loop: Looped) -> RecordedLoop:
+    tape = loop.tape
+    slots = range(len(tape.inputs), len(tape))
+    entries = [slot for slot in slots if tape.columns.row(slot).kind != "constant"]
+    return RecordedLoop(loop.count, len(entries), _lines(tape, entries))
+
+
+def _lines(tape: Entries, slots: list[int]) -> str:
+    """The lines of entries, in the file that most of them are of."""
+    sites = [tape.site(slot) for slot in slots]
     known = [site for site in sites if site is not None]
     if not known:
         return ""
