@@ -8,10 +8,10 @@ each structure is met a few times, recordings would be of no use. The first few 
 not be paid for: they take a few milliseconds.
 
 To find out what a call needs (its structure, its static values, the paths that it leaves) takes
-time, too, and counts as spent, but for the first milliseconds. Where it has taken longer than the
-calls, these go straight to the function until they have caught up. So any sequence of calls takes
-at most about twice as long as the function itself, beside some milliseconds in all, and a few
-microseconds a call.
+time, too, and counts as spent, but for the first milliseconds. Where it has taken more than a third
+of what calls leave over, they go straight to the function until they have caught up. So any
+sequence of calls takes at most about twice as long as the function itself, beside some milliseconds
+in all, and a few microseconds a call.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ class Budget:
 
     @property
     def is_overdrawn(self) -> bool:
-        """Whether decisions have taken more than half of what calls leave over for them."""
+        """Whether decisions have taken more than a third of what calls leave over for them."""
         left = self.called + self.credit - self.spent
-        return self.decided > max(0.5 * left, 0.0) and self.eager_first
+        return self.decided > max(left / 3.0, 0.0) and self.eager_first
 
     def decide(self, seconds: float) -> None:
         """Counts a decision.
