@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ from tapegrad.compile.loops import Piece, Read, line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
+from tapegrad.entries import repeats
 from tests.fuzz.loop_judges import frozen, in_pieces, loops_always, straight
 
 np = pytest.importorskip("numpy")
@@ -82,9 +83,24 @@ def called(p: Sequence[Any], xs: Sequence[float]) -> Any:
     return values[0]
 
 
+def diffusion(p: Sequence[Any], xs: Sequence[float]) -> Any:
+    """A grid whose numbers, but for the ends, take steps with their neighbours."""
+    a, b, c = p
+    values = [math.sin(0.1 * place) * b for place in range(20)]
+    for _ in xs:
+        inner = [v + a * (u - 2.0 * v + w) for u, v, w in triples(values)]
+        values = [values[0], *inner, values[-1]]
+    return math.sum(values) * c
+
+
+def triples(values: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    return zip(values, values[1:], values[2:], strict=False)
+
+
 NESTS: dict[str, Callable[..., Any]] = {
     "triangle": tg.value_and_grad(triangle),
     "binomial": tg.value_and_grad(binomial),
+    "diffusion": tg.value_and_grad(diffusion),
     "growing": tg.value_and_grad(growing),
     "checked": checked,
     "called": called,
@@ -108,6 +124,23 @@ def test_nearly_all_of_their_loops_are_spelled(name: str) -> None:
     pieces = [placed.piece for placed in piece_buffer(line, 500).pieces]
     assert len(line.loops) > 15
     assert sum(piece.count > 1 for piece in pieces) > 0.9 * len(line.loops)
+
+
+def test_loops_inside_that_run_equally_often_are_part_of_the_outer_one() -> None:
+    """Of a grid's steps, and of the sweep back through them, each is one trip."""
+    line = line_of(recorded("diffusion", 50))
+    largest = sorted(line.loops, key=lambda loop: loop.saves)[-2:]
+    assert [loop.count > 35 for loop in largest] == [True, True]
+    assert line.saves > 0.9 * len(line.slots)
+    text, more = (module.module(recorded("diffusion", count)).text for count in (50, 61))
+    assert text == more
+
+
+def test_the_longest_loops_stay_loops_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM takes more than linear time over a body, so one is not made much longer."""
+    monkeypatch.setattr(repeats, "_LONGEST", 80)
+    line = line_of(recorded("diffusion", 50))
+    assert sum(loop.length < 10 for loop in line.loops) > 40
 
 
 @pytest.mark.parametrize("name", NESTS)

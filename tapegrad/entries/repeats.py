@@ -33,6 +33,11 @@ _REACH: Final = 8
 _TRIES: Final = 3
 """How many places are tried at which a piece of text comes again."""
 
+_LONGEST: Final = 2048
+_AHEAD: Final = 4
+"""The longest repetition that takes the place of shorter ones inside it, and how many of those
+ahead it is looked for."""
+
 
 @final
 @attrs.frozen
@@ -57,6 +62,16 @@ class Repeat:
     def pays(self) -> bool:
         """Whether it is worth a loop."""
         return self.count >= _LEAST and self.saves >= _WORTH
+
+    def before(self, entry: int) -> Repeat:
+        """The repetitions that end before an entry."""
+        count = min(self.count, max(entry - self.first, 0) // self.length)
+        return Repeat(self.first, self.length, count)
+
+    def after(self, entry: int) -> Repeat:
+        """The repetitions that begin at an entry or after it."""
+        count = min(self.count, max(-((entry - self.first) // -self.length), 0))
+        return Repeat(self.first + self.length * count, self.length, self.count - count)
 
 
 def repeats(
@@ -108,7 +123,40 @@ class Letters:
         for length in _LENGTHS:
             gaps = [left for gap in gaps for left in self.search(*gap, length, found)]
         found.sort(key=lambda repeat: repeat.first)
-        return found
+        return self.with_outer(found)
+
+    def with_outer(self, found: Sequence[Repeat]) -> Sequence[Repeat]:
+        """The same, but that some which come again and again are part of a longer one."""
+        kept: list[Repeat] = []
+        start = 0
+        for index, inner in enumerate(found):
+            if inner.first < start:
+                inner = inner.after(start)  # noqa: PLW2901  # its rest
+                if not inner.pays:
+                    continue
+            outer = self.outer(found, index, start)
+            if outer is None:
+                kept.append(inner)
+                continue
+            kept = [one for each in kept if (one := each.before(outer.first)).pays]
+            kept.append(outer)
+            start = outer.stop
+        return kept
+
+    def outer(self, found: Sequence[Repeat], index: int, start: int) -> Repeat | None:
+        """A repetition of one that was found and of what is between it and a later one."""
+        inner = found[index]
+        place = max(inner.first, start)
+        for later in found[index + 1 : index + 1 + _AHEAD]:
+            length = later.first - inner.first
+            if length > _LONGEST or later.length != inner.length:
+                continue
+            begins = place + 3 * length <= len(self.text)
+            if begins and self.goes_on(place, place + min(length, _LENGTHS[-2]), length):
+                outer = self.repeat(place, length, start, len(self.text))
+                if outer is not None:
+                    return outer
+        return None
 
     def search(
         self, start: int, stop: int, length: int, found: list[Repeat]

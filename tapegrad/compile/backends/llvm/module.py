@@ -33,8 +33,9 @@ _PIECE: Final = 500
 
 _SHORT: Final = 2000
 _OFTEN: Final = 20
-"""The most entries of code with loops on which LLVM spends more time, since it runs quicker, and
-how often they have to run for that."""
+_READABLE: Final = 2**18
+"""The most entries of code with loops on which LLVM spends more time, since it runs quicker, how
+often they have to run for that, and how long the text may be."""
 
 
 @final
@@ -89,7 +90,8 @@ def module(
     calls = found.calls
     run = run_once(calls) if mode == "call" else run_rows(plan.mode, calls, plan.declarations)
     text = "\n".join([*plan.declarations.text, *functions, *found.others, run, ""])
-    short = has_loops and found.entries <= min(_SHORT, len(line.slots) // _OFTEN)
+    is_worth_it = found.entries <= min(_SHORT, len(line.slots) // _OFTEN)
+    short = has_loops and is_worth_it and len(text) <= _READABLE
     external, host_calls = plan.declarations.external, tuple(plan.calls)
     return Module(text, external, places, host_calls, plan.rare, short, found.given)
 
