@@ -61,6 +61,7 @@ ROWS = {row.name: row.kind for row in ops.TABLE.rows}
 SPELLINGS = {
     "compile.backends.c",
     "compile.backends.function_writer",
+    "compile.backends.llvm.array_loop",
     "compile.backends.llvm.bits",
     "compile.backends.llvm.function",
     "compile.backends.python",

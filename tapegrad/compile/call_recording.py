@@ -111,7 +111,8 @@ class CallCode:
         """Compiles the path; two threads may both do so, and one of the two codes is kept."""
         started = thread_time()
         if self.path.program.forms:
-            code = cast(ScalarCode, serving("compile.arrays.plan").scalar(self.path.program))
+            plan, make_loop = serving("compile.arrays.plan"), self.choice.backend.loop
+            code = cast(ScalarCode, plan.scalar(self.path.program, make_loop))
             run: RunFloats = code.run
         elif self.quickly:
             code = python.scalar(self.path.program)

@@ -10,7 +10,7 @@ which numpy takes in less time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from math import inf, prod
 from re import findall
@@ -21,7 +21,8 @@ import numpy as np
 
 from tapegrad.compile.arrays.calls import REDUCED, VIEWS
 from tapegrad.compile.arrays.frames import Frames, memory
-from tapegrad.compile.backends.interface import RunFloats, ScalarCode
+from tapegrad.compile.arrays.loops import Loop, LoopStep, can_loop
+from tapegrad.compile.backends.interface import CompileLoop, RunFloats, ScalarCode
 from tapegrad.compile.paths import UnknownPathError
 from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.entries.static_keys import static_key
@@ -46,9 +47,9 @@ _NAMES: Final = {
 """The functions that the text calls beside those of rows."""
 
 
-def scalar(program: Program) -> ScalarCode:
-    """Compiles a program for one call."""
-    plan = Plan(program)
+def scalar(program: Program, make_loop: CompileLoop | None = None) -> ScalarCode:
+    """Compiles a program for one call; with ``make_loop`` runs of steps may become machine code."""
+    plan = Plan(program, make_loop)
     namespace: dict[str, Any] = {**INLINE_NAMES, **_NAMES, **plan.named}
     code = compile(plan.text, "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
@@ -103,6 +104,11 @@ class Step:
     arrays: tuple[tuple[str, Shape | None, str, str], ...]
     shape: Shape
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the arrays."""
+        return tuple(name for name, *_ in self.arrays)
+
     def slices(self, shape: Shape | None) -> bool:
         """Whether an operand of this shape is cut along the first axis, as the result is."""
         if shape is None or len(shape) != len(self.shape):
@@ -125,8 +131,8 @@ class Plan:
     program: Program
     forms: Sequence[Form]
 
-    def __init__(self, program: Program) -> None:
-        self.program, self.forms = program, program.forms
+    def __init__(self, program: Program, make_loop: CompileLoop | None = None) -> None:
+        self.program, self.forms, self.make_loop = program, program.forms, make_loop
         self.named: dict[str, object] = {}
         self.names: dict[object, str] = {}
         self.texts: dict[int, str] = {}
@@ -134,6 +140,7 @@ class Plan:
         self.bound: list[str] = []
         self.lines: list[str] = []
         self.steps_at: dict[int, Step] = {}
+        self.loops: list[Sequence[str]] = []
         self.early: set[int] = set()
         self.owners: dict[str, tuple[Shape | None, str, str]] = {}
         self.parts: dict[tuple[str, str], str] = {}
@@ -326,8 +333,47 @@ class Plan:
             if isinstance(part, str):
                 body.append(part)
             else:
-                body += _run_lines(part, self.scratch(part, words) if len(part) > 1 else {})
+                body += self.run_lines(part, words)
         return body
+
+    def run_lines(self, run: Sequence[Step], words: Mapping[str, int]) -> list[str]:
+        """The lines of a run: a loop over blocks, if it has more than one step.
+
+        Where that can become machine code, it is a function.
+        """
+        if len(run) < 2:
+            return [f"{step.function}({', '.join(step.names)})" for step in run]
+        scratch = self.scratch(run, words)
+        lines = _in_blocks(run, scratch)
+        given = self.loop(run, scratch)
+        if given is None:
+            return lines
+        number = len(self.loops)
+        self.loops.append(given)
+        arguments = ", ".join(given)
+        self.bound += [f"def d{number}({arguments}):", *(f"  {line}" for line in lines)]
+        self.bound.append(f"l{number} = loop{number}(d{number})")
+        return [f"l{number}({arguments})"]
+
+    def loop(self, run: Sequence[Step], scratch: Collection[str]) -> Sequence[str] | None:
+        """The arrays and numbers that a loop in place of a run is given; None if there is none."""
+        shapes = {name: shape for step in run for name, shape, *_ in step.arrays}
+        arrays = [name for name, shape in shapes.items() if shape == run[0].shape]
+        numbers = [name for name, shape in shapes.items() if shape is None]
+        steps = [
+            LoopStep(step.function.removeprefix("np_"), step.names[:-1], step.names[-1])
+            for step in run
+        ]
+        fits = len(arrays) + len(numbers) == len(shapes)
+        make = self.make_loop
+        if make is None or not fits or not can_loop({step.function for step in steps}):
+            return None
+        changed = {step.written for step in steps}
+        read = [name for name in arrays if name not in changed]
+        written = [name for name in arrays if name in changed and name not in scratch]
+        made = Loop(make, steps, read, written, numbers, prod(run[0].shape))
+        self.named[f"loop{len(self.loops)}"] = made.around
+        return *read, *written, *numbers
 
     def parted(self) -> list[str | list[Step]]:
         """The lines, and the runs of steps that may go block by block.
@@ -642,11 +688,8 @@ def _rows_of_block(shape: Shape) -> int:
     return max(1, BLOCK // max(1, prod(shape[1:])))
 
 
-def _run_lines(run: Sequence[Step], scratch: Mapping[str, str]) -> list[str]:
-    """The lines of a run: a loop over blocks, if it has more than one step."""
-    calls = [(step.function, [name for name, *_ in step.arrays]) for step in run]
-    if len(run) < 2:
-        return [f"{function}({', '.join(names)})" for function, names in calls]
+def _in_blocks(run: Sequence[Step], scratch: Mapping[str, str]) -> list[str]:
+    """The lines of a loop over blocks; a block of some arrays is memory of its own."""
     cut: dict[str, str] = {}
     for step in run:
         for name, shape, *_ in step.arrays:
@@ -658,8 +701,8 @@ def _run_lines(run: Sequence[Step], scratch: Mapping[str, str]) -> list[str]:
     for name, whole in scratch.items():
         cut[name] = f"u{len(cut)}"
         lines.append(f"  {cut[name]} = {whole}[:{count} - i]")
-    for function, names in calls:
-        lines.append(f"  {function}({', '.join(cut.get(name, name) for name in names)})")
+    for step in run:
+        lines.append(f"  {step.function}({', '.join(cut.get(name, name) for name in step.names)})")
     return lines
 
 

@@ -6,7 +6,7 @@ A user's type checker reads this file by way of ``jit``, so it names none of num
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import attrs
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
-    "Backend", "CompileRows", "CompileScalar", "RowOptions", "RunBytes", "RunFloats", "ScalarCode",
-    "wrong_inputs",
+    "Backend", "CompileLoop", "CompileRows", "CompileScalar", "RowOptions", "RunBytes", "RunFloats",
+    "RunLoop", "ScalarCode", "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -68,6 +68,13 @@ CompileScalar: TypeAlias = Callable[[Program], ScalarCode]
 CompileRows: TypeAlias = Callable[[Program, RowOptions], Callable[..., None]]
 """Gives a ``RowCode``, which is stated in numpy's types."""
 
+RunLoop: TypeAlias = Callable[[Sequence[Any]], bool]
+"""Runs a loop over arrays and numbers; False where it was not made for such."""
+
+CompileLoop: TypeAlias = Callable[[str, int, int, int, int], RunLoop]
+"""Compiles the text of a loop over arrays of a size: how many are read, how many are written to,
+and how many numbers come after them."""
+
 
 @final
 @attrs.frozen(eq=False)
@@ -90,6 +97,8 @@ class Backend:
     """Whether its code for rows can add the outputs up."""
     rows_in_steps: CompileRows | None = None
     """Gives code for rows in less time, which runs slower and has the same bits."""
+    loop: CompileLoop | None = None
+    """Compiles loops over arrays, as ``llvm.array_loop`` writes them."""
     has_levels: bool = False
     """Whether code for rows that is made quickly differs from code that runs quickly."""
 

@@ -15,6 +15,7 @@ from tapegrad.compile.backends.interface import (
     CompileRows,
     CompileScalar,
     RowOptions,
+    RunLoop,
     ScalarCode,
 )
 from tapegrad.compile.program import Program
@@ -69,6 +70,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
             scalar=lambda program: _llvm().scalar(program),
             rows=lambda program, options: _llvm().rows(program, options),
             rows_in_steps=lambda program, options: _llvm_in_steps().rows_in_steps(program, options),
+            loop=lambda *given: cast(RunLoop, _llvm().loop(*given)),
             source=_llvm_text,
             fingerprint=lambda: _llvm().fingerprint(),
             adds_rows=True,

@@ -23,7 +23,7 @@ from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.memory import require_memory
 from tapegrad.compile.backends.llvm.module import Module, module, rare_module
-from tapegrad.compile.backends.llvm.native_entry import CallEntry, Kernel, RowsEntry
+from tapegrad.compile.backends.llvm.native_entry import CallEntry, Kernel, LoopEntry, RowsEntry
 from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.rare_cells import RareCells
 from tapegrad.compile.backends.llvm.row_loop import gather
@@ -34,7 +34,7 @@ from tapegrad.entries.static_keys import static_key
 if TYPE_CHECKING:
     from tapegrad.compile.backends.row_code import RowCode
 
-__all__ = ["ScalarFunction", "fingerprint", "rows", "scalar"]
+__all__ = ["ScalarFunction", "fingerprint", "loop", "rows", "scalar"]
 
 
 def scalar(program: Program) -> ScalarCode:
@@ -71,6 +71,11 @@ def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None
     )
     kernel, is_shared = _kernel(made, lanes, _QUICK if quick and not made.short else _GOOD)
     return RowsEntry(kernel, shapes, made.spills, made.given, is_shared=is_shared)
+
+
+def loop(text: str, size: int, read: int, written: int, numbers: int) -> LoopEntry:
+    """Compiles the text of a loop; ``LoopEntry`` says what it is given."""
+    return LoopEntry(_LoadedModule(text, {}, _GOOD), size, read, written, numbers)
 
 
 def fingerprint() -> Mapping[str, str]:

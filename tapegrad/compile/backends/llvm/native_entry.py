@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CallEntry", "Kernel", "RowsEntry"]
+__all__ = ["CallEntry", "Kernel", "LoopEntry", "RowsEntry"]
 
 
 class LoadedCode(Protocol):
@@ -120,6 +121,38 @@ class CallEntry:
             buffer = self._buffer()
             ctypes.memmove(buffer, self._given, len(self._given))
             return buffer
+
+
+@final
+class LoopEntry:
+    """The entry of a loop over arrays of one ``size`` that are ``read``, or ``written`` to, too.
+
+    After them it is given ``numbers``, each in an array of its own.
+    """
+
+    def __init__(self, code: LoadedCode, size: int, read: int, written: int, numbers: int) -> None:
+        arguments = [ctypes.c_int64, *[ctypes.c_void_p] * (read + written + numbers)]
+        self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
+        self._code = code
+        self._sizes = (size,) * (read + written) + (1,) * numbers
+        self._written = slice(read, read + written)
+
+    def __call__(self, given: Sequence[NDArray[Any]]) -> bool:
+        """Runs the loop; False where these are not arrays that it was made for."""
+        if len(given) != len(self._sizes):
+            return False
+        fits = all(
+            x.size == size and x.dtype.str == _DOUBLES and x.flags.c_contiguous and x.flags.aligned
+            for x, size in zip(given, self._sizes, strict=True)
+        )
+        if fits and all(x.flags.writeable for x in given[self._written]):
+            self._run(self._sizes[0], *(x.ctypes.data for x in given))
+            return True
+        return False
+
+
+_DOUBLES: Final = "<f8" if sys.byteorder == "little" else ">f8"
+"""How numpy calls doubles as the processor reads them."""
 
 
 @final
