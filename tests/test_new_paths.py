@@ -364,7 +364,9 @@ class TestStraightCalls:
     def test_refuse_what_others_refuse(self) -> None:
         """In the same words."""
         fast, known = overdrawn(of_leaves), tg.jit(of_leaves)
-        for argument in ("abc", ["abc"], {1, 2}):
+        endless: list[object] = []
+        endless.append(endless)
+        for argument in ("abc", ["abc"], {1, 2}, endless):
             calls = [functools.partial(f, argument) for f in (fast, known)]
             assert refusal(errors.InputError, calls[0]) == refusal(errors.InputError, calls[1])
 

@@ -21,9 +21,12 @@ def plain_arguments(
 
     The first one is what is differentiated, in which an int would become a float.
     """
-    copies = [plain_copy(value) for value in args[:1]]
-    copies += map(_data_copy, args[1:])
-    by_name = {name: _data_copy(value) for name, value in kwargs.items()}
+    try:
+        copies = [plain_copy(value) for value in args[:1]]
+        copies += map(_data_copy, args[1:])
+        by_name = {name: _data_copy(value) for name, value in kwargs.items()}
+    except RecursionError:
+        return None
     if None in copies or None in by_name.values():
         return None
     return tuple(copies), by_name
