@@ -640,6 +640,23 @@ class TestCheckpoint:
             shares = tg.vjp(f, point, checkpoint)[1](1.0)
             assert shares["x"] == tg.vjp(f, point, lambda block: block)[1](1.0)["x"]
 
+    @pytest.mark.parametrize("exact", [False, True])
+    def test_the_bits_are_those_without_where_arrays_stand_inside(self, exact: bool) -> None:
+        """A block of numbers may compute with arrays, loop by scan, and give arrays."""
+        weights = np.array([1.0, -0.5, 2.0])
+
+        def looped(x: Any) -> Any:
+            return tg.scan(lambda c, y: (math.sin(c * x) + y, None), x, [0.1, 0.2, 0.3])[0]
+
+        def f(p: Any, call: Any) -> Any:
+            inner = call(lambda x: math.exp(x) * x)
+            number = call(lambda x: inner(x) * np.sum(np.tanh(weights * x)))(p[0])
+            found = call(lambda x: {"row": weights * x, "x": x, "same": weights})(p[1])
+            return number * np.sum(found["row"] * found["same"]) + call(looped)(found["x"])
+
+        gradient, point = tg.value_and_grad(f, exact=exact), [0.7, -0.4]
+        assert gradient(point, checkpoint) == gradient(point, lambda block: block)
+
     def test_results_that_are_arguments_constants_or_equal(self) -> None:
         """What a block hands through is what was handed in."""
 

@@ -35,8 +35,8 @@ def checkpoint(f: Callable[P, R], /) -> Callable[P, R]:
 
     It saves memory in ``grad``, ``value_and_grad``, ``partials`` and ``vjp``, where ``f`` gets all
     its traced numbers as arguments. Elsewhere (under ``record`` and the other transforms, in a
-    gradient of a gradient, for an ``f`` that reads traced numbers from an enclosing scope) ``f``
-    is called as if it were not wrapped.
+    gradient of a gradient, for an ``f`` that reads traced numbers from an enclosing scope, or
+    computes with traced arrays) ``f`` is called as if it were not wrapped.
 
     The variables of the functions around ``f`` are held as they are in the call.
 
@@ -143,7 +143,9 @@ def _call_as_block(
     held = captured_again(f, None if latest is None else latest.held)
     call = _CallBlock(held, structure, tuple(indices))
     traced = call.trace([cast(float, operand._value) for operand in operands.values()])
-    return None if traced.columns.traced else (_entered(call, traced, tuple(operands.values())),)
+    if traced.columns.traced or traced.columns.on_arrays:
+        return None
+    return (_entered(call, traced, tuple(operands.values())),)
 
 
 def _entered(call: _CallBlock, traced: Trace, operands: tuple[Var, ...]) -> object:
