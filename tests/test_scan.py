@@ -404,16 +404,16 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "another carry": (
         lambda t: tg.scan(lambda c, x: ((c, t), None), t, [1.0]),
-        "returned a tuple as the carry of scan, which began as a number: keep its structure",
+        "returned a tuple as the carry of scan, and it began as a number: return",
     ),
     "another shape": (
         lambda t: tg.scan(lambda c, x: (c + np.ones(2), None), t, [1.0]),
-        "returned an array of shape (2,) as the carry of scan, which began as a number",
+        "returned an array of shape (2,) as the carry of scan, and it began as a number",
     ),
     "texts": (lambda t: tg.scan(lambda c, x: (c * t, None), t, ["a"]), "xs:0 is a str ('a')"),
     "ragged": (
         lambda t: tg.scan(lambda c, x: (c * t, None), t, [1.0, (1.0, 2.0)]),
-        "is a tuple, and is not built as the first of xs: give each step the same structure",
+        "xs:1 is a tuple, where the first of xs has a number",
     ),
     "little memory": (
         lambda t: tg.scan(lambda c, x: (c * t, None), t, None, 1_000, memory=100),

@@ -19,12 +19,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def require_positive(name: str, number: int) -> None:
-    """Raises for a count below 1, and for what is no whole number."""
+def require_positive(name: str, number: int, least: int = 1) -> None:
+    """Raises for a count below 1, or another ``least``, and for what is no whole number."""
     if isinstance(number, bool) or not hasattr(number, "__index__"):
-        raise InputError(f"{name} is {describe(number)} ({here()}): pass a whole number, 1 or more")
-    if number < 1:
-        raise InputError(f"{name} is {number} ({here()}): pass 1 or more")
+        raise InputError(
+            f"{name} is {describe(number)} ({here()}): pass a whole number, {least} or more"
+        )
+    if number < least:
+        raise InputError(f"{name} is {number} ({here()}): pass {least} or more")
 
 
 def require_number(name: str, number: object, *, may_be_zero: bool = False) -> None:

@@ -19,7 +19,7 @@ from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.learning import PLAN, Budget, Learning
 from tapegrad.compile.outside import OutsideState
-from tapegrad.compile.paths import AnyTape, HasPath, Path, record_path
+from tapegrad.compile.paths import AnyTape, HasPath, Path, record_path, taking_arrays
 from tapegrad.compile.report import PathReport, ShapeReport
 from tapegrad.errors import InputError, OutputError
 from tapegrad.ops.array_support import is_array, serving
@@ -121,9 +121,7 @@ class CallCode:
             code = self.choice.scalar(self.path.program)
             run = code.run
         self._run_numbers = run
-        if self.path.tape.on_arrays and not self.path.program.forms:
-            run = partial(_one_by_one, run)
-        self.run, self.run_bytes = run, code.run_bytes
+        self.run, self.run_bytes = taking_arrays(self.path, run), code.run_bytes
         self._is_cached, self._is_shared = code.is_cached, code.is_shared
         self._runs_on = self.compiler
         self._steps, self._memory = code.steps, code.memory
@@ -505,17 +503,6 @@ def as_recorded(returned: object) -> object:
         return copied
     structure, numbers = flatten(returned, Role.RESULT, key_path)
     return build(unshared_statics(structure), map(_copied, numbers))
-
-
-def _one_by_one(run: RunFloats, inputs: Sequence[float]) -> Sequence[float] | int:
-    """Runs code of numbers, given arrays among these."""
-    numbers: list[float] = []
-    for one in inputs:
-        if type(one) is float:
-            numbers.append(one)
-        else:
-            numbers += cast(Any, one).ravel().tolist()
-    return run(numbers)
 
 
 def _copied(found: Operand) -> Operand:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from operator import attrgetter
 from time import perf_counter
-from typing import Protocol, TypeVar, cast, final
+from typing import Any, Protocol, TypeVar, cast, final
 
 import attrs
 
 from tapegrad._support.source_position import Site
+from tapegrad.compile.backends.interface import RunFloats
 from tapegrad.compile.loops import line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
@@ -27,7 +29,7 @@ from tapegrad.transforms.traced_call import Data
 
 __all__ = [
     "AnyTape", "HasPath", "Path", "UnknownPathError", "path_of", "record_path", "starting_with",
-    "with_code",
+    "taking_arrays", "with_code",
 ]  # fmt: skip
 
 _OUTCOMES = attrgetter("path.outcomes")
@@ -181,3 +183,20 @@ def path_of(tape: AnyTape, **options: bool) -> Path:
     else:
         program = cast(Program, serving("compile.arrays.lowering").program_of(tape, **options))
     return Path(tape, program, program.outcomes, perf_counter() - started)
+
+
+def taking_arrays(path: Path, run: RunFloats) -> RunFloats:
+    """``run`` on what the path takes: code of numbers gets those of arrays one by one."""
+    is_of_numbers = path.tape.on_arrays and not path.program.forms
+    return partial(_one_by_one, run) if is_of_numbers else run
+
+
+def _one_by_one(run: RunFloats, inputs: Sequence[float]) -> Sequence[float] | int:
+    """Runs code of numbers, given arrays among these."""
+    numbers: list[float] = []
+    for one in inputs:
+        if type(one) is float:
+            numbers.append(one)
+        else:
+            numbers += cast(Any, one).ravel().tolist()
+    return run(numbers)

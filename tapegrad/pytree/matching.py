@@ -19,12 +19,13 @@ from tapegrad.pytree.structure import (
     Role,
     Static,
     Structure,
+    describe_structure,
     named_error,
     split_value,
 )  # fmt: skip
 from tapegrad.pytree.value_keys import same_value, unshared
 
-__all__ = ["first_difference", "in_order", "numbers_as", "unshared_statics"]
+__all__ = ["described_difference", "first_difference", "in_order", "numbers_as", "unshared_statics"]
 
 
 def numbers_as(
@@ -119,6 +120,39 @@ def first_difference(
         if (keys := first_difference(part, other, statics=statics)) is not None:
             return (key, *keys)
     return None
+
+
+def described_difference(expected: Structure, given: Structure) -> tuple[Keys, str, str] | None:
+    """The keys of the first place where two structures differ, and what each has there; or None.
+
+    The first of the two descriptions is that of what is given.
+    """
+    keys = first_difference(expected, given, statics=True)
+    if keys is None:
+        return None
+    for depth, key in enumerate(keys):
+        parts = _child(expected, key), _child(given, key)
+        if None in parts:
+            keys = keys[:depth]
+            break
+        expected, given = cast("tuple[Structure, Structure]", parts)
+    if isinstance(expected, Branch) and isinstance(given, Branch) and expected.kind is given.kind:
+        return keys, _with_keys(given), _with_keys(expected)
+    return keys, describe_structure(given), describe_structure(expected)
+
+
+def _child(structure: Structure, key: object) -> Structure | None:
+    """The part of a container under a key, if it has one."""
+    if not isinstance(structure, Branch) or key not in structure.keys:
+        return None
+    return structure.children[structure.keys.index(key)]
+
+
+def _with_keys(branch: Branch) -> str:
+    """A container in words, and how many parts it has, or its keys where it goes by key."""
+    if branch.container.access == "key":
+        return f"{describe_structure(branch)} with the keys {', '.join(map(repr, branch.keys))}"
+    return f"{describe_structure(branch)} of {len(branch.keys)}"
 
 
 def in_order(structure: Structure, value: object) -> object:

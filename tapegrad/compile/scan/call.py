@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from operator import index as whole
 from typing import Any, TypeVar, cast, overload
 
-from tapegrad._support.argument_checks import name_of, require_callable
+from tapegrad._support.argument_checks import (
+    name_of,
+    require_callable,
+    require_number,
+    require_positive,
+)
 from tapegrad._support.optional_packages import installed
 from tapegrad._support.source_position import here
 from tapegrad._support.text import describe
 from tapegrad.errors import InputError, OutputError
-from tapegrad.ops.array_support import is_array, serving
-from tapegrad.ops.primitive import TracedArray, shape_of
+from tapegrad.ops.array_support import is_array, is_frame, serving
+from tapegrad.ops.primitive import Traced, TracedArray, shape_of
 from tapegrad.pytree.reachable import reaches_traced
 from tapegrad.pytree.structure import traced_leaves
 
@@ -66,8 +73,9 @@ def scan(
     Without numpy the steps are recorded one by one.
 
     Raises:
-        InputError: when ``step`` is not a function, ``length`` is missing or not that of ``xs``, or
-            the carry or an x holds something else than numbers while numbers are traced.
+        InputError: when ``step`` is not a function, ``length`` is missing or not that of ``xs``,
+            ``memory`` is no number or too little, or the carry or an x holds something else than
+            numbers while numbers are traced.
         OutputError: when the step does not return a pair, or a carry of another structure.
         GuardError: later, where a tape is replayed and a step takes a path that no step took.
 
@@ -80,6 +88,8 @@ def scan(
     391.67911310751845
     """
     require_callable(step, "scan")
+    if memory is not None:
+        require_number("memory", memory, may_be_zero=True)
     items = _items(xs, length)
     if not len(items):
         return carry, []
@@ -107,7 +117,7 @@ def called(
     except Exception as error:
         error.add_note(f"raised in step {index:,} of scan")
         raise
-    if not isinstance(found, tuple) or len(found) != 2:
+    if type(found) is not tuple or len(found) != 2:
         raise OutputError(
             f"{name_of(step)} ({here()}) returned {describe(found)} as a step of scan: return "
             "the pair (carry, y), where y may be None"
@@ -129,23 +139,38 @@ def _items(xs: Iterable[object] | None, length: int | None) -> Sequence[object]:
     """The x of each step: a list, or an array.
 
     Raises:
-        InputError: when there is no length, or it is not that of ``xs``.
+        InputError: when there is no length, or it is not that of ``xs``, or that has no items.
     """
+    if length is not None:
+        require_positive("the length of scan", length, 0)
+        length = whole(length)
     if xs is None:
-        if length is None or length < 0:
+        if length is None:
             raise InputError(
-                f"scan ({here()}) was given xs=None and length={length}: give the number of steps"
+                f"scan ({here()}) was given xs=None and length=None: give the number of steps"
             )
         return [None] * length
-    if is_array(xs) or isinstance(xs, TracedArray):
-        items = cast("Sequence[object]", xs)
-    else:
-        items = xs if isinstance(xs, list | tuple) else list(xs)
+    items = _listed(xs, length)
     if length is not None and length != len(items):
+        count = len(items) if len(items) < length else f"more than {length}"
         raise InputError(
-            f"scan ({here()}) was given {len(items)} xs and length={length}: give one of them"
+            f"scan ({here()}) was given {count} xs and length={length}: give one of them"
         )
     return items
+
+
+def _listed(xs: Iterable[object], length: int | None) -> Sequence[object]:
+    """``xs`` with a length; of an iterator no more is read than it takes to see another one."""
+    given = cast(Any, xs).to_numpy() if is_frame(xs) else xs
+    is_numbers = is_array(given) or isinstance(given, Traced)
+    if isinstance(given, list | tuple) or (is_numbers and shape_of(given)):
+        return cast("Sequence[object]", given)
+    if is_numbers or not isinstance(given, Iterable):
+        raise InputError(
+            f"scan ({here()}) was given {describe(xs)} as xs: give an x for each step, or None "
+            "and the length"
+        )
+    return list(given if length is None else islice(given, length + 1))
 
 
 def _plain(items: Sequence[object]) -> Sequence[object]:

@@ -17,11 +17,13 @@ from tapegrad.compile.scan.loop import SCAN, Loop
 from tapegrad.compile.scan.step import Sizes, Step
 from tapegrad.compile.scan.users_step import MoreHeldError, UsersStep
 from tapegrad.errors import InputError
+from tapegrad.numpy.creation import asarray
 from tapegrad.numpy.shapes import stack
 from tapegrad.ops.array_rows import concatenate, getitem, reshape
 from tapegrad.ops.array_rows import stack as row_of_numbers
-from tapegrad.ops.primitive import Operand, Shape, Traced, primal, shape_of
+from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
 from tapegrad.pytree.key_paths import Keys, key_path
+from tapegrad.pytree.matching import described_difference
 from tapegrad.pytree.structure import (
     Branch,
     Leaf,
@@ -29,7 +31,6 @@ from tapegrad.pytree.structure import (
     Static,
     Structure,
     build,
-    describe_structure,
     flatten,
 )
 from tapegrad.recording.recorder import recorder_among
@@ -47,7 +48,7 @@ def recorded(
     Raises:
         InputError: when the derivatives of the loop cannot do with so much ``memory``.
     """
-    structure, first = flatten(carry, Role.PARAMETERS, partial(_path, "carry"))
+    structure, first = _taken_apart(carry, "carry")
     of_x, columns = _columns(items)
     rule = UsersStep(step, structure, of_x)
     rule.begin(first, columns)
@@ -156,6 +157,15 @@ def _path(name: str, keys: Keys) -> str:
     return f"{name} at {key_path(keys)}" if keys else name
 
 
+def _taken_apart(value: object, name: str) -> tuple[Structure, list[Operand]]:
+    """The structure of a carry or of an x, and its numbers; None has none."""
+    if value is None:
+        return Static(None), []
+    if isinstance(value, np.ndarray):
+        value = asarray(value)  # which is traced where it holds traced numbers
+    return flatten(value, Role.PARAMETERS, partial(_path, name))
+
+
 def _columns(items: Sequence[object]) -> tuple[Structure, list[Operand]]:
     """The structure of x, and for each number in it those of all steps as an array.
 
@@ -163,27 +173,26 @@ def _columns(items: Sequence[object]) -> tuple[Structure, list[Operand]]:
         InputError: when one is built otherwise than the first.
     """
     if shape_of(items):
-        return Leaf(shape_of(items)[1:]), [_array(items)]
-    if items[0] is None:
+        return Leaf(shape_of(items)[1:]), _taken_apart(items, "xs")[1]
+    kinds = set(map(type, items))
+    if kinds == {type(None)}:
         return Static(None), []
-    if set(map(type, items)) <= {float, int}:
-        return Leaf(), [_array(items)]
+    if kinds <= {float, int}:
+        with suppress(OverflowError):  # an int, which is named below
+            return Leaf(), [cast(Operand, np.array(items, float))]
     structure: Structure = Leaf()
     rows: list[list[Operand]] = []
     for index, item in enumerate(items):
-        found, leaves = flatten(item, Role.PARAMETERS, partial(_path, f"xs:{index}"))
-        if index and found != structure:
+        found, leaves = _taken_apart(item, f"xs:{index}")
+        if index and (difference := described_difference(structure, found)):
+            place, given, expected = difference
             raise InputError(
-                f"xs:{index} ({here()}) is {describe_structure(found)}, and is not built as the "
-                "first of xs: give each step the same structure"
+                f"{_path(f'xs:{index}', place)} is {given}, where the first of xs has {expected} "
+                f"({here()}): give each step the same structure"
             )
         structure = found
         rows.append(leaves)
     return structure, [cast(Operand, stack(column)) for column in zip(*rows, strict=True)]
-
-
-def _array(items: object) -> Operand:
-    return cast(Operand, items if isinstance(items, Traced) else np.array(items, float))
 
 
 def _beside(columns: Sequence[Operand]) -> list[Operand]:
@@ -215,7 +224,7 @@ def _results(found: Operand, sizes: Sizes, count: int) -> tuple[list[Operand], l
         else getitem(found, (at,))
         for at, shape in _places(sizes.carry)
     ]
-    if not width:
+    if not sizes.y:
         return last, []
     rows = reshape(getitem(found, (slice(start, start + count * width),)), (count, width))
     return last, [

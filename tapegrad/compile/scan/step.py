@@ -14,7 +14,13 @@ import numpy as np
 from tapegrad._support.cached import cached
 from tapegrad.compile.backends.interface import ScalarCode
 from tapegrad.compile.backends.registry import chosen
-from tapegrad.compile.paths import AnyTape, Path, UnknownPathError, record_path
+from tapegrad.compile.paths import (
+    AnyTape,
+    Path,
+    UnknownPathError,
+    record_path,
+    taking_arrays,
+)
 from tapegrad.entries.replay import replay
 from tapegrad.entries.static_keys import Keyed, static_key
 from tapegrad.errors import GuardError
@@ -210,7 +216,8 @@ class StepPath:
 def _compiled(path: Path, *, natively: bool) -> ScalarCode:
     if path.program.forms:
         return cast(ScalarCode, serving("compile.arrays.plan").scalar(path.program))
-    return chosen("auto" if natively else "python", rows=False).scalar(path.program)
+    code = chosen("auto" if natively else "python", rows=False).scalar(path.program)
+    return attrs.evolve(code, run=taking_arrays(path, code.run))
 
 
 @final

@@ -14,6 +14,8 @@ from tapegrad.compile.paths import UnknownPathError
 from tapegrad.compile.scan.step import Rule, StepPath
 from tapegrad.errors import OutputError, RecordingError
 from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
+from tapegrad.pytree.key_paths import key_path
+from tapegrad.pytree.matching import described_difference
 from tapegrad.pytree.structure import (
     Branch,
     Static,
@@ -122,23 +124,25 @@ class UsersStep:
 
     def _check(self, result: Structure) -> None:
         """Raises where a step gives something else than a carry of the same structure and y."""
-        if not isinstance(result, Branch) or result.keys != (0, 1):
+        if not isinstance(result, Branch) or result.kind is not tuple or len(result.keys) != 2:
             raise OutputError(
                 f"{name_of(self.f)} ({here()}) returned {describe_structure(result)} as a step of "
                 "scan: return the pair (carry, y), where y may be None"
             )
         carry, y = result.children
-        if carry != self.carry:
-            raise OutputError(
-                f"{name_of(self.f)} ({here()}) returned {describe_structure(carry)} as the carry "
-                f"of scan, which began as {describe_structure(self.carry)}: keep its structure"
-            )
+        self._check_part("carry", carry, self.carry, "it began as")
         if not self.paths:
             self.y, self.given = y, tuple(leaf_shapes(y))
-        elif y != self.y:
+        self._check_part("y", y, self.y, "other steps have")
+
+    def _check_part(self, name: str, given: Structure, expected: Structure, others: str) -> None:
+        """Raises where one of the pair that a step gives is built otherwise than expected."""
+        if difference := described_difference(expected, given):
+            keys, found, right = difference
+            place = f"{name} at {key_path(keys)}" if keys else name
             raise OutputError(
-                f"{name_of(self.f)} ({here()}) returned {describe_structure(y)} as the y of scan, "
-                f"and {describe_structure(self.y)} in other steps: return the same structure"
+                f"{name_of(self.f)} ({here()}) returned {found} as the {place} of scan, and "
+                f"{others} {right}: return the same structure in each step"
             )
 
     def __reduce__(self) -> tuple[Callable[[], Rule], tuple[()]]:
