@@ -225,7 +225,8 @@ class RowsEntry:
             _address(out), out.strides[0] // 8, _address(flips),
         )  # fmt: skip
         try:
-            ctypes.memmove(place, self._given, len(self._given))
+            if self._given:
+                ctypes.memmove(place, self._given, len(self._given))
             if self._host.makes_calls:
                 self._host.answer(self._run, *arguments)
             else:
