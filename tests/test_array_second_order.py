@@ -142,8 +142,10 @@ def test_no_product_is_computed_that_is_not_asked_for(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(np, "matmul", counted)
     data = RNG.normal(size=(5, 3))
-    tg.hvp(lambda w: np.sum((data @ w) ** 3), RNG.normal(size=(3, 2)), np.ones((3, 2)))
-    assert len(calls) == 3
+    for shape in ((3, 2), (3,)):
+        calls.clear()
+        tg.hvp(lambda w: np.sum((data @ w) ** 3), RNG.normal(size=shape), np.ones(shape))
+        assert len(calls) == 3
 
 
 def test_an_answer_is_the_callers_own() -> None:

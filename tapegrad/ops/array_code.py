@@ -254,7 +254,8 @@ def in_c_order(found: Any) -> Any:
 
 def _filled(number: float, *operands: Any) -> Any:
     """One number everywhere."""
-    return np.full(np.broadcast_shapes(*map(np.shape, operands)), number)
+    shapes = {x.shape for x in operands if type(x) is np.ndarray}
+    return np.full(shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes), number)
 
 
 _IN_C_ORDER: Final = """\

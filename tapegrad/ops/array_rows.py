@@ -56,12 +56,16 @@ def spread(b: Operand, shape: Shape) -> Operand:
     return b if shape_of(b) == shape else broadcast_to(b, shape)
 
 
-def fitted(b: Operand, whole: Shape, shape: Shape) -> Operand:
+def fitted(b: Operand, whole: Shape, shape: Shape, like: Operand | None = None) -> Operand:
     """The sum of a cotangent over the axes along which its operand, of ``shape``, was repeated.
 
-    A cotangent may be smaller than ``whole``: it is then the same along the missing axes.
+    A cotangent may be smaller than ``whole``: it is then the same along the missing axes. The
+    tangent of one is treated ``like`` that.
     """
-    axes, keep, reshaped, times = _fitting(shape_of(b), whole, shape)
+    given = shape_of(b if like is None else like)
+    axes, keep, reshaped, times = _fitting(given, whole, shape)
+    if axes or reshaped:
+        b = spread(b, given)
     if axes:
         b = sum_(b, (axes, keep))
     if reshaped:  # what stands before the operand's own axes has length 1

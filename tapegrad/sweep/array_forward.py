@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, cast, final
 import numpy as np
 
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_rows import spread
+from tapegrad.ops.array_rows import matmul, spread
+from tapegrad.ops.array_values import matmul as product_of
 from tapegrad.ops.primitive import ArrayRule, Operand, Primitive, shape_of
 from tapegrad.sweep.array_kernels import LARGE, has_kernels, push_kernel
 from tapegrad.sweep.forward import RecordedForward
@@ -96,6 +97,8 @@ class PlainArrayForward(ArrayForward):
             return _nothing
         if has_kernels(row):
             return self.by_kernel(row)
+        if row is matmul:
+            return self.multiply_matrices
         rule = row.array
         is_linear = rule is not None and rule.push is None and not (rule.joint or row.is_truth)
         return self.by_row(row) if is_linear and row.arity == 1 else self.combine
@@ -125,6 +128,20 @@ class PlainArrayForward(ArrayForward):
                 dots[k] = run(y, x0, x1, d0, d1)[0]
 
         return push
+
+    def multiply_matrices(self, slot: int) -> None:
+        """Computes the tangent of a product of matrices."""
+        i, j, dots = self.columns.left[slot], self.columns.right[slot], self.numbers
+        if self.conditions:
+            self.combine(slot)
+            return
+        values = cast("Sequence[Any]", self.columns.values)
+        x, y, dx, dy = values[i], values[j], cast(Any, dots[i]), cast(Any, dots[j])
+        if dx is not None:
+            dx = product_of(cast(Any, spread(dx, x.shape)), y)
+        if dy is not None:
+            dy = product_of(x, cast(Any, spread(dy, y.shape)))
+        dots[slot] = dy if dx is None else dx if dy is None else dx + dy
 
     def by_row(self, row: Primitive) -> Push:
         """Computes tangents of a linear row with one operand, by itself."""

@@ -237,9 +237,12 @@ class _DualSweep:
 
     def hand_down(self, shape: Shape, at: int, share: Any, tangent: Any) -> None:
         """Adds a share of an entry of this shape, and its tangent, to an operand's cotangent."""
-        if share is not None and self.shapes[at] != shape:
-            fitted = rows.fitted(_joined(share, tangent), shape, self.shapes[at])
-            share, tangent = _parts(fitted)
+        own = self.shapes[at]
+        if share is not None and own != shape:
+            if tangent is not None:
+                tangent = rows.fitted(tangent, shape, own, share)
+            is_wanted = self.wants[at] == Want.BOTH
+            share = rows.fitted(share, shape, own) if is_wanted else _NEUTRAL
         self.add(at, share, tangent)
 
     def add(self, at: int, share: Any, tangent: Any) -> None:
@@ -305,9 +308,10 @@ class _DualSweep:
         return whole
 
     def product(self, slot: int, bar: Any) -> None:
-        """Hands the cotangent of a product of matrices down."""
+        """Hands the cotangent of a product of matrices down, or of one by a vector of weights."""
         i, j = self.columns.left[slot], self.columns.right[slot]
-        if len(self.shapes[i]) != 2 or len(self.shapes[j]) != 2:
+        axes = len(self.shapes[i]), len(self.shapes[j])
+        if axes != (2, 2) and (axes != (2, 1) or self.wants[i]):
             self.by_rows(slot, bar)
             return
         b, e = (cast(Any, x if x is None else self.spread(x, slot)) for x in _parts(bar))
@@ -316,9 +320,16 @@ class _DualSweep:
             share = matmul(b, y) if self.wants[i] == Want.BOTH else None
             self.add(i, share, _total(_product(e, y), _product(b, dy)))
         if self.wants[j]:
-            x, dx = self.transposed(i)
-            share = matmul(x, b) if self.wants[j] == Want.BOTH else None
-            self.add(j, share, _total(_product(dx, b), _product(x, e)))
+            is_wanted = self.wants[j] == Want.BOTH
+            if axes == (2, 1):
+                x = cast(Any, self.columns.values[i])
+                dx = None if self.dots[i] is None else self.spread(self.dots[i], i)
+                share = matmul(b, x) if is_wanted else None
+                self.add(j, share, _total(_product(e, x), _product(b, dx)))
+            else:
+                x, dx = self.transposed(i)
+                share = matmul(x, b) if is_wanted else None
+                self.add(j, share, _total(_product(dx, b), _product(x, e)))
 
     def transposed(self, slot: int) -> tuple[Any, Any]:
         """A matrix and its tangent, transposed."""
