@@ -274,7 +274,7 @@ def _maker(row: Primitive) -> Maker | None:
         return None
     shares = None if row.arity is None else _shares(row)
     if shares is None:
-        return partial(_by_kernels, row)
+        return _by_kernels(row)
     floats, (arrays, called) = ON_FLOATS.branch(row), shares
     return _made(_EITHER.format(indent(floats, "    ").rstrip(), arrays.rstrip()), called)
 
@@ -306,30 +306,43 @@ def _shares(row: Primitive) -> tuple[str, dict[str, Any]] | None:
     return None if count > 1 and called else (lines, called)
 
 
-def _by_kernels(row: Primitive, sweep: _ArraySweep) -> Visit:
-    """The function for a row of two operands by its kernels."""
-    columns, wanted, is_pooled = sweep.columns, sweep.wanted, row.is_pooled
-    left, right, values = columns.left, columns.right, cast("Sequence[Any]", columns.values)
-    hand_down = sweep.hand_down
+_POOLED: Final = """\
+if j != 2:
+    sweep.generic(k, b)
+    return
+i, j = pool[i : i + 2]
+"""
 
-    def visit(k: int, b: Any) -> None:
-        i, j = left[k], right[k]
-        if is_pooled:
-            i, j = columns.pool[i : i + 2] if j == 2 else (-1, -1)
-        y, x0, x1 = values[k], values[i], values[j]
-        numbers = (type(y) is float) | (type(x0) is float) << 1 | (type(x1) is float) << 2
-        kernel = pull_kernel(row, 0, numbers, (wanted[i], wanted[j]), None) if i >= 0 else None
-        if kernel is None:
-            sweep.generic(k, b)
-            return
-        p, _, q, _ = kernel.run(b, None, y, x0, x1, None, None, None)
-        shape = () if numbers & 1 else y.shape
-        if p is not None:
-            hand_down(i, p, shape)
-        if q is not None:
-            hand_down(j, q, shape)
+_BY_KERNELS: Final = """\
+i, j = left[k], right[k]
+{}
+y, x0, x1 = values[k], values[i], values[j]
+numbers = (type(y) is float) | (type(x0) is float) << 1 | (type(x1) is float) << 2
+which = numbers | wanted[i] << 3 | wanted[j] << 4
+kernel = kernels.get(which)
+if kernel is None:
+    kernel = pull_kernel(numbers, wants=(wanted[i], wanted[j]))
+    if kernel is None:
+        sweep.generic(k, b)
+        return
+    kernels[which] = kernel = kernel.run
+p, _, q, _ = kernel(b, None, y, x0, x1, None, None, None)
+shape = () if numbers & 1 else y.shape
+if p is not None:
+{}
+if q is not None:
+    p = q
+{}
+"""
 
-    return visit
+
+def _by_kernels(row: Primitive) -> Maker:
+    """Makes the function for a row of two operands, which calls the row's kernels."""
+    fits = (_FIT.format(slot, indent(_ADD.format(slot), "    ")) for slot in "ij")
+    first, second = (indent(fit, "    ") for fit in fits)
+    source = _BY_KERNELS.format(_POOLED * row.is_pooled, first, second)
+    called = {"pull_kernel": partial(pull_kernel, row, 0, static=None), "kernels": {}}
+    return _made(source, called)
 
 
 def _made(source: str, called: Mapping[str, Any] | None = None) -> Maker:
