@@ -27,6 +27,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
+from tapegrad.compile.scan import step
 from tapegrad.recording import recorder
 from tapegrad.sweep import codegen
 from tests.interrupts import (
@@ -156,6 +157,12 @@ def recorded_at(point: Any) -> Callable[[Any], object]:
     return act
 
 
+def in_a_loop() -> Any:
+    """A loop, the code of whose steps is made anew."""
+    step._made.cache_clear()
+    return lambda x: tg.scan(lambda c, t: (c * t + x, None), x, [0.5, -0.5])[0]
+
+
 def unlike_any() -> Any:
     """A function after which the sweeps' code is generated anew."""
     codegen._compiled.cache_clear()
@@ -195,6 +202,7 @@ CASES: Final[dict[str, Case]] = {
         lambda: tg.grad(lambda mean: tg.root(kepler, mean, mean)), at(1.0), at(1.0)
     ),
     "gradient of a rule": Case(lambda: tg.grad(called_back()), at(1.5), at(1.5, 2.5)),
+    "gradient of a loop": Case(lambda: tg.grad(in_a_loop()), at(1.5), at(1.5, -0.5)),
     "tape": Case(branchy, recorded, recorded),
     "gradient of arrays": Case(lambda: tg.grad(of_arrays), at(MIXED), at(MIXED, POSITIVE)),
     "tape of arrays": Case(lambda: of_arrays, recorded_at(MIXED), recorded_at(MIXED)),
@@ -260,6 +268,13 @@ CASES: Final[dict[str, Case]] = {
 }
 
 
+NAMES: Final = [
+    pytest.param(name, marks=pytest.mark.long) if name == "gradient of a loop" else name
+    for name in CASES
+]
+"""The cases; one records and compiles so much that it takes minutes."""
+
+
 def check_thrown(case: Case, number: int, error: type[BaseException], right: str) -> None:
     """Throws at one instruction; the exception comes through, and the answers are right."""
     made, thrower = case.make(), Thrower(number, error)
@@ -278,7 +293,7 @@ def check_thrown(case: Case, number: int, error: type[BaseException], right: str
         assert shown(case.ask(made)) == right, thrower.thrown
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_interrupted_call_leaves_all_as_good_as_new(name: str) -> None:
     """At some instructions, from a random one on."""
     case = CASES[name]
@@ -305,7 +320,7 @@ def test_numpy_is_silenced_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("choose", CHOICES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_call_may_be_interrupted_at_every_instruction(
     name: str, choose: Callable[[list[Instruction]], list[int]]
 ) -> None:
