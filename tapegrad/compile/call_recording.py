@@ -121,7 +121,8 @@ class CallCode:
             code = self.choice.scalar(self.path.program)
             run = code.run
         self._run_numbers = run
-        self.run, self.run_bytes = taking_arrays(self.path, run), code.run_bytes
+        run = taking_arrays(self.path, run)
+        self.run, self.run_bytes = run, code.run_bytes
         self._is_cached, self._is_shared = code.is_cached, code.is_shared
         self._runs_on = self.compiler
         self._steps, self._memory = code.steps, code.memory
