@@ -28,15 +28,29 @@ class ArrayForward(RecordedForward):
         row = self.columns.row(slot)
         if row.array is None:
             super().combine(slot)
-        elif any(self.numbers[operand] is not None for operand in self.columns.operands(slot)):
+        elif dots := [at for at in self.columns.operands(slot) if self.numbers[at] is not None]:
+            condition = self.common_condition(dots)
             values, operands = self.columns.values, self.columns.operands(slot)
             static = cast("tuple[Operand, ...]", self.columns.static(slot))
-            xs, dots = [values[at] for at in operands], [self.whole(at) for at in operands]
-            self.numbers[slot] = pushed(row, row.array, dots, values[slot], xs, static)
+            xs, given = [values[at] for at in operands], [self.whole(at) for at in operands]
+            dot = pushed(row, row.array, given, values[slot], xs, static)
+            self.set(slot, None if dot is None else (dot, condition))
+
+    def common_condition(self, slots: Sequence[int]) -> Operand | None:
+        """The one number under which the tangents of all of these are present, if there is one.
+
+        If there is none, they become 0.0 where they are absent.
+        """
+        conditions = [self.conditions.get(slot) for slot in slots]
+        first = conditions[0]
+        if first is not None and not shape_of(first) and all(x is first for x in conditions):
+            return first
+        for slot in slots:
+            self.settle(slot)
+        return None
 
     def whole(self, slot: int) -> Operand | None:
-        """The tangent of a slot in full shape, 0.0 where it is absent under its condition."""
-        self.settle(slot)
+        """The tangent of a slot in full shape."""
         dot = self.numbers[slot]
         return None if dot is None else spread(dot, shape_of(self.columns.values[slot]))
 

@@ -82,44 +82,51 @@ class ArrayReverse(RecordedReverse):
         if self.shapes[slot] == self.shapes[operand]:
             self.accumulate(operand, share)
             return
-        whole = self.writer.operand(self._or_negative_zero(*share))
-        summed = fitted(whole, self.shapes[slot], self.shapes[operand])
-        self.accumulate(operand, (self.writer.place(summed), None))
+        number, condition = self.present_as_one(share)
+        summed = fitted(self.writer.operand(number), self.shapes[slot], self.shapes[operand])
+        self.accumulate(operand, (self.writer.place(summed), condition))
+
+    def present_as_one(self, term: ConditionalTerm[Place]) -> ConditionalTerm[Place]:
+        """A term that is present as a whole or not at all; -0.0 where numbers of it are absent."""
+        number, condition = term
+        if condition is None or not shape_of(self.writer.operand(condition)):
+            return term
+        return self._or_negative_zero(number, condition), None
 
     def transpose(self, slot: int, row: Primitive, cotangent: Place) -> None:
         """Adds the shares of an entry whose row takes arrays as they are."""
         columns, rule = self.columns, cast(ArrayRule, row.array)
-        bar = self.writer.operand(self._or_negative_zero(cotangent, self.conditions.get(slot)))
+        whole, condition = self.present_as_one((cotangent, self.conditions.get(slot)))
+        bar = self.writer.operand(whole)
         if not rule.slim:
             bar = spread(bar, self.shapes[slot])
         operands, static = columns.operands(slot), columns.static(slot)
         if row is getitem and self.numbers[operands[0]] is not None:
-            self.add_part(operands[0], bar, static[0])
+            self.add_part(operands[0], (self.writer.place(bar), condition), static[0])
             return
         given = [self.writer.operand(self.places[at]) for at in (slot, *operands)]
         for index, operand in enumerate(operands):
             pull = row.pull(index) if self.swept[operand] is not None else None
             if pull is not None:
                 share = pull(bar, *given, *cast("tuple[Operand, ...]", static))
-                self.accumulate(operand, (self.writer.place(share), None))
+                self.accumulate(operand, (self.writer.place(share), condition))
 
-    def add_part(self, operand: int, bar: Operand, index: Any) -> None:
+    def add_part(self, operand: int, part: ConditionalTerm[Place], index: Any) -> None:
         """Adds a share to a part of a cotangent that is there; in place where it is our own."""
         if self.swept[operand] is None:
             return
-        number, condition = cast(Place, self.numbers[operand]), self.conditions.pop(operand, None)
-        whole = spread(
-            self.writer.operand(self._or_negative_zero(number, condition)), self.shapes[operand]
-        )
-        static = (index, is_basic(index))
+        before = self.present_as_one(cast("ConditionalTerm[Place]", self.term(operand)))
+        (number, share), condition = self.under_one_condition(before, part)
+        whole = spread(self.writer.operand(number), self.shapes[operand])
+        bar, static = self.writer.operand(share), (index, is_basic(index))
         if isinstance(whole, Traced) or isinstance(bar, Traced):
-            self.numbers[operand] = self.writer.place(add_at(whole, bar, static))
+            self.set(operand, (self.writer.place(add_at(whole, bar, static)), condition))
             return
         if operand not in self.owned:
             whole = cast(Any, whole).copy()
             self.owned.add(operand)
         _add_in_place(whole, bar, *static)
-        self.numbers[operand] = whole
+        self.set(operand, (cast(Place, whole), condition))
 
     def accumulate(self, slot: int, share: ConditionalTerm[Place]) -> None:
         """Adds a share to the number of a slot."""

@@ -67,11 +67,19 @@ class ConditionalArithmetic(Generic[N]):
         """The sum of two terms, which is present where either is; None adds nothing."""
         if one is None:
             return other
+        (x, y), condition = self.under_one_condition(one, other)
+        return self.add(x, y), condition
+
+    def under_one_condition(
+        self, one: ConditionalTerm[N], other: ConditionalTerm[N]
+    ) -> tuple[tuple[N, N], N | None]:
+        """The numbers of two terms, and the condition under which either is present."""
         (x, of_x), (y, of_y) = one, other
         if of_x is of_y:
-            return self.add(x, y), of_x
-        total = self.add(self._or_negative_zero(x, of_x), self._or_negative_zero(y, of_y))
-        return total, None if of_x is None or of_y is None else self._once(ops.or_, of_x, of_y)
+            return (x, y), of_x
+        numbers = self._or_negative_zero(x, of_x), self._or_negative_zero(y, of_y)
+        either = None if of_x is None or of_y is None else self._once(ops.or_, of_x, of_y)
+        return numbers, either
 
     def both(self, one: N | None, other: N | None) -> N | None:
         """The condition under which two hold; None always holds."""
