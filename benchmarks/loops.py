@@ -5,15 +5,18 @@
 The programs are Lorenz's equations by the method of Runge and Kutta, with the slopes of the three
 parameters and of the start, and the likelihood of a GARCH model, with its three slopes. They are
 also written with ``scan``, and for jax with ``lax.scan``. No code is taken from the cache on disk.
-The times of recording and compiling an entry are those that ``report()`` gives.
+The times of recording and compiling an entry are those that ``report()`` gives. At the end lists of
+many lengths are called a few times each.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import warnings
 from collections.abc import Sequence
 from functools import partial
+from time import thread_time
 from typing import Any, NamedTuple
 
 import tapegrad as tg
@@ -36,6 +39,8 @@ STEPS = 1_000
 DAYS = (2_000, 10_000)
 MANY_DAYS = 1_000_000
 GROWTH = (6, 57, 570, 5_700)
+LENGTHS = range(100, 150)
+TIMES = (3, 30, 300)
 STEP = 0.01
 LORENZ = [10.0, 28.0, 8.0 / 3.0, 1.0, 1.0, 1.0]
 GARCH = [0.1, 0.1, 0.8]
@@ -192,6 +197,35 @@ def growth(choice: Options) -> None:
         print(f"  {steps:6,} steps,{path.entries:11,} entries   {columns}")
 
 
+def lengths(choice: Options) -> None:
+    """Prints what streams of lengths take beside eager calls, in the time of the thread."""
+    draw = random.Random(7)
+    data = [draw.gauss(0.0, 1.0) for _ in range(LENGTHS[-1])]
+    programs: dict[str, tuple[Any, list[float], list[Any]]] = {
+        "Lorenz": (lorenz, LORENZ, [*LENGTHS]),
+        "GARCH": (garch, GARCH, [data[:length] for length in LENGTHS]),
+    }
+    heads = "".join(f"{name:>12}" for name in ("/ eager", "recorded", "compiled"))
+    print(f"\n{f'{len(LENGTHS)} lengths, each called so often':36}{heads}")
+    warnings.simplefilter("ignore")  # of so many lengths
+    for name, (f, point, every) in programs.items():
+        for times in TIMES[:-1] if choice.quick else TIMES:
+            run, itself = tg.jit(tg.value_and_grad(f)), tg.value_and_grad(f)
+            ratio = seconds(run, point, every, times) / seconds(itself, point, every, times)
+            paths = [path for shape in run.report().shapes for path in shape.paths]
+            made = sum(path.runs_on == "llvm" and not path.is_shared for path in paths)
+            print(f"  {name:16}{times:6,} times          {ratio:12.2f}{len(paths):12}{made:12}")
+
+
+def seconds(run: Any, point: list[float], every: Sequence[Any], times: int) -> float:
+    """The seconds of calls with one after the other of these data, each so often."""
+    started = thread_time()
+    for data in every:
+        for _ in range(times):
+            run(point, data)
+    return thread_time() - started
+
+
 def normals(count: int) -> Any:
     """An array of returns."""
     import numpy as np
@@ -220,6 +254,7 @@ def main() -> None:
     title = f"GARCH, {days:,} days, value and 3 slopes"
     compare(title, peers_by_scan(many), choice, "tapegrad, scan")
     growth(choice)
+    lengths(choice)
     first_answers("benchmarks.loops", peers(by_runge_and_kutta), 120.0)
 
 
