@@ -35,7 +35,7 @@ from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, shape_of
 from tapegrad.recording.array_var import ArrayCondition, ArrayVar, Axes, axes_of, extreme
-from tapegrad.recording.recorder import Var, condition
+from tapegrad.recording.recorder import TracedValue, Var, condition
 
 __all__ = [
     "all", "allclose", "amax", "amin", "any", "array_equal", "average", "count_nonzero", "cumprod",
@@ -81,7 +81,8 @@ def _extreme(row: Primitive, name: str, theirs: Function) -> Reduction:
 def _mean(x: Any, /, axis: Axes = None, *, keepdims: bool = False) -> Any:
     """The mean, of all numbers or along axes."""
     found = operand(x)
-    return ops.div(_along(rows.sum_, found, axis, keepdims), _count(found, axis))
+    total, count = _along(rows.sum_, found, axis, keepdims), _count(found, axis)
+    return cast(Any, total) / count if isinstance(total, TracedValue) else ops.div(total, count)
 
 
 def _prod(x: Any, /, axis: Axes = None, *, dtype: Any = None, keepdims: bool = False) -> Any:

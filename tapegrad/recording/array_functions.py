@@ -139,9 +139,25 @@ def call(
         raise TracedNumberError(
             f"{name} at {here()} takes no traced array: use a function of tapegrad.numpy"
         )
-    if not kwargs and len(args) <= _places(ours).most:
-        return ours(*args)
+    if len(args) <= _places(ours).most and _passes_on(ours, kwargs):
+        return ours(*args, **kwargs)
     return _called(ours, name, *_by_name(function, ours, args, kwargs))
+
+
+def _passes_on(ours: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
+    """Whether ours takes these options as they are."""
+    if not kwargs:
+        return True
+    return kwargs.keys() <= _options(ours) and all(x is not None for x in kwargs.values())
+
+
+@cache
+def _options(ours: Callable[..., object]) -> frozenset[str]:
+    """The options of a function of ours that mean the same by these names in numpy's."""
+    named = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+    parameters = (_parameters(ours) or {}).items()
+    names = {name for name, each in parameters if each.kind in named}
+    return frozenset(names - {"dtype", *_OPTIONS, *_SILENT})
 
 
 @cache

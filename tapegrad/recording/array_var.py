@@ -713,6 +713,8 @@ def axes_of(axis: Axes, ndim: int) -> Shape:
     """
     if axis is None:
         return _ALL[ndim]
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     given = axis if isinstance(axis, tuple) else (axis,)
     if not all(-ndim <= at < ndim for at in given):
         raise InputError(f"axis {axis!r} at {here()} is none of an array with {ndim} axes")
