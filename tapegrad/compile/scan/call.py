@@ -67,8 +67,8 @@ def scan(
 
     ``xs`` holds numbers, or containers of numbers, or is an array, whose rows are passed on; with
     None there are ``length`` steps, which get None. The carry keeps its structure. The step may
-    read traced numbers from around it. It is called for each path that it takes, not for each
-    step, so that it must depend on its arguments and on numbers around it alone.
+    read traced numbers from around it. It is called for each path that it takes, and a second time
+    to see that it does the same: it must depend on its arguments and on numbers around it alone.
 
     Without numpy the steps are recorded one by one.
 
@@ -77,6 +77,7 @@ def scan(
             ``memory`` is no number or too little, or the carry or an x holds something else than
             numbers while numbers are traced.
         OutputError: when the step does not return a pair, or a carry of another structure.
+        RecordingError: when the step does something else at its second call.
         GuardError: later, where a tape is replayed and a step takes a path that no step took.
 
     >>> from tapegrad import Real, grad, math

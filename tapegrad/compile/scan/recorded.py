@@ -52,6 +52,8 @@ def recorded(
     of_x, columns = _columns(items)
     rule = UsersStep(step, structure, of_x)
     rule.begin(first, columns)
+    if len(items) > 1:
+        rule.look_again(columns)
     piece = _piece(rule, first, columns, len(items), memory)
     run = _run if piece is None else partial(_run_in_pieces, piece)
     last, ys = run(rule, first, columns, len(items))

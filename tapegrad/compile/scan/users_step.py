@@ -12,12 +12,13 @@ from tapegrad._support.closures import Snapshot, opened
 from tapegrad._support.source_position import here
 from tapegrad.compile.paths import UnknownPathError
 from tapegrad.compile.scan.step import Rule, StepPath
-from tapegrad.errors import OutputError, RecordingError
+from tapegrad.errors import GuardError, OutputError, RecordingError
 from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
 from tapegrad.pytree.key_paths import key_path
 from tapegrad.pytree.matching import described_difference
 from tapegrad.pytree.structure import (
     Branch,
+    Leaf,
     Static,
     Structure,
     build,
@@ -25,6 +26,7 @@ from tapegrad.pytree.structure import (
     leaf_shapes,
 )
 from tapegrad.recording.recorder import TracedValue
+from tapegrad.recording.results import are_alike
 from tapegrad.recording.trace import trace_apart
 from tapegrad.transforms.record import tape_of
 
@@ -55,13 +57,40 @@ class UsersStep:
 
     def begin(self, first: Sequence[Operand], columns: Sequence[Operand]) -> None:
         """Records the first step."""
-        xs = [cast(Any, primal(column))[0] for column in columns]
+        self.paths.append(self._noted(0, [*map(primal, first), *_x(columns, 0)]))
+
+    def look_again(self, columns: Sequence[Operand]) -> None:
+        """Records the second step, and sees that it does what the first one did, if on its path.
+
+        Raises:
+            RecordingError: when it gives something else than the tape of the first.
+        """
+        first, known = self.paths[0], len(self.held)
+        carry = _results(first)[: len(leaf_shapes(self.carry))]
+        operands = [*carry, *_x(columns, 1), *map(primal, self.held)]
+        again = self._noted(1, operands)
         try:
-            path = self.path([*map(primal, first), *(x if shape_of(x) else float(x) for x in xs)])
+            expected = first(operands)
+        except GuardError:
+            self.paths.append(again)
+            return
+        del self.held[known:]
+        self._places = {key: place for key, place in self._places.items() if place < known}
+        parts = Branch(list, tuple(range(len(expected))), (Leaf(),) * len(expected))
+        if not are_alike((parts, expected), (parts, _results(again))):
+            raise RecordingError(
+                f"{name_of(self.f)} ({here()}) does something else at its second call than the "
+                "first step of scan did, as if it counted its calls or changed what it reads: make "
+                "that a part of the carry or of xs"
+            )
+
+    def _noted(self, number: int, operands: Sequence[Operand]) -> StepPath:
+        """The path of a step; an error says the step's number."""
+        try:
+            return self.path(operands)
         except Exception as error:
-            error.add_note("raised in step 0 of scan")
+            error.add_note(f"raised in step {number} of scan")
             raise
-        self.paths.append(path)
 
     def __call__(self, operands: Sequence[Operand], /) -> StepPath:
         """The path of another step.
@@ -147,6 +176,17 @@ class UsersStep:
 
     def __reduce__(self) -> tuple[Callable[[], Rule], tuple[()]]:
         return _left_behind, ()
+
+
+def _x(columns: Sequence[Operand], index: int) -> list[Operand]:
+    """The plain numbers and arrays of the x of one step."""
+    parts = [cast(Any, primal(column))[index] for column in columns]
+    return [part if shape_of(part) else float(part) for part in parts]
+
+
+def _results(path: StepPath) -> list[Operand]:
+    """What a step gave when it was recorded."""
+    return [path.tape.values[slot] for slot in path.tape.outputs]
 
 
 def _left_behind() -> Rule:
