@@ -1,7 +1,7 @@
 """Runs random programs on every road: ``python -m tests.fuzz FIRST COUNT [WORKERS [KIND]]``.
 
-KIND is ``loops`` for programs with loops, whose code with loops is compared with straight code, and
-``arrays`` for programs of arrays.
+KIND is ``loops`` for programs with loops, whose code with loops is compared with straight code,
+``nests`` for loops inside loops, and ``arrays`` for programs of arrays.
 Prints each program on which roads disagree, with its seed, and at the end how many programs each
 judge saw. The status is 1 if there was one.
 """
@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from typing import Any
 
-from tests.fuzz import array_programs, loop_programs, programs
+from tests.fuzz import array_programs, loop_programs, nest_programs, programs
 from tests.fuzz.array_judges import ARRAY_JUDGES
 from tests.fuzz.judges import JUDGES
 from tests.fuzz.loop_judges import LOOP_JUDGES
@@ -27,6 +27,7 @@ CHUNK = 50
 KINDS: Mapping[str, tuple[Any, Mapping[str, tuple[int, Any]]]] = {
     "all": (programs.make, JUDGES),
     "loops": (loop_programs.make, LOOP_JUDGES),
+    "nests": (nest_programs.make, LOOP_JUDGES),
     "arrays": (array_programs.make, ARRAY_JUDGES),
 }
 """Kinds of programs: what makes one, and what judges it."""

@@ -27,7 +27,10 @@ from tests.fuzz.judges import compiled_c
 from tests.fuzz.loop_programs import LoopCase
 from tests.strategies import bits
 
-__all__ = ["LOOP_JUDGES", "in_pieces", "lowered_alike", "parts", "program_of", "straight"]
+__all__ = [
+    "LOOP_JUDGES", "frozen", "in_pieces", "lengths", "loops_always", "lowered_alike", "parts",
+    "program_of", "straight",
+]  # fmt: skip
 
 
 def program_of(case: LoopCase) -> tuple[Program, list[list[float]]]:
@@ -222,11 +225,33 @@ def _code(program: Program, points: Sequence[Sequence[float]], seed: int) -> lis
     return found
 
 
+def lengths(case: LoopCase, *more: int) -> Iterator[tuple[Program, list[float]]]:
+    """The programs of a case on so many numbers more, and numbers to run each on."""
+    draw = Random(case.seed)
+    for count in more:
+        p, xs, ys = case.points[0]
+        xs = [*xs, *(round(draw.uniform(-1.0, 1.0), 3) for _ in range(count))]
+        longer = LoopCase(case.seed, case.source, case.is_gradient, ((p, xs, ys),))
+        program, (inputs,) = program_of(longer)
+        yield program, inputs
+
+
+def other_lengths(case: LoopCase) -> Iterator[str]:
+    """What LLVM's code gives otherwise on more data, where it may be that of less."""
+    draw = Random(case.seed)
+    for program, inputs in lengths(case, 0, draw.randint(1, 9), draw.randint(10, 60)):
+        with loops_always():
+            (got,), *_ = _code(program, [inputs], case.seed)
+        if got != frozen(straight(program, inputs)):
+            yield f"machine code for {len(inputs)} numbers: {got}"
+
+
 LOOP_JUDGES: Final[Mapping[str, tuple[int, Callable[[LoopCase], Iterator[str]]]]] = {
     "loops by trips": (1, lowered_by_trips),
     "loops by rows": (1, by_rows),
     "loops in Python": (1, in_python),
     "loops in machine code": (5, machine_code),
+    "loops of other lengths": (10, other_lengths),
     "loops in C": (25, in_c),
 }
 """Each judge, and every which program it sees in the long run."""

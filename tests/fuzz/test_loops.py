@@ -7,6 +7,7 @@ import pytest
 from tapegrad.compile import piece_buffer as buffers
 from tapegrad.compile.loops import Piece, Read, line_of
 from tapegrad.compile.piece_buffer import Carried, piece_buffer
+from tests.fuzz import nest_programs
 from tests.fuzz.__main__ import judge
 from tests.fuzz.loop_judges import LOOP_JUDGES, by_rows, program_of
 from tests.fuzz.loop_programs import LoopCase, make
@@ -16,6 +17,7 @@ COUNTS = {
     "loops by rows": 50,
     "loops in Python": 25,
     "loops in machine code": 3,
+    "loops of other lengths": 1,
     "loops in C": 2,
 }
 """How many programs each judge sees here."""
@@ -28,6 +30,12 @@ def test_loops_keep_the_bits_of_the_straight_line(name: str) -> None:
     for seed in range(COUNTS[name]):
         case = make(seed)
         assert list(run(case)) == [], case.source
+
+
+def test_loops_inside_loops_keep_them_too() -> None:
+    """Random rows that are computed from the ones before, and their gradients."""
+    for seed in range(12):
+        assert list(by_rows(nest_programs.make(seed))) == []
 
 
 def test_the_programs_are_worth_their_time() -> None:
@@ -68,6 +76,7 @@ def found(case: LoopCase) -> bool:
 @pytest.mark.slow
 def test_a_thousand_more() -> None:
     """The seeds from 1,000 on, by all judges; the rest with ``python -m tests.fuzz``."""
-    seen, found = judge(1_000, 1_000, "loops")
-    assert found == []
-    assert seen["loops by rows"] == 1_000
+    for kind in ("loops", "nests"):
+        seen, found = judge(1_000, 1_000, kind)
+        assert found == []
+        assert seen["loops by rows"] == 1_000
