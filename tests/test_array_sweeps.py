@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import tracemalloc
 from collections.abc import Callable
@@ -175,6 +176,33 @@ class TestMemory:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < (steps + 5) * x.nbytes
+
+    @pytest.mark.parametrize("name", ["grad", "vjp", "jvp", "hvp"])
+    def test_nothing_waits_for_the_garbage_collector(self, name: str) -> None:
+        """Arrays are freed as a sweep ends, and none is kept for the next one."""
+
+        def f(x: Any) -> Any:
+            y = np.where(x > 0.5, x * x, np.where(x > 0.2, np.sqrt(x), 3.0 * x)) @ np.ones((4, 4))
+            return np.sum(np.where(y > 1.0, np.hypot(y, x), y) ** 3) + np.sum(x[1:]) ** 2
+
+        calls: dict[str, Callable[[Any], object]] = {
+            "grad": tg.grad(f), "vjp": lambda x: tg.vjp(f, x)[1](1.0),
+            "jvp": lambda x: tg.jvp(f, x, x), "hvp": lambda x: tg.hvp(f, x, x),
+        }  # fmt: skip
+        run, x = calls[name], RNG.random(size=(200, 4))
+        run(x)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                run(x)
+            kept, _ = tracemalloc.get_traced_memory()
+            assert gc.collect() == 0
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        assert kept < 20 * x.nbytes
 
     def test_parts_are_added_in_place(self) -> None:
         """A loop over the numbers of an array takes no array for each of them."""

@@ -87,7 +87,15 @@ class _Dual(Traced):
         return primal(self.value)
 
 
-_ARITHMETIC: Final = ConditionalArithmetic[Operand]()
+@final
+class _Arithmetic(ConditionalArithmetic[Operand]):
+    """Sums and choices of tangents, which keep no conditions between sweeps."""
+
+    def _once(self, row: Primitive, *conditions: Operand) -> Operand:
+        return self.apply(row, *conditions)
+
+
+_ARITHMETIC: Final = _Arithmetic()
 
 Visit: TypeAlias = Callable[[int, Any], None]
 """Hands the cotangent of an entry, with its tangent, down to the operands."""

@@ -10,7 +10,6 @@ returned, ``where(present, number, -0.0)`` is recorded: -0.0 changes nothing it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from tapegrad.entries.builder import Place
@@ -39,8 +38,9 @@ class ConditionalArithmetic(Generic[N]):
     """
 
     def __init__(self, add: Callable[[N, N], N] | None = None) -> None:
-        self.add: Callable[[N, N], N] = add or partial(self.apply, ops.add)
-        self.multiply: Callable[[N, N], N] = partial(self.apply, ops.mul)
+        # Not by `apply`: what refers to itself is freed by the garbage collector alone.
+        self.add: Callable[[N, N], N] = add or cast("Callable[[N, N], N]", ops.add)
+        self.multiply = cast("Callable[[N, N], N]", ops.mul)
         self._made: dict[tuple[object, ...], tuple[tuple[N, ...], N]] = {}
 
     def apply(self, row: Primitive, *numbers: N | float) -> N:
