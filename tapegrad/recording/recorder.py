@@ -228,7 +228,8 @@ class Recorder:
             return self.held(value, len(self.values))
         outer = value._recorder
         outer.require_open()
-        self.outers = {*self.outers, outer, *outer.outers}
+        if outer.outers or outer not in self.outers:
+            self.outers = {*self.outers, outer, *outer.outers}
         if outer.marks is not None and self.marks is None:
             self.marks = [None] * len(self.codes)
         if self._is_inside(outer):
@@ -284,6 +285,9 @@ class Recorder:
             return self._interned(value)
         if self.inside is not None:
             self.inside.hand_over()
+        if type(value) is Var:
+            self.require_open()
+            return self.write(_CONSTANT, -1, -1, self._admit(value))
         if is_array(value):
             slot = serving("recording.array_values").held(self, value)
             if slot is not None:
@@ -339,6 +343,18 @@ class Recorder:
         apply: Callable[..., Operand] = row if self.on_arrays or not self.thread else row.value
         value = apply(*[values[slot] for slot in slots], *static)
         left, right = self.place(row, slots, static)
+        return self.append(self.code(row), left, right, value)
+
+    def binary(self, row: Primitive, x: Operand, y: Operand) -> Var:
+        """A new entry that applies an operator to operands of which one is of this recording."""
+        if self.owner != get_ident():
+            self.refuse()
+        if self.inside is not None:
+            self.inside.hand_over()
+        left, right = self.slot(x), self.slot(y)
+        a, b = self.values[left], self.values[right]
+        is_plain = type(a) is float and type(b) is float
+        value = row.value(a, b) if is_plain else row(a, b)
         return self.append(self.code(row), left, right, value)
 
     def unary(self, row: Primitive, x: Var) -> Var:
@@ -1027,7 +1043,10 @@ def applied(row: Primitive, x: Operand, y: Operand) -> Var:
     if left is None or right is None:
         _require_number(y if right is None else x)
         return cast(Var, NotImplemented)
-    return innermost((left, right)).apply(row, (left, right))
+    recorder = innermost((left, right))
+    if row.has_static:
+        return recorder.apply(row, (left, right))
+    return recorder.binary(row, left, right)
 
 
 def compared(row: Primitive, x: Var, y: object) -> Condition:
