@@ -45,6 +45,10 @@ def shifted(x: Any, a: Any) -> Any:
     return x * x - a
 
 
+def summed(carry: Any, x: Any) -> Any:
+    return carry + x, carry
+
+
 NUMBER: Final[Mapping[str, Any]] = {"f": square, "x": 2.0, "v": 1.0, "y": 4.0, "y_bar": 1.0}
 LIST: Final[Mapping[str, Any]] = {"f": norm, "x": [1.0, 2.0, 3.0], "v": [1.0, 0.0, 0.0]}
 ARRAY: Final[Mapping[str, Any]] = {
@@ -74,6 +78,7 @@ OTHERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tg.root(f, x0, *args)": {"f": shifted},
     "tg.vmap(tg.grad(f))(x)": {"f": square, "x": np.array([1.0, 2.0])},
     "tg.objective(f, params)": {"f": norm},
+    "tg.scan(f, init, xs, length)": {"f": summed, "init": 1.0, "xs": [1.0, 2.0], "length": 2},
     "tnp.at_set(x, i, v)": {**ARRAY, "v": 3.0},
     "tape.hessian_sparsity()": {"tape": tg.record(norm)([1.0, 2.0])},
 }

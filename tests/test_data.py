@@ -40,7 +40,7 @@ EAGER: Mapping[str, Callable[..., Any]] = {
 OTHERS = {
     "record", "jit", "vmap", "objective", "residuals",  # kept, to be run with other data
     "partials", "root",  # every argument is differentiated
-    "checkpoint", "label", "primitive", "scope", "stop_gradient", "where",  # no transforms
+    "checkpoint", "label", "primitive", "scan", "scope", "stop_gradient", "where",  # no transforms
 }  # fmt: skip
 
 

@@ -201,6 +201,19 @@ class TestTape:
         text = str(tg.jit(f, eager_first=False).compile(0.5).report())
         assert f"loops: 7 x 3 entries at {place(f, 'return')}" in text
 
+    def test_the_same_program_recorded_twice_gives_equal_tapes(self) -> None:
+        """Steps of several ways are the same if they are the same code on the same variables."""
+
+        def recorded(factor: float) -> Any:
+            def f(p: Any) -> Any:
+                xs = [0.5, 2.0, 0.1]
+                return tg.scan(lambda c, x: (c * p if c > x else c + factor, None), p, xs)[0]
+
+            return tg.record(tg.grad(f))(0.7)
+
+        assert recorded(3.0) == recorded(3.0)
+        assert recorded(3.0) != recorded(4.0)
+
     def test_two_equal_loops_are_shared_and_others_are_not(self) -> None:
         """Where one may stand for the other, simplifying a gradient keeps one."""
 

@@ -425,7 +425,10 @@ class Recorder:
     def code(self, row: Primitive) -> int:
         """The number of a row in the table, which is extended by rows of the user's."""
         if row not in self.table.codes:
-            self.table = self.table.extend(row)
+            if row.array is not None and not self.on_arrays:
+                self.take_arrays()
+            if row not in self.table.codes:
+                self.table = self.table.extend(row)
         return self.table.codes[row]
 
     def guard(self, row: Primitive, operand: Operand) -> Var:
@@ -504,6 +507,8 @@ class Recorder:
         outer, places, marks = cast(Recorder, self.around), self.places, self.marks
         if not self.owner:
             outer.refuse_broken()
+        if self.on_arrays and not outer.on_arrays:
+            outer.take_arrays()
         before, outer.inside = outer.attributed, None
         given = before if self.attributed is None else None
         codes, left, right, values = self.codes, self.left, self.right, self.values

@@ -27,7 +27,6 @@ from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Primitive, Shape, primal, shape_of
-from tapegrad.pytree.value_keys import ByIdentity
 
 __all__ = ["Apply", "Cells", "Options", "Rule", "Sizes", "Step", "StepPath"]
 
@@ -286,9 +285,9 @@ class Step(Keyed):
 
     @property
     def static_key(self) -> Hashable:
-        """The key of what it does; where there may be other paths, its own."""
-        only = self.only_path
-        return ByIdentity(self) if only is None else (self.sizes, only.key)
+        """The key of what it does; where there may be other paths, of what records them, too."""
+        rule = None if self.only_path else static_key(self.rule)
+        return self.sizes, tuple(path.key for path in self.paths), rule
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Step) and self.static_key == other.static_key

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from types import FunctionType
 from typing import Any, NoReturn, cast, final
 
 import attrs
 
 from tapegrad._support.argument_checks import name_of
-from tapegrad._support.closures import Snapshot, opened
+from tapegrad._support.closures import Closure, Snapshot, opened
 from tapegrad._support.source_position import here
 from tapegrad.compile.paths import UnknownPathError
 from tapegrad.compile.scan.step import Rule, StepPath
+from tapegrad.entries.static_keys import Keyed, static_key
 from tapegrad.errors import GuardError, OutputError, RecordingError
 from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
 from tapegrad.pytree.key_paths import key_path
@@ -33,12 +35,25 @@ from tapegrad.transforms.record import tape_of
 __all__ = ["MoreHeldError", "UsersStep"]
 
 
+def _key_of(part: object) -> Hashable:
+    """The key of a function, or of what a function reads; of traced numbers that of their slots."""
+    if isinstance(part, TracedValue):
+        return TracedValue, part._slot
+    f = part.f if isinstance(part, Closure) else part
+    if not isinstance(f, FunctionType):
+        return static_key(f)
+    contents = part.contents if isinstance(part, Closure) else ()
+    cells = (held if held is None else _key_of(held[0]) for held in contents)
+    named = tuple((f.__kwdefaults__ or {}).items())
+    return f.__code__, static_key((f.__defaults__, named)), *cells
+
+
 class MoreHeldError(Exception):
     """A step reads a number from around it that it has not read before."""
 
 
 @final
-class UsersStep:
+class UsersStep(Keyed):
     """Records the user's step; ``held`` are the numbers of recordings around it that it reads.
 
     It keeps the variables of the functions around the step as they are now. Where it travels, the
@@ -54,6 +69,11 @@ class UsersStep:
         self.held: list[TracedValue] = []
         self.paths: list[StepPath] = []
         self._places: dict[tuple[int, int], int] = {}
+
+    @property
+    def static_key(self) -> Hashable:
+        """The key that it shares with a step of the same code on the same variables."""
+        return _key_of(self._snapshot.held[0])
 
     def begin(self, first: Sequence[Operand], columns: Sequence[Operand]) -> None:
         """Records the first step."""
