@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -240,6 +242,30 @@ class TestTape:
         first, second = (next(iter(loops.values())) for loops in codes)
         assert first.step.paths[0].made is second.step.paths[0].made
         assert made[0] != made[1]
+
+
+def test_nothing_is_left_of_a_loop_once_its_gradient_is_there() -> None:
+    """No reference leads back to it, with the collector of cycles off, too."""
+    alive: list[Any] = []
+
+    class Held:
+        """What the step reads."""
+
+        factor = 0.5
+
+    def f(p: Any) -> Any:
+        held = Held()
+        alive.append(weakref.ref(held))
+        return tg.scan(lambda c, x: (c * p + x * held.factor, None), p, XS)[0]
+
+    gc.collect()
+    gc.disable()
+    try:
+        for call in (tg.grad(f), tg.hessian(f), lambda p: tg.record(f)(p).gradient()):
+            call(0.5)
+        assert {ref() for ref in alive} == {None}
+    finally:
+        gc.enable()
 
 
 class TestNewPaths:

@@ -574,6 +574,7 @@ class Recorder:
                 with suppress(TypeError):  # an interrupt came before it was entered
                     silence.__exit__(None, None, None)
             self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
+            self.statics = []
 
     def refuse_broken(self) -> NoReturn:
         """Raises an error that says why entries are missing."""

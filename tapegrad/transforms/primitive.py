@@ -23,11 +23,12 @@ from tapegrad.errors import (
 )
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import is_array, serving
-from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal
+from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal, shape_of
 from tapegrad.pytree.numbers import as_number
 from tapegrad.recording.recorder import Real, Var, promote
 from tapegrad.recording.trace import trace
 from tapegrad.transforms.primitive_check import Check, check_partial
+from tapegrad.transforms.record import tape_of
 
 if TYPE_CHECKING:
     from tapegrad.recording.signatures import Binary, Ternary, Unary
@@ -380,10 +381,15 @@ def lifted(f: Callable[..., object], *operands: Operand) -> object:
     """``f`` on operands of any kind, where ``f`` itself takes floats and ``Var``s only.
 
     For other operands (such as the numbers with tangents of a second-order sweep) ``f`` is recorded
-    on their plain numbers, and the recording is replayed on the operands.
+    on their plain numbers, and the recording is replayed on the operands. They are numbers that
+    arrays cannot hold: arrays inside are taken apart.
     """
     if all(isinstance(operand, float | Var) for operand in operands):
         return f(*operands)
     traced = trace(lambda numbers: f(*numbers), tuple(map(primal, operands)), {})
-    values = replay(traced.columns, operands, str)
-    return values[traced.outputs[0]] if len(traced.outputs) == 1 else None
+    columns, outputs = traced.columns, traced.outputs
+    if columns.on_arrays and not any(map(shape_of, operands)):
+        tape = tape_of(f, traced).expanded()
+        columns, outputs = tape.columns, tape.outputs
+    values = replay(columns, operands, str)
+    return values[outputs[0]] if len(outputs) == 1 else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from math import copysign, fabs, inf, isfinite, isinf, isnan, ulp
 from operator import attrgetter
-from typing import Final, TypeAlias, cast, final
+from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
 
@@ -19,6 +19,7 @@ from tapegrad._support.closures import Seen, Witness
 from tapegrad._support.source_position import Site, here
 from tapegrad.errors import ConvergenceError, TracedNumberError
 from tapegrad.ops import table as ops
+from tapegrad.ops.primitive import shape_of
 from tapegrad.recording.recorder import Var
 from tapegrad.recording.trace import trace
 from tapegrad.sweep.reverse import cotangents
@@ -130,8 +131,14 @@ def evaluated(f: Residual, x: float, args: tuple[float, ...], place: Site | None
         )
     bars = cotangents(traced.columns, {output: 1.0})
     reached = ((bar, y) for bar, y in zip(bars, values, strict=True) if bar is not None)
-    noise = sum(fabs(cast(float, bar) * cast(float, y)) for bar, y in reached)
+    magnitude = _magnitude if traced.columns.on_arrays else fabs
+    noise = sum(magnitude(cast(float, bar) * cast(float, y)) for bar, y in reached)
     return Trial(x, cast(float, value), cast(float, bars[0] or 0.0), 2.0**-51 * noise)
+
+
+def _magnitude(product: Any) -> float:
+    """The sum of the absolute values of a number or an array."""
+    return sum(map(fabs, product.ravel().tolist())) if shape_of(product) else fabs(product)
 
 
 @final
