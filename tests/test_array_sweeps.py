@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import random
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
+from platform import libc_ver
 from typing import Any
 
 import numpy as np
@@ -203,6 +206,23 @@ class TestMemory:
             tracemalloc.stop()
             gc.enable()
         assert kept < 20 * x.nbytes
+
+    @pytest.mark.skipif(libc_ver()[0] != "glibc", reason="other libraries keep other memory")
+    def test_a_sweep_has_the_memory_of_the_one_before(self) -> None:
+        """In a process that has freed no large array the system hands out no new pages."""
+        script = (
+            "import resource, numpy as np, tapegrad as tg\n"
+            "def f(x): return (np.tanh(x * 2.0) * np.sin(x) / (x + 3.0)).sum()\n"
+            "x = np.ones(50_000)\n"
+            "def run():\n"
+            "    for _ in range(5): tg.grad(f)(x), tg.hvp(f, x, x)\n"
+            "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+            "print(-(run() - run()))\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        assert int(run.stdout) < 100
 
     def test_parts_are_added_in_place(self) -> None:
         """A loop over the numbers of an array takes no array for each of them."""

@@ -28,6 +28,12 @@ _BLOCK: Final = 1 << 13
 """The numbers of a block."""
 
 
+# glibc gives free memory back to the system where it is more than twice the largest block that was
+# ever freed, and what a sweep frees the next one would have to be given anew, page by page, which
+# takes longer than to compute on it. So a block is freed here that was never touched.
+np.empty(31 << 20, np.uint8)
+
+
 class Want:
     """An operand wants nothing, a share with its tangent, or the tangent alone."""
 
