@@ -205,7 +205,7 @@ def _x(columns: Sequence[Operand], index: int) -> list[Operand]:
 
 
 def _results(path: StepPath) -> list[Operand]:
-    """What a step gave when it was recorded."""
+    """The numbers that a step gave when it was recorded."""
     return [path.tape.values[slot] for slot in path.tape.outputs]
 
 
