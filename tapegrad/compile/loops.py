@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from itertools import accumulate, filterfalse
+from itertools import pairwise
 from typing import Final, TypeAlias, TypeVar, final
 
 import attrs
@@ -162,28 +162,32 @@ class Line:
 
 def line_of(program: Program, slots_read: SlotsRead = slots_read) -> Line:
     """The line of a program, of whose entries each reads these slots, and the loops in it."""
-    constants, end = program.constants, len(program)
-    entries = list(filterfalse(constants.__contains__, range(program.inputs, end)))
-    # Each constant moves the numbers of those after it.
-    shifts = bytearray(b"\1") * end
-    for slot in constants:
-        shifts[slot] = 0
-    numbers = list(accumulate(shifts[:-1], initial=0))
-    numbers[: program.inputs] = range(APART, APART + program.inputs)
-    for slot in constants:
-        numbers[slot] = _CONSTANT
-    reads: list[Sequence[int]] = list(map(program.operands.__getitem__, entries))
+    inputs, end = program.inputs, len(program)
+    numbers = [_CONSTANT] * end
+    numbers[:inputs] = range(APART, APART + inputs)
+    slots: list[int] = []
+    reads: list[Sequence[int]] = []
+    keys: list[Hashable] = []
+    for before, after in pairwise([inputs - 1, *sorted(program.constants), end]):
+        between = range(before + 1, after)
+        first = inputs + len(slots)
+        numbers[before + 1 : after] = range(first, first + len(between))
+        slots += between
+        reads += program.operands[before + 1 : after]
+        keys += program.rows[before + 1 : after]
     for slot in program.skip_where:
-        reads[numbers[slot] - program.inputs] = slots_read(program, slot)
+        reads[numbers[slot] - inputs] = slots_read(program, slot)
+    _tell_apart(program, slots, numbers, keys)
+    slots += [end] * len(program.outputs)
     reads += [(output,) for output in program.outputs]
-    keys = [*_keys(program, entries, numbers), *[None] * len(program.outputs)]
-    slots = [*entries, *[end] * len(program.outputs)]
-    return Line(program, slots, reads, numbers, repeats(keys, reads, numbers, program.inputs))
+    keys += [None] * len(program.outputs)
+    return Line(program, slots, reads, numbers, repeats(keys, reads, numbers, inputs))
 
 
-def _keys(program: Program, entries: Sequence[int], numbers: Sequence[int]) -> list[Hashable]:
-    """A key of each entry, which two entries share if they do the same with what they read."""
-    keys: list[Hashable] = list(map(program.rows.__getitem__, entries))
+def _tell_apart(
+    program: Program, entries: Sequence[int], numbers: Sequence[int], keys: list[Hashable]
+) -> None:
+    """Changes the keys, which are rows so far, where a row does not say all that an entry does."""
     odd = {row for row in {*program.rows} if row in _SPECIAL or row.arity is None}
     of_odd = {slot for slot in (entries if odd else ()) if program.rows[slot] in odd}
     for slot in of_odd | {*program.statics, *program.expected, *program.skip_where}:
@@ -198,7 +202,6 @@ def _keys(program: Program, entries: Sequence[int], numbers: Sequence[int]) -> l
             slot in program.skip_where,
             *constants,
         )
-    return keys
 
 
 _SPECIAL: Final[Mapping[Primitive, Collection[float | None]]] = {ops.pow: (2.0,)}
