@@ -210,6 +210,18 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any
     "method": (
         lambda: Plain(2).times, lambda v: set_n(v.__self__), lambda v: v(1.0)
     ),
+    "method in a tuple": (
+        lambda: (Plain(2).times,), lambda v: set_n(v[0].__self__), lambda v: v[0](1.0)
+    ),
+    "method of a dict": (
+        lambda: {"a": 2.0}.get, lambda v: v.__self__.update(a=3.0), lambda v: v("a")
+    ),
+    "method of a list": (
+        lambda: [2.0].__getitem__, lambda v: put(v.__self__), lambda v: v(0)
+    ),
+    "method of an array": (
+        lambda: np.array([2.0]).item, lambda v: put(v.__self__), lambda v: v(0)
+    ),
     "view of a dict": (
         lambda: view(types.MappingProxyType, {"a": 2.0}), lambda v: seen_in(v).update(a=3.0),
         lambda v: v["a"],
@@ -287,7 +299,8 @@ class TestChangesInPlace:
         assert tape.replay(2.0, value) == tape
         change(value)
         views = {"view of memory", "weak reference", "context variable", "a thread's own"}
-        if kind in {"the class", "function", "method", *views} or "of a dict" in kind:
+        methods = kind.startswith("method")
+        if kind in {"the class", "function", *views} or methods or "of a dict" in kind:
             return  # of these a tape keeps no copy
         with pytest.raises(errors.InputError, match="or another static value"):
             tape.replay(2.0, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from _thread import _local
 from abc import ABC
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from enum import Enum
@@ -17,15 +18,19 @@ from types import (
     GetSetDescriptorType,
     MappingProxyType,
     MemberDescriptorType,
+    MethodType,
+    MethodWrapperType,
     ModuleType,
     NoneType,
 )
 from typing import Final, Generic, Protocol, cast
 from weakref import ref
 
+from tapegrad.ops.array_support import is_array
+
 __all__ = [
-    "METHODS", "attributes_of", "dict_of", "extends_library", "is_library", "is_library_class",
-    "may_change", "shown_by",
+    "METHODS", "attributes_of", "bound_to", "dict_of", "extends_library", "is_library",
+    "is_library_class", "may_change", "shown_by",
 ]  # fmt: skip
 
 _HEAP_TYPE: Final = 1 << 9
@@ -39,6 +44,8 @@ _FIXED: Final = (
     CodeType,
 )  # fmt: skip
 """Kinds of values of which no part that is compared by value can change."""
+_HOLDERS: Final = (dict, list, set, bytearray, deque)
+"""Kinds of values whose methods read what may change."""
 
 
 def attributes_of(value: object) -> dict[str, object]:
@@ -98,12 +105,22 @@ _UNSET: Final = object()
 """Stands for a context variable without a value."""
 
 
+def bound_to(value: object) -> object:
+    """The list, dict, set, deque or array whose method a value is; None for anything else."""
+    if not isinstance(value, BuiltinFunctionType | MethodWrapperType):
+        return None
+    holder: object = value.__self__
+    return holder if isinstance(holder, _HOLDERS) or is_array(holder) else None
+
+
 def shown_by(value: object) -> tuple[object, ...] | None:
     """The values that a view shows now; None for what is no view.
 
-    Views are those of dicts and of memory, context variables, what a thread has of its own, and
-    weak references.
+    Views are those of dicts and of memory, context variables, what a thread has of its own, weak
+    references, and methods of lists, dicts and the like.
     """
+    if (holder := bound_to(value)) is not None:
+        return value.__name__, holder  # type: ignore[attr-defined]  # a method
     if not isinstance(value, _VIEWS):
         return None
     if isinstance(value, memoryview):
@@ -125,10 +142,13 @@ def may_change(value: object) -> bool:
     """Whether a value, or a part of it, may change in place.
 
     Instances of frozen classes and of classes of others that have a hash by value do not, unless
-    a part does. The user's functions and classes may: by what they read, and by their data.
+    a part does. The user's functions and classes may: by what they read, and by their data; and
+    so may methods, by the object that they are bound to.
     """
     kind = type(value)
-    if isinstance(value, _VIEWS):
+    if isinstance(value, MethodType):
+        return may_change(value.__self__) or may_change(value.__func__)
+    if isinstance(value, _VIEWS) or bound_to(value) is not None:
         return True
     if isinstance(value, FunctionType):
         return not is_library(value.__globals__.get("__name__"))

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, cast, final
 from tapegrad.ops.primitive import Traced
 from tapegrad.pytree.attributes import (
     attributes_of,
+    bound_to,
     extends_library,
     is_library_class,
     may_change,
@@ -190,7 +191,7 @@ class KeyMaker:
         if isinstance(value, Traced):
             self.has_traced |= value.is_open
             return self._itself(value)
-        if isinstance(value, _THEMSELVES):
+        if isinstance(value, _THEMSELVES) and bound_to(value) is None:
             return self._itself(value)
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
