@@ -39,7 +39,7 @@ _EXACT: Final = frozenset({
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.floor,
     np.ceil, np.trunc, np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
     np.logical_and, np.logical_or, np.logical_not, np.isnan, np.isinf, np.isfinite, np.copysign,
-    np.sign,
+    np.sign, np.rint,
 })  # fmt: skip
 """The functions whose bits do not depend on how their operands stand in memory."""
 
@@ -200,10 +200,15 @@ def _hypot(*xs: Any) -> Any:
     return np.hypot(*xs) if len(xs) == 2 else None
 
 
-def _step(x: Array) -> Array:
-    found = np.greater(x, 0.0).astype(np.float64)
-    odd = np.not_equal(x, x)
-    return np.where(odd, np.nan, found) if np.any(odd) else found
+def _step(x: Array) -> Any:
+    """1 above 0, else 0, and nan where that is nan."""
+    return np.heaviside(x, 0.0)
+
+
+def _relu(x: Array) -> Any:
+    """The larger of x and 0, which is 0.0."""
+    found: Array = np.maximum(x, 0.0)
+    return np.add(found, 0.0, found)
 
 
 PASSES: Final[Mapping[Primitive, Function]] = {
@@ -225,5 +230,9 @@ PASSES: Final[Mapping[Primitive, Function]] = {
     ops.div2: _by_square,
     ops.win: _win,
     ops.step: _step,
+    ops.relu: _relu,
+    ops.floordiv: np.floor_divide,
+    ops.mod: np.remainder,
+    ops.round: np.rint,
 }
 """The functions of rows that have a better way than their spelling; None is for that."""
