@@ -105,3 +105,28 @@ def test_a_step_that_does_the_same_is_recorded_for_each_way_and_once_more(name: 
     tape = tg.record(f)(0.7)
     assert len(calls) == 2
     assert tape.value == pytest.approx(f(0.7), nan_ok=True)
+
+
+class Rates:
+    """Something with a number that changes."""
+
+    def __init__(self) -> None:
+        self.rate = 2.0
+
+    def step(self, c: Any, x: Any) -> Any:
+        """Two ways, both of which read the number."""
+        return (c * self.rate + x if x < 0.5 else c + self.rate), None
+
+
+def test_a_new_way_is_not_mixed_with_ways_of_before_a_change() -> None:
+    """A tape keeps what a step read; where that has changed, it cannot go another way."""
+    rates = Rates()
+    tape = tg.record(lambda t, xs: tg.scan(rates.step, t, xs)[0])(0.7, [0.1, 0.2])
+    before = tape.replay(0.7, [0.3, 0.9]).value
+    assert before == (0.7 * 2.0 + 0.3) + 2.0
+    rates.rate = 3.0
+    assert tape.replay(0.7, [0.1, 0.2]).value == tape.value
+    again = tg.record(lambda t, xs: tg.scan(rates.step, t, xs)[0])(0.7, [0.1, 0.2])
+    rates.rate = 4.0
+    with pytest.raises(errors.GuardError, match="as it reads what has changed since: record again"):
+        again.replay(0.7, [0.3, 0.9])

@@ -94,10 +94,8 @@ class UsersStep(Keyed):
         except GuardError:
             self.paths.append(again)
             return
-        del self.held[known:]
-        self._places = {key: place for key, place in self._places.items() if place < known}
-        parts = Branch(list, tuple(range(len(expected))), (Leaf(),) * len(expected))
-        if not are_alike((parts, expected), (parts, _results(again))):
+        self._forget_from(known)
+        if not _are_alike(expected, _results(again)):
             raise RecordingError(
                 f"{name_of(self.f)} ({here()}) does something else at its second call than the "
                 "first step of scan did, as if it counted its calls or changed what it reads: make "
@@ -128,12 +126,40 @@ class UsersStep(Keyed):
             )
         try:
             path = self.path(operands)
+            self._require_unchanged(operands, len(self.held))
         except RecordingError as error:
             raise UnknownPathError(str(error)) from error
         self.paths.append(path)
         if len(self.held) > known:
             raise MoreHeldError
         return path
+
+    def _require_unchanged(self, operands: Sequence[Operand], known: int) -> None:
+        """Records the first step again, and sees that it does what it did.
+
+        ``operands`` are those of another step, and ``known`` numbers are held.
+
+        Raises:
+            UnknownPathError: when it does something else.
+        """
+        first = self.paths[0]
+        tape, count = first.tape, len(first.tape.inputs)
+        given = [tape.values[slot] for slot in tape.inputs] + [*operands[count:]]
+        for slot, index in first.held:
+            given[count + index] = tape.values[slot]
+        again = self.path(given)
+        self._forget_from(known)
+        if not _are_alike(_results(first), _results(again)):
+            raise UnknownPathError(
+                f"a step of {name_of(self.f)} under scan ({here()}) takes a new path, and does "
+                "something else than when it was recorded, as it reads what has changed since: "
+                "record again, or make that a part of the carry or of xs"
+            )
+
+    def _forget_from(self, known: int) -> None:
+        """Keeps the first numbers that are held."""
+        del self.held[known:]
+        self._places = {key: place for key, place in self._places.items() if place < known}
 
     def path(self, operands: Sequence[Operand]) -> StepPath:
         """The path that the step takes on plain numbers: the carry's, those of x, those held.
@@ -207,6 +233,12 @@ def _x(columns: Sequence[Operand], index: int) -> list[Operand]:
 def _results(path: StepPath) -> list[Operand]:
     """The numbers that a step gave when it was recorded."""
     return [path.tape.values[slot] for slot in path.tape.outputs]
+
+
+def _are_alike(expected: Sequence[Operand], found: Sequence[Operand]) -> bool:
+    """Whether numbers and arrays of the same shapes are the same, but for rounding."""
+    parts = Branch(list, tuple(range(len(expected))), (Leaf(),) * len(expected))
+    return are_alike((parts, [*expected]), (parts, [*found]))
 
 
 def _left_behind() -> Rule:
