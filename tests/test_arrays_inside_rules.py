@@ -54,6 +54,24 @@ def test_a_partial_with_arrays_inside_is_differentiated(name: str) -> None:
         assert found == pytest.approx(road(lambda a: right(a) * math.sin(a)), rel=1e-12)
 
 
+@pytest.mark.parametrize("name", [*SLOPES, "a product of three"])
+def test_on_arrays_it_goes_element_by_element(name: str) -> None:
+    """Where arrays inside have the shape of those outside, too."""
+
+    def rule(slope: Callable[[Any], Any]) -> Any:
+        return tg.primitive(partials=lambda _, x: slope(x), at=[0.5])(lambda x: x**3)
+
+    def of_three(x: Any) -> Any:
+        return (np.ones((3, 3)) @ (np.ones(3) * x * x))[0]
+
+    cube, right = rule(SLOPES.get(name, of_three)), rule(lambda x: 3.0 * x * x)
+    for mode, road in ROADS.items():
+        if mode not in {"series", "sparse"}:
+            found = road(lambda a: np.sum(cube(WEIGHTS * a) * WEIGHTS))
+            expected = road(lambda a: np.sum(right(WEIGHTS * a) * WEIGHTS))
+            assert found == pytest.approx(expected, rel=1e-12)
+
+
 EQUATIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
     "a sum": (
         lambda z, a: np.sum(WEIGHTS * z * z) + z - a,

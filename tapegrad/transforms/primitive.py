@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from itertools import repeat
 from math import isnan, nan
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast, final, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast, final, overload
 
 from tapegrad._support.argument_checks import bind, name_of
 from tapegrad._support.closures import Snapshot, opened
@@ -26,7 +26,7 @@ from tapegrad.ops.array_support import is_array, serving
 from tapegrad.ops.primitive import Operand, Partial, Primitive, Traced, primal, shape_of
 from tapegrad.pytree.numbers import as_number
 from tapegrad.recording.recorder import Real, Var, promote
-from tapegrad.recording.trace import trace
+from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.primitive_check import Check, check_partial
 from tapegrad.transforms.record import tape_of
 
@@ -381,15 +381,30 @@ def lifted(f: Callable[..., object], *operands: Operand) -> object:
     """``f`` on operands of any kind, where ``f`` itself takes floats and ``Var``s only.
 
     For other operands (such as the numbers with tangents of a second-order sweep) ``f`` is recorded
-    on their plain numbers, and the recording is replayed on the operands. They are numbers that
-    arrays cannot hold: arrays inside are taken apart.
+    on their plain numbers, and the recording is replayed on the operands. It is a function of
+    numbers: where it computes with arrays inside, these are taken apart, and it is recorded on one
+    number of each operand that is an array.
     """
     if all(isinstance(operand, float | Var) for operand in operands):
         return f(*operands)
-    traced = trace(lambda numbers: f(*numbers), tuple(map(primal, operands)), {})
-    columns, outputs = traced.columns, traced.outputs
-    if columns.on_arrays and not any(map(shape_of, operands)):
+    given = tuple(map(primal, operands))
+    traced = _recorded(f, tuple(map(_one_number, given)))
+    if traced.columns.on_arrays:
         tape = tape_of(f, traced).expanded()
         columns, outputs = tape.columns, tape.outputs
+    else:
+        if any(map(shape_of, given)):
+            traced = _recorded(f, given)
+        columns, outputs = traced.columns, traced.outputs
     values = replay(columns, operands, str)
     return values[outputs[0]] if len(outputs) == 1 else None
+
+
+def _recorded(f: Callable[..., object], numbers: tuple[Operand, ...]) -> Trace:
+    return trace(lambda given: f(*given), numbers, {})
+
+
+def _one_number(operand: Operand) -> float:
+    """The first number of an array, or a number itself."""
+    parts: Any = operand
+    return next(iter(parts.flat), nan) if shape_of(operand) else parts
