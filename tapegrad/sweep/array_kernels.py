@@ -31,7 +31,7 @@ _BLOCK: Final = 1 << 13
 # glibc gives free memory back to the system where it is more than twice the largest block that was
 # ever freed, and what a sweep frees the next one would have to be given anew, page by page, which
 # takes longer than to compute on it. So a block is freed here that was never touched.
-np.empty(31 << 20, np.uint8)
+np.empty(7 << 20, np.uint8)
 
 
 class Want:
