@@ -34,6 +34,17 @@ for seed in range({first}, {first} + {count}):
 print("done", {count})
 """
 
+LOOPS = """
+from tests.fuzz import loop_programs, nest_programs
+from tests.fuzz.loop_judges import code_of, lengths, loops_always
+for seed in range({first}, {first} + {count}):
+    for make in (loop_programs.make, nest_programs.make):
+        for program, inputs in lengths(make(seed), 0, 7):
+            with loops_always():
+                code_of(program, [inputs], seed)
+print("done", {count})
+"""
+
 TOO_SHORT = """
 import numpy as np
 import tapegrad as tg
@@ -65,6 +76,12 @@ def errors(program: str, log: Path) -> list[str]:
 def test_machine_code_stays_in_its_memory(first: int, tmp_path: Path) -> None:
     """Random programs, one call at a time and over rows, on one thread and on two."""
     assert errors(PROGRAMS.format(first=first, count=10), tmp_path / "log") == []
+
+
+@pytest.mark.parametrize("first", range(0, 6, 3))
+def test_so_does_the_code_of_loops(first: int, tmp_path: Path) -> None:
+    """On its own data, and on more with what it is given for those."""
+    assert errors(LOOPS.format(first=first, count=3), tmp_path / "log") == []
 
 
 def test_a_result_that_is_too_short_is_seen(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from tests.fuzz.loop_programs import LoopCase
 from tests.strategies import bits
 
 __all__ = [
-    "LOOP_JUDGES", "frozen", "in_pieces", "lengths", "loops_always", "lowered_alike", "parts",
-    "program_of", "straight",
+    "LOOP_JUDGES", "code_of", "frozen", "in_pieces", "lengths", "loops_always", "lowered_alike",
+    "parts", "program_of", "straight",
 ]  # fmt: skip
 
 
@@ -194,16 +194,16 @@ def machine_code(case: LoopCase) -> Iterator[str]:
     """What LLVM's code with loops gives otherwise than its straight code, and than the rows."""
     program, points = program_of(case)
     with mock.patch.object(Line, "pays", new=False):
-        plain = [_code(program, points, case.seed)]
+        plain = [code_of(program, points, case.seed)]
     with loops_always():
-        rolled = [_code(program, points, case.seed)]
+        rolled = [code_of(program, points, case.seed)]
     if plain != rolled:
         yield "code with loops gives other bits"
     if plain[0][0] != [frozen(straight(program, inputs)) for inputs in points]:
         yield "straight code gives other bits"
 
 
-def _code(program: Program, points: Sequence[Sequence[float]], seed: int) -> list[list[object]]:
+def code_of(program: Program, points: Sequence[Sequence[float]], seed: int) -> list[list[object]]:
     """What code gives for one call, for rows, and for their sums."""
     draw = Random(seed)
     run = machine.ScalarFunction(program)
@@ -241,7 +241,7 @@ def other_lengths(case: LoopCase) -> Iterator[str]:
     draw = Random(case.seed)
     for program, inputs in lengths(case, 0, draw.randint(1, 9), draw.randint(10, 60)):
         with loops_always():
-            (got,), *_ = _code(program, [inputs], case.seed)
+            (got,), *_ = code_of(program, [inputs], case.seed)
         if got != frozen(straight(program, inputs)):
             yield f"machine code for {len(inputs)} numbers: {got}"
 
