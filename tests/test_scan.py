@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -359,6 +360,17 @@ def test_no_more_is_kept_than_the_limit_says() -> None:
         sizes = [np.size(value) for value in tape.values]
         assert 8 * max(sizes) <= memory
         assert near(tape.value, tg.grad(f)(0.9, 1e9))
+
+
+def test_steps_that_are_counted_take_two_words_each() -> None:
+    """One for the x and one for the y of each step, which are None."""
+    count = 30_000
+    tracemalloc.start()
+    try:
+        tg.scan(lambda c, _: (c, None), 0.5, None, count)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 3 * count
+    finally:
+        tracemalloc.stop()
 
 
 class TestArguments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from operator import index as whole
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Final, TypeVar, cast, overload
 
 from tapegrad._support.argument_checks import (
     name_of,
@@ -27,6 +27,10 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 __all__ = ["called", "scan"]
+
+
+_PLAIN: Final = {float, int, type(None)}
+"""Kinds of what cannot be traced."""
 
 
 @overload
@@ -184,5 +188,5 @@ def _is_traced(carry: object, items: Sequence[object]) -> bool:
     """Whether there are traced numbers among the arguments."""
     if isinstance(items, TracedArray):
         return True
-    parts = [] if is_array(items) or set(map(type, items)) <= {float, int} else items
+    parts = [] if is_array(items) or set(map(type, items)) <= _PLAIN else items
     return next(traced_leaves((carry, parts)), None) is not None
