@@ -112,6 +112,17 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
             "return the same structure in each step"
         ),
     ),
+    "a flag in the carry": (
+        lambda t: tg.scan(lambda c, _: (c, None), (t, True), None, 2)[0],
+        (
+            "carry at 1 is a bool (True), not a number or a container of numbers: pass a float "
+            "there, or read it from around the step ({})"
+        ),
+    ),
+    "truth values": (
+        lambda t: tg.scan(lambda c, x: (c * x, None), t, np.array([True, False])),
+        ("xs is an array of truth values: pass its astype(float) ({})"),
+    ),
     "complex numbers": (
         lambda t: tg.scan(lambda c, x: (c * x, None), t, np.array([1j, 2.0])),
         "xs is an array of complex numbers: pass its real and imag as two arrays ({})",

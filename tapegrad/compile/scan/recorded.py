@@ -24,6 +24,7 @@ from tapegrad.ops.array_rows import stack as row_of_numbers
 from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import described_difference
+from tapegrad.pytree.numbers import RejectedError
 from tapegrad.pytree.structure import (
     Branch,
     Leaf,
@@ -31,13 +32,16 @@ from tapegrad.pytree.structure import (
     Static,
     Structure,
     build,
-    flatten,
+    named_error,
+    split_value,
 )
 from tapegrad.recording.recorder import recorder_among
 
 __all__ = ["recorded"]
 
 _FEW = 1 << 12
+_AS_DATA = "pass it as data after the first argument"
+"""What is to be done with a value that is no parameter of a function."""
 
 
 def recorded(
@@ -165,7 +169,13 @@ def _taken_apart(value: object, name: str) -> tuple[Structure, list[Operand]]:
         return Static(None), []
     if isinstance(value, np.ndarray):
         value = asarray(value)  # which is traced where it holds traced numbers
-    return flatten(value, Role.PARAMETERS, partial(_path, name))
+    leaves: list[Operand] = []
+    try:
+        return split_value(value, Role.PARAMETERS, leaves), leaves
+    except RejectedError as rejected:
+        what = rejected.what.replace(f"{_AS_DATA}, or its", "pass its")
+        rejected.what = what.replace(_AS_DATA, "read it from around the step")
+        raise named_error(rejected, partial(_path, name)) from None
 
 
 def _columns(items: Sequence[object]) -> tuple[Structure, list[Operand]]:
