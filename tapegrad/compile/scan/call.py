@@ -53,6 +53,26 @@ def scan(
     *,
     memory: float | None = None,
 ) -> tuple[C, list[Y]]: ...
+@overload  # a carry that begins as floats, and becomes numbers that may be traced
+def scan(
+    step: Callable[[C, None], tuple[C, Y]],
+    carry: object,
+    xs: None,
+    /,
+    length: int,
+    *,
+    memory: float | None = None,
+) -> tuple[C, list[Y]]: ...
+@overload
+def scan(
+    step: Callable[[C, X], tuple[C, Y]],
+    carry: object,
+    xs: Iterable[X],
+    /,
+    length: int | None = None,
+    *,
+    memory: float | None = None,
+) -> tuple[C, list[Y]]: ...
 def scan(
     step: Callable[..., tuple[C, Y]],
     carry: C,
