@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import groupby, repeat
 from math import isqrt, prod
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -39,9 +39,10 @@ from tapegrad.recording.recorder import recorder_among
 
 __all__ = ["recorded"]
 
-_FEW = 1 << 12
-_AS_DATA = "pass it as data after the first argument"
-"""What is to be done with a value that is no parameter of a function."""
+_FEW: Final = 1 << 12
+"""The steps up to which every length of a piece is tried for the least memory."""
+_AS_DATA: Final = "pass it as data after the first argument"
+"""The advice of refusals of a parameter, which a carry and an x are not."""
 
 
 def recorded(
