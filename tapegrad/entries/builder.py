@@ -70,7 +70,7 @@ class Builder:
     """
 
     def __init__(self, table: Table) -> None:
-        self.table = table
+        self.table: Table = table
         self.codes: Mapping[Primitive, int] = _short_codes(table)
         self.rows: list[Primitive] = []
         self.operands: list[tuple[int, ...]] = []
@@ -143,6 +143,11 @@ class Builder:
     ) -> int:
         """Writes the entry that applies a row to operands, which stand in these slots."""
         return self.write(row, slots, static)
+
+    def admit(self, row: Primitive) -> None:
+        """Lets a row join the table."""
+        if row not in self.table.codes:
+            self.table = self.table.extend(row)
 
     def slot(self, place: Place) -> int:
         """The slot of an operand; a number gets a constant entry."""
@@ -228,8 +233,7 @@ class EvaluatingBuilder(Builder):
 
         A row that the table has not joins it.
         """
-        if row not in self.table.codes:
-            self.table = self.table.extend(row)
+        self.admit(row)
         if value is None:
             value = self.constants.get(len(self.rows))
         if value is None:

@@ -122,6 +122,8 @@ class Recorder:
     lent: Collection[object]
     outside: dict[int, Var]
     places: list[Place]
+    owner: int
+    thread: int
     locked: list[tuple[Any, bool]]
     written: list[tuple[int, int, Mark]]
 

@@ -8,7 +8,7 @@ so that what it computes on the way stays in the processor's cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from math import prod
 from typing import Any, Final, cast, final
@@ -47,7 +47,8 @@ class Kernel:
     """Straight code of an entry; ``run`` is its function."""
 
     def __init__(self, code: Code) -> None:
-        self.code, self.run = code, code.run
+        self.code: Code = code
+        self.run: Callable[..., Any] = code.run
 
     def in_blocks(self, *given: Any) -> Sequence[Any]:
         """Runs the kernel, block by block if it has the same bits so."""

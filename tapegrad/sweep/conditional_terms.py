@@ -40,7 +40,7 @@ class ConditionalArithmetic(Generic[N]):
     def __init__(self, add: Callable[[N, N], N] | None = None) -> None:
         # Not by `apply`: what refers to itself is freed by the garbage collector alone.
         self.add: Callable[[N, N], N] = add or cast("Callable[[N, N], N]", ops.add)
-        self.multiply = cast("Callable[[N, N], N]", ops.mul)
+        self.multiply: Callable[[N, N], N] = cast("Callable[[N, N], N]", ops.mul)
         self._made: dict[tuple[object, ...], tuple[tuple[N, ...], N]] = {}
 
     def apply(self, row: Primitive, *numbers: N | float) -> N:

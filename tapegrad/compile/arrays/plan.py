@@ -130,6 +130,7 @@ class Plan:
     memory: int
     program: Program
     forms: Sequence[Form]
+    make_loop: CompileLoop | None
 
     def __init__(self, program: Program, make_loop: CompileLoop | None = None) -> None:
         self.program, self.forms, self.make_loop = program, program.forms, make_loop

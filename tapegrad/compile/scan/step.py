@@ -228,6 +228,9 @@ class Step(Keyed):
 
     __slots__ = ("_derived", "paths", "rule", "sizes")
 
+    sizes: Sizes
+    rule: Rule
+
     def __init__(self, sizes: Sizes, rule: Rule, paths: Sequence[StepPath] = ()) -> None:
         self.sizes, self.rule = sizes, rule
         self.paths: tuple[StepPath, ...] = tuple(paths)

@@ -62,8 +62,11 @@ class UsersStep(Keyed):
 
     def __init__(self, f: Callable[..., object], carry: Structure, x: Structure) -> None:
         self._snapshot = Snapshot.of((f,))
-        self.f = cast("Callable[..., object]", opened(self._snapshot.held[0]))
-        self.carry, self.x = carry, x
+        self.f: Callable[..., object] = cast(
+            "Callable[..., object]", opened(self._snapshot.held[0])
+        )
+        self.carry: Structure = carry
+        self.x: Structure = x
         self.y: Structure = Static(None)
         self.given: tuple[Shape, ...] = ()
         self.held: list[TracedValue] = []

@@ -27,7 +27,7 @@ class GivenTables:
     """The tables of a program, one after the other."""
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
         self._begins: dict[bytes, int] = {}
 
     def begin(self, constants: Sequence[float]) -> int:

@@ -251,6 +251,8 @@ def _compiled(made: Module, host: HostCalls, level: int) -> _LoadedModule:
 class ScalarFunction:
     """Runs a program as scalar code: inputs in, outputs out, with the bits of the eager call."""
 
+    is_shared: bool
+
     def __init__(self, program: Program) -> None:
         made = module(program)
         self._inputs = program.inputs

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final, final
 
 from tapegrad.compile.backends.llvm.function import Function, ModulePlan
-from tapegrad.compile.backends.llvm.given_numbers import FIRST_PLACE
+from tapegrad.compile.backends.llvm.given_numbers import FIRST_PLACE, GivenBlock
 from tapegrad.compile.loops import Piece, Table
 from tapegrad.compile.piece_buffer import Carried, Input, Place, PlacedPiece
 
@@ -40,6 +40,7 @@ class PieceFunction(Function):
     alive: str
     placed: PlacedPiece
     piece: Piece
+    to_give: GivenBlock
 
     def __init__(self, plan: ModulePlan, placed: PlacedPiece) -> None:
         super().__init__(plan, placed.piece.body)
@@ -48,9 +49,9 @@ class PieceFunction(Function):
         self.placed, self.piece, self.to_give = placed, placed.piece, plan.given.block()
         self.near: dict[tuple[str, int], list[tuple[int, str]]] = {}
         far = self.integer(FIRST_PLACE)
-        self.buffer = self.early(f"getelementptr double, ptr %S, i64 {far}")
-        self.first_guard = self.start(self.piece.guard if self.program.expected else 0)
-        self.first_output = self.start(self.piece.output if self.program.outputs else 0)
+        self.buffer: str = self.early(f"getelementptr double, ptr %S, i64 {far}")
+        self.first_guard: str | int = self.start(self.piece.guard if self.program.expected else 0)
+        self.first_output: str | int = self.start(self.piece.output if self.program.outputs else 0)
         self.iteration: str | int = 0
         self.unchanged: dict[int, str] = {}
         self.places: dict[int, list[Place]] = {}
