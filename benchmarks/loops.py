@@ -74,7 +74,7 @@ def lorenz(p: list[Real], steps: int) -> Real:
     return math.sum([x * x for x in state])
 
 
-def garch(p: list[Real], returns: Sequence[float]) -> Real:
+def garch(p: Sequence[Real], returns: Sequence[float]) -> Real:
     omega, alpha, beta = p
     variance, total = omega / (1.0 - alpha - beta), 0.0 * omega
     for r in returns:

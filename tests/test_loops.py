@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tapegrad as tg
+from benchmarks.loops import garch
 from tapegrad import math
 from tapegrad.compile.backends import c, python
 from tapegrad.compile.backends.interface import RowOptions
@@ -43,16 +44,6 @@ def barrier(p: Sequence[Any], normals: Sequence[Any]) -> Any:
         if price > 2.0:
             return 0.0 * price
     return price
-
-
-def garch(p: Sequence[Any], returns: Sequence[float]) -> Any:
-    """A likelihood, whose loop goes through data."""
-    omega, alpha, beta = p
-    variance, total = omega / (1.0 - alpha - beta), 0.0
-    for r in returns:
-        total = total + math.log(variance) + r * r / variance
-        variance = omega + alpha * r * r + beta * variance
-    return 0.5 * total
 
 
 def compounded(p: Sequence[Any]) -> list[Any]:

@@ -79,7 +79,66 @@ def test_the_loop_and_its_derivatives_are_those_of_the_loop_written_out(name: st
     assert tg.hvp(f, 0.7, 1.0, tg.scan) == pytest.approx(curvature, rel=1e-12, abs=1e-15)
 
 
+def with_a_list(t: Any) -> Any:
+    """A step that returns no tuple."""
+    return lambda c, x: [c * t, x]
+
+
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "no function": (
+        lambda t: tg.scan(t, t, [1.0]),
+        (
+            "scan ({}) was given a Var (<Var %0 = 0.5>), not a function: pass the function f "
+            "itself, not its value f(x)"
+        ),
+    ),
+    "no length": (
+        lambda t: tg.scan(lambda c, x: (c, x), t, None),  # type: ignore[call-overload]  # tested
+        "scan ({}) was given xs=None and length=None: give the number of steps",
+    ),
+    "two lengths": (
+        lambda t: tg.scan(lambda c, x: (c, x), t, [1.0], 2),
+        "scan ({}) was given 1 xs and length=2: give one of them",
+    ),
+    "no pair": (
+        lambda t: tg.scan(with_a_list(t), t, [1.0]),
+        (
+            "<lambda> ({}) returned a list as a step of scan: return the pair (carry, y), where y "
+            "may be None"
+        ),
+    ),
+    "another carry": (
+        lambda t: tg.scan(lambda c, x: ((c, t), None), t, [1.0]),
+        (
+            "<lambda> ({}) returned a tuple as the carry of scan, and it began as a number: "
+            "return the same structure in each step"
+        ),
+    ),
+    "another shape": (
+        lambda t: tg.scan(lambda c, x: (c + np.ones(2), None), t, [1.0]),
+        (
+            "<lambda> ({}) returned an array of shape (2,) as the carry of scan, and it began as a "
+            "number: return the same structure in each step"
+        ),
+    ),
+    "texts": (
+        lambda t: tg.scan(lambda c, x: (c * t, None), t, ["a"]),
+        (
+            "xs:0 is a str ('a'), not a number or a container of numbers: pass a float there, or "
+            "read it from around the step ({})"
+        ),
+    ),
+    "ragged": (
+        lambda t: tg.scan(lambda c, x: (c * t, None), t, [1.0, (1.0, 2.0)]),
+        (
+            "xs:1 is a tuple, where the first of xs has a number ({}): give each step the same "
+            "structure"
+        ),
+    ),
+    "little memory": (
+        lambda t: tg.scan(lambda c, x: (c * t, None), t, None, 1_000, memory=100),
+        "scan ({}) was given memory=100 for 1,000 steps: give it 1,016 bytes",
+    ),
     "None before numbers": (
         lambda t: tg.scan(lambda c, x: (c * t, x), t, [None, 1.0]),
         "xs:1 is a number, where the first of xs has None ({}): give each step the same structure",

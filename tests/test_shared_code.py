@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import tapegrad as tg
+from benchmarks.loops import garch
 from tapegrad import math
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
@@ -22,16 +23,6 @@ machine = pytest.importorskip("tapegrad.compile.backends.llvm.machine_code")
 module = pytest.importorskip("tapegrad.compile.backends.llvm.module")
 given_numbers = pytest.importorskip("tapegrad.compile.backends.llvm.given_numbers")
 pieces = pytest.importorskip("tapegrad.compile.backends.llvm.piece_function")
-
-
-def garch(p: Sequence[Any], returns: Sequence[float]) -> Any:
-    """A likelihood, whose loop goes through data."""
-    omega, alpha, beta = p
-    variance, total = omega / (1.0 - alpha - beta), 0.0
-    for r in returns:
-        total = total + math.log(variance) + r * r / variance
-        variance = omega + alpha * r * r + beta * variance
-    return 0.5 * total
 
 
 def weighted(p: Sequence[Any], xs: Sequence[float]) -> Any:

@@ -26,7 +26,7 @@ C = TypeVar("C")
 X = TypeVar("X")
 Y = TypeVar("Y")
 
-__all__ = ["called", "scan"]
+__all__ = ["no_pair", "scan"]
 
 
 _PLAIN: Final = {float, int, type(None)}
@@ -120,7 +120,7 @@ def scan(
         return carry, []
     if not (_is_traced(carry, items) or reaches_traced(step)):
         plain = _plain(items)
-        after, y = called(step, carry, plain[0], 0)
+        after, y = _called(step, carry, plain[0], 0)
         if next(traced_leaves((after, y)), None) is None:
             return _each(step, after, plain, [cast(Y, y)])
     if not installed("numpy"):
@@ -129,7 +129,7 @@ def scan(
     return cast("tuple[C, list[Y]]", recorded(step, carry, items, memory))
 
 
-def called(
+def _called(
     step: Callable[..., object], carry: object, x: object, index: int
 ) -> tuple[object, object]:
     """The pair that one step gives; an error names the step.
@@ -143,11 +143,16 @@ def called(
         error.add_note(f"raised in step {index:,} of scan")
         raise
     if type(found) is not tuple or len(found) != 2:
-        raise OutputError(
-            f"{name_of(step)} ({here()}) returned {describe(found)} as a step of scan: return "
-            "the pair (carry, y), where y may be None"
-        )
+        raise no_pair(step, describe(found))
     return found
+
+
+def no_pair(step: Callable[..., object], what: str) -> OutputError:
+    """The error for a step that returned something else than a pair."""
+    return OutputError(
+        f"{name_of(step)} ({here()}) returned {what} as a step of scan: return the pair "
+        "(carry, y), where y may be None"
+    )
 
 
 def _each(
@@ -155,7 +160,7 @@ def _each(
 ) -> tuple[C, list[Y]]:
     """The loop as it stands, from the step on of which there is no y yet."""
     for index in range(len(ys), len(items)):
-        carry, y = called(step, carry, items[index], index)
+        carry, y = _called(step, carry, items[index], index)
         ys.append(cast(Y, y))
     return cast(C, carry), ys
 

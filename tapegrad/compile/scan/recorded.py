@@ -13,7 +13,8 @@ import numpy as np
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
-from tapegrad.compile.scan.loop import SCAN, Loop
+from tapegrad.compile.scan.loop import Loop
+from tapegrad.compile.scan.row import SCAN
 from tapegrad.compile.scan.step import Sizes, Step
 from tapegrad.compile.scan.users_step import MoreHeldError, UsersStep
 from tapegrad.errors import InputError
@@ -39,8 +40,6 @@ from tapegrad.recording.recorder import recorder_among
 
 __all__ = ["recorded"]
 
-_FEW: Final = 1 << 12
-"""The steps up to which every length of a piece is tried for the least memory."""
 _AS_DATA: Final = "pass it as data after the first argument"
 """The advice of refusals of a parameter, which a carry and an x are not."""
 
@@ -141,23 +140,24 @@ def _piece(
     Raises:
         InputError: when no pieces are short enough.
     """
-    carry, y = Sizes.width(list(map(shape_of, first))), Sizes.width(rule.given)
+    carry, y = Sizes.width([*map(shape_of, first)]), Sizes.width(rule.given)
     x = Sizes.width([shape_of(column)[1:] for column in columns])
     if memory is None or 8 * count * (carry + y) <= memory:
         return None
 
     def needed(piece: int) -> int:
-        return 8 * (carry * -(-count // piece) + y * count + 2 * piece * (2 * carry + x + y))
+        return 8 * (carry * -(-count // piece) + y * count + swept * piece)
 
-    least = min(range(1, count + 1), key=needed) if count < _FEW else max(1, isqrt(count // 4))
-    if needed(least) > memory:
+    swept = 2 * (2 * carry + x + y)
+    piece = max(1, isqrt(carry * count // swept))  # what needs least, apart from whole pieces
+    if needed(piece) > memory:
         raise InputError(
             f"scan ({here()}) was given memory={memory:,} for {count:,} steps: give it "
-            f"{needed(least):,} bytes at least"
+            f"{needed(piece):,} bytes"
         )
-    while least < count and needed(2 * least) <= memory:
-        least *= 2
-    return least
+    while needed(2 * piece) <= memory:
+        piece *= 2
+    return min(piece, count)
 
 
 def _path(name: str, keys: Keys) -> str:

@@ -11,7 +11,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from tapegrad.compile.scan.step import Options, Sizes, Step, StepPath
+from tapegrad.compile.scan.loop import Loop
+from tapegrad.compile.scan.step import Options, Step, StepPath
 from tapegrad.ops.primitive import Operand, Shape
 
 __all__ = ["parts", "run", "side_by_side"]
@@ -51,34 +52,25 @@ class Rows:
         return Rows(self.numbers[::-1], self.held, self.xs[::-1], self.before[::-1], self.ys[::-1])
 
 
-def run(
-    step: Step,
-    moving: tuple[bool, ...],
-    count: int,
-    given: tuple[Floats, Floats],
-    backwards: bool,
-    keeps: bool,
-) -> Floats:
-    """Runs a loop on the two arrays that it takes; ``Loop`` says what stands in its result."""
-    sizes, (numbers, data) = step.sizes, given
-    carry, held = Sizes.width(sizes.carry), Sizes.width(sizes.held)
-    x, y = Sizes.width(sizes.x), Sizes.width(sizes.y)
-    moved = Sizes.width([shape for shape, moves in zip(sizes.x, moving, strict=True) if moves])
-    kept = carry if keeps else 0
+def run(loop: Loop, numbers: Floats, data: Floats) -> Floats:
+    """The result of a loop on the two arrays that it takes; ``Loop`` says what stands in them."""
+    sizes, count, kept = loop.step.sizes, loop.count, loop.kept
+    carry, _, held, y = sizes.widths
+    moving, resting = loop.x_widths
     found = np.empty(carry + count * (kept + y))
     middle = carry + count * kept
     rows = Rows(
         range(count),
         numbers[carry : carry + held],
         side_by_side(
-            sizes.x, moving,
-            numbers[carry + held :].reshape(count, moved), data.reshape(count, x - moved),
+            sizes.x, loop.moving,
+            numbers[carry + held :].reshape(count, moving), data.reshape(count, resting),
         ),
         found[carry:middle].reshape(count, kept),
         found[middle:].reshape(count, y),
     )  # fmt: skip
     runs = _of_numbers if sizes.is_of_numbers else _of_arrays
-    found[:carry] = runs(step, numbers[:carry], rows.backwards() if backwards else rows)
+    found[:carry] = runs(loop.step, numbers[:carry], rows.backwards() if loop.backwards else rows)
     return found
 
 

@@ -46,6 +46,12 @@ class Sizes:
         """Whether there are no arrays."""
         return not any((*self.carry, *self.x, *self.held, *self.y))
 
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """The counts of the numbers in the carry, x, what is held, and y."""
+        carry, x, held, y = map(self.width, (self.carry, self.x, self.held, self.y))
+        return carry, x, held, y
+
     @staticmethod
     def width(shapes: Sequence[Shape]) -> int:
         """The count of the numbers in parts of these shapes."""

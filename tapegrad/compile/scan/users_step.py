@@ -12,6 +12,7 @@ from tapegrad._support.argument_checks import name_of
 from tapegrad._support.closures import Closure, Snapshot, opened
 from tapegrad._support.source_position import here
 from tapegrad.compile.paths import UnknownPathError
+from tapegrad.compile.scan.call import no_pair
 from tapegrad.compile.scan.step import Rule, StepPath
 from tapegrad.entries.static_keys import Keyed, static_key
 from tapegrad.errors import GuardError, OutputError, RecordingError
@@ -203,10 +204,7 @@ class UsersStep(Keyed):
     def _check(self, result: Structure) -> None:
         """Raises where a step gives something else than a carry of the same structure and y."""
         if not isinstance(result, Branch) or result.kind is not tuple or len(result.keys) != 2:
-            raise OutputError(
-                f"{name_of(self.f)} ({here()}) returned {describe_structure(result)} as a step of "
-                "scan: return the pair (carry, y), where y may be None"
-            )
+            raise no_pair(self.f, describe_structure(result))
         carry, y = result.children
         self._check_part("carry", carry, self.carry, "it began as")
         if not self.paths:
