@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, NamedTuple
 
+import attrs
 import pytest
 
 import tapegrad as tg
@@ -334,6 +335,14 @@ class Point(NamedTuple, Generic[Real]):
     rest: list[Real]
 
 
+@attrs.frozen
+class Scaled(Generic[Real]):
+    """A class with a float in a field that is not annotated ``Real``."""
+
+    at: Real
+    scale: float
+
+
 class TestStraightCalls:
     @pytest.mark.parametrize(
         "x",
@@ -353,6 +362,12 @@ class TestStraightCalls:
                 assert repr(fast(x, 3, scale=0.5)) == repr(known(x, 3, scale=0.5))
             assert fast.tapes == ()
             assert "4 calls went straight to the function itself" in str(fast.report())
+
+    def test_refuse_a_number_in_a_field_that_is_none_of_numbers(self) -> None:
+        """A class with such a field is taken apart at each call."""
+        fast = overdrawn(lambda model: model.at)
+        with pytest.raises(errors.InputError, match="scale is a float"):
+            fast(Scaled(0.5, 2.0))
 
     def test_share_nothing_with_the_function(self) -> None:
         """A list that it keeps and returns is copied."""

@@ -103,11 +103,10 @@ class _Writing(EvaluatingBuilder):
         self, row: Primitive, operands: Sequence[Cells], static: tuple[object, ...]
     ) -> Cells:
         """A row on the operands' elements."""
-        if row.kind == "guard" and not isinstance(asked := operands[0][()], Traced):
-            return _array(
-                [row(cast(Operand, asked))], ()
-            )  # of a number that is the same for all inputs
         if row.kind == "guard":
+            asked = cast(Operand, operands[0][()])
+            if not isinstance(asked, Traced):
+                return _array([row(asked)], ())  # it comes out the same for all inputs
             self.guards.append(self.write(row, (self.slot_of(asked),)))
             return _array([self.operand(self.guards[-1])], ())
         if row.array is None:
