@@ -32,6 +32,12 @@ def test_loops_keep_the_bits_of_the_straight_line(name: str) -> None:
         assert list(run(case)) == [], case.source
 
 
+def test_c_in_parts_is_without_warnings() -> None:
+    """Compilers do not see that what a part leaves unwritten on return is not read after it."""
+    _, in_c = LOOP_JUDGES["loops in C"]
+    assert list(in_c(make(3_002_500))) == []
+
+
 def test_loops_inside_loops_keep_them_too() -> None:
     """Random rows that are computed from the ones before, and their gradients."""
     for seed in range(12):

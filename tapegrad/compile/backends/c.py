@@ -133,9 +133,9 @@ class _CWriter(FunctionWriter):
                 f"    if ((flip = {self.name}{index}(in, out, b)) != -1)\n        return flip;\n"
                 for index in range(count)
             )
-            # Compilers cannot tell that a loop runs at all, and warn of what it alone writes.
-            empty = " = {0}" if self.pieces else ""
-            buffer = f"    double b[{max(self.places, 1)}]{empty};\n    int flip;\n"
+            # Zeros, since compilers cannot tell that a loop runs at all, or that nothing is read
+            # after a part that returns early, and warn of what these alone write.
+            buffer = f"    double b[{max(self.places, 1)}] = {{0}};\n    int flip;\n"
             return f"{head}{buffer}{calls}    return -1;\n}}\n"
         calls = " ||\n        ".join(
             f"(flip = {self.name}{index}(in, out, b)) != -1" for index in range(count)
