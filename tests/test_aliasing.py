@@ -91,7 +91,7 @@ def shown(application: Application) -> str:
 @pytest.mark.parametrize("application", EVERY, ids=shown)
 def test_numpy_and_python_read_before_they_write(application: Application) -> None:
     """Each row alone, so that each buffer is used again at once."""
-    rows = inputs(24)
+    rows = inputs(16)
     for f, pattern, computed in programs(application):
         tape = tg.record(f)([0.5, 0.25, 0.75])
         run = python.compiled(program_of(tape, any_row=True))

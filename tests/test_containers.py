@@ -131,7 +131,7 @@ def answer_or_refusal(road: Callable[[Any], Any], f: Any) -> object:
     return text
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def only_new_objects() -> Iterator[None]:
     """The collector lists objects made from here on alone."""
     gc.collect()

@@ -298,7 +298,7 @@ def test_an_interrupted_call_leaves_all_as_good_as_new(name: str) -> None:
     """At some instructions, from a random one on."""
     case = CASES[name]
     right, seen = shown(case.ask(case.make())), instructions(partial(case.act, case.make()))
-    for number in some_of(seen, 6):
+    for number in some_of(seen, 4):
         check_thrown(case, number, random.choice(ERRORS), right)
 
 

@@ -50,7 +50,7 @@ class TestRandomBranches:
     """A batch of a program full of branches has the bits of the eager calls."""
 
     @pytest.mark.parametrize("backend", BACKENDS)
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     @given(branchy(), st.data())
     def test_of_values(self, backend: Any, program: Branchy, data: st.DataObject) -> None:
         """In a first call, in one like it, with other shared numbers, and after travelling."""
@@ -64,7 +64,7 @@ class TestRandomBranches:
         assert sum(path.rows for path in shape.paths) + shape.calls == 4 * len(rows)
 
     @pytest.mark.parametrize("backend", BACKENDS)
-    @settings(max_examples=15)
+    @settings(max_examples=8)
     @given(branchy(), st.data())
     def test_of_gradients(self, backend: Any, program: Branchy, data: st.DataObject) -> None:
         """The slopes of each row too."""
@@ -80,7 +80,7 @@ class TestRandomBranches:
 
     @pytest.mark.parametrize("threads", [1, 2])
     @pytest.mark.parametrize("backend", BACKENDS)
-    @settings(max_examples=8)
+    @settings(max_examples=4)
     @given(branchy(), st.data())
     def test_of_many_blocks(
         self, backend: Any, threads: int, program: Branchy, data: st.DataObject
@@ -101,7 +101,7 @@ class TestRandomBranches:
             assert same(batch(many, 0.5), expected)
             assert same([sums(many, 0.5)], total.value().sums)
 
-    @settings(max_examples=10)
+    @settings(max_examples=5)
     @given(branchy(), st.data())
     def test_of_workers(self, program: Branchy, data: st.DataObject) -> None:
         """Rows that go to workers come back from the paths that they take."""
@@ -111,7 +111,7 @@ class TestRandomBranches:
             for _ in range(2):
                 assert same(batch(rows, 0.5), eager(program, rows, 0.5))
 
-    @settings(max_examples=15)
+    @settings(max_examples=8)
     @given(branchy(), st.data())
     def test_of_rows_off_the_path(self, program: Branchy, data: st.DataObject) -> None:
         """Masked, they and no others are nan; eager, they have the function's own answers."""

@@ -12,7 +12,7 @@ from typing import Any, Generic
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -192,6 +192,7 @@ class TestLabels:
             f"({place(call, 'tg.vmap')}): pass arrays, whose rows can be grouped"
         )
 
+    @settings(max_examples=50)
     @given(
         st.lists(
             st.tuples(st.sampled_from(["a", "b", None, Side.PUT]), st.floats(-9, 9)), min_size=1

@@ -119,7 +119,7 @@ def test_every_row_has_a_truth() -> None:
 def test_a_value_of_our_own_is_accurate(row: Primitive) -> None:
     """mpmath agrees within 4 units in the last place, or the stated exception."""
 
-    @settings(max_examples=20 if row.name in SLOW else 60)
+    @settings(max_examples=20 if row.name in SLOW else 40)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
         want = truth(row.name, None, *xs)
@@ -236,7 +236,7 @@ def test_no_float_makes_a_row_raise(row: Primitive) -> None:
     special = st.sampled_from([0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 5e-324, 1e308])
     width = row.arity if row.arity is not None else 4
 
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     @given(st.lists(st.one_of(special, st.floats()), min_size=width, max_size=width))
     def holds(drawn: list[float]) -> None:
         xs = (*drawn, *(3,) * row.has_static)
@@ -270,7 +270,7 @@ def on_one_argument(row: Primitive) -> Callable[[Sequence[Var]], Var]:
 def test_eager_replayed_and_traced_agree_to_the_bit(row: Primitive) -> None:
     """One rule, whichever road: the compiled sweep, the tape's, and the recorded gradient."""
 
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     @given(operands(row))
     def holds(xs: tuple[float, ...]) -> None:
         program, point = applied(row, xs)
@@ -310,7 +310,7 @@ def test_higher_derivatives_are_accurate(row: Primitive, order: int) -> None:
         return
     f = on_one_argument(row)
 
-    @settings(max_examples=6 if row.name in SLOW else 14)
+    @settings(max_examples=5 if row.name in SLOW else 10)
     @given(ordinary(row), st.integers(0, 99), st.lists(st.booleans(), min_size=4, max_size=4))
     def holds(xs: tuple[float, ...], pick: int, modes: list[bool]) -> None:
         index = pick % len(xs)

@@ -18,7 +18,7 @@ from tests.fuzz.judges import JUDGES, precision, through_executor
 from tests.fuzz.programs import make
 from tests.fuzz.roads import answers, disagreements
 
-COUNTS = {"roads": 48, "high precision": 200, "modes": 30, "rows": 12, "C": 6}
+COUNTS = {"roads": 32, "high precision": 200, "modes": 30, "rows": 8, "C": 6}
 """How many programs each judge sees here."""
 
 
