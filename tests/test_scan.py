@@ -15,7 +15,6 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
-from tapegrad.compile.scan import run
 from tests.places import place, refusal
 
 
@@ -150,23 +149,6 @@ class TestDerivatives:
         assert tg.jit(tg.value_and_grad(f), eager_first=False)(point, tg.scan) == right
         rows: Any = tg.vmap(tg.value_and_grad(f), in_axes=(0, None))([*POINTS], tg.scan)
         assert near(rows.value[POINTS.index(point)], right.value)
-
-
-def test_blocks_of_steps_have_the_bits_of_single_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether one step is run at a time, by whatever code, or 64."""
-
-    def f(p: Any) -> Any:
-        xs = [math_free * 0.01 for math_free in range(200)]
-        last, ys = tg.scan(
-            lambda c, x: ((c[1] * p - x, math.sin(c[0]) + p), c[0] * x), (p, 0.3), xs
-        )
-        return last[0] * last[1] + ys[150]
-
-    found = {}
-    for least in (1 << 60, 0):
-        monkeypatch.setattr(run, "_PAYS", least)
-        found[least] = tg.value_and_grad(f)(0.8), tg.hessian(f)(0.8)
-    assert len({repr(each) for each in found.values()}) == 1
 
 
 class TestTape:

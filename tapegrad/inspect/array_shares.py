@@ -26,14 +26,14 @@ def products(columns: EntryColumns, slot: int, bar: Any) -> Iterator[Product]:
     arguments, shape = columns.arguments(slot), shape_of(columns.values[slot])
     bar = spread(bar, shape)
     with np.errstate(all="ignore"):
+        if row.array is not None:
+            every = range(len(operands))
+            for index, share in row.pulled(every, bar, columns.values[slot], *arguments):
+                own = shape_of(columns.values[operands[index]])
+                yield index, operands[index], None, spread(share, own)
+            return
         for index, operand in enumerate(operands):
             own = shape_of(columns.values[operand])
-            if row.array is not None:
-                pull = row.pull(index)
-                if pull is not None:
-                    share = pull(bar, columns.values[slot], *arguments)
-                    yield index, operand, None, spread(share, own)
-                continue
             partial: Any
             if row.kind == "choice":
                 partial = _chosen(index, arguments[0])

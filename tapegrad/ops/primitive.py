@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from math import inf
 from operator import attrgetter
 from types import MappingProxyType
@@ -141,9 +140,10 @@ class ArrayRule:
     """How a row acts on arrays as they are; a row without one goes element by element.
 
     ``pulls`` has the transpose of the derivative in each operand, None where the row is flat; a
-    variadic row has one function, which takes the operand's index first. They are given cotangents
-    in the shape of the result, but for a row with a ``slim`` pull, whose cotangents may lack axes
-    along which they are the same.
+    variadic row has one function, which takes the operand's index first; with ``together`` the
+    indices of all operands that are wanted, and it gives their cotangents in that order. They are
+    given cotangents in the shape of the result, but for a row with a ``slim`` pull, whose
+    cotangents may lack axes along which they are the same.
 
     ``push`` is ``(dots, y, *xs) -> y_dot``, with None for a tangent that is absent. A row without
     one is linear: in each operand by itself, or with ``joint`` in all of them together.
@@ -156,9 +156,10 @@ class ArrayRule:
     ``apply(row, xs, static)`` does that for any row.
     """
 
-    pulls: tuple[Pull | None, ...] | Pull
+    pulls: tuple[Pull | None, ...] | Callable[..., Any]
     push: Callable[..., Operand | None] | None = None
     joint: bool = False
+    together: bool = False
     slim: bool = False
     is_view: Callable[..., bool] | None = None
     static: Literal["", "axes", "axis", "index", "order", "shape"] = ""
@@ -269,10 +270,21 @@ class Primitive:
                 return operand._apply(self, operands)
         return cast(Operand, serving("ops.elementwise").compute(self, operands))
 
-    def pull(self, index: int) -> Pull | None:
-        """The transpose of the derivative in operand ``index`` of a row with a rule for arrays."""
-        pulls = cast(ArrayRule, self.array).pulls
-        return partial(pulls, index) if callable(pulls) else pulls[index]
+    def pulled(
+        self, wanted: Sequence[int], bar: Operand, *given: Operand
+    ) -> Iterable[tuple[int, Operand]]:
+        """The cotangents of the operands that are wanted, of a row with a rule for arrays.
+
+        It is given the cotangent of the result, then the result and the operands.
+        """
+        rule = cast(ArrayRule, self.array)
+        pulls = rule.pulls
+        if rule.together:
+            return zip(wanted, cast("Callable[..., Any]", pulls)(wanted, bar, *given), strict=True)
+        if callable(pulls):
+            return [(index, pulls(index, bar, *given)) for index in wanted]
+        every = ((index, pulls[index]) for index in wanted)
+        return [(index, pull(bar, *given)) for index, pull in every if pull is not None]
 
     def differentiated_operands(self, count: int) -> Iterable[int]:
         """The indices of the operands in which the row is not flat, of ``count`` operands."""

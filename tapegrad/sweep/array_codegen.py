@@ -187,10 +187,9 @@ class _ArraySweep:
         if rule is not None and not rule.slim:
             cotangent = rows.spread(cotangent, shape_of(values[slot]))
         given = [values[slot], *columns.arguments(slot)]
-        for index, operand in enumerate(operands):
-            pull = row.pull(index) if self.wanted[operand] else None
-            if pull is not None:
-                self.add(operand, pull(cotangent, *given))
+        wanted = [index for index, operand in enumerate(operands) if self.wanted[operand]]
+        for index, share in row.pulled(wanted, cotangent, *given):
+            self.add(operands[index], share)
 
     def add(self, slot: int, share: Any) -> None:
         """Adds a share to the cotangent of a slot; it is present under the condition, if any."""

@@ -105,11 +105,9 @@ class ArrayReverse(RecordedReverse):
             self.add_part(operands[0], (self.writer.place(bar), condition), static[0])
             return
         given = [self.writer.operand(self.places[at]) for at in (slot, *operands)]
-        for index, operand in enumerate(operands):
-            pull = row.pull(index) if self.swept[operand] is not None else None
-            if pull is not None:
-                share = pull(bar, *given, *cast("tuple[Operand, ...]", static))
-                self.accumulate(operand, (self.writer.place(share), condition))
+        wanted = [at for at, operand in enumerate(operands) if self.swept[operand] is not None]
+        for index, share in row.pulled(wanted, bar, *given, *cast("tuple[Operand, ...]", static)):
+            self.accumulate(operands[index], (self.writer.place(share), condition))
 
     def add_part(self, operand: int, part: ConditionalTerm[Place], index: Any) -> None:
         """Adds a share to a part of a cotangent that is there; in place where it is our own."""

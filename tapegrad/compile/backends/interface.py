@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
-    "Backend", "CompileLoop", "CompileRows", "CompileScalar", "RowOptions", "RunBytes", "RunFloats",
-    "RunLoop", "ScalarCode", "wrong_inputs",
+    "Backend", "CompileLoop", "CompileRows", "CompileScalar", "CompileSteps", "RowOptions",
+    "RunBytes", "RunFloats", "RunLoop", "RunSteps", "ScalarCode", "StepShape", "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -77,6 +77,33 @@ and how many numbers come after them."""
 
 
 @final
+@attrs.frozen
+class StepShape:
+    """The counts of the numbers of a step of ``scan``, of its x those in each of several arrays.
+
+    With ``keeps`` a loop writes the carry before each step down.
+    """
+
+    carry: int
+    held: int
+    xs: tuple[int, ...]
+    y: int
+    keeps: bool
+
+
+RunSteps: TypeAlias = Callable[[range, int, Any, bytes, Sequence[Any]], int]
+"""Runs steps of a loop, given the numbers of their rows and of all rows.
+
+Then come an array that is written, with the carry, which becomes the last one, a row of the carry
+before each step, and a row of y of each; what is held; and the arrays of x. It gives the number of
+steps that were done: fewer where one goes a way that is not known."""
+
+CompileSteps: TypeAlias = Callable[[Sequence[Program], StepShape], RunSteps]
+"""Compiles a loop of steps that go one of several ways. Each takes the carry, what is held and x,
+and gives the carry and y."""
+
+
+@final
 @attrs.frozen(eq=False)
 class Backend:
     """Runs programs, or writes them in a language; each capability may be absent.
@@ -99,6 +126,8 @@ class Backend:
     """Gives code for rows in less time, which runs slower and has the same bits."""
     loop: CompileLoop | None = None
     """Compiles loops over arrays, as ``llvm.array_loop`` writes them."""
+    steps: CompileSteps | None = None
+    """Compiles loops of many steps."""
     has_levels: bool = False
     """Whether code for rows that is made quickly differs from code that runs quickly."""
 

@@ -16,6 +16,7 @@ from tapegrad.compile.backends.interface import (
     CompileScalar,
     RowOptions,
     RunLoop,
+    RunSteps,
     ScalarCode,
 )
 from tapegrad.compile.program import Program
@@ -71,6 +72,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
             rows=lambda program, options: _llvm().rows(program, options),
             rows_in_steps=lambda program, options: _llvm_in_steps().rows_in_steps(program, options),
             loop=lambda *given: cast(RunLoop, _llvm().loop(*given)),
+            steps=lambda *given: cast(RunSteps, _llvm().steps(*given)),
             source=_llvm_text,
             fingerprint=lambda: _llvm().fingerprint(),
             adds_rows=True,

@@ -36,7 +36,6 @@ from tapegrad.pytree.structure import (
     named_error,
     split_value,
 )
-from tapegrad.recording.recorder import recorder_among
 
 __all__ = ["recorded"]
 
@@ -69,16 +68,17 @@ def _run(
 ) -> tuple[list[Operand], list[Operand]]:
     """The last carry of a loop, which is one entry, and y as columns."""
     while True:
-        loop, numbers, data = _loop(rule, first, columns, count)
+        loop, numbers = _loop(rule, first, columns, count)
+        rows = _rows(columns)
         with suppress(MoreHeldError):
-            found = SCAN(numbers, data, cast(Operand, loop))
+            found = SCAN(numbers, *rows, cast(Operand, loop))
             return _results(found, loop.step.sizes, count)
 
 
 def _loop(
     rule: UsersStep, first: Sequence[Operand], columns: Sequence[Operand], count: int
-) -> tuple[Loop, Operand, Operand]:
-    """The loop, and the two arrays that it takes."""
+) -> tuple[Loop, Operand]:
+    """The loop, and the first carry and what it holds as an array."""
     held = list(rule.held)
     sizes = Sizes(
         carry=tuple(map(shape_of, first)),
@@ -86,14 +86,7 @@ def _loop(
         held=tuple(map(shape_of, held)),
         y=rule.given,
     )
-    innermost = recorder_among([*first, *columns, *held])
-    moving = tuple(getattr(x, "_recorder", None) is innermost for x in columns)
-    loop = Loop(Step(sizes, rule, rule.paths), count, moving, name=name_of(rule.f))
-    moved, resting = (
-        [x for x, moves in zip(columns, moving, strict=True) if moves is wanted]
-        for wanted in (True, False)
-    )
-    return loop, _flat([*first, *held, *_beside(moved)]), _flat(_beside(resting))
+    return Loop(Step(sizes, rule, rule.paths), count, name=name_of(rule.f)), _flat([*first, *held])
 
 
 def _run_in_pieces(
@@ -208,10 +201,10 @@ def _columns(items: Sequence[object]) -> tuple[Structure, list[Operand]]:
     return structure, [cast(Operand, stack(column)) for column in zip(*rows, strict=True)]
 
 
-def _beside(columns: Sequence[Operand]) -> list[Operand]:
-    """The columns of the parts of x as one array, which has a row for each step."""
-    rows = [reshape(x, (shape_of(x)[0], prod(shape_of(x)[1:]))) for x in columns]
-    return [concatenate(*rows, 1)] if len(rows) > 1 else rows
+def _rows(columns: Sequence[Operand]) -> list[Operand]:
+    """The columns that hold numbers, with the numbers of a step as a row."""
+    shapes = ((shape_of(x)[0], prod(shape_of(x)[1:])) for x in columns)
+    return [reshape(x, shape) for x, shape in zip(columns, shapes, strict=True) if shape[1]]
 
 
 def _flat(parts: Sequence[Operand]) -> Operand:

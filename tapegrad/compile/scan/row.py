@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from math import prod
 from typing import Any, Final, cast
 
 import numpy as np
@@ -9,16 +13,17 @@ from attrs import evolve
 
 from tapegrad.compile.scan.derived import backward, forward
 from tapegrad.compile.scan.loop import Loop
-from tapegrad.compile.scan.run import parts, run, side_by_side
+from tapegrad.compile.scan.run import parts, run
 from tapegrad.compile.scan.step import Apply, Cells
-from tapegrad.ops.array_rows import FLAT2, concatenate, getitem, reshape
-from tapegrad.ops.primitive import ArrayRule, Operand, Primitive, shape_of
+from tapegrad.ops.array_rows import concatenate, flat_in_many, getitem, reshape
+from tapegrad.ops.primitive import ArrayRule, Operand, Primitive, Shape, shape_of
 
 __all__ = ["SCAN"]
 
 
-def _value(numbers: Any, data: Any, loop: Loop) -> Any:
-    return run(loop, numbers, data)
+def _value(numbers: Any, *given: Any) -> Any:
+    *xs, loop = given
+    return run(loop, numbers, xs)
 
 
 def _rows(numbers: Operand, start: int, count: int, width: int) -> Operand:
@@ -26,9 +31,14 @@ def _rows(numbers: Operand, start: int, count: int, width: int) -> Operand:
     return reshape(getitem(numbers, (slice(start, start + count * width),)), (count, width))
 
 
+def _some(*rows: Operand) -> list[Operand]:
+    """The arrays whose rows are not empty."""
+    return [x for x in rows if shape_of(x)[1]]
+
+
 def _flat(*rows: Operand) -> list[Operand]:
     """Rows side by side as one array; none where they are empty."""
-    some = [x for x in rows if shape_of(x)[1]]
+    some = _some(*rows)
     if not some:
         return []
     found = concatenate(*some, 1) if len(some) > 1 else some[0]
@@ -42,67 +52,68 @@ def _joined(*parts: Operand) -> Operand:
     return concatenate(*some, 0) if len(some) > 1 else some[0]
 
 
-def _pull(i: int, b: Operand, z: Operand, numbers: Operand, data: Operand, loop: Loop) -> Operand:
-    """The cotangents of the numbers, or for ``i`` = 1 of the data: a loop backwards.
+def _parts_of(shapes: Sequence[Shape], xs: Sequence[Operand]) -> Iterator[tuple[int, int]]:
+    """The parts of x that hold numbers, each with the index of the array that it is in."""
+    ends = [*accumulate(shape_of(x)[1] for x in xs)]
+    starts = accumulate(map(prod, shapes), initial=0)
+    for part, (shape, start) in enumerate(zip(shapes, starts, strict=False)):
+        if prod(shape):
+            yield part, bisect_right(ends, start)
+
+
+def _pulls(
+    wanted: Sequence[int], b: Operand, z: Operand, numbers: Operand, *given: Any
+) -> list[Operand]:
+    """The cotangents of the operands that are wanted, which a loop backwards finds.
 
     A loop that does not keep the carries is run again for them.
     """
+    *xs, loop = given
     count, sizes = loop.count, loop.step.sizes
     carry, _, held, y = sizes.widths
-    widths = loop.x_widths
-    wanted = tuple(index for index, moves in enumerate(loop.moving) if moves is (i == 0))
-    before = z if loop.keeps else SCAN(numbers, data, cast(Operand, evolve(loop, keeps=True)))
+    parts = tuple(part for part, x in _parts_of(sizes.x, xs) if x + 1 in wanted)
+    before = z if loop.keeps else SCAN(numbers, *xs, evolve(loop, keeps=True))
     from_before = _rows(b, carry, count, carry) if loop.keeps else np.zeros((count, carry))
-    rows = _flat(
+    rows = _some(
         _rows(before, carry, count, carry),
-        _rows(numbers, carry + held, count, widths[0]),
+        *xs,
         cast(Operand, from_before),
         _rows(b, carry + count * loop.kept, count, y),
     )
     fixed = getitem(numbers, (slice(carry, carry + held),))
-    given = _joined(getitem(b, (slice(0, carry),)), cast(Operand, np.zeros(held)), fixed, *rows)
-    states, outside = (True,) * len(sizes.carry), (True,) * len((*sizes.carry, *sizes.y))
-    back = Loop(
-        backward(loop.step, wanted),
-        count,
-        (*states, *loop.moving, *outside),
-        not loop.backwards,
-        f"the reverse sweep of {loop.name}",
-        keeps=False,
-    )
-    found = SCAN(given, data, cast(Operand, back))
-    ends = carry + held
-    xs = getitem(found, (slice(ends, ends + count * widths[i]),))
-    return xs if i else _joined(getitem(found, (slice(0, ends),)), xs)
+    start = _joined(getitem(b, (slice(0, carry),)), cast(Operand, np.zeros(held)), fixed)
+    name = f"the reverse sweep of {loop.name}"
+    back = Loop(backward(loop.step, parts), count, not loop.backwards, name, keeps=False)
+    found = SCAN(start, *rows, cast(Operand, back))
+    ends, widths = carry + held, [shape_of(xs[index - 1])[1] for index in wanted if index]
+    shares = _side_by_side(_rows(found, ends, count, sum(widths)), widths)
+    return [next(shares) if index else getitem(found, (slice(0, ends),)) for index in wanted]
 
 
-def _push(
-    dots: tuple[Operand | None, Operand | None],
-    z: Operand,
-    numbers: Operand,
-    data: Operand,
-    loop: Loop,
-) -> Operand:
+def _side_by_side(rows: Operand, widths: Sequence[int]) -> Iterator[Operand]:
+    """The arrays of these widths that stand side by side."""
+    if len(widths) == 1:
+        yield rows
+        return
+    for end, width in zip(accumulate(widths), widths, strict=True):
+        yield getitem(rows, (slice(None), slice(end - width, end)))
+
+
+def _push(dots: Sequence[Operand | None], z: Operand, *given: Any) -> Operand:
     """The tangent of a loop: a loop of numbers with tangents."""
+    *operands, loop = given
     count = loop.count
-    carry, _, held, y = loop.step.sizes.widths
-    moving, resting = loop.x_widths
-    dot, data_dot = (
+    carry, _, _, y = loop.step.sizes.widths
+    numbers, *xs = operands
+    dot, *xs_dot = (
         cast(Operand, np.zeros(shape_of(x))) if one is None else one
-        for one, x in zip(dots, (numbers, data), strict=True)
+        for one, x in zip(dots, operands, strict=True)
     )
-    parts = [
-        getitem(x, (part,))
-        for part in (slice(0, carry), slice(carry, carry + held))
-        for x in (numbers, dot)
-    ]
-    given = _joined(
-        *parts, *_flat(*(_rows(x, carry + held, count, moving) for x in (numbers, dot)))
-    )
-    beside = _flat(*(_rows(x, 0, count, resting) for x in (data, data_dot)))
+    ends = (slice(0, carry),), (slice(carry, None),)
+    start = _joined(*(getitem(x, part) for part in ends for x in (numbers, dot)))
     name = f"the tangents of {loop.name}"
-    along = evolve(loop, step=forward(loop.step), moving=2 * loop.moving, name=name)
-    found = SCAN(given, beside[0] if beside else data, cast(Operand, along))
+    along = evolve(loop, step=forward(loop.step), name=name)
+    found = SCAN(start, *xs, *xs_dot, along)
     before = _rows(found, 2 * carry, count, along.kept)
     ys = _rows(found, 2 * carry + along.kept * count, count, 2 * y)
     return _joined(
@@ -112,18 +123,15 @@ def _push(
     )
 
 
-def _expanded(apply: Apply, numbers: Cells, data: Cells, loop: Loop) -> Cells:
+def _expanded(apply: Apply, numbers: Cells, *given: Any) -> Cells:
     """The entries of all steps, one after the other."""
+    *xs, loop = given
     sizes, count = loop.step.sizes, loop.count
-    carry, _, held, _ = sizes.widths
-    moving, resting = loop.x_widths
-    state, fixed = numbers[:carry], parts(numbers[carry : carry + held], sizes.held)
-    xs = side_by_side(
-        sizes.x, loop.moving,
-        numbers[carry + held :].reshape(count, moving), data.reshape(count, resting),
-    )  # fmt: skip
+    carry = sizes.widths[0]
+    state, fixed = numbers[:carry], parts(numbers[carry:], sizes.held)
+    rows = np.concatenate(xs, 1) if xs else np.empty((count, 0), object)
     before, ys = [], []
-    for x in xs[::-1] if loop.backwards else xs:
+    for x in rows[::-1] if loop.backwards else rows:
         before.append(state)
         operands = [*parts(state, sizes.carry), *parts(x, sizes.x), *fixed]
         found = loop.step.expanded(apply, operands)
@@ -137,10 +145,7 @@ def _expanded(apply: Apply, numbers: Cells, data: Cells, loop: Loop) -> Cells:
 
 
 SCAN: Final = Primitive(
-    "scan", cast(Any, _value), FLAT2, "A loop, whose steps are a tape by themselves.",
+    "scan", cast(Any, _value), flat_in_many, "A loop, whose steps are a tape by themselves.",
     has_static=True, static_type=Loop, module=__name__, reference="SCAN",
-    array=ArrayRule(
-        (lambda *given: _pull(0, *given), lambda *given: _pull(1, *given)),
-        _push, joint=True, expand=_expanded,
-    ),
+    array=ArrayRule(_pulls, _push, joint=True, together=True, expand=_expanded),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs the steps of a loop by compiled code: one by one, or many at a time."""
+"""Runs the steps of a loop by compiled code: many at a time, or one by one."""
 
 from __future__ import annotations
 
@@ -11,137 +11,121 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from tapegrad.compile.backends.interface import RunSteps
 from tapegrad.compile.scan.loop import Loop
-from tapegrad.compile.scan.step import Options, Step, StepPath
-from tapegrad.ops.primitive import Operand, Shape
+from tapegrad.compile.scan.step import Step, StepPath
+from tapegrad.ops.primitive import Shape
 
-__all__ = ["parts", "run", "side_by_side"]
+__all__ = ["parts", "run"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_ENTRIES: Final = 1 << 14
-"""The most entries of steps that one call of compiled code does, where there are many steps."""
-_MOST, _FEWEST = 1024, 32
-"""The steps of the longest blocks and of the shortest."""
-_PAYS: Final = 1_000_000
-"""The entries that Python's code has run before compiling blocks has paid for itself."""
+_AT_ONCE: Final = 1 << 22
+"""The entries that one call of compiled code does: in between, after milliseconds, an interrupt is
+heard."""
 
 
 @final
 @attrs.frozen(eq=False)
-class Rows:
-    """The arrays that steps read and write, a row for each: x, the carry before it, and y.
+class _Run:
+    """A loop, its result as far as it is ``found``, what is ``held``, and the rows of x."""
 
-    The carries have no width where they are not kept. What is ``held`` is the same for all, and
-    ``numbers`` are those of the steps.
-    """
-
-    numbers: range
+    loop: Loop
+    found: Floats
     held: Floats
-    xs: Floats
-    before: Floats
-    ys: Floats
+    xs: Sequence[Floats]
 
-    def part(self, start: int, stop: int | None) -> Rows:
-        """Some of the steps."""
-        part = slice(start, stop)
-        return Rows(self.numbers[part], self.held, self.xs[part], self.before[part], self.ys[part])
+    @property
+    def state(self) -> Floats:
+        """The carry."""
+        return self.found[: self.loop.step.sizes.widths[0]]
 
-    def backwards(self) -> Rows:
-        """The steps in the other order."""
-        return Rows(self.numbers[::-1], self.held, self.xs[::-1], self.before[::-1], self.ys[::-1])
+    @property
+    def before(self) -> Floats:
+        """A row of the carry before each step, without any numbers where it is not kept."""
+        count, kept, width = self.loop.count, self.loop.kept, self.loop.step.sizes.widths[0]
+        return self.found[width : width + count * kept].reshape(count, kept)
+
+    @property
+    def ys(self) -> Floats:
+        """A row of each y."""
+        count, width = self.loop.count, self.loop.step.sizes.widths[3]
+        return self.found[len(self.found) - count * width :].reshape(count, width)
+
+    def x(self, number: int) -> Floats:
+        """The numbers of x of a step."""
+        return np.concatenate([np.empty(0), *(x[number] for x in self.xs)])
+
+    def lists(self, numbers: range) -> list[list[float]]:
+        """The same of several steps."""
+        rows = [x[_slice(numbers)] for x in self.xs]
+        found = np.concatenate(rows, 1) if rows else np.empty((len(numbers), 0))
+        return cast("list[list[float]]", found.tolist())
 
 
-def run(loop: Loop, numbers: Floats, data: Floats) -> Floats:
-    """The result of a loop on the two arrays that it takes; ``Loop`` says what stands in them."""
-    sizes, count, kept = loop.step.sizes, loop.count, loop.kept
-    carry, _, held, y = sizes.widths
-    moving, resting = loop.x_widths
-    found = np.empty(carry + count * (kept + y))
-    middle = carry + count * kept
-    rows = Rows(
-        range(count),
-        numbers[carry : carry + held],
-        side_by_side(
-            sizes.x, loop.moving,
-            numbers[carry + held :].reshape(count, moving), data.reshape(count, resting),
-        ),
-        found[carry:middle].reshape(count, kept),
-        found[middle:].reshape(count, y),
-    )  # fmt: skip
+def _slice(numbers: range) -> slice:
+    """The part of an array that has rows of these numbers."""
+    stop = None if numbers.stop < 0 else numbers.stop
+    return slice(numbers.start, stop, numbers.step)
+
+
+def run(loop: Loop, numbers: Floats, xs: Sequence[Floats]) -> Floats:
+    """The result of a loop on the arrays that it takes; ``Loop`` says what stands in them."""
+    sizes = loop.step.sizes
+    found, carry = np.empty(loop.size), sizes.widths[0]
+    found[:carry] = numbers[:carry]
     runs = _of_numbers if sizes.is_of_numbers else _of_arrays
-    found[:carry] = runs(loop.step, numbers[:carry], rows.backwards() if loop.backwards else rows)
+    runs(_Run(loop, found, numbers[carry:], [np.ascontiguousarray(x, float) for x in xs]))
     return found
 
 
-def side_by_side(shapes: Sequence[Shape], moving: Sequence[bool], numbers: Any, data: Any) -> Any:
-    """Rows of the parts that are moving and rows of the others as rows of all parts in order."""
-    if all(moving) or not any(moving):
-        return numbers if all(moving) else data
-    moves = np.repeat(moving, [prod(shape) for shape in shapes])
-    found = np.empty((len(numbers), len(moves)), numbers.dtype)
-    found[:, moves] = numbers
-    found[:, ~moves] = data
-    return found
-
-
-def _of_numbers(step: Step, carry: Floats, rows: Rows) -> Floats:
-    """The last carry of a loop of numbers; fills in the carries and each y."""
+def _of_numbers(given: _Run) -> None:
+    """Runs the steps of a loop of numbers."""
+    loop, step, left = given.loop, given.loop.step, given.loop.numbers
     if not step.paths:
-        step.learned(_lists(carry, rows.xs[0], rows.held))
-    count, done, entries = len(rows.xs), 0, len(step.paths[0].tape)
-    made = step.paths[0].made
-    made.work += count * entries
-    pays = made.work >= _PAYS
-    if pays and step.only_path is not None:
-        longest = min(_MOST, max(_FEWEST, 1 << (_ENTRIES // entries).bit_length() - 1))
-        for block in sorted({longest, _FEWEST}, reverse=True):
-            stop = count - (count - done) % block
-            carry = _in_blocks(step, carry, rows.part(done, stop), block)
-            done = stop
-    return _one_by_one(step, carry, rows.part(done, None), natively=pays)
+        first = given.state, given.x(left[0]), given.held
+        step.learned([number for part in first for number in part.tolist()])
+    step.count(loop.count)
+    widths = tuple([x.shape[1] for x in given.xs])
+    while left:
+        code = step.loop(widths, keeps=loop.keeps)
+        if code is not None:
+            left = _at_once(code, given, left)
+        alone = left if code is None else left[:1]
+        if alone:
+            _one_by_one(given, alone, natively=code is None and step.pays)
+        left = left[len(alone) :]
 
 
-def _lists(*parts: Floats) -> list[Operand]:
-    return [number for part in parts for number in part.tolist()]
+def _at_once(code: RunSteps, given: _Run, left: range) -> range:
+    """Runs steps up to one that goes a way which is not known; gives those that are left."""
+    loop, held = given.loop, given.held.tobytes()
+    size = max(_AT_ONCE // loop.step.length, 1)
+    while left:
+        part = left[:size]
+        done = code(part, loop.count, given.found, held, given.xs)
+        left = left[done:]
+        if done < len(part):
+            break
+    return left
 
 
-def _in_blocks(step: Step, carry: Floats, rows: Rows, block: int) -> Floats:
-    """The carry after blocks of steps, each of which is one call of compiled code."""
-    (count, kept), width = rows.before.shape, len(carry)
-    if not count:
-        return carry
-    example = _lists(carry, rows.xs[0], rows.held)
-    options = Options(block, natively=True, keeps=kept > 0)
-    run = step.paths[0].code(step.sizes, example, options).run_bytes
-    given = np.concatenate((carry, rows.held, rows.xs[:block].ravel()))
-    first, middle = width + len(rows.held), width + kept * block
-    for start in range(0, count, block):
-        part = slice(start, start + block)
-        given[first:] = rows.xs[part].ravel()
-        found = np.frombuffer(cast(Any, run(given.tobytes())))
-        rows.before[part] = found[width:middle].reshape(block, kept)
-        rows.ys[part] = found[middle:].reshape(block, -1)
-        given[:width] = carry = found[:width]
-    return carry
-
-
-def _one_by_one(step: Step, carry: Floats, rows: Rows, *, natively: bool) -> Floats:
-    """The last carry of steps that are run by themselves, each on the path that it takes."""
-    width, kept = len(carry), rows.before.shape[1]
-    options = Options(1, natively=natively, keeps=kept > 0)
-    state, held = carry.tolist(), rows.held.tolist()
+def _one_by_one(given: _Run, numbers: range, *, natively: bool) -> None:
+    """Runs steps by themselves, each on the path that it takes."""
+    step, state, before = given.loop.step, given.state, given.before
+    width, now, held = len(state), state.tolist(), given.held.tolist()
     path: StepPath | None = None
+    states: list[Sequence[float]] = []
     table: list[Sequence[float]] = []
-    for number, x in zip(rows.numbers, rows.xs.tolist(), strict=True):
-        path, found = _taken(step, path, (state, x, held), number, options)
+    for number, x in zip(numbers, given.lists(numbers), strict=True):
+        path, found = _taken(step, path, (now, x, held), number, natively=natively)
+        states.append(now)
         table.append(found)
-        state = list(found[:width])
-    if table:
-        of_all = np.array(table)
-        rows.before[:] = of_all[:, width : width + kept]
-        rows.ys[:] = of_all[:, width + kept :]
-    return np.array(state)
+        now = list(found[:width])
+    state[:] = now
+    given.ys[_slice(numbers)] = np.array(table)[:, width:]
+    if before.shape[1]:
+        before[_slice(numbers)] = states
 
 
 def _taken(
@@ -149,48 +133,44 @@ def _taken(
     latest: StepPath | None,
     operands: tuple[list[Any], list[Any], list[Any]],
     number: int,
-    options: Options,
+    *,
+    natively: bool,
 ) -> tuple[StepPath, Sequence[Any]]:
     """The path that a step takes, tried from the latest one on, and what it gives.
 
     The operands are the carry, x and what is held; an error says the step's ``number``.
     """
     carry, x, held = operands
-    example, given = [*carry, *x, *held], [*carry, *held, *x]
+    given = [*carry, *held, *x]
     others = [path for path in step.paths if path is not latest]
     for path in others if latest is None else [latest, *others]:
-        found = path.code(step.sizes, example, options).run(given)
+        found = path.code(step.sizes, natively=natively).run(given)
         if not isinstance(found, int):
             return path, found
     try:
-        path = step.learned(example)
+        path = step.learned([*carry, *x, *held])
     except Exception as error:
         error.add_note(f"raised in step {number:,} of scan")
         raise
-    found = path.code(step.sizes, example, options).run(given)
+    found = path.code(step.sizes, natively=natively).run(given)
     return path, cast("Sequence[Any]", found)
 
 
-def _of_arrays(step: Step, carry: Floats, rows: Rows) -> Floats:
-    """The last carry of a loop with arrays, whose steps are run by themselves."""
-    sizes = step.sizes
-    state, held = _plain(carry, sizes.carry), _plain(rows.held, sizes.held)
-    options = Options(1, natively=True, keeps=False)
-    keeps = rows.before.shape[1] > 0
+def _of_arrays(given: _Run) -> None:
+    """Runs the steps of a loop with arrays by themselves."""
+    loop, sizes = given.loop, given.loop.step.sizes
+    now, held = _plain(given.state, sizes.carry), _plain(given.held, sizes.held)
+    before, ys = given.before, given.ys
     path: StepPath | None = None
-    for index, number in enumerate(rows.numbers):
-        x = _plain(rows.xs[index], sizes.x)
-        path, found = _taken(step, path, (state, x, held), number, options)
-        if keeps:
-            _fill(rows.before[index], state)
-        _fill(rows.ys[index], found[len(state) :])
+    for number in loop.numbers:
+        x = _plain(given.x(number), sizes.x)
+        path, found = _taken(loop.step, path, (now, x, held), number, natively=True)
+        if loop.keeps:
+            _fill(before[number], now)
+        _fill(ys[number], found[len(now) :])
         # The next step may be computed where these stand.
-        state = [
-            part.copy() if isinstance(part, np.ndarray) else part for part in found[: len(state)]
-        ]
-    last = np.empty(len(carry))
-    _fill(last, state)
-    return last
+        now = [part.copy() if isinstance(part, np.ndarray) else part for part in found[: len(now)]]
+    _fill(given.state, now)
 
 
 def parts(numbers: Any, shapes: Sequence[Shape]) -> list[Any]:

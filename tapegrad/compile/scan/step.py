@@ -6,13 +6,13 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import prod
-from typing import Any, NoReturn, Protocol, TypeAlias, cast, final
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, final
 
 import attrs
 import numpy as np
 
 from tapegrad._support.cached import cached
-from tapegrad.compile.backends.interface import ScalarCode
+from tapegrad.compile.backends.interface import RunSteps, ScalarCode, StepShape
 from tapegrad.compile.backends.registry import chosen
 from tapegrad.compile.paths import (
     AnyTape,
@@ -28,11 +28,11 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Primitive, Shape, primal, shape_of
 
-__all__ = ["Apply", "Cells", "Options", "Rule", "Sizes", "Step", "StepPath"]
+__all__ = ["Apply", "Cells", "Rule", "Sizes", "Step", "StepPath"]
 
 
 @final
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Sizes:
     """The shapes of what a step takes and gives: ``held`` is the same in all steps."""
 
@@ -41,12 +41,12 @@ class Sizes:
     held: tuple[Shape, ...]
     y: tuple[Shape, ...]
 
-    @property
+    @cached
     def is_of_numbers(self) -> bool:
         """Whether there are no arrays."""
         return not any((*self.carry, *self.x, *self.held, *self.y))
 
-    @property
+    @cached
     def widths(self) -> tuple[int, int, int, int]:
         """The counts of the numbers in the carry, x, what is held, and y."""
         carry, x, held, y = map(self.width, (self.carry, self.x, self.held, self.y))
@@ -58,18 +58,16 @@ class Sizes:
         return sum(map(prod, shapes))
 
 
-@final
-@attrs.frozen
-class Options:
-    """How to compile a step: ``count`` times in a row, by the quickest backend or by Python's.
-
-    With ``keeps`` the code gives the carry before each step.
-    """
-
-    count: int
-    natively: bool
-    keeps: bool
-
+_STARTING: Final = 1 << 18
+_EACH: Final = 1 << 11
+"""The entries that Python's code runs in the time that it takes to compile a step, and each of its
+entries."""
+_CALL: Final = 40
+"""The entries that take as long as a call of Python's code."""
+_LONGEST: Final = 4_000
+"""The most entries of steps that are compiled as one function."""
+_MISSED: Final = 500
+"""The steps run one by one that take as long as compiling the paths of a loop again."""
 
 Cells: TypeAlias = Any
 """An array of operands."""
@@ -90,17 +88,20 @@ class Rule(Protocol):
 
 @final
 class Made:
-    """Holds what was made for a path: code for so many steps, and the steps of derivatives.
+    """Holds what was made for a path: programs and code, and the steps of derivatives.
 
-    ``work`` counts the entries that were run one by one.
+    The ``loops`` are of several paths of which it is the first. ``work`` counts the entries that
+    were run, and ``missed`` the steps that no code of a loop was there for.
     """
 
-    __slots__ = ("codes", "derived", "work")
+    __slots__ = ("codes", "derived", "loops", "missed", "programs", "work")
 
     def __init__(self) -> None:
-        self.codes: dict[tuple[Sizes, Options], ScalarCode] = {}
+        self.programs: dict[Sizes, Path] = {}
+        self.codes: dict[tuple[Sizes, bool], ScalarCode] = {}
+        self.loops: dict[tuple[StepShape | Made, ...], RunSteps | None] = {}
         self.derived: dict[object, Step] = {}
-        self.work: int = 0
+        self.work = self.missed = 0
 
 
 @lru_cache(maxsize=64)
@@ -185,37 +186,44 @@ class StepPath:
         """The code and steps that were made for this path, or another one that does the same."""
         return _made(self.key)
 
-    def code(self, sizes: Sizes, example: Sequence[Operand], options: Options) -> ScalarCode:
-        """Code for steps in a row, compiled where it is asked for.
+    def recorded(self, sizes: Sizes) -> Path:
+        """The same as a path of numbers and arrays in order: the carry, what is held, and x."""
+        path = self.made.programs.get(sizes)
+        if path is None:
+            path = self.made.programs[sizes] = self._recorded(sizes)
+        return path
 
-        It takes the carry, what is held, and each x; it gives the carry, the carries before each
-        step where it keeps them, and each y.
+    def _recorded(self, sizes: Sizes) -> Path:
+        carry, held = len(sizes.carry), len(sizes.held)
+        values, inputs = self.tape.values, self.tape.inputs
+        end = carry + len(sizes.x)
+        known = {index: slot for slot, index in self.held} | dict(enumerate(inputs[end:]))
+        start, x = ([values[slot] for slot in part] for part in (inputs[:carry], inputs[carry:end]))
+        fixed = [
+            values[known[index]] if index in known else _zeros(shape)
+            for index, shape in enumerate(sizes.held)
+        ]
+
+        def step(numbers: tuple[Operand, ...]) -> tuple[Operand, ...]:
+            state, given = numbers[:carry], numbers[carry : carry + held]
+            return tuple(self((*state, *numbers[carry + held :], *given)))
+
+        return cast(Path, record_path(step, (*start, *fixed, *x), {}, (), arrays=True))
+
+    def code(self, sizes: Sizes, *, natively: bool) -> ScalarCode:
+        """Code of one step, by the quickest backend or by Python's, compiled where it is asked for.
+
+        It takes the carry, what is held, and x; it gives the carry and y.
         """
-        code = self.made.codes.get((sizes, options))
+        code = self.made.codes.get((sizes, natively))
         if code is None:
-            path = self._recorded(sizes, example, options)
-            code = self.made.codes[sizes, options] = _compiled(path, natively=options.natively)
+            path = self.recorded(sizes)
+            code = self.made.codes[sizes, natively] = _compiled(path, natively=natively)
         return code
 
-    def _recorded(self, sizes: Sizes, example: Sequence[Operand], options: Options) -> Path:
-        """The path of steps in a row, recorded on the numbers of one step."""
-        carry, x, held = map(len, (sizes.carry, sizes.x, sizes.held))
-        start, xs, fixed = example[:carry], example[carry : carry + x], example[carry + x :]
 
-        def steps(numbers: tuple[Operand, ...]) -> tuple[Operand, ...]:
-            state, given = numbers[:carry], numbers[carry : carry + held]
-            before: list[Operand] = []
-            ys: list[Operand] = []
-            for index in range(options.count):
-                at = carry + held + index * x
-                found = self((*state, *numbers[at : at + x], *given))
-                before += state if options.keeps else ()
-                state = tuple(found[:carry])
-                ys += found[carry:]
-            return (*state, *before, *ys)
-
-        given = (*start, *fixed, *list(xs) * options.count)
-        return cast(Path, record_path(steps, given, {}, (), arrays=True))
+def _zeros(shape: Shape) -> Operand:
+    return cast(Operand, np.zeros(shape)) if shape else 0.0
 
 
 def _compiled(path: Path, *, natively: bool) -> ScalarCode:
@@ -232,7 +240,7 @@ class Step(Keyed):
     ``paths`` are the ways through it that are known, which ``rule`` adds to.
     """
 
-    __slots__ = ("_derived", "paths", "rule", "sizes")
+    __slots__ = ("_derived", "_loops", "paths", "rule", "sizes")
 
     sizes: Sizes
     rule: Rule
@@ -241,6 +249,7 @@ class Step(Keyed):
         self.sizes, self.rule = sizes, rule
         self.paths: tuple[StepPath, ...] = tuple(paths)
         self._derived: dict[object, Step] = {}
+        self._loops: dict[tuple[int, bool, tuple[int, ...]], RunSteps] = {}
 
     def __call__(self, operands: Sequence[Operand]) -> list[Operand]:
         """The new carry and y on operands of any kind, on a path that is recorded where needed.
@@ -279,6 +288,56 @@ class Step(Keyed):
         """The one way through the step, where there cannot be others."""
         only = self.paths[0] if len(self.paths) == 1 else None
         return None if only is None or only.has_guards else only
+
+    @property
+    def length(self) -> int:
+        """The entries of one step."""
+        return len(self.paths[0].tape)
+
+    def count(self, steps: int) -> None:
+        """Counts steps that are run."""
+        self.paths[0].made.work += steps * (self.length + _CALL)
+
+    @property
+    def pays(self) -> bool:
+        """Whether what was counted pays for compiling a step."""
+        return self.paths[0].made.work >= _STARTING + _EACH * self.length
+
+    def loop(self, xs: tuple[int, ...], *, keeps: bool) -> RunSteps | None:
+        """Code for loops whose arrays of x have these widths; None where there is none.
+
+        It knows the paths that are known by now, or the first of them: where others are new, it
+        serves until it was left often enough.
+        """
+        found = self._loops.get((len(self.paths), keeps, xs))
+        if found is None and self.pays:
+            carry, _, held, y = self.sizes.widths
+            found = self._made(StepShape(carry, held, xs, y, keeps))
+        return found
+
+    def _made(self, shape: StepShape) -> RunSteps | None:
+        made = tuple(path.made for path in self.paths)
+        loops = made[0].loops
+        if (shape, *made) not in loops:
+            made[0].missed += 1
+            known = (loops.get((shape, *made[:size])) for size in range(len(made) - 1, 0, -1))
+            found = next((code for code in known if code is not None), None)
+            if found is not None and made[0].missed < _MISSED:
+                return found
+            made[0].missed = 0
+            loops[shape, *made] = self._compiled(shape) or found
+        found = loops[shape, *made]
+        if found is not None:
+            self._loops[len(made), shape.keeps, shape.xs] = found
+        return found
+
+    def _compiled(self, shape: StepShape) -> RunSteps | None:
+        """Code for many steps; None where they are too long, or cannot be compiled so."""
+        compile_steps = chosen("auto", rows=False).backend.steps
+        if compile_steps is None or sum(len(path.tape) for path in self.paths) > _LONGEST:
+            return None
+        programs = [path.recorded(self.sizes).program for path in self.paths]
+        return None if any(x.forms for x in programs) else compile_steps(programs, shape)
 
     def derived(self, key: object, make: Callable[[Step], Step]) -> Step:
         """The step of a derivative, which is made once for all steps that do the same."""

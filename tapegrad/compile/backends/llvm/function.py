@@ -293,8 +293,12 @@ class Function(Instructions, ABC):
         order = (stay, leave) if expected else (leave, stay)
         self.line(f"br i1 {truth}, label %{order[0]}, label %{order[1]}")
         self.begin(leave)
-        self.line(f"ret i32 {index}")
+        self.leave(index)
         self.begin(stay)
+
+    def leave(self, number: str | int) -> None:
+        """Ends the function, which returns a number."""
+        self.line(f"ret i32 {number}")
 
     def mark(self, rows: str, number: str) -> None:
         """Marks rows that are on the path no more."""
@@ -350,7 +354,7 @@ class Function(Instructions, ABC):
         self.line(f"br i1 {is_there}, label %{there}, label %{asked}")
         self.begin(asked)
         if self.mode.name == "call":
-            self.line(f"ret i32 {ASKED}")
+            self.leave(ASKED)
         else:
             self.line(f"store i64 1, ptr @{CELL_ASKED}, align 8")
             self.mark(rare, str(ASKED))
@@ -389,7 +393,7 @@ class Function(Instructions, ABC):
             unanswered, answered = self.label("unanswered"), self.label("answered")
             self.line(f"br i1 {lost}, label %{unanswered}, label %{answered}")
             self.begin(unanswered)
-            self.line(f"ret i32 {UNANSWERED}")
+            self.leave(UNANSWERED)
             self.begin(answered)
         else:
             self.mark(lost, str(UNANSWERED_ROW))

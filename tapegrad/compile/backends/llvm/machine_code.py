@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 import llvmlite.binding as llvm
 
-from tapegrad.compile.backends.interface import RowOptions, ScalarCode, wrong_inputs
+from tapegrad.compile.backends.interface import RowOptions, ScalarCode, StepShape, wrong_inputs
 from tapegrad.compile.backends.llvm.function import VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
 from tapegrad.compile.backends.llvm.memory import require_memory
-from tapegrad.compile.backends.llvm.module import Module, module, rare_module
-from tapegrad.compile.backends.llvm.native_entry import CallEntry, Kernel, LoopEntry, RowsEntry
+from tapegrad.compile.backends.llvm.module import Module, module, rare_module, step_module
+from tapegrad.compile.backends.llvm.native_entry import (
+    CallEntry,
+    Kernel,
+    LoopEntry,
+    RowsEntry,
+    StepsEntry,
+)
 from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.rare_cells import RareCells
 from tapegrad.compile.backends.llvm.row_loop import gather
@@ -34,7 +40,7 @@ from tapegrad.entries.static_keys import static_key
 if TYPE_CHECKING:
     from tapegrad.compile.backends.row_code import RowCode
 
-__all__ = ["ScalarFunction", "fingerprint", "loop", "rows", "scalar"]
+__all__ = ["ScalarFunction", "fingerprint", "loop", "rows", "scalar", "steps"]
 
 
 def scalar(program: Program) -> ScalarCode:
@@ -76,6 +82,13 @@ def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None
 def loop(text: str, size: int, read: int, written: int, numbers: int) -> LoopEntry:
     """Compiles the text of a loop; ``LoopEntry`` says what it is given."""
     return LoopEntry(_LoadedModule(text, {}, _GOOD), size, read, written, numbers)
+
+
+def steps(ways: Sequence[Program], shape: StepShape) -> StepsEntry:
+    """Compiles a loop of steps that go one of several ways."""
+    made = step_module(ways, shape)
+    kernel, _ = _found(made, 1, _GOOD if made.short else _QUICK)
+    return StepsEntry(kernel, shape, made.given)
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -224,8 +237,11 @@ def _shared(wanted: _Wanted) -> _Shared:
 
 def _kernel(made: Module, lanes: int, level: int) -> tuple[Kernel, bool]:
     """The kernel of a module, and whether it was made before, for another one."""
-    if not made.given:
-        return _Shared(made, lanes, level).take()
+    return _found(made, lanes, level) if made.given else _Shared(made, lanes, level).take()
+
+
+def _found(made: Module, lanes: int, level: int) -> tuple[Kernel, bool]:
+    """The kernel of a module: that of another one with the same text, if there was one."""
     calls = [(call.row, call.operands, *map(static_key, call.static)) for call in made.calls]
     rare = tuple(made.rare.values())
     ungiven = attrs.evolve(made, given=b"")

@@ -7,16 +7,18 @@ lanes, however many rows the code takes at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 import attrs
 
+from tapegrad.compile.backends.interface import StepShape
 from tapegrad.compile.backends.llvm.function import NO_VECTORS, ModulePlan, VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import Kind, Mode
 from tapegrad.compile.backends.llvm.pieces import InPieces, in_pieces
 from tapegrad.compile.backends.llvm.row_loop import PartCall, run_once, run_rows
+from tapegrad.compile.backends.llvm.step_loop import StepLoop
 from tapegrad.compile.backends.llvm.straight_function import (
     RareFunction,
     StraightFunction,
@@ -26,7 +28,7 @@ from tapegrad.compile.loops import line_of
 from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
 
-__all__ = ["Module", "module", "rare_module"]
+__all__ = ["Module", "module", "rare_module", "step_module"]
 
 _PIECE: Final = 500
 """The most entries in one piece that is no loop."""
@@ -102,6 +104,20 @@ def rare_module(program: Program, lanes: int) -> Module:
     function = RareFunction(plan).text()
     text = "\n".join([*plan.declarations.text, function, ""])
     return Module(text, plan.declarations.external, 0, (), {})
+
+
+def step_module(ways: Sequence[Program], shape: StepShape) -> Module:
+    """The module of a loop of steps, which go one of several ways.
+
+    What it is given beside its text comes after what is held.
+    """
+    plan = ModulePlan(ways[0], Mode("call", 1))
+    loop = StepLoop(plan, ways, shape)
+    body = loop.body()
+    text = "\n".join([*plan.declarations.text, f"define i64 @run{body}", ""])
+    external, given = plan.declarations.external, b"".join(loop.constants)
+    short = sum(map(len, ways)) <= _SHORT
+    return Module(text, external, 0, tuple(plan.calls), plan.rare, short, given)
 
 
 def _straight(plan: ModulePlan) -> tuple[InPieces, int]:

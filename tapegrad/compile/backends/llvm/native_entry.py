@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 import attrs
 
-from tapegrad.compile.backends.interface import wrong_inputs
+from tapegrad.compile.backends.interface import StepShape, wrong_inputs
 from tapegrad.compile.backends.llvm.host_calls import (
     UNANSWERED,
     UNANSWERED_ROW,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CallEntry", "Kernel", "LoopEntry", "RowsEntry"]
+__all__ = ["CallEntry", "Kernel", "LoopEntry", "RowsEntry", "StepsEntry"]
 
 
 class LoadedCode(Protocol):
@@ -142,8 +142,7 @@ class LoopEntry:
         if len(given) != len(self._sizes):
             return False
         fits = all(
-            x.size == size and x.dtype.str == _DOUBLES and x.flags.c_contiguous and x.flags.aligned
-            for x, size in zip(given, self._sizes, strict=True)
+            x.size == size and _is_plain(x) for x, size in zip(given, self._sizes, strict=True)
         )
         if fits and all(x.flags.writeable for x in given[self._written]):
             self._run(self._sizes[0], *(x.ctypes.data for x in given))
@@ -151,8 +150,74 @@ class LoopEntry:
         return False
 
 
+@final
+class StepsEntry:
+    """The entry of a loop over steps of this ``shape``, which is run as described at ``RunSteps``.
+
+    After what is held the code is given its ``constants``.
+    """
+
+    def __init__(self, kernel: Kernel, shape: StepShape, constants: bytes) -> None:
+        integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        arguments = [*[integer] * 4, pointer, ctypes.c_char_p, *[pointer] * len(shape.xs)]
+        self._run = ctypes.CFUNCTYPE(integer, *arguments)(kernel.code.address("run"))
+        self._code, self._host, self._cells = kernel.code, kernel.host, kernel.cells
+        self._constants = constants
+        self._carry, self._held, self._xs = shape.carry, 8 * shape.held, shape.xs
+        self._width = shape.carry * shape.keeps + shape.y
+
+    def __call__(
+        self, numbers: range, count: int, found: Floats, held: bytes, xs: Sequence[Floats], /
+    ) -> int:
+        """Runs these steps, up to one that goes no known way, and gives how many it has done.
+
+        Raises:
+            BackendError: for arrays that the code was not made for.
+        """
+        steps = len(numbers), numbers.start, numbers.step
+        if not (
+            len(held) == self._held
+            and found.shape == (self._carry + count * self._width,)
+            and _is_plain(found)
+            and found.flags.writeable
+            and [x.shape for x in xs] == [(count, width) for width in self._xs]
+            and all(map(_is_plain, xs))
+            and (not numbers or (0 <= numbers[0] < count and 0 <= numbers[-1] < count))
+        ):
+            raise wrong_inputs(found, self._carry + count * self._width)
+        given = held + self._constants
+        try:
+            return self._done(*steps, count, _address(found), given, *map(_address, xs))
+        except ctypes.ArgumentError as error:
+            raise full_stack() from error
+
+    def _done(self, *arguments: object) -> int:
+        """The number of steps that the code has done.
+
+        Raises:
+            RecursionError: where Python has not answered it.
+        """
+        done: int
+        if self._host.makes_calls:
+            done = self._host.answer(self._run, *arguments)
+        else:
+            done = self._run(*arguments)
+        if done == ASKED:
+            self._cells.fill()
+            done = self._host.answer(self._run, *arguments)
+        if done == UNANSWERED:
+            raise full_stack()
+        return done
+
+
 _DOUBLES: Final = "<f8" if sys.byteorder == "little" else ">f8"
 """How numpy calls doubles as the processor reads them."""
+
+
+def _is_plain(array: NDArray[Any]) -> bool:
+    """Whether an array holds doubles in order, without gaps."""
+    flags = array.flags
+    return array.dtype.str == _DOUBLES and flags.c_contiguous and flags.aligned
 
 
 @final

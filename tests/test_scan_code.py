@@ -1,0 +1,207 @@
+"""The steps of ``scan`` have the same bits whatever code runs them, and however many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad import errors, math
+from tapegrad.compile.backends.interface import StepShape
+from tapegrad.compile.backends.llvm import machine_code
+from tapegrad.compile.paths import path_of
+from tapegrad.compile.scan import run, step
+
+XS = [0.37 * index % 1.9 - 0.7 for index in range(12)]
+
+
+def of_one_number(p: Any, count: int) -> Any:
+    """A carry and y, with constants of many digits, and what is the same in each step."""
+    last, ys = tg.scan(lambda c, x: (c * 0.7351 + x * math.exp(p) - 12.25, c * c), p, XS[:count])
+    return last * 1e-3 + ys[-1]
+
+
+def of_two_columns(p: Any, count: int) -> Any:
+    """An x that is a parameter beside one that is data, and no y."""
+    xs = [(p * x, x) for x in XS[:count]]
+    return tg.scan(lambda c, x: ((c[1] * p + x[0], c[0] - x[1]), None), (p, 0.3), xs)[0][0]
+
+
+def without_x(p: Any, count: int) -> Any:
+    """Steps that are counted."""
+    return tg.scan(lambda c, _: (math.sin(c) * p + c, None), p, None, count)[0]
+
+
+def without_carry(p: Any, count: int) -> Any:
+    """Steps that do not depend on each other."""
+    return math.fsum(tg.scan(lambda c, x: (c, math.cosh(x * p)), None, XS[:count])[1])
+
+
+def of_two_ways(p: Any, count: int) -> Any:
+    """Steps that take one way or another, with a choice that needs no way of its own."""
+
+    def either(c: Any, x: Any) -> Any:
+        c = c * p - x if c > x else c + 0.9375 * p
+        return c, tg.where(x > 0.1, c, c * p)
+
+    last, ys = tg.scan(either, p, XS[:count])
+    return last + ys[-1]
+
+
+def of_called_rows(p: Any, count: int) -> Any:
+    """Rows that Python computes, and rows with a part that is rarely needed."""
+    last, _ = tg.scan(
+        lambda c, x: (math.gamma(1.5 + c * 0.1) + math.norm_cdf(p * x * 12.0), None), p, XS[:count]
+    )
+    return last
+
+
+def of_ignored_numbers(p: Any, count: int) -> Any:
+    """A y that is a constant and one that is the x, and a carry that stays."""
+    last, ys = tg.scan(lambda c, x: ((c[0], c[1] + p), (3.0, x * 1.0)), (p, p), XS[:count])
+    return last[1] * last[0] + ys[-1][0] + ys[-1][1]
+
+
+PROGRAMS = (
+    of_one_number, of_two_columns, without_x, without_carry, of_two_ways, of_called_rows,
+    of_ignored_numbers,
+)  # fmt: skip
+COUNTS = (1, 8, 9)
+
+Program = Callable[[Any, int], Any]
+
+
+def answers(f: Program, count: int) -> str:
+    """Each bit of a value, its slope, a derivative along it, and its curvature."""
+    value, slope = tg.value_and_grad(f)(0.6, count)
+    tangent = tg.jvp(f, 0.6, 1.0, count)[1]
+    curvature = tg.grad(lambda q: tg.grad(f)(q, count))(0.6)
+    return repr([value, slope, tangent, curvature])
+
+
+@pytest.fixture
+def code(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets whether steps run as machine code from the first one on, and how many at a time."""
+    monkeypatch.setattr(step, "_EACH", 0)
+
+    def choose(*, natively: bool, at_once: int = 1 << 22, missed: int = 2) -> None:
+        monkeypatch.setattr(step, "_STARTING", 0 if natively else 1 << 60)
+        monkeypatch.setattr(step, "_MISSED", missed)
+        monkeypatch.setattr(run, "_AT_ONCE", at_once)
+
+    return choose
+
+
+@pytest.mark.parametrize("f", PROGRAMS)
+def test_all_code_has_the_bits_of_single_steps(f: Program, code: Callable[..., None]) -> None:
+    """Python's code, and machine code of a few steps at a time, in each direction."""
+    code(natively=False)
+    right = [answers(f, count) for count in COUNTS]
+    code(natively=True, at_once=4 * 16)
+    assert [answers(f, count) for count in COUNTS] == right
+
+
+@pytest.mark.parametrize("missed", [1, 1 << 30])
+def test_steps_that_go_another_way_are_run_by_themselves(
+    missed: int, code: Callable[..., None]
+) -> None:
+    """Whether code for both ways is made soon or never, and which way is the first."""
+
+    def f(p: Any, start: float) -> Any:
+        def either(c: Any, x: Any) -> Any:
+            return (c * p - x, c) if c > x + 0.5 else (c + 0.9 * p, x)
+
+        last, ys = tg.scan(either, start, XS)
+        return last * ys[-1]
+
+    found = []
+    for natively in (False, True):
+        code(natively=natively, missed=missed)
+        found.append([tg.value_and_grad(f)(0.6, start) for start in (0.2, 2.0)])
+    assert repr(found[0]) == repr(found[1])
+
+
+def test_loops_that_differ_in_constants_have_one_code(code: Callable[..., None]) -> None:
+    """A number that a step reads as it is costs no other compilation."""
+    code(natively=True)
+    before = machine_code._shared.cache_info()
+
+    def f(p: Any, factor: float) -> Any:
+        return tg.scan(lambda c, x: (c * factor + p * x, None), p, XS)[0]
+
+    for factor in (12.5, 13.71, -99.0):
+        expected = 0.7
+        for x in XS:
+            expected = expected * factor + 0.7 * x
+        assert tg.value_and_grad(f)(0.7, factor).value == expected
+    after = machine_code._shared.cache_info()
+    assert after.misses - before.misses <= 2 < after.hits - before.hits
+
+
+def test_an_error_of_a_rule_passes_through_the_loop(code: Callable[..., None]) -> None:
+    """It is raised as it is, with the line of the rule."""
+
+    @tg.primitive(partials=(lambda y, x: 2.0 * x,), at=[(0.5,)])
+    def square(x: float) -> float:
+        if x > 2.5:
+            raise ArithmeticError("too large to square")
+        return x * x
+
+    def f(p: Any, count: int) -> Any:
+        return tg.scan(lambda c, _: (c + square(p), None), p, None, count)[0]
+
+    code(natively=True)
+    fast = tg.jit(f, eager_first=False)
+    assert fast(1.0, 30) == 31.0
+    with pytest.raises(ArithmeticError, match="too large to square"):
+        fast(3.0, 30)
+    assert fast(1.0, 30) == 31.0
+
+
+@pytest.fixture(scope="module", name="entered")
+def _entered() -> Callable[..., int]:
+    """Code for steps from c to c + h x, whose carries are kept."""
+    tape = tg.record(lambda p: p[0] + p[1] * p[2])([1.0, 2.0, 3.0])
+    shape = StepShape(carry=1, held=1, xs=(1,), y=0, keeps=True)
+    return machine_code.steps([path_of(tape).program], shape)
+
+
+class TestEntry:
+    """The code is entered with the arrays alone that it was made for."""
+
+    def test_it_runs_steps_of_either_order(self, entered: Callable[..., int]) -> None:
+        """The rows of other steps stay as they are."""
+        xs, held = np.array([[1.0], [2.0], [4.0], [8.0]]), np.array([10.0]).tobytes()
+        found = np.array([0.5, 0.0, 0.0, 0.0, 0.0])
+        assert entered(range(3, 0, -1), 4, found, held, [xs]) == 3
+        assert found.tolist() == [140.5, 0.0, 120.5, 80.5, 0.5]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"numbers": range(1, 5)},
+            {"numbers": range(-1, 3)},
+            {"count": 3},
+            {"found": np.zeros(4)},
+            {"found": np.zeros(10)[::2]},
+            {"found": np.zeros(5, np.float32)},
+            {"held": b""},
+            {"xs": []},
+            {"xs": [np.zeros((4, 2))]},
+            {"xs": [np.zeros((8, 1))[::2]]},
+        ],
+        ids=str,
+    )
+    def test_it_refuses_other_arrays(
+        self, entered: Callable[..., int], change: dict[str, Any]
+    ) -> None:
+        """Machine code would read and write beside them."""
+        given = {
+            "numbers": range(4), "count": 4, "found": np.zeros(5), "held": bytes(8),
+            "xs": [np.zeros((4, 1))],
+        } | change  # fmt: skip
+        with pytest.raises(errors.BackendError, match="numbers was to run"):
+            entered(*given.values())
