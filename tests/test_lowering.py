@@ -56,3 +56,13 @@ def test_rules_hold_beside_the_quick_road(f: Any, rows: list[object]) -> None:
     """Negations and neutral numbers go, and equal entries are one."""
     tape: Any = tg.record(f)([2.0, 3.0])
     assert lowering.lower(tape.columns, tape.outputs).rows[2:] == rows
+
+
+def test_the_slope_of_a_logarithm_is_a_quotient_that_was_there() -> None:
+    """Beside x / v, whose slopes need 1 / v, the logarithm of v divides by it no more."""
+
+    def loss(x: Any) -> Any:
+        return tg.math.log(x[1]) + x[0] / x[1]
+
+    tape: Any = tg.record(tg.value_and_grad(loss))([2.0, 3.0])
+    assert lowering.lower(tape.columns, tape.outputs).rows.count(ops.div) == 3

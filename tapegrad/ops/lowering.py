@@ -150,8 +150,13 @@ def _detached(x: Operand) -> Operand:
 
 @_exactly(ops.div_pos)
 def _div_pos(x: Operand, y: Operand) -> Operand:
-    """The sign of y is not tested where y is a square root."""
-    quotient = div(x, abs(y))
+    """The sign of y is not tested where y is a square root.
+
+    For y >= 0 a quotient of a positive constant has the same bits as ``x / y`` without its sign,
+    which a quotient by the same y may have given already.
+    """
+    is_positive = isinstance(x, float) and x > 0.0
+    quotient = abs(div(x, y)) if is_positive else div(x, abs(y))
     if isinstance(y, Traced) and y.made_by is sqrt:
         return quotient
     return where(ge(y, 0.0), quotient, nan)
