@@ -66,6 +66,29 @@ def test_where_a_spelling_does_not_hold_the_row_itself_is_called() -> None:
         assert_array_equal(found[[0, 3]], ordinary)
 
 
+@pytest.mark.parametrize("row", TESTED, ids=by_name)
+def test_a_row_of_no_numbers_gives_none(row: Primitive) -> None:
+    """As a function, and its slopes in a sweep: no test of what holds asks for a first number."""
+    arrays, static = columns(points_of(row, random.Random(row.name), 1, wide=True), row)
+    empty = [np.ones((0, 3)) for _ in arrays]
+    assert function_of(row)(*empty, *static).shape == (0, 3)
+    slopes = tg.grad(lambda xs: cast(Any, row(*xs, *static)).sum())(empty)
+    assert [slope.shape for slope in slopes] == [(0, 3)] * len(empty)
+
+
+def test_a_test_of_the_least_and_the_largest_number_stands_for_one_of_each() -> None:
+    """Where it shows that a spelling holds, no condition is computed; a nan never shows it."""
+    script = Script(set())
+    value = script.value(ops.recip_re, [Name(script, "x0"), Name(script, "x1")])
+    lines = [line for line in script.body([value]) if "rare" in line]
+    assert ["is_above" in line and "is_below" in line for line in lines] == [True]
+    assert not any("gt" in line for line in script.body([value]) if line not in lines)
+    x, y = np.array([3.0, np.nan, 2.0]), np.array([1.0, 1.0, 1e-200])
+    found: Any = ops.recip_re(cast(Any, x), cast(Any, y))
+    assert [found[0], found[2]] == [0.3, ops.recip_re.value(2.0, 1e-200)]
+    assert np.isnan(found[1])
+
+
 CHOICES: list[Callable[[Any, Any], Any]] = [
     lambda x, y: np.where(x > 0.0, x * y, y),
     lambda x, y: np.where(x > 0.0, np.sqrt(x), 0.0) * np.where(y > 0.0, np.log(y), x) + x,

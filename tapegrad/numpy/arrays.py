@@ -33,7 +33,8 @@ from tapegrad.recording.recorder import Condition, TracedValue, Var, promote
 __all__ = [
     "Arr", "Array", "ArrayLike", "Data", "Element", "Floats", "Function", "Index", "Ints",
     "Number", "Numbers", "Shape", "Traces", "Truths", "applied", "beside", "cut", "indicator",
-    "is_traced", "like", "operand", "operands", "place_of", "require_float64", "shape_in",
+    "is_quick", "is_traced", "like", "operand", "operands", "place_of", "require_float64",
+    "shape_in",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -65,16 +66,19 @@ def is_traced(*values: object) -> bool:
     return False
 
 
-def beside(theirs: Function) -> Callable[[F], F]:
+def beside(theirs: Function, of_traced: Function | None = None) -> Callable[[F], F]:
     """Makes a function leave arrays of anything but float64 to numpy's own.
 
     Plain arrays of float64 go through the same rows as traced ones, so that a model gives the same
-    bits on both; a number that they give is numpy's.
+    bits on both; a number that they give is numpy's. ``of_traced`` does what the function does
+    where a traced array comes first, or after a float, and there are no options.
     """
 
     def decorate(ours: F) -> F:
         @wraps(ours)
         def function(*args: Any, **kwargs: Any) -> Any:
+            if of_traced and not kwargs and is_quick(args):
+                return of_traced(*args)
             if type(args[0]) is ArrayVar or is_traced(*args, *kwargs.values()):
                 require_float64(kwargs)
                 return ours(*args, **kwargs)
@@ -87,6 +91,12 @@ def beside(theirs: Function) -> Callable[[F], F]:
         return cast(F, function)
 
     return decorate
+
+
+def is_quick(given: tuple[Any, ...]) -> bool:
+    """Whether a traced array comes first, or after a float."""
+    kind = type(given[0])
+    return kind is ArrayVar or (kind is float and type(given[-1]) is ArrayVar)
 
 
 def like(theirs: Function) -> Callable[[F], F]:
@@ -141,7 +151,7 @@ def _has_arrays(values: Any) -> bool:
 
 def applied(row: Primitive, *given: Any) -> Any:
     """A row applied element by element to arrays and numbers, traced or not."""
-    function = function_on_arrays(row) if type(given[0]) is ArrayVar else None
+    function = function_on_arrays(row) if is_quick(given) else None
     if function is not None:
         return function(*given)
     if is_traced(*given):

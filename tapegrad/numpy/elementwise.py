@@ -9,6 +9,7 @@ One for each operation of the table, and a few that are spelled in others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from math import pi
 from typing import Any, Final, cast, overload
 
@@ -31,6 +32,7 @@ from tapegrad.numpy.arrays import (
     applied,
     beside,
     indicator,
+    is_quick,
     is_traced,
     operand,
     operands,
@@ -49,7 +51,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 from tapegrad.recording.array_operators import function_on_arrays
 from tapegrad.recording.array_var import ArrayCondition, ArrayVar, require_shapes
-from tapegrad.recording.recorder import Condition, Real, condition
+from tapegrad.recording.recorder import Condition, Real, Var, condition
 
 __all__ = [
     "abs",
@@ -158,19 +160,38 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _named(function: Function, name: str, doc: str, theirs: Function | None) -> Function:
+def _named(
+    function: Function,
+    name: str,
+    doc: str,
+    theirs: Function | None,
+    of_traced: Function | None = None,
+) -> Function:
     """A function under its name, which leaves what is not of float64 to numpy's of that name."""
-    found = function if theirs is None else beside(theirs)(function)
+    if theirs is not None:
+        found = beside(theirs, of_traced)(function)
+    else:
+        found = function if of_traced is None else _quickly(of_traced, function)
     found.__name__ = found.__qualname__ = name
     found.__module__, found.__doc__ = __name__, doc
     return found
 
 
+def _quickly(of_traced: Function, function: Function) -> Function:
+    """A function that has a quick way for traced arrays."""
+
+    @wraps(function)
+    def found(*args: Any) -> Any:
+        return of_traced(*args) if is_quick(args) else function(*args)
+
+    return found
+
+
 def _element(row: Primitive, name: str) -> Function:
-    theirs = getattr(np, name, None)
+    theirs, of_traced = getattr(np, name, None), function_on_arrays(row)
     if row.arity == 1:
-        return _named(lambda x, /: applied(row, x), name, row.doc, theirs)
-    return _named(lambda x1, x2, /: applied(row, x1, x2), name, row.doc, theirs)
+        return _named(lambda x, /: applied(row, x), name, row.doc, theirs, of_traced)
+    return _named(lambda x1, x2, /: applied(row, x1, x2), name, row.doc, theirs, of_traced)
 
 
 def _unary(row: Primitive, name: str = "") -> Unary[[]]:
@@ -525,6 +546,8 @@ def where(condition: Truths, x: Arr, y: Number, /) -> Arr: ...
 def where(condition: Truths, x: Number, y: Arr, /) -> Arr: ...
 def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """x where the condition holds, else y; what is not chosen contributes nothing."""
+    if type(condition) is ArrayCondition and {type(x), type(y)} <= _PLAIN:
+        return _chosen(condition.indicator, x, y)
     if not is_traced(condition, x, y):
         return np.where(condition, x, y)
     given = indicator(condition), operand(x), operand(y)
@@ -534,6 +557,7 @@ def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     return ops.where(*given)
 
 
+_PLAIN: Final = {ArrayVar, Var, float}
 _chosen: Final = cast("Callable[..., ArrayLike]", function_on_arrays(ops.where))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial
-from re import findall
+from re import findall, sub
 from textwrap import indent
 from typing import Any, Final, cast, final
 
@@ -16,7 +16,14 @@ import attrs
 import numpy as np
 
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_passes import PASSES, is_exact, ufunc_of, with_rare
+from tapegrad.ops.array_passes import (
+    PASSES,
+    direct_function,
+    is_above,
+    is_below,
+    is_exact,
+    with_rare,
+)
 from tapegrad.ops.array_steps import SPELLED, STEPS
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.inline import INLINE_NAMES, call_name
@@ -77,7 +84,8 @@ class Script:
     """Lines that compute rows; ``known`` has the name of each expression that was computed.
 
     ``numbers`` are the names that stand for no arrays, ``inexact`` those of expressions whose bits
-    depend on how arrays stand in memory, and ``made`` has the rows that gave names.
+    depend on how arrays stand in memory. ``made`` has the rows that gave names, ``operands`` what
+    these rows were applied to.
     """
 
     def __init__(self, numbers: set[str]) -> None:
@@ -85,6 +93,7 @@ class Script:
         self.known: dict[str, str] = {}
         self.lines: dict[str, str] = {}
         self.made: dict[str, Primitive] = {}
+        self.operands: dict[str, Sequence[Operand]] = {}
         self.inexact: set[str] = set()
         self.called: dict[str, Any] = {}
 
@@ -95,7 +104,7 @@ class Script:
     def know(self, row: Primitive, operands: Sequence[Operand], name: str) -> None:
         """Notes the name that a row's value has."""
         self.known[self.expression(row, operands)] = name
-        self.made[name] = row
+        self.made[name], self.operands[name] = row, operands
 
     def value(self, row: Primitive, operands: Sequence[Operand]) -> str:
         """The name of a row's value, which is computed if it is not known."""
@@ -106,7 +115,7 @@ class Script:
             name = "" if on_numbers else self.written_out(row, operands)
             if not name:
                 name = self.line(expression)
-                self.made[name] = row
+                self.made[name], self.operands[name] = row, operands
                 if on_numbers:
                     self.numbers.add(name)
                 elif not is_exact(row):
@@ -145,14 +154,36 @@ class Script:
             text = self.line(f"filled({text}, {given})")
         if not isinstance(holds, Name):
             return text if holds == 1.0 else ""
-        name, all_hold = f"{row.name}_with_rare", holds.text
+        name, all_hold = f"{row.name}_with_rare", self.unfolded(holds.text)
         self.called[name] = partial(with_rare, row)
-        count = "1" if all_hold in self.numbers else f"{all_hold}.size"
-        rare = f"{name}({text}, {all_hold}, {given})"
-        checked = self.line(f"{text} if count_nonzero({all_hold}) == {count} else {rare}")
-        if text in self.inexact or all_hold in self.inexact:
+        test = self.certain(holds) or f"all_hold({all_hold})"
+        checked = self.line(f"{text} if {test} else {name}({text}, {all_hold}, {given})")
+        if text in self.inexact or holds.text in self.inexact:
             self.inexact.add(checked)
         return checked
+
+    def unfolded(self, name: str) -> str:
+        """The expression of a condition, in which those that it is made of are written out."""
+        row, expression = self.made.get(name), self.lines.get(name)
+        if expression is None or row is None or not row.is_truth or name in self.numbers:
+            return name
+        return sub(r"\bv\d+\b", lambda found: self.unfolded(found[0]), expression)
+
+    def certain(self, holds: Operand) -> str:
+        """A test that costs less than a condition for each number, where it shows that all hold."""
+        row = holds.made_by if isinstance(holds, Name) and holds.text in self.operands else None
+        if row is None or self.is_number(holds):
+            return ""
+        first, *rest = self.operands[cast(Name, holds).text]
+        if row is ops.or_:
+            return self.certain(first)
+        if row is ops.and_:
+            tests = [self.certain(first), self.certain(rest[0])]
+            return " and ".join(tests) if all(tests) else ""
+        bound = _text(rest[0]) if rest and not isinstance(rest[0], Name) else ""
+        if row in _EXTREMES and bound and not self.is_number(first):
+            return _EXTREMES[row].format(_text(first), bound)
+        return ""
 
     def product(self, x: Name, partial: Operand) -> Name:
         """The product with a partial, without a factor that is 1 or -1."""
@@ -168,20 +199,32 @@ class Script:
         """The expression of a row's value."""
         if not all(isinstance(operand, Name | float | int) for operand in operands):
             raise NotSpelledError
-        texts = list(map(_text, operands))
+        on_numbers = all(map(self.is_number, operands))
+        direct = direct_function(row)
+        is_direct = row in _OPERATORS or direct is not None
+        text = self.laid_down if is_direct and not on_numbers else _text
+        texts = list(map(text, operands))
         if row.commutes_from == 0:
             texts.sort()
         if row in _OPERATORS:
             return row.python.format(*texts)
-        if all(map(self.is_number, operands)):
+        if on_numbers:
             name, function = call_name(row), row.value
         else:
             name = f"{row.name}_on_arrays"
-            function = ufunc_of(row) or serving("ops.elementwise").function_of(row)
+            function = direct or serving("ops.elementwise").function_of(row)
             if not is_exact(row):
                 texts = [f"in_order({text})" if text in self.lines else text for text in texts]
         self.called[name] = function
         return f"{name}({', '.join(texts)})"
+
+    def laid_down(self, operand: object) -> str:
+        """The text of an operand, where a number is an array without axes, as numpy makes one."""
+        if isinstance(operand, Name):
+            return operand.text
+        name = f"c{_text(operand)}".translate(_OF_NUMBERS)
+        self.called[name] = np.array(operand, np.float64)
+        return name
 
     def body(self, found: Sequence[str]) -> list[str]:
         """The lines that lead to what was ``found``, which stands in C order."""
@@ -258,13 +301,24 @@ def _filled(number: float, *operands: Any) -> Any:
     return np.full(shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes), number)
 
 
+def _all_hold(holds: Any) -> bool:
+    """Whether a condition holds everywhere."""
+    return bool(np.count_nonzero(holds) == np.size(holds))
+
+
+_EXTREMES: Final = {ops.gt: "is_above({}, {})", ops.lt: "is_below({}, {})"}
+"""How comparisons of an array with a number are tested by its least or its largest number."""
+
+_OF_NUMBERS: Final = str.maketrans("+-.()", "pmd__")
+"""The letters for what stands in numbers but in no name."""
+
 _IN_C_ORDER: Final = """\
 if type({0}) is ndarray and not {0}.flags.c_contiguous:
     {0} = ascontiguousarray({0})"""
 
 NAMES: Final[Mapping[str, Any]] = {
-    "ascontiguousarray": np.ascontiguousarray, "count_nonzero": np.count_nonzero,
-    "filled": _filled, "in_order": in_c_order, "ndarray": np.ndarray,
+    "all_hold": _all_hold, "ascontiguousarray": np.ascontiguousarray, "filled": _filled,
+    "in_order": in_c_order, "is_above": is_above, "is_below": is_below, "ndarray": np.ndarray,
 }  # fmt: skip
 """The functions that lines call beside rows."""
 

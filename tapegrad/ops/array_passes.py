@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
+from tapegrad.ops.special import INV_SQRT_2PI
 
-__all__ = ["PASSES", "by_numbers", "each", "is_exact", "one_by_one", "ufunc_of", "with_rare"]
+__all__ = [
+    "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "is_above", "is_below",
+    "is_exact", "one_by_one", "ufunc_of", "with_rare",
+]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
@@ -28,6 +32,14 @@ def ufunc_of(row: Primitive) -> np.ufunc | None:
     if found is None and row.core and row.ufuncs:
         found = getattr(np, row.ufuncs[0])
     return found if isinstance(found, np.ufunc) else None
+
+
+def direct_function(row: Primitive) -> Function | None:
+    """The function that computes a row by itself, if there is one: numpy's own, or one of these.
+
+    It takes arrays without axes for numbers. What it gives stands in any order.
+    """
+    return ufunc_of(row) or (PASSES[row] if row in _WHOLE else None)
 
 
 def is_exact(row: Primitive) -> bool:
@@ -46,19 +58,31 @@ _EXACT: Final = frozenset({
 
 def with_rare(row: Primitive, found: Any, holds: Any, *operands: Any) -> Any:
     """Replaces elements of what was found, where it does not hold, by the row's own."""
+    if np.count_nonzero(holds) == np.size(holds):
+        return found
     rare = one_by_one(row, *operands, where=np.logical_not(holds))
     return np.where(np.asarray(holds, bool), found, rare)
+
+
+def is_above(x: Array, bound: float) -> bool:
+    """Whether all numbers are larger; a nan is not."""
+    return not x.size or x.item(x.argmin()) > bound
+
+
+def is_below(x: Array, bound: float) -> bool:
+    """Whether all numbers are smaller; a nan is not."""
+    return not x.size or x.item(x.argmax()) < bound
 
 
 def by_numbers(row: Primitive, *operands: Any) -> Array:
     """The row's own function for each element, one after the other."""
     value, arrays = row.value, [x for x in operands if type(x) is np.ndarray]
-    shape = arrays[0].shape
+    shape, size = arrays[0].shape, arrays[0].size
     if any(x.shape != shape for x in arrays):
         return one_by_one(row, *operands)
-    size = arrays[0].size
     columns = [x.ravel().tolist() if type(x) is np.ndarray else [x] * size for x in operands]
-    return np.array(list(map(value, *columns)), bool if row.is_truth else float).reshape(shape)
+    kind = bool if row.is_truth else float
+    return np.fromiter(map(value, *columns), kind, size).reshape(shape)
 
 
 def one_by_one(row: Primitive, *operands: Any, where: Any = True) -> Array:
@@ -77,7 +101,21 @@ def each(function: Function, *given: Any, where: Any = True) -> Array:
     return out
 
 
-# Rows in few passes.
+# Rows in few passes. A number meets an array sooner as an array without axes.
+
+
+def _constant(number: float) -> Array:
+    found = np.array(number)
+    found.flags.writeable = False
+    return found
+
+
+_ZERO, _ONE = _constant(0.0), _constant(1.0)
+_HALF, _MINUS_HALF, _MINUS_ONE = _constant(0.5), _constant(-0.5), _constant(-1.0)
+_INV_SQRT_2PI: Final = _constant(INV_SQRT_2PI)
+HIGHEST: Final = 709.0
+"""Up to here exp is finite."""
+_TOP: Final = _constant(HIGHEST)
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
@@ -100,9 +138,11 @@ def _minimum(x: Any, y: Any) -> Any:
 
 def _power(x: Any, y: Any) -> Any:
     """A power; for the exponent 0.5 numpy takes the root, which differs at -0.0 and -inf."""
-    if type(y) is not np.ndarray and y == 0.5:
-        return np.where(x == -inf, inf, np.sqrt(x) + 0.0)
-    return np.power(x, y)
+    if type(y) is np.ndarray or y != 0.5:
+        return np.power(x, y)
+    root: Array = np.sqrt(x)
+    np.add(root, _ZERO, root)
+    return root if is_above(x, -inf) else np.where(x == -inf, inf, root)
 
 
 def _constant_power(x: Array, n: float) -> Array:
@@ -118,6 +158,8 @@ def _constant_power(x: Array, n: float) -> Array:
 def _constant_power_slope(x: Array, n: float) -> Any:
     if n == 2.0:
         return 2.0 * x
+    if n == 0.5:
+        return np.divide(_HALF, np.add(np.sqrt(x), _ZERO))
     return np.ones(x.shape) if n == 1.0 else None
 
 
@@ -130,68 +172,102 @@ def _sech2(x: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    """e / (1 + e) for e = exp(-|x|), and 1 / (1 + e) for x >= 0."""
-    e: Array = np.abs(x)
-    np.negative(e, e)
+    """e / (1 + e) for e = exp(x), which stays finite."""
+    e: Array = np.minimum(x, _TOP)
     np.exp(e, e)
-    below = e + 1.0
-    np.maximum(e, x >= 0.0, out=e)
-    np.divide(e, below, e)
+    np.divide(e, np.add(e, _ONE), e)
     return e
 
 
 def _softplus(x: Array) -> Array:
-    """The larger of x and 0, and log(1 + exp(-|x|))."""
-    rest: Array = np.abs(x)
-    np.negative(rest, rest)
-    np.exp(rest, rest)
-    np.log1p(rest, rest)
-    larger: Array = np.maximum(x, 0.0)
-    np.add(larger, rest, larger)
-    return larger
+    """log(1 + exp(x)), the exponential kept finite; beyond that it is x."""
+    e: Array = np.minimum(x, _TOP)
+    np.exp(e, e)
+    np.log1p(e, e)
+    np.maximum(e, x, out=e)
+    return e
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
     """The larger, and log(1 + exp(-|x - y|)); infinities that are equal have no difference."""
     rest: Array = np.subtract(x, y)
-    np.abs(rest, rest)
-    np.negative(rest, rest)
+    np.copysign(rest, _MINUS_ONE, rest)
     np.exp(rest, rest)
     np.log1p(rest, rest)
     larger: Array = np.maximum(x, y)
-    if np.isnan(rest).any():
+    if not is_above(rest, -1.0):
         np.copyto(rest, 0.0, where=np.isinf(larger))
     np.add(larger, rest, larger)
     return larger
 
 
 def _softmax(x: Any, *others: Any) -> Any:
-    if len(others) == 1 and type(others[0]) is float and others[0] == 0.0:
-        return _sigmoid(x)
-    return None
+    if len(others) != 1:
+        return None
+    y = others[0]
+    return _sigmoid(x) if type(y) is float and y == 0.0 else _share(x, y)
+
+
+def _share(x: Any, y: Any) -> Array:
+    """1 / (1 + exp(y - x)), the rounding of the difference carried along."""
+    difference: Array = np.subtract(y, x)
+    step: Array = np.subtract(difference, y)
+    lost: Array = np.subtract(difference, step)
+    np.subtract(y, lost, lost)
+    np.add(x, step, step)
+    np.subtract(lost, step, lost)
+    e: Array = np.exp(difference)
+    np.multiply(lost, e, lost)
+    np.add(e, lost, e)
+    np.add(e, _ONE, e)
+    np.divide(_ONE, e, e)
+    if is_above(difference, -inf) and is_below(difference, HIGHEST):
+        return e
+    holds = np.greater(difference, -inf) & np.less(difference, HIGHEST)
+    return cast(Array, with_rare(ops.softmax, e, holds, x, y))
+
+
+def _gauss(x: Array) -> Array:
+    """exp(-x * x)."""
+    return _gaussian(x, _MINUS_ONE)
+
+
+def _norm_pdf(x: Array) -> Array:
+    """exp(-x * x / 2) / sqrt(2 * pi)."""
+    found = _gaussian(x, _MINUS_HALF)
+    np.multiply(found, _INV_SQRT_2PI, found)
+    return found
+
+
+def _gaussian(x: Array, factor: Array) -> Array:
+    """exp(factor * x * x), the square in two pieces: that of x as a float32 is exact."""
+    if not (is_above(x, -40.0) and is_below(x, 40.0)):
+        x = np.minimum(np.abs(x), 40.0)
+    high: Array = x.astype(np.float32, "C").astype(np.float64)
+    rest: Array = np.subtract(x, high)
+    np.multiply(rest, np.add(x, high), rest)
+    np.multiply(high, high, high)
+    np.multiply(high, factor, high)
+    np.exp(high, high)
+    np.multiply(rest, factor, rest)
+    np.exp(rest, rest)
+    np.multiply(high, rest, high)
+    return high
 
 
 def _positive_quotient(x: Any, y: Any) -> Any:
     """The quotient, and nan below 0."""
+    if type(y) is np.ndarray and is_above(y, 0.0):
+        return np.divide(x, y)
     found: Array = np.divide(x, np.abs(y))
-    below = np.less(y, 0.0)
-    if np.count_nonzero(below):
-        np.copyto(found, np.nan, where=below)
+    np.copyto(found, np.nan, where=np.less(y, 0.0))
     return found
-
-
-def _by_square(x: Any, y: Any) -> Any:
-    """x / y / y where the first quotient is in the middle of the range."""
-    quotient = np.divide(x, y)
-    size = np.abs(quotient)
-    inside = (size > 1e-290) & (size < 1e290)
-    return np.divide(quotient, y) if np.count_nonzero(inside) == size.size else None
 
 
 def _win(x: Any, y: Any) -> Any:
     """1 for x > y, 0.5 at a tie, and nan where they cannot be compared."""
-    found: Array = np.heaviside(np.subtract(x, y), 0.5)
-    if np.count_nonzero(found == found) != found.size:
+    found: Array = np.heaviside(np.subtract(x, y), _HALF)
+    if not is_above(found, -1.0):
         np.copyto(found, 0.5, where=np.equal(x, y))
     return found
 
@@ -202,13 +278,13 @@ def _hypot(*xs: Any) -> Any:
 
 def _step(x: Array) -> Any:
     """1 above 0, else 0, and nan where that is nan."""
-    return np.heaviside(x, 0.0)
+    return np.heaviside(x, _ZERO)
 
 
 def _relu(x: Array) -> Any:
     """The larger of x and 0, which is 0.0."""
-    found: Array = np.maximum(x, 0.0)
-    return np.add(found, 0.0, found)
+    found: Array = np.maximum(x, _ZERO)
+    return np.add(found, _ZERO, found)
 
 
 PASSES: Final[Mapping[Primitive, Function]] = {
@@ -227,7 +303,8 @@ PASSES: Final[Mapping[Primitive, Function]] = {
     ops.softplus: _softplus,
     ops.logaddexp: _logaddexp,
     ops.softmax: _softmax,
-    ops.div2: _by_square,
+    ops.gauss: _gauss,
+    ops.norm_pdf: _norm_pdf,
     ops.win: _win,
     ops.step: _step,
     ops.relu: _relu,
@@ -236,3 +313,9 @@ PASSES: Final[Mapping[Primitive, Function]] = {
     ops.round: np.rint,
 }
 """The functions of rows that have a better way than their spelling; None is for that."""
+
+_WHOLE: Final = frozenset({
+    ops.div_pos, ops.gauss, ops.logaddexp, ops.maximum, ops.minimum, ops.norm_pdf, ops.relu,
+    ops.sech2, ops.sigmoid, ops.softplus, ops.step, ops.where, ops.win,
+})  # fmt: skip
+"""Those that compute whatever arrays they are given, as numpy's own functions do."""

@@ -12,7 +12,8 @@ from math import inf
 from typing import Any, Final
 
 from tapegrad.ops import table as ops
-from tapegrad.ops.lowering import LOWER, NEAR, Usually, is_plain
+from tapegrad.ops.array_passes import HIGHEST
+from tapegrad.ops.lowering import LOWER, NEAR, Usually, is_plain_positive
 from tapegrad.ops.primitive import Primitive, Traced
 
 __all__ = ["SPELLED", "STEPS"]
@@ -28,13 +29,18 @@ def _sech2(x: Any) -> Any:
     return ops.mul(sech, sech)
 
 
+def _exponential(x: Any) -> Any:
+    """exp(x) where that is finite."""
+    return ops.exp(ops.where(ops.gt(x, HIGHEST), HIGHEST, x))
+
+
 def _sigmoid(x: Any) -> Any:
-    e = _decay(x)
-    return ops.div(ops.where(ops.ge(x, 0.0), 1.0, e), ops.add(e, 1.0))
+    e = _exponential(x)
+    return ops.div(e, ops.add(e, 1.0))
 
 
 def _softplus(x: Any) -> Any:
-    return ops.add(ops.maximum(x, 0.0), ops.log1p(_decay(x)))
+    return ops.maximum(ops.log1p(_exponential(x)), x)
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
@@ -60,6 +66,8 @@ def _constant_power(x: Any, n: float) -> Any:
 
 
 def _constant_power_slope(x: Any, n: float) -> Any:
+    if n == 0.5:
+        return ops.div(0.5, ops.add(ops.sqrt(x), 0.0))
     return ops.mul(2.0, x) if n == 2.0 else 1.0 if n == 1.0 else None
 
 
@@ -74,14 +82,14 @@ def _power_slope(x: Any, n: Any) -> Usually:
     power = ops.pow(x, n)
     quotient = ops.div(power, x)
     slope = ops.add(ops.mul(n, quotient), 0.0)
-    least = ops.minimum(ops.abs(power), ops.abs(quotient))
-    return Usually(slope, ops.and_(ops.gt(least, 1e-290), ops.lt(ops.abs(slope), 1e290)))
+    is_large = ops.and_(ops.gt(ops.abs(power), 1e-290), ops.gt(ops.abs(quotient), 1e-290))
+    return Usually(slope, ops.and_(is_large, ops.lt(ops.abs(slope), 1e290)))
 
 
 def _direction(x: Any, *others: Any) -> Usually:
     """The quotient by the length."""
     length = ops.hypot(x, *others)
-    return Usually(ops.div(x, length), is_plain(length))
+    return Usually(ops.div(x, length), is_plain_positive(length))
 
 
 def _positive_zero(row: Primitive) -> Callable[..., Any]:

@@ -68,6 +68,8 @@ def _in_passes(passes: Function, otherwise: Function) -> Function:
 def _in_lines(row: Primitive) -> Function:
     """A row as it is spelled; on few numbers one after the other, as that takes less time."""
     has_static = row.has_static
+    if row.arity == 1 and not has_static:
+        return _in_lines_of_one(row)
 
     def function(*operands: Any) -> Any:
         given = operands[:-1] if has_static else operands
@@ -78,6 +80,20 @@ def _in_lines(row: Primitive) -> Function:
         if code is None or (code.lines > MOST_LINES and _size(given) <= code.lines // 2):
             return by_numbers(row, *operands)
         return code.run(*operands)[0]
+
+    return function
+
+
+def _in_lines_of_one(row: Primitive) -> Function:
+    """The same for a row of one array."""
+    value, kind = row.value, bool if row.is_truth else float
+
+    def function(x: Any) -> Any:
+        code = spelled(row, (False,))
+        if code is None or (code.lines > MOST_LINES and x.size <= code.lines // 2):
+            numbers = map(value, x.ravel().tolist())
+            return np.fromiter(numbers, kind, x.size).reshape(x.shape)
+        return code.run(x)[0]
 
     return function
 

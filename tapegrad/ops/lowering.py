@@ -65,8 +65,8 @@ from tapegrad.ops.table import (
 )
 
 __all__ = [
-    "LOWER", "NEAR", "Spelling", "Usually", "is_plain", "largest", "plain_sum", "two_product",
-    "two_sum",
+    "LOWER", "NEAR", "Spelling", "Usually", "is_plain", "is_plain_positive", "largest",
+    "plain_sum", "two_product", "two_sum",
 ]  # fmt: skip
 
 
@@ -721,6 +721,7 @@ def is_plain(x: Operand) -> Operand:
 
 
 def is_plain_positive(x: Operand) -> Operand:
+    """The same of an x that is not negative."""
     return _all(gt(x, 1e-290), lt(x, 1e290))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from tapegrad._support.source_position import mark
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
+from tapegrad.ops.array_passes import direct_function
 from tapegrad.ops.array_values import product
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
@@ -64,8 +65,11 @@ def entry(recorder: Recorder, code: int, left: int, right: int, value: Any) -> A
 
 
 def _computed(row: Primitive) -> Function:
-    """The function that computes a row, of which one operand at least is an array."""
-    return _OPERATORS.get(row) or function_of(row)
+    """The function that computes a row, of which one operand at least is an array.
+
+    What it gives may stand in another order than C's.
+    """
+    return _OPERATORS.get(row) or direct_function(row) or function_of(row)
 
 
 @cache
@@ -87,7 +91,10 @@ def _of_one(row: Primitive) -> Function:
     def function(x: Any) -> Any:
         if type(x) is not ArrayVar or x._recorder.thread != get_ident():
             return applied_to_arrays(row, x)
-        return entry(x._recorder, code, x._slot, -1, compute(x._value))
+        value = compute(x._value)
+        if not value.flags.c_contiguous:
+            value = np.ascontiguousarray(value)
+        return entry(x._recorder, code, x._slot, -1, value)
 
     return function
 
@@ -118,19 +125,29 @@ def _of_two(row: Primitive) -> Function:
 
 
 def _of_many(row: Primitive) -> Function:
-    compute = _computed(row)
+    code, compute = CODES[row], _computed(row)
 
     def function(*xs: Any) -> Any:
-        recorder = next((x._recorder for x in xs if type(x) is ArrayVar), None)
+        recorder = None
+        for x in xs:
+            if type(x) is ArrayVar:
+                recorder = x._recorder
+                break
         if recorder is None or recorder.thread != get_ident():
             return applied_to_arrays(row, *xs)
-        slots = [slot for x in xs if (slot := _slot(recorder, x)) is not None]
-        if len(slots) < len(xs):
+        slots = cast("list[int]", [_slot(recorder, x) for x in xs])
+        if None in slots:
             return applied_to_arrays(row, *xs)
-        require_shapes(row, xs)
-        value = compute(*[recorder.values[slot] for slot in slots])
-        left, right = recorder.place(row, slots, ())
-        return entry(recorder, recorder.table.codes[row], left, right, value)
+        try:
+            value = compute(*[recorder.values[slot] for slot in slots])
+        except ValueError:
+            require_shapes(row, xs)
+            raise
+        if type(value) is np.ndarray and not value.flags.c_contiguous:
+            value = np.ascontiguousarray(value)
+        start = len(recorder.pool)
+        recorder.pool += slots
+        return entry(recorder, code, start, len(slots), value)
 
     return function
 
@@ -220,8 +237,14 @@ def _quick(row: Primitive) -> Function | None:
     return _comparison(row) if row.is_truth and row.arity == 2 else function_on_arrays(row)
 
 
+for _row in ops.TABLE.rows:
+    if _row.is_operation and not _row.has_static:
+        QUICK[_row] = cast(Function, function_on_arrays(_row))
+QUICK[ops.powc] = _power
 QUICK[np.matmul] = cast(Function, function_on_arrays(rows.matmul))
 for _name, _row in numpy_protocol.ROWS.items():
     _function = _quick(_row)
     if _function is not None and hasattr(np, _name):
         QUICK[getattr(np, _name)] = _function
+for _name, _spelling in numpy_protocol.SPELLED.items():
+    QUICK[getattr(np, _name)] = _spelling

@@ -66,7 +66,7 @@ Data: TypeAlias = (
 """An array that is not traced, or a list of numbers that is taken as one."""
 
 QUICK: Final[dict[object, Callable[..., Any]]] = {}
-"""Functions of numpy's that are rows, with the quick way to record each: of ``array_operators``."""
+"""The quick way to record a row, or a function of numpy's that is one: of ``array_operators``."""
 
 
 @final
@@ -83,6 +83,9 @@ class ArrayVar(TracedValue, TracedArray):
     _value: Any
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
+        quick = QUICK.get(row)
+        if quick is not None:
+            return cast(Var, quick(*operands))
         recorder = self._recorder
         is_own = row.has_static and not row.is_pooled and operands[0] is self
         if is_own and row.array is not None and recorder.thread == get_ident():
@@ -397,8 +400,9 @@ class ArrayVar(TracedValue, TracedArray):
         # Hidden from checkers, which would otherwise take it wherever an array will do.
 
         def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-            if ufunc in QUICK and method == "__call__" and not kwargs:
-                return QUICK[ufunc](*inputs)
+            quick = QUICK.get(ufunc)
+            if quick is not None and method == "__call__" and not kwargs:
+                return quick(*inputs)
             return serving("recording.array_functions").apply_ufunc(ufunc, method, inputs, kwargs)
 
         def __array_function__(self, function, types, args, kwargs):

@@ -30,7 +30,7 @@ from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.array_kernels import pull_kernel
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
 from tapegrad.sweep.codegen import reads
-from tapegrad.sweep.conditional_terms import ConditionalArithmetic, DerivativeColumn
+from tapegrad.sweep.conditional_terms import DerivativeColumn
 from tapegrad.sweep.reverse import ON_FLOATS, results_of_blocks
 
 __all__ = ["swept_on_arrays"]
@@ -70,22 +70,18 @@ def swept_on_arrays(
             conditions.pop(slot, None)
 
 
-@final
-class _Arithmetic(ConditionalArithmetic[Any]):
-    """Sums and choices of numbers and arrays, under conditions that are arrays."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda x, y: in_c_order(x + y))
-
-    def apply(self, row: Primitive, *numbers: Any) -> Any:
-        """A row applied to conditions, or a choice by one."""
-        return in_c_order(_CHOICES[row](*numbers))
+def _or_negative_zero(number: Any, condition: Any) -> Any:
+    """The number where a condition holds, and -0.0 elsewhere."""
+    return in_c_order(np.where(condition, number, _NEGATIVE_ZERO))
 
 
-_CHOICES: Final[Mapping[Primitive, Callable[..., Any]]] = {
-    ops.where: np.where, ops.and_: np.logical_and, ops.or_: np.logical_or,
-    ops.not_: np.logical_not,
-}  # fmt: skip
+def _both(one: Any, other: Any) -> Any:
+    """The condition under which two hold; None always holds."""
+    return other if one is None or one is other else np.logical_and(one, other)
+
+
+_NEGATIVE_ZERO: Final = np.array(-0.0)
+"""A number without axes, which numpy takes as it is."""
 
 
 @final
@@ -103,7 +99,7 @@ class _ArraySweep:
     conditions: dict[int, Place] = attrs.field(factory=dict)
     condition: Operand | None = None
     owned: set[int] = attrs.field(factory=set)
-    arithmetic: _Arithmetic = attrs.field(factory=_Arithmetic)
+    opposites: dict[int, tuple[Any, Any]] = attrs.field(factory=dict)
     _by_rows: ArrayReverse | None = None
 
     @property
@@ -135,10 +131,10 @@ class _ArraySweep:
         """
         row, condition = self.columns.row(slot), cast(Operand, self.conditions[slot])
         if row.kind == "input":
-            self.cotangents[slot] = self.arithmetic.or_zero((cotangent, condition))
+            self.cotangents[slot] = in_c_order(np.where(cast(Any, condition), cotangent, 0.0))
             del self.conditions[slot]
         elif row.array is not None:
-            visit(slot, self.arithmetic.apply(ops.where, condition, cotangent, -0.0))
+            visit(slot, _or_negative_zero(cotangent, condition))
         else:
             self.condition = condition
             visit(slot, cotangent)
@@ -151,30 +147,41 @@ class _ArraySweep:
     def choose(self, slot: int, cotangent: Any) -> None:
         """Visits a choice: its cotangent goes to each arm where that is selected."""
         columns, before, start = self.columns, self.condition, self.columns.left[slot]
-        at, *arms = columns.pool[start : start + 3]
+        at, first, second = columns.pool[start : start + 3]
         selected, shape = cast(Any, columns.values[at]), shape_of(columns.values[slot])
         if type(selected) is float:
-            arms = [arms[0 if selected else 1]]
-        for number, arm in enumerate(arms):
+            arm = first if selected else second
             if self.wanted[arm]:
-                if type(selected) is not float:
-                    taken = self.arithmetic.negated(selected) if number else selected
-                    self.condition = self.arithmetic.both(before, taken)
                 self.hand_down(arm, cotangent, shape)
+            return
+        if self.wanted[first]:
+            self.condition = _both(before, selected)
+            self.hand_down(first, cotangent, shape)
+        if self.wanted[second]:
+            self.condition = _both(before, self.negated(selected))
+            self.hand_down(second, cotangent, shape)
         self.condition = before
+
+    def negated(self, condition: Any) -> Any:
+        """The condition under which another does not hold; it is made once."""
+        found = self.opposites.get(id(condition))
+        if found is None:
+            found = self.opposites[id(condition)] = np.logical_not(condition), condition
+        return found[0]
 
     def hand_down(self, slot: int, share: Any, whole: Shape) -> None:
         """Adds a share of an entry with the shape ``whole`` to the cotangent of an operand."""
         shape, condition = shape_of(self.columns.values[slot]), self.condition
         if shape == whole:
-            before = self.cotangents[slot]
-            if before is not None or condition is not None:
+            if condition is not None:
+                self.add_under_condition(slot, self.cotangents[slot], share)
+            elif self.cotangents[slot] is not None:
                 self.add(slot, share)
             else:
                 self.cotangents[slot] = share
             return
         if condition is not None:
-            share = self.arithmetic.apply(ops.where, condition, share, -0.0)
+            share = _or_negative_zero(share, condition)
         self.condition = None
         self.add(slot, rows.fitted(share, whole, shape))
         self.condition = condition
@@ -205,9 +212,17 @@ class _ArraySweep:
 
     def add_under_condition(self, slot: int, before: Any, share: Any) -> None:
         """Adds a share to a cotangent; one of them is present under a condition alone."""
-        term = None if before is None else (before, self.conditions.pop(slot, None))
-        self.cotangents[slot], condition = self.arithmetic.plus(term, (share, self.condition))
-        self.owned.discard(slot)
+        condition: Any = self.condition
+        if before is not None:
+            known: Any = self.conditions.pop(slot, None)
+            if known is not condition:
+                before = before if known is None else _or_negative_zero(before, known)
+                share = share if condition is None else _or_negative_zero(share, condition)
+                is_partial = known is not None and condition is not None
+                condition = np.logical_or(known, condition) if is_partial else None
+            share = in_c_order(before + share)
+            self.owned.discard(slot)
+        self.cotangents[slot] = share
         if condition is not None:
             self.conditions[slot] = condition
 
@@ -224,7 +239,7 @@ def make(sweep):
     columns, cotangents, wanted = sweep.columns, sweep.cotangents, sweep.wanted
     left, right, values = columns.left, columns.right, columns.values
     pool, statics = columns.pool, columns.statics
-    conditions, owned = sweep.conditions, sweep.owned
+    conditions, owned, kernels = sweep.conditions, sweep.owned, {{}}
 
     def visit(k, b):
 {}
@@ -285,24 +300,51 @@ def _shares(row: Primitive) -> tuple[str, dict[str, Any]] | None:
     numbers.
     """
     count = cast(int, row.arity)
-    names = ["x0", "x1"][:count] + ["n"] * row.has_static
-    lines = "i = left[k]\n" + "j = right[k]\n" * (count > 1 or row.has_static)
-    lines += "shape = y.shape\n" * (count > 1)
+    if row.has_static:
+        return _BY_STATIC, {"pull_kernel": partial(pull_kernel, row, 0, 0, (True,))}
+    lines = "i = left[k]\n" + "j = right[k]\nshape = y.shape\n" * (count > 1)
     called: dict[str, Any] = {}
     for index, slot in enumerate("ij"[:count]):
-        script = Script({"n"})
-        given = [Name(script, name) for name in names]
-        script.know(row, given, "y")
+        script, (share,) = _script(row, [index], count)
         called |= script.called
-        found = row.partial(index, Name(script, "y"), *given)
-        if found is not None:
-            share = script.product(Name(script, "b"), found)
-            body = "\n".join([*script.body([share.text]), f"p = {share.text}\n"])
-            add = _ADD.format(slot)
-            add = _FIT.format(slot, indent(add, "    ")) if count > 1 else add
+        if share:
+            body = "\n".join([*script.body([share]), f"p = {share}\n"])
+            add = _added(slot) if count > 1 else _ADD.format(slot)
             lines += f"if wanted[{slot}]:\n{indent(reads(body) + body + add, '    ')}"
-            called |= script.called
     return None if count > 1 and called else (lines, called)
+
+
+def _script(row: Primitive, indices: Sequence[int], count: int) -> tuple[Script, list[str]]:
+    """Lines that compute shares of operands, and the names of these; "" where there is none."""
+    script, shares = Script(set()), list[str]()
+    given = [Name(script, f"x{at}") for at in range(count)]
+    script.know(row, given, "y")
+    for index in indices:
+        found = row.partial(index, Name(script, "y"), *given)
+        share = None if found is None else script.product(Name(script, "b"), found)
+        shares.append(share.text if share else "")
+    return script, shares
+
+
+def _added(slot: str) -> str:
+    """Source that adds the share ``p`` to the cotangent of an operand, in its shape."""
+    return _FIT.format(slot, indent(_ADD.format(slot), "    "))
+
+
+_BY_STATIC: Final = f"""\
+i, n = left[k], statics[right[k]]
+if wanted[i]:
+    kernel = kernels.get(n)
+    if kernel is None:
+        kernel = pull_kernel(n)
+        if kernel is None:
+            sweep.generic(k, b)
+            return
+        kernels[n] = kernel = kernel.run
+    p = kernel(b, None, y, values[i], None, None, None, None)[0]
+    if p is not None:
+{indent(_ADD.format("i"), "        ")}"""
+"""Adds the share of the operand of a row with a static one."""
 
 
 _POOLED: Final = """\
@@ -316,11 +358,15 @@ _BY_KERNELS: Final = """\
 i, j = left[k], right[k]
 {}
 y, x0, x1 = values[k], values[i], values[j]
+if type(x0) is type(x1) is ndarray and wanted[i] and wanted[j]:
+    shape = y.shape
+{}
+    return
 numbers = (type(y) is float) | (type(x0) is float) << 1 | (type(x1) is float) << 2
 which = numbers | wanted[i] << 3 | wanted[j] << 4
 kernel = kernels.get(which)
 if kernel is None:
-    kernel = pull_kernel(numbers, wants=(wanted[i], wanted[j]))
+    kernel = pull_kernel(numbers, (wanted[i], wanted[j]), None)
     if kernel is None:
         sweep.generic(k, b)
         return
@@ -336,12 +382,18 @@ if q is not None:
 
 
 def _by_kernels(row: Primitive) -> Maker:
-    """Makes the function for a row of two operands, which calls the row's kernels."""
-    fits = (_FIT.format(slot, indent(_ADD.format(slot), "    ")) for slot in "ij")
-    first, second = (indent(fit, "    ") for fit in fits)
-    source = _BY_KERNELS.format(_POOLED * row.is_pooled, first, second)
-    called = {"pull_kernel": partial(pull_kernel, row, 0, static=None), "kernels": {}}
-    return _made(source, called)
+    """Makes the function for a row of two operands, which calls the row's kernels.
+
+    What is computed for both operands where these are arrays stands in it.
+    """
+    added, called = [*map(_added, "ij")], {"pull_kernel": partial(pull_kernel, row, 0)}
+    first, second = (indent(each, "    ") for each in added)
+    script, shares = _script(row, range(2), 2)
+    both = [*script.body(shares)]
+    both += [f"p = {x}\n{add}" for x, add in zip(shares, added, strict=True) if x]
+    inline = indent("\n".join(both) or "pass", "    ")
+    source = _BY_KERNELS.format(_POOLED * row.is_pooled, inline, first, second)
+    return _made(source, {**script.called, **called})
 
 
 def _made(source: str, called: Mapping[str, Any] | None = None) -> Maker:
