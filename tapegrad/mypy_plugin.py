@@ -213,6 +213,8 @@ def _kind_of_field(node: SymbolNode | None) -> Type | None:
 
 
 _HOOKS: Final = {
+    "tapegrad.numpy.derivatives.hessian": _grad,
+    "tapegrad.numpy.derivatives.jacobian": _record,
     "tapegrad.transforms.grad.grad": _grad,
     "tapegrad.transforms.grad.value_and_grad": _grad,
     "tapegrad.transforms.jacobian.hessian": _grad,

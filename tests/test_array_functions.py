@@ -228,9 +228,9 @@ NOT_DIFFERENTIATED = {
     "isdtype", "isin", "linspace", "nan", "ndim", "newaxis", "nextafter", "nonzero", "ones",
     "ones_like", "pi", "result_type", "shape", "size", "uint8", "uint16", "uint32", "uint64",
     "unique_all", "unique_counts", "unique_inverse", "unique_values", "zeros", "zeros_like",
-    *COMPARISONS, *TESTS, "argsort", "searchsorted",
+    *COMPARISONS, *TESTS, "argsort", "searchsorted", "hessian", "jacobian",
 }  # fmt: skip
-"""Names of arrays without numbers, of truths and of places, which have tests of their own."""
+"""Names of what has tests of its own: arrays without numbers, truths, places, blocks."""
 
 
 def differences(f: Function, x: Any, step: float = 1e-6) -> Any:

@@ -12,9 +12,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tapegrad"
 
 LAYERS = [
-    "errors", "_support", "ops", "pytree", "entries", "recording", "sweep", "math", "numpy",
-    "inspect", "draw", "tape", "transforms", "compile", "check", "batch", "optimize", "learn",
-    "__init__", "cli", "__main__", "mypy_plugin",
+    "errors", "_support", "ops", "pytree", "entries", "recording", "sweep", "math",
+    "inspect", "draw", "tape", "transforms", "numpy", "compile", "check", "batch", "optimize",
+    "learn", "__init__", "cli", "__main__", "mypy_plugin",
 ]  # fmt: skip
 """The modules and packages of the top folder: each may import itself and those to its left."""
 

@@ -77,6 +77,7 @@ from tapegrad.numpy.creation import (
     zeros,
     zeros_like,
 )
+from tapegrad.numpy.derivatives import hessian, jacobian
 from tapegrad.numpy.elementwise import (
     abs,
     absolute,
@@ -396,6 +397,7 @@ __all__ = [
     "gamma",
     "greater",
     "greater_equal",
+    "hessian",
     "hstack",
     "hypot",
     "ieee_remainder",
@@ -414,6 +416,7 @@ __all__ = [
     "isin",
     "isinf",
     "isnan",
+    "jacobian",
     "kron",
     "ldexp",
     "less",

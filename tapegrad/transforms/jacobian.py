@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import prod
 from typing import (
+    Any,
     Concatenate,
     Literal,
     Never,
@@ -31,34 +32,20 @@ from tapegrad.recording.trace import Trace, trace
 from tapegrad.transforms.products import HessianProduct
 from tapegrad.transforms.traced_call import Data, pull, push, require_numbers, transformed
 
-__all__ = ["hessian", "jacobian"]
+__all__ = ["Returned", "hessian", "jacobian"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
-R = TypeVar("R")
+
+Returned: TypeAlias = Any
+"""Any result: pyrefly would take ``object``, and ty a type variable, for the parameter, too."""
 
 Matrix: TypeAlias = dict[str, dict[str, float]]
-"""The rows by key path, and in each the columns by key path."""
+"""The rows by key path, and in each the columns by key path; blocks of arrays are arrays."""
 
 
-@overload
 def jacobian(
-    f: Callable[Concatenate[A, P], float],
-    /,
-    *,
-    mode: Literal["forward", "reverse"] | None = None,
-    **options: Never,
-) -> Callable[Concatenate[A, P], Matrix]: ...
-@overload
-def jacobian(
-    f: Callable[Concatenate[A, P], R],
-    /,
-    *,
-    mode: Literal["forward", "reverse"] | None = None,
-    **options: Never,
-) -> Callable[Concatenate[A, P], Matrix]: ...
-def jacobian(
-    f: Callable[Concatenate[A, P], object],
+    f: Callable[Concatenate[A, P], Returned],
     /,
     *,
     mode: Literal["forward", "reverse"] | None = None,
@@ -68,8 +55,9 @@ def jacobian(
 
     ``jacobian(f)(x, *data)[output][input]``, both by path; a lone number goes by the name of the
     parameter, and a lone result by ``"value"``. Of arrays the derivative is an array, with the axes
-    of the output and then those of the input. One sweep for each number of the inputs forward, or
-    of the outputs in reverse: whichever is fewer, unless ``mode`` says.
+    of the output and then those of the input; ``tapegrad.numpy.jacobian`` has its type. One sweep
+    for each number of the inputs forward, or of the outputs in reverse: whichever is fewer, unless
+    ``mode`` says.
 
     Raises:
         InputError: for what cannot be an input, or an unknown ``mode``.
@@ -117,8 +105,8 @@ def hessian(
     """The second derivatives of ``f`` in the numbers of its first argument, two by two.
 
     ``hessian(f)(x, *data)[input][input]``, both by path; of arrays an array, with the axes of the
-    one and then those of the other. One recording, and for each number a forward sweep and a
-    reverse sweep that carries tangents.
+    one and then those of the other, whose type ``tapegrad.numpy.hessian`` has. One recording, and
+    for each number a forward sweep and a reverse sweep that carries tangents.
 
     Raises:
         InputError: for what cannot be an input.

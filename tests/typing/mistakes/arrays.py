@@ -7,7 +7,7 @@ from typing import Generic
 import attrs
 import numpy as np
 
-from tapegrad import Scalar, grad
+from tapegrad import Scalar, grad, math
 from tapegrad import numpy as tnp
 from tapegrad.numpy import Arr, Floats, linalg
 
@@ -227,3 +227,11 @@ def wrong_name_of_an_axis() -> None:
 
 def right_name_of_an_axis() -> None:
     assert tnp.mean(X, axis=0).shape == (2,)
+
+
+def wrong_block_as_a_number() -> None:
+    print(math.exp(tnp.hessian(layered)(Layer(W, W), X)["w"]["b"]))
+
+
+def right_block_as_a_number() -> None:
+    assert (tnp.exp(tnp.hessian(layered)(Layer(W, W[:1]), X)["w"]["b"]) > 0.0).all()
