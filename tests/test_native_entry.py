@@ -226,3 +226,52 @@ def test_code_for_one_call_writes_nothing_beside_its_arrays(
     assert len(made) == 3
     for array, count in made:
         assert list(array[count:]) == [CANARY] * 16
+
+
+# Rows that have code of their own.
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(programs(6), min_size=1, max_size=3), st.data())
+def test_rows_with_code_of_their_own_are_run_as_calls_one_by_one(
+    functions: list[strategies.Program], data: Any
+) -> None:
+    """Outputs and guards have the bits of single calls, and nothing is written beside them."""
+    width, made, inputs, counts = max(f.width for f in functions), [], [], []
+    for function in functions:
+
+        def f(xs: Any, function: Any = function) -> Any:
+            return function(xs[: function.width]) + 0.0 * xs[-1]
+
+        rows = data.draw(st.lists(points(width), min_size=1, max_size=5))
+        made.append(native.ScalarFunction(program_of(tg.record(f)(rows[0]))))
+        counts.append(len(rows))
+        inputs += rows
+    codes = [code for code, count in zip(made, counts, strict=True) for _ in range(count)]
+    expected = [code(row) for code, row in zip(codes, inputs, strict=True)]
+    entries = [code.entry for code in made]
+    if any(one.calls_python for one in entries):
+        return
+    given, kept = filled(np.array(inputs))
+    out, flips = native.each()(entries, counts, given)
+    for found, flip, one in zip(out.tolist(), flips.tolist(), expected, strict=True):
+        assert flip == (one if isinstance(one, int) else -1)
+        assert isinstance(one, int) or strategies.bits(*found) == strategies.bits(*one)
+    assert kept()
+
+
+@pytest.mark.parametrize(
+    ("counts", "inputs"),
+    [
+        ((2, 2), np.ones((3, 2))),
+        ((4, -1), np.ones((3, 2))),
+        ((2, 1), np.ones((3, 3))),
+        ((2, 1), np.ones((3, 2), np.float32)),
+        ((2, 1), np.ones((2, 3)).T),
+    ],
+)
+def test_rows_that_do_not_fit_their_code_are_refused(counts: Any, inputs: Any) -> None:
+    """There is a row for each that is counted, of as many numbers as the code reads."""
+    code = native.ScalarFunction(program_of(tg.record(lambda xs: xs[0] * xs[1])((2.0, 3.0))))
+    with pytest.raises(tg.errors.BackendError, match=r"compiled code for \d numbers was to run"):
+        native.each()([code.entry] * 2, counts, inputs)

@@ -7,15 +7,18 @@ the answer which of the two there was.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import thread_time
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, cast, final
 
 import attrs
 import numpy as np
 
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.row_runner import UnresolvedRows
+from tapegrad.compile.backends.interface import RunEach
 from tapegrad.compile.call_recording import CallCode, CallRecording, Departure
 from tapegrad.compile.learning import RECORDING
 from tapegrad.compile.paths import HasPath, path_of
@@ -29,52 +32,136 @@ Such code takes about as long for one row as for this number, and as long as cal
 function do for them.
 """
 
-Answer: TypeAlias = Callable[[Departure, int], Sequence[float]]
-"""Gives the outputs of a row that no compiled path takes, by its place among the rows."""
+Answer: TypeAlias = Callable[[UnresolvedRows, Departure, int], Sequence[float]]
+"""Gives the outputs of a row that no compiled path takes, by its place among those of a group."""
+
+
+@final
+@attrs.frozen(eq=False)
+class _Ready:
+    """Rows of a group, from ``start`` to ``stop`` among all rows, on a path that has an entry."""
+
+    group: UnresolvedRows
+    code: CallCode
+    start: int
+    stop: int
+
+
+_START = attrgetter("start")
 
 
 @final
 class RareRows:
     """Runs rare rows of one call, of which ``shared`` numbers are the same for all.
 
-    ``known`` finds a path that is recorded for many rows, by its first outcomes.
+    ``known`` finds a path that is recorded for many rows and that these can take, by its first
+    outcomes, and ``left`` any that is recorded. ``answer`` gives the ``outputs`` of a row for which
+    there is no code.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each says one thing about the rows
         self,
         calls: CallRecording,
+        *,
         known: Callable[[bytes], HasPath | None],
+        left: Callable[[bytes], HasPath | None],
+        answer: Answer,
         places: Sequence[int],
         shared: Sequence[float],
+        outputs: int,
     ) -> None:
-        self._calls, self._known = calls, known
+        self._calls, self._known, self._left, self._answer = calls, known, left, answer
         self._places = list(places)
         self._shared = np.array(shared, dtype=np.float64)
+        of_rows = {*places}
+        self._others = [x for x in range(len(places) + len(shared)) if x not in of_rows]
+        self._outputs = outputs
+        self._codes: Sequence[CallCode] = ()
+        self._starts: dict[bytes, CallCode | None] = {}
 
-    def run(self, group: UnresolvedRows, left: HasPath | None, answer: Answer) -> Floats:
-        """The outputs of rows, a column for each, which left a path at their last outcome.
+    def run(self, groups: Sequence[UnresolvedRows]) -> Floats:
+        """The outputs of rows, a column for each, group after group.
 
-        All that rows take but learning their paths counts as calls, which learning may take, too.
+        Each group left a path at its last outcome. All that rows take but learning their paths
+        counts as calls, which learning may take, too.
         """
         budget, started = self._calls.learning.budget, thread_time()
         counted = budget.spent + budget.called
-        start = self._calls.find(group.prefix)
-        off = Departure(left, group.prefix, is_recorded=False)
-        found: list[Sequence[float]] = []
-        for place, floats in enumerate(self._floats(group)):
-            settled = self._settled(floats, start, off)
-            if isinstance(settled, Departure):
-                found.append(answer(settled, place))
-            else:
-                code, outputs = settled
-                code.rows += 1
-                found.append(outputs)
+        inputs = self._inputs(groups)
+        found = np.empty((len(inputs), self._outputs))
+        ready: list[_Ready] = []
+        start = 0
+        for group in groups:
+            stop = start + len(group.rows)
+            start = self._run_singly(group, inputs, found, start, stop)
+            if start < stop:
+                code = cast(CallCode, self._start(group.prefix))
+                ready.append(_Ready(group, code, start, stop))
+            start = stop
+        self._run_ready(ready, inputs, found)
         around = thread_time() - started - (budget.spent + budget.called - counted)
         budget.count_call(max(around, 0.0))
-        return np.array(found, dtype=np.float64).T
+        return found.T
+
+    def _start(self, prefix: bytes) -> CallCode | None:
+        """The path that rows with these outcomes take first."""
+        if self._calls.codes is not self._codes:
+            self._codes, self._starts = self._calls.codes, {}
+        if prefix not in self._starts:
+            self._starts[prefix] = self._calls.find(prefix)
+        return self._starts[prefix]
+
+    def _run_singly(
+        self, group: UnresolvedRows, inputs: Floats, found: Floats, start: int, stop: int
+    ) -> int:
+        """Runs rows of a group one by one, until their path has an entry; the rows that are left.
+
+        These are those from the result on.
+        """
+        first = start
+        while start < stop:
+            code = self._start(group.prefix)
+            if code is not None and code.entry is not None:
+                break
+            found[start] = self._outputs_of(group, start - first, inputs[start].tolist())
+            start += 1
+        return start
+
+    def _run_ready(self, ready: Sequence[_Ready], inputs: Floats, found: Floats) -> None:
+        """Runs rows on paths that have an entry, all at once; those that leave theirs singly."""
+        if not ready:
+            return
+        run_each = cast(RunEach, ready[0].code.choice.backend.each)
+        counts = [one.stop - one.start for one in ready]
+        if sum(counts) == len(inputs):
+            found[:], flips = run_each([one.code.entry for one in ready], counts, inputs)
+        else:
+            rows = np.concatenate([np.arange(one.start, one.stop) for one in ready])
+            found[rows], some = run_each([one.code.entry for one in ready], counts, inputs[rows])
+            flips = np.full(len(inputs), -1)
+            flips[rows] = some
+        for one, count in zip(ready, counts, strict=True):
+            one.code.rows += count
+        for row in np.flatnonzero(flips != -1).tolist():
+            one = ready[bisect_right(ready, row, key=_START) - 1]
+            one.code.rows -= 1
+            place = row - one.stop + len(one.group.rows)
+            found[row] = self._outputs_of(one.group, place, inputs[row].tolist())
+
+    def _outputs_of(
+        self, group: UnresolvedRows, place: int, floats: list[float]
+    ) -> Sequence[float]:
+        """The outputs of one row."""
+        start = self._start(group.prefix)
+        settled = self._settled(group, floats, start)
+        if isinstance(settled, Departure):
+            return self._answer(group, settled, place)
+        code, outputs = settled
+        code.rows += 1
+        return outputs
 
     def _settled(
-        self, floats: Sequence[float], start: CallCode | None, off: Departure
+        self, group: UnresolvedRows, floats: Sequence[float], start: CallCode | None
     ) -> tuple[CallCode, Sequence[float]] | Departure:
         """Runs the paths that a row leads to, those recorded for many rows among them."""
         tried: list[HasPath] = []
@@ -82,7 +169,10 @@ class RareRows:
             settled = self._calls.settle(floats, start)
             if not isinstance(settled, Departure) or settled.is_recorded:
                 return settled
-            departure = off if settled.code is None else settled
+            departure = settled
+            if settled.code is None:
+                left = self._left(group.prefix[:-1])
+                departure = Departure(left, group.prefix, is_recorded=False)
             known = self._known(departure.prefix)
             if known is None or known in tried:
                 return departure
@@ -98,12 +188,19 @@ class RareRows:
             return None
         return self._calls.adopt(path_of(tape, any_row=self._calls.any_row))
 
-    def _floats(self, group: UnresolvedRows) -> list[list[float]]:
+    def _inputs(self, groups: Sequence[UnresolvedRows]) -> Floats:
         """The inputs of each row, in the order of the program's."""
-        count = len(group.rows)
-        inputs = np.empty((count, len(self._places) + len(self._shared)))
-        mapped = np.zeros(inputs.shape[1], dtype=np.bool_)
-        mapped[self._places] = True
-        inputs[:, ~mapped] = self._shared
-        inputs[:, self._places] = np.column_stack(list(group.leaves))
-        return inputs.tolist()
+        rows = sum(len(group.rows) for group in groups)
+        inputs = np.empty((rows, len(self._places) + len(self._shared)))
+        inputs[:, self._others] = self._shared
+        column = 0
+        for parts in zip(*(group.leaves for group in groups), strict=True):
+            width = parts[0].shape[1] if parts[0].ndim > 1 else 1
+            places = self._places[column : column + width]
+            column += width
+            room = inputs[:, places[0] : places[0] + width]
+            if places[-1] - places[0] + 1 == width and parts[0].ndim > 1:
+                np.concatenate(parts, out=room)
+            else:
+                inputs[:, places] = np.concatenate(parts).reshape(rows, width)
+        return inputs

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import wraps
 from operator import attrgetter
 from time import perf_counter
-from typing import NoReturn, cast, final
+from typing import Final, NoReturn, cast, final
 
 import attrs
 
@@ -25,8 +25,8 @@ from tapegrad.batch.row_runner import KnownPaths, RowRunner, UnresolvedRows
 from tapegrad.batch.warm_rows import WarmRows
 from tapegrad.compile.backends.registry import Choice, chosen
 from tapegrad.compile.cache import Recording
-from tapegrad.compile.call_recording import CallRecording, Departure
-from tapegrad.compile.learning import Budget
+from tapegrad.compile.call_recording import CallRecording, Departure, Waiting, leaves_loop
+from tapegrad.compile.learning import MANY_PATHS, Budget
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, Path, path_of, record_path, starting_with
 from tapegrad.compile.rare import called_back
@@ -45,6 +45,10 @@ from tapegrad.transforms.static_arguments import NONE_STATIC, StaticArguments
 from tapegrad.transforms.traced_call import data_of, require_numbers
 
 __all__ = ["PathRecorder", "ReadsTracedError", "RowRecording"]
+
+
+_MANY_CALLED: Final = MANY_PATHS // 4
+"""The fewest rare paths on which the function was called that earn a warning of many paths."""
 
 
 @final
@@ -223,10 +227,12 @@ class PathRecorder:
         self.on_branch, self._max_paths = on_branch, max_paths
         self.rare = RARE if on_branch == "rerecord" and not records_all else 0
         self.name = name_of(recorded.f)
-        self._departures: Counter[Site | None] = Counter()
+        self._departures: Counter[bytes] = Counter()
         self._taken: Counter[bytes] = Counter()
         self._is_first = not recorded.codes
         self._rare_prefixes: set[bytes] = set()
+        self._called_prefixes: set[bytes] = set()
+        self._start = 0
         self._known = KnownPaths(inputs.shared)
         self._seen: tuple[BatchCode, ...] = ()
         self._see()
@@ -271,47 +277,77 @@ class PathRecorder:
         return self.inputs.row([leaf[place] for leaf in leaves], as_given=as_given)
 
     def note_departure(self, group: UnresolvedRows) -> None:
-        """Counts rows by the line at which they left the recorded paths, for the error on paths."""
-        if not group.is_known and not self.knows(group.prefix):
-            self._departures[self._line(group.prefix)] += group.rows.size
+        """Counts rows by how they left the recorded paths, for the error on paths."""
+        if not group.is_known:
+            self._departures[group.prefix] += len(group.rows)
 
-    def rare_outputs(self, group: UnresolvedRows, start: int) -> Floats:
-        """The outputs of rows on a rare path, a column for each; the block starts at ``start``.
+    def rare_outputs(self, groups: Sequence[UnresolvedRows], start: int) -> Floats:
+        """The outputs of rows on rare paths, a column for each; the block starts at ``start``.
 
         Raises:
             GuardError: where there are too many paths.
         """
-        recorded, prefix = self.recorded, group.prefix
-        if group.is_known:
-            recorded.count(Counter({prefix: -len(group.rows)}))
-        numbers = [start + row for row in group.rows.tolist()]
+        recorded = self.recorded
+        for group in groups:
+            if group.is_known:
+                recorded.count(Counter({group.prefix: -len(group.rows)}))
+        self._require_few_paths(groups, start)
+        self._start = start
+        return self._rare_rows.run(groups)
 
-        def answer(departure: Departure, place: int) -> Sequence[float]:
-            kwargs = self.inputs.kwargs
-            arguments = given = self.arguments(group.leaves, place), kwargs
-            if self.inputs.has_ints:
-                given = self.arguments(group.leaves, place, as_given=True), kwargs
-            try:
-                returned = recorded.calls.missed(departure, arguments, given)
-            except Exception as error:
-                _note_row(error, numbers[place])
-                raise
-            return self._numbers(returned, numbers[place])
+    def _require_few_paths(self, groups: Sequence[UnresolvedRows], start: int) -> None:
+        """Lets rows on rare paths through, unless there are too many of these.
 
-        if self._find(prefix) is None:
-            self._rare_prefixes.add(prefix)
-            paths = len(recorded.codes) + len(self._rare_prefixes)
-            if paths > self._max_paths:
-                raise self._too_many_paths(group.leaves, 0, numbers[0])
-            recorded.warn_of_many(paths, self._departures)
-        return self._rare_rows.run(group, recorded.find(prefix[:-1]), answer)
+        Raises:
+            GuardError: where there are.
+        """
+        recorded, known = self.recorded, self._rare_prefixes
+        for group in groups:
+            if group.prefix not in known and self._find(group.prefix) is None:
+                known.add(group.prefix)
+                if len(recorded.codes) + len(known) > self._max_paths:
+                    raise self._too_many_paths(group.leaves, 0, start + int(group.rows[0]))
+
+    def _answer(self, group: UnresolvedRows, departure: Departure, place: int) -> Sequence[float]:
+        """The outputs of a rare row for which there is no code."""
+        recorded, kwargs = self.recorded, self.inputs.kwargs
+        number = self._start + int(group.rows[place])
+        arguments = given = self.arguments(group.leaves, place), kwargs
+        if self.inputs.has_ints:
+            given = self.arguments(group.leaves, place, as_given=True), kwargs
+        try:
+            waiting = Waiting(len(group.rows) - place, self.inputs.rows or BLOCK)
+            returned = recorded.calls.missed(departure, arguments, given, waiting=waiting)
+        except Exception as error:
+            _note_row(error, number)
+            raise
+        if recorded.calls.find(departure.prefix) is None:
+            self._note_call(group.prefix)
+        return self._numbers(returned, number)
+
+    def _note_call(self, prefix: bytes) -> None:
+        """Notes that rows on a path are calls of the function, and warns of many such."""
+        called, recorded = self._called_prefixes, self.recorded
+        if not leaves_loop(prefix):  # such come again, and are recorded then
+            called.add(prefix)
+        paths = len(recorded.codes) + len(self._rare_prefixes)
+        if paths >= MANY_PATHS and len(called) >= _MANY_CALLED:
+            recorded.warn_of_many(MANY_PATHS, self._lines())
 
     @cached
     def _rare_rows(self) -> RareRows:
         """Runs the rare rows of this call; learning their paths may take as long as others took."""
-        recorded = self.recorded
+        recorded, inputs = self.recorded, self.inputs
         recorded.budget.credit = max(recorded.budget.credit, recorded.seconds)
-        return RareRows(recorded.calls, self._find, recorded.places, self.inputs.shared)
+        return RareRows(
+            recorded.calls,
+            known=self._find,
+            left=recorded.find,
+            answer=self._answer,
+            places=recorded.places,
+            shared=inputs.shared,
+            outputs=self.outputs,
+        )
 
     def resolve(
         self, leaves: Sequence[Floats], place: int, prefix: bytes, number: int
@@ -341,7 +377,7 @@ class PathRecorder:
         started = perf_counter()
         self._call(leaves, place, number)
         seconds = perf_counter() - started
-        line, rows = self._departures.most_common(1)[0]
+        line, rows = self._lines().most_common(1)[0]
         time = f"{seconds:.2g} s a row"
         if self.inputs.rows is not None:
             time = f"up to {seconds * self.inputs.rows:,.2g} s for all rows"
@@ -351,9 +387,12 @@ class PathRecorder:
             f'on_branch="eager", which would take {time}'
         )
 
-    def _line(self, prefix: bytes) -> Site | None:
-        """The user's line at which the last of these outcomes was found."""
-        return self._left(prefix).site(len(prefix) - 1)
+    def _lines(self) -> Counter[Site | None]:
+        """The rows that left the recorded paths, by the user's line at which they did."""
+        found: Counter[Site | None] = Counter()
+        for prefix, rows in self._departures.items():
+            found[self._left(prefix).site(len(prefix) - 1)] += rows
+        return found
 
     def _left(self, prefix: bytes) -> Path:
         """A path that was left at the last of these outcomes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
@@ -293,7 +294,9 @@ def _split_by_guard(
     gone = gone[np.argsort(flips[gone], kind="stable")]
     guards, starts = np.unique(flips[gone], return_index=True)
     prefixes = [code.flipped(guard, prefix) for guard in guards.tolist()]
-    return list(zip(prefixes, np.split(group[gone], starts[1:]), strict=True))
+    ends = [*starts.tolist(), len(gone)]
+    parts = [group[gone[start:end]] for start, end in pairwise(ends)]
+    return list(zip(prefixes, parts, strict=True))
 
 
 def _finished(block: BlockOutputs, options: ChunkOptions) -> PartialSum | BlockOutputs:
@@ -330,23 +333,45 @@ def _blocks_of(
     Rows on a known path are done, unless they may turn out to be rare.
     """
     starts = range(0, out.shape[1], BLOCK)
-    counts = np.array([np.bincount(rows // BLOCK, minlength=len(starts)) for _, rows, _ in groups])
+    rows = np.concatenate([some for _, some, _ in groups])
+    of_group = np.repeat(np.arange(len(groups)), [some.size for _, some, _ in groups])
+    cell = of_group * len(starts) + rows // BLOCK
+    counts = np.bincount(cell, minlength=len(groups) * len(starts)).reshape(-1, len(starts))
     unknown = np.array([not is_known for _, _, is_known in groups])
     paths = np.count_nonzero(counts, axis=0)
     limits = _most_below(counts, unknown, options)
     long = np.array([len(prefix) >= _LONG for prefix, *_ in groups])
     limits = np.where(long[:, np.newaxis] & (limits > 0), _MORE * options.rare, limits)
     left = (counts > 0) & (unknown[:, np.newaxis] | (counts < limits))
+    ends = np.cumsum(counts).reshape(counts.shape)  # the rows of a group ascend
     for number, start in enumerate(starts):
-        unresolved: list[UnresolvedRows] = []
-        for index in np.flatnonzero(left[:, number]).tolist():
-            prefix, rows, is_known = groups[index]
-            first, last = np.searchsorted(rows, (start, start + BLOCK))
-            some = rows[first:last]
-            part = [leaf[some] for leaf in leaves]
-            unresolved.append(UnresolvedRows(prefix, some - start, part, is_known))
-        unresolved.sort(key=lambda some: int(some.rows[0]))
+        chosen = np.flatnonzero(left[:, number])
+        stops, sizes = ends[chosen, number], counts[chosen, number]
+        parts = [rows[i:j] for i, j in zip((stops - sizes).tolist(), stops.tolist(), strict=True)]
+        unresolved = _unresolved([groups[index] for index in chosen.tolist()], parts, leaves, start)
         yield BlockOutputs(out[:, start : start + BLOCK], unresolved, int(paths[number]))
+
+
+def _unresolved(
+    groups: Sequence[_Group], parts: Sequence[Indices], leaves: Sequence[Floats], start: int
+) -> Sequence[UnresolvedRows]:
+    """The rows of groups in the block that begins at ``start``, in the order of their first rows.
+
+    The numbers of all of them stand side by side.
+    """
+    if not parts:
+        return ()
+    order = np.argsort([part[0] for part in parts])
+    rows = np.concatenate([parts[index] for index in order])
+    gathered, rows = [leaf[rows] for leaf in leaves], rows - start
+    found: list[UnresolvedRows] = []
+    begin = 0
+    for index in order.tolist():
+        end, (prefix, _, is_known) = begin + parts[index].size, groups[index]
+        some = [leaf[begin:end] for leaf in gathered]
+        found.append(UnresolvedRows(prefix, rows[begin:end], some, is_known))
+        begin = end
+    return found
 
 
 def _most_below(counts: Indices, unknown: Truths, options: ChunkOptions) -> Indices:

@@ -203,12 +203,14 @@ class Schedule(Generic[T]):
         self, groups: Sequence[UnresolvedRows], limit: int, outputs: Floats, numbers: range
     ) -> list[UnresolvedRows]:
         """Runs the groups that are rare, given the limit of ``rare_below``; returns the others."""
+        rare: list[UnresolvedRows] = []
         others: list[UnresolvedRows] = []
         for group in groups:
-            if are_rare(_size(group), group.prefix, limit, self.recorder.rare):
-                outputs[:, group.rows] = self.recorder.rare_outputs(group, numbers.start)
-            else:
-                others.append(group)
+            is_rare = are_rare(_size(group), group.prefix, limit, self.recorder.rare)
+            (rare if is_rare else others).append(group)
+        if rare:
+            rows = np.concatenate([group.rows for group in rare])
+            outputs[:, rows] = self.recorder.rare_outputs(rare, numbers.start)
         return others
 
     def _has_path(self, group: UnresolvedRows, outputs: Floats, numbers: range) -> bool:

@@ -18,6 +18,7 @@ from tapegrad.compile.backends.interface import RunBytes, RunFloats, ScalarCode
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.learning import PLAN, Budget, Learning
+from tapegrad.compile.loops import line_of
 from tapegrad.compile.outside import OutsideState
 from tapegrad.compile.paths import AnyTape, HasPath, Path, record_path, taking_arrays
 from tapegrad.compile.report import PathReport, ShapeReport
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
     from tapegrad._support.array_types import FloatArray, Vector
 
 __all__ = [
-    "RAISED", "Arguments", "CallCode", "CallRecording", "Departure", "Flat", "called_straight",
+    "RAISED", "Arguments", "CallCode", "CallRecording", "Departure", "Flat", "Waiting",
+    "called_straight", "leaves_loop",
 ]  # fmt: skip
 
 _SHORT: Final = 512
@@ -60,6 +62,8 @@ _TRIED: Final = 8
 """The paths that are recorded before any of them has to have come again."""
 _FEW: Final = 8
 """The most paths that are run one after the other without a look at the clock."""
+_ALIKE: Final = 8
+"""The fewest guards that come out alike in a loop that is left."""
 _QUICK_CALLS: Final = 1_000
 """The calls after each of which Python's code may give way to the backend's."""
 _STARTING: Final = 2_000
@@ -75,7 +79,9 @@ class CallCode:
 
     ``is_paid`` says that the code is made only once calls of the function itself have taken as
     long. Code that is made ``quickly`` is Python's, until it has saved enough. ``rows`` counts
-    the rows of batches that took the path. It ``is_taken`` once code has run on it.
+    the rows of batches that took the path. It ``is_taken`` once code has run on it. Where there is
+    an ``entry``, the backend runs the code for many rows by it. What calls to come are ``expected``
+    to take, in seconds, may pay for the code.
     """
 
     path: Path
@@ -87,6 +93,8 @@ class CallCode:
     quickly: bool
     is_taken: bool
     rows: int
+    entry: object | None
+    expected: float
 
     def __init__(self, choice: Choice, learning: Learning, path: Path) -> None:
         self.choice, self.learning, self.path = choice, learning, path
@@ -95,6 +103,7 @@ class CallCode:
         self.run_bytes: RunBytes | None = None
         self.compiling, self.rows = 0.0, 0
         self.is_paid = self.quickly = self.is_taken = False
+        self.entry, self.expected = None, 0.0
         self._is_cached = self._is_shared = False
         self._runs_on = "recorded only"
         self._steps = self._memory = 0
@@ -122,7 +131,7 @@ class CallCode:
             run = code.run
         self._run_numbers = run
         run = taking_arrays(self.path, run)
-        self.run, self.run_bytes = run, code.run_bytes
+        self.run, self.run_bytes, self.entry = run, code.run_bytes, code.entry
         self._is_cached, self._is_shared = code.is_cached, code.is_shared
         self._runs_on = self.compiler
         self._steps, self._memory = code.steps, code.memory
@@ -175,6 +184,26 @@ class Departure:
     def line(self) -> Site | None:
         """The user's line at which the last outcome was found."""
         return None if self.code is None else self.code.path.site(len(self.prefix) - 1)
+
+
+@final
+@attrs.frozen
+class Waiting:
+    """How many rows of a batch wait for a path: some that are known, of so many in all."""
+
+    rows: int = 0
+    batch: int = 0
+
+
+NONE_WAITING: Final = Waiting()
+
+
+def leaves_loop(prefix: bytes) -> bool:
+    """Whether guards came out alike, trip after trip, until the last one did not.
+
+    So there are as many paths as trips, whose code is that of one with other counts.
+    """
+    return bool(prefix) and prefix.endswith(bytes((1 - prefix[-1],)) * _ALIKE, 0, -1)
 
 
 @final
@@ -311,7 +340,7 @@ class CallRecording(Recording[CallCode]):
         """Compiles a path; None where that is not paid for yet."""
         budget, work, entries = self.learning.budget, code.compiler, len(code.path.program)
         is_paid = code.is_paid and not at_any_price
-        if is_paid and not budget.affords(work, entries):
+        if is_paid and not budget.affords(work, entries, expected=code.expected):
             return None
         before = code.compiling
         run = code.compile()
@@ -339,17 +368,19 @@ class CallRecording(Recording[CallCode]):
         given: Arguments | None = None,
         *,
         asked: float | None = None,
+        waiting: Waiting = NONE_WAITING,
     ) -> object:
         """The result of a call whose path cannot be run: it is recorded, or made as it stands.
 
         Numbers among the arguments are floats, as those of a recording. Where others are ``given``
-        for a call of the function itself, its result comes as it returns it.
+        for a call of the function itself, its result comes as it returns it. Rows that are
+        ``waiting`` for the path count as calls.
 
         It is recorded, too, where the function raises: it may do so on plain numbers alone, such as
         whole floats that are indices. The path is not kept where there are too many.
         """
         may_record = len(self.codes) < self.max_paths
-        if not (may_record and self._is_worth_recording(departure)):
+        if not (may_record and self._is_worth_recording(departure, waiting)):
             try:
                 return self._counted_call(given or arguments, asked, in_floats=given is None)
             except MemoryError:
@@ -361,6 +392,9 @@ class CallRecording(Recording[CallCode]):
         compares = self._entries is None and self.learning.budget.eager_first
         result = self.record(arguments, keeps=may_record, compares=compares)
         self.learning.forget(departure.prefix)
+        code = self.find(departure.prefix) if waiting.rows else None
+        if code is not None:
+            code.expected = self._expected(departure, waiting, len(code.path.tape))
         return result
 
     def _counted_call(
@@ -377,7 +411,7 @@ class CallRecording(Recording[CallCode]):
             self.learning.budget.decide(perf_counter() - ended + called - asked)
         return result
 
-    def _is_worth_recording(self, departure: Departure) -> bool:
+    def _is_worth_recording(self, departure: Departure, waiting: Waiting) -> bool:
         """Whether there is no path for the numbers, and recording it is free or paid for."""
         learning, budget, code = self.learning, self.learning.budget, departure.code
         if departure.is_recorded or learning.is_apart or not budget.eager_first:
@@ -385,14 +419,20 @@ class CallRecording(Recording[CallCode]):
         entries = self._entries if code is None else len(code.path.tape)
         if entries is not None and budget.is_free(entries):
             return True
-        comes_again = learning.comes_again(departure.prefix, departure.line)
+        comes_again = learning.comes_again(departure.prefix, departure.line) or waiting.rows > 1
         if self._entries is None:
             learning.warn_of_many_calls(self.f, len(self.codes))
         length = learning.guessed_length() if entries is None else entries
         # The calls may have left the known paths alike and gone on on paths that never come again.
         doubt = max(1.0, len(self.codes) / (2 * self._taken + _TRIED))
-        is_paid = budget.is_free(length) or learning.affords_recording(length, doubt)
+        expected = self._expected(departure, waiting, length)
+        is_paid = budget.is_free(length) or learning.affords_recording(length, doubt, expected)
         return comes_again and is_paid
+
+    def _expected(self, departure: Departure, waiting: Waiting, length: float) -> float:
+        """The seconds that calls for all rows would take, where these come to paths of one loop."""
+        is_of_loop = waiting.rows > 0 and leaves_loop(departure.prefix)
+        return self.learning.expected(waiting.batch, length) if is_of_loop else 0.0
 
     def record(self, arguments: Arguments, *, keeps: bool = True, compares: bool = False) -> object:
         """The result of a call that is recorded, unless it meets traced numbers from outside.
@@ -463,7 +503,7 @@ class CallRecording(Recording[CallCode]):
     def _charge(self, code: CallCode, seconds: float) -> None:
         entries, budget = len(code.path.tape), self.learning.budget
         self.latest = self.latest or code
-        code.quickly = self._quick and entries <= _SHORT
+        code.quickly = self._quick and entries <= _SHORT and not line_of(code.path.program).pays
         code.is_paid = budget.take(entries)
         if code.is_paid:
             self.learning.pay(seconds)

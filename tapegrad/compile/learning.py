@@ -92,13 +92,14 @@ class Budget:
         """Whether a path of this length need not be paid for."""
         return entries + _EACH <= self._free
 
-    def affords(self, work: str, entries: float, doubt: float = 1.0) -> bool:
+    def affords(self, work: str, entries: float, doubt: float = 1.0, expected: float = 0.0) -> bool:
         """Whether calls took longer than all that was spent, and this work on so many entries.
 
         They must have taken so many times as long as there is ``doubt`` that it will be of use.
+        Calls that are yet to come may pay, too, if so many seconds are ``expected`` of them.
         """
         cost = self.spent + max(self.decided, 0.0) + entries * self.seconds(work)
-        return cost * doubt <= self.called + self.credit
+        return cost * doubt <= self.called + max(self.credit, expected)
 
     @property
     def is_overdrawn(self) -> bool:
@@ -244,14 +245,18 @@ class Learning:
         self.spent += seconds
         self.budget.spent += seconds
 
-    def affords_recording(self, entries: float, doubt: float) -> bool:
+    def affords_recording(self, entries: float, doubt: float, expected: float = 0.0) -> bool:
         """Whether these calls, and those of all structures, pay for recording so many entries.
 
-        With more ``doubt`` they must have taken longer.
+        With more ``doubt`` they must have taken longer. What is ``expected`` of calls may pay, too.
         """
         cost = self.spent + entries * self.budget.seconds(self.recording)
-        pays = cost * doubt <= self.called + self.budget.credit
-        return pays and self.budget.affords(self.recording, entries, doubt)
+        pays = cost * doubt <= self.called + max(self.budget.credit, expected)
+        return pays and self.budget.affords(self.recording, entries, doubt, expected)
+
+    def expected(self, calls: int, entries: float) -> float:
+        """The seconds that so many calls would take, on paths of about so many entries."""
+        return calls * min(self._quickest, entries * self.budget.seconds(self.calling))
 
     def answer(self, seconds: float) -> None:
         """Counts as a decision what it took to find the code of a call beyond a call itself."""

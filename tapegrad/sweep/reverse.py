@@ -323,7 +323,8 @@ class RecordedReverse(RecordedSweep[Place]):
             for loop in reversed(loops_of(self.columns)):
                 if stop <= loop.first and loop.stop <= start + 1:
                     run(start, loop.stop)
-                    ReverseTrips(self, self.places, recorder, loop, run, visit).sweep()
+                    if self.numbers[loop.first : loop.stop].count(None) < loop.stop - loop.first:
+                        ReverseTrips(self, self.places, recorder, loop, run, visit).sweep()
                     start = loop.first - 1
         run(start, stop)
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend", "CompileLoop", "CompileRows", "CompileScalar", "CompileSteps", "RowOptions",
-    "RunBytes", "RunFloats", "RunLoop", "RunSteps", "ScalarCode", "StepShape", "wrong_inputs",
+    "RunBytes", "RunEach", "RunFloats", "RunLoop", "RunSteps", "ScalarCode", "StepShape",
+    "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -39,6 +40,7 @@ class ScalarCode:
 
     It ``is_shared`` where it is the code of another program, whose loops run more or less often.
     Code on arrays has so many ``steps``, and keeps ``memory`` for their results, in bytes.
+    Where it has an ``entry``, its backend runs it for many rows, each of which has its own code.
     """
 
     run: RunFloats
@@ -47,6 +49,7 @@ class ScalarCode:
     is_shared: bool = False
     steps: int = 0
     memory: int = 0
+    entry: object | None = None
 
 
 @final
@@ -67,6 +70,12 @@ class RowOptions:
 CompileScalar: TypeAlias = Callable[[Program], ScalarCode]
 CompileRows: TypeAlias = Callable[[Program, RowOptions], Callable[..., None]]
 """Gives a ``RowCode``, which is stated in numpy's types."""
+
+RunEach: TypeAlias = Callable[[Sequence[Any], Sequence[int], Any], tuple[Any, Any]]
+"""Runs rows of inputs by entries of code for one call: the first of ``counts[0]``, and so on.
+
+Gives the outputs of each row, and -1, or another number for those that have none. It is stated in
+numpy's types where it is made."""
 
 RunLoop: TypeAlias = Callable[[Sequence[Any]], bool]
 """Runs a loop over arrays and numbers; False where it was not made for such."""
@@ -124,6 +133,8 @@ class Backend:
     """Whether its code for rows can add the outputs up."""
     rows_in_steps: CompileRows | None = None
     """Gives code for rows in less time, which runs slower and has the same bits."""
+    each: RunEach | None = None
+    """Runs rows, each of which has its own code for one call."""
     loop: CompileLoop | None = None
     """Compiles loops over arrays, as ``llvm.array_loop`` writes them."""
     steps: CompileSteps | None = None

@@ -71,6 +71,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
             scalar=lambda program: _llvm().scalar(program),
             rows=lambda program, options: _llvm().rows(program, options),
             rows_in_steps=lambda program, options: _llvm_in_steps().rows_in_steps(program, options),
+            each=lambda *given: cast("tuple[Any, Any]", _llvm().each()(*given)),
             loop=lambda *given: cast(RunLoop, _llvm().loop(*given)),
             steps=lambda *given: cast(RunSteps, _llvm().steps(*given)),
             source=_llvm_text,

@@ -25,6 +25,7 @@ from tapegrad.compile.backends.llvm.memory import require_memory
 from tapegrad.compile.backends.llvm.module import Module, module, rare_module, step_module
 from tapegrad.compile.backends.llvm.native_entry import (
     CallEntry,
+    EachEntry,
     Kernel,
     LoopEntry,
     RowsEntry,
@@ -32,7 +33,7 @@ from tapegrad.compile.backends.llvm.native_entry import (
 )
 from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.rare_cells import RareCells
-from tapegrad.compile.backends.llvm.row_loop import gather
+from tapegrad.compile.backends.llvm.row_loop import RUN_EACH, gather
 from tapegrad.compile.backends.llvm.symbols import address_of, features, vector_maths
 from tapegrad.compile.program import Program
 from tapegrad.entries.static_keys import static_key
@@ -40,7 +41,7 @@ from tapegrad.entries.static_keys import static_key
 if TYPE_CHECKING:
     from tapegrad.compile.backends.row_code import RowCode
 
-__all__ = ["ScalarFunction", "fingerprint", "loop", "rows", "scalar", "steps"]
+__all__ = ["ScalarFunction", "each", "fingerprint", "loop", "rows", "scalar", "steps"]
 
 
 def scalar(program: Program) -> ScalarCode:
@@ -51,6 +52,7 @@ def scalar(program: Program) -> ScalarCode:
         function.run_bytes,
         is_cached=function.is_cached,
         is_shared=function.is_shared,
+        entry=None if function.entry.calls_python else function.entry,
     )
 
 
@@ -89,6 +91,12 @@ def steps(ways: Sequence[Program], shape: StepShape) -> StepsEntry:
     made = step_module(ways, shape)
     kernel, _ = _found(made, 1, _GOOD if made.short else _QUICK)
     return StepsEntry(kernel, shape, made.given)
+
+
+@cache
+def each() -> EachEntry:
+    """Runs rows, each on its own code for one call, which has an ``entry``."""
+    return EachEntry(_LoadedModule(RUN_EACH, {}))
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -268,6 +276,7 @@ class ScalarFunction:
     """Runs a program as scalar code: inputs in, outputs out, with the bits of the eager call."""
 
     is_shared: bool
+    entry: CallEntry
 
     def __init__(self, program: Program) -> None:
         made = module(program)
@@ -276,8 +285,8 @@ class ScalarFunction:
         kernel, self.is_shared = _kernel(made, 1, _GOOD if made.short else _QUICK)
         self.is_cached: bool = kernel.code.is_cached
         outputs = len(program.outputs)
-        entry = CallEntry(kernel, program.inputs, outputs, made.spills, made.given)
-        self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = entry.enter
+        self.entry = CallEntry(kernel, program.inputs, outputs, made.spills, made.given)
+        self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = self.entry.enter
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
         """The outputs, or the index of the guard that came out differently."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CallEntry", "Kernel", "LoopEntry", "RowsEntry", "StepsEntry"]
+__all__ = ["CallEntry", "EachEntry", "Kernel", "LoopEntry", "RowsEntry", "StepsEntry"]
 
 
 class LoadedCode(Protocol):
@@ -69,9 +69,11 @@ class CallEntry:
         self, kernel: Kernel, inputs: int, outputs: int, spills: int, given: bytes
     ) -> None:
         arguments = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(kernel.code.address("run"))
+        self._address = kernel.code.address("run")
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(self._address)
         self._code, self._host, self._cells = kernel.code, kernel.host, kernel.cells
         self._size = 8 * inputs
+        self.outputs: int = outputs
         self._outputs = ctypes.c_double * outputs
         self._given = given
         self._buffer = ctypes.c_double * (len(given) // 8 + spills)
@@ -121,6 +123,69 @@ class CallEntry:
             buffer = self._buffer()
             ctypes.memmove(buffer, self._given, len(self._given))
             return buffer
+
+    # What `EachEntry` needs to know.
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether the code calls back into Python, which answers code that is entered here."""
+        return self._host.makes_calls
+
+    def fits(self, inputs: int, outputs: int) -> bool:
+        """Whether the code reads and writes so many numbers."""
+        return self._size == 8 * inputs and self.outputs == outputs
+
+    def lend(self) -> tuple[int, ctypes.Array[ctypes.c_double]]:
+        """Where the code begins, and a buffer for it that is to be given back."""
+        return self._address, self._free()
+
+    def take_back(self, buffer: ctypes.Array[ctypes.c_double]) -> None:
+        """Keeps a buffer for the next run."""
+        self._buffers.append(buffer)
+
+
+@final
+class EachEntry:
+    """The entry of a loop over rows, each of which has its own code for one call."""
+
+    def __init__(self, code: LoadedCode) -> None:
+        integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        arguments = [integer, *[pointer] * 3, integer, pointer, integer, pointer]
+        self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
+        self._code = code
+
+    def __call__(
+        self, entries: Sequence[CallEntry], counts: Sequence[int], inputs: Floats
+    ) -> tuple[Floats, NDArray[np.int32]]:
+        """Runs rows of inputs, the first ``counts[0]`` of them by the first entry, and so on.
+
+        Gives the outputs of each, and -1, or another number, for which there are none.
+
+        Raises:
+            BackendError: for numbers that the code was not made for.
+        """
+        import numpy as np
+
+        rows, width = inputs.shape
+        outputs = entries[0].outputs
+        fit = all(one.fits(width, outputs) and not one.calls_python for one in entries)
+        is_plain = inputs.dtype == np.float64 and inputs.flags.carray
+        if not (fit and is_plain and min(counts) >= 0 and sum(counts) == rows):
+            raise wrong_inputs(inputs, width)
+        lent = [one.lend() for one in entries]
+        code = np.repeat(np.array([address for address, _ in lent], np.int64), counts)
+        buffers = [ctypes.addressof(buffer) for _, buffer in lent]
+        places = np.repeat(np.array(buffers, np.int64), counts)
+        out, flips = np.empty((rows, outputs)), np.empty(rows, np.int32)
+        arrays = code, places, inputs, out, flips
+        begins = [array.ctypes.data for array in arrays]
+        try:
+            self._run(rows, *begins[:3], width, begins[3], outputs, begins[4])
+        except ctypes.ArgumentError as error:
+            raise full_stack() from error
+        for one, (_, buffer) in zip(entries, lent, strict=True):
+            one.take_back(buffer)
+        return out, flips
 
 
 @final

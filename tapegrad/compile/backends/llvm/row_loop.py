@@ -1,7 +1,8 @@
 """LLVM's text of the loop over rows, and of the function that gathers them from columns.
 
 ``run`` calls the functions of a program one after the other: once, or for each step of rows, whose
-numbers are first gathered so that those of one column stand side by side.
+numbers are first gathered so that those of one column stand side by side. ``RUN_EACH`` calls code
+for one call, another one for each row.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import attrs
 
 from tapegrad.compile.backends.llvm.instructions import TILE, Declarations, Mode
 
-__all__ = ["PartCall", "gather", "run_once", "run_rows"]
+__all__ = ["RUN_EACH", "PartCall", "gather", "run_once", "run_rows"]
 
 
 @attrs.frozen
@@ -232,3 +233,32 @@ after:
 done:
   ret void
 }""")
+
+
+RUN_EACH: Final = """\
+define void @run(i64 %count, ptr %code, ptr %buffers, ptr %X, i64 %inputs, ptr %O, i64 %outputs, \
+ptr %F) nounwind {
+entry:
+  %some = icmp sgt i64 %count, 0
+  br i1 %some, label %row, label %done
+row:
+  %i = phi i64 [ 0, %entry ], [ %next, %row ]
+  %function.place = getelementptr ptr, ptr %code, i64 %i
+  %function = load ptr, ptr %function.place, align 8
+  %buffer.place = getelementptr ptr, ptr %buffers, i64 %i
+  %buffer = load ptr, ptr %buffer.place, align 8
+  %input = mul i64 %i, %inputs
+  %x = getelementptr double, ptr %X, i64 %input
+  %output = mul i64 %i, %outputs
+  %o = getelementptr double, ptr %O, i64 %output
+  %flip = call i32 %function(ptr %x, ptr %o, ptr %buffer)
+  %flip.place = getelementptr i32, ptr %F, i64 %i
+  store i32 %flip, ptr %flip.place, align 4
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %row, label %done
+done:
+  ret void
+}
+"""
+"""The text of a loop over rows, each of which has its own code for one call, and its buffer."""
