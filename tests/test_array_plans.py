@@ -57,6 +57,17 @@ class TestArguments:
             assert_same(fast(LAYER, x, Y), tg.value_and_grad(loss)(LAYER, x, Y))
         assert len(fast.tapes) == 1
 
+    def test_a_long_list_is_an_array_of_its_numbers(self) -> None:
+        """Taken at once where all of it is used as it is, beside numbers that are read alone."""
+
+        def f(p: Any, xs: Any, ys: Any) -> Any:
+            return np.sum(p[0] * np.array(xs)) + np.sum(np.array([*ys[1:], p[1]]) * ys[0])
+
+        xs, ys = [0.1 * k for k in range(50)], [0.3 * k - 1.0 for k in range(40)]
+        fast = compiled(tg.value_and_grad(f), [0.5, 2.0], xs, ys)
+        for point, given in (([0.5, 2.0], xs), ([0.7, -1.0], xs[::-1])):
+            assert_same(fast(point, given, ys), tg.value_and_grad(f)(point, given, ys))
+
     def test_another_shape_is_another_recording(self) -> None:
         """So are another container, and ints or truth values that differ."""
 

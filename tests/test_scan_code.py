@@ -52,11 +52,12 @@ def of_two_ways(p: Any, count: int) -> Any:
 
 
 def of_called_rows(p: Any, count: int) -> Any:
-    """Rows that Python computes, and rows with a part that is rarely needed."""
-    last, _ = tg.scan(
-        lambda c, x: (math.gamma(1.5 + c * 0.1) + math.norm_cdf(p * x * 12.0), None), p, XS[:count]
-    )
-    return last
+    """Rows that Python computes, the same in all steps or not, and a part that is rarely needed."""
+
+    def step(c: Any, x: Any) -> Any:
+        return math.lgamma(1.5 + c * 0.1) + 2.0 * math.lgamma(p) * math.norm_cdf(p * x * 12.0), None
+
+    return tg.scan(step, p, XS[:count])[0]
 
 
 def of_ignored_numbers(p: Any, count: int) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from math import inf, prod
 from re import findall
+from struct import Struct
 from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
@@ -85,6 +86,8 @@ def _run_bytes(run: Run, shapes: Sequence[Shape], inputs: bytes) -> bytes | int:
 
 Run: TypeAlias = Callable[[Sequence[Any]], "Sequence[Any] | int"]
 
+_LIST: Final = 32
+"""The least numbers that are taken from a list at once."""
 LARGE: Final = 1 << 16
 """The least numbers of an array for which runs of steps go block by block."""
 BLOCK: Final = 1 << 13
@@ -311,10 +314,9 @@ class Plan:
                 self.entry(slot)
                 self._release(slot)
         returned = [self.returned(place) for place in range(len(program.outputs))]
-        given = [f"{', '.join(f'x{slot}' for slot in range(program.inputs))}, = x"]
         end = f"return [{', '.join(returned)}]"
         self.lines = self.in_blocks(end)
-        body = [*(given if program.inputs else []), *self.lines, end]
+        body = [*self.opened([*self.lines, end]), *self.lines, end]
         read = set(findall(r"\bm\d+", "\n".join(self.bound)))
         made = [
             f"m{place} = memory({size})"
@@ -324,6 +326,14 @@ class Plan:
         self.memory += sum(size for place, size in enumerate(self.sizes) if f"m{place}" in read)
         lines = [*made, *self.bound, "def run(x):", *(f"  {line}" for line in body), "return run"]
         return "def bind():\n" + "\n".join(f"  {line}" for line in lines) + "\n"
+
+    def opened(self, lines: Sequence[str]) -> list[str]:
+        """The lines that name the inputs which others read."""
+        inputs = [f"x{slot}" for slot in range(self.program.inputs)]
+        if len(inputs) < _LIST:
+            return [f"{', '.join(inputs)}, = x"] if inputs else []
+        read = {*findall(r"\bx\d+\b", "\n".join(lines))}
+        return [f"{name} = x[{slot}]" for slot, name in enumerate(inputs) if name in read]
 
     def in_blocks(self, end: str) -> list[str]:
         """The lines, where runs of steps on large arrays go block by block, before the ``end``."""
@@ -577,10 +587,20 @@ class Plan:
         self.lines.append(f"if count_nonzero({out}) != {size}: {tie}")
 
     def stack(self, slot: int) -> None:
-        """Numbers side by side."""
-        numbers = ", ".join(map(self.number, self.program.operands[slot]))
+        """Numbers side by side; a list that was given as it is, in less time."""
+        operands = self.program.operands[slot]
+        first, count = operands[0], len(operands)
         out = self.texts[slot] = self._take(slot)
-        self.lines.append(f"{out}[:] = ({numbers},)")
+        if (
+            count >= _LIST
+            and operands == (*range(first, first + count),)
+            and operands[-1] < self.program.inputs
+        ):
+            self.named[f"pack{count}"] = Struct(f"{count}d").pack_into
+            self.lines.append(f"pack{count}({out}, 0, *x[{first}:{first + count}])")
+        else:
+            numbers = ", ".join(map(self.number, operands))
+            self.lines.append(f"{out}[:] = ({numbers},)")
 
     def concatenate(self, slot: int) -> None:
         """Arrays one after the other."""

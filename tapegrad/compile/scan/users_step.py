@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from types import FunctionType
-from typing import Any, NoReturn, cast, final
+from typing import Any, NoReturn, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.closures import Closure, Snapshot, opened
 from tapegrad._support.source_position import here
-from tapegrad.compile.paths import UnknownPathError
+from tapegrad.compile.paths import AnyTape, UnknownPathError
 from tapegrad.compile.scan.call import no_pair
 from tapegrad.compile.scan.step import Rule, StepPath
 from tapegrad.entries.static_keys import Keyed, static_key
@@ -30,10 +30,13 @@ from tapegrad.pytree.structure import (
 )
 from tapegrad.recording.recorder import TracedValue
 from tapegrad.recording.results import are_alike
-from tapegrad.recording.trace import trace_apart
+from tapegrad.recording.trace import Trace, trace_apart
 from tapegrad.transforms.record import tape_of
 
 __all__ = ["MoreHeldError", "UsersStep"]
+
+Held: TypeAlias = tuple[tuple[int, int], ...]
+"""Slots of constants that stand for numbers which are held, each with its index among them."""
 
 
 def _key_of(part: object) -> Hashable:
@@ -81,7 +84,8 @@ class UsersStep(Keyed):
 
     def begin(self, first: Sequence[Operand], columns: Sequence[Operand]) -> None:
         """Records the first step."""
-        self.paths.append(self._noted(0, [*map(primal, first), *_x(columns, 0)]))
+        found = self._noted(0, [*map(primal, first), *_x(columns, 0)])
+        self.paths.append(self._path_of(*found))
 
     def look_again(self, columns: Sequence[Operand]) -> None:
         """Records the second step, and sees that it does what the first one did, if on its path.
@@ -90,26 +94,26 @@ class UsersStep(Keyed):
             RecordingError: when it gives something else than the tape of the first.
         """
         first, known = self.paths[0], len(self.held)
-        carry = _results(first)[: len(leaf_shapes(self.carry))]
+        carry = _results(first.tape)[: len(leaf_shapes(self.carry))]
         operands = [*carry, *_x(columns, 1), *map(primal, self.held)]
         again = self._noted(1, operands)
         try:
             expected = first(operands)
         except GuardError:
-            self.paths.append(again)
+            self.paths.append(self._path_of(*again))
             return
         self._forget_from(known)
-        if not _are_alike(expected, _results(again)):
+        if not _are_alike(expected, _results(again[0])):
             raise RecordingError(
                 f"{name_of(self.f)} ({here()}) does something else at its second call than the "
                 "first step of scan did, as if it counted its calls or changed what it reads: make "
                 "that a part of the carry or of xs"
             )
 
-    def _noted(self, number: int, operands: Sequence[Operand]) -> StepPath:
-        """The path of a step; an error says the step's number."""
+    def _noted(self, number: int, operands: Sequence[Operand]) -> tuple[Trace, Held]:
+        """The trace of a step; an error says the step's number."""
         try:
-            return self.path(operands)
+            return self._traced(operands)
         except Exception as error:
             error.add_note(f"raised in step {number} of scan")
             raise
@@ -129,7 +133,7 @@ class UsersStep(Keyed):
                 f"{reason}: make it a part of the carry or of xs"
             )
         try:
-            path = self.path(operands)
+            path = self._path_of(*self._traced(operands))
             self._require_unchanged(operands, len(self.held))
         except RecordingError as error:
             raise UnknownPathError(str(error)) from error
@@ -151,9 +155,9 @@ class UsersStep(Keyed):
         given = [tape.values[slot] for slot in tape.inputs] + [*operands[count:]]
         for slot, index in first.held:
             given[count + index] = tape.values[slot]
-        again = self.path(given)
+        again, _ = self._traced(given)
         self._forget_from(known)
-        if not _are_alike(_results(first), _results(again)):
+        if not _are_alike(_results(first.tape), _results(again)):
             raise UnknownPathError(
                 f"a step of {name_of(self.f)} under scan ({here()}) takes a new path, and does "
                 "something else than when it was recorded, as it reads what has changed since: "
@@ -165,8 +169,8 @@ class UsersStep(Keyed):
         del self.held[known:]
         self._places = {key: place for key, place in self._places.items() if place < known}
 
-    def path(self, operands: Sequence[Operand]) -> StepPath:
-        """The path that the step takes on plain numbers: the carry's, those of x, those held.
+    def _traced(self, operands: Sequence[Operand]) -> tuple[Trace, Held]:
+        """The trace of the step on plain numbers: the carry's, those of x, those held.
 
         Raises:
             RecordingError: when the step reads a number of a recording that has ended, and has not
@@ -186,11 +190,12 @@ class UsersStep(Keyed):
 
         traced = trace_apart(step, given, held)
         self._check(traced.result)
-        tape = attrs.evolve(
-            tape_of(self.f, traced),
-            parameters=Branch(dict, ("carry", "x"), (self.carry, self.x)),
-        )
-        return StepPath(tape, tuple(places))
+        parameters = Branch(dict, ("carry", "x"), (self.carry, self.x))
+        return attrs.evolve(traced, parameters=parameters), tuple(places)
+
+    def _path_of(self, traced: Trace, held: Held) -> StepPath:
+        """The path of a trace."""
+        return StepPath(tape_of(self.f, traced), held)
 
     def _index(self, var: TracedValue) -> int:
         """The place of a number among those that are held."""
@@ -231,9 +236,10 @@ def _x(columns: Sequence[Operand], index: int) -> list[Operand]:
     return [part if shape_of(part) else float(part) for part in parts]
 
 
-def _results(path: StepPath) -> list[Operand]:
+def _results(recorded: Trace | AnyTape) -> list[Operand]:
     """The numbers that a step gave when it was recorded."""
-    return [path.tape.values[slot] for slot in path.tape.outputs]
+    values = recorded.columns.values
+    return [values[slot] for slot in recorded.outputs]
 
 
 def _are_alike(expected: Sequence[Operand], found: Sequence[Operand]) -> bool:

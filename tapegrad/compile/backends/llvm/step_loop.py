@@ -105,11 +105,12 @@ class StepLoop(Function):
 
     def _unchanged(self, way: Program) -> tuple[Mapping[int, str], Mapping[int, str]]:
         """Writes what is the same in all steps, as numbers and as conditions."""
-        held = range(self.shape.carry, self.shape.carry + self.shape.held)
-        changes = way.depends_on(set(range(way.inputs)).difference(held))
         self.program, self.numbers, self.truths = way, {}, {}
+        known = {*way.constants, *range(self.shape.carry, self.shape.carry + self.shape.held)}
         for slot in self._entries():
-            if not changes[slot] and way.rows[slot].core and slot not in way.skip_where:
+            is_plain = way.rows[slot].core and slot not in way.skip_where
+            if is_plain and known.issuperset(way.operands[slot]):
+                known.add(slot)
                 self._write(slot)
         return self.numbers, self.truths
 
