@@ -2,14 +2,15 @@
 
 ``INLINE`` has for a row an expression of its operands, and the range in which it gives the bits of
 the row's value and raises nothing ("" for all floats). Outside of it the row's own function is
-called. An expression may call what ``INLINE_NAMES`` has, and name numbers ``v``, ``h`` and ``g``.
+called, or where the expression says ``{call}``. An expression may call what ``INLINE_NAMES`` has,
+and name numbers ``v``, ``h`` and ``g``.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, final
 
 import attrs
@@ -18,7 +19,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
 from tapegrad.ops.special import INV_SQRT_2PI, SPLITTER, SQRT_HALF
 
-__all__ = ["INLINE", "INLINE_NAMES", "Symbol", "call_name", "inlined"]
+__all__ = ["INLINE", "INLINE_NAMES", "Symbol", "call_name", "inlined", "joint"]
 
 INLINE_NAMES: Final[Mapping[str, object]] = {
     "abs": abs,
@@ -30,8 +31,9 @@ INLINE_NAMES: Final[Mapping[str, object]] = {
 _FINITE = "{0} - {0} == 0.0"
 _PLAIN = "{} > 1e-290 and v < 1e290"
 _QUOTIENT = "{1} and ((v := {0} / {1}) > 1e-290 and v < 1e290 or v < -1e-290 and v > -1e290)"
-_MODERATE = "{0} > 1e-50 and {0} < 1e50 and {1} >= -5.0 and {1} <= 5.0"
-_EXACT = "{1} >= -4.0 and {1} <= 4.0 and {1} - 1.0 + 1.0 == {1} and {1}"
+_MODERATE = "{0} > 1e-50 and {0} < 1e50 and {1} >= -4.0 and {1} <= 4.0"
+_EXACT = f"{_MODERATE} and {{1}} - 1.0 + 1.0 == {{1}} and {{1}}"
+_SQUARE_SLOPE = "2.0 * {0} if {1} == 2.0 else {1} * pow({0}, {1} - 1.0)"
 _HALVES = f"(h := (v := {SPLITTER!r} * {{0}}) - (v - {{0}}))"
 _SQUARE_ERROR = f"{_HALVES} * h - {{0}} * {{0}} + h * (v := {{0}} - h) + v * h + v * v"
 """The part of a square that its rounding loses, as in ``special.two_product``."""
@@ -82,20 +84,16 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
     ops.div2: ("v / {1}", _QUOTIENT),
     ops.recip_re: ("{0} / v", _PLAIN.format("(v := {0} * {0} + {1} * {1})")),
     # A power below 1e250 raises nothing, and b - 1 is exact where b comes back.
-    **dict.fromkeys(
-        (ops.pow_dx, ops.powc_slope),
-        (
-            "(2.0 * {0} if {1} == 2.0 else {1} * pow({0}, {1} - 1.0))",
-            f"{{1}} == 2.0 or {{0}} > 1e-50 and {{0}} < 1e50 and {_EXACT}",
-        ),
-    ),
+    ops.pow_dx: ("{1} * pow({0}, {1} - 1.0)", _EXACT),
+    ops.powc_slope: (f"{_SQUARE_SLOPE} if {_EXACT} else {{call}}", ""),
     ops.pow: ("pow({0}, {1})", _MODERATE),
     ops.pow_dy: ("(v := pow({0}, {1})) * log({0})", _MODERATE),
     ops.sigmoid: (
         "1.0 / (1.0 + exp(-{0})) if {0} >= 0.0 else (v := exp({0})) / (1.0 + v)", "",
     ),
     ops.sech2: (
-        "4.0 * (v := exp(-2.0 * abs({0}))) / ((v := 1.0 + v) * v)", "{0} >= -20.0 and {0} <= 20.0",
+        "4.0 * v / ((v := 1.0 + v) * v)",
+        "(v := exp(-2.0 * {0} if {0} >= 0.0 else 2.0 * {0})) > 5e-18",
     ),
     ops.gauss: (
         f"(g := exp(-1.0 * ({{0}} * {{0}}))) - g * (1.0 * ({_SQUARE_ERROR}))",
@@ -116,10 +114,16 @@ def inlined(row: Primitive, operands: Sequence[str], call: str) -> str:
     once; a row that mentions it more than once elsewhere is called, and so is one of any number of
     operands that has an expression for another number of them.
     """
+    value, within = _spelled(row, operands, call)
+    return f"{value} if {within} else {call}" if within else value
+
+
+def _spelled(row: Primitive, operands: Sequence[str], call: str) -> tuple[str, str]:
+    """The expression of a row, or ``call``, and the range in which it may stand."""
     value, within = INLINE.get(row, ("", ""))
     places = [f"{{{index}}}" in value + within for index in range(len(operands) + 1)]
     if not places[-2] or places[-1]:
-        return call
+        return call, ""
     named = sum(operand.count(":=") for operand in operands)
     for index, operand in enumerate(operands):
         place, name = f"{{{index}}}", f"v{named + index}"
@@ -129,8 +133,8 @@ def inlined(row: Primitive, operands: Sequence[str], call: str) -> str:
             within = within.replace(place, f"({name} := {operand})", 1).replace(place, name)
             value = value.replace(place, name)
         else:
-            return call
-    return f"{value} if {within} else {call}" if within else value
+            return call, ""
+    return value.replace("{call}", call), within
 
 
 _ATOM: Final = re.compile(r"\w+(\.\w+)?([+-]\d+)?|\(-\w+(\.\w+)?([+-]\d+)?\)")
@@ -142,19 +146,86 @@ _ATOM: Final = re.compile(r"\w+(\.\w+)?([+-]\d+)?|\(-\w+(\.\w+)?([+-]\d+)?\)")
 class Symbol(Traced):
     """A Python expression that stands for a number: applying rows to symbols writes source.
 
-    It calls rows by ``call_name``, and all else by what ``INLINE_NAMES`` has.
+    It calls rows by ``call_name``, and all else by what ``INLINE_NAMES`` has. Where all that
+    ``needs`` has holds, asked for in this order, the expression ``usual`` has the same bits.
     """
 
     text: str
+    usual: str = attrs.field()
+    needs: tuple[str, ...] = ()
+
+    @usual.default
+    def _own_text(self) -> str:
+        return self.text
 
     def _apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Symbol:
-        texts = list(map(_text, operands))
-        text = inlined(row, texts, f"{call_name(row)}({', '.join(texts)})")
-        return Symbol(text if _CALL.fullmatch(text) else f"({text})")
+        texts, name = list(map(_text, operands)), call_name(row)
+        if row.kind == "choice":
+            texts[0] = _TRUTH.sub(r"\1", texts[0])
+        text = inlined(row, texts, f"{name}({', '.join(texts)})")
+        symbols = [x for x in operands if isinstance(x, Symbol)]
+        usual = [x.usual if isinstance(x, Symbol) else _text(x) for x in operands]
+        value, within = _spelled(row, usual, f"{name}({', '.join(usual)})")
+        within = _SQUARES.sub(_in_order, within)
+        needs = [*(need for x in symbols for need in x.needs), *_conjuncts(within)]
+        joined = joint(needs, value)
+        if joined is None:
+            return Symbol(_in_parentheses(text))
+        return Symbol(_in_parentheses(text), _in_parentheses(value), joined)
+
+    def knowing(self, value: str, name: str) -> Symbol:
+        """The symbol in which a variable has a value that the expressions compute as ``v``."""
+        text = _with_known(self.text, value, name)
+        usual, *needs = _with_known("\n".join([self.usual, *self.needs]), value, name).split("\n")
+        return Symbol(text, usual, (*needs,))
 
     def mentions(self, name: str) -> bool:
         """Whether the expression uses the variable ``name``."""
         return re.search(rf"\b{name}\b", self.text) is not None
+
+
+def joint(needs: Iterable[str], usual: str) -> tuple[str, ...] | None:
+    """The distinct needs of a source; None where a name that they give is given again."""
+    distinct = tuple(dict.fromkeys(needs))
+    named = _NAMED.findall(" ".join(distinct))
+    again = _NAMED.findall(usual)
+    return distinct if len({*named}) == len(named) and {*named}.isdisjoint(again) else None
+
+
+_NAMED: Final = re.compile(r"(\w+) :=")
+_TRUTH: Final = re.compile(r"\(1\.0 if (.+) else 0\.0\)")
+_SQUARES: Final = re.compile(r"\b([a-z]\w*) \* \1 \+ ([a-z]\w*) \* \2\b")
+
+
+def _in_order(squares: re.Match[str]) -> str:
+    """A sum of two squares, which has the same bits in either order."""
+    x, y = sorted(squares.groups())
+    return f"{x} * {x} + {y} * {y}"
+
+
+def _conjuncts(within: str) -> list[str]:
+    """The parts of a range that must all hold."""
+    if " or " in re.sub(r"\(.*\)", "", within):
+        return [f"({within})"]
+    found: list[str] = []
+    for part in filter(None, within.split(" and ")):
+        if found and found[-1].count("(") > found[-1].count(")"):
+            found[-1] += f" and {part}"
+        else:
+            found.append(part)
+    return found
+
+
+def _with_known(text: str, value: str, name: str) -> str:
+    """An expression in which ``name`` takes the place of what would be computed as ``v``."""
+    made = f"(v := {value})"
+    if text.count("v :=") > text.count(made):
+        return text.replace(made, f"(v := {name})")
+    return re.sub(r"\bv\b", name, text.replace(made, name)) if made in text else text
+
+
+def _in_parentheses(text: str) -> str:
+    return text if _CALL.fullmatch(text) else f"({text})"
 
 
 def _text(operand: Operand) -> str:

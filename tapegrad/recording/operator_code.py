@@ -14,6 +14,7 @@ from textwrap import indent
 from typing import Final
 
 from tapegrad.ops import table as ops
+from tapegrad.ops.inline import INLINE
 from tapegrad.ops.primitive import Primitive
 
 __all__ = ["source"]
@@ -23,6 +24,9 @@ _BINARY: Final[Mapping[Primitive, str]] = {
     ops.floordiv: "floordiv", ops.mod: "mod",
 }  # fmt: skip
 """The name that Python has for the operator of a row, without underscores."""
+
+_FUNCTIONS: Final = (ops.sigmoid, ops.relu, ops.norm_cdf, ops.maximum, ops.minimum)
+"""Rows whose values are functions of Python's here, which take longer to call than to spell."""
 
 _COMPARISONS: Final = (ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne)
 
@@ -37,19 +41,26 @@ only where all is plain.
 
 from __future__ import annotations
 
+import math
 from _thread import get_ident
-from collections.abc import Callable
-from math import copysign, pow
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from math import copysign
+from typing import Final, TypeVar, cast
 
 from tapegrad.ops import floats
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, has_axes
 from tapegrad.recording.recorder import CODES, Condition, Recorder, Var, applied, compared
 
-__all__ = ["binary", "chosen", "many", "unary"]
+__all__ = ["binary", "choice", "many", "natural_logarithm", "unary"]
 
-_power: Final[Callable[..., float]] = pow
+F = TypeVar("F", bound=Callable[..., object])
+
+pow: Final[Callable[..., float]] = math.pow
+exp: Final[Callable[..., float]] = math.exp
+erf: Final[Callable[..., float]] = math.erf
+log: Final[Callable[..., float]] = math.log
 '''
 
 _ENTRY: Final = """\
@@ -77,13 +88,20 @@ if type({other}) is Var:
     {y} = {other}._value
 """
 _KNOWN: Final = """\
-{if_} {types} and ({other} or copysign(1.0, {other}) > 0.0):
+{if_} type({other}) is float and ({has_bits}):
     {slot} = recorder.known.get({other}, -1)
     {y} = {other}
-else:
-    return {slowly}
-"""
+""".replace("{has_bits}", "{other} or {other} is recorder.zero or copysign(1.0, {other}) > 0.0")
 """An operand that is a number: -0.0 is another one than 0.0, and never known."""
+
+_WHOLE: Final = """\
+elif type({other}) is int:
+    {slot} = recorder.known.get({other}, -1)
+    {y} = recorder.values[{slot}]  # type: ignore[assignment]  # where thread is not 0
+"""
+"""An operand that is an int, which the recording has as a float."""
+
+_ELSE: Final = "else:\n    return {slowly}\n"
 
 _INTERN: Final = """\
 if {slot} < 0:
@@ -92,8 +110,6 @@ if {slot} < 0:
 """
 """A number that the recording meets for the first time; a large int is rounded."""
 
-_FLOAT: Final = "type({other}) is float"
-_NUMBER: Final = "(type({other}) is float or type({other}) is int)"
 _SIZE: Final = "value: float = abs(x)  # type: ignore[assignment]  # where thread is not 0"
 _ALONE: Final = "if recorder.thread != get_ident():\n    return {slowly}\n"
 _VALUE: Final = """\
@@ -107,10 +123,10 @@ except (ArithmeticError, ValueError):
 def source() -> str:
     """The source of the module ``operators``."""
     parts = [_HEAD, *_constants(), *_arithmetic(), *map(_comparison, _COMPARISONS)]
-    parts += [_power_of_two_numbers(), _power_of_a_number(), _constant_power()]
+    parts += [_power_of_a_number(), _power()]
     parts += [_sign_change(ops.neg, "value = -x"), _sign_change(ops.abs, _SIZE), _TRUTH]
-    parts += [_UNARY, _BINARY_FUNCTION, _ONLY_RECORDER, _MANY, _CHOSEN, _attached()]
-    return "\n\n".join(parts)
+    parts += [_UNARY, _LOGARITHM, _BINARY_FUNCTION, *_spelled_functions()]
+    return "\n\n".join([*parts, _ONLY_RECORDER, _MANY, _CHOICE, _attached()])
 
 
 def _code(row: Primitive) -> str:
@@ -119,12 +135,18 @@ def _code(row: Primitive) -> str:
 
 def _constants() -> list[str]:
     rows = [*_BINARY, *_COMPARISONS, ops.pow, ops.powc, ops.neg, ops.abs, ops.where, ops.guard]
+    rows += _FUNCTIONS
     return ["\n".join(f"{_code(row)}: Final = CODES[ops.{row.name}]" for row in rows) + "\n"]
 
 
+def _number(*, first: bool, ints: bool = True) -> str:
+    """An operand that is a number, or is left to what is slow; ``first`` where it is no Var."""
+    known = _KNOWN.replace("{if_}", "if" if first else "elif")
+    return known + _WHOLE * ints + _ELSE
+
+
 def _arithmetic() -> list[str]:
-    both = _SLOT + _KNOWN.replace("{if_}", "elif")
-    number = _KNOWN.replace("{if_}", "if")
+    both, number = _SLOT + _number(first=False), _number(first=True)
     spelled = []
     for row, name in _BINARY.items():
         value = f"x {row.symbol} y"
@@ -154,7 +176,6 @@ def _operator(  # noqa: PLR0913  # the parts of an operator
     given = "other, self" if reflected else "self, other"
     words = {
         "slowly": f"{slow}(ops.{row.name}, {given})",
-        "types": _NUMBER.format(other="other"),
         "other": "other",
         "slot": "slot",
         "y": "x" if reflected else "y",
@@ -168,34 +189,31 @@ def _operator(  # noqa: PLR0913  # the parts of an operator
 
 def _comparison(row: Primitive) -> str:
     takes = "object" if row in {ops.eq, ops.ne} else "Var | float"
-    both = _SLOT + _KNOWN.replace("{if_}", "elif")
+    both = _SLOT + _number(first=False)
     value = f"value = 1.0 if x {row.symbol} y else 0.0\n"
     return _operator(row, row.name, takes, both, value, kind="Condition")
 
 
-def _power_of_two_numbers() -> str:
-    operand = _SLOT + "else:\n    return applied(ops.pow, self, other)\n"
-    value = _VALUE.format(quick="_power(x, y)", total="ops.pow.value(x, y)")
-    spelled = _operator(ops.pow, "power_of_two", "Var | float", operand, value)
-    return spelled.replace(indent(_INTERN.format(slot="slot", other="other", y="y"), "    "), "")
-
-
 def _power_of_a_number() -> str:
-    value = _VALUE.format(quick="_power(x, y)", total="ops.pow.value(x, y)")
-    operand = _KNOWN.replace("{if_}", "if")
-    return _operator(ops.pow, "rpow", "float", operand, value, reflected=True)
+    value = _VALUE.format(quick="pow(x, y)", total="ops.pow.value(x, y)")
+    return _operator(ops.pow, "rpow", "float", _number(first=True), value, reflected=True)
 
 
-def _constant_power() -> str:
-    words = {"other": "other", "slot": "place", "y": "y", "types": _NUMBER.format(other="other")}
-    slowly = "applied(ops.powc, self, other)"
-    known = _KNOWN.replace("{if_}", "if").replace("known", "exponents")
-    known = known.replace(
-        "else:\n", "elif type({other}) is Var:\n    return _power_of_two(self, {other})\nelse:\n"
-    )
-    body = "recorder = self._recorder\n" + (known + _ALONE).format(slowly=slowly, **words)
-    body += "if place < 0:\n    place = recorder.exponent(float(other))\nx = self._value\n"
-    body += _VALUE.format(quick="_power(x, y)", total="ops.powc.value(x, y)")
+def _power() -> str:
+    """The power of a traced number: with an int or a float the exponent is a static operand."""
+    constant = _KNOWN.format(if_="elif", other="other", slot="place", y="y")
+    entry = _ENTRY.format(kind="Var", code="_POW", left="self._slot", right="other._slot")
+    traced = _ALONE.format(slowly="applied(ops.pow, self, other)")
+    traced += "x = self._value\nz = other._value\n"
+    traced += _VALUE.format(quick="pow(x, z)", total="ops.pow.value(x, z)") + entry
+    body = "recorder = self._recorder\nif type(other) is int:\n"
+    body += "    place = recorder.exponents.get(other, -1)\n    y = 1.0 * other\n"
+    body += constant.replace("known", "exponents")
+    body += "elif type(other) is Var and other._recorder is recorder:\n" + indent(traced, "    ")
+    body += "else:\n    return applied(ops.pow if type(other) is Var else ops.powc, self, other)\n"
+    body += _ALONE.format(slowly="applied(ops.powc, self, other)")
+    body += "if place < 0:\n    place = recorder.exponent(other)\nx = self._value\n"
+    body += _VALUE.format(quick="pow(x, y)", total="ops.powc.value(x, y)")
     body += _ENTRY.format(kind="Var", code="_POWC", left="self._slot", right="place")
     return f"def _pow(self: Var, other: Var | float, /) -> Var:\n{indent(body, '    ')}"
 
@@ -223,40 +241,92 @@ def _bool(self: Condition, /) -> bool:
     return value != 0.0  # type: ignore[return-value]  # where thread is not 0
 """
 
+_OF_ONE: Final = """\
+if type(x) is not Var:
+    return {plain}
+recorder = x._recorder
+if recorder.thread != get_ident():
+    return recorder.unary({row}, x)
+p = x._value
+"""
+
 _UNARY: Final = (
     '''\
+def _of_number(row: Primitive, x: Operand, plain: Callable[..., object]) -> object:
+    """A function of one operand that is not a traced number, perhaps a traced array."""
+    return row(x) if type(x) is not float and has_axes(x) else plain(x)
+
+
 def unary(row: Primitive, plain: Callable[..., object]) -> Callable[[Operand], object]:
     """A row of one operand as a function; of a number that is not traced it is ``plain``."""
     code, total, quick = CODES[row], row.value, floats.raising(row.value)
 
     def function(x: Operand) -> object:
-        if type(x) is not Var:
-            return row(x) if type(x) is not float and has_axes(x) else plain(x)
+'''
+    + indent(
+        _OF_ONE.format(plain="_of_number(row, x, plain)", row="row")
+        + _VALUE.format(quick="quick(p)", total="total(p)")
+        + _ENTRY.format(kind="Var", code="code", left="x._slot", right="-1"),
+        "        ",
+    )
+    + """
+    return _SPELLED.get(row, function)
+"""
+)
+
+_LOGARITHM: Final = (
+    '''\
+def natural_logarithm(slowly: F) -> F:
+    """A logarithm that does at once what is plain; ``slowly`` takes a base, and what is not."""
+    code, total = CODES[ops.log], ops.log.value
+
+    def function(x: Operand, base: Operand | None = None, /) -> object:
+        if type(x) is not Var or base is not None:
+            return slowly(x, base)
         recorder = x._recorder
         if recorder.thread != get_ident():
-            return recorder.unary(row, x)
-        try:
-            value = quick(x._value)
-        except (ArithmeticError, ValueError):
-            value = total(x._value)
+            return slowly(x)
+        p = x._value
 '''
-    + indent(_ENTRY.format(kind="Var", code="code", left="x._slot", right="-1"), "        ")
+    + indent(
+        _VALUE.format(quick="log(p)", total="total(p)")
+        + _ENTRY.format(kind="Var", code="code", left="x._slot", right="-1"),
+        "        ",
+    )
     + """
-    return function
+    return cast(F, update_wrapper(function, slowly))
 """
 )
 
 
-def _of_two(x: str, slot: str, y: str, *, if_: str = "if") -> str:
-    words = {
-        "other": x,
-        "slot": slot,
-        "y": y,
-        "slowly": "row(x, y)",
-        "types": _FLOAT.format(other=x),
-    }
-    return (_SLOT + _KNOWN.replace("{if_}", "elif")).format(**words)
+def _traced(name: str, slot: str, value: str) -> str:
+    """An operand that is traced, and names the recording."""
+    return f"recorder = {name}._recorder\n{slot} = {name}._slot\n{value} = {name}._value\n"
 
+
+def _other(name: str, slot: str, value: str, *, traced: bool = True) -> str:
+    """An operand beside a traced one, which may be a float, and with ``traced`` another one."""
+    words = {"other": name, "slot": slot, "y": value, "slowly": "{row}(x, y)"}
+    return (_SLOT * traced + _number(first=not traced, ints=False)).format(**words)
+
+
+_OF_TWO: Final = (
+    "if type(x) is Var:\n"
+    + indent(_traced("x", "left", "p"), "    ")
+    + indent(_other("y", "right", "q"), "    ")
+    + "elif type(y) is Var:\n"
+    + indent(_traced("y", "right", "q"), "    ")
+    + indent(_other("x", "left", "p", traced=False), "    ")
+    + """\
+elif type(x) is type(y) is float:
+    return {total}
+else:
+    return {row}(x, y)
+"""
+    + _ALONE.format(slowly="{row}(x, y)")
+    + _INTERN.format(slot="left", other="x", y="p")
+    + _INTERN.format(slot="right", other="y", y="q")
+)
 
 _BINARY_FUNCTION: Final = (
     '''\
@@ -265,29 +335,43 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
     code, total, quick = CODES[row], row.value, floats.raising(row.value)
 
     def function(x: Operand, y: Operand) -> Operand:
-        if type(x) is Var:
-            recorder = x._recorder
-        elif type(y) is Var:
-            recorder = y._recorder
-        elif type(x) is type(y) is float:
-            return total(x, y)
-        else:
-            return row(x, y)
 '''
     + indent(
-        _of_two("x", "left", "p")
-        + _of_two("y", "right", "q")
-        + _ALONE.format(slowly="row(x, y)")
-        + _INTERN.format(slot="left", other="x", y="p")
-        + _INTERN.format(slot="right", other="y", y="q")
+        _OF_TWO.format(row="row", total="total(x, y)")
         + _VALUE.format(quick="quick(p, q)", total="total(p, q)")
         + _ENTRY.format(kind="Var", code="code", left="left", right="right"),
         "        ",
     )
     + """
-    return function
+    return _SPELLED.get(row, function)
 """
 )
+
+
+def _spelled_functions() -> list[str]:
+    names = "".join(f"    ops.{row.name}: _{row.name},\n" for row in _FUNCTIONS)
+    mapping = f"_SPELLED: Final[Mapping[Primitive, Callable[..., Operand]]] = {{\n{names}}}\n"
+    return [*map(_function, _FUNCTIONS), mapping]
+
+
+def _function(row: Primitive) -> str:
+    """A function of one operand or of two whose value is spelled."""
+    one = row.arity == 1
+    names = ["p", "q"][: row.arity]
+    total = f"ops.{row.name}.value"
+    value, within = (text.format(*names) for text in INLINE[row])
+    called = f"{total}({', '.join(names)})"
+    body = f"value: float = {value} if {within} else {called}\n" if within else f"value = {value}\n"
+    if one:
+        plain = f"_of_number(ops.{row.name}, x, {total})  # type: ignore[return-value]  # as total"
+        start = _OF_ONE.format(plain=plain, row=f"ops.{row.name}")
+    else:
+        start = _OF_TWO.format(row=f"ops.{row.name}", total=f"{total}(x, y)")
+    sides = ("x._slot", "-1") if one else ("left", "right")
+    body = start + body + _ENTRY.format(kind="Var", code=_code(row), left=sides[0], right=sides[1])
+    takes = "x: Operand" if one else "x: Operand, y: Operand"
+    return f"def _{row.name}({takes}) -> Operand:\n{indent(body, '    ')}"
+
 
 _ONLY_RECORDER: Final = '''\
 def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
@@ -306,54 +390,75 @@ def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
 
 _MANY: Final = (
     '''\
+_NOTHING: Final = cast(Operand, object())
+"""Stands for an operand that is not there: Python is quicker with defaults than with ``*xs``."""
+
+
 def many(row: Primitive) -> Callable[..., Operand]:
     """A row of any number of operands as a function."""
     code, total = CODES[row], row.value
 
-    def function(*xs: Operand) -> Operand:
-        x, y = xs if len(xs) == 2 else (None, None)
-        if type(x) is type(y) is Var and x._recorder is y._recorder:
-            recorder = x._recorder
-            if recorder.thread != get_ident():
-                return row(*xs)
-            slots = [x._slot, y._slot]
-            value = total(x._value, y._value)
-        else:
-            only = _only_recorder(xs)
-            if only is None or only.thread != get_ident():
-                return row(*xs)
-            recorder = only
-            slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
-            value = total(*[recorder.values[slot] for slot in slots])
+    def of_any(*xs: Operand) -> Operand:
+        recorder = _only_recorder(xs)
+        if recorder is None or recorder.thread != get_ident():
+            return row(*xs)
+        slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
+        value = total(*[recorder.values[slot] for slot in slots])
         start = len(recorder.pool)
         recorder.pool.extend(slots)
 '''
     + indent(_ENTRY.format(kind="Var", code="code", left="start", right="len(slots)"), "        ")
     + """
-    return function
+    def function(x: Operand = _NOTHING, y: Operand = _NOTHING, /, *others: Operand) -> Operand:
+        if others or type(x) is not Var or type(y) is not Var or x._recorder is not y._recorder:
+            return of_any(*[each for each in (x, y, *others) if each is not _NOTHING])
+        recorder = x._recorder
+        if recorder.thread != get_ident():
+            return row(x, y)
+        value = total(x._value, y._value)
+        pool = recorder.pool
+        start = len(pool)
+        pool.append(x._slot)
+        pool.append(y._slot)
+"""
+    + indent(_ENTRY.format(kind="Var", code="code", left="start", right="2"), "        ")
+    + """
+    return update_wrapper(function, of_any)
 """
 )
 
-_CHOSEN: Final = '''\
-def chosen(condition: Condition, x: Operand, y: Operand) -> Var:
-    """``where`` of a condition."""
-    recorder = condition._recorder
-''' + indent(
-    "".join(
-        part.replace("row(x, y)", "cast(Var, ops.where(condition.indicator, x, y))")
-        for part in (
-            _of_two("x", "first", "p"),
-            _of_two("y", "second", "q"),
-            _ALONE.format(slowly="row(x, y)"),
-        )
+_CHOICE: Final = (
+    '''\
+def choice(slowly: F) -> F:
+    """``where`` that does at once what is plain, and leaves anything else to ``slowly``."""
+
+    def function(condition: Condition, x: Operand, y: Operand, /) -> object:
+        if type(condition) is not Condition:
+            return slowly(condition, x, y)
+        recorder = condition._recorder
+'''
+    + indent(
+        (
+            _other("x", "first", "p")
+            + _other("y", "second", "q")
+            + _ALONE.format(slowly="{row}(x, y)")
+        ).replace("{row}(x, y)", "slowly(condition, x, y)")
+        + _INTERN.format(slot="first", other="x", y="p")
+        + _INTERN.format(slot="second", other="y", y="q")
+        + """\
+value = p if condition._value else q
+pool = recorder.pool
+start = len(pool)
+pool.append(condition._slot)
+pool.append(first)
+pool.append(second)
+"""
+        + _ENTRY.format(kind="Var", code="_WHERE", left="start", right="3"),
+        "        ",
     )
-    + _INTERN.format(slot="first", other="x", y="p")
-    + _INTERN.format(slot="second", other="y", y="q")
-    + "value = p if condition._value else q\n"
-    + "start = len(recorder.pool)\n"
-    + "recorder.pool.extend((condition._slot, first, second))\n"
-    + _ENTRY.format(kind="Var", code="_WHERE", left="start", right="3"),
-    "    ",
+    + """
+    return cast(F, update_wrapper(function, slowly))
+"""
 )
 
 

@@ -8,19 +8,26 @@ only where all is plain.
 
 from __future__ import annotations
 
+import math
 from _thread import get_ident
-from collections.abc import Callable
-from math import copysign, pow
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from math import copysign
+from typing import Final, TypeVar, cast
 
 from tapegrad.ops import floats
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, has_axes
 from tapegrad.recording.recorder import CODES, Condition, Recorder, Var, applied, compared
 
-__all__ = ["binary", "chosen", "many", "unary"]
+__all__ = ["binary", "choice", "many", "natural_logarithm", "unary"]
 
-_power: Final[Callable[..., float]] = pow
+F = TypeVar("F", bound=Callable[..., object])
+
+pow: Final[Callable[..., float]] = math.pow
+exp: Final[Callable[..., float]] = math.exp
+erf: Final[Callable[..., float]] = math.erf
+log: Final[Callable[..., float]] = math.log
 
 
 _ADD: Final = CODES[ops.add]
@@ -41,6 +48,11 @@ _NEG: Final = CODES[ops.neg]
 _ABS: Final = CODES[ops.abs]
 _WHERE: Final = CODES[ops.where]
 _GUARD: Final = CODES[ops.guard]
+_SIGMOID: Final = CODES[ops.sigmoid]
+_RELU: Final = CODES[ops.relu]
+_NORM_CDF: Final = CODES[ops.norm_cdf]
+_MAXIMUM: Final = CODES[ops.maximum]
+_MINIMUM: Final = CODES[ops.minimum]
 
 
 def _add(self: Var, other: Var | float, /) -> Var:
@@ -50,9 +62,12 @@ def _add(self: Var, other: Var | float, /) -> Var:
             return applied(ops.add, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.add, self, other)
     if recorder.thread != get_ident():
@@ -79,9 +94,12 @@ def _add(self: Var, other: Var | float, /) -> Var:
 
 def _radd(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.add, other, self)
     if recorder.thread != get_ident():
@@ -113,9 +131,12 @@ def _sub(self: Var, other: Var | float, /) -> Var:
             return applied(ops.sub, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.sub, self, other)
     if recorder.thread != get_ident():
@@ -142,9 +163,12 @@ def _sub(self: Var, other: Var | float, /) -> Var:
 
 def _rsub(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.sub, other, self)
     if recorder.thread != get_ident():
@@ -176,9 +200,12 @@ def _mul(self: Var, other: Var | float, /) -> Var:
             return applied(ops.mul, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mul, self, other)
     if recorder.thread != get_ident():
@@ -205,9 +232,12 @@ def _mul(self: Var, other: Var | float, /) -> Var:
 
 def _rmul(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mul, other, self)
     if recorder.thread != get_ident():
@@ -239,9 +269,12 @@ def _truediv(self: Var, other: Var | float, /) -> Var:
             return applied(ops.div, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.div, self, other)
     if recorder.thread != get_ident():
@@ -271,9 +304,12 @@ def _truediv(self: Var, other: Var | float, /) -> Var:
 
 def _rtruediv(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.div, other, self)
     if recorder.thread != get_ident():
@@ -308,9 +344,12 @@ def _floordiv(self: Var, other: Var | float, /) -> Var:
             return applied(ops.floordiv, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.floordiv, self, other)
     if recorder.thread != get_ident():
@@ -340,9 +379,12 @@ def _floordiv(self: Var, other: Var | float, /) -> Var:
 
 def _rfloordiv(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.floordiv, other, self)
     if recorder.thread != get_ident():
@@ -377,9 +419,12 @@ def _mod(self: Var, other: Var | float, /) -> Var:
             return applied(ops.mod, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mod, self, other)
     if recorder.thread != get_ident():
@@ -409,9 +454,12 @@ def _mod(self: Var, other: Var | float, /) -> Var:
 
 def _rmod(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mod, other, self)
     if recorder.thread != get_ident():
@@ -446,9 +494,12 @@ def _lt(self: Var, other: Var | float, /) -> Condition:
             return compared(ops.lt, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.lt, self, other)
     if recorder.thread != get_ident():
@@ -480,9 +531,12 @@ def _le(self: Var, other: Var | float, /) -> Condition:
             return compared(ops.le, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.le, self, other)
     if recorder.thread != get_ident():
@@ -514,9 +568,12 @@ def _gt(self: Var, other: Var | float, /) -> Condition:
             return compared(ops.gt, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.gt, self, other)
     if recorder.thread != get_ident():
@@ -548,9 +605,12 @@ def _ge(self: Var, other: Var | float, /) -> Condition:
             return compared(ops.ge, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.ge, self, other)
     if recorder.thread != get_ident():
@@ -582,9 +642,12 @@ def _eq(self: Var, other: object, /) -> Condition:
             return compared(ops.eq, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.eq, self, other)
     if recorder.thread != get_ident():
@@ -616,9 +679,12 @@ def _ne(self: Var, other: object, /) -> Condition:
             return compared(ops.ne, self, other)
         slot = other._slot
         y = other._value
-    elif (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         y = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.ne, self, other)
     if recorder.thread != get_ident():
@@ -643,42 +709,14 @@ def _ne(self: Var, other: object, /) -> Condition:
     return result
 
 
-def _power_of_two(self: Var, other: Var | float, /) -> Var:
-    recorder = self._recorder
-    if type(other) is Var:
-        if other._recorder is not recorder:
-            return applied(ops.pow, self, other)
-        slot = other._slot
-        y = other._value
-    else:
-        return applied(ops.pow, self, other)
-    if recorder.thread != get_ident():
-        return applied(ops.pow, self, other)
-    x = self._value
-    try:
-        value = _power(x, y)
-    except (ArithmeticError, ValueError):
-        value = ops.pow.value(x, y)
-    if recorder.marks is not None:
-        recorder.mark()
-    values = recorder.values
-    result = Var()
-    result._recorder = recorder
-    result._slot = len(values)
-    result._value = value
-    recorder.codes.append(_POW)
-    recorder.left.append(self._slot)
-    recorder.right.append(slot)
-    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
-    values.append(value)
-    return result
-
-
 def _rpow(self: Var, other: float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
         x = other
+    elif type(other) is int:
+        slot = recorder.known.get(other, -1)
+        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.pow, other, self)
     if recorder.thread != get_ident():
@@ -688,7 +726,7 @@ def _rpow(self: Var, other: float, /) -> Var:
         x = cast(float, recorder.values[slot])
     y = self._value
     try:
-        value = _power(x, y)
+        value = pow(x, y)
     except (ArithmeticError, ValueError):
         value = ops.pow.value(x, y)
     if recorder.marks is not None:
@@ -708,20 +746,43 @@ def _rpow(self: Var, other: float, /) -> Var:
 
 def _pow(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
-    if (type(other) is float or type(other) is int) and (other or copysign(1.0, other) > 0.0):
+    if type(other) is int:
+        place = recorder.exponents.get(other, -1)
+        y = 1.0 * other
+    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         place = recorder.exponents.get(other, -1)
         y = other
-    elif type(other) is Var:
-        return _power_of_two(self, other)
+    elif type(other) is Var and other._recorder is recorder:
+        if recorder.thread != get_ident():
+            return applied(ops.pow, self, other)
+        x = self._value
+        z = other._value
+        try:
+            value = pow(x, z)
+        except (ArithmeticError, ValueError):
+            value = ops.pow.value(x, z)
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(_POW)
+        recorder.left.append(self._slot)
+        recorder.right.append(other._slot)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
     else:
-        return applied(ops.powc, self, other)
+        return applied(ops.pow if type(other) is Var else ops.powc, self, other)
     if recorder.thread != get_ident():
         return applied(ops.powc, self, other)
     if place < 0:
-        place = recorder.exponent(float(other))
+        place = recorder.exponent(other)
     x = self._value
     try:
-        value = _power(x, y)
+        value = pow(x, y)
     except (ArithmeticError, ValueError):
         value = ops.powc.value(x, y)
     if recorder.marks is not None:
@@ -795,20 +856,26 @@ def _bool(self: Condition, /) -> bool:
     return value != 0.0  # type: ignore[return-value]  # where thread is not 0
 
 
+def _of_number(row: Primitive, x: Operand, plain: Callable[..., object]) -> object:
+    """A function of one operand that is not a traced number, perhaps a traced array."""
+    return row(x) if type(x) is not float and has_axes(x) else plain(x)
+
+
 def unary(row: Primitive, plain: Callable[..., object]) -> Callable[[Operand], object]:
     """A row of one operand as a function; of a number that is not traced it is ``plain``."""
     code, total, quick = CODES[row], row.value, floats.raising(row.value)
 
     def function(x: Operand) -> object:
         if type(x) is not Var:
-            return row(x) if type(x) is not float and has_axes(x) else plain(x)
+            return _of_number(row, x, plain)
         recorder = x._recorder
         if recorder.thread != get_ident():
             return recorder.unary(row, x)
+        p = x._value
         try:
-            value = quick(x._value)
+            value = quick(p)
         except (ArithmeticError, ValueError):
-            value = total(x._value)
+            value = total(p)
         if recorder.marks is not None:
             recorder.mark()
         values = recorder.values
@@ -823,7 +890,39 @@ def unary(row: Primitive, plain: Callable[..., object]) -> Callable[[Operand], o
         values.append(value)
         return result
 
-    return function
+    return _SPELLED.get(row, function)
+
+
+def natural_logarithm(slowly: F) -> F:
+    """A logarithm that does at once what is plain; ``slowly`` takes a base, and what is not."""
+    code, total = CODES[ops.log], ops.log.value
+
+    def function(x: Operand, base: Operand | None = None, /) -> object:
+        if type(x) is not Var or base is not None:
+            return slowly(x, base)
+        recorder = x._recorder
+        if recorder.thread != get_ident():
+            return slowly(x)
+        p = x._value
+        try:
+            value = log(p)
+        except (ArithmeticError, ValueError):
+            value = total(p)
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(code)
+        recorder.left.append(x._slot)
+        recorder.right.append(-1)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
+
+    return cast(F, update_wrapper(function, slowly))
 
 
 def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
@@ -833,30 +932,29 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
     def function(x: Operand, y: Operand) -> Operand:
         if type(x) is Var:
             recorder = x._recorder
-        elif type(y) is Var:
-            recorder = y._recorder
-        elif type(x) is type(y) is float:
-            return total(x, y)
-        else:
-            return row(x, y)
-        if type(x) is Var:
-            if x._recorder is not recorder:
-                return row(x, y)
             left = x._slot
             p = x._value
-        elif type(x) is float and (x or copysign(1.0, x) > 0.0):
-            left = recorder.known.get(x, -1)
-            p = x
-        else:
-            return row(x, y)
-        if type(y) is Var:
-            if y._recorder is not recorder:
+            if type(y) is Var:
+                if y._recorder is not recorder:
+                    return row(x, y)
+                right = y._slot
+                q = y._value
+            elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
+                right = recorder.known.get(y, -1)
+                q = y
+            else:
                 return row(x, y)
+        elif type(y) is Var:
+            recorder = y._recorder
             right = y._slot
             q = y._value
-        elif type(y) is float and (y or copysign(1.0, y) > 0.0):
-            right = recorder.known.get(y, -1)
-            q = y
+            if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
+                left = recorder.known.get(x, -1)
+                p = x
+            else:
+                return row(x, y)
+        elif type(x) is type(y) is float:
+            return total(x, y)
         else:
             return row(x, y)
         if recorder.thread != get_ident():
@@ -885,7 +983,189 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
         values.append(value)
         return result
 
-    return function
+    return _SPELLED.get(row, function)
+
+
+def _sigmoid(x: Operand) -> Operand:
+    if type(x) is not Var:
+        return _of_number(ops.sigmoid, x, ops.sigmoid.value)  # type: ignore[return-value]  # as total
+    recorder = x._recorder
+    if recorder.thread != get_ident():
+        return recorder.unary(ops.sigmoid, x)
+    p = x._value
+    value = 1.0 / (1.0 + exp(-p)) if p >= 0.0 else (v := exp(p)) / (1.0 + v)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_SIGMOID)
+    recorder.left.append(x._slot)
+    recorder.right.append(-1)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _relu(x: Operand) -> Operand:
+    if type(x) is not Var:
+        return _of_number(ops.relu, x, ops.relu.value)  # type: ignore[return-value]  # as total
+    recorder = x._recorder
+    if recorder.thread != get_ident():
+        return recorder.unary(ops.relu, x)
+    p = x._value
+    value = 0.0 if p <= 0.0 else p
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_RELU)
+    recorder.left.append(x._slot)
+    recorder.right.append(-1)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _norm_cdf(x: Operand) -> Operand:
+    if type(x) is not Var:
+        return _of_number(ops.norm_cdf, x, ops.norm_cdf.value)  # type: ignore[return-value]  # as total
+    recorder = x._recorder
+    if recorder.thread != get_ident():
+        return recorder.unary(ops.norm_cdf, x)
+    p = x._value
+    value: float = 0.5 + 0.5 * erf(p * 0.7071067811865476) if p >= -0.67 else ops.norm_cdf.value(p)
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_NORM_CDF)
+    recorder.left.append(x._slot)
+    recorder.right.append(-1)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _maximum(x: Operand, y: Operand) -> Operand:
+    if type(x) is Var:
+        recorder = x._recorder
+        left = x._slot
+        p = x._value
+        if type(y) is Var:
+            if y._recorder is not recorder:
+                return ops.maximum(x, y)
+            right = y._slot
+            q = y._value
+        elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
+            right = recorder.known.get(y, -1)
+            q = y
+        else:
+            return ops.maximum(x, y)
+    elif type(y) is Var:
+        recorder = y._recorder
+        right = y._slot
+        q = y._value
+        if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
+            left = recorder.known.get(x, -1)
+            p = x
+        else:
+            return ops.maximum(x, y)
+    elif type(x) is type(y) is float:
+        return ops.maximum.value(x, y)
+    else:
+        return ops.maximum(x, y)
+    if recorder.thread != get_ident():
+        return ops.maximum(x, y)
+    if left < 0:
+        left = recorder.constant(x)
+        p = cast(float, recorder.values[left])
+    if right < 0:
+        right = recorder.constant(y)
+        q = cast(float, recorder.values[right])
+    value = p if p >= q or p != p else q
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_MAXIMUM)
+    recorder.left.append(left)
+    recorder.right.append(right)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+def _minimum(x: Operand, y: Operand) -> Operand:
+    if type(x) is Var:
+        recorder = x._recorder
+        left = x._slot
+        p = x._value
+        if type(y) is Var:
+            if y._recorder is not recorder:
+                return ops.minimum(x, y)
+            right = y._slot
+            q = y._value
+        elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
+            right = recorder.known.get(y, -1)
+            q = y
+        else:
+            return ops.minimum(x, y)
+    elif type(y) is Var:
+        recorder = y._recorder
+        right = y._slot
+        q = y._value
+        if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
+            left = recorder.known.get(x, -1)
+            p = x
+        else:
+            return ops.minimum(x, y)
+    elif type(x) is type(y) is float:
+        return ops.minimum.value(x, y)
+    else:
+        return ops.minimum(x, y)
+    if recorder.thread != get_ident():
+        return ops.minimum(x, y)
+    if left < 0:
+        left = recorder.constant(x)
+        p = cast(float, recorder.values[left])
+    if right < 0:
+        right = recorder.constant(y)
+        q = cast(float, recorder.values[right])
+    value = p if p <= q or p != p else q
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    result = Var()
+    result._recorder = recorder
+    result._slot = len(values)
+    result._value = value
+    recorder.codes.append(_MINIMUM)
+    recorder.left.append(left)
+    recorder.right.append(right)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return result
+
+
+_SPELLED: Final[Mapping[Primitive, Callable[..., Operand]]] = {
+    ops.sigmoid: _sigmoid,
+    ops.relu: _relu,
+    ops.norm_cdf: _norm_cdf,
+    ops.maximum: _maximum,
+    ops.minimum: _minimum,
+}
 
 
 def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
@@ -902,25 +1182,20 @@ def _only_recorder(xs: tuple[Operand, ...]) -> Recorder | None:
     return recorder
 
 
+_NOTHING: Final = cast(Operand, object())
+"""Stands for an operand that is not there: Python is quicker with defaults than with ``*xs``."""
+
+
 def many(row: Primitive) -> Callable[..., Operand]:
     """A row of any number of operands as a function."""
     code, total = CODES[row], row.value
 
-    def function(*xs: Operand) -> Operand:
-        x, y = xs if len(xs) == 2 else (None, None)
-        if type(x) is type(y) is Var and x._recorder is y._recorder:
-            recorder = x._recorder
-            if recorder.thread != get_ident():
-                return row(*xs)
-            slots = [x._slot, y._slot]
-            value = total(x._value, y._value)
-        else:
-            only = _only_recorder(xs)
-            if only is None or only.thread != get_ident():
-                return row(*xs)
-            recorder = only
-            slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
-            value = total(*[recorder.values[slot] for slot in slots])
+    def of_any(*xs: Operand) -> Operand:
+        recorder = _only_recorder(xs)
+        if recorder is None or recorder.thread != get_ident():
+            return row(*xs)
+        slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
+        value = total(*[recorder.values[slot] for slot in slots])
         start = len(recorder.pool)
         recorder.pool.extend(slots)
         if recorder.marks is not None:
@@ -937,56 +1212,90 @@ def many(row: Primitive) -> Callable[..., Operand]:
         values.append(value)
         return result
 
-    return function
+    def function(x: Operand = _NOTHING, y: Operand = _NOTHING, /, *others: Operand) -> Operand:
+        if others or type(x) is not Var or type(y) is not Var or x._recorder is not y._recorder:
+            return of_any(*[each for each in (x, y, *others) if each is not _NOTHING])
+        recorder = x._recorder
+        if recorder.thread != get_ident():
+            return row(x, y)
+        value = total(x._value, y._value)
+        pool = recorder.pool
+        start = len(pool)
+        pool.append(x._slot)
+        pool.append(y._slot)
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(code)
+        recorder.left.append(start)
+        recorder.right.append(2)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
+
+    return update_wrapper(function, of_any)
 
 
-def chosen(condition: Condition, x: Operand, y: Operand) -> Var:
-    """``where`` of a condition."""
-    recorder = condition._recorder
-    if type(x) is Var:
-        if x._recorder is not recorder:
-            return cast(Var, ops.where(condition.indicator, x, y))
-        first = x._slot
-        p = x._value
-    elif type(x) is float and (x or copysign(1.0, x) > 0.0):
-        first = recorder.known.get(x, -1)
-        p = x
-    else:
-        return cast(Var, ops.where(condition.indicator, x, y))
-    if type(y) is Var:
-        if y._recorder is not recorder:
-            return cast(Var, ops.where(condition.indicator, x, y))
-        second = y._slot
-        q = y._value
-    elif type(y) is float and (y or copysign(1.0, y) > 0.0):
-        second = recorder.known.get(y, -1)
-        q = y
-    else:
-        return cast(Var, ops.where(condition.indicator, x, y))
-    if recorder.thread != get_ident():
-        return cast(Var, ops.where(condition.indicator, x, y))
-    if first < 0:
-        first = recorder.constant(x)
-        p = cast(float, recorder.values[first])
-    if second < 0:
-        second = recorder.constant(y)
-        q = cast(float, recorder.values[second])
-    value = p if condition._value else q
-    start = len(recorder.pool)
-    recorder.pool.extend((condition._slot, first, second))
-    if recorder.marks is not None:
-        recorder.mark()
-    values = recorder.values
-    result = Var()
-    result._recorder = recorder
-    result._slot = len(values)
-    result._value = value
-    recorder.codes.append(_WHERE)
-    recorder.left.append(start)
-    recorder.right.append(3)
-    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
-    values.append(value)
-    return result
+def choice(slowly: F) -> F:
+    """``where`` that does at once what is plain, and leaves anything else to ``slowly``."""
+
+    def function(condition: Condition, x: Operand, y: Operand, /) -> object:
+        if type(condition) is not Condition:
+            return slowly(condition, x, y)
+        recorder = condition._recorder
+        if type(x) is Var:
+            if x._recorder is not recorder:
+                return slowly(condition, x, y)
+            first = x._slot
+            p = x._value
+        elif type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
+            first = recorder.known.get(x, -1)
+            p = x
+        else:
+            return slowly(condition, x, y)
+        if type(y) is Var:
+            if y._recorder is not recorder:
+                return slowly(condition, x, y)
+            second = y._slot
+            q = y._value
+        elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
+            second = recorder.known.get(y, -1)
+            q = y
+        else:
+            return slowly(condition, x, y)
+        if recorder.thread != get_ident():
+            return slowly(condition, x, y)
+        if first < 0:
+            first = recorder.constant(x)
+            p = cast(float, recorder.values[first])
+        if second < 0:
+            second = recorder.constant(y)
+            q = cast(float, recorder.values[second])
+        value = p if condition._value else q
+        pool = recorder.pool
+        start = len(pool)
+        pool.append(condition._slot)
+        pool.append(first)
+        pool.append(second)
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        result = Var()
+        result._recorder = recorder
+        result._slot = len(values)
+        result._value = value
+        recorder.codes.append(_WHERE)
+        recorder.left.append(start)
+        recorder.right.append(3)
+        # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+        values.append(value)
+        return result
+
+    return cast(F, update_wrapper(function, slowly))
 
 
 _OPERATORS: Final[dict[str, Callable[..., Var | Condition]]] = {

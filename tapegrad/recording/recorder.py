@@ -99,9 +99,11 @@ class Recorder:
     ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
     as long as all values are floats, and 0 where some are traced: the operators look at it alone.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
-    exponents. With ``on_arrays`` some values are arrays. Those among the data that is ``lent`` may
-    stand there as they are: they are ``locked`` until the recording ends. Arrays that in-place
-    operators have ``written`` to are kept with what took their place, and where.
+    exponents, and ``zero`` is a 0.0 that was met, which is not looked at again for its sign.
+
+    With ``on_arrays`` some values are arrays. Those among the data that is ``lent`` may stand there
+    as they are: they are ``locked`` until the recording ends. Arrays that in-place operators have
+    ``written`` to are kept with what took their place, and where.
 
     A recording for the reverse sweep alone (``blocks``) inside another one is made on floats all
     the same. Its entries are handed over to that one, ``around``: before the next entry there, and
@@ -117,6 +119,7 @@ class Recorder:
         "holds_gradient", "inside", "known", "labels", "left", "lent", "locked", "marks",
         "on_arrays", "opened", "outers", "outside", "owner", "places", "pool", "quiet", "refused",
         "right", "scope", "scopes", "serial", "statics", "table", "thread", "values", "written",
+        "zero",
     )  # fmt: skip
 
     lent: Collection[object]
@@ -146,6 +149,7 @@ class Recorder:
         self.statics: list[object] = []
         self.known: dict[float, int] = {}
         self.exponents: dict[float, int] = {}
+        self.zero: float | None = None
         self.outers: Collection[Recorder] = ()
         self.around: Recorder | None = None
         self.inside: Recorder | None = None
@@ -284,7 +288,7 @@ class Recorder:
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
         if type(value) is float and self.thread == get_ident() and _is_key(value):
-            return self._interned(value)
+            return self._interned(value, value)
         if self.inside is not None:
             self.inside.hand_over()
         if type(value) is Var:
@@ -301,7 +305,7 @@ class Recorder:
             )
         if type(number) is float and _is_key(number):
             self.require_open()
-            return self._interned(number)
+            return self._interned(number, value if type(value) is int else number)
         return self.append(_CONSTANT, -1, -1, self._admit(number))._slot
 
     def lock(self, array: Any) -> None:
@@ -319,11 +323,17 @@ class Recorder:
                 for outer in holders:
                     outer.locked.append((array, True))
 
-    def _interned(self, number: float) -> int:
-        """The slot of the constant with this value, which is written where it is not known."""
+    def _interned(self, number: float, given: float) -> int:
+        """The slot of the constant with this value, which is written where it is not known.
+
+        It is known as it was given: an int is found sooner by an int.
+        """
         slot = self.known.get(number)
         if slot is None:
-            slot = self.known[number] = self.write(_CONSTANT, -1, -1, number)
+            slot = self.write(_CONSTANT, -1, -1, number)
+            self.known[given if given == number else number] = slot
+            if not number:
+                self.zero = number
         return slot
 
     def apply(self, row: Primitive, operands: tuple[Operand, ...]) -> Var:
@@ -419,7 +429,7 @@ class Recorder:
         place = self.exponents.get(number) if _is_key(number) else None
         if place is None:
             place = len(self.statics)
-            self.statics.append(number)
+            self.statics.append(float(number))
             if _is_key(number):
                 self.exponents[number] = place
         return place

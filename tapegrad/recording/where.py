@@ -24,6 +24,7 @@ from tapegrad.recording.recorder import Condition, Real, TracedValue, Var
 
 __all__ = ["stop_gradient", "where"]
 
+
 T = TypeVar("T")
 
 
@@ -47,6 +48,7 @@ def where(condition: Condition, x: float, y: Real, /) -> Real: ...
 def where(condition: Condition | bool, x: Var, y: float | Var, /) -> Var: ...
 @overload
 def where(condition: Condition | bool, x: float | Var, y: Var, /) -> Var: ...
+@operators.choice
 def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var | float:
     """x where the condition holds, else y, without a guard: a replay may choose the other.
 
@@ -63,7 +65,7 @@ def where(condition: Condition | bool, x: Var | float, y: Var | float, /) -> Var
     1.0
     """
     if type(condition) is Condition:
-        return operators.chosen(condition, x, y)
+        return cast(Var, ops.where(condition.indicator, x, y))
     if shape_of(condition) or isinstance(condition, list | tuple):
         return cast(Var, serving("numpy").where(condition, x, y))
     if isinstance(condition, int) and not isinstance(condition, bool):

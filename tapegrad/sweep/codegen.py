@@ -8,15 +8,18 @@ of the branch, and the call of a function for entries whose row has no branch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import accumulate as running_sums
+from itertools import chain
 from textwrap import indent
-from typing import Concatenate, Final, Generic, ParamSpec, cast, final
+from typing import Concatenate, Final, Generic, NamedTuple, ParamSpec, cast, final
 
 import attrs
 
 from tapegrad.entries.columns import EntryColumns
-from tapegrad.ops.inline import INLINE, INLINE_NAMES, Symbol, call_name
+from tapegrad.ops.inline import INLINE, INLINE_NAMES, Symbol, call_name, joint
 from tapegrad.ops.primitive import Operand, Primitive, Table
 
 __all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
@@ -30,7 +33,7 @@ class SymbolicOperand:
     """One operand of a row, and the row's partial derivative in it, as Python source.
 
     ``slot`` is the name of its slot. ``partial`` may mention the result ``y``, the operands ``x0``
-    and ``x1`` and the static operand ``n``. The loop fetches what is mentioned.
+    and ``x1`` and the static operand ``n``. The branch fetches what is mentioned.
     ``is_first`` holds for the first operand of the row that has a partial.
     """
 
@@ -83,16 +86,39 @@ class Sweep(Generic[P]):
 
     def branch(self, row: Primitive) -> str:
         """Source for the entries of one row."""
-        call = self._call
         is_pair = self.pairs and row.arity is None and not row.has_static
         if row.is_pooled and row.kind != "choice" and not is_pair:
-            return call
-        shares = "".join(map(self.operand, _symbolic_operands(row)))
+            return self._call
         if row.kind == "choice":
-            return f"{_SELECT}{shares}"
+            return _SELECT + self.operand(SymbolicOperand(row, 1, "i", "1.0", is_first=True))
+        shares = self._shares(row)
         if not row.is_pooled:
-            return f"{_reads(shares)}{shares}" or "pass\n"
-        return f"{_IF_PAIR}{indent(reads(shares) + shares, '    ')}else:\n    {call}"
+            return f"{_slots(shares)}{shares}" or "pass\n"
+        return f"{_IF_PAIR}{indent(shares, '    ')}else:\n    {self._call}"
+
+    def _shares(self, row: Primitive) -> str:
+        """Source for all operands that a row has a partial in.
+
+        Where several partials ask for ranges of the numbers, it asks for all of them at once.
+        """
+        partials = _partials(row)
+        shares = self._each(row, {k: source_of(x) for k, x in partials.items()})
+        usual = self._each(row, {k: source_of(x, usual=True) for k, x in partials.items()})
+        asking = [x.needs for x in partials.values() if isinstance(x, Symbol) and x.needs]
+        needs = joint(chain(*asking), usual) if len(asking) > 1 else None
+        if needs is None:
+            return reads(shares) + shares
+        test = f"if {' and '.join(needs)}:\n"
+        first = reads(test + usual)
+        rare = "".join(x for x in reads(shares).splitlines(keepends=True) if x not in first)
+        return f"{first}{test}{indent(usual, '    ')}else:\n{indent(rare + shares, '    ')}"
+
+    def _each(self, row: Primitive, partials: Mapping[int, str]) -> str:
+        first = next(iter(partials), None)
+        return "".join(
+            self.operand(SymbolicOperand(row, index, "ij"[index], text, is_first=index == first))
+            for index, text in partials.items()
+        )
 
 
 _HEAD: Final = """\
@@ -117,52 +143,53 @@ def _compiled(sweep: Sweep[...], table: Table) -> Callable[..., None]:
     return cast(Callable[..., None], namespace["sweep"])
 
 
-def _symbolic_operands(row: Primitive) -> Iterator[SymbolicOperand]:
-    """The operands that a row has a partial in; of a ``where`` only the arm that it selects."""
-    if row.kind == "choice":
-        yield SymbolicOperand(row, 1, "i", "1.0", is_first=True)
-        return
+def _partials(row: Primitive) -> dict[int, Operand]:
+    """The partials that a row has, by the index of the operand, on symbols."""
     count = 2 if row.arity is None else row.arity
     symbols = [Symbol(f"x{index}") for index in range(count)] + [Symbol("n")] * row.has_static
-    partials = [row.partial(index, Symbol("y"), *symbols) for index in range(count)]
-    for index, (slot, partial) in enumerate(zip("ij", partials, strict=False)):
-        if partial is not None:
-            is_first = all(before is None for before in partials[:index])
-            yield SymbolicOperand(row, index, slot, _with_result(row, partial), is_first)
-
-
-def _with_result(row: Primitive, partial: Operand) -> str:
-    """The source of a partial, which does not compute the row's result again to look at it."""
+    partials = {index: row.partial(index, Symbol("y"), *symbols) for index in range(count)}
     value, _ = INLINE.get(row, ("", ""))
-    return source_of(partial).replace(f"(v := {value.format('x0', 'x1', 'n')})", "(v := y)")
+    result = value.format("x0", "x1", "n", call="")
+    return {
+        index: partial.knowing(result, "y") if isinstance(partial, Symbol) else partial
+        for index, partial in partials.items()
+        if partial is not None
+    }
 
 
-def source_of(operand: Operand) -> str:
-    """A symbol's expression, or a number as Python writes it."""
-    return operand.text if isinstance(operand, Symbol) else repr(operand)
+def source_of(operand: Operand, *, usual: bool = False) -> str:
+    """A symbol's expression, or its usual one, or a number as Python writes it."""
+    if isinstance(operand, Symbol):
+        return operand.usual if usual else operand.text
+    return repr(operand)
 
 
 def times(x: str, y: str) -> str:
-    """The expression ``x * y``, without a factor that is 1 or -1."""
+    """The expression ``x * y``, without a factor that is 1 or -1; a sign stands before it."""
     for one, other in ((x, y), (y, x)):
         if one in {"1.0", "-1.0"}:
             return other if one == "1.0" else f"-{other}"
-    return f"{x} * {y}"
+    negated = _NEGATED.fullmatch(y)
+    return f"-({x} * {negated[1]})" if negated else f"{x} * {y}"
+
+
+_NEGATED: Final = re.compile(r"\(-(\w+(?:\([^()]*\))?|\(.*\))\)")
+"""A symbol's expression that is another one negated."""
 
 
 def accumulate(total: str, share: str) -> str:
     """Statements that add ``share`` to ``total``, which is None as long as nothing was added."""
-    if not share.isidentifier():
-        return f"p = {share}\n{accumulate(total, 'p')}"
-    return f"c = {total}\n{total} = {share} if c is None else c + {share}\n"
+    sign, size = ("-", share[1:]) if share.startswith("-") else ("", share)
+    if not size.isidentifier():
+        return f"p = {size}\n{accumulate(total, sign + 'p')}"
+    return f"c = {total}\n{total} = {share} if c is None else c {sign or '+'} {size}\n"
 
 
-def _reads(source: str) -> str:
-    """Statements that fetch the operands' slots and all values which a source mentions."""
-    values = reads(source)
-    text = Symbol(source + values)
+def _slots(source: str) -> str:
+    """Statements that fetch the slots of operands which a source mentions."""
+    text = Symbol(source)
     slots = (("i", "left[k]"), ("j", "right[k]"))
-    return "".join(f"{name} = {slot}\n" for name, slot in slots if text.mentions(name)) + values
+    return "".join(f"{name} = {slot}\n" for name, slot in slots if text.mentions(name))
 
 
 def reads(source: str) -> str:
@@ -175,50 +202,62 @@ _VALUES: Final = (
     ("y", "values[k]"), ("x0", "values[i]"), ("x1", "values[j]"), ("n", "statics[j]"),
 )  # fmt: skip
 
-_TESTED_FIRST, _TESTED_NEXT = 3, 6
-"""The numbers of operations, the first of the table, whose codes are tested in turn."""
+_TESTED_FIRST: Final = 2
+"""The number of operations, the first of the table, whose codes are tested in turn."""
 
 
 def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
     """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
 
-    Arithmetic is tested first. The rest is found by binary search: functions, then the helpers of
-    slopes, which are rarely swept.
+    Sums and products are tested first. The rest is found by a search that takes fewest steps for
+    other operators, few for functions, and more for what is called or rarely swept.
     """
-    branches = [(code, branch(row)) for code, row in enumerate(table.rows)]
-    found = [(code, source) for code, source in branches if source != "pass\n"]
-    first, rest = found[:_TESTED_FIRST], found[_TESTED_NEXT:]
-    cases = [_case(f"code == {code}", source) for code, source in found[:_TESTED_NEXT]]
-    functions = [pair for pair in rest if not table.rows[pair[0]].helper]
-    helpers = [pair for pair in rest if table.rows[pair[0]].helper]
-    last = _case(f"code >= {len(branches)}", otherwise) + (_search(helpers) if helpers else "")
-    return (
-        "".join(cases[: len(first)])
-        + _below(rest[0][0], "".join(cases[len(first) :]))
-        + _below(functions[-1][0] + 1, _search(functions))
-        + last
-    )
+    branches = [branch(row) for row in table.rows]
+    found = [code for code, source in enumerate(branches) if source != _NOTHING]
+    first, cases = found[:_TESTED_FIRST], ""
+    for code in first:
+        cases += f"if code == {code}:\n{indent(branches[code], '    ')}    continue\n"
+        branches[code] = _NOTHING
+    leaves = [_Leaf(0, branches[0], _weight(table.rows[0]))]
+    for code, row in enumerate(table.rows):
+        if branches[code] != leaves[-1].source:
+            leaves.append(_Leaf(code, branches[code], _weight(row)))
+    return cases + _search([*leaves, _Leaf(len(branches), otherwise, 1)])
 
 
-def _case(condition: str, body: str) -> str:
-    """A branch after which the loop goes on with the next entry."""
-    return f"if {condition}:\n{indent(body, '    ')}    continue\n"
+_NOTHING: Final = "pass\n"
 
 
-def _below(code: int, body: str) -> str:
-    """A branch for lower codes, which may be long.
+class _Leaf(NamedTuple):
+    """Source that runs for the codes from ``first`` on, to the next leaf, and its weight."""
 
-    The jump over it is not the comparison's own: CPython is quick at a comparison only where the
-    jump after it is short.
+    first: int
+    source: str
+    weight: int
+
+
+def _weight(row: Primitive) -> int:
+    """How often entries of a row are swept, beside others: a guess."""
+    if row.helper:
+        return 1
+    if row.kind == "input":
+        return 32
+    if row.kind == "choice" or not row.symbol.isidentifier():
+        return 128 if row.python and row.kind == "operation" else 64
+    return 16 if row in INLINE else 4
+
+
+def _search(leaves: Sequence[_Leaf]) -> str:
+    """A search for the code, in which both sides of a step are needed about equally often.
+
+    The jump over what is below is not the comparison's own: CPython is quick at a comparison only
+    where the jump after it is short.
     """
-    return f"if code >= {code}:\n    pass\nelse:\n{indent(body, '    ')}    continue\n"
-
-
-def _search(branches: Sequence[tuple[int, str]]) -> str:
-    """A binary search for the code, with a row's branch at each end."""
-    if len(branches) == 1:
-        code, source = branches[0]
-        return f"if code == {code}:\n{indent(source, '    ')}"
-    middle = len(branches) // 2
-    low, high = _search(branches[:middle]), _search(branches[middle:])
-    return _below(branches[middle][0], low) + high
+    if len(leaves) == 1:
+        return leaves[0].source
+    sums = [*running_sums(leaf.weight for leaf in leaves)]
+    half = sums.pop() / 2
+    middle = 1 + min(range(len(sums)), key=lambda k: abs(sums[k] - half))
+    low, high = _search(leaves[:middle]), _search(leaves[middle:])
+    step = f"if code >= {leaves[middle].first}:\n    pass\nelse:\n"
+    return f"{step}{indent(low, '    ')}    continue\n{high}"
