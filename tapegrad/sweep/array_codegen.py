@@ -10,7 +10,7 @@ A cotangent is dropped once its entry was visited, if no block of a checkpoint r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from textwrap import indent
 from typing import Any, Final, TypeAlias, cast, final
@@ -27,7 +27,7 @@ from tapegrad.ops.array_values import laid_out
 from tapegrad.ops.inline import INLINE_NAMES, call_name
 from tapegrad.ops.primitive import Operand, Primitive, Shape, shape_of
 from tapegrad.recording.slots import SlotWriter
-from tapegrad.sweep.array_kernels import pull_kernel
+from tapegrad.sweep.array_kernels import DROPPED, pull_kernel
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
 from tapegrad.sweep.codegen import reads
 from tapegrad.sweep.conditional_terms import DerivativeColumn
@@ -41,11 +41,16 @@ Maker: TypeAlias = Callable[["_ArraySweep"], Visit]
 
 
 def swept_on_arrays(
-    columns: EntryColumns, cotangents: DerivativeColumn, start: int, count: int | None
+    columns: EntryColumns,
+    cotangents: DerivativeColumn,
+    start: int,
+    count: int | None,
+    spent: Collection[int] = (),
 ) -> None:
     """Replaces the cotangents from ``start`` down by those of the first ``count`` slots, or of all.
 
-    Nothing is traced.
+    Nothing is traced. The values of the slots that are ``spent`` are dropped once these were
+    visited.
     """
     sweep = _ArraySweep(columns, cotangents, wanted_slots(columns, count))
     codes, wanted, conditions = columns.codes, sweep.wanted, sweep.conditions
@@ -67,7 +72,10 @@ def swept_on_arrays(
                 visit(slot, cotangent)
         if slot >= kept and slot not in read_by_blocks:
             cotangents[slot] = None
-            conditions.pop(slot, None)
+            if conditions:
+                conditions.pop(slot, None)
+            if spent and slot in spent:
+                cast("list[Operand]", columns.values)[slot] = DROPPED
 
 
 def _or_negative_zero(number: Any, condition: Any) -> Any:

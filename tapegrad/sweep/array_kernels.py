@@ -8,7 +8,7 @@ so that what it computes on the way stays in the processor's cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from math import prod
 from typing import Any, Final, cast, final
@@ -16,22 +16,38 @@ from typing import Any, Final, cast, final
 import attrs
 import numpy as np
 
+from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_code import Code, Name, NotSpelledError, Script
 from tapegrad.ops.primitive import MANY, Operand, Primitive, Shape, shape_of
 
-__all__ = ["LARGE", "Kernel", "Want", "has_kernels", "pull_kernel", "push_kernel"]
+__all__ = [
+    "DROPPED", "LARGE", "Kernel", "Want", "has_kernels", "pull_kernel", "push_kernel",
+    "slots_to_spend",
+]  # fmt: skip
 
 LARGE: Final = 1 << 15
 """The least numbers of an array on which a kernel goes block by block."""
-_BLOCK: Final = 1 << 13
+_BLOCK: Final = 1 << 14
 """The numbers of a block."""
+DROPPED: Final = 0.0
+"""What stands for a value that nothing will read."""
 
 
-# glibc gives free memory back to the system where it is more than twice the largest block that was
-# ever freed, and what a sweep frees the next one would have to be given anew, page by page, which
-# takes longer than to compute on it. So a block is freed here that was never touched.
-np.empty(7 << 20, np.uint8)
+# glibc gives free memory back to the system where it is more than twice the largest block of up to
+# 32 MiB that was ever freed, and what a sweep frees the next one would have to be given anew, page
+# by page, which takes longer than to compute on it. So a block is freed here that was never
+# touched.
+np.empty(31 << 20, np.uint8)
+
+
+def slots_to_spend(columns: EntryColumns, kept: Collection[int]) -> Collection[int]:
+    """The slots whose values a last sweep may drop on its way, but for those that are ``kept``.
+
+    Those of inputs, constants and views may be others' arrays.
+    """
+    own = [row.is_operation and row.array is None for row in columns.table.rows]
+    return {slot for slot, code in enumerate(columns.codes) if own[code]}.difference(kept)
 
 
 class Want:

@@ -11,7 +11,7 @@ tangent needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias, cast, final
 
@@ -25,7 +25,7 @@ from tapegrad.ops.array_values import matmul, reshape
 from tapegrad.ops.primitive import Operand, Primitive, Shape, Traced, primal, shape_of
 from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.array_forward import PlainArrayForward, pushed
-from tapegrad.sweep.array_kernels import LARGE, Want, has_kernels, pull_kernel
+from tapegrad.sweep.array_kernels import DROPPED, LARGE, Want, has_kernels, pull_kernel
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
 from tapegrad.sweep.conditional_terms import (
     ConditionalArithmetic,
@@ -38,15 +38,20 @@ __all__ = ["second_order_on_arrays"]
 
 
 def second_order_on_arrays(
-    columns: EntryColumns, seeds: Mapping[int, Operand], output: int, count: int
+    columns: EntryColumns,
+    seeds: Mapping[int, Operand],
+    output: int,
+    count: int,
+    spent: Collection[int] = (),
 ) -> DerivativeColumn:
     """The tangents of the cotangents of the first ``count`` slots, from the tangents ``seeds``.
 
-    The cotangent of ``output`` is 1.0. Nothing is traced.
+    The cotangent of ``output`` is 1.0. Nothing is traced. The values of the slots that are
+    ``spent`` are dropped once these were visited.
     """
     forward = PlainArrayForward(columns, seeded(len(columns), seeds))
     forward.sweep(min(seeds, default=len(columns)), None, ())
-    sweep = _DualSweep(columns, forward.numbers, forward.conditions, count)
+    sweep = _DualSweep(columns, forward.numbers, forward.conditions, count, spent)
     sweep.run(output)
     return [_settled(bar) for bar in sweep.bars[:count]]
 
@@ -132,13 +137,15 @@ class _DualSweep:
 
     ``owned`` are the slots whose cotangent is a whole array of ours, ``conditions`` those of
     cotangents. ``dots`` are the tangents of the slots, with the conditions ``dot_conditions``. The
-    first ``count`` slots are the inputs.
+    first ``count`` slots are the inputs. What stands in slots that were visited is dropped, with
+    the values of those that are ``spent``.
     """
 
     columns: EntryColumns
-    dots: Sequence[Any]
+    dots: list[Any]
     dot_conditions: Mapping[int, Operand]
     count: int
+    spent: Collection[int]
     bars: list[Any] = attrs.field(init=False)
     shapes: list[Shape] = attrs.field(init=False)
     wants: bytearray = attrs.field(init=False)
@@ -171,7 +178,9 @@ class _DualSweep:
                 else:
                     visit(slot, bar)
             if slot >= self.count:
-                bars[slot] = None
+                bars[slot] = self.dots[slot] = None
+                if self.spent and slot in self.spent:
+                    cast("list[Operand]", self.columns.values)[slot] = DROPPED
 
     def is_conditional(self, slot: int, bar: Any) -> bool:
         """Whether a cotangent or its tangent is present under a condition alone."""

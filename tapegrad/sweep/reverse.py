@@ -50,10 +50,12 @@ def cotangents(
     *,
     exact: bool = False,
     count: int | None = None,
+    spent: Collection[int] = (),
 ) -> DerivativeColumn:
     """Computes the cotangents of the slots from those of the slots in ``seeds``.
 
-    With ``count`` those of the first slots alone are asked for, so many inputs.
+    With ``count`` those of the first slots alone are asked for, so many inputs. Arrays in the slots
+    that are ``spent`` may be dropped.
     Where the values are traced, ``visit`` is called with each slot before its operands receive
     anything. With ``exact`` the sums of cotangents are compensated.
     """
@@ -61,7 +63,7 @@ def cotangents(
     start = max(seeds) if seeds else -1
     if columns.on_arrays:
         with quiet(on_arrays=True):
-            _sweep_arrays(columns, column, start, visit, exact=exact, count=count)
+            _sweep_arrays(columns, column, start, visit, exact=exact, count=count, spent=spent)
     elif columns.traced:
         writer = SlotWriter(columns.values, seeds.values())
         places = [None if seed is None else writer.place(seed) for seed in column]
@@ -76,7 +78,7 @@ def cotangents(
     return column if count is None else column[:count]
 
 
-def _sweep_arrays(  # as the caller
+def _sweep_arrays(  # noqa: PLR0913  # as the caller
     columns: EntryColumns,
     column: DerivativeColumn,
     start: int,
@@ -84,10 +86,11 @@ def _sweep_arrays(  # as the caller
     *,
     exact: bool,
     count: int | None,
+    spent: Collection[int],
 ) -> None:
     """Puts cotangents in place of the seeds in a column; some values are arrays."""
     if not (exact or columns.traced or any(isinstance(seed, Traced) for seed in column)):
-        serving("sweep.array_codegen").swept_on_arrays(columns, column, start, count)
+        serving("sweep.array_codegen").swept_on_arrays(columns, column, start, count, spent)
         return
     sweeps = serving("sweep.array_reverse")
     writer = SlotWriter(columns.values, [seed for seed in column if seed is not None])

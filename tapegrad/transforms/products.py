@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, final, overload
 
 from tapegrad._support.argument_checks import require_callable
@@ -31,6 +31,7 @@ from tapegrad.transforms.traced_call import (
     require_numbers,
     result_of,
     scalar_output,
+    spendable,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def hvp(
     second = HessianProduct(f, x, data_of(args, kwargs))
     structure, width = second.traced.parameters, second.traced.width
     seeds = _seeds(structure, tuple(range(width)), v, "the direction")
-    return cast(A, build(structure, second.along(seeds)))
+    return cast(A, build(structure, second.along(seeds, spendable(second.traced))))
 
 
 @final
@@ -261,8 +262,11 @@ class HessianProduct:
         self.traced = trace(f, x, data, lends=True)
         self.output = scalar_output(f, self.traced)
 
-    def along(self, seeds: Mapping[int, Operand]) -> list[Operand]:
-        """The Hessian times the direction whose numbers ``seeds`` holds by input."""
+    def along(self, seeds: Mapping[int, Operand], spent: Collection[int] = ()) -> list[Operand]:
+        """The Hessian times the direction whose numbers ``seeds`` holds by input.
+
+        Where values in slots may be ``spent``, this is the last direction.
+        """
         traced, columns = self.traced, self.traced.columns
         is_plain = not (columns.traced or any(isinstance(x, Traced) for x in seeds.values()))
         if is_plain and not columns.on_arrays:
@@ -271,7 +275,7 @@ class HessianProduct:
             _, bar_dots = second_order(columns, dots, {self.output: 1.0})
             return [dot or 0.0 for dot in bar_dots[: traced.width]]
         if is_plain and columns.table is serving("ops.array_table").ARRAY_TABLE:
-            return curved(traced, seeds, self.output)
+            return curved(traced, seeds, self.output, spent)
         if self._gradient is None:
             # Not a cached_property: its frame would be taken for the user's line.
             f, x, data = self._call

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Concatenate, ParamSpec, TypeAlias, TypeVar, cast, final
+from math import prod
+from typing import Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast, final
 
 from tapegrad._support.argument_checks import name_of, refuse_keywords, require_callable
 from tapegrad._support.function_wrapper import FunctionWrapper
 from tapegrad._support.source_position import here
 from tapegrad.errors import OutputError
 from tapegrad.ops.array_support import quiet, serving
-from tapegrad.ops.primitive import Operand
+from tapegrad.ops.primitive import Operand, shape_of
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import (
     Branch,
@@ -27,7 +28,7 @@ from tapegrad.sweep.shapes import in_shapes
 
 __all__ = [
     "Data", "curved", "data_of", "differentiate", "pull", "push", "require_numbers", "result_of",
-    "scalar_output", "transformed",
+    "scalar_output", "spendable", "transformed",
 ]  # fmt: skip
 
 A = TypeVar("A")
@@ -60,6 +61,10 @@ def transformed(
     call.differentiates = differentiates
     call.__name__ = f"{name}({getattr(f, '__name__', 'f')})"
     return cast("Callable[Concatenate[A, P], R]", call)
+
+
+_LARGE: Final = 1 << 13
+"""The least numbers of an input from which memory is looked after."""
 
 
 @final
@@ -95,7 +100,8 @@ def differentiate(
     """
     traced = trace(f, x, data, blocks=True, has_aux=has_aux, lends=True, depth=3)
     output = _first_of_pair(f, traced) if has_aux else scalar_output(f, traced)
-    return traced, build(traced.parameters, pull(traced, {output: 1.0}, exact=exact))
+    spent = spendable(traced) if traced.columns.on_arrays else ()
+    return traced, build(traced.parameters, pull(traced, {output: 1.0}, exact=exact, spent=spent))
 
 
 def result_of(traced: Trace) -> object:
@@ -161,17 +167,24 @@ def _first_of_pair(f: Callable[..., object], traced: Trace) -> int:
     )
 
 
-def pull(traced: Trace, seeds: Mapping[int, Operand], *, exact: bool = False) -> list[Operand]:
+def pull(
+    traced: Trace,
+    seeds: Mapping[int, Operand],
+    *,
+    exact: bool = False,
+    spent: Collection[int] = (),
+) -> list[Operand]:
     """The cotangents of the differentiated inputs, given those of some slots; absent ones are 0.
 
-    They are traced numbers in an outer recording.
+    They are traced numbers in an outer recording. Values in slots that are ``spent`` may be
+    dropped.
     """
     cotangents, columns, width = serving("sweep.reverse").cotangents, traced.columns, traced.width
     if traced.recorder.outers:
         sweep = partial(cotangents, columns, seeds, exact=exact, count=width)
         bars = traced.recorder.attributing(sweep)
     else:
-        bars = cotangents(columns, seeds, exact=exact, count=width)
+        bars = cotangents(columns, seeds, exact=exact, count=width, spent=spent)
     if not columns.on_arrays:
         return [0.0 if bar is None else bar for bar in bars]
     values = columns.values
@@ -195,15 +208,28 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
     return list(in_shapes(found, values, _kept(traced, seeds)))
 
 
-def curved(traced: Trace, seeds: Mapping[int, Operand], output: int) -> list[Operand]:
+def spendable(traced: Trace) -> Collection[int]:
+    """The slots whose values the last sweep over a call may drop: none where arrays are small."""
+    columns, inputs = traced.columns, traced.columns.values[: traced.width]
+    is_large = traced.recorder.locked or any(prod(shape_of(x)) >= _LARGE for x in inputs)
+    if columns.traced or not (columns.on_arrays and is_large):
+        return ()
+    return cast(
+        "Collection[int]", serving("sweep.array_kernels").slots_to_spend(columns, traced.outputs)
+    )
+
+
+def curved(
+    traced: Trace, seeds: Mapping[int, Operand], output: int, spent: Collection[int] = ()
+) -> list[Operand]:
     """The derivatives of an output in the inputs, along tangents of these; absent ones are 0.
 
-    Some values are arrays, and none is traced.
+    Some values are arrays, and none is traced. Values in slots that are ``spent`` may be dropped.
     """
     columns, width = traced.columns, traced.width
     with quiet(on_arrays=True):
         sweep = serving("sweep.array_second_order").second_order_on_arrays
-        found = sweep(columns, seeds, output, width)
+        found = sweep(columns, seeds, output, width, spent)
     return list(in_shapes(found, columns.values[:width], _kept(traced, seeds)))
 
 
