@@ -40,6 +40,10 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "places": lambda p: p["b"][tnp.argmax(p["w"], axis=1)].sum() * tnp.norm(p["w"]),
     "interpolated": lambda p: tnp.interp(p["b"], np.array([-9.0, 0.0, 9.0]), p["w"][:, 0]).sum(),
     "solutions": lambda p: tnp.linalg.solve(square(p) + np.eye(3), p["w"][:, :2])[0, 1] ** 2,
+    "triangles": lambda p: (
+        tnp.linalg.solve_triangular(p["w"][:, :3], p["b"][:3], trans=1, lower=True).sum()
+        + tnp.linalg.solve_triangular(p["w"][:, 1:], p["w"], unit_diagonal=True)[0, 1] ** 2
+    ),
     "inverses": lambda p: tnp.linalg.inv(square(p) + np.eye(3)).sum() * p["b"][0],
     "determinants": lambda p: tnp.linalg.det(p["w"][:, :3]) * tnp.linalg.det(p["w"][:, 1:]),
     "singular": lambda p: tnp.linalg.det(tnp.outer(p["b"][:2], p["b"][1:3])) * p["w"][0, 0],

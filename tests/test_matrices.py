@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import mpmath  # type: ignore[import-untyped,unused-ignore]  # mpmath ships no annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -32,8 +33,29 @@ PROGRAMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Array]] = 
     "solve vector": (lambda x: la.solve(x, x[0]), lambda x: np.linalg.solve(x, x[0]), A),
     "solve stack": (lambda x: la.solve(x, B), lambda x: np.linalg.solve(x, B), STACK),
     "solve stack vector": (lambda x: la.solve(x, SOME), lambda x: np.linalg.solve(x, SOME), STACK),
-    "triangular": (lambda x: la.triangular_solve(x, B),
+    "triangular": (lambda x: la.solve_triangular(x, B, lower=True),
       lambda x: np.linalg.solve(np.tril(x), B), A),
+    "triangular upper": (lambda x: la.solve_triangular(x, x[0]),
+      lambda x: np.linalg.solve(np.triu(x), x[0]), A),
+    "triangular turned": (lambda x: la.solve_triangular(x, x[:, :2], trans="T", lower=True),
+      lambda x: np.linalg.solve(np.tril(x).T, x[:, :2]), A),
+    "triangular vector": (lambda x: la.solve_triangular(x, x[0], trans=1),
+      lambda x: np.linalg.solve(np.triu(x).T, x[0]), A),
+    "triangular unit": (lambda x: la.solve_triangular(x, x[0] @ B, lower=True, unit_diagonal=True),
+      lambda x: np.linalg.solve(np.tril(x, -1) + np.eye(3), x[0] @ B), STACK),
+    "triangular stack": (lambda x: la.solve_triangular(x, SOME, trans=1, unit_diagonal=True),
+      lambda x: np.linalg.solve(np.triu(x, 1).swapaxes(-2, -1) + np.eye(3), SOME), STACK),
+    "triangular stack of right sides": (lambda x: la.solve_triangular(A, x),
+      lambda x: np.linalg.solve(np.triu(A), x), STACK),
+    "least squares": (lambda x: la.lstsq(x, x[:, :2] ** 2 + 1.0).x,
+      lambda x: np.linalg.lstsq(x, x[:, :2] ** 2 + 1.0)[0], TALL),
+    "residuals": (lambda x: la.lstsq(x[:, 1:], x[:, 0]).residuals,
+      lambda x: np.linalg.lstsq(x[:, 1:], x[:, 0])[1], TALL),
+    "least squares right": (lambda x: la.lstsq(TALL, x).x * la.lstsq(TALL, x).s,
+      lambda x: np.linalg.lstsq(TALL, x)[0] * np.linalg.lstsq(TALL, x)[3], TALL[:, 1] + 1.0),
+    "shortest solution": (lambda x: la.lstsq(x, x[:, 0] + 1.0).x * la.lstsq(x, SOME).s[1],
+      lambda x: np.linalg.lstsq(x, x[:, 0] + 1.0)[0] * np.linalg.lstsq(x, SOME)[3][1],
+      TALL.T.copy()),
     "inv": (la.inv, np.linalg.inv, STACK),
     "pinv": (la.pinv, np.linalg.pinv, TALL),
     "pinv wide": (la.pinv, np.linalg.pinv, TALL.T.copy()),
@@ -157,7 +179,101 @@ def test_where_there_is_no_result_it_is_nan() -> None:
     assert np.isnan(la.cholesky(-both)[1]).all()
     assert np.isnan(la.solve(both[0], np.ones(2))).all()
     assert np.isnan(la.svdvals(both * np.nan)).all()
+    assert np.isnan(la.lstsq(both[1] * np.nan, np.ones(2)).x).all()
+    for size in (2, 80):
+        triangles = np.stack([np.tri(size), np.tri(size)])
+        triangles[0, 1, 1] = 0.0
+        solved = la.solve_triangular(triangles, np.ones((size, 3)), lower=True)
+        assert np.isnan(solved[0]).all()
+        assert_array_equal(solved[1], np.eye(size)[:, :1] * np.ones(3))
     assert np.isnan(tg.grad(lambda x: la.inv(x).sum())(both)[0]).all()
+
+
+# Triangles.
+
+
+def solved_exactly(t: Array, b: Array) -> Array:
+    """The solution with 50 digits."""
+    with mpmath.workdps(50):
+        found = mpmath.lu_solve(mpmath.matrix(t.tolist()), mpmath.matrix(b.tolist()))
+        return np.array([float(x) for x in found])
+
+
+@pytest.mark.parametrize("trans", [0, 1])
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("unit_diagonal", [False, True])
+def test_triangles_are_solved_exactly_but_for_the_rounding_of_sums(
+    trans: Any, lower: bool, unit_diagonal: bool
+) -> None:
+    """Whatever stands in what is not read; in the norm that N. Higham's theorem 8.5 bounds."""
+    n = 12
+    a = np.random.default_rng(11).normal(size=(n, n)) ** 3
+    read = np.tri(n, k=-int(unit_diagonal), dtype=np.bool_)
+    read = read if lower else read.T
+    t = np.where(read, a, np.eye(n) * unit_diagonal)
+    t, b = (t.T if trans else t), np.random.default_rng(12).normal(size=n)
+    with_nan = np.where(read, a, np.nan)
+    found = la.solve_triangular(with_nan, b, trans=trans, lower=lower, unit_diagonal=unit_diagonal)
+    x = solved_exactly(t, b)
+    backward = abs(np.linalg.inv(t)) @ (abs(t) @ abs(x))
+    assert (abs(found - x) <= (n + 1) * np.finfo(float).eps * backward).all()
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_large_triangles_are_solved_by_parts(lower: bool) -> None:
+    """As a whole, for stacks and vectors, and whatever the order in memory."""
+    rng = np.random.default_rng(13)
+    a = rng.normal(size=(2, 150, 150)) + 30.0 * np.eye(150)
+    t = np.tril(a) if lower else np.triu(a)
+    for b in (rng.normal(size=150), rng.normal(size=(150, 3)), rng.normal(size=(2, 150, 2))):
+        found = la.solve_triangular(a, b, lower=lower)
+        assert_allclose(found, la.solve(t, b), rtol=1e-12, atol=1e-15)
+        turned = np.asfortranarray(a)
+        assert_array_equal(la.solve_triangular(turned, b, lower=lower), found)
+
+
+def test_triangles_of_a_factor_solve_what_the_whole_does() -> None:
+    """Values, slopes and curvatures, of both sides; so do those of least squares."""
+
+    def whole(x: Any) -> Any:
+        return tnp.sum(la.solve(x @ tnp.matrix_transpose(x), x[:, :2]) ** 2)
+
+    def by_factor(x: Any) -> Any:
+        lower = la.cholesky(x @ tnp.matrix_transpose(x))
+        half = la.solve_triangular(lower, x[:, :2], lower=True)
+        return tnp.sum(la.solve_triangular(lower, half, trans="T", lower=True) ** 2)
+
+    def by_squares(x: Any) -> Any:
+        return tnp.sum(la.lstsq(x @ tnp.matrix_transpose(x), x[:, :2]).x ** 2)
+
+    v = np.random.default_rng(6).normal(size=A.shape)
+    for f in (by_factor, by_squares):
+        assert_allclose(f(A), whole(A), rtol=1e-12)
+        assert_allclose(tg.grad(f)(A), tg.grad(whole)(A), rtol=1e-11)
+        wanted = tg.hvp(whole, A, v)
+        assert_allclose(tg.hvp(f, A, v), wanted, rtol=0.0, atol=1e-11 * abs(wanted).max())
+
+
+def test_least_squares_need_full_rank() -> None:
+    """Anything else is refused; a tape asks again by a guard."""
+    bad = np.column_stack([TALL, TALL[:, 0] - TALL[:, 1]])
+    said = (
+        r"^lstsq at .*test_matrices\.py:\d+ is given a {} matrix of a rank below {}, whose "
+        r"solution has no slope: leave out rows or columns that others add up to$"
+    )
+
+    def shortest(x: Any, b: Any = SOME) -> Any:
+        return tnp.sum(la.lstsq(x, b).x)
+
+    with pytest.raises(errors.InputError, match=said.format("4 x 4", 4)):
+        tg.grad(shortest)(bad, bad[0])
+    with pytest.raises(errors.InputError, match=said.format("3 x 4", 3)):
+        shortest(np.ones((3, 4)))
+    assert np.isfinite(shortest(np.diag([1.0, 1e-15, 1.0]), SOME + 0.0))
+    with pytest.raises(errors.InputError, match=said.format("3 x 3", 3)):
+        la.lstsq(np.diag([1.0, 1e-15, 1.0]), SOME, rcond=1e-14)
+    with pytest.raises(errors.GuardError, match=r"test_matrices\.py"):
+        tg.record(shortest)(A).replay(np.ones((3, 3)))
 
 
 def test_a_singular_matrix_has_the_slope_of_its_determinant() -> None:
@@ -195,6 +311,18 @@ def test_derivatives_of_symmetric_functions_are_symmetric() -> None:
     [
         (la.inv, r"inv at .* takes square matrices, and is given the shape \(4, 3\)"),
         (lambda x: la.solve(x[:3], x), r"a right side of 3 rows, not of \(4, 3\)"),
+        (
+            lambda x: la.solve_triangular(x, x),
+            r"solve_triangular at .* takes square matrices, and is given the shape \(4, 3\)",
+        ),
+        (
+            lambda x: la.solve_triangular(x[:3], x[:3], trans=2),  # type: ignore[call-overload]  # by types, too
+            r"takes trans=0 or 1, not 2",
+        ),
+        (
+            lambda x: la.lstsq(x, x[0]),
+            r"takes a matrix and a right side of as many rows, not \(4, 3\) and \(3,\)",
+        ),
         (la.svd, r"4 x 3 matrices has no slope with full_matrices=True: write full_matrices=False"),
         (
             lambda x: la.qr(x, mode="complete"),  # type: ignore[call-overload]  # by types, too

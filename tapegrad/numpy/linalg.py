@@ -9,7 +9,7 @@ the other matrices of a stack have theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from math import inf
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, cast, overload
@@ -23,6 +23,7 @@ from tapegrad.errors import InputError
 from tapegrad.numpy import indexing
 from tapegrad.numpy.arrays import (
     Arr,
+    Array,
     ArrayLike,
     Data,
     Floats,
@@ -42,11 +43,11 @@ from tapegrad.recording.array_var import ArrayVar, Axes, axes_of
 from tapegrad.recording.recorder import Real, Var
 
 __all__ = [
-    "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cross", "det", "diagonal",
-    "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matmul", "matrix_norm", "matrix_power",
-    "matrix_rank", "matrix_transpose",
-    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot",
-    "trace", "triangular_solve", "vecdot", "vector_norm",
+    "EighResult", "LstsqResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cross",
+    "det", "diagonal", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer",
+    "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot", "trace",
+    "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
@@ -58,6 +59,15 @@ class EighResult(NamedTuple, Generic[Arr]):
 
     eigenvalues: Arr
     eigenvectors: Arr
+
+
+class LstsqResult(NamedTuple, Generic[Arr]):
+    """A solution, sums of squares for each column of b, and the rank and singular values of a."""
+
+    x: Arr
+    residuals: Arr
+    rank: int
+    s: Arr | Floats
 
 
 class QRResult(NamedTuple, Generic[Arr]):
@@ -184,24 +194,109 @@ def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DTypeLike | None = None) -
 @beside(np.linalg.solve)
 def solve(a: ArrayLike, b: ArrayLike, /) -> ArrayLike:
     """The solution x of a @ x == b; b is a vector if it has one axis, else matrices."""
-    left, right = _matrices("solve", a, square=True), operand(b)
-    sizes = shape_of(left)[-1], (shape_of(right) or (1,))[-2:][0]
-    if not shape_of(right) or sizes[0] != sizes[1]:
-        raise InputError(
-            f"solve at {here()} takes a right side of {sizes[0]} rows, not of {shape_of(right)}"
-        )
-    if len(shape_of(right)) > 1 or len(shape_of(left)) == 2:
-        return matrices.solve(left, right)
-    found = matrices.solve(left, rows.reshape(right, (*shape_of(right), 1)))
-    return rows.reshape(found, shape_of(found)[:-1])
+    return _solved("solve", matrices.solve, a, b)
 
 
 @product
-def triangular_solve(a: ArrayLike, b: ArrayLike, /, *, lower: bool = True) -> ArrayLike:
-    """The solution x of a @ x == b where one triangle of a is read, and the other counts as 0."""
-    left = _matrices("triangular_solve", a, square=True)
-    mask = np.tri(shape_of(left)[-1]) if lower else np.tri(shape_of(left)[-1]).T
-    return solve(ops.mul(left, cast(Any, np.ascontiguousarray(mask))), b)
+def solve_triangular(
+    a: ArrayLike,
+    b: ArrayLike,
+    /,
+    *,
+    trans: Literal[0, 1, "N", "T"] = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+) -> ArrayLike:
+    """The solution x of t @ x == b, or of t.T @ x == b, as SciPy names it.
+
+    Of a the upper triangle t is read, or the lower one, and with ``unit_diagonal`` its diagonal is
+    not, and counts as 1.
+
+    Raises:
+        InputError: for any other ``trans``.
+    """
+    if trans not in {0, 1, "N", "T"}:
+        raise InputError(f"solve_triangular at {here()} takes trans=0 or 1, not {trans!r}")
+    sides = bool(lower), trans in {1, "T"}, bool(unit_diagonal)
+    return _solved("solve_triangular", matrices.solve_triangular, a, b, sides)
+
+
+def _solved(
+    name: str, row: Callable[..., Operand], a: ArrayLike, b: ArrayLike, *static: object
+) -> Operand:
+    """The solution that a row finds, for a vector if b has one axis, else for matrices.
+
+    Raises:
+        InputError: for what is no square matrix, or a right side of another length.
+    """
+    left, right = _matrices(name, a, square=True), operand(b)
+    sizes = shape_of(left)[-1], (shape_of(right) or (1,))[-2:][0]
+    if not shape_of(right) or sizes[0] != sizes[1]:
+        raise InputError(
+            f"{name} at {here()} takes a right side of {sizes[0]} rows, not of {shape_of(right)}"
+        )
+    if len(shape_of(right)) > 1 or len(shape_of(left)) == 2:
+        return row(left, right, *static)
+    found = row(left, rows.reshape(right, (*shape_of(right), 1)), *static)
+    return rows.reshape(found, shape_of(found)[:-1])
+
+
+@overload
+def lstsq(a: Arr, b: Data, /, rcond: float | None = None) -> LstsqResult[Arr]: ...
+@overload
+def lstsq(a: Data, b: Arr, /, rcond: float | None = None) -> LstsqResult[Arr]: ...
+@overload
+def lstsq(a: Arr, b: Arr, /, rcond: float | None = None) -> LstsqResult[Arr]: ...
+@overload
+def lstsq(a: Data, b: Data, /, rcond: float | None = None) -> LstsqResult[Floats]: ...
+@overload
+def lstsq(a: ArrayVar, b: Array, /, rcond: float | None = None) -> LstsqResult[ArrayVar]: ...
+@overload
+def lstsq(a: Array, b: ArrayVar, /, rcond: float | None = None) -> LstsqResult[ArrayVar]: ...
+@beside(np.linalg.lstsq)
+def lstsq(a: ArrayLike, b: ArrayLike, /, rcond: float | None = None) -> ArrayLike:
+    """The x with the least sum of squares of a @ x - b; of several, the shortest.
+
+    The matrix has full rank: its smallest singular value is above ``rcond`` times the largest, by
+    default the rounding of its longer side. Residuals are there if it has more rows than columns.
+
+    Raises:
+        InputError: for stacks, a right side of another length, or a matrix without full rank.
+    """
+    left, right = _matrices("lstsq", a), operand(b)
+    shape, sizes = shape_of(left), shape_of(right)
+    if len(shape) != 2 or len(sizes) not in {1, 2} or sizes[0] != shape[0]:
+        raise InputError(
+            f"lstsq at {here()} takes a matrix and a right side of as many rows, not {shape} and "
+            f"{sizes}"
+        )
+    is_tall = shape[0] >= shape[1]
+    q, r = qr(cast(Any, left if is_tall else rows.swapped(left)))
+    s = svdvals(r)
+    _require_full_rank(shape, s, rcond)
+    if is_tall:
+        x = solve_triangular(r, cast(Any, rows.matmul(rows.swapped(q), right)))
+    else:
+        x = rows.matmul(q, operand(solve_triangular(r, cast(Any, right), trans=1)))
+    rest = ops.sub(right, rows.matmul(left, operand(x)))
+    squares = rows.sum_(ops.mul(rest, rest), ((0,), len(sizes) == 1))
+    found = squares if shape[0] > shape[1] else rows.getitem(squares, (slice(0, 0),))
+    return LstsqResult(x, found, min(shape), s)
+
+
+def _require_full_rank(shape: tuple[int, ...], s: Any, rcond: float | None) -> None:
+    """Asks, by a guard, whether no singular value counts as 0.
+
+    Raises:
+        InputError: where one does.
+    """
+    least = max(shape) * float(np.finfo(np.float64).eps) if rcond is None else rcond
+    if min(shape) and s[-1] <= least * s[0]:
+        raise InputError(
+            f"lstsq at {here()} is given a {shape[0]} x {shape[1]} matrix of a rank below "
+            f"{min(shape)}, whose solution has no slope: leave out rows or columns that others add "
+            "up to"
+        )
 
 
 @matrix

@@ -8,7 +8,7 @@ singular values among them, have no expansion.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 from math import nan
 from typing import Any, cast
@@ -18,6 +18,7 @@ import numpy as np
 from tapegrad.ops import matrix_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_expansions import EXPANSIONS, Numbers, expands
+from tapegrad.ops.matrix_values import Sides
 from tapegrad.ops.primitive import Operand
 
 __all__ = ["EXPANSIONS"]
@@ -87,6 +88,29 @@ def _solve(a: Numbers, b: Numbers) -> Numbers:
     if b.ndim == 1:
         return _each(_solved, a, b[:, None])[..., 0]
     return _each(_solved, a, b)
+
+
+@expands(rows.solve_triangular)
+def _solve_triangular(a: Numbers, b: Numbers, sides: Sides) -> Numbers:
+    if b.ndim == 1:
+        return _each(partial(_substituted, sides=sides), a, b[:, None])[..., 0]
+    return _each(partial(_substituted, sides=sides), a, b)
+
+
+def _substituted(a: Numbers, b: Numbers, *, sides: Sides) -> Numbers:
+    """The solution for a triangle, which is nan where its diagonal has a 0."""
+    lower, transposed, unit = sides
+    t, n = a.T if transposed else a, len(a)
+    is_lower, found = lower != transposed, b.copy()
+    holds = ops.eq(0.0, 0.0)
+    for i in range(n) if is_lower else reversed(range(n)):
+        known = range(i) if is_lower else range(i + 1, n)
+        if not unit:
+            holds = ops.and_(holds, ops.ne(t[i, i], 0.0))
+        for j in range(b.shape[1]):
+            rest = reduce(ops.sub, (ops.mul(t[i, k], found[k, j]) for k in known), found[i, j])
+            found[i, j] = rest if unit else ops.div(rest, t[i, i])
+    return _chosen(holds, found)
 
 
 @expands(rows.inv)

@@ -36,10 +36,14 @@ from tapegrad.ops.table import add, and_, div, eq, mul, neg, sub, where
 
 __all__ = [
     "MATRIX_ROWS", "cholesky", "cofactor", "convolve", "det", "eigh", "eigh_parts", "einsum", "inv", "pinv", "qr",
-    "qr_parts", "slogdet", "solve", "svd", "svd_parts", "window_sum", "windows",
+    "qr_parts", "slogdet", "solve", "solve_triangular", "svd", "svd_parts", "window_sum", "windows",
 ]  # fmt: skip
 
 Dots: TypeAlias = tuple[Operand, ...]
+Sides: TypeAlias = matrix_values.Sides
+LOWER, LOWER_TURNED, UPPER, UPPER_TURNED = (
+    cast(Operand, (lower, turned, False)) for lower in (True, False) for turned in (False, True)
+)
 ALL: Final = slice(None)
 
 
@@ -70,6 +74,47 @@ def _solve_push(
         return solve(a, cast(Operand, x_dot))
     moved = neg(matmul(a_dot, y))
     return solve(a, moved if x_dot is None else add(x_dot, moved))
+
+
+def _triangular_left(b: Operand, y: Operand, a: Operand, x: Operand, sides: Sides) -> Operand:
+    """The part of -x_bar @ y.T that is read, or of its transpose."""
+    share = _other_way(b, a, sides)
+    is_vector = len(shape_of(x)) == 1
+    left, right = (y, share) if sides[1] else (share, y)
+    product = mul(_column(left), right) if is_vector else matmul(left, swapped(right))
+    read = neg(mul(product, _read(a, sides)))
+    return fitted(read, shape_of(read), shape_of(a))
+
+
+def _triangular_right(b: Operand, y: Operand, a: Operand, x: Operand, sides: Sides) -> Operand:
+    share = _other_way(b, a, sides)
+    return fitted(share, shape_of(share), shape_of(x))
+
+
+def _triangular_push(
+    dots: tuple[Operand | None, Operand | None], y: Operand, a: Operand, x: Operand, sides: Sides
+) -> Operand:
+    """The solution for x_dot - t_dot @ y, of the triangle t that is read."""
+    a_dot, x_dot = dots
+    moved = x_dot
+    if a_dot is not None:
+        read = mul(a_dot, _read(a, sides))
+        product = matmul(swapped(read) if sides[1] else read, y)
+        moved = neg(product) if x_dot is None else sub(x_dot, product)
+    return solve_triangular(a, cast(Operand, moved), cast(Operand, sides))
+
+
+def _other_way(b: Operand, a: Operand, sides: Sides) -> Operand:
+    """The solution of the transposed equation, which is the cotangent of the right side."""
+    lower, transposed, unit = sides
+    return solve_triangular(a, b, cast(Operand, (lower, not transposed, unit)))
+
+
+def _read(a: Operand, sides: Sides) -> Any:
+    """1 where a triangle is read, else 0."""
+    lower, _, unit = sides
+    whole = np.tri(shape_of(a)[-1], k=-1 if unit else 0)
+    return whole if lower else np.ascontiguousarray(whole.T)
 
 
 def _inv_pull(b: Operand, y: Operand, a: Operand) -> Operand:
@@ -144,12 +189,14 @@ def _cholesky_pull(b: Operand, y: Operand, a: Operand) -> Operand:
     """
     turned = swapped(y)
     inner = mul(matmul(turned, b), _half(y))
-    return _symmetric(solve(turned, swapped(solve(turned, inner))))
+    half = solve_triangular(y, inner, LOWER_TURNED)
+    return _symmetric(solve_triangular(y, swapped(half), LOWER_TURNED))
 
 
 def _cholesky_push(dots: Dots, y: Operand, a: Operand) -> Operand:
     """y @ half(inv(y) @ a_dot @ inv(y).T)."""
-    inner = solve(y, swapped(solve(y, _symmetric(dots[0]))))
+    half = solve_triangular(y, _symmetric(dots[0]), LOWER)
+    inner = solve_triangular(y, swapped(half), LOWER)
     return matmul(y, mul(inner, _half(y)))
 
 
@@ -165,7 +212,7 @@ def _qr_pull(b: Operand, y: Operand, a: Operand) -> Operand:
     inner = sub(matmul(r, r_bar_turned), matmul(swapped(q_bar), q))
     lower = _lower(r)
     both = add(mul(inner, lower), mul(swapped(inner), 1.0 - lower))
-    return swapped(solve(r, swapped(add(q_bar, matmul(q, both)))))
+    return swapped(solve_triangular(r, swapped(add(q_bar, matmul(q, both))), UPPER))
 
 
 def _qr_push(dots: Dots, y: Operand, a: Operand) -> Operand:
@@ -175,7 +222,7 @@ def _qr_push(dots: Dots, y: Operand, a: Operand) -> Operand:
     triangular.
     """
     q, r = qr_parts(y, a)
-    moved = swapped(solve(swapped(r), swapped(dots[0])))
+    moved = swapped(solve_triangular(r, swapped(dots[0]), UPPER_TURNED))
     inner = matmul(swapped(q), moved)
     below = mul(inner, _lower(r) - np.eye(shape_of(r)[-1]))
     upper = sub(inner, sub(below, swapped(below)))
@@ -388,6 +435,7 @@ sized: Final = partial(_row_of, has_static=True, static_type=tuple)
 spelled: Final = partial(_row_of, has_static=True, static_type=str)
 
 SOLVE = ArrayRule((_solve_left, _solve_right), _solve_push)
+TRIANGULAR = ArrayRule((_triangular_left, _triangular_right), _triangular_push)
 INV = ArrayRule((_inv_pull,), _inv_push)
 PINV = ArrayRule((_pinv_pull,), _pinv_push)
 DET = ArrayRule((_det_pull,), _det_push)
@@ -403,8 +451,11 @@ WINDOWS = ArrayRule((_windows_pull,), is_view=_always)
 WINDOW_SUM = ArrayRule((_window_sum_pull,))
 
 # fmt: off
+# Solutions.
+solve: Row            = _row_of("solve",          FLAT2, SOLVE,      "The solution y of a @ y == x.")
+solve_triangular: Row = sized("solve_triangular", FLAT2, TRIANGULAR, "The solution y of t @ y == x, t a triangle of a.")
+
 # Inverses and determinants.
-solve: Row    = _row_of("solve",    FLAT2, SOLVE,    "The solution y of a @ y == x.")
 inv: Row      = _row_of("inv",      FLAT,  INV,      "The inverse.")
 pinv: Row     = sized("pinv",       FLAT,  PINV,     "The pseudoinverse.")
 det: Row      = _row_of("det",      FLAT,  DET,      "The determinant.")

@@ -8,7 +8,8 @@ the other, as ``matrix_rows`` says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,18 @@ from numpy.typing import NDArray
 from tapegrad.ops.array_values import laid_out, plain
 
 __all__ = [
-    "cholesky", "cofactor", "convolve", "det", "eigh", "einsum", "inv", "pinv", "qr", "slogdet",
-    "solve", "svd", "window_sum", "windows",
+    "Sides", "cholesky", "cofactor", "convolve", "det", "eigh", "einsum", "inv", "pinv", "qr",
+    "slogdet", "solve", "solve_triangular", "svd", "window_sum", "windows",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
 Value: TypeAlias = float | Array
+
+Sides: TypeAlias = tuple[bool, bool, bool]
+"""Whether it is the lower triangle that counts, transposed, and with 1 on its diagonal."""
+
+SMALL: Final = 64
+"""Triangles up to this size are solved at once."""
 
 ILL: float = 1e8
 """The condition beyond which a cofactor is not taken from the inverse."""
@@ -57,6 +64,46 @@ def solve(a: Array, b: Array) -> Value:
     for at in np.ndindex(shape):
         found[at] = solve(left[at], right[at])
     return found
+
+
+def solve_triangular(a: Array, b: Array, sides: Sides) -> Value:
+    """The solution x of t @ x == b for a triangle t of a; nan where its diagonal has a 0."""
+    lower, transposed, unit = sides
+    read, rest = _triangle(a.shape[-1], lower, unit)
+    t = np.where(read, a, rest)
+    t = t.swapaxes(-2, -1) if transposed else t
+    right = b[:, None] if b.ndim == 1 else b
+    # Turned around, a lower triangle is an upper one, whose elimination has nothing to do.
+    if lower != transposed:
+        t, right = t[..., ::-1, ::-1], right[..., ::-1, :]
+    found = cast(Array, solve(t, right)) if t.shape[-1] <= SMALL else _by_parts(t, right)
+    if lower != transposed:
+        found = found[..., ::-1, :]
+    return plain(found[:, 0] if b.ndim == 1 else found)
+
+
+@lru_cache(16)
+def _triangle(size: int, lower: bool, unit: bool) -> tuple[Array, Array]:
+    """Where a triangle is read, and what stands in the place of the rest."""
+    read = np.tri(size, k=-1 if unit else 0, dtype=np.bool_)
+    return read if lower else read.T, np.eye(size) if unit else np.zeros(())
+
+
+def _by_parts(t: Array, b: Array) -> Array:
+    """The solution for upper triangles that are large, and nan for those with a 0."""
+    found = _by_halves(np.ascontiguousarray(t), np.ascontiguousarray(b))
+    has_none = (np.diagonal(t, axis1=-2, axis2=-1) == 0.0).any(-1)
+    return np.where(has_none[..., None, None], np.nan, found) if has_none.any() else found
+
+
+def _by_halves(t: Array, b: Array) -> Array:
+    """The solution for upper triangles, the lower half of it first."""
+    if t.shape[-1] <= SMALL:
+        return cast(Array, solve(t, b))
+    half = t.shape[-1] // 2
+    below = _by_halves(t[..., half:, half:], b[..., half:, :])
+    above = _by_halves(t[..., :half, :half], b[..., :half, :] - t[..., :half, half:] @ below)
+    return np.concatenate([above, below], axis=-2)
 
 
 def inv(a: Array) -> Value:

@@ -99,6 +99,10 @@ assert_type(mixed(2.0, v), float | Var)
 
 assert_type(linalg.solve(x, v), Floats)
 assert_type(linalg.inv(x), Floats)
+assert_type(linalg.solve_triangular(x, v, trans="T", lower=True), Floats)
+assert_type(linalg.lstsq(x, v), linalg.LstsqResult[Floats])
+assert_type(linalg.lstsq(x, v, rcond=1e-9).s, Floats)
+rank: int = linalg.lstsq(x, v).rank
 assert_type(linalg.svd(x).U, Floats)
 assert_type(linalg.slogdet(x).logabsdet, float)
 assert_type(linalg.det(x), float)

@@ -23,7 +23,7 @@ def factor(p: Mapping[str, Arr], x: Floats) -> Arr:
 
 def evidence(p: Mapping[str, Arr], x: Floats, y: Floats) -> Scalar:
     lower = factor(p, x)
-    white = linalg.triangular_solve(lower, y)
+    white = linalg.solve_triangular(lower, y, lower=True)
     volume = tnp.sum(tnp.log(tnp.diagonal(lower)))
     return -0.5 * tnp.vdot(white, white) - volume - 0.5 * len(x) * float(np.log(2.0 * np.pi))
 
