@@ -40,6 +40,12 @@ def without_carry(p: Any, count: int) -> Any:
     return math.fsum(tg.scan(lambda c, x: (c, math.cosh(x * p)), None, XS[:count])[1])
 
 
+def of_nothing(p: Any, count: int) -> Any:
+    """Steps that take and give no number, and could read one."""
+    ys = tg.scan(lambda c, _: (c, () if p is not None else (p,)), (), None, count)[1]
+    return p * p + len(ys)
+
+
 def of_two_ways(p: Any, count: int) -> Any:
     """Steps that take one way or another, with a choice that needs no way of its own."""
 
@@ -67,8 +73,8 @@ def of_ignored_numbers(p: Any, count: int) -> Any:
 
 
 PROGRAMS = (
-    of_one_number, of_two_columns, without_x, without_carry, of_two_ways, of_called_rows,
-    of_ignored_numbers,
+    of_one_number, of_two_columns, without_x, without_carry, of_nothing, of_two_ways,
+    of_called_rows, of_ignored_numbers,
 )  # fmt: skip
 COUNTS = (1, 8, 9)
 

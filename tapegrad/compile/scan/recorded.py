@@ -18,10 +18,9 @@ from tapegrad.compile.scan.row import SCAN
 from tapegrad.compile.scan.step import Sizes, Step
 from tapegrad.compile.scan.users_step import MoreHeldError, UsersStep
 from tapegrad.errors import InputError
-from tapegrad.numpy.creation import asarray
-from tapegrad.numpy.shapes import stack
 from tapegrad.ops.array_rows import concatenate, getitem, reshape
 from tapegrad.ops.array_rows import stack as row_of_numbers
+from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import described_difference
@@ -162,7 +161,8 @@ def _taken_apart(value: object, name: str) -> tuple[Structure, list[Operand]]:
     if value is None:
         return Static(None), []
     if isinstance(value, np.ndarray):
-        value = asarray(value)  # which is traced where it holds traced numbers
+        # It is traced where it holds traced numbers.
+        value = serving("numpy.creation").asarray(value)
     leaves: list[Operand] = []
     try:
         return split_value(value, Role.PARAMETERS, leaves), leaves
@@ -198,6 +198,7 @@ def _columns(items: Sequence[object]) -> tuple[Structure, list[Operand]]:
             )
         structure = found
         rows.append(leaves)
+    stack = serving("numpy.shapes").stack
     return structure, [cast(Operand, stack(column)) for column in zip(*rows, strict=True)]
 
 

@@ -291,8 +291,8 @@ class Step(Keyed):
 
     @property
     def length(self) -> int:
-        """The entries of one step."""
-        return len(self.paths[0].tape)
+        """The entries of one step, or 1 where it has none."""
+        return len(self.paths[0].tape) or 1
 
     def count(self, steps: int) -> None:
         """Counts steps that are run."""
