@@ -64,6 +64,7 @@ SPELLINGS = {
     "compile.backends.llvm.array_loop",
     "compile.backends.llvm.bits",
     "compile.backends.llvm.function",
+    "compile.backends.llvm.quick_maths",
     "compile.backends.python",
 }
 """Backends, whose dictionaries say how each of them writes a row."""

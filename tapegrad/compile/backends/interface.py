@@ -57,8 +57,8 @@ class ScalarCode:
 class RowOptions:
     """How to compile a program for rows, whose first ``shared`` inputs are the same for all.
 
-    ``sums`` adds each output up over the rows; ``fast`` lets a product and a sum be rounded once;
-    ``quick`` takes less time to compile, for code that runs slower.
+    ``sums`` adds each output up over the rows; ``fast`` lets code round as it is quickest, where no
+    guard depends on it; ``quick`` takes less time to compile, for code that runs slower.
     """
 
     shared: int

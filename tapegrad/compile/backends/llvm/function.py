@@ -22,6 +22,7 @@ from tapegrad.compile.backends.llvm.instructions import (
     Mode,
     mask,
 )
+from tapegrad.compile.backends.llvm.quick_maths import IN_LINE, NEEDED
 from tapegrad.compile.backends.llvm.rare_cells import ASKED, CELL_ASKED
 from tapegrad.compile.partition import slots_read
 from tapegrad.compile.program import Program
@@ -29,7 +30,7 @@ from tapegrad.compile.rare import rare_operands, rare_program
 from tapegrad.entries.static_keys import static_key
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["NO_VECTORS", "PARAMETERS", "Function", "ModulePlan", "VectorMaths"]
+__all__ = ["NO_VECTORS", "PARAMETERS", "Function", "ModulePlan", "VectorMaths", "decisive"]
 
 _ARITHMETIC: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS: Final = {
@@ -50,11 +51,15 @@ how far apart the columns of two outputs are."""
 @final
 @attrs.frozen
 class VectorMaths:
-    """The functions of a vector maths library: ``prefix`` names those of ``width`` lanes."""
+    """The functions of a vector maths library: ``prefix`` names those of ``width`` lanes.
+
+    The processor has these ``features``, as LLVM names them.
+    """
 
     prefix: str
     width: int
     names: frozenset[str]
+    features: frozenset[str] = frozenset()
 
 
 NO_VECTORS: Final = VectorMaths("", 1, frozenset())
@@ -86,7 +91,7 @@ class ModulePlan:
     ) -> None:
         self.program, self.mode, self.shared, self.maths = program, mode, shared, maths
         self.flags = " contract" if fast else ""
-        self.exact = _decisive(program) if fast else set()
+        self.exact = decisive(program) if fast else set()
         self.declarations = Declarations()
         self.given = GivenNumbers()
         self.calls: list[HostCall] = []
@@ -110,7 +115,7 @@ class ModulePlan:
         return cell
 
 
-def _decisive(program: Program) -> set[int]:
+def decisive(program: Program) -> set[int]:
     """The entries that guards depend on.
 
     They have the same bits in the code of every path, so that a row that leaves one at a guard is
@@ -240,8 +245,16 @@ class Function(Instructions, ABC):
             return self.call_host(slot, numbers, self.rows_on_path())
         if row.name == "pow" and self.program.constants.get(operands[1]) == 2.0:
             return self.square(numbers[0])
+        if self.is_in_line(slot):
+            return IN_LINE[row.libm](self, numbers[0])
         flags = "" if slot in self.exact else self.plan.flags
         return self.operation(row, numbers, flags)
+
+    def is_in_line(self, slot: int) -> bool:
+        """Whether an entry is a function of the maths library that is written in line."""
+        plan = self.plan
+        may_differ = plan.flags and slot not in self.exact and NEEDED in plan.maths.features
+        return bool(may_differ) and self.program.rows[slot].libm in IN_LINE
 
     def operation(self, row: Primitive, numbers: Sequence[str], flags: str) -> str:
         """Writes the instruction or the call that computes a core row."""

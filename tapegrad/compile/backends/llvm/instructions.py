@@ -211,19 +211,32 @@ class Instructions:
         lanes = self.mode.lanes
         return self.call(f"llvm.{name}.{f'v{lanes}f64' if lanes > 1 else 'f64'}", numbers, lanes)
 
-    def call(self, symbol: str, numbers: Sequence[str], width: int, attributes: str = "") -> str:
-        """Calls a function of ``width`` lanes, as often as the code's lanes need it."""
+    def call(
+        self,
+        symbol: str,
+        numbers: Sequence[str],
+        width: int,
+        attributes: str = "",
+        settings: Sequence[str] = (),
+    ) -> str:
+        """Calls a function of ``width`` lanes, as often as the code's lanes need it.
+
+        After the numbers it is given ``settings``, which are written with their types.
+        """
         kind = Mode.type_of(width)
-        signature = f"{kind} @{symbol}({', '.join([kind] * len(numbers))})"
+        kinds = [kind] * len(numbers) + [setting.rpartition(" ")[0] for setting in settings]
+        signature = f"{kind} @{symbol}({', '.join(kinds)})"
         callee = self.declarations.declare(symbol, f"{signature} {attributes}".rstrip())
         if width == self.mode.lanes:
-            return self._call(callee, numbers, kind)
+            return self._call(callee, numbers, kind, settings)
         if width == 1:
             return self._lane_by_lane(callee, numbers)
-        return self._part_by_part(callee, numbers, width)
+        return self._part_by_part(callee, numbers, width, settings)
 
-    def _call(self, callee: str, numbers: Sequence[str], kind: str) -> str:
-        given = ", ".join(f"{kind} {number}" for number in numbers)
+    def _call(
+        self, callee: str, numbers: Sequence[str], kind: str, settings: Sequence[str] = ()
+    ) -> str:
+        given = ", ".join([*[f"{kind} {number}" for number in numbers], *settings])
         return self.new(f"call {kind} {callee}({given})")
 
     def _lane_by_lane(self, callee: str, numbers: Sequence[str]) -> str:
@@ -234,12 +247,14 @@ class Instructions:
             whole = self.new(f"insertelement {kind} {whole}, double {one}, i64 {lane}")
         return whole
 
-    def _part_by_part(self, callee: str, numbers: Sequence[str], width: int) -> str:
+    def _part_by_part(
+        self, callee: str, numbers: Sequence[str], width: int, settings: Sequence[str]
+    ) -> str:
         kind, parts = self.mode.type, []
         for start in range(0, self.mode.lanes, width):
             lanes = mask(range(start, start + width))
             given = [self.new(f"shufflevector {kind} {x}, {kind} poison, {lanes}") for x in numbers]
-            parts.append(self._call(callee, given, Mode.type_of(width)))
+            parts.append(self._call(callee, given, Mode.type_of(width), settings))
         while len(parts) > 1:
             part, lanes = Mode.type_of(width), mask(range(2 * width))
             parts = [

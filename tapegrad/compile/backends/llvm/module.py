@@ -13,7 +13,7 @@ from typing import Final, final
 import attrs
 
 from tapegrad.compile.backends.interface import StepShape
-from tapegrad.compile.backends.llvm.function import NO_VECTORS, ModulePlan, VectorMaths
+from tapegrad.compile.backends.llvm.function import NO_VECTORS, ModulePlan, VectorMaths, decisive
 from tapegrad.compile.backends.llvm.host_calls import HostCall
 from tapegrad.compile.backends.llvm.instructions import Kind, Mode
 from tapegrad.compile.backends.llvm.pieces import InPieces, in_pieces
@@ -27,6 +27,7 @@ from tapegrad.compile.backends.llvm.straight_function import (
 from tapegrad.compile.loops import line_of
 from tapegrad.compile.piece_buffer import piece_buffer
 from tapegrad.compile.program import Program
+from tapegrad.compile.reciprocals import with_reciprocals
 
 __all__ = ["Module", "module", "rare_module", "step_module"]
 
@@ -74,9 +75,11 @@ def module(
 
     Code for rows takes ``lanes`` of them in a step: a multiple of eight.
 
-    With ``fast`` a product and a sum may become one operation, rounded once, where no guard depends
-    on it.
+    With ``fast`` code rounds as it is quickest, where no guard depends on it: a product and a sum
+    may become one operation, and quotients by one number become products.
     """
+    if fast:
+        program = with_reciprocals(program, decisive(program))
     plan = ModulePlan(program, Mode(mode, lanes), shared, maths, fast=fast)
     line = line_of(program)
     has_loops = line.pays

@@ -16,6 +16,10 @@ _TURN: Final = {"call": 1, "rows": 100, "sums": 100}
 """Entries in one turn of a loop, which runs a shorter body several times: for rows that is quicker,
 for one call it is not."""
 
+_IN_LINE: Final = 50
+"""The entries that a function in line counts for. A longer turn needs more vectors than there are
+registers, since all of it is in one block."""
+
 _NEAR: Final = 8
 """The largest number that is in the text. A larger one may depend on how often loops run, and so
 the code is given it."""
@@ -48,7 +52,7 @@ class PieceFunction(Function):
         self.exact = range(len(self.program)) if plan.exact else ()
         self.placed, self.piece, self.to_give = placed, placed.piece, plan.given.block()
         self.near: dict[tuple[str, int], list[tuple[int, str]]] = {}
-        far = self.integer(FIRST_PLACE)
+        far = self.given_integer(FIRST_PLACE)
         self.buffer: str = self.early(f"getelementptr double, ptr %S, i64 {far}")
         self.first_guard: str | int = self.start(self.piece.guard if self.program.expected else 0)
         self.first_output: str | int = self.start(self.piece.output if self.program.outputs else 0)
@@ -83,8 +87,9 @@ class PieceFunction(Function):
 
     def times(self) -> int:
         """How often a turn of the loop runs the body; there are at least two turns."""
-        count = self.piece.count
-        times = max(_TURN[self.mode.name] // max(self.piece.length, 1), 1)
+        count, length = self.piece.count, self.piece.length
+        length += _IN_LINE * sum(map(self.is_in_line, self.piece.entries))
+        times = max(_TURN[self.mode.name] // max(length, 1), 1)
         return times if count >= 2 * times else 1 << (count // 2).bit_length() - 1
 
     def loops(self, carried: dict[Carried, str]) -> None:
@@ -181,14 +186,14 @@ class PieceFunction(Function):
 
     # What the code is given.
 
-    def integer(self, index: int) -> str:
+    def given_integer(self, index: int) -> str:
         """Loads an integer that the code is given."""
         place = self.early(f"getelementptr i64, ptr %S, i64 {index}")
         return self.early(f"load i64, ptr {place}, align 8")
 
     def given(self, number: int) -> str:
         """An integer that is not in the text."""
-        return self.integer(self.to_give.integer(number))
+        return self.given_integer(self.to_give.integer(number))
 
     def known(self, constant: float) -> str:
         """A constant of the program, in the text where it has but a few digits."""
@@ -203,7 +208,7 @@ class PieceFunction(Function):
     def table(self, slot: int, table: Table) -> str:
         """A pointer to the constants that an input of the body is."""
         if slot not in self.tables:
-            begin = self.integer(self.to_give.table(table.constants))
+            begin = self.given_integer(self.to_give.table(table.constants))
             self.tables[slot] = self.early(f"getelementptr double, ptr %S, i64 {begin}")
         return self.tables[slot]
 

@@ -165,7 +165,8 @@ _LOAD_EIGHT: Final = Template("""\
   %r$lane = load <8 x double>, ptr %q$lane, align 8""")
 _ASK_AHEAD: Final = Template("""\
   %a$lane = getelementptr double, ptr %q$lane, i64 %ahead
-  call void @llvm.prefetch.p0(ptr %a$lane, i32 0, i32 3, i32 1)""")
+  call void @llvm.prefetch.p0(ptr %a$lane, i32 0, i32 2, i32 1)""")
+"""In the second cache: the first can wait for fewer lines at a time than a step of rows takes."""
 _MOVE_ONE: Final = Template("""\
   %q$lane = getelementptr double, ptr %p$lane, i64 %column
   %r$lane = load double, ptr %q$lane, align 8

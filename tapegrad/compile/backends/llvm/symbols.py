@@ -36,7 +36,7 @@ def vector_maths() -> VectorMaths:
                 if row.libm
             }
             found = (name for name, symbol in names.items() if _address(library, symbol))
-            return VectorMaths(prefix, width, frozenset(found))
+            return VectorMaths(prefix, width, frozenset(found), frozenset(features().split(",")))
     return NO_VECTORS
 
 
