@@ -31,7 +31,7 @@ LARGE: Final = 1 << 15
 _BLOCK: Final = 1 << 14
 """The numbers of a block."""
 DROPPED: Final = 0.0
-"""What stands for a value that nothing will read."""
+"""It stands for a value that nothing will read."""
 
 
 # glibc gives free memory back to the system where it is more than twice the largest block of up to
