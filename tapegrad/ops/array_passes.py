@@ -315,7 +315,7 @@ PASSES: Final[Mapping[Primitive, Function]] = {
 """The functions of rows that have a better way than their spelling; None is for that."""
 
 _WHOLE: Final = frozenset({
-    ops.div_pos, ops.gauss, ops.logaddexp, ops.maximum, ops.minimum, ops.norm_pdf, ops.relu,
-    ops.sech2, ops.sigmoid, ops.softplus, ops.step, ops.where, ops.win,
+    ops.div_pos, ops.gauss, ops.logaddexp, ops.maximum, ops.minimum, ops.norm_pdf, ops.powc,
+    ops.relu, ops.sech2, ops.sigmoid, ops.softplus, ops.step, ops.where, ops.win,
 })  # fmt: skip
 """Those that compute whatever arrays they are given, as numpy's own functions do."""

@@ -92,7 +92,7 @@ def _fitting(own: Shape, whole: Shape, shape: Shape) -> tuple[Shape, bool, bool,
 
 def is_basic(index: Index) -> bool:
     """Whether an index takes each place at most once, as a view."""
-    return all(type(part) in _BASIC for part in index)
+    return _BASIC.issuperset(map(type, index))
 
 
 _BASIC: Final = frozenset((int, slice, type(None), type(...)))

@@ -20,6 +20,8 @@ from tapegrad._support.source_position import mark
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_passes import direct_function
+from tapegrad.ops.array_support import serving
+from tapegrad.ops.array_table import ARRAY_TABLE
 from tapegrad.ops.array_values import product
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
@@ -29,12 +31,13 @@ from tapegrad.recording.array_var import (
     ArrayCondition,
     ArrayVar,
     applied_to_arrays,
+    entry,
     require_shapes,
 )
 from tapegrad.recording.in_place import written
 from tapegrad.recording.recorder import CODES, Recorder, Var
 
-__all__ = ["entry", "function_on_arrays"]
+__all__ = ["function_on_arrays"]
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -45,23 +48,6 @@ _OPERATORS: Final[dict[Primitive, Function]] = {
     ops.eq: operator.eq, ops.ne: operator.ne, rows.matmul: product,
 }  # fmt: skip
 """Rows whose values on arrays Python's operators give, but for the order in memory."""
-
-
-def entry(recorder: Recorder, code: int, left: int, right: int, value: Any) -> Any:
-    """A new entry of a recording where all is plain, and the number or the array it defines."""
-    if recorder.marks is not None:
-        recorder.mark()
-    values = recorder.values
-    made: Any = ArrayVar() if type(value) is np.ndarray else Var()
-    made._recorder = recorder
-    made._slot = len(values)
-    made._value = value
-    recorder.codes.append(code)
-    recorder.left.append(left)
-    recorder.right.append(right)
-    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
-    values.append(value)
-    return made
 
 
 def _computed(row: Primitive) -> Function:
@@ -106,7 +92,9 @@ def _of_two(row: Primitive) -> Function:
         recorder = x._recorder if type(x) is ArrayVar else getattr(y, "_recorder", None)
         if recorder is None or recorder.thread != get_ident():
             return applied_to_arrays(row, x, y)
-        left, right = _slot(recorder, x), _slot(recorder, y)
+        left = x._slot if type(x) is ArrayVar else _slot(recorder, x)
+        is_own = type(y) is ArrayVar and y._recorder is recorder
+        right = y._slot if is_own else _slot(recorder, y)
         if left is None or right is None:
             return applied_to_arrays(row, x, y)
         values = recorder.values
@@ -148,6 +136,23 @@ def _of_many(row: Primitive) -> Function:
         start = len(recorder.pool)
         recorder.pool += slots
         return entry(recorder, code, start, len(slots), value)
+
+    return function
+
+
+def _of_static(row: Primitive) -> Function:
+    """A row that takes a traced array as it is, with a static operand."""
+    is_plain = row.module == rows.__name__
+    compute = getattr(serving("ops.array_values"), row.reference) if is_plain else row.value
+
+    def function(x: Any, static: Any) -> Any:
+        recorder = x._recorder
+        if recorder.thread != get_ident():
+            return recorder.apply(row, (x, static))
+        value = compute(x._value, static)
+        recorder.statics.append(static)
+        place = len(recorder.statics) - 1
+        return entry(recorder, recorder.table.codes[row], x._slot, place, value)
 
     return function
 
@@ -203,10 +208,12 @@ def _power(self: ArrayVar, other: Any, /) -> Any:
     if recorder.thread != get_ident():
         return recorder.apply(ops.powc, (self, exponent))
     value = _constant_power(self._value, exponent)
+    if not value.flags.c_contiguous:
+        value = np.ascontiguousarray(value)
     return entry(recorder, _POWC, self._slot, recorder.exponent(exponent), value)
 
 
-_constant_power: Final = function_of(ops.powc)
+_constant_power: Final = _computed(ops.powc)
 _POWC: Final = CODES[ops.powc]
 
 for _name, _row in {
@@ -240,6 +247,9 @@ def _quick(row: Primitive) -> Function | None:
 for _row in ops.TABLE.rows:
     if _row.is_operation and not _row.has_static:
         QUICK[_row] = cast(Function, function_on_arrays(_row))
+for _row in ARRAY_TABLE.rows:
+    if _row.array is not None and _row.has_static and not _row.is_pooled:
+        QUICK[_row] = _of_static(_row)
 QUICK[ops.powc] = _power
 QUICK[np.matmul] = cast(Function, function_on_arrays(rows.matmul))
 for _name, _row in numpy_protocol.ROWS.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
-from threading import get_ident
 from types import EllipsisType
 from typing import (
     TYPE_CHECKING,
@@ -35,6 +34,7 @@ from tapegrad.recording.array_places import at_places, has_places, plain_part
 from tapegrad.recording.in_place import written
 from tapegrad.recording.recorder import (
     Condition,
+    Recorder,
     TracedValue,
     Var,
     condition,
@@ -44,8 +44,8 @@ from tapegrad.recording.recorder import (
 
 __all__ = [
     "QUICK", "ArrayCondition", "ArrayVar", "Axes", "Data", "Floats", "Index", "Ints", "Layout",
-    "Numbers", "Side", "Truths", "applied_to_arrays", "asked", "axes_of", "combined", "extreme",
-    "index_of", "require_shapes", "shape_asked",
+    "Numbers", "Side", "Truths", "applied_to_arrays", "asked", "axes_of", "combined", "entry",
+    "extreme", "index_of", "require_shapes", "shape_asked",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -86,14 +86,6 @@ class ArrayVar(TracedValue, TracedArray):
         quick = QUICK.get(row)
         if quick is not None:
             return cast(Var, quick(*operands))
-        recorder = self._recorder
-        is_own = row.has_static and not row.is_pooled and operands[0] is self
-        if is_own and row.array is not None and recorder.thread == get_ident():
-            static = operands[1]
-            value = row.value(self._value, cast(float, static))
-            recorder.statics.append(static)
-            place = len(recorder.statics) - 1
-            return recorder.append(recorder.table.codes[row], self._slot, place, value)
         return innermost(operands).apply(row, operands)
 
     def _primal(self) -> Any:
@@ -175,16 +167,10 @@ class ArrayVar(TracedValue, TracedArray):
     @overload
     def __getitem__(self, index: Parts, /) -> ArrayVar: ...
     def __getitem__(self, index: Any, /) -> Any:
-        place = index_of(index)
+        place = (index,) if type(index) is slice else index_of(index)
         if has_places(place):
             return at_places(self, place)
-        recorder = self._recorder
-        if recorder.thread != get_ident() or recorder.inside is not None:
-            return rows.getitem(self, place)
-        value = rows.getitem.value(self._value, place)
-        recorder.statics.append(place)
-        code = recorder.table.codes[rows.getitem]
-        return recorder.append(code, self._slot, len(recorder.statics) - 1, value)
+        return rows.getitem(self, place)
 
     def reshape(
         self, *shape: SupportsIndex | Sequence[SupportsIndex], order: Layout = "C"
@@ -681,6 +667,23 @@ Part: TypeAlias = (
 )
 Parts: TypeAlias = Part | tuple[SupportsIndex | Part, ...]
 Index: TypeAlias = SupportsIndex | Parts
+
+
+def entry(recorder: Recorder, code: int, left: int, right: int, value: Any) -> Any:
+    """A new entry of a recording where all is plain, and the number or the array it defines."""
+    if recorder.marks is not None:
+        recorder.mark()
+    values = recorder.values
+    made: Any = ArrayVar() if type(value) is np.ndarray else Var()
+    made._recorder = recorder
+    made._slot = len(values)
+    made._value = value
+    recorder.codes.append(code)
+    recorder.left.append(left)
+    recorder.right.append(right)
+    # Last, as slots count these: where an interrupt comes before, `columns` finds them fewer.
+    values.append(value)
+    return made
 
 
 def _is_truth(value: object) -> bool:

@@ -62,8 +62,13 @@ def cotangents(
     column = seeded(len(columns.codes), seeds)
     start = max(seeds) if seeds else -1
     if columns.on_arrays:
+        is_plain = not any(isinstance(seed, Traced) for seed in seeds.values())
         with quiet(on_arrays=True):
-            _sweep_arrays(columns, column, start, visit, exact=exact, count=count, spent=spent)
+            if is_plain and not (exact or columns.traced):
+                sweep = serving("sweep.array_codegen").swept_on_arrays
+                sweep(columns, column, start, count, spent)
+            else:
+                _sweep_arrays(columns, column, start, visit, exact=exact, count=count)
     elif columns.traced:
         writer = SlotWriter(columns.values, seeds.values())
         places = [None if seed is None else writer.place(seed) for seed in column]
@@ -78,7 +83,7 @@ def cotangents(
     return column if count is None else column[:count]
 
 
-def _sweep_arrays(  # noqa: PLR0913  # as the caller
+def _sweep_arrays(  # as the caller
     columns: EntryColumns,
     column: DerivativeColumn,
     start: int,
@@ -86,12 +91,8 @@ def _sweep_arrays(  # noqa: PLR0913  # as the caller
     *,
     exact: bool,
     count: int | None,
-    spent: Collection[int],
 ) -> None:
-    """Puts cotangents in place of the seeds in a column; some values are arrays."""
-    if not (exact or columns.traced or any(isinstance(seed, Traced) for seed in column)):
-        serving("sweep.array_codegen").swept_on_arrays(columns, column, start, count, spent)
-        return
+    """Puts cotangents in place of the seeds in a column by rows; some values are arrays."""
     sweeps = serving("sweep.array_reverse")
     writer = SlotWriter(columns.values, [seed for seed in column if seed is not None])
     places = [None if seed is None else writer.place(seed) for seed in column]
@@ -136,7 +137,7 @@ def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
 
 def results_of_blocks(columns: EntryColumns) -> Collection[int]:
     """The slots of the results of blocks, whose cotangents their blocks read."""
-    if not any(isinstance(static, CheckpointedBlock) for static in columns.statics):
+    if CheckpointedBlock not in map(type, columns.statics):
         return ()
     blocks = {slot for slot in range(len(columns)) if _block(columns, slot) is not None}
     return {slot for slot, left in enumerate(columns.left) if left in blocks}
