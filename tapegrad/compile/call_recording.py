@@ -120,8 +120,8 @@ class CallCode:
         """Compiles the path; two threads may both do so, and one of the two codes is kept."""
         started = thread_time()
         if self.path.program.forms:
-            plan, make_loop = serving("compile.arrays.plan"), self.choice.backend.loop
-            code = cast(ScalarCode, plan.scalar(self.path.program, make_loop))
+            plan, backend = serving("compile.arrays.plan"), self.choice.backend
+            code = cast(ScalarCode, plan.scalar(self.path.program, backend.loop, backend.chain))
             run: RunFloats = code.run
         elif self.quickly:
             code = python.scalar(self.path.program)

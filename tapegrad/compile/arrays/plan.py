@@ -13,20 +13,29 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from math import inf, prod
+from operator import itemgetter
 from re import findall
 from struct import Struct
-from typing import Any, Final, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 import attrs
 import numpy as np
 
 from tapegrad.compile.arrays.calls import REDUCED, VIEWS
+from tapegrad.compile.arrays.chains import MOST_NUMBERS, Call, Chain, Record, Standing, records
 from tapegrad.compile.arrays.frames import Frames, memory
 from tapegrad.compile.arrays.loops import Loop, LoopStep, can_loop
-from tapegrad.compile.backends.interface import CompileLoop, RunFloats, ScalarCode
+from tapegrad.compile.backends.interface import (
+    ChainCode,
+    CompileChain,
+    CompileLoop,
+    RunFloats,
+    ScalarCode,
+)
 from tapegrad.compile.paths import UnknownPathError
 from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.entries.static_keys import static_key
+from tapegrad.errors import BackendError
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_passes import is_exact, ufunc_of
@@ -36,6 +45,9 @@ from tapegrad.ops.inline import INLINE_NAMES, inlined
 from tapegrad.ops.matrix_values import windows
 from tapegrad.ops.primitive import Primitive, Shape
 from tapegrad.pytree.array_leaves import parted, side_by_side
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["Plan", "scalar", "source"]
 
@@ -48,9 +60,39 @@ _NAMES: Final = {
 """The functions that the text calls beside those of rows."""
 
 
-def scalar(program: Program, make_loop: CompileLoop | None = None) -> ScalarCode:
-    """Compiles a program for one call; with ``make_loop`` runs of steps may become machine code."""
-    plan = Plan(program, make_loop)
+def scalar(
+    program: Program,
+    make_loop: CompileLoop | None = None,
+    make_chain: CompileChain | None = None,
+) -> ScalarCode:
+    """Compiles a program for one call.
+
+    With ``make_loop`` and ``make_chain`` runs of steps may become machine code.
+    """
+    if make_chain is None:
+        return _code(Plan(program, make_loop))
+
+    def chained() -> ScalarCode:
+        return _code(Plan(program, make_loop, _chain(make_chain)))
+
+    if len(program) >= _MANY:
+        return chained()
+    code = _code(Plan(program, make_loop))
+    run = _Quicker(code, chained)
+    return attrs.evolve(code, run=run, run_bytes=run.on_bytes)
+
+
+def _chain(make: CompileChain) -> ChainCode | None:
+    """The code that runs chains; None where there is no memory to compile it."""
+    try:
+        return make()
+    except BackendError:
+        return None
+
+
+def _code(plan: Plan) -> ScalarCode:
+    """The code of a plan."""
+    program = plan.program
     namespace: dict[str, Any] = {**INLINE_NAMES, **_NAMES, **plan.named}
     code = compile(plan.text, "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from rows and numbers alone
@@ -63,6 +105,38 @@ def scalar(program: Program, make_loop: CompileLoop | None = None) -> ScalarCode
     return ScalarCode(
         cast(RunFloats, run), partial(_run_bytes, run, shapes), steps=plan.steps, memory=plan.memory
     )
+
+
+@final
+class _Quicker:
+    """Runs code, and in its place shorter code once it has done as much as that takes to make."""
+
+    def __init__(self, code: ScalarCode, make: Callable[[], ScalarCode]) -> None:
+        self._code, self._run = code, code.run
+        self._make: Callable[[], ScalarCode] | None = make
+        self._left = _PAYS // max(1, code.steps)
+
+    def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
+        """Runs the code."""
+        if self._left > 0:
+            self._left -= 1
+        elif self._make is not None:
+            self._change()
+        return self._run(inputs)
+
+    def on_bytes(self, inputs: bytes) -> Buffer | int:
+        """Runs it on numbers that stand side by side."""
+        self._left -= 1
+        if self._left < 0 and self._make is not None:
+            self._change()
+        return self._code.run_bytes(inputs)
+
+    def _change(self) -> None:
+        """Takes the other code, if it is that much shorter."""
+        make, self._make = self._make, None
+        made = self._code if make is None else make()
+        if made.steps + _FEWER <= self._code.steps:
+            self._code, self._run = made, made.run
 
 
 def source(program: Program) -> str:
@@ -88,8 +162,19 @@ Run: TypeAlias = Callable[[Sequence[Any]], "Sequence[Any] | int"]
 
 _LIST: Final = 32
 """The least numbers that are taken from a list at once."""
+
+_MANY: Final = 512
+"""The least entries of a program whose runs of steps on small arrays are chained at once."""
+_PAYS: Final = 50_000
+"""The steps that other code runs in the time that it takes to make the chains of some."""
+_FEWER: Final = 3
+"""The steps that chains must spare, which pay for arguments and results that are copied."""
+_ZERO: Final = np.array(0.0)
+
 LARGE: Final = 1 << 16
 """The least numbers of an array for which runs of steps go block by block."""
+_LONGEST: Final = 1 << 12
+"""The most records of a chain, roughly, so that an interrupt does not wait long."""
 BLOCK: Final = 1 << 13
 """The numbers of an array in a block, so that those of a run fit the processor's cache."""
 
@@ -126,6 +211,10 @@ class Plan:
     ``texts`` says how an entry is read: ``x`` are inputs, ``n`` numbers, ``a`` arrays made at each
     call, and those that ``bound`` makes once are ``b``, of the memories ``m``, their views ``w``,
     and ``s`` for numbers.
+
+    With ``chain``, ``standing`` says how what is made once stands in memory, ``calls_at`` has the
+    records that may be there in place of lines, and numbers that are ``unread`` are known to their
+    arrays alone.
     """
 
     text: str
@@ -134,9 +223,22 @@ class Plan:
     program: Program
     forms: Sequence[Form]
     make_loop: CompileLoop | None
+    chain: ChainCode | None
+    calls_at: dict[int, list[Record]]
+    standing: dict[str, Standing]
+    unread: set[int]
+    chains: list[Chain]
+    cell_memory: int | None
 
-    def __init__(self, program: Program, make_loop: CompileLoop | None = None) -> None:
-        self.program, self.forms, self.make_loop = program, program.forms, make_loop
+    def __init__(
+        self,
+        program: Program,
+        make_loop: CompileLoop | None = None,
+        chain: ChainCode | None = None,
+    ) -> None:
+        self.program, self.forms = program, program.forms
+        self.make_loop, self.chain, self.cell_memory = make_loop, chain, None
+        self.calls_at, self.standing, self.unread, self.chains = {}, {}, set(), []
         self.named: dict[str, object] = {}
         self.names: dict[object, str] = {}
         self.texts: dict[int, str] = {}
@@ -152,7 +254,7 @@ class Plan:
         self.free: dict[int, list[int]] = {}
         self.memory_of: dict[int, int] = {}
         self.outputs: set[int] = set(program.outputs)
-        self.own: set[int] = set(self.outputs)
+        self.own: set[int] = {slot for slot in self.outputs if not self.is_small(slot)}
         self.guards: dict[int, int] = {slot: place for place, slot in enumerate(program.expected)}
         self.roots: list[int] = self._roots()
         self.last: list[int] = self._last_reads()
@@ -164,6 +266,11 @@ class Plan:
         self.memory = 0
         self.text = self._text()
         self.steps = len(self.lines)
+
+    def is_small(self, slot: int) -> bool:
+        """Whether an entry is an array for which steps are chained."""
+        form = self.forms[slot]
+        return self.chain is not None and form is not NUMBER and prod(form.shape) <= MOST_NUMBERS
 
     # Which memory is read how long.
 
@@ -224,6 +331,7 @@ class Plan:
         self.memory_of[slot] = index
         self.owners[f"b{slot}"] = form.shape, f"m{index}", f"whole{form.shape}{form.kind}"
         self.bound.append(f"b{slot} = ndarray({form.shape!r}, {form.kind!r}, m{index})")
+        self.standing[f"b{slot}"] = Standing.new(f"m{index}", 0, form.shape, form.kind)
         return f"b{slot}"
 
     def _take_over(self, slot: int, operands: Sequence[int]) -> str:
@@ -273,11 +381,15 @@ class Plan:
     def number(self, slot: int) -> str:
         """How an entry is read as it is."""
         constant: Any = self.program.constants.get(slot)
+        if slot in self.unread:
+            self.unread.remove(slot)
+            self.lines.append(f"n{slot} = {self.cells[slot]}.item()")
         if slot not in self.program.constants:
             return self.texts[slot]
         if type(constant) is not float:
             name = self.name(constant, "c")
             self.owners[name] = self.forms[slot].shape, name, "whole"
+            self.keep(name, constant)
             return name
         if constant != constant or abs(constant) == inf:
             return "nan" if constant != constant else "inf" if constant > 0.0 else "(-inf)"
@@ -293,12 +405,32 @@ class Plan:
             if key not in self.names:
                 self.names[key] = f"c{len(self.names)}"
                 self.named[self.names[key]] = np.array(value)
-            return self.names[key]
+            name = self.names[key]
+            self.keep(name, cast(Any, self.named[name]))
+            return name
         if slot not in self.cells:
-            self.cells[slot] = f"s{slot}"
-            self.bound.append(f"s{slot} = empty(())")
-            self.lines.append(f"s{slot}[()] = {self.texts[slot]}")
+            self.lines.append(f"{self.cell(slot)}[()] = {self.texts[slot]}")
         return self.cells[slot]
+
+    def keep(self, name: str, constant: Any) -> None:
+        """Notes how a constant stands."""
+        if constant.dtype.isnative and constant.flags.aligned:
+            self.standing[name] = Standing.of_constant(name, constant)
+
+    def cell(self, slot: int) -> str:
+        """The array without axes in which a number stands for functions on arrays."""
+        name = self.cells[slot] = f"s{slot}"
+        if self.chain is None:
+            self.bound.append(f"{name} = empty(())")
+            return name
+        if self.cell_memory is None:
+            self.cell_memory = len(self.sizes)
+            self.sizes.append(0)
+        index, offset = self.cell_memory, self.sizes[self.cell_memory]
+        self.sizes[index] += 8
+        self.bound.append(f"{name} = ndarray((), 'd', m{index}, {offset})")
+        self.standing[name] = Standing.new(f"m{index}", offset, (), "d")
+        return name
 
     # Code.
 
@@ -306,8 +438,7 @@ class Plan:
         program = self.program
         for slot in range(len(program)):
             if slot < program.inputs:
-                self.texts[slot] = f"x{slot}"
-                self.owners[f"x{slot}"] = self.forms[slot].shape, f"x{slot}", "whole"
+                self.input(slot)
             elif slot in self.guards:
                 self.guard(slot)
             elif slot not in program.constants:
@@ -315,7 +446,9 @@ class Plan:
                 self._release(slot)
         returned = [self.returned(place) for place in range(len(program.outputs))]
         end = f"return [{', '.join(returned)}]"
+        self.link()
         self.lines = self.in_blocks(end)
+        self.drop_unread(end)
         body = [*self.opened([*self.lines, end]), *self.lines, end]
         read = set(findall(r"\bm\d+", "\n".join(self.bound)))
         made = [
@@ -323,6 +456,7 @@ class Plan:
             for place, size in enumerate(self.sizes)
             if f"m{place}" in read
         ]
+        self.memory += sum(chain.size for chain in self.chains)
         self.memory += sum(size for place, size in enumerate(self.sizes) if f"m{place}" in read)
         lines = [*made, *self.bound, "def run(x):", *(f"  {line}" for line in body), "return run"]
         return "def bind():\n" + "\n".join(f"  {line}" for line in lines) + "\n"
@@ -334,6 +468,88 @@ class Plan:
             return [f"{', '.join(inputs)}, = x"] if inputs else []
         read = {*findall(r"\bx\d+\b", "\n".join(lines))}
         return [f"{name} = x[{slot}]" for slot, name in enumerate(inputs) if name in read]
+
+    def input(self, slot: int) -> None:
+        """An input, which is copied where many steps on small arrays read parts of it."""
+        form = self.forms[slot]
+        self.texts[slot] = f"x{slot}"
+        self.owners[f"x{slot}"] = form.shape, f"x{slot}", "whole"
+        if self.chain is None or form is NUMBER or not form.in_order or form.kind != "d":
+            return
+        readers = sum(slot in operands for operands in self.program.operands)
+        if 0 < prod(form.shape) <= MOST_NUMBERS * readers // 4:
+            self.texts[slot] = self._take(slot)
+            self.lines.append(f"copyto({self.texts[slot]}, x{slot})")
+            self._release(slot)
+
+    def calls(self, line: str, *calls: tuple[np.ufunc | str, Sequence[str | Standing]]) -> None:
+        """Adds a line that does the same as some calls, the last of whose arrays are written."""
+        if self.chain is not None:
+            made = [
+                Call(function, tuple(standing))
+                for function, names in calls
+                for standing in [[self.stands(name) for name in names]]
+                if all(standing)
+            ]
+            self.chained(made if len(made) == len(calls) else [])
+        self.lines.append(line)
+
+    def stands(self, name: str | Standing) -> Any:
+        """How an array stands that is made once; None for another one."""
+        return name if isinstance(name, Standing) else self.standing.get(name)
+
+    def chained(self, calls: Sequence[Call]) -> bool:
+        """Whether the line that comes next, which does what these calls do, can have records."""
+        is_large = len(self.lines) in self.steps_at
+        found = None if not calls or is_large or self.chain is None else records(calls, self.chain)
+        if found is not None:
+            self.calls_at[len(self.lines)] = found
+        return found is not None
+
+    def link(self) -> None:
+        """Puts chains in place of lines with records."""
+        lines: list[str] = []
+        steps: dict[int, Step] = {}
+        early: set[int] = set()
+        run: list[Record] = []
+        first = ""
+        for index, line in enumerate([*self.lines, ""]):
+            made = self.calls_at.get(index)
+            if run and (made is None or len(run) > _LONGEST):
+                lines.append(first if len(run) == 1 and first else self.linked(run))
+                run = []
+            if made is not None:
+                first = "" if run else line
+                run += made
+                continue
+            if index in self.steps_at:
+                steps[len(lines)] = self.steps_at[index]
+            if index in self.early:
+                early.add(len(lines))
+            lines.append(line)
+        self.lines, self.steps_at, self.early = lines[:-1], steps, early
+
+    def linked(self, run: Sequence[Record]) -> str:
+        """The call of a chain."""
+        chain = Chain(run, cast(ChainCode, self.chain))
+        name = f"h{len(self.chains)}"
+        self.chains.append(chain)
+        self.named[f"{name}_of"] = chain.bind
+        self.bound.append(f"{name} = {name}_of({', '.join(chain.memories)})")
+        return f"{name}()"
+
+    def drop_unread(self, end: str) -> None:
+        """Drops what is made once and is read by chains alone, which know where it stands."""
+        if self.chain is None:
+            return
+        read = set(findall(r"\w+", "\n".join([*self.lines, end])))
+        kept: list[str] = []
+        for line in reversed(self.bound):
+            name, is_made, made = line.partition(" = ")
+            if not is_made or not name.isidentifier() or name in read:
+                kept.append(line)
+                read.update(findall(r"\w+", made if is_made else line))
+        self.bound = kept[::-1]
 
     def in_blocks(self, end: str) -> list[str]:
         """The lines, where runs of steps on large arrays go block by block, before the ``end``."""
@@ -447,7 +663,8 @@ class Plan:
         """The lines that compute an entry."""
         if self.forms[slot] is NUMBER:
             self.texts[slot] = f"n{slot}"
-            self.lines.append(f"n{slot} = {self.expression(slot)}")
+            if not self.in_cell(slot):
+                self.lines.append(f"n{slot} = {self.expression(slot)}")
         elif self.forms[slot].is_view:
             self.view(slot)
         elif self.is_written(slot):
@@ -456,6 +673,44 @@ class Plan:
             self.texts[slot] = f"a{slot}"
             self.owners[f"a{slot}"] = self.forms[slot].shape, f"a{slot}", "whole"
             self.lines.append(f"a{slot} = {self.call(slot)}")
+
+    def in_cell(self, slot: int) -> bool:
+        """Whether a number is computed where it stands as an array, as what it is made of is."""
+        row, operands = self.program.rows[slot], self.program.operands[slot]
+        function = ufunc_of(row)
+        if self.chain is None or not operands:
+            return False
+        if row is rows.getitem or row in REDUCED:
+            return self.of_array(slot)
+        if function is None or not is_exact(row) or row.is_truth:
+            return False
+        if self.unread.isdisjoint(operands):
+            return False
+        names = [self.array(operand) for operand in operands]
+        self.calls("", (function, [*names, self.cell(slot)]))
+        self.unread.add(slot)
+        return True
+
+    def of_array(self, slot: int) -> bool:
+        """Whether a number of an array, or what it comes to, is computed where it stands."""
+        (operand,), row = self.program.operands[slot], self.program.rows[slot]
+        given, static = self.stands(self.array(operand)), cast(Any, self.program.statics[slot])
+        if given is None:
+            return False
+        axes = tuple(range(len(given.shape)))
+        out = self.stands(self.cell(slot))
+        if row is rows.getitem:
+            part = given.seen_by(lambda whole: np.asarray(whole[(*static, ...)]))
+            call = Call("copy", (part, out))
+        else:
+            call = Call(REDUCED[row], (given, out), axes)
+        if self.chained([call]):
+            self.unread.add(slot)
+            self.lines.append("")
+            return True
+        del self.cells[slot]
+        self.bound.pop()
+        return False
 
     def view(self, slot: int) -> None:
         """A view, made once where it is one of a buffer."""
@@ -467,11 +722,23 @@ class Plan:
         if base[0] in "bws":
             self.texts[slot] = f"w{slot}"
             self.bound.append(f"w{slot} = {made}")
+            if base in self.standing:
+                self.standing[f"w{slot}"] = self.view_of(base, row, program.statics[slot])
         else:
             self.texts[slot] = f"a{slot}"
             self.make(f"a{slot} = {made}")
         text = self.texts[slot]
         self.owners[text] = self.forms[slot].shape, self.owner(base)[1], text
+
+    def view_of(self, base: str, row: Primitive, static: Any) -> Standing:
+        """How a view stands."""
+        function = {
+            rows.reshape: np.ndarray.reshape,
+            rows.transpose: np.ndarray.transpose,
+            rows.getitem: np.ndarray.__getitem__,
+            rows.broadcast_to: np.broadcast_to,
+        }.get(row, row.value)
+        return self.standing[base].seen_by(lambda whole: cast(Any, function)(whole, static))
 
     def make(self, line: str) -> None:
         """Adds a line that makes an array or a view, which may as well come earlier."""
@@ -483,7 +750,8 @@ class Plan:
         if prod(shape) >= LARGE:
             arrays = tuple((name, *self.owner(name)) for name in names)
             self.steps_at[len(self.lines)] = Step(function, arrays, shape)
-        self.lines.append(f"{function}({', '.join(names)})")
+        named = cast(np.ufunc, self.named.get(function) or _NAMES[function])
+        self.calls(f"{function}({', '.join(names)})", (named, names))
 
     def owner(self, name: str) -> tuple[Shape | None, str, str]:
         """The shape of an array by its name, whose memory it has, and what of that it shows."""
@@ -546,14 +814,25 @@ class Plan:
         out = self._take_over(slot, operands) if is_exact(row) else self._take(slot)
         self.texts[slot] = out
         if row in REDUCED:
-            self.lines.append(self.reduction(slot, out))
+            self.reduce(slot, out)
         else:
             function = self.ufunc(cast("Callable[..., Any]", ufunc_of(row)))
             names = [*map(self.array, operands), out]
             if is_exact(row):
                 self.step(function, names, self.forms[slot].shape)
             else:
-                self.lines.append(f"{function}({', '.join(names)})")
+                named = cast(np.ufunc, self.named[function])
+                self.calls(f"{function}({', '.join(names)})", (named, names))
+
+    def reduce(self, slot: int, out: str) -> None:
+        """A function along axes."""
+        (operand,), row = self.program.operands[slot], self.program.rows[slot]
+        axes, _ = cast("tuple[tuple[int, ...], bool]", self.program.statics[slot])
+        line = self.reduction(slot, out)
+        given, written = self.stands(self.array(operand)), self.stands(out)
+        if given is not None and written is not None:
+            self.chained([Call(REDUCED[row], (given, written), axes)])
+        self.lines.append(line)
 
     # Rows that take more than a call.
 
@@ -561,13 +840,19 @@ class Plan:
         """A copy."""
         (operand,) = self.program.operands[slot]
         out = self.texts[slot] = self._take(slot)
-        self.lines.append(f"copyto({out}, {self.array(operand)})")
+        given = self.array(operand)
+        self.calls(f"copyto({out}, {given})", ("copy", [given, out]))
 
     def where(self, slot: int) -> None:
         """A choice: what is taken where the condition does not hold, and the other over it."""
         condition, x, y = self.program.operands[slot]
         given = [self.array(operand) for operand in (condition, x, y)]
         out = self.texts[slot] = self._take_over(slot, (y,))
+        standing = [self.stands(name) for name in (*given, out)]
+        is_one = self.forms[condition] is NUMBER
+        if not is_one and all(standing) and self.chained([Call("choose", tuple(standing))]):
+            self.lines.append("")
+            return
         if out != given[2]:
             self.lines.append(f"copyto({out}, {given[2]})")
         if self.forms[condition] is NUMBER:
@@ -581,10 +866,12 @@ class Plan:
         x, y = map(self.array, operands)
         function = self.ufunc(np.maximum if row is ops.maximum else np.minimum)
         out = self.texts[slot] = self._take(slot)
-        self.lines.append(f"{function}({x}, {y}, out={out})")
         size = prod(self.forms[slot].shape)
         tie = f"copyto({out}, {x}, where=equal({x}, {y}))"
-        self.lines.append(f"if count_nonzero({out}) != {size}: {tie}")
+        tied = f"if count_nonzero({out}) != {size}: {tie}"
+        named = cast(np.ufunc, self.named[function])
+        self.calls(f"{function}({x}, {y}, out={out})", (named, [x, y, out]))
+        self.calls(tied, ("tie", [x, y, out]))
 
     def stack(self, slot: int) -> None:
         """Numbers side by side; a list that was given as it is, in less time."""
@@ -605,9 +892,24 @@ class Plan:
     def concatenate(self, slot: int) -> None:
         """Arrays one after the other."""
         program = self.program
-        parts = ", ".join(map(self.array, program.operands[slot]))
+        given = [*map(self.array, program.operands[slot])]
         out = self.texts[slot] = self._take(slot)
-        self.lines.append(f"concatenate(({parts},), {program.statics[slot]}, {out})")
+        axis = cast(int, program.statics[slot])
+        line = f"concatenate(({', '.join(given)},), {axis}, {out})"
+        self.calls(line, *(("copy", pair) for pair in self.side_by_side(given, axis, out)))
+
+    def side_by_side(self, given: Sequence[str], axis: int, out: str) -> list[list[Any]]:
+        """Arrays, and the parts of another in which they stand one after the other."""
+        parts, whole = [self.stands(name) for name in given], self.stands(out)
+        if whole is None or None in parts:
+            return [[None, None]]
+        found: list[list[Any]] = []
+        moved = 0
+        for part in parts:
+            place = whole.part(moved, part.shape, whole.strides)
+            moved += part.shape[axis] * whole.strides[axis]
+            found.append([part, place])
+        return found
 
     def scatter(self, slot: int) -> None:
         """Numbers at an index of zeros."""
@@ -620,11 +922,18 @@ class Plan:
             # Nothing else has had the memory of an array that is new in this call.
             add = self.make if out[0] == "a" else self.lines.append
             for place in self.around(slot, out, index):
-                add(f"{place}.fill(0.0)")
+                self.fill(place, add)
             self.put(slot, self.part(slot, out, index), operand, given)
         else:
             self.lines.append(f"{out}.fill(0.0)")
             self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given})")
+
+    def fill(self, place: str, add: Callable[[str], None]) -> None:
+        """Fills an array with zeros."""
+        if self.chain is not None and place in self.standing:
+            zero = Standing.of_constant("zero", _ZERO)
+            self.chained([Call("copy", (zero, self.standing[place]))])
+        add(f"{place}.fill(0.0)")
 
     def add_at(self, slot: int) -> None:
         """An array with numbers added at an index."""
@@ -634,11 +943,12 @@ class Plan:
         given = self.array(whole), self.array(part)
         out = self.texts[slot] = self._take_over(slot, (whole,))
         if out != given[0]:
-            self.lines.append(f"copyto({out}, {given[0]})")
+            self.calls(f"copyto({out}, {given[0]})", ("copy", [given[0], out]))
         if is_basic:
             place = self.part(slot, out, index)
             if self.forms[part] is NUMBER:
-                self.lines.append(f"add({place}, {given[1]}, {place})")
+                line = f"add({place}, {given[1]}, {place})"
+                self.calls(line, (np.add, [place, given[1], place]))
             else:
                 shape = np.broadcast_to(0.0, self.forms[slot].shape)[index].shape
                 self.owners[place] = shape, self.owner(out)[1], place
@@ -650,7 +960,7 @@ class Plan:
         """Writes an operand to a place of the same shape."""
         form = self.forms[operand]
         if form is NUMBER or form.kind != "d":
-            self.lines.append(f"copyto({place}, {given})")
+            self.calls(f"copyto({place}, {given})", ("copy", [given, place]))
             return
         self.owners[place] = form.shape, self.owner(self.texts[slot])[1], place
         self.step(self.ufunc(np.positive), [given, place], form.shape)
@@ -662,6 +972,8 @@ class Plan:
         if name == f"p{slot}":
             made = f"p{slot} = {out}[{self.name(whole, 'k')}]"
             (self.bound.append if out[0] == "b" else self.make)(made)
+            if out in self.standing:
+                self.standing[name] = self.standing[out].seen_by(lambda array: array[whole])
         return name
 
     def around(self, slot: int, out: str, index: Any) -> list[str]:
@@ -675,6 +987,10 @@ class Plan:
             parts[f"r{slot}"] = f"{out}[{end}:]"
         for name, part in parts.items():
             (self.bound.append if out[0] == "b" else self.make)(f"{name} = {part}")
+        if out in self.standing:
+            whole = self.standing[out]
+            places = {f"q{slot}": slice(start), f"r{slot}": slice(end, None)}
+            self.standing.update({name: whole.seen_by(itemgetter(places[name])) for name in parts})
         return list(parts)
 
     def matmul(self, slot: int) -> None:

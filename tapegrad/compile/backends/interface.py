@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
-    "Backend", "CompileLoop", "CompileRows", "CompileScalar", "CompileSteps", "RowOptions",
-    "RunBytes", "RunEach", "RunFloats", "RunLoop", "RunSteps", "ScalarCode", "StepShape",
-    "wrong_inputs",
+    "Backend", "ChainCode", "CompileChain", "CompileLoop", "CompileRows", "CompileScalar",
+    "CompileSteps", "RowOptions", "RunBytes", "RunEach", "RunFloats", "RunLoop", "RunSteps",
+    "ScalarCode", "StepShape", "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -114,6 +114,23 @@ and gives the carry and y."""
 
 @final
 @attrs.frozen(eq=False)
+class ChainCode:
+    """Code that calls inner loops of numpy's one after the other, as ``llvm.array_chain`` does.
+
+    ``run`` is given the address of records and how many there are, and ``loops`` has the addresses
+    of the inner loops that the code has itself. What is ``kept`` is the code in memory.
+    """
+
+    run: Callable[[int, int], None]
+    loops: Mapping[str, int]
+    kept: object
+
+
+CompileChain: TypeAlias = Callable[[], ChainCode]
+
+
+@final
+@attrs.frozen(eq=False)
 class Backend:
     """Runs programs, or writes them in a language; each capability may be absent.
 
@@ -139,6 +156,8 @@ class Backend:
     """Compiles loops over arrays, as ``llvm.array_loop`` writes them."""
     steps: CompileSteps | None = None
     """Compiles loops of many steps."""
+    chain: CompileChain | None = None
+    """Gives what calls the inner loops of numpy's functions."""
     has_levels: bool = False
     """Whether code for rows that is made quickly differs from code that runs quickly."""
 

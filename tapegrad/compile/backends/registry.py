@@ -74,6 +74,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
             each=lambda *given: cast("tuple[Any, Any]", _llvm().each()(*given)),
             loop=lambda *given: cast(RunLoop, _llvm().loop(*given)),
             steps=lambda *given: cast(RunSteps, _llvm().steps(*given)),
+            chain=lambda: _llvm().chain(),
             source=_llvm_text,
             fingerprint=lambda: _llvm().fingerprint(),
             adds_rows=True,

@@ -227,9 +227,11 @@ def _zeros(shape: Shape) -> Operand:
 
 
 def _compiled(path: Path, *, natively: bool) -> ScalarCode:
+    choice = chosen("auto" if natively else "python", rows=False)
     if path.program.forms:
-        return cast(ScalarCode, serving("compile.arrays.plan").scalar(path.program))
-    code = chosen("auto" if natively else "python", rows=False).scalar(path.program)
+        plan, chain = serving("compile.arrays.plan"), choice.backend.chain
+        return cast(ScalarCode, plan.scalar(path.program, None, chain))
+    code = choice.scalar(path.program)
     return attrs.evolve(code, run=taking_arrays(path, code.run))
 
 

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 import llvmlite.binding as llvm
 
-from tapegrad.compile.backends.interface import RowOptions, ScalarCode, StepShape, wrong_inputs
+from tapegrad.compile.backends.interface import (
+    ChainCode,
+    RowOptions,
+    ScalarCode,
+    StepShape,
+    wrong_inputs,
+)
+from tapegrad.compile.backends.llvm.array_chain import array_chain
 from tapegrad.compile.backends.llvm.function import VectorMaths
 from tapegrad.compile.backends.llvm.host_calls import HostCalls
 from tapegrad.compile.backends.llvm.instructions import LANES, SUM_LANES, TILE
@@ -30,6 +37,7 @@ from tapegrad.compile.backends.llvm.native_entry import (
     LoopEntry,
     RowsEntry,
     StepsEntry,
+    chain_code,
 )
 from tapegrad.compile.backends.llvm.object_cache import ObjectCode, object_code
 from tapegrad.compile.backends.llvm.rare_cells import RareCells
@@ -41,7 +49,7 @@ from tapegrad.entries.static_keys import static_key
 if TYPE_CHECKING:
     from tapegrad.compile.backends.row_code import RowCode
 
-__all__ = ["ScalarFunction", "each", "fingerprint", "loop", "rows", "scalar", "steps"]
+__all__ = ["ScalarFunction", "chain", "each", "fingerprint", "loop", "rows", "scalar", "steps"]
 
 
 def scalar(program: Program) -> ScalarCode:
@@ -97,6 +105,12 @@ def steps(ways: Sequence[Program], shape: StepShape) -> StepsEntry:
 def each() -> EachEntry:
     """Runs rows, each on its own code for one call, which has an ``entry``."""
     return EachEntry(_LoadedModule(RUN_EACH, {}))
+
+
+@cache
+def chain() -> ChainCode:
+    """Compiles what calls the inner loops of numpy's functions."""
+    return chain_code(_LoadedModule(array_chain(), {}, _GOOD))
 
 
 def fingerprint() -> Mapping[str, str]:

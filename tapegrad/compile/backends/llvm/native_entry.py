@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 import attrs
 
-from tapegrad.compile.backends.interface import StepShape, wrong_inputs
+from tapegrad.compile.backends.interface import ChainCode, StepShape, wrong_inputs
+from tapegrad.compile.backends.llvm.array_chain import OWN_LOOPS
 from tapegrad.compile.backends.llvm.host_calls import (
     UNANSWERED,
     UNANSWERED_ROW,
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CallEntry", "EachEntry", "Kernel", "LoopEntry", "RowsEntry", "StepsEntry"]
+__all__ = [
+    "CallEntry", "EachEntry", "Kernel", "LoopEntry", "RowsEntry", "StepsEntry", "chain_code",
+]  # fmt: skip
 
 
 class LoadedCode(Protocol):
@@ -273,6 +276,12 @@ class StepsEntry:
         if done == UNANSWERED:
             raise full_stack()
         return done
+
+
+def chain_code(code: LoadedCode) -> ChainCode:
+    """The entry of code that calls inner loops; it keeps Python's lock, as each takes a moment."""
+    run = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("run"))
+    return ChainCode(run, {name: code.address(name) for name in OWN_LOOPS}, code)
 
 
 _DOUBLES: Final = "<f8" if sys.byteorder == "little" else ">f8"

@@ -1,0 +1,129 @@
+"""LLVM's text of a function that calls the inner loops of numpy's functions one after the other.
+
+It reads records of ``WORDS`` whole numbers: the address of an inner loop, what numpy has it given,
+where the arrays begin, how many numbers there are, how far apart they stand, how often the loop is
+called, and how far the arrays are apart from call to call. Four arrays are the most.
+
+There are three inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
+the two are equal; and ``choose``, which takes an element of the first or of the second operand.
+"""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Final
+
+__all__ = ["ARRAYS", "OWN_LOOPS", "WORDS", "array_chain"]
+
+WORDS: Final = 16
+"""The whole numbers of a record."""
+
+ARRAYS: Final = 4
+"""The most arrays of a record."""
+
+OWN_LOOPS: Final = ("copy", "tie", "choose")
+
+
+def array_chain() -> str:
+    """The text of ``run``, which is given the records and their number, and of inner loops."""
+    bodies = (1, _COPY), (2, _TIE), (3, _CHOOSE)
+    return _RUN + "".join(
+        _LOOP.substitute(name=name, reads=reads, body=body)
+        for name, (reads, body) in zip(OWN_LOOPS, bodies, strict=True)
+    )
+
+
+_RUN: Final = """\
+define void @run(ptr %records, i64 %count) {
+begin:
+  %arrays = alloca [4 x ptr], align 8
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %record, label %end
+record:
+  %index = phi i64 [ 0, %begin ], [ %index_then, %next ]
+  %at = phi ptr [ %records, %begin ], [ %at_then, %next ]
+  %loop = load ptr, ptr %at, align 8
+  %data_at = getelementptr i64, ptr %at, i64 1
+  %data = load ptr, ptr %data_at, align 8
+  %from = getelementptr i64, ptr %at, i64 2
+  %first = load <4 x i64>, ptr %from, align 8
+  %size = getelementptr i64, ptr %at, i64 6
+  %strides = getelementptr i64, ptr %at, i64 7
+  %calls_at = getelementptr i64, ptr %at, i64 11
+  %calls = load i64, ptr %calls_at, align 8
+  %moves_at = getelementptr i64, ptr %at, i64 12
+  %moves = load <4 x i64>, ptr %moves_at, align 8
+  br label %call
+call:
+  %left = phi i64 [ %calls, %record ], [ %left_then, %call ]
+  %now = phi <4 x i64> [ %first, %record ], [ %now_then, %call ]
+  store <4 x i64> %now, ptr %arrays, align 8
+  call void %loop(ptr %arrays, ptr %size, ptr %strides, ptr %data)
+  %now_then = add <4 x i64> %now, %moves
+  %left_then = sub i64 %left, 1
+  %again = icmp sgt i64 %left_then, 0
+  br i1 %again, label %call, label %next
+next:
+  %index_then = add i64 %index, 1
+  %at_then = getelementptr i64, ptr %at, i64 16
+  %more = icmp slt i64 %index_then, %count
+  br i1 %more, label %record, label %end
+end:
+  ret void
+}
+"""
+
+_LOOP: Final = Template("""\
+define void @$name(ptr %arrays, ptr %size, ptr %strides, ptr %data) {
+begin:
+  %count = load i64, ptr %size, align 8
+  %start = load <4 x i64>, ptr %arrays, align 8
+  %apart = load <4 x i64>, ptr %strides, align 8
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %one, label %end
+one:
+  %left = phi i64 [ %count, %begin ], [ %left_then, %one ]
+  %now = phi <4 x i64> [ %start, %begin ], [ %now_then, %one ]
+$body
+  %written = extractelement <4 x i64> %now, i64 $reads
+  %written_at = inttoptr i64 %written to ptr
+  store i64 %found, ptr %written_at, align 8
+  %now_then = add <4 x i64> %now, %apart
+  %left_then = sub i64 %left, 1
+  %again = icmp sgt i64 %left_then, 0
+  br i1 %again, label %one, label %end
+end:
+  ret void
+}
+""")
+
+
+def _read(place: int, name: str, kind: str) -> str:
+    return (
+        f"  %{name}_where = extractelement <4 x i64> %now, i64 {place}\n"
+        f"  %{name}_at = inttoptr i64 %{name}_where to ptr\n"
+        f"  %{name} = load {kind}, ptr %{name}_at, align {int(kind[1:]) // 8}\n"
+    )
+
+
+_COPY: Final = _read(0, "found", "i64")
+
+_TIE: Final = (
+    _read(0, "x", "i64")
+    + _read(1, "y", "i64")
+    + _read(2, "z", "i64")
+    + """\
+  %x_number = bitcast i64 %x to double
+  %y_number = bitcast i64 %y to double
+  %equal = fcmp oeq double %x_number, %y_number
+  %found = select i1 %equal, i64 %x, i64 %z"""
+)
+
+_CHOOSE: Final = (
+    _read(0, "condition", "i8")
+    + _read(1, "x", "i64")
+    + _read(2, "y", "i64")
+    + """\
+  %holds = icmp ne i8 %condition, 0
+  %found = select i1 %holds, i64 %x, i64 %y"""
+)

@@ -1,0 +1,197 @@
+"""Runs of steps on small arrays in one call: the bits of numpy's functions, on any arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad import numpy as tnp
+from tapegrad.compile.arrays import chains, plan
+from tapegrad.compile.arrays.chains import Call, Chain, Standing, records
+from tests.test_array_plans import RNG, agree, assert_same, compiled
+
+native = pytest.importorskip("tapegrad.compile.backends.llvm.machine_code")
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -2.5, 1e300, 1e-310, np.inf, -np.inf, np.nan])
+
+
+@pytest.fixture
+def records_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Chains whatever the size of a program; the records of each chain."""
+    made: list[int] = []
+
+    class Counted:
+        def __init__(self, run: Any, code: Any) -> None:
+            made.append(len(run))
+            chain = Chain(run, code)
+            self.size, self.memories, self.bind = chain.size, chain.memories, chain.bind
+
+    monkeypatch.setattr(plan, "_MANY", 0)
+    monkeypatch.setattr(plan, "Chain", Counted)
+    return made
+
+
+def standing(array: Any) -> Standing:
+    return Standing.of_constant(f"at {array.ctypes.data}", array)
+
+
+def ran(function: Any, *arrays: Any, axes: tuple[int, ...] | None = None) -> bool:
+    """Runs a call on arrays, the last of which is written; False if it can have no records."""
+    made = records([Call(function, tuple(map(standing, arrays)), axes)], native.chain())
+    if made is not None:
+        Chain(made, native.chain()).bind()()
+    return made is not None
+
+
+def views(array: Any) -> list[Any]:
+    """Arrays of one shape that stand in other ways."""
+    padded = np.zeros((*array.shape[:-1], 2 * array.shape[-1]))
+    padded[..., ::2] = array
+    turned = np.flip(array).copy()
+    return [array, np.asfortranarray(array), padded[..., ::2], np.flip(turned)]
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "divide", "maximum", "less", "exp", "tanh"])
+def test_each_function_has_the_bits_of_numpys(name: str) -> None:
+    """On arrays in any order, with gaps, broadcast, and on special numbers."""
+    function = getattr(np, name)
+    pair = RNG.choice(SPECIAL, (2, 3, 4, 5))
+    with np.errstate(all="ignore"):
+        for x, y in product(views(pair[0]), [pair[1], pair[1, :1, :, :1], np.array(2.0)]):
+            given = (x, y)[: function.nin]
+            wanted = function(*given)
+            out = np.empty(wanted.shape, wanted.dtype)
+            assert ran(function, *given, out)
+            assert_same(out, wanted)
+
+
+@pytest.mark.parametrize("name", ["add", "maximum", "minimum"])
+@pytest.mark.parametrize("shape", [(1,), (7,), (129,), (3, 8), (9, 1, 20), (2, 17, 3)])
+def test_functions_along_axes_have_the_bits_of_numpys(name: str, shape: tuple[int, ...]) -> None:
+    """Sums are added up in numpy's order; zeros of either sign are where numpy has them."""
+    function = getattr(np, name)
+    places = range(len(shape))
+    for axes in ([axis] for axis in places), [[*places]]:
+        for along, given in product(axes, (RNG.normal(size=shape), np.full(shape, -0.0))):
+            wanted = np.asarray(function.reduce(given, tuple(along)))
+            out = np.empty(wanted.shape)
+            assert ran(function, given, out, axes=tuple(along))
+            assert out.tobytes() == wanted.tobytes()
+
+
+def test_what_has_no_records() -> None:
+    """Arrays of other kinds, large ones, and ones that overlap where they are written."""
+    x = np.ones(10)
+    assert not ran(np.add, x, np.ones(10, bool), np.empty(10))
+    assert not ran(np.exp, np.ones(chains.MOST_NUMBERS + 1), np.empty(chains.MOST_NUMBERS + 1))
+    whole = Standing.new("m", 0, (10,), "d")
+    part, rest = whole.seen_by(lambda a: a[:9]), whole.seen_by(lambda a: a[:0:-1])
+    assert records([Call(np.negative, (part, rest))], native.chain()) is None
+    assert records([Call(np.negative, (part, part))], native.chain()) is not None
+
+
+def cell(w: Any, h: Any, c: Any, x: Any) -> tuple[Any, Any]:
+    forget, into, out = (tnp.sigmoid(x * w[i] + h * w[i + 1]) for i in range(3))
+    c = c * forget + into * tnp.tanh(h)
+    return out * tnp.tanh(tnp.maximum(c, 0.1)), c
+
+
+def chain_of_cells(w: Any, xs: Any) -> Any:
+    h = c = xs[0]
+    total = 0.0
+    for x in xs[1:]:
+        h, c = cell(w, h, c, x)
+        total = total + tnp.sum(x * h) / (2.0 + tnp.max(h) + h[1])
+        if total > 1e6:
+            return total
+        h = tnp.where(h > x, h, tnp.concat([x[:2], tnp.sqrt(h[2:] * h[2:])]))
+    return total + tnp.log(tnp.sum(tnp.exp(c) + 1.0))
+
+
+@pytest.mark.parametrize(
+    "transform", [lambda f: f, tg.value_and_grad, lambda f: lambda x, y: tg.hvp(f, x, x, y)]
+)
+def test_recurrent_cells_have_the_bits_of_the_eager_call(
+    transform: Callable[..., Any], records_of: list[int]
+) -> None:
+    """Of their values and derivatives; nearly all of it is in chains."""
+    f = transform(chain_of_cells)
+    fast = compiled(f, RNG.normal(size=(5, 6)), RNG.normal(size=(8, 6)))
+    for _ in range(3):
+        w, xs = RNG.normal(size=(5, 6)), RNG.normal(size=(8, 6))
+        assert_same(fast(w, xs), f(w, xs))
+    assert max(records_of) > 25
+
+
+@pytest.mark.parametrize("seed", [100, 103, 107])
+def test_random_programs_as_chains(seed: int, records_of: list[int]) -> None:
+    """Eager, recorded and compiled gradients agree to the bit."""
+    agree(seed)
+    assert any(records_of)
+
+
+def test_a_small_program_has_chains_once_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results have the same bits before and after, and are the caller's own."""
+    monkeypatch.setattr(plan, "_PAYS", 100)
+    f = tg.value_and_grad(chain_of_cells)
+    given = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 6))
+    fast, made = compiled(f, *given), list[int]()
+    bind = Chain.bind
+
+    def counted(*given: Any) -> Any:
+        made.append(1)
+        return bind(*given)
+
+    monkeypatch.setattr(Chain, "bind", counted)
+    wanted = f(*given)
+    found = [fast(*given) for _ in range(6)]
+    assert made
+    for one in found:
+        assert_same(one, wanted)
+        one.grad[:] = 0.0
+    assert_same(fast(*given), wanted)
+
+
+def test_threads_have_memory_of_their_own(records_of: list[int]) -> None:
+    """What one computes is not seen by another."""
+    f = tg.value_and_grad(chain_of_cells)
+    points = [(RNG.normal(size=(5, 6)), RNG.normal(size=(8, 6))) for _ in range(4)]
+    fast, found = compiled(f, *points[0]), dict[int, list[Any]]()
+
+    def work(index: int) -> None:
+        found[index] = [fast(*points[index]) for _ in range(20)]
+
+    threads = [Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, point in enumerate(points):
+        assert_same(found[index], [f(*point)] * 20)
+    assert records_of
+
+
+def test_a_loop_of_scan_on_arrays_has_the_bits_of_a_loop() -> None:
+    """Its steps are chained as well."""
+    xs = RNG.normal(size=(40, 6))
+
+    def looped(w: Any, xs: Any) -> Any:
+        state = xs[0], xs[0]
+        for x in xs:
+            state = cell(w, state[0], state[1], x)
+        return tnp.sum(state[0])
+
+    def scanned(w: Any, xs: Any) -> Any:
+        (h, _), _ = tg.scan(lambda of, x: (cell(w, of[0], of[1], x), None), (xs[0], xs[0]), xs)
+        return tnp.sum(h)
+
+    w = RNG.normal(size=(5, 6))
+    fast = compiled(tg.value_and_grad(scanned), w, xs)
+    assert_same(fast(w, xs).value, looped(w, xs))
+    np.testing.assert_allclose(fast(w, xs).grad, tg.grad(looped)(w, xs), rtol=1e-13)
