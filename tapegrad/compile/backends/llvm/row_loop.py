@@ -100,28 +100,22 @@ done:
 def gather(width: int) -> str:
     """The text of a function that takes eight rows of all leaves and writes them by column.
 
-    The numbers of a column are ``width`` apart from those of the next.
+    The numbers of a column are ``width`` apart from those of the next. Columns go in tiles of
+    eight, the last of which begins among those of the one before where eight are not left.
     """
     lanes = range(TILE)
-    rows = ", ".join(f"ptr %p{lane}" for lane in lanes)
-    tile = [_for_lanes(_LOAD_EIGHT, lanes), _for_lanes(_ASK_AHEAD, lanes)]
-    tile += [*_transposed(width), "  ret void"]
-    single = [_for_lanes(_MOVE_ONE, lanes), "  ret void"]
-    loop = _GATHER.substitute(
+    tile = [_for_lanes(_LOAD_EIGHT, lanes), _for_lanes(_ASK_AHEAD, lanes), *_transposed(width)]
+    return _GATHER.substitute(
         width=width,
         tile=TILE,
-        given=rows,
-        rows=_for_lanes(_FIND_ROW, lanes),
+        bounded=_for_lanes(_BOUNDED, lanes),
+        count_rows=_for_lanes(_COUNT_ROW, lanes),
+        read_rows=_for_lanes(_READ_ROW, lanes),
+        rows_found=_for_lanes(_ROW_FOUND, lanes),
         places=_for_lanes(_FIND_PLACE, lanes),
+        move_tile="\n".join(tile),
+        move_one=_for_lanes(_MOVE_ONE, lanes),
     )
-    return "\n".join(
-        [_ROW, *_moving("tile", rows, tile), *_moving("single", rows, single), loop, ""]
-    )
-
-
-def _moving(name: str, rows: str, body: Sequence[str]) -> Sequence[str]:
-    head = f"define internal void @{name}({rows}, i64 %column, i64 %ahead, ptr %out) nounwind {{"
-    return [head, *body, "}"]
 
 
 def _for_lanes(line: Template, lanes: range) -> str:
@@ -136,7 +130,7 @@ def _transposed(width: int) -> Sequence[str]:
         lines += [f"  {turned[lane]} = {_exchange(names, lane, step)}" for lane in range(TILE)]
         names = turned
     for lane in range(TILE):
-        lines.append(f"  %d{lane} = getelementptr double, ptr %out, i64 {width * lane}")
+        lines.append(f"  %d{lane} = getelementptr double, ptr %target, i64 {width * lane}")
         lines.append(f"  store <8 x double> {names[lane]}, ptr %d{lane}, align 8")
     return lines
 
@@ -153,10 +147,16 @@ def _exchange(rows: Sequence[str], lane: int, step: int) -> str:
     return f"shufflevector <8 x double> {rows[low]}, <8 x double> {rows[high]}, <8 x i32> <{mask}>"
 
 
-_FIND_ROW: Final = Template("""\
+_BOUNDED: Final = Template("""\
   %n$lane = add i64 %first, $lane
-  %m$lane = call i64 @llvm.smin.i64(i64 %n$lane, i64 %end)
-  %i$lane = call i64 @row(ptr %I, i64 %start, i64 %m$lane)""")
+  %m$lane = call i64 @llvm.smin.i64(i64 %n$lane, i64 %end)""")
+_COUNT_ROW: Final = Template("""\
+  %c$lane = add i64 %start, %m$lane""")
+_READ_ROW: Final = Template("""\
+  %e$lane = getelementptr i64, ptr %I, i64 %m$lane
+  %l$lane = load i64, ptr %e$lane, align 8""")
+_ROW_FOUND: Final = Template("""\
+  %i$lane = phi i64 [ %c$lane, %counted ], [ %l$lane, %listed ]""")
 _FIND_PLACE: Final = Template("""\
   %o$lane = mul i64 %i$lane, %stride
   %p$lane = getelementptr double, ptr %base, i64 %o$lane""")
@@ -168,35 +168,33 @@ _ASK_AHEAD: Final = Template("""\
   call void @llvm.prefetch.p0(ptr %a$lane, i32 0, i32 2, i32 1)""")
 """In the second cache: the first can wait for fewer lines at a time than a step of rows takes."""
 _MOVE_ONE: Final = Template("""\
-  %q$lane = getelementptr double, ptr %p$lane, i64 %column
-  %r$lane = load double, ptr %q$lane, align 8
-  %w$lane = getelementptr double, ptr %out, i64 $lane
-  store double %r$lane, ptr %w$lane, align 8""")
-_ROW: Final = """\
+  %u$lane = getelementptr double, ptr %p$lane, i64 %column
+  %v$lane = load double, ptr %u$lane, align 8
+  %w$lane = getelementptr double, ptr %target, i64 $lane
+  store double %v$lane, ptr %w$lane, align 8""")
+_GATHER: Final = Template("""\
 declare i64 @llvm.smin.i64(i64, i64)
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
-define internal i64 @row(ptr %I, i64 %start, i64 %number) alwaysinline nounwind {
-  %plain = icmp eq ptr %I, null
-  br i1 %plain, label %counted, label %listed
-counted:
-  %row = add i64 %start, %number
-  ret i64 %row
-listed:
-  %place = getelementptr i64, ptr %I, i64 %number
-  %other = load i64, ptr %place, align 8
-  ret i64 %other
-}"""
-_GATHER: Final = Template("""\
 define void @gather(ptr %L, ptr %I, i64 %start, i64 %first, i64 %count, ptr %X) nounwind {
 entry:
   %leaves = load i64, ptr %L, align 8
   %end = sub i64 %count, 1
-$rows
+$bounded
+  %plain = icmp eq ptr %I, null
+  br i1 %plain, label %counted, label %listed
+counted:
+$count_rows
+  br label %found
+listed:
+$read_rows
+  br label %found
+found:
+$rows_found
   %some = icmp sgt i64 %leaves, 0
   br i1 %some, label %leaf, label %done
 leaf:
-  %l = phi i64 [ 0, %entry ], [ %nextleaf, %after ]
-  %out = phi ptr [ %X, %entry ], [ %rest, %after ]
+  %l = phi i64 [ 0, %found ], [ %nextleaf, %after ]
+  %out = phi ptr [ %X, %found ], [ %rest, %after ]
   %at = mul i64 %l, 3
   %here = getelementptr i64, ptr %L, i64 %at
   %basep = getelementptr i64, ptr %here, i64 1
@@ -206,10 +204,11 @@ leaf:
   %stride = load i64, ptr %stridep, align 8
   %columns = load i64, ptr %columnsp, align 8
   %ahead = mul i64 %stride, $width
+  %latest = sub i64 %columns, $tile
 $places
   br label %next
 next:
-  %column = phi i64 [ 0, %leaf ], [ %tiled, %tile ], [ %singled, %single ]
+  %column = phi i64 [ 0, %leaf ], [ %turned, %tile ], [ %singled, %single ]
   %offset = mul i64 %column, $width
   %target = getelementptr double, ptr %out, i64 %offset
   %tiled = add i64 %column, $tile
@@ -220,10 +219,13 @@ fewer:
   %any = icmp slt i64 %column, %columns
   br i1 %any, label %single, label %after
 tile:
-  call void @tile($given, i64 %column, i64 %ahead, ptr %target)
+$move_tile
+  %back = call i64 @llvm.smin.i64(i64 %tiled, i64 %latest)
+  %short = icmp slt i64 %tiled, %columns
+  %turned = select i1 %short, i64 %back, i64 %tiled
   br label %next
 single:
-  call void @single($given, i64 %column, i64 %ahead, ptr %target)
+$move_one
   br label %next
 after:
   %size = mul i64 %columns, $width
