@@ -395,6 +395,18 @@ class TestEdges:
         with pytest.raises(errors.InputError, match="of no numbers"):
             tg.grad(lambda x: x.max())(np.zeros(0))
 
+    def test_what_numpy_lacks_of_the_standard_is_there(self) -> None:
+        """Eigenvalues are complex whatever they are, and frequencies have a type."""
+        x = np.array([[2.0, 1.0], [0.0, 3.0]], dtype=np.float32)
+        values, vectors = tnp.linalg.eig(x)
+        assert values.dtype == vectors.dtype == tnp.linalg.eigvals(x).dtype == np.complex64
+        assert_allclose(x @ vectors, values * vectors, rtol=1e-6)
+        assert tnp.linalg.eigvals([[0.0, 1.0], [-1.0, 0.0]]).dtype == np.complex128
+        assert tnp.fft.fftfreq(4, 0.5, dtype=np.float32).dtype == np.float32
+        assert tnp.fft.fftfreq(4, 0.5).tolist() == [0.0, 0.5, -1.0, -0.5]
+        assert tnp.fft.rfftfreq(4, d=0.5, dtype=float).tolist() == [0.0, 0.5, 1.0]
+        assert_array_equal(tnp.fft.ifft(tnp.fft.fft(np.ones(4))).real, np.ones(4))
+
     def test_types_are_asked_of_arrays(self) -> None:
         """``finfo`` and ``iinfo`` take a type or an array, traced or not."""
         assert tnp.finfo(np.float64).eps == tnp.finfo(np.ones(2)).eps == 2.0**-52
@@ -493,7 +505,12 @@ class TestRefusals:
             (lambda x: np.sum(x, where=x > 0.0), "numpy.sum at .* takes no where: leave it out"),
             (lambda x: np.sum(x, dtype=np.int64), "asked for int64: its numbers are float64"),
             (lambda x: x.astype(int), "asked for int64: its numbers are float64"),
-            (np.linalg.eig, "numpy.linalg.eig at .* takes no traced array"),
+            (
+                np.linalg.eig,
+                "numpy.linalg.eig at .* takes no traced array: write eigh, for symmetric",
+            ),
+            (tnp.linalg.eigvals, "numpy.linalg.eigvals at .* takes no traced array: write eigh"),
+            (np.linalg.matrix_rank, "numpy.linalg.matrix_rank at .* takes no traced array: use"),
             (lambda x: np.bitwise_and(x, 1), "numpy.bitwise_and at .* has no derivative here"),
             (lambda x: x.tolist(), "x.tolist"),
             (lambda x: x.item(), r"item\(\) at .* of 12 numbers"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import tapegrad as tg
 from tapegrad import Real, errors, math
+from tapegrad import numpy as tnp
 from tapegrad.batch.reduce import BLOCK, LANES, PairwiseSum, partial_sum
 from tests.places import place, refusal, warned_at
 from tests.strategies import ordinary, programs, smooth
@@ -449,6 +450,21 @@ class TestBranches:
         with pytest.raises(ArithmeticError) as caught:
             tg.vmap(lambda y: unlucky(y) * 2.0, backend=backend)(x)
         assert caught.value.__notes__ == ["raised at row 4,500 of the batch"]
+
+    @pytest.mark.parametrize("f", [lambda row: row * row, lambda row: row.sum()])
+    def test_a_row_that_is_used_as_an_array_is_said_to_be_a_tuple(self, f: Any) -> None:
+        """And what makes an array of it, which has derivatives as one."""
+        x = np.arange(6.0).reshape(2, 3)
+        with pytest.raises((TypeError, AttributeError)) as caught:
+            tg.vmap(tg.grad(f))(x)
+        number, advice = caught.value.__notes__
+        assert number == "raised at row 0 of the batch"
+        assert advice == (
+            "a row of an array with more than one axis is a tuple: tapegrad.numpy.asarray(row) "
+            "makes an array of it"
+        )
+        slopes = tg.vmap(tg.grad(lambda row: (tnp.asarray(row) ** 2).sum()))(x)
+        assert slopes.array().tolist() == (2.0 * x).tolist()
 
 
 @attrs.frozen

@@ -518,3 +518,8 @@ def _at_row(number: int) -> Iterator[None]:
 
 def _note_row(error: Exception, number: int) -> None:
     error.add_note(f"raised at row {number:,} of the batch")
+    if isinstance(error, TypeError | AttributeError) and "'tuple'" in str(error):
+        error.add_note(
+            "a row of an array with more than one axis is a tuple: tapegrad.numpy.asarray(row) "
+            "makes an array of it"
+        )

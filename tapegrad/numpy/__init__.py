@@ -6,9 +6,9 @@ or not, with the types of what goes in. numpy's own functions take traced arrays
 
 from typing import Final
 
-from numpy import __array_namespace_info__, bool, fft  # the standard's
+from numpy import __array_namespace_info__, bool  # the standard's
 
-from tapegrad.numpy import linalg
+from tapegrad.numpy import fft, linalg
 from tapegrad.numpy.arrays import Arr, Floats
 from tapegrad.numpy.contractions import (
     convolve,

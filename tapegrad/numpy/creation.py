@@ -80,6 +80,7 @@ Float64: TypeAlias = type[float] | type[np.float64]
 Shaped: TypeAlias = Numbers | Number | NDArray[np.generic] | ArrayCondition
 
 __all__ = [
+    "Device",
     "arange",
     "array",
     "asarray",

@@ -15,11 +15,11 @@ from math import inf
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, cast, overload
 
 import numpy as np
-from numpy.linalg import eig, eigvals, matrix_rank
-from numpy.typing import DTypeLike
+from numpy.linalg import matrix_rank
+from numpy.typing import DTypeLike, NDArray
 
 from tapegrad._support.source_position import here
-from tapegrad.errors import InputError
+from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.numpy import indexing
 from tapegrad.numpy.arrays import (
     Arr,
@@ -29,6 +29,7 @@ from tapegrad.numpy.arrays import (
     Floats,
     applied,
     beside,
+    is_traced,
     operand,
 )
 from tapegrad.numpy.contractions import tensordot, vecdot
@@ -43,15 +44,22 @@ from tapegrad.recording.array_var import ArrayVar, Axes, axes_of
 from tapegrad.recording.recorder import Real, Var
 
 __all__ = [
-    "EighResult", "LstsqResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cross",
-    "det", "diagonal", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
-    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer",
-    "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot", "trace",
-    "vecdot", "vector_norm",
+    "EigResult", "EighResult", "LstsqResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky",
+    "cross", "det", "diagonal", "dot", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq",
+    "matmul", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm",
+    "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot",
+    "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
 Order: TypeAlias = Literal["fro", "nuc"] | float
+
+
+class EigResult(NamedTuple):
+    """Complex eigenvalues, and eigenvectors as columns."""
+
+    eigenvalues: NDArray[np.complexfloating]
+    eigenvectors: NDArray[np.complexfloating]
 
 
 class EighResult(NamedTuple, Generic[Arr]):
@@ -365,6 +373,43 @@ def qr(x: ArrayLike, /, *, mode: str = "reduced") -> ArrayLike:
     q, r = matrices.qr_parts(matrices.qr(first), first)
     rest = rows.matmul(rows.swapped(q), rows.getitem(given, (..., slice(height, None))))
     return QRResult(q, rows.concatenate(r, rest, len(shape_of(r)) - 1))
+
+
+def eig(x: Data | NDArray[np.complexfloating], /) -> EigResult:
+    """Eigenvalues and eigenvectors of any square matrices, complex whatever they are.
+
+    Raises:
+        TracedNumberError: for traced matrices.
+    """
+    _require_plain("eig", x)
+    return EigResult(*map(_complex, np.linalg.eig(cast(Any, x))))
+
+
+def eigvals(x: Data | NDArray[np.complexfloating], /) -> NDArray[np.complexfloating]:
+    """The eigenvalues of any square matrices, complex whatever they are.
+
+    Raises:
+        TracedNumberError: for traced matrices.
+    """
+    _require_plain("eigvals", x)
+    return _complex(np.linalg.eigvals(cast(Any, x)))
+
+
+def _require_plain(name: str, x: object) -> None:
+    """Refuses traced matrices.
+
+    Raises:
+        TracedNumberError: for these.
+    """
+    if is_traced(x):
+        raise TracedNumberError(
+            f"numpy.linalg.{name} at {here()} takes no traced array: write eigh, for symmetric "
+            "matrices, or svd, whose results are real"
+        )
+
+
+def _complex(found: NDArray[np.inexact]) -> NDArray[np.complexfloating]:
+    return found.astype(np.result_type(found.dtype, np.complex64))
 
 
 @overload

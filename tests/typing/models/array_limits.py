@@ -34,6 +34,14 @@ def its_sum(x: Arr) -> Scalar:
     return tnp.sum(x[0, :])
 
 
+def sum_of_rows(x: Arr) -> Scalar:
+    return sum((tnp.max(row) for row in x), start=0.0)  # limit: pyright, basedpyright
+
+
+def their_sum(x: Arr) -> Scalar:
+    return sum((tnp.max(row) for row in tnp.unstack(x)), start=0.0)
+
+
 def method(x: Arr) -> Scalar:
     return x.sum()  # limit: mypy
 
@@ -119,6 +127,7 @@ m: Floats = np.array([[1.0, 2.0], [3.0, 4.0]])
 for one, other in ((product_of_vectors, its_product), (first, the_first), (method, function)):
     assert tg.grad(one)(v).tolist() == tg.grad(other)(v).tolist()
 assert tg.grad(sum_of_a_row)(m).tolist() == tg.grad(its_sum)(m).tolist()
+assert tg.grad(sum_of_rows)(m).tolist() == tg.grad(their_sum)(m).tolist()
 assert (by_numpys_function(m) == by_ours(m)).all()
 assert (over_numpys_root(m, 2) == over_a_root(m, 2)).all()
 assert (times_a_number(m, 2.0) == multiplied(m, 2.0)).all()
