@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Final, TypeAlias
 
@@ -73,19 +74,34 @@ def operators(rounds: int = 60) -> None:
         print(f"  {shown:22}{record:5.0f}  {sweep:5.0f}  {(record + sweep) / sum(one):8.2f}")
 
 
-def three(x: float) -> float:
+def of_number(x: float) -> float:
     return math.sin(x) * x + 2.0
 
 
-def tiny(count: int = 500, rounds: int = 60) -> None:
-    """Prints the time of the gradient of three operations."""
-    gradient, best = grad(three), 1e9
+def of_list(p: list[float]) -> float:
+    return (p[0] * p[1] + p[2]) * p[0]
+
+
+def of_dict(p: Mapping[str, float]) -> float:
+    return (p["a"] * p["b"] + p["b"]) * p["a"]
+
+
+def tiny(count: int = 100, rounds: int = 300) -> None:
+    """Prints the time of gradients of three operations."""
+    runs: dict[str, Callable[[], object]] = {
+        "a number": partial(grad(of_number), 0.5),
+        "a list": partial(grad(of_list), [2.0, 3.0, 4.0]),
+        "a dict": partial(grad(of_dict), {"a": 2.0, "b": 3.0}),
+    }
+    best = dict.fromkeys(runs, 1e9)
     for _ in range(rounds):
-        start = perf_counter()
-        for _ in range(count):
-            gradient(0.5)
-        best = min(best, (perf_counter() - start) / count)
-    print(f"a gradient of three operations: {best * 1e6:.1f} µs")
+        for name, run in runs.items():
+            start = perf_counter()
+            for _ in range(count):
+                run()
+            best[name] = min(best[name], (perf_counter() - start) / count)
+    shown = ", ".join(f"of {name} {seconds * 1e6:.1f} µs" for name, seconds in best.items())
+    print(f"a gradient of three operations: {shown}")
 
 
 def main() -> None:

@@ -62,10 +62,10 @@ def seconds(f: Callable[[], object], calls: int) -> float:
 @pytest.mark.parametrize(
     ("f", "x", "most"),
     [
-        (of_float, 2.0, 41),
-        (of_dict, {"a": 2.0, "b": 3.0}, 58),
-        (of_list, [2.0, 3.0, 4.0], 56),
-        (of_list, (2.0, 3.0, 4.0), 56),
+        (of_float, 2.0, 30),
+        (of_dict, {"a": 2.0, "b": 3.0}, 42),
+        (of_list, [2.0, 3.0, 4.0], 38),
+        (of_list, (2.0, 3.0, 4.0), 38),
     ],
     ids=["float", "dict", "list", "tuple"],
 )
@@ -78,8 +78,8 @@ def test_three_operations_need_few_calls(f: Callable[[Any], Any], x: object, mos
 
 @pytest.mark.slow
 @pytest.mark.timed
-def test_three_operations_take_as_long_as_two_dozen_in_a_long_program() -> None:
-    """At most: what a gradient costs beside its operations is that of some twenty of them."""
+def test_three_operations_take_as_long_as_twenty_in_a_long_program() -> None:
+    """At most: what a gradient costs beside its operations is that of a dozen and some of them."""
     small, long = tg.grad(of_float), tg.grad(chain)
     operation = seconds(lambda: long(0.5), 10) / 1000
-    assert seconds(lambda: small(2.0), 2000) <= 24.0 * operation
+    assert seconds(lambda: small(2.0), 2000) <= 20.0 * operation

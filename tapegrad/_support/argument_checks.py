@@ -154,7 +154,7 @@ def require_keys(f: Callable[..., object], x: Mapping[object, object]) -> None:
 
 def _expected(f: Callable[..., object]) -> _Expected:
     """The first parameter of ``f`` and its ``TypedDict``, if its annotation is one."""
-    function: object = getattr(f, "__func__", f)
+    function: object = f if type(f) is FunctionType else getattr(f, "__func__", f)
     if not isinstance(function, FunctionType):
         return None
     try:

@@ -63,8 +63,13 @@ class ContainerKind:
         return is_static and isinstance(part, int | float)
 
 
+_INDICES: Final = [tuple(range(count)) for count in range(32)]
+"""The keys of short sequences."""
+
+
 def _open_sequence(value: Sequence[object]) -> tuple[Keys, Iterable[object]]:
-    return tuple(range(len(value))), value
+    count = len(value)
+    return _INDICES[count] if count < len(_INDICES) else tuple(range(count)), value
 
 
 def _close_sequence(
@@ -77,10 +82,12 @@ def _open_mapping(value: Mapping[object, object]) -> tuple[Keys, Iterable[object
     return tuple(value), value.values()
 
 
-def _close_mapping(
-    cls: Callable[[Iterable[tuple[object, object]]], object], keys: Keys, parts: Sequence[object]
-) -> object:
-    return cls(zip(keys, parts))  # noqa: B905  # for a few parts the word takes as long as the rest
+def _close_mapping(cls: type, keys: Keys, parts: Sequence[object]) -> object:
+    made, place = {}, 0
+    for key in keys:
+        made[key] = parts[place]
+        place += 1  # noqa: SIM113  # for a few parts sooner than enumerate, or zip
+    return made
 
 
 @final

@@ -9,7 +9,7 @@ own gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice, product
 from typing import Final, TypeAlias, final
@@ -29,9 +29,9 @@ from tapegrad.pytree.reachable import object_array_parts
 from tapegrad.pytree.undeclared import holds_floats, holds_models, is_plain
 
 __all__ = [
-    "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build", "data_paths",
-    "describe_structure", "flatten", "holds_arrays", "key_paths", "leaf_shapes", "named_error",
-    "split_value", "taken_apart", "traced_leaves",
+    "LEAF", "Branch", "Leaf", "Role", "Static", "Structure", "argument_paths", "build",
+    "data_paths", "describe_structure", "flatten", "holds_arrays", "key_paths", "leaf_shapes",
+    "named_error", "split_value", "taken_apart", "traced_leaves",
 ]  # fmt: skip
 
 
@@ -52,7 +52,7 @@ class Static:
 
 
 @final
-@attrs.frozen
+@attrs.define(unsafe_hash=True)  # never changed; freezing costs more than a small gradient may
 class Branch:
     """A container: its class, its keys or field names, and the structure of each part."""
 
@@ -68,18 +68,24 @@ class Branch:
     @property
     def is_flat(self) -> bool:
         """Whether its parts are numbers, and nothing else."""
-        return self.children.count(_LEAF) == len(self.children)
+        return self.children.count(LEAF) == len(self.children)
 
     def with_parts(self, parts: Sequence[object]) -> object:
         """The container that has these parts in the places of the children."""
-        return self.container.close(self.kind, self.keys, parts)
+        kind = CONTAINERS.get(self.kind) or self.container
+        return kind.close(self.kind, self.keys, parts)
 
 
 Structure: TypeAlias = Leaf | Static | Branch
 
 
-_LEAF: Final = Leaf()
-_FLOATS: Final = {float}
+LEAF: Final = Leaf()
+_SHORT: Final[Mapping[type, Sequence[Branch]]] = {
+    kind: [Branch(kind, tuple(range(count)), (LEAF,) * count) for count in range(32)]
+    for kind in (list, tuple)
+}
+"""The structures of short sequences of numbers."""
+
 _MAX_KEYS_SHOWN: Final = 20
 _TOO_DEEP: Final = "is nested too deeply, or contains itself"
 
@@ -130,11 +136,11 @@ def named_error(rejected: RejectedError, name: Callable[[Keys], str]) -> InputEr
 
 def build(structure: Structure, leaves: Iterable[object]) -> object:
     """The inverse of ``flatten``, with other leaves."""
-    if structure is _LEAF:
+    if structure is LEAF:
         return next(iter(leaves))
-    if isinstance(structure, Branch) and type(leaves) is list:
-        is_whole = len(leaves) == len(structure.children)
-        if is_whole and structure.is_flat:
+    if type(structure) is Branch and type(leaves) is list:
+        children = structure.children
+        if len(leaves) == len(children) == children.count(LEAF):
             return structure.with_parts(leaves)
     return _built(structure, iter(leaves))
 
@@ -148,7 +154,7 @@ def _built(structure: Structure, leaves: Iterator[object]) -> object:
     if structure.is_flat:
         return structure.with_parts([*islice(leaves, len(children))])
     return structure.with_parts(
-        [next(leaves) if child is _LEAF else _built(child, leaves) for child in children]
+        [next(leaves) if child is LEAF else _built(child, leaves) for child in children]
     )
 
 
@@ -198,7 +204,7 @@ def taken_apart(structure: Structure) -> Structure:
         return Branch(structure.kind, structure.keys, children)
     if isinstance(structure, Leaf) and structure.shape:
         keys = tuple(map(Index, product(*map(range, structure.shape))))
-        return Branch(ObjectArray, keys, (_LEAF,) * len(keys))
+        return Branch(ObjectArray, keys, (LEAF,) * len(keys))
     return structure
 
 
@@ -216,10 +222,13 @@ def split_value(value: object, role: Role, leaves: list[Operand]) -> Structure:
     """The structure of a value, whose numbers are added to ``leaves``."""
     if type(value) is float:
         leaves.append(value)
-        return _LEAF
+        return LEAF
+    plain = CONTAINERS.get(type(value))
+    if plain is not None:
+        return _split_container(value, plain, role, leaves)
     if isinstance(value, Traced):
         leaves.append(value)
-        return Leaf(value.shape) if isinstance(value, TracedArray) else _LEAF
+        return Leaf(value.shape) if isinstance(value, TracedArray) else LEAF
     kind = container_kind(type(value))
     if kind is None or (not kind.holds_numbers and (role.is_data or role is Role.BLOCK)):
         return _leaf_or_static(value, role, leaves)
@@ -242,9 +251,12 @@ def _split_container(
 ) -> Structure:
     """The structure of a container; one that may come without numbers, and does, is static."""
     keys, parts = kind.open(value)
-    if kind.is_of_numbers and not unannotated and {*map(type, parts)} == _FLOATS:
+    if kind.is_of_numbers and not unannotated and _are_floats(parts):
         leaves += parts  # type: ignore[arg-type]  # all of them are floats
-        return Branch(type(value), keys, (_LEAF,) * len(keys))
+        short = _SHORT.get(type(value), ())
+        if len(keys) < len(short):
+            return short[len(keys)]
+        return Branch(type(value), keys, (LEAF,) * len(keys))
     fields, before = kind.fields, len(leaves)
     is_plain = fields is None and not unannotated
     children: list[Structure] = []
@@ -266,6 +278,15 @@ def _split_container(
     return Branch(type(value), keys, tuple(children))
 
 
+def _are_floats(parts: Iterable[object]) -> bool:
+    """Whether there are parts, and all of them are floats."""
+    part: object = None
+    for part in parts:
+        if type(part) is not float:
+            return False
+    return part is not None
+
+
 def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structure:
     if is_array(value) and _is_leaf(value, role):
         leaf = serving("pytree.array_leaves").array_leaf(value, copy=False)
@@ -274,7 +295,7 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
     number = real_number(value, ints=role is Role.PARAMETERS or role is Role.RESULT)
     if number is not None and role is not Role.BLOCK:
         leaves.append(number)
-        return _LEAF
+        return LEAF
     if role.is_returned and next(traced_leaves(value), None) is not None:
         return _split_object_array(value, role, leaves)
     if role is Role.PARAMETERS:

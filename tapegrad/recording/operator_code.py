@@ -105,7 +105,7 @@ _ELSE: Final = "else:\n    return {slowly}\n"
 
 _INTERN: Final = """\
 if {slot} < 0:
-    {slot} = recorder.constant({other})
+    {slot} = recorder.new_constant({other})
     {y} = cast(float, recorder.values[{slot}])
 """
 """A number that the recording meets for the first time; a large int is rounded."""

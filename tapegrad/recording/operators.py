@@ -73,7 +73,7 @@ def _add(self: Var, other: Var | float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.add, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = x + y
@@ -105,7 +105,7 @@ def _radd(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.add, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     value = x + y
@@ -142,7 +142,7 @@ def _sub(self: Var, other: Var | float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.sub, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = x - y
@@ -174,7 +174,7 @@ def _rsub(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.sub, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     value = x - y
@@ -211,7 +211,7 @@ def _mul(self: Var, other: Var | float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.mul, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = x * y
@@ -243,7 +243,7 @@ def _rmul(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.mul, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     value = x * y
@@ -280,7 +280,7 @@ def _truediv(self: Var, other: Var | float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.div, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     try:
@@ -315,7 +315,7 @@ def _rtruediv(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.div, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     try:
@@ -355,7 +355,7 @@ def _floordiv(self: Var, other: Var | float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.floordiv, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     try:
@@ -390,7 +390,7 @@ def _rfloordiv(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.floordiv, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     try:
@@ -430,7 +430,7 @@ def _mod(self: Var, other: Var | float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.mod, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     try:
@@ -465,7 +465,7 @@ def _rmod(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.mod, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     try:
@@ -505,7 +505,7 @@ def _lt(self: Var, other: Var | float, /) -> Condition:
     if recorder.thread != get_ident():
         return compared(ops.lt, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x < y else 0.0
@@ -542,7 +542,7 @@ def _le(self: Var, other: Var | float, /) -> Condition:
     if recorder.thread != get_ident():
         return compared(ops.le, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x <= y else 0.0
@@ -579,7 +579,7 @@ def _gt(self: Var, other: Var | float, /) -> Condition:
     if recorder.thread != get_ident():
         return compared(ops.gt, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x > y else 0.0
@@ -616,7 +616,7 @@ def _ge(self: Var, other: Var | float, /) -> Condition:
     if recorder.thread != get_ident():
         return compared(ops.ge, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x >= y else 0.0
@@ -653,7 +653,7 @@ def _eq(self: Var, other: object, /) -> Condition:
     if recorder.thread != get_ident():
         return compared(ops.eq, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x == y else 0.0
@@ -690,7 +690,7 @@ def _ne(self: Var, other: object, /) -> Condition:
     if recorder.thread != get_ident():
         return compared(ops.ne, self, other)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x != y else 0.0
@@ -722,7 +722,7 @@ def _rpow(self: Var, other: float, /) -> Var:
     if recorder.thread != get_ident():
         return applied(ops.pow, other, self)
     if slot < 0:
-        slot = recorder.constant(other)
+        slot = recorder.new_constant(other)
         x = cast(float, recorder.values[slot])
     y = self._value
     try:
@@ -960,10 +960,10 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
         if recorder.thread != get_ident():
             return row(x, y)
         if left < 0:
-            left = recorder.constant(x)
+            left = recorder.new_constant(x)
             p = cast(float, recorder.values[left])
         if right < 0:
-            right = recorder.constant(y)
+            right = recorder.new_constant(y)
             q = cast(float, recorder.values[right])
         try:
             value = quick(p, q)
@@ -1086,10 +1086,10 @@ def _maximum(x: Operand, y: Operand) -> Operand:
     if recorder.thread != get_ident():
         return ops.maximum(x, y)
     if left < 0:
-        left = recorder.constant(x)
+        left = recorder.new_constant(x)
         p = cast(float, recorder.values[left])
     if right < 0:
-        right = recorder.constant(y)
+        right = recorder.new_constant(y)
         q = cast(float, recorder.values[right])
     value = p if p >= q or p != p else q
     if recorder.marks is not None:
@@ -1138,10 +1138,10 @@ def _minimum(x: Operand, y: Operand) -> Operand:
     if recorder.thread != get_ident():
         return ops.minimum(x, y)
     if left < 0:
-        left = recorder.constant(x)
+        left = recorder.new_constant(x)
         p = cast(float, recorder.values[left])
     if right < 0:
-        right = recorder.constant(y)
+        right = recorder.new_constant(y)
         q = cast(float, recorder.values[right])
     value = p if p <= q or p != p else q
     if recorder.marks is not None:
@@ -1270,10 +1270,10 @@ def choice(slowly: F) -> F:
         if recorder.thread != get_ident():
             return slowly(condition, x, y)
         if first < 0:
-            first = recorder.constant(x)
+            first = recorder.new_constant(x)
             p = cast(float, recorder.values[first])
         if second < 0:
-            second = recorder.constant(y)
+            second = recorder.new_constant(y)
             q = cast(float, recorder.values[second])
         value = p if condition._value else q
         pool = recorder.pool

@@ -262,10 +262,13 @@ class Recorder:
             return self._float_inputs(values)
         found: list[Var] = []
         for value in values:
-            if type(value) is float:
+            if type(value) is float and self.marks is None:
                 var = Var()
-                var._recorder, var._slot = self, self.write(_INPUT, -1, -1, value)
-                var._value = value
+                var._recorder, var._slot, var._value = self, len(self.values), value
+                self.codes.append(_INPUT)
+                self.left.append(-1)
+                self.right.append(-1)
+                self.values.append(value)  # last, as in `write`
             else:
                 var = self.append(_INPUT, -1, -1, self._admit(value))
             found.append(var)
@@ -307,6 +310,21 @@ class Recorder:
             self.require_open()
             return self._interned(number, value if type(value) is int else number)
         return self.append(_CONSTANT, -1, -1, self._admit(number))._slot
+
+    def new_constant(self, number: object) -> int:
+        """The slot of a constant that is not known, where all is plain: a float or an int."""
+        if type(number) is not float or self.marks is not None:
+            return self.constant(number)
+        slot = len(self.values)
+        self.codes.append(_CONSTANT)
+        self.left.append(-1)
+        self.right.append(-1)
+        self.values.append(number)  # last, as in `write`
+        if number == number:  # and known after that
+            self.known[number] = slot
+            if not number:
+                self.zero = number
+        return slot
 
     def lock(self, array: Any) -> None:
         """Lets nobody write to an array until the recording ends, and those around it."""
@@ -585,8 +603,8 @@ class Recorder:
                 silence, self.quiet = self.quiet, None
                 with suppress(TypeError):  # an interrupt came before it was entered
                     silence.__exit__(None, None, None)
-            self.codes, self.left, self.right, self.values, self.pool = [], [], [], [], []
-            self.statics = []
+            self.codes = self.left = self.right = self.pool = []  # nothing is written any more
+            self.values, self.statics = [], []
 
     def refuse_broken(self) -> NoReturn:
         """Raises an error that says why entries are missing."""
@@ -611,7 +629,10 @@ class Recorder:
         count = len(self.values)
         if not count == len(self.codes) == len(self.left) == len(self.right) == len(marks):
             self.refuse_broken()
-        return self._as_columns(values)
+        return EntryColumns(
+            self.table, self.codes, self.left, self.right, values, self.pool, self.statics,
+            bool(self.outers), self.on_arrays,
+        )  # fmt: skip
 
     def _as_columns(self, values: Sequence[Operand]) -> EntryColumns:
         return EntryColumns(

@@ -14,8 +14,8 @@ from tapegrad.ops.primitive import Operand, primal
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import first_difference
 from tapegrad.pytree.reachable import reaches_traced
-from tapegrad.pytree.structure import Branch, Leaf, Role, Static, Structure, flatten
-from tapegrad.recording.recorder import Condition
+from tapegrad.pytree.structure import LEAF, Branch, Leaf, Role, Static, Structure, flatten
+from tapegrad.recording.recorder import Condition, Var
 
 __all__ = ["FlatResult", "are_alike", "flat_result"]
 
@@ -53,6 +53,8 @@ def flat_result(returned: object, *, has_aux: bool = False) -> tuple[Structure, 
         OutputError: when a part is a condition or an iterator, or holds traced numbers in a place
             from which they cannot be taken out.
     """
+    if type(returned) is Var:
+        return LEAF, [returned]
     if has_aux and type(returned) is tuple and len(returned) == 2:
         value, first = flatten(returned[0], Role.RESULT, _name)
         aux, rest = flatten(returned[1], Role.AUX, _name)

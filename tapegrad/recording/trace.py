@@ -16,7 +16,9 @@ from tapegrad.errors import InputError, TracedNumberError
 from tapegrad.ops.array_support import is_array
 from tapegrad.ops.primitive import Operand
 from tapegrad.pytree.key_paths import input_key_path, key_path_in
+from tapegrad.pytree.numbers import RejectedError
 from tapegrad.pytree.structure import (
+    LEAF,
     Branch,
     Role,
     Static,
@@ -24,6 +26,8 @@ from tapegrad.pytree.structure import (
     build,
     flatten,
     key_paths,
+    named_error,
+    split_value,
 )
 from tapegrad.recording import (
     numpy_protocol,
@@ -171,9 +175,15 @@ def trace_apart(
 
 def _parameters(f: Callable[..., object], x: object, role: Role) -> FlatResult:
     """The structure of the first argument, and its numbers."""
+    if type(x) is float:
+        return LEAF, [x]
     if type(x) is dict:
         require_keys(f, x)
-    return flatten(x, role, partial(input_key_path, f, ()))
+    leaves: list[Operand] = []
+    try:
+        return split_value(x, role, leaves), leaves
+    except RejectedError as rejected:
+        raise named_error(rejected, partial(input_key_path, f, ())) from None
 
 
 def _traced(
@@ -181,7 +191,7 @@ def _traced(
 ) -> Trace:
     """The trace of a call that has returned this."""
     structure, leaves = result
-    outputs = tuple(map(recorder.slot, leaves))
+    outputs = tuple([recorder.slot(leaf) for leaf in leaves])
     columns = recorder.columns()
     if recorder.written:
         require_unread(columns, outputs, recorder.written)

@@ -66,13 +66,11 @@ class Sweep(Generic[P]):
         self, columns: EntryColumns, slots: Iterable[int], /, *state: P.args, **named: P.kwargs
     ) -> None:
         """Visit the entries ``slots`` in order."""
-        self.loop(columns)(columns, slots, *state, **named)
+        self.loop(columns.table)(columns, slots, *state, **named)
 
-    def loop(
-        self, columns: EntryColumns
-    ) -> Callable[Concatenate[EntryColumns, Iterable[int], P], None]:
-        """The loop over the entries of tapes like this one: quicker to call than the sweep."""
-        return _compiled(self, columns.table.base or columns.table)
+    def loop(self, table: Table) -> Callable[Concatenate[EntryColumns, Iterable[int], P], None]:
+        """The loop over the entries of tapes of a table: quicker to call than the sweep."""
+        return _compiled(self, table.base or table)
 
     def source(self, table: Table) -> str:
         """Python source of the loop, a function called ``sweep``."""

@@ -13,7 +13,7 @@ when the sweep arrives at the slot: T. Ogita, S. M. Rump and S. Oishi, Accurate 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count as count_from
 from typing import Final, TypeAlias, cast, final
 
@@ -59,8 +59,12 @@ def cotangents(
     Where the values are traced, ``visit`` is called with each slot before its operands receive
     anything. With ``exact`` the sums of cotangents are compensated.
     """
-    column = seeded(len(columns.codes), seeds)
-    start = max(seeds) if seeds else -1
+    column: DerivativeColumn = [None] * len(columns.codes)
+    start = -1
+    for slot, seed in seeds.items():
+        column[slot] = seed
+        if slot > start:
+            start = slot
     if columns.on_arrays:
         is_plain = not any(isinstance(seed, Traced) for seed in seeds.values())
         with quiet(on_arrays=True):
@@ -79,7 +83,8 @@ def cotangents(
     elif exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
-        ON_FLOATS.loop(columns)(columns, range(start, (count or 0) - 1, -1), column)
+        loop = _float_loop(columns.table.base or columns.table)
+        loop(columns, range(start, (count or 0) - 1, -1), column)
     return column if count is None else column[:count]
 
 
@@ -127,6 +132,12 @@ ON_FLOATS: Final = Sweep(
     any_entry=_contribute_all,
 )
 """The sweep of plain floats."""
+
+
+@cache
+def _float_loop(table: Table) -> Callable[[EntryColumns, range, DerivativeColumn], None]:
+    """The loop of that sweep for tapes of a table."""
+    return ON_FLOATS.loop(table)
 
 
 def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:

@@ -78,7 +78,8 @@ class _Transformed(FunctionWrapper[P, R]):
         if not args:
             transform = self.__name__.partition("(")[0]
             refuse_keywords(transform, kwargs, differentiates=self.differentiates)
-        return self._call(args[0], data_of(args[1:], kwargs))
+        has_data = kwargs or len(args) > 1
+        return self._call(args[0], data_of(args[1:], kwargs) if has_data else {})
 
 
 def data_of(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
