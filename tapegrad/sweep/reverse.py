@@ -148,7 +148,8 @@ def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
 
 def results_of_blocks(columns: EntryColumns) -> Collection[int]:
     """The slots of the results of blocks, whose cotangents their blocks read."""
-    if CheckpointedBlock not in map(type, columns.statics):
+    kinds = {*map(type, columns.statics)}
+    if not any(issubclass(kind, CheckpointedBlock) for kind in kinds):
         return ()
     blocks = {slot for slot in range(len(columns)) if _block(columns, slot) is not None}
     return {slot for slot, left in enumerate(columns.left) if left in blocks}
