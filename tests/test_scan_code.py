@@ -10,6 +10,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import errors, math
+from tapegrad import numpy as tnp
 from tapegrad.compile.backends.interface import StepShape
 from tapegrad.compile.backends.llvm import machine_code
 from tapegrad.compile.paths import path_of
@@ -72,9 +73,23 @@ def of_ignored_numbers(p: Any, count: int) -> Any:
     return last[1] * last[0] + ys[-1][0] + ys[-1][1]
 
 
+def of_small_arrays(p: Any, count: int) -> Any:
+    """A state and an x that are arrays, taken apart and put together, with parts that stay."""
+
+    def step(c: Any, x: Any) -> Any:
+        a, b, _ = c["v"]
+        turned = tnp.stack([b * p, a - x[1], np.sqrt(1.0 + np.abs(x[0]))])
+        w = np.where(c["w"] > 0.2, c["w"] / (1.5 + c["w"][::-1]), -c["w"].T)
+        return {"v": turned + 0.25 * c["v"], "w": w}, np.concatenate([turned[1:], w[0]])
+
+    start = {"v": p * np.array([0.5, -0.25, 1.0]), "w": p * np.array([[0.3, -0.1], [0.0, 0.7]])}
+    last, ys = tg.scan(step, start, np.array(XS[:count] + XS[-count:]).reshape(count, 2))
+    return np.sum(last["v"]) * ys[-1][0] + last["w"][1, 0] * ys[0][3]
+
+
 PROGRAMS = (
     of_one_number, of_two_columns, without_x, without_carry, of_nothing, of_two_ways,
-    of_called_rows, of_ignored_numbers,
+    of_called_rows, of_ignored_numbers, of_small_arrays,
 )  # fmt: skip
 COUNTS = (1, 8, 9)
 
@@ -109,6 +124,25 @@ def test_all_code_has_the_bits_of_single_steps(f: Program, code: Callable[..., N
     right = [answers(f, count) for count in COUNTS]
     code(natively=True, at_once=4 * 16)
     assert [answers(f, count) for count in COUNTS] == right
+
+
+def test_arrays_that_keep_their_bits_number_by_number_are_numbers(
+    code: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps on small ones need no numpy; what numpy adds up in its own order stays with it."""
+    code(natively=False)
+    right = answers(of_small_arrays, 9)
+    code(natively=True)
+
+    def refused(*given: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(run, "_on_arrays", refused)
+    assert answers(of_small_arrays, 9) == right
+    with pytest.raises(AssertionError):
+        tg.grad(lambda p: np.sum(tg.scan(lambda c, _: (c * np.sum(c), None), p, None, 3)[0]))(
+            np.ones(4)
+        )
 
 
 @pytest.mark.parametrize("missed", [1, 1 << 30])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias, TypeVar, cast, final
+from typing import Any, Final, TypeAlias, TypeVar, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,16 @@ from tapegrad.entries.columns import EntryColumns
 from tapegrad.entries.entries import Entries
 from tapegrad.entries.rewriting import rewritten_as
 from tapegrad.errors import TapeError
+from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_expansions import elementwise
+from tapegrad.ops.array_passes import has_bits_of_numbers
 from tapegrad.ops.matrix_expansions import EXPANSIONS
-from tapegrad.ops.primitive import Operand, Primitive, Table, Traced
+from tapegrad.ops.primitive import Operand, Primitive, Table, Traced, shape_of
 from tapegrad.pytree.key_paths import Index
 from tapegrad.pytree.structure import taken_apart
 
-__all__ = ["expand"]
+__all__ = ["expand", "is_expanded_exactly"]
 
 E = TypeVar("E", bound=Entries)
 
@@ -64,6 +66,28 @@ def expand(tape: E) -> E:
 
 def _suffix(index: tuple[int, ...]) -> str:
     return f"[{Index(index)!r}]" if index else ""
+
+
+def is_expanded_exactly(columns: EntryColumns) -> bool:
+    """Whether the numbers have the bits of the arrays, in which numpy may add in another order."""
+    return all(_keeps_bits(columns, slot) for slot in range(len(columns)))
+
+
+def _keeps_bits(columns: EntryColumns, slot: int) -> bool:
+    row, slots = columns.row(slot), (slot, *columns.operands(slot))
+    if row.array is None:
+        is_of_numbers = not any(shape_of(columns.values[at]) for at in slots)
+        return is_of_numbers or not row.is_operation or has_bits_of_numbers(row)
+    if row in {rows.scatter, rows.add_at}:
+        *_, is_basic = cast("tuple[object, ...]", columns.static(slot)[0])
+        return bool(is_basic)
+    return row in _MOVED
+
+
+_MOVED: Final = {
+    rows.reshape, rows.transpose, rows.broadcast_to, rows.getitem, rows.concatenate, rows.stack,
+}  # fmt: skip
+"""The rows that move numbers and compute none."""
 
 
 @final

@@ -18,8 +18,8 @@ from tapegrad.ops.primitive import Primitive
 from tapegrad.ops.special import INV_SQRT_2PI
 
 __all__ = [
-    "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "is_above", "is_below",
-    "is_exact", "one_by_one", "ufunc_of", "with_rare",
+    "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "has_bits_of_numbers", "is_above",
+    "is_below", "is_exact", "one_by_one", "ufunc_of", "with_rare",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -46,6 +46,14 @@ def is_exact(row: Primitive) -> bool:
     """Whether the bits of a row's result do not depend on how operands stand in memory."""
     return ufunc_of(row) in _EXACT or row is ops.detached
 
+
+def has_bits_of_numbers(row: Primitive) -> bool:
+    """Whether each number of a row's result has the bits that the row gives on numbers alone."""
+    return is_exact(row) or row in _AS_ON_NUMBERS
+
+
+_AS_ON_NUMBERS: Final = frozenset({ops.div2, ops.div_pos, ops.where})
+"""The rows beside the exact ones that choose among quotients, or numbers, on arrays, too."""
 
 _EXACT: Final = frozenset({
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.floor,

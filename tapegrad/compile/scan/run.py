@@ -56,6 +56,13 @@ class _Run:
         """The numbers of x of a step."""
         return np.concatenate([np.empty(0), *(x[number] for x in self.xs)])
 
+    def operands(self, number: int) -> tuple[list[Any], list[Any], list[Any]]:
+        """The carry, the x of a step, and what is held, as numbers and arrays."""
+        sizes = self.loop.step.sizes
+        parts = (self.state, sizes.carry), (self.x(number), sizes.x), (self.held, sizes.held)
+        state, x, held = (_plain(*part) for part in parts)
+        return state, x, held
+
     def lists(self, numbers: range) -> list[list[float]]:
         """The same of several steps."""
         rows = [x[_slice(numbers)] for x in self.xs]
@@ -74,17 +81,16 @@ def run(loop: Loop, numbers: Floats, xs: Sequence[Floats]) -> Floats:
     sizes = loop.step.sizes
     found, carry = np.empty(loop.size), sizes.widths[0]
     found[:carry] = numbers[:carry]
-    runs = _of_numbers if sizes.is_of_numbers else _of_arrays
-    runs(_Run(loop, found, numbers[carry:], [np.ascontiguousarray(x, float) for x in xs]))
+    _run(_Run(loop, found, numbers[carry:], [np.ascontiguousarray(x, float) for x in xs]))
     return found
 
 
-def _of_numbers(given: _Run) -> None:
-    """Runs the steps of a loop of numbers."""
+def _run(given: _Run) -> None:
+    """Runs all steps."""
     loop, step, left = given.loop, given.loop.step, given.loop.numbers
     if not step.paths:
-        first = given.state, given.x(left[0]), given.held
-        step.learned([number for part in first for number in part.tolist()])
+        state, x, held = given.operands(left[0])
+        step.learned([*state, *x, *held])
     step.count(loop.count)
     widths = tuple([x.shape[1] for x in given.xs])
     while left:
@@ -92,8 +98,10 @@ def _of_numbers(given: _Run) -> None:
         if code is not None:
             left = _at_once(code, given, left)
         alone = left if code is None else left[:1]
-        if alone:
+        if alone and step.sizes.is_of_numbers:
             _one_by_one(given, alone, natively=code is None and step.pays)
+        elif alone:
+            _on_arrays(given, alone)
         left = left[len(alone) :]
 
 
@@ -156,14 +164,13 @@ def _taken(
     return path, cast("Sequence[Any]", found)
 
 
-def _of_arrays(given: _Run) -> None:
-    """Runs the steps of a loop with arrays by themselves."""
-    loop, sizes = given.loop, given.loop.step.sizes
-    now, held = _plain(given.state, sizes.carry), _plain(given.held, sizes.held)
-    before, ys = given.before, given.ys
+def _on_arrays(given: _Run, numbers: range) -> None:
+    """The same where some of what a step takes or gives are arrays."""
+    loop, before, ys = given.loop, given.before, given.ys
+    now, _, held = given.operands(numbers[0])
     path: StepPath | None = None
-    for number in loop.numbers:
-        x = _plain(given.x(number), sizes.x)
+    for number in numbers:
+        _, x, _ = given.operands(number)
         path, found = _taken(loop.step, path, (now, x, held), number, natively=True)
         if loop.keeps:
             _fill(before[number], now)

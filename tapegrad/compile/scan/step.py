@@ -18,9 +18,12 @@ from tapegrad.compile.paths import (
     AnyTape,
     Path,
     UnknownPathError,
+    path_of,
     record_path,
     taking_arrays,
 )
+from tapegrad.compile.program import Program
+from tapegrad.entries.expand import is_expanded_exactly
 from tapegrad.entries.replay import replay
 from tapegrad.entries.static_keys import Keyed, static_key
 from tapegrad.errors import GuardError
@@ -64,6 +67,8 @@ _EACH: Final = 1 << 11
 entries."""
 _CALL: Final = 40
 """The entries that take as long as a call of Python's code."""
+_OF_ARRAYS: Final = 20
+"""The entries of numbers that take as long as one of arrays."""
 _LONGEST: Final = 4_000
 """The most entries of steps that are compiled as one function."""
 _MISSED: Final = 500
@@ -210,6 +215,17 @@ class StepPath:
 
         return cast(Path, record_path(step, (*start, *fixed, *x), {}, (), arrays=True))
 
+    def of_numbers(self, sizes: Sizes) -> Program | None:
+        """The program of numbers alone that has the bits of the path; None where there is none."""
+        path = self.recorded(sizes)
+        if not path.program.forms:
+            return path.program
+        columns = path.tape.columns
+        is_small = sum(map(np.size, cast(Any, columns.values))) <= _LONGEST
+        if not (is_small and is_expanded_exactly(columns)):
+            return None
+        return path_of(path.tape.expanded()).program
+
     def code(self, sizes: Sizes, *, natively: bool) -> ScalarCode:
         """Code of one step, by the quickest backend or by Python's, compiled where it is asked for.
 
@@ -298,7 +314,8 @@ class Step(Keyed):
 
     def count(self, steps: int) -> None:
         """Counts steps that are run."""
-        self.paths[0].made.work += steps * (self.length + _CALL)
+        each = 1 if self.sizes.is_of_numbers else _OF_ARRAYS
+        self.paths[0].made.work += steps * (self.length * each + _CALL)
 
     @property
     def pays(self) -> bool:
@@ -338,8 +355,9 @@ class Step(Keyed):
         compile_steps = chosen("auto", rows=False).backend.steps
         if compile_steps is None or sum(len(path.tape) for path in self.paths) > _LONGEST:
             return None
-        programs = [path.recorded(self.sizes).program for path in self.paths]
-        return None if any(x.forms for x in programs) else compile_steps(programs, shape)
+        found = [path.of_numbers(self.sizes) for path in self.paths]
+        programs = [program for program in found if program is not None]
+        return compile_steps(programs, shape) if len(programs) == len(found) else None
 
     def derived(self, key: object, make: Callable[[Step], Step]) -> Step:
         """The step of a derivative, which is made once for all steps that do the same."""
