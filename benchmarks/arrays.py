@@ -3,8 +3,10 @@
     python -m pip install -e '.[bench]' && python -m benchmarks.arrays [--quick]
 
 Each library runs the same four programs on arrays of doubles: eagerly, compiled, and for a Hessian
-times a vector. Then the cost of one more operation on 16 numbers: a chain of 250 less one of 50.
-Each library has one thread; the gradients are measured with all threads, too, in another process.
+times a vector, which a fifth program on a million numbers is for, too. Then the cost of one more
+operation on 16 numbers: a chain of 120 less one of 20, by the functions of ``tapegrad.numpy`` and
+of ``autograd``. Each library has one thread; the gradients are measured with all threads, too, in
+another process.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
 ONE = {
@@ -110,6 +113,9 @@ PROGRAMS: Final[Mapping[str, tuple[Callable[[Any], Loss], tuple[Any, ...]]]] = {
         (RNG.normal(size=20), RNG.normal(size=(50_000, 20)), np.sign(RNG.normal(size=50_000))),
     ),
 }
+
+
+MANY: Final = "Rosenbrock, 1,000,000 numbers"
 
 
 def leaves(x: Any) -> list[Any]:
@@ -243,15 +249,19 @@ def gradients(choice: Options) -> None:
 
 def products(choice: Options) -> None:
     """Prints a table for the Hessian of each program times a vector."""
-    for name, (make, args) in PROGRAMS.items():
+    many = {MANY: (rosenbrock, (RNG.normal(size=1_000_000),))}
+    for name, (make, args) in {**PROGRAMS, **many}.items():
         x, *data = args
         v = {k: RNG.normal(size=part.shape) for k, part in x.items()} if isinstance(x, dict) else x
+        given = make, x, v, data
         peers = [
-            Peer("tapegrad", "tapegrad", partial(product_of_ours, make, x, v, data)),
-            Peer("tapegrad, jit", "tapegrad", partial(compiled_product, make, x, v, data)),
-            Peer("jax, jit", "jax", partial(product_of_jax, make, x, v, data)),
+            Peer("tapegrad", "tapegrad", partial(product_of_ours, *given)),
+            Peer("tapegrad, jit", "tapegrad", partial(compiled_product, *given)),
+            Peer("jax", "jax", partial(product_of_jax, *given, compiled=False)),
+            Peer("jax, jit", "jax", partial(product_of_jax, *given, compiled=True)),
         ]
-        compare(f"{name}, Hessian times a vector", peers, choice, "jax, jit", tolerance=1e-7)
+        title = f"{name}, Hessian times a vector"
+        compare(title, peers, choice, "jax", "jax, jit", tolerance=1e-7)
 
 
 def product_of_ours(make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any]) -> Run:
@@ -269,15 +279,17 @@ def compiled_product(make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any
     return lambda: flat(compiled(x, v, *data))
 
 
-def product_of_jax(make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any]) -> Run:
+def product_of_jax(
+    make: Callable[[Any], Loss], x: Any, v: Any, data: list[Any], compiled: bool
+) -> Run:
     loss = make(jax().numpy)
 
     def product(x: Any, v: Any, *data: Any) -> Any:
         return jax().jvp(lambda x: jax().grad(loss)(x, *data), (x,), (v,))[1]
 
-    compiled = jax().jit(product)
+    run = jax().jit(product) if compiled else product
     given = jax().tree.map(jax().numpy.asarray, (x, v, *data))
-    return lambda: flat(compiled(*given))
+    return lambda: flat(run(*given))
 
 
 ENTRIES: Final[Mapping[str, Callable[[Any, Any, Any], Any]]] = {
@@ -286,30 +298,93 @@ ENTRIES: Final[Mapping[str, Callable[[Any, Any, Any], Any]]] = {
     "y + 1.0": lambda m, y, x: y + 1.0,
     "y * 0.9": lambda m, y, x: y * 0.9,
     "y ** 2": lambda m, y, x: y**2,
+    "y ** x": lambda m, y, x: y**x,
+    "sqrt(y)": lambda m, y, x: m.sqrt(y),
+    "exp(-y)": lambda m, y, x: m.exp(-y),
+    "log(y + 1.2)": lambda m, y, x: m.log(y + 1.2),
+    "log1p(y)": lambda m, y, x: m.log1p(y),
     "sin(y)": lambda m, y, x: m.sin(y),
+    "arctan(y)": lambda m, y, x: m.arctan(y),
     "tanh(y)": lambda m, y, x: m.tanh(y),
+    "abs(y)": lambda m, y, x: m.abs(y),
+    "hypot(y, x)": lambda m, y, x: m.hypot(y, x),
     "maximum(y, x)": lambda m, y, x: m.maximum(y, x),
+    "relu(y)": lambda m, y, x: m.relu(y),
+    "where(y > x, y, x)": lambda m, y, x: m.where(y > x, y, x),
+    "clip(y, 0.6, 0.9)": lambda m, y, x: m.clip(y, 0.6, 0.9),
+    "sigmoid(y)": lambda m, y, x: m.sigmoid(y),
+    "logaddexp(y, x)": lambda m, y, x: m.logaddexp(y, x),
+    "erf(y)": lambda m, y, x: m.erf(y),
+    "norm_cdf(y)": lambda m, y, x: m.norm_cdf(y),
     "y[::-1]": lambda m, y, x: y[::-1],
 }
+_NAMES: Final = [
+    "abs",
+    "arctan",
+    "clip",
+    "exp",
+    "hypot",
+    "log",
+    "log1p",
+    "logaddexp",
+    "maximum",
+    "sin",
+    "sqrt",
+    "sum",
+    "tanh",
+    "where",
+]
+
+
+def functions(m: Any, **others: Any) -> Any:
+    """The functions of a module that the entries call, and others."""
+    return SimpleNamespace(**{**{name: getattr(m, name) for name in _NAMES}, **others})
+
+
+def spaces() -> tuple[Any, Any, Any]:
+    """The functions of numpy, with SciPy's, of tapegrad and of autograd, which has no ``hypot``."""
+    import autograd.numpy as anp
+    from autograd.scipy import special
+    from autograd.scipy.stats import norm
+    from scipy import special as of_scipy
+
+    from tapegrad import numpy as tnp
+
+    own = {name: getattr(tnp, name) for name in ("erf", "norm_cdf", "relu", "sigmoid")}
+    plain = functions(
+        np,
+        erf=of_scipy.erf,
+        norm_cdf=of_scipy.ndtr,
+        relu=lambda x: np.maximum(x, 0.0),
+        sigmoid=of_scipy.expit,
+    )
+    theirs = functions(
+        anp,
+        erf=special.erf,
+        norm_cdf=norm.cdf,
+        relu=lambda x: anp.maximum(x, 0.0),
+        sigmoid=special.expit,
+    )
+    theirs.hypot = lambda x, y: anp.sqrt(x * x + y * y)
+    return plain, functions(tnp, **own), theirs
 
 
 def entries(rounds: int) -> None:
     """Prints what one more operation costs, the least of alternating runs."""
     import autograd
-    import autograd.numpy as anp
 
     x = np.linspace(0.5, 1.0, 16)
     print(
-        f"\none more operation on 16 numbers\n{'tapegrad':>26}   less numpy's  autograd / tapegrad"
+        f"\none more operation on 16 numbers\n{'tapegrad':>29}   less numpy's  autograd / tapegrad"
     )
     for name, step in ENTRIES.items():
         makers = (lambda f: f, tg.grad, autograd.grad)
-        spaces = (np, np, anp)
-        numpy, own, theirs = (
-            one_more([make(chain(step, m, n)) for n in (50, 250)], x, rounds)
-            for make, m in zip(makers, spaces, strict=True)
-        )
-        print(f"  {name:14}{own:7.2f} µs{own - numpy:12.2f} µs{theirs / own:16.2f}")
+        pairs = [
+            [make(chain(step, m, n)) for n in (20, 120)]
+            for make, m in zip(makers, spaces(), strict=True)
+        ]
+        numpy, own, theirs = one_more(pairs, x, rounds)
+        print(f"  {name:18}{own:6.2f} µs{own - numpy:12.2f} µs{theirs / own:16.2f}")
 
 
 def chain(step: Callable[[Any, Any, Any], Any], m: Any, length: int) -> Loss:
@@ -322,15 +397,16 @@ def chain(step: Callable[[Any, Any, Any], Any], m: Any, length: int) -> Loss:
     return f
 
 
-def one_more(pair: list[Any], x: Array, rounds: int) -> float:
-    """The microseconds of one more operation, of programs of 50 and 250."""
-    best = [1e9, 1e9]
+def one_more(pairs: list[list[Any]], x: Array, rounds: int) -> list[float]:
+    """The microseconds of one more operation, of pairs of programs of 20 and 120."""
+    best = [[1e9, 1e9] for _ in pairs]
     for _ in range(rounds):
-        for which, run in enumerate(pair):
-            start = perf_counter()
-            run(x)
-            best[which] = min(best[which], perf_counter() - start)
-    return (best[1] - best[0]) / 200 * 1e6
+        for at, pair in enumerate(pairs):
+            for which, run in enumerate(pair):
+                start = perf_counter()
+                run(x)
+                best[at][which] = min(best[at][which], perf_counter() - start)
+    return [(long - short) / 100 * 1e6 for short, long in best]
 
 
 def main() -> None:
