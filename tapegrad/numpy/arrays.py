@@ -77,7 +77,7 @@ def beside(theirs: Function, of_traced: Function | None = None) -> Callable[[F],
     def decorate(ours: F) -> F:
         @wraps(ours)
         def function(*args: Any, **kwargs: Any) -> Any:
-            if of_traced and not kwargs and is_quick(args):
+            if of_traced and not kwargs and (type(args[0]) is ArrayVar or is_quick(args)):
                 return of_traced(*args)
             if type(args[0]) is ArrayVar or is_traced(*args, *kwargs.values()):
                 require_float64(kwargs)

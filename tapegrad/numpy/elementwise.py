@@ -546,7 +546,7 @@ def where(condition: Truths, x: Arr, y: Number, /) -> Arr: ...
 def where(condition: Truths, x: Number, y: Arr, /) -> Arr: ...
 def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> ArrayLike:
     """x where the condition holds, else y; what is not chosen contributes nothing."""
-    if type(condition) is ArrayCondition and {type(x), type(y)} <= _PLAIN:
+    if type(condition) is ArrayCondition and type(x) in _PLAIN and type(y) in _PLAIN:
         return _chosen(condition.indicator, x, y)
     if not is_traced(condition, x, y):
         return np.where(condition, x, y)

@@ -200,6 +200,8 @@ class Script:
         if not all(isinstance(operand, Name | float | int) for operand in operands):
             raise NotSpelledError
         on_numbers = all(map(self.is_number, operands))
+        if row is ops.where and self.is_lesser(*operands):
+            return f"lesser({_text(operands[2])}, {self.laid_down(operands[1])})"
         direct = direct_function(row)
         is_direct = row in _OPERATORS or direct is not None
         text = self.laid_down if is_direct and not on_numbers else _text
@@ -217,6 +219,14 @@ class Script:
                 texts = [f"in_order({text})" if text in self.lines else text for text in texts]
         self.called[name] = function
         return f"{name}({', '.join(texts)})"
+
+    def is_lesser(self, condition: Operand, bound: Operand, x: Operand) -> bool:
+        """Whether a choice gives the lesser of an array and a number."""
+        if not (isinstance(condition, Name) and isinstance(x, Name) and isinstance(bound, float)):
+            return False
+        if condition.made_by is not ops.gt or self.is_number(x):
+            return False
+        return bound != 0.0 and [*self.operands[condition.text]] == [x, bound]
 
     def laid_down(self, operand: object) -> str:
         """The text of an operand, where a number is an array without axes, as numpy makes one."""
@@ -318,7 +328,8 @@ if type({0}) is ndarray and not {0}.flags.c_contiguous:
 
 NAMES: Final[Mapping[str, Any]] = {
     "all_hold": _all_hold, "ascontiguousarray": np.ascontiguousarray, "filled": _filled,
-    "in_order": in_c_order, "is_above": is_above, "is_below": is_below, "ndarray": np.ndarray,
+    "in_order": in_c_order, "is_above": is_above, "is_below": is_below, "lesser": np.minimum,
+    "ndarray": np.ndarray,
 }  # fmt: skip
 """The functions that lines call beside rows."""
 

@@ -123,11 +123,15 @@ def _of_many(row: Primitive) -> Function:
                 break
         if recorder is None or recorder.thread != get_ident():
             return applied_to_arrays(row, *xs)
-        slots = cast("list[int]", [_slot(recorder, x) for x in xs])
+        slots: list[Any] = [
+            x._slot if type(x) is ArrayVar and x._recorder is recorder else _slot(recorder, x)
+            for x in xs
+        ]
         if None in slots:
             return applied_to_arrays(row, *xs)
+        values = recorder.values
         try:
-            value = compute(*[recorder.values[slot] for slot in slots])
+            value = compute(*[values[slot] for slot in slots])
         except ValueError:
             require_shapes(row, xs)
             raise

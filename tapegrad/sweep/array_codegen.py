@@ -88,8 +88,8 @@ def _both(one: Any, other: Any) -> Any:
     return other if one is None or one is other else np.logical_and(one, other)
 
 
-_NEGATIVE_ZERO: Final = np.array(-0.0)
-"""A number without axes, which numpy takes as it is."""
+_ZERO, _NEGATIVE_ZERO = np.array(0.0), np.array(-0.0)
+"""Numbers without axes, which numpy takes as they are."""
 
 
 @final
@@ -104,8 +104,8 @@ class _ArraySweep:
     columns: EntryColumns
     cotangents: DerivativeColumn
     wanted: Sequence[int]
-    conditions: dict[int, Place] = attrs.field(factory=dict)
-    condition: Operand | None = None
+    conditions: dict[int, Any] = attrs.field(factory=dict)
+    condition: Any = None
     owned: set[int] = attrs.field(factory=set)
     opposites: dict[int, tuple[Any, Any]] = attrs.field(factory=dict)
     _by_rows: ArrayReverse | None = None
@@ -137,9 +137,9 @@ class _ArraySweep:
 
         Where numbers are not taken one by one, and in inputs, it is made present everywhere.
         """
-        row, condition = self.columns.row(slot), cast(Operand, self.conditions[slot])
+        row, condition = self.columns.table.rows[self.columns.codes[slot]], self.conditions[slot]
         if row.kind == "input":
-            self.cotangents[slot] = in_c_order(np.where(cast(Any, condition), cotangent, 0.0))
+            self.cotangents[slot] = in_c_order(np.where(condition, cotangent, _ZERO))
             del self.conditions[slot]
         elif row.array is not None:
             visit(slot, _or_negative_zero(cotangent, condition))
@@ -156,19 +156,17 @@ class _ArraySweep:
         """Visits a choice: its cotangent goes to each arm where that is selected."""
         columns, before, start = self.columns, self.condition, self.columns.left[slot]
         at, first, second = columns.pool[start : start + 3]
-        selected, shape = cast(Any, columns.values[at]), shape_of(columns.values[slot])
+        selected: Any = columns.values[at]
         if type(selected) is float:
             arm = first if selected else second
             if self.wanted[arm]:
-                self.hand_down(arm, cotangent, shape)
+                self.hand_down(arm, cotangent, shape_of(columns.values[slot]))
             return
+        shape = shape_of(columns.values[slot])
         if self.wanted[first]:
-            self.condition = _both(before, selected)
-            self.hand_down(first, cotangent, shape)
+            self.hand_down_under(_both(before, selected), first, cotangent, shape)
         if self.wanted[second]:
-            self.condition = _both(before, self.negated(selected))
-            self.hand_down(second, cotangent, shape)
-        self.condition = before
+            self.hand_down_under(_both(before, self.negated(selected)), second, cotangent, shape)
 
     def negated(self, condition: Any) -> Any:
         """The condition under which another does not hold; it is made once."""
@@ -179,20 +177,24 @@ class _ArraySweep:
 
     def hand_down(self, slot: int, share: Any, whole: Shape) -> None:
         """Adds a share of an entry with the shape ``whole`` to the cotangent of an operand."""
-        shape, condition = shape_of(self.columns.values[slot]), self.condition
-        if shape == whole:
-            if condition is not None:
-                self.add_under_condition(slot, self.cotangents[slot], share)
-            elif self.cotangents[slot] is not None:
-                self.add(slot, share)
-            else:
-                self.cotangents[slot] = share
-            return
+        condition = self.condition
         if condition is not None:
-            share = _or_negative_zero(share, condition)
-        self.condition = None
-        self.add(slot, rows.fitted(share, whole, shape))
-        self.condition = condition
+            self.hand_down_under(condition, slot, share, whole)
+            return
+        shape = shape_of(self.columns.values[slot])
+        if shape != whole:
+            share = rows.fitted(share, whole, shape)
+        self.add(slot, share)
+
+    def hand_down_under(self, condition: Any, slot: int, share: Any, whole: Shape) -> None:
+        """Does the same for a share that is present under a condition."""
+        shape = shape_of(self.columns.values[slot])
+        if shape == whole:
+            self.add_under_condition(slot, share, condition)
+            return
+        self.condition, before = None, self.condition
+        self.add(slot, rows.fitted(_or_negative_zero(share, condition), whole, shape))
+        self.condition = before
 
     def transposed(self, slot: int, cotangent: Any) -> None:
         """Visits an entry whose row takes arrays as they are."""
@@ -210,7 +212,7 @@ class _ArraySweep:
         """Adds a share to the cotangent of a slot; it is present under the condition, if any."""
         before: Any = self.cotangents[slot]
         if self.condition is not None or slot in self.conditions:
-            self.add_under_condition(slot, before, share)
+            self.add_under_condition(slot, share, self.condition)
         elif before is None:
             self.cotangents[slot] = share
         elif slot in self.owned:
@@ -218,9 +220,9 @@ class _ArraySweep:
         else:
             self.cotangents[slot] = in_c_order(before + share)
 
-    def add_under_condition(self, slot: int, before: Any, share: Any) -> None:
+    def add_under_condition(self, slot: int, share: Any, condition: Any) -> None:
         """Adds a share to a cotangent; one of them is present under a condition alone."""
-        condition: Any = self.condition
+        before: Any = self.cotangents[slot]
         if before is not None:
             known: Any = self.conditions.pop(slot, None)
             if known is not condition:
