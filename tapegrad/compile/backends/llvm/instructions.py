@@ -145,6 +145,10 @@ class Instructions:
         bits = _bits(number)
         return bits if self.mode.lanes == 1 else f"splat (double {bits})"
 
+    def vector(self, numbers: Sequence[float]) -> str:
+        """Numbers in lanes as they are written, to the bit."""
+        return f"<{', '.join(f'double {_bits(number)}' for number in numbers)}>"
+
     def integer(self, number: int) -> str:
         """An integer as it is written."""
         return str(number) if self.mode.lanes == 1 else f"splat (i64 {number})"
@@ -255,6 +259,10 @@ class Instructions:
             lanes = mask(range(start, start + width))
             given = [self.new(f"shufflevector {kind} {x}, {kind} poison, {lanes}") for x in numbers]
             parts.append(self._call(callee, given, Mode.type_of(width), settings))
+        return self.joined(parts, width)
+
+    def joined(self, parts: Sequence[str], width: int) -> str:
+        """A number of which each part has ``width`` lanes."""
         while len(parts) > 1:
             part, lanes = Mode.type_of(width), mask(range(2 * width))
             parts = [

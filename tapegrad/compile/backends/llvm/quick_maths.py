@@ -1,9 +1,9 @@
 """Exponentials and logarithms in line, for code that may round as it is quickest.
 
 A function of a library has to find every vector in memory when it returns, and glibc's look numbers
-up in tables of some kilobytes. These do neither, and are within 2 units in the last place. They are
-written for AVX-512, whose instructions take exponents off and put them on, to the ends of the range
-and beyond.
+up in tables of some kilobytes. These need two vectors of a table at most, and are within 2 units in
+the last place. They are written for AVX-512, whose instructions take exponents off and put them on,
+to the ends of the range and beyond.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import Final
 
-from tapegrad.compile.backends.llvm.instructions import Instructions
+from tapegrad.compile.backends.llvm.instructions import Instructions, mask
 
 __all__ = ["IN_LINE", "NEEDED"]
 
@@ -28,18 +28,19 @@ _FROM_3_QUARTERS: Final = "i32 11"
 _LOG_2: Final = 0.6931471803691238, 1.9082149292705877e-10
 """Its first 32 bits, so that products with exponents are exact, and the rest."""
 
-_WHOLE: Final = 1.5 * 2.0**52
-"""Numbers of about this size are whole: where it is added and subtracted again, it rounds."""
+_SIXTEENTHS: Final = 1.5 * 2.0**48
+"""Added and subtracted again, it rounds to sixteenths, whose number is in the last bits between."""
+
+_ROOTS: Final = tuple(2.0 ** (step / 16.0) for step in range(16))
+"""The powers of 2 by sixteenths, which fit two vectors."""
 
 _LARGEST, _SMALLEST = 710.0, -746.0
 """Beyond these an exponential is infinite or 0."""
 
 _EXP: Final = (
-    0.5000000000000001, 0.16666666666666669, 0.04166666666662413, 0.008333333333330062,
-    0.0013888888917213717, 0.00019841269863053618, 2.4801521295954376e-05, 2.7557268459997064e-06,
-    2.7620088445409746e-07, 2.510038549551032e-08,
+    0.5, 0.16666666665301635, 0.04166666666496038, 0.008333449703580843, 0.0013889034351508688,
 )  # fmt: skip
-"""(exp(r) - 1 - r) / r ** 2 by powers of r, which is at most log(2) / 2 in size.
+"""(exp(r) - 1 - r) / r ** 2 by powers of r, which is at most log(2) / 32 in size.
 
 Here and below the coefficients are those of a sum of Chebyshev's polynomials."""
 
@@ -54,15 +55,33 @@ def _exp(code: Instructions, x: str) -> str:
     kind = code.mode.type
     for how, limit in (("ogt", _LARGEST), ("olt", _SMALLEST)):
         x = code.chosen(code.compare(how, x, code.constant(limit)), code.constant(limit), x)
-    moved = _fma(code, x, code.constant(1.0 / log(2.0)), code.constant(_WHOLE))
-    whole = code.new(f"fsub {kind} {moved}, {code.constant(_WHOLE)}")
+    moved = _fma(code, x, code.constant(1.0 / log(2.0)), code.constant(_SIXTEENTHS))
+    power = code.new(f"fsub {kind} {moved}, {code.constant(_SIXTEENTHS)}")
     rest = x
     for part in _LOG_2:
-        rest = _fma(code, whole, code.constant(-part), rest)
+        rest = _fma(code, power, code.constant(-part), rest)
     square = code.new(f"fmul {kind} {rest}, {rest}")
     more = _fma(code, _polynomial(code, _EXP, rest, square), square, rest)
-    power = code.new(f"fadd {kind} {more}, {code.constant(1.0)}")
-    return _instruction(code, "scalef", [power, whole, power], _ALL)
+    root = _root(code, moved)
+    found = _fma(code, more, root, root)
+    return _instruction(code, "scalef", [found, power, found], _ALL)
+
+
+def _root(code: Instructions, moved: str) -> str:
+    """The power of 2 by the sixteenths in the last bits of a number."""
+    name, part = "llvm.x86.avx512.vpermi2var.pd.512", code.mode.type_of(_WIDTH)
+    lanes, whole = f"<{_WIDTH} x i64>", code.mode.integer
+    callee = code.declarations.declare(name, f"{part} @{name}({part}, {lanes}, {part})")
+    bits = code.new(f"bitcast {code.mode.type} {moved} to {whole}")
+    low, high = code.vector(_ROOTS[:_WIDTH]), code.vector(_ROOTS[_WIDTH:])
+    found = []
+    for start in range(0, code.mode.lanes, _WIDTH):
+        those = mask(range(start, start + _WIDTH))
+        which = code.new(f"shufflevector {whole} {bits}, {whole} poison, {those}")
+        found.append(
+            code.new(f"call {part} {callee}({part} {low}, {lanes} {which}, {part} {high})")
+        )
+    return code.joined(found, _WIDTH)
 
 
 def _log(code: Instructions, x: str) -> str:
