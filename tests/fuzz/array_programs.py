@@ -46,6 +46,8 @@ EXPRESSIONS: Final = (
     "tnp.linalg.slogdet({a} @ {a}.T + EYE(len({a})))[1]",
     "tnp.linalg.cholesky({a} @ {a}.T + EYE(len({a})))",
     "tnp.linalg.inv({a} @ {a}.T + EYE(len({a})))", "tnp.linalg.norm({a})", "{a} * y",
+    "tnp.linalg.solve_triangular({a} @ {a}.T + EYE(len({a})), {a}, lower=True)",
+    "tnp.linalg.lstsq({a} @ {a}.T + EYE(len({a})), {b}).x",
     "{a} + p['s']",
     "tg.checkpoint(lambda z, t: np.tanh(z * t) * z)({a}, y)",
     "tg.checkpoint(lambda t, z: t * t + tnp.mean(z))(p['s'], {a}) * {b}",
