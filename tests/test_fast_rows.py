@@ -90,6 +90,17 @@ def test_quotients_by_one_number_are_products_with_its_reciprocal() -> None:
     assert module(path.program, "rows", lanes=8, fast=True).text.count("fdiv") == 1
 
 
+@pytest.mark.parametrize("by", [5e-324, 1e-310, 1.7e308, library.inf, 0.0, library.nan])
+def test_extreme_constants_are_divided_by(by: float) -> None:
+    """Their reciprocals have fewer bits, or none, however often they are a divisor."""
+
+    def twice(x: Real) -> Real:
+        return math.sqrt(x / by) + (x + 1e-322) / by
+
+    x = np.array([0.0, 5e-324, 1e-320, 1.0, 1e308])
+    assert np.array_equal(fast(twice, x), np.asarray(tg.vmap(twice, threads=1)(x)), equal_nan=True)
+
+
 def test_fast_answers_agree_with_the_eager_ones() -> None:
     """To some units in the last place, slopes among them, in straight code and in loops."""
 

@@ -18,25 +18,27 @@ from tapegrad.ops.primitive import Primitive
 
 __all__ = ["with_reciprocals"]
 
-_SMALLEST: Final = 2.0**-1022
-"""The smallest reciprocal of a constant that has all its bits."""
+_EXTREME: Final = 2.0**1022
+"""Constants above this, or below its reciprocal, are divided by: theirs may have lost bits."""
 
 
 def with_reciprocals(program: Program, exact: Collection[int]) -> Program:
     """The program with products for quotients, but for the entries ``exact``."""
-    quotients = [
-        slot for slot, row in enumerate(program.rows) if row is ops.div and slot not in exact
-    ]
-    times = Counter(program.operands[slot][1] for slot in quotients)
+    divisors = {
+        slot: program.operands[slot][1]
+        for slot, row in enumerate(program.rows)
+        if row is ops.div and slot not in exact
+    }
+    times, known = Counter(divisors.values()), program.constants
     constants = {
-        slot: 1.0 / number
-        for slot, number in program.constants.items()
-        if slot in times and number and abs(1.0 / number) >= _SMALLEST
+        slot: 1.0 / known[slot]
+        for slot in times
+        if slot in known and 1.0 / _EXTREME <= abs(known[slot]) <= _EXTREME
     }
     products = {
         slot
-        for slot in quotients
-        if (by := program.operands[slot][1]) in constants or times[by] > 1
+        for slot, by in divisors.items()
+        if by in constants or (times[by] > 1 and by not in known)
     }
     return _Rewritten(program, constants, products).program() if products else program
 
