@@ -85,6 +85,9 @@ SIDES: Final = {
 """How many operands the library's operations have that fit the two columns."""
 _SIDES_OF_CODE: Final = {CODES[row]: sides for row, sides in SIDES.items()}
 """The same by the codes of the rows."""
+_GUARDS: Final = (row for row in ops.TABLE.rows if row.kind == "guard" and not row.is_pooled)
+_SIDES_HANDED: Final = {**_SIDES_OF_CODE, **{CODES[row]: row.arity for row in _GUARDS}}
+"""The same, with guards."""
 _FLOATS: Final = {float}
 _FEW: Final = 8
 """The most inputs that are written one by one."""
@@ -542,18 +545,26 @@ class Recorder:
         before, outer.inside = outer.attributed, None
         given = before if self.attributed is None else None
         codes, left, right, values = self.codes, self.left, self.right, self.values
+        to_values, to_marks = outer.values, outer.marks
         try:
             for slot in range(len(places), len(values)):
-                if marks is not None:
-                    outer.attributed = given or marks[slot]
+                attributed = before if marks is None else given or marks[slot]
                 code = codes[slot]
-                sides = _SIDES_OF_CODE.get(code)
+                sides = _SIDES_HANDED.get(code)
                 x = places[left[slot]] if sides else None
                 y = places[right[slot]] if sides == 2 else -1
-                if type(x) is int and type(y) is int:
-                    places.append(outer.write(code, x, y, values[slot]))
-                else:
+                if type(x) is not int or type(y) is not int:
+                    outer.attributed = attributed
                     places.append(self._handed_over(slot, outer))
+                    continue
+                # As `write` does, without a call for each entry.
+                if to_marks is not None:
+                    to_marks.append(attributed or mark(2))
+                outer.codes.append(code)
+                outer.left.append(x)
+                outer.right.append(y)
+                to_values.append(values[slot])
+                places.append(len(to_values) - 1)
         finally:
             outer.attributed, outer.inside = before, self
 

@@ -22,7 +22,7 @@ import attrs
 from tapegrad.entries.builder import Place
 from tapegrad.entries.columns import CheckpointedBlock, EntryColumns
 from tapegrad.entries.steps import Notes, Reference, Step
-from tapegrad.entries.trips import loops_of
+from tapegrad.entries.trips import WORTH, loops_of
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced
@@ -335,7 +335,7 @@ class RecordedReverse(RecordedSweep[Place]):
             self.sweep_range(start, visit, stop)
 
         recorder = self.writer.recorder
-        if recorder is not None and self.is_movable(recorder):
+        if recorder is not None and self.is_movable(recorder) and self.reaches_many(start):
             for loop in reversed(loops_of(self.columns)):
                 if stop <= loop.first and loop.stop <= start + 1:
                     run(start, loop.stop)
@@ -343,6 +343,19 @@ class RecordedReverse(RecordedSweep[Place]):
                         ReverseTrips(self, self.places, recorder, loop, run, visit).sweep()
                     start = loop.first - 1
         run(start, stop)
+
+    def reaches_many(self, start: int) -> bool:
+        """Whether the sweep reaches so many entries that loops among them are worth being found."""
+        columns, left = self.columns, WORTH
+        reached = bytearray(number is not None for number in self.numbers)
+        for slot in range(start, -1, -1):
+            if reached[slot]:
+                left -= 1
+                if not left:
+                    return True
+                for operand in columns.operands(slot):
+                    reached[operand] = 1
+        return False
 
     def is_movable(self, recorder: Recorder) -> bool:
         """Whether trips may be recorded as others were: all values there are floats."""
