@@ -19,6 +19,7 @@ from tapegrad._support.source_position import Site, here
 from tapegrad.batch.arrays import Floats
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.inputs import BatchInputs
+from tapegrad.batch.like_paths import LikePaths
 from tapegrad.batch.rare_rows import RARE, RareRows
 from tapegrad.batch.reduce import BLOCK
 from tapegrad.batch.row_runner import KnownPaths, RowRunner, UnresolvedRows
@@ -142,6 +143,7 @@ class RowRecording(Recording[BatchCode]):
                 mapped=self._mapped,
                 entries=len(self.tape),
             )
+            self._calls.like = LikePaths().like
         return self._calls
 
     def warn_of_many(self, paths: int, lines: Counter[Site | None]) -> None:

@@ -35,6 +35,8 @@ _SCATTERED: Final = 384
 """The most rows on rare paths of a block that is not scattered."""
 _MORE: Final = 8
 """How many times as many rows on one path are still rare there, and on a long path."""
+_MANY_GUARDS: Final = 16
+"""The fewest guards of a path that rows are not expected to take all, until some have."""
 _LONG: Final = 64
 """The fewest guards of a long path, on which others would split off one after the other."""
 
@@ -209,6 +211,8 @@ class RowRunner:
         code = self._likely()
         if not code.choice.backend.adds_rows or len(self.codes) > 1:
             return None
+        if not code.rows and len(code.outcomes) >= _MANY_GUARDS:
+            return None  # not all are likely to take it, and so no code is made for that
         lanes, flips = empty_lanes(code.outputs), _flips(rows)
         code.kernel(rows, sums=True)(self._shared[code], leaves, range(rows), lanes, flips)
         if flips[:rows].max() >= 0:

@@ -14,7 +14,7 @@ from tapegrad._support.cached import cached
 from tapegrad._support.source_position import Site, here
 from tapegrad._support.text import describe
 from tapegrad.compile.backends import python
-from tapegrad.compile.backends.interface import RunBytes, RunFloats, ScalarCode
+from tapegrad.compile.backends.interface import GivenLoops, RunBytes, RunFloats, ScalarCode
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.learning import PLAN, Budget, Learning
@@ -43,6 +43,7 @@ from tapegrad.pytree.structure import (
     taken_apart,
 )  # fmt: skip
 from tapegrad.recording.results import FlatResult, are_alike, flat_result
+from tapegrad.recording.trace import Trace
 from tapegrad.sweep.shapes import in_shapes
 from tapegrad.transforms.traced_call import data_of
 
@@ -81,11 +82,10 @@ class CallCode:
     long. Code that is made ``quickly`` is Python's, until it has saved enough. ``rows`` counts
     the rows of batches that took the path. It ``is_taken`` once code has run on it. Where there is
     an ``entry``, the backend runs the code for many rows by it. What calls to come are ``expected``
-    to take, in seconds, may pay for the code.
+    to take, in seconds, may pay for the code. Some code tells what its ``loops`` are given.
     """
 
     path: Path
-    pack: Packer
     choice: Choice
     learning: Learning
     compiling: float
@@ -95,10 +95,10 @@ class CallCode:
     rows: int
     entry: object | None
     expected: float
+    loops: GivenLoops | None
 
     def __init__(self, choice: Choice, learning: Learning, path: Path) -> None:
         self.choice, self.learning, self.path = choice, learning, path
-        self.pack = packer(path.tape.result)
         self.run: RunFloats | None = None
         self.run_bytes: RunBytes | None = None
         self.compiling, self.rows = 0.0, 0
@@ -108,6 +108,14 @@ class CallCode:
         self._runs_on = "recorded only"
         self._steps = self._memory = 0
         self._left = _QUICK_CALLS
+        self.loops = None
+        if path.code is not None:
+            self._take(path.code, path.code.run, choice.name)
+
+    @cached
+    def pack(self) -> Packer:
+        """Puts the results together."""
+        return packer(self.path.tape.result)
 
     @property
     def compiler(self) -> str:
@@ -129,14 +137,17 @@ class CallCode:
         else:
             code = self.choice.scalar(self.path.program)
             run = code.run
-        self._run_numbers = run
         run = taking_arrays(self.path, run)
-        self.run, self.run_bytes, self.entry = run, code.run_bytes, code.entry
-        self._is_cached, self._is_shared = code.is_cached, code.is_shared
-        self._runs_on = self.compiler
-        self._steps, self._memory = code.steps, code.memory
+        self._take(code, run, self.compiler)
         self.compiling += thread_time() - started
         return run
+
+    def _take(self, code: ScalarCode, run: RunFloats, runs_on: str) -> None:
+        """Takes code to be run, by the backend that it ``runs_on``."""
+        self.run, self.run_bytes, self.entry = run, code.run_bytes, code.entry
+        self.loops, self._runs_on = code.loops, runs_on
+        self._is_cached, self._is_shared = code.is_cached, code.is_shared
+        self._steps, self._memory = code.steps, code.memory
 
     def _counted(self, run: RunFloats, floats: Sequence[float]) -> Sequence[float] | int:
         """Runs quick code; where it has saved as much, it gives way to the backend's."""
@@ -213,6 +224,7 @@ class CallRecording(Recording[CallCode]):
     With ``quick`` Python's code, which is made in less time, serves short paths at first. What all
     recordings of a function may spend is one ``budget``. The arguments at the positions ``mapped``
     are one row of what a batch was given, and ``entries`` is the length of a path that is known.
+    Paths that are ``like`` others may be found by what was recorded.
     """
 
     f: Callable[..., object]
@@ -220,6 +232,7 @@ class CallRecording(Recording[CallCode]):
     any_row: bool
     latest: CallCode | None
     learning: Learning
+    like: Callable[[Sequence[CallCode], Callable[..., object], Trace], Path | None] | None
 
     def __init__(  # noqa: PLR0913  # each says one thing about the calls
         self,
@@ -237,7 +250,7 @@ class CallRecording(Recording[CallCode]):
         self.learning = Learning(budget, on_arrays=holds_arrays(shape))
         super().__init__(shape, outside, partial(CallCode, choice, self.learning))
         self.f, self.max_paths, self.any_row = f, max_paths, choice.backend.calls_any_row
-        self.latest = None
+        self.latest = self.like = None
         self._quick, self._taken = quick, 0
         self._mapped, self._entries = mapped, entries
 
@@ -394,7 +407,7 @@ class CallRecording(Recording[CallCode]):
         self.learning.forget(departure.prefix)
         code = self.find(departure.prefix) if waiting.rows else None
         if code is not None:
-            code.expected = self._expected(departure, waiting, len(code.path.tape))
+            code.expected = self._expected(departure, waiting, code.path.entries)
         return result
 
     def _counted_call(
@@ -416,7 +429,7 @@ class CallRecording(Recording[CallCode]):
         learning, budget, code = self.learning, self.learning.budget, departure.code
         if departure.is_recorded or learning.is_apart or not budget.eager_first:
             return not (departure.is_recorded or learning.is_apart)
-        entries = self._entries if code is None else len(code.path.tape)
+        entries = self._entries if code is None else code.path.entries
         if entries is not None and budget.is_free(entries):
             return True
         comes_again = learning.comes_again(departure.prefix, departure.line) or waiting.rows > 1
@@ -448,20 +461,20 @@ class CallRecording(Recording[CallCode]):
         path = record_path(
             f, x, data, self.traced_data, self._mapped,
             arrays=self._entries is None, any_row=self.any_row,
+            like=None if self.like is None else partial(self.like, self.codes),
         )  # fmt: skip
         if path is None:
             return as_recorded(self._call(arguments))
-        tape, values = path.tape, path.tape.values
-        found = [values[slot] for slot in tape.outputs]
+        result, found = path.returned
         if compares:
             before = thread_time()
-            plain = self._as_it_stands(arguments, (tape.result, found))
+            plain = self._as_it_stands(arguments, (result, found))
             if plain is not None:
                 return build(*plain)
             started += thread_time() - before  # a call of the function is no work on its path
         if keeps:
             self._keep(path, started)
-        return build(unshared_statics(tape.result), in_shapes(found, found))
+        return build(unshared_statics(result), in_shapes(found, found))
 
     def _as_it_stands(self, arguments: Arguments, recorded: FlatResult) -> FlatResult | None:
         """The result of the function as it stands, with a warning; None where it was recorded so.
@@ -489,7 +502,7 @@ class CallRecording(Recording[CallCode]):
         else:
             code.rows += 1
         seconds = thread_time() - started
-        self.learning.measure(len(path.tape), seconds)
+        self.learning.measure(path.entries, seconds)
         self._charge(code, seconds)
         if not self.learning.budget.eager_first:
             self._compiled(code, at_any_price=True)
@@ -501,9 +514,11 @@ class CallRecording(Recording[CallCode]):
         return code
 
     def _charge(self, code: CallCode, seconds: float) -> None:
-        entries, budget = len(code.path.tape), self.learning.budget
+        path, budget = code.path, self.learning.budget
+        entries = path.entries
         self.latest = self.latest or code
-        code.quickly = self._quick and entries <= _SHORT and not line_of(code.path.program).pays
+        if self._quick and entries <= _SHORT and path.code is None:
+            code.quickly = not line_of(path.program).pays
         code.is_paid = budget.take(entries)
         if code.is_paid:
             self.learning.pay(seconds)

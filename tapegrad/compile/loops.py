@@ -31,6 +31,9 @@ V = TypeVar("V")
 _WORTH: Final = 400
 """The fewest entries that loops have to save: shorter code is made as soon in a straight line."""
 
+_WORTH_LEFT: Final = 60
+"""The same where a loop has a guard: then there are more paths, which have the same code."""
+
 APART: Final = 2**48
 """The distance between the numbers of entries, inputs and constants where repetitions are sought:
 none reads now one kind and now another."""
@@ -118,7 +121,15 @@ class Line:
     @property
     def pays(self) -> bool:
         """Whether the loops save enough to be written as loops."""
-        return self.saves >= max(_WORTH, len(self.slots) // 2)
+        worth = _WORTH_LEFT if self.are_left else _WORTH
+        return self.saves >= max(worth, len(self.slots) // 2)
+
+    @property
+    def are_left(self) -> bool:
+        """Whether there is a loop with a guard, so that other paths leave it earlier or later."""
+        expected = self.program.expected
+        firsts = (self.slots[loop.first : loop.first + loop.length] for loop in self.loops)
+        return any(slot in expected for slots in firsts for slot in slots)
 
     def shortened(self, counts: Mapping[int, int]) -> Line:
         """The line whose loops that begin with these numbers run so many times, if that pays.

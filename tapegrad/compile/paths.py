@@ -9,10 +9,9 @@ from operator import attrgetter
 from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast, final
 
-import attrs
-
+from tapegrad._support.cached import cached
 from tapegrad._support.source_position import Site
-from tapegrad.compile.backends.interface import RunFloats
+from tapegrad.compile.backends.interface import RunFloats, ScalarCode
 from tapegrad.compile.loops import line_of
 from tapegrad.compile.lower import lower
 from tapegrad.compile.program import Program
@@ -23,7 +22,8 @@ from tapegrad.errors import GuardError
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.primitive import primal, shape_of
-from tapegrad.recording.trace import trace_kept
+from tapegrad.recording.results import FlatResult
+from tapegrad.recording.trace import Trace, trace_kept
 from tapegrad.transforms.record import AnyTape, tape_of
 from tapegrad.transforms.traced_call import Data
 
@@ -42,17 +42,52 @@ class UnknownPathError(GuardError):
 
 
 @final
-@attrs.frozen(eq=False)
 class Path:
     """One path through a function: its tape, the program to run, and how its guards came out.
 
-    ``seconds`` is the time that recording and lowering it took.
+    ``seconds`` is the time that recording and lowering it took. Where code was found with it, as
+    that of another path with other counts, it has ``code``, and tape and program are ``made`` when
+    they are asked for. The tape has so many ``entries``.
     """
 
-    tape: AnyTape
-    program: Program
     outcomes: bytes
     seconds: float
+    entries: int
+    code: ScalarCode | None
+
+    def __init__(
+        self,
+        made: Callable[[], tuple[AnyTape, Program]],
+        outcomes: bytes,
+        seconds: float,
+        entries: int,
+        code: ScalarCode | None = None,
+        returned: FlatResult | None = None,
+    ) -> None:
+        self._make, self._returned = made, returned
+        self.outcomes, self.seconds, self.entries, self.code = outcomes, seconds, entries, code
+
+    @cached
+    def _made(self) -> tuple[AnyTape, Program]:
+        return self._make()
+
+    @property
+    def returned(self) -> FlatResult:
+        """The structure and the numbers of what the function returned."""
+        if self._returned is not None:
+            return self._returned
+        values = self.tape.values
+        return self.tape.result, [values[slot] for slot in self.tape.outputs]
+
+    @property
+    def tape(self) -> AnyTape:
+        """What was recorded."""
+        return self._made[0]
+
+    @property
+    def program(self) -> Program:
+        """The program of the tape."""
+        return self._made[1]
 
     def site(self, guard: int) -> Site | None:
         """The user's line that asked for the truth of the condition."""
@@ -155,12 +190,14 @@ def record_path(  # noqa: PLR0913  # each option changes another part of the rec
     *,
     arrays: bool = False,
     expanded: bool = False,
+    like: Callable[[Callable[..., object], Trace], Path | None] | None = None,
     **options: bool,
 ) -> Path | None:
     """The path that ``f`` takes on these arguments; the options are those of ``lower``.
 
     The arguments at the positions ``mapped`` are one row of what a batch was given. None where
     ``f`` meets a number of a recording around this one, whose derivative compiled code would drop.
+    It is the one that ``like`` knows for what was recorded, if it does.
     With ``arrays`` those among the data are inputs. A path with arrays is ``expanded`` into
     numbers, or kept with ``arrays``; else there is none.
     """
@@ -170,9 +207,12 @@ def record_path(  # noqa: PLR0913  # each option changes another part of the rec
         return None
     if traced.columns.on_arrays and not (expanded or arrays):
         return None
-    tape = tape_of(f, traced)
-    path = path_of(tape.expanded() if expanded else tape, **options)
-    return attrs.evolve(path, seconds=perf_counter() - started)
+    path = None if like is None else like(f, traced)
+    if path is None:
+        tape = tape_of(f, traced)
+        path = path_of(tape.expanded() if expanded else tape, **options)
+    path.seconds = perf_counter() - started
+    return path
 
 
 def path_of(tape: AnyTape, **options: bool) -> Path:
@@ -182,7 +222,8 @@ def path_of(tape: AnyTape, **options: bool) -> Path:
         program = lower(tape.columns.as_lists(), tape.outputs, **options)
     else:
         program = cast(Program, serving("compile.arrays.lowering").program_of(tape, **options))
-    return Path(tape, program, program.outcomes, perf_counter() - started)
+    made = tape, program
+    return Path(lambda: made, program.outcomes, perf_counter() - started, len(tape))
 
 
 def taking_arrays(path: Path, run: RunFloats) -> RunFloats:

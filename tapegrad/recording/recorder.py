@@ -386,9 +386,12 @@ class Recorder:
             self.inside.hand_over()
         left, right = self.slot(x), self.slot(y)
         a, b = self.values[left], self.values[right]
-        is_plain = type(a) is float and type(b) is float
-        value = row.value(a, b) if is_plain else row(a, b)
-        return self.append(self.code(row), left, right, value)
+        if type(a) is not float or type(b) is not float:
+            return self.append(self.code(row), left, right, row(a, b))
+        var = Var()
+        var._recorder, var._value = self, row.value(a, b)
+        var._slot = self.write(self.code(row), left, right, var._value)
+        return var
 
     def unary(self, row: Primitive, x: Var) -> Var:
         """A new entry that applies ``row`` to one operand, which is of this recording."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend", "ChainCode", "CompileChain", "CompileLoop", "CompileRows", "CompileScalar",
-    "CompileSteps", "RowOptions", "RunBytes", "RunEach", "RunFloats", "RunLoop", "RunSteps",
-    "ScalarCode", "StepShape", "wrong_inputs",
+    "CompileSteps", "GivenLoops", "RowOptions", "RunBytes", "RunEach", "RunFloats", "RunLoop",
+    "RunSteps", "ScalarCode", "StepShape", "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -35,12 +35,30 @@ RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 
 @final
 @attrs.frozen(eq=False)
+class GivenLoops:
+    """What code with loops is given when it runs: how often they do, for one.
+
+    Codes that have one ``kernel`` differ in nothing else. They have ``places`` in their buffer, and
+    what is ``given`` are numbers of 8 bytes: constants at the indices ``doubles``, and integers.
+    ``again`` makes the code that has so many places, and is given something else.
+    """
+
+    kernel: object
+    places: int
+    given: bytes
+    doubles: Sequence[int]
+    again: Callable[[int, bytes], ScalarCode]
+
+
+@final
+@attrs.frozen(eq=False)
 class ScalarCode:
     """A program compiled for one call at a time, or one that ``is_cached``: found compiled.
 
     It ``is_shared`` where it is the code of another program, whose loops run more or less often.
     Code on arrays has so many ``steps``, and keeps ``memory`` for their results, in bytes.
     Where it has an ``entry``, its backend runs it for many rows, each of which has its own code.
+    Some code tells what its ``loops`` are given.
     """
 
     run: RunFloats
@@ -50,6 +68,7 @@ class ScalarCode:
     steps: int = 0
     memory: int = 0
     entry: object | None = None
+    loops: GivenLoops | None = None
 
 
 @final

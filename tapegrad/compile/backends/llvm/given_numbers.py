@@ -44,10 +44,14 @@ class GivenTables:
 
 @final
 class GivenBlock:
-    """The numbers that the code of one piece is given, by the indices in its text."""
+    """The numbers that the code of one piece is given, by the indices in its text.
+
+    Those at the indices ``doubles`` are constants, and all others integers.
+    """
 
     def __init__(self, tables: GivenTables) -> None:
         self._numbers = [_AS_INTEGER(0)]
+        self.doubles: list[int] = []
         self._begins: list[tuple[int, int]] = []
         self._tables = tables
 
@@ -61,6 +65,7 @@ class GivenBlock:
 
     def constant(self, number: float) -> int:
         """The index of a double."""
+        self.doubles.append(len(self._numbers))
         self._numbers.append(_AS_DOUBLE(number))
         return len(self._numbers) - 1
 
@@ -95,6 +100,13 @@ class GivenNumbers:
     def begins(self) -> Sequence[int]:
         """How far from the start each block begins, and where the tables do."""
         return [*accumulate(map(len, self._blocks), initial=0)]
+
+    def doubles(self, head: Sequence[int] = ()) -> Sequence[int] | None:
+        """The indices of the constants; None where there are tables, which are as long as loops."""
+        if self._tables.size:
+            return None
+        blocks = zip(self.begins(), self._blocks, strict=False)
+        return [len(head) + begin + index for begin, block in blocks for index in block.doubles]
 
     def packed(self, head: Sequence[int] = ()) -> bytes:
         """All of them, as they stand before the places of the buffer; integers first."""

@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from operator import attrgetter
@@ -19,6 +20,7 @@ import llvmlite.binding as llvm
 
 from tapegrad.compile.backends.interface import (
     ChainCode,
+    GivenLoops,
     RowOptions,
     ScalarCode,
     StepShape,
@@ -54,14 +56,7 @@ __all__ = ["ScalarFunction", "chain", "each", "fingerprint", "loop", "rows", "sc
 
 def scalar(program: Program) -> ScalarCode:
     """Compiles a program for one call."""
-    function = ScalarFunction(program)
-    return ScalarCode(
-        function,
-        function.run_bytes,
-        is_cached=function.is_cached,
-        is_shared=function.is_shared,
-        entry=None if function.entry.calls_python else function.entry,
-    )
+    return ScalarFunction(program).code()
 
 
 def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None) -> RowCode:
@@ -291,16 +286,43 @@ class ScalarFunction:
 
     is_shared: bool
     entry: CallEntry
+    run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int]
 
     def __init__(self, program: Program) -> None:
         made = module(program)
-        self._inputs = program.inputs
+        self._inputs, self._outputs = program.inputs, len(program.outputs)
         self._pack = struct.Struct(f"{program.inputs}d").pack
-        kernel, self.is_shared = _kernel(made, 1, _GOOD if made.short else _QUICK)
-        self.is_cached: bool = kernel.code.is_cached
-        outputs = len(program.outputs)
-        self.entry = CallEntry(kernel, program.inputs, outputs, made.spills, made.given)
-        self.run_bytes: Callable[[bytes], ctypes.Array[ctypes.c_double] | int] = self.entry.enter
+        self._kernel, self.is_shared = _kernel(made, 1, _GOOD if made.short else _QUICK)
+        self.is_cached: bool = self._kernel.code.is_cached
+        self._doubles = made.doubles
+        self._give(made.spills, made.given)
+
+    def _give(self, places: int, given: bytes) -> None:
+        """Gives the code so many places, and the numbers before them."""
+        self._places, self._given = places, given
+        self.entry = CallEntry(self._kernel, self._inputs, self._outputs, places, given)
+        self.run_bytes = self.entry.enter
+
+    def _again(self, places: int, given: bytes) -> ScalarCode:
+        """The same code with other numbers, of which there are as many."""
+        other = copy(self)
+        other.is_shared = True
+        other._give(places, given)
+        return other.code()
+
+    def code(self) -> ScalarCode:
+        """The code, and what it tells of itself."""
+        loops = None
+        if self._doubles is not None and self._given:
+            loops = GivenLoops(self._kernel, self._places, self._given, self._doubles, self._again)
+        return ScalarCode(
+            self,
+            self.run_bytes,
+            is_cached=self.is_cached,
+            is_shared=self.is_shared,
+            entry=None if self.entry.calls_python else self.entry,
+            loops=loops,
+        )
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
         """The outputs, or the index of the guard that came out differently."""

@@ -50,7 +50,7 @@ class Module:
     its buffer, ``calls`` its calls back into Python, by the number it gives for each. The
     cells in ``rare`` will point to the functions of these programs (``rare_module``). Code that is
     ``short`` for what it does is worth more of LLVM's time. Before the buffer stands what the code
-    is ``given`` beside its text.
+    is ``given`` beside its text: constants at the indices ``doubles``, and else integers.
     """
 
     text: str
@@ -60,6 +60,7 @@ class Module:
     rare: Mapping[str, Program]
     short: bool = False
     given: bytes = b""
+    doubles: Sequence[int] | None = None
 
 
 def module(
@@ -98,7 +99,7 @@ def module(
     is_worth_it = found.entries <= min(_SHORT, len(line.slots) // _OFTEN)
     short = has_loops and is_worth_it and len(text) <= _READABLE
     external, host_calls = plan.declarations.external, tuple(plan.calls)
-    return Module(text, external, places, host_calls, plan.rare, short, found.given)
+    return Module(text, external, places, host_calls, plan.rare, short, found.given, found.doubles)
 
 
 def rare_module(program: Program, lanes: int) -> Module:

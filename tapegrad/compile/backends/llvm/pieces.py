@@ -30,7 +30,8 @@ _FEW: Final = 8
 class InPieces:
     """The functions of a program by what follows their names, the calls, and what is given.
 
-    The functions have so many ``entries``, and those of ``others`` none.
+    The functions have so many ``entries``, and those of ``others`` none. Of what is given those at
+    the indices ``doubles`` are constants; there are none of them where there are tables.
     """
 
     bodies: Sequence[str]
@@ -38,6 +39,7 @@ class InPieces:
     calls: Sequence[PartCall]
     given: bytes
     entries: int
+    doubles: Sequence[int] | None = None
 
 
 def in_pieces(plan: ModulePlan, buffer: PieceBuffer) -> InPieces:
@@ -50,13 +52,14 @@ def in_pieces(plan: ModulePlan, buffer: PieceBuffer) -> InPieces:
     turns = [(known[body], begin) for body, begin in zip(bodies, begins, strict=True)]
     if len(bodies) <= len(known) + _FEW:
         calls = [PartCall(f"part{function}", begin) for function, begin in turns]
-        return InPieces([*known], (), calls, plan.given.packed(), entries)
+        given, doubles = plan.given.packed(), plan.given.doubles()
+        return InPieces([*known], (), calls, given, entries, doubles)
     head = [len(turns)]
     for function, begin in turns:
         head += [function, 1 + 2 * len(turns) + begin]
     in_turn = _in_turn(len(known), is_call=plan.mode.name == "call")
-    given = plan.given.packed(head)
-    return InPieces([*known], [in_turn], [PartCall("in_turn")], given, entries)
+    given, doubles = plan.given.packed(head), plan.given.doubles(head)
+    return InPieces([*known], [in_turn], [PartCall("in_turn")], given, entries, doubles)
 
 
 def _in_turn(count: int, *, is_call: bool) -> str:
