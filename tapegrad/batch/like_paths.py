@@ -124,7 +124,7 @@ class _Later:
 
 @final
 class _Recorded:
-    """What was recorded of a path, as arrays."""
+    """The entries that were recorded of a path, as arrays."""
 
     def __init__(self, columns: EntryColumns, outputs: Sequence[int]) -> None:
         self.columns = columns

@@ -518,7 +518,8 @@ class CallRecording(Recording[CallCode]):
         entries = path.entries
         self.latest = self.latest or code
         if self._quick and entries <= _SHORT and path.code is None:
-            code.quickly = not line_of(path.program).pays
+            # The paths of one loop that rows take have one code of the backend's.
+            code.quickly = self._entries is None or not line_of(path.program).pays
         code.is_paid = budget.take(entries)
         if code.is_paid:
             self.learning.pay(seconds)

@@ -81,7 +81,7 @@ class Path:
 
     @property
     def tape(self) -> AnyTape:
-        """What was recorded."""
+        """The recording."""
         return self._made[0]
 
     @property

@@ -36,7 +36,7 @@ RunBytes: TypeAlias = Callable[[bytes], "Buffer | int"]
 @final
 @attrs.frozen(eq=False)
 class GivenLoops:
-    """What code with loops is given when it runs: how often they do, for one.
+    """The numbers that code with loops is given when it runs: how often they do, for one.
 
     Codes that have one ``kernel`` differ in nothing else. They have ``places`` in their buffer, and
     what is ``given`` are numbers of 8 bytes: constants at the indices ``doubles``, and integers.
