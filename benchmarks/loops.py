@@ -4,9 +4,9 @@
 
 The programs are Lorenz's equations by the method of Runge and Kutta, with the slopes of the three
 parameters and of the start, and the likelihood of a GARCH model, with its three slopes. They are
-also written with ``scan``, and for jax with ``lax.scan``. No code is taken from the cache on disk.
-The times of recording and compiling an entry are those that ``report()`` gives. At the end lists of
-many lengths are called a few times each.
+also written with ``scan``, compiled or not, and for jax with ``lax.scan``. No code is taken from
+the cache on disk. The times of recording and compiling an entry are those that ``report()`` gives.
+At the end lists of many lengths are called a few times each.
 """
 
 from __future__ import annotations
@@ -127,6 +127,10 @@ def as_scan(program: Program) -> Run:
     return lambda: flat(tg.value_and_grad(program.looped)(program.point, program.data))
 
 
+def compiled_scan(program: Program) -> Run:
+    return compiled(program._replace(ours=program.looped))
+
+
 def flat(answer: Any) -> list[float]:
     value, slopes = answer
     return [value, *slopes]
@@ -176,7 +180,8 @@ def peers(program: Program) -> list[Peer]:
 
 def peers_by_scan(program: Program) -> list[Peer]:
     return [
-        Peer("tapegrad, scan", "tapegrad", partial(as_scan, program)),
+        Peer("tapegrad, scan", "tapegrad", partial(compiled_scan, program)),
+        Peer("tapegrad, scan eager", "tapegrad", partial(as_scan, program)),
         Peer("jax, scan", "jax", partial(scanned, program)),
     ]
 
