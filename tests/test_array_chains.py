@@ -92,8 +92,31 @@ def test_what_has_no_records() -> None:
     assert not ran(np.exp, np.ones(chains.MOST_NUMBERS + 1), np.empty(chains.MOST_NUMBERS + 1))
     whole = Standing.new("m", 0, (10,), "d")
     part, rest = whole.seen_by(lambda a: a[:9]), whole.seen_by(lambda a: a[:0:-1])
+    assert part is not None
+    assert rest is not None
     assert records([Call(np.negative, (part, rest))], native.chain()) is None
     assert records([Call(np.negative, (part, part))], native.chain()) is not None
+
+
+def test_a_copy_is_no_view() -> None:
+    """Nothing is known of where one stands."""
+    whole = Standing.new("m", 0, (3, 4), "d")
+    assert whole.seen_by(lambda a: a.T.reshape(12)) is None
+    assert whole.seen_by(lambda a: a[[0, 2]]) is None
+    assert whole.seen_by(np.ndarray.ravel) == Standing.new("m", 0, (12,), "d")
+
+
+def test_numbers_are_taken_by_any_index(records_of: list[int]) -> None:
+    """Also by one with an ellipsis, or with a place for each of some axes."""
+
+    def f(x: Any) -> Any:
+        y = tnp.exp(x)
+        return y[..., 0, 1] * y[1, ..., 2] + tnp.sum(y.T[..., 1]) * y[-1, -1]
+
+    fast = compiled(tg.value_and_grad(f), RNG.normal(size=(3, 4)))
+    x = RNG.normal(size=(3, 4))
+    assert_same(fast(x), tg.value_and_grad(f)(x))
+    assert records_of
 
 
 def cell(w: Any, h: Any, c: Any, x: Any) -> tuple[Any, Any]:

@@ -69,9 +69,12 @@ class Standing:
         """How many numbers it has."""
         return prod(self.shape)
 
-    def seen_by(self, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Standing:
-        """The view of it that this function makes."""
-        shown = view(as_strided(_ANCHOR.view(self.kind), self.shape, self.strides))
+    def seen_by(self, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Standing | None:
+        """The view of it that this function makes; None where it makes a copy."""
+        whole = as_strided(_ANCHOR.view(self.kind), self.shape, self.strides)
+        shown = view(whole)
+        if not np.may_share_memory(whole, shown):
+            return None
         moved = shown.ctypes.data - _ANCHOR.ctypes.data
         return attrs.evolve(
             self, offset=self.offset + moved, shape=shown.shape, strides=shown.strides

@@ -158,6 +158,9 @@ def _run_bytes(run: Run, shapes: Sequence[Shape], inputs: bytes) -> bytes | int:
     return found if isinstance(found, int) else side_by_side(found)
 
 
+View: TypeAlias = Callable[[Any], Any]
+"""Makes a view of an array."""
+
 Run: TypeAlias = Callable[[Sequence[Any]], "Sequence[Any] | int"]
 
 _LIST: Final = 32
@@ -680,7 +683,8 @@ class Plan:
         function = ufunc_of(row)
         if self.chain is None or not operands:
             return False
-        if row is rows.getitem or row in REDUCED:
+        static = self.program.statics.get(slot)
+        if row in REDUCED or (row is rows.getitem and rows.is_basic(cast(Any, static))):
             return self.of_array(slot)
         if function is None or not is_exact(row) or row.is_truth:
             return False
@@ -700,11 +704,11 @@ class Plan:
         axes = tuple(range(len(given.shape)))
         out = self.stands(self.cell(slot))
         if row is rows.getitem:
-            part = given.seen_by(lambda whole: np.asarray(whole[(*static, ...)]))
-            call = Call("copy", (part, out))
+            part = given.seen_by(lambda whole: whole[_of_an_array(static)])
+            call = Call("copy", (part, out)) if part else None
         else:
             call = Call(REDUCED[row], (given, out), axes)
-        if self.chained([call]):
+        if call and self.chained([call]):
             self.unread.add(slot)
             self.lines.append("")
             return True
@@ -722,23 +726,28 @@ class Plan:
         if base[0] in "bws":
             self.texts[slot] = f"w{slot}"
             self.bound.append(f"w{slot} = {made}")
-            if base in self.standing:
-                self.standing[f"w{slot}"] = self.view_of(base, row, program.statics[slot])
+            self.show(f"w{slot}", base, self.view_of(row, program.statics[slot]))
         else:
             self.texts[slot] = f"a{slot}"
             self.make(f"a{slot} = {made}")
         text = self.texts[slot]
         self.owners[text] = self.forms[slot].shape, self.owner(base)[1], text
 
-    def view_of(self, base: str, row: Primitive, static: Any) -> Standing:
-        """How a view stands."""
+    def view_of(self, row: Primitive, static: Any) -> View:
+        """The function that makes the view of an entry."""
         function = {
             rows.reshape: np.ndarray.reshape,
             rows.transpose: np.ndarray.transpose,
             rows.getitem: np.ndarray.__getitem__,
             rows.broadcast_to: np.broadcast_to,
         }.get(row, row.value)
-        return self.standing[base].seen_by(lambda whole: cast(Any, function)(whole, static))
+        return lambda whole: cast(Any, function)(whole, static)
+
+    def show(self, name: str, base: str, view: View) -> None:
+        """Notes how a view of an array stands, where that is known of the array."""
+        stands = self.standing[base].seen_by(view) if base in self.standing else None
+        if stands is not None:
+            self.standing[name] = stands
 
     def make(self, line: str) -> None:
         """Adds a line that makes an array or a view, which may as well come earlier."""
@@ -967,13 +976,12 @@ class Plan:
 
     def part(self, slot: int, out: str, index: Any) -> str:
         """A part of an entry that is written to."""
-        whole = index if ... in index else (*index, ...)
+        whole = _of_an_array(index)
         name = self.parts.setdefault((out, repr(whole)), f"p{slot}")
         if name == f"p{slot}":
             made = f"p{slot} = {out}[{self.name(whole, 'k')}]"
             (self.bound.append if out[0] == "b" else self.make)(made)
-            if out in self.standing:
-                self.standing[name] = self.standing[out].seen_by(lambda array: array[whole])
+            self.show(name, out, lambda array: array[whole])
         return name
 
     def around(self, slot: int, out: str, index: Any) -> list[str]:
@@ -985,12 +993,10 @@ class Plan:
         parts = {f"q{slot}": f"{out}[:{start}]"} if start else {}
         if (end := max(start, stop)) < size:
             parts[f"r{slot}"] = f"{out}[{end}:]"
+        places = {f"q{slot}": slice(start), f"r{slot}": slice(end, None)}
         for name, part in parts.items():
             (self.bound.append if out[0] == "b" else self.make)(f"{name} = {part}")
-        if out in self.standing:
-            whole = self.standing[out]
-            places = {f"q{slot}": slice(start), f"r{slot}": slice(end, None)}
-            self.standing.update({name: whole.seen_by(itemgetter(places[name])) for name in parts})
+            self.show(name, out, itemgetter(places[name]))
         return list(parts)
 
     def matmul(self, slot: int) -> None:
@@ -1041,6 +1047,11 @@ def _in_blocks(run: Sequence[Step], scratch: Mapping[str, str]) -> list[str]:
     for step in run:
         lines.append(f"  {step.function}({', '.join(cut.get(name, name) for name in step.names)})")
     return lines
+
+
+def _of_an_array(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An index that gives an array, also where it is one number."""
+    return index if ... in index else (*index, ...)
 
 
 _ALWAYS: Final[dict[Primitive, Callable[[Plan, int], None]]] = {
