@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -66,3 +67,37 @@ def test_a_recorded_gradient_has_nothing_for_constants() -> None:
         return x
 
     assert tg.record(tg.value_and_grad(f))(0.5).stats().dead == 0
+
+
+@pytest.mark.parametrize("number", [7.5, 7])
+def test_a_number_met_in_another_thread_is_not_recorded(number: float) -> None:
+    """The operation raises there before anything is written."""
+    refused = []
+
+    def use(x: Any) -> None:
+        for operate in (
+            lambda: x + number, lambda: number / x, lambda: x > number, lambda: x**number,
+            lambda: number**x, lambda: math.maximum(x, number), lambda: math.atan2(number, x),
+        ):  # fmt: skip
+            with pytest.raises(tg.errors.RecordingError):
+                operate()
+            refused.append(1)
+
+    def f(x: Any) -> Any:
+        other = Thread(target=use, args=(x,))
+        other.start()
+        other.join()
+        return x + 1.5
+
+    tape: Any = tg.record(f)(2.5)
+    assert (constants(tape), len(refused)) == ([1.5], 7)
+
+
+@given(NUMBERS)
+def test_exponents_keep_their_bits(numbers: list[float]) -> None:
+    """Ints and floats that are equal are one exponent, -0.0 and nan are others."""
+    exponents = [*numbers, 2, 2.0, 0, 0.0, -0.0]
+    tape: Any = tg.record(lambda x: [x**number for number in exponents])(1.5)
+    found = [tape.columns.static(slot)[0] for slot in tape.outputs]
+    assert list(map(repr, found)) == [repr(float(number)) for number in exponents]
+    assert list(map(repr, tape.value)) == [repr(math.pow(1.5, float(n))) for n in exponents]

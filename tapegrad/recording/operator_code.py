@@ -87,28 +87,32 @@ if type({other}) is Var:
     {slot} = {other}._slot
     {y} = {other}._value
 """
-_KNOWN: Final = """\
-{if_} type({other}) is float and ({has_bits}):
-    {slot} = recorder.known.get({other}, -1)
-    {y} = {other}
-""".replace("{has_bits}", "{other} or {other} is recorder.zero or copysign(1.0, {other}) > 0.0")
-"""An operand that is a number: -0.0 is another one than 0.0, and never known."""
+_HAS_BITS: Final = "{other} or {other} is recorder.zero or copysign(1.0, {other}) > 0.0"
+"""Whether a float is told by its value: -0.0 is another one than 0.0, and never known."""
 
-_WHOLE: Final = """\
-elif type({other}) is int:
-    {slot} = recorder.known.get({other}, -1)
-    {y} = recorder.values[{slot}]  # type: ignore[assignment]  # where thread is not 0
+_NEW: Final = """\
+    if {slot} < 0:
+        if recorder.thread != get_ident():
+            return {slowly}
+        {slot} = recorder.new_constant({other})
 """
-"""An operand that is an int, which the recording has as a float."""
+"""The slot of a number that the recording meets for the first time."""
+
+_KNOWN: Final = f"""\
+{{if_}} type({{other}}) is float and ({_HAS_BITS}):
+    {{slot}} = recorder.known.get({{other}}, -1)
+{_NEW}    {{y}} = {{other}}
+"""
+"""An operand that is a float."""
+
+_WHOLE: Final = f"""\
+elif type({{other}}) is int:
+    {{slot}} = recorder.known.get({{other}}, -1)
+{_NEW}    {{y}} = recorder.values[{{slot}}]  # type: ignore[assignment]  # where thread is not 0
+"""
+"""An operand that is an int: the recording has it as a float, to which a large one is rounded."""
 
 _ELSE: Final = "else:\n    return {slowly}\n"
-
-_INTERN: Final = """\
-if {slot} < 0:
-    {slot} = recorder.new_constant({other})
-    {y} = cast(float, recorder.values[{slot}])
-"""
-"""A number that the recording meets for the first time; a large int is rounded."""
 
 _SIZE: Final = "value: float = abs(x)  # type: ignore[assignment]  # where thread is not 0"
 _ALONE: Final = "if recorder.thread != get_ident():\n    return {slowly}\n"
@@ -181,7 +185,7 @@ def _operator(  # noqa: PLR0913  # the parts of an operator
         "y": "x" if reflected else "y",
     }
     sides = ("slot", "self._slot") if reflected else ("self._slot", "slot")
-    body = "recorder = self._recorder\n" + (operand + _ALONE + _INTERN).format(**words)
+    body = "recorder = self._recorder\n" + (operand + _ALONE).format(**words)
     body += f"{'y' if reflected else 'x'} = self._value\n{value}"
     body += _ENTRY.format(kind=kind, code=_code(row), left=sides[0], right=sides[1])
     return f"def _{name}(self: Var, other: {takes}, /) -> {kind}:\n{indent(body, '    ')}"
@@ -199,20 +203,33 @@ def _power_of_a_number() -> str:
     return _operator(ops.pow, "rpow", "float", _number(first=True), value, reflected=True)
 
 
+_POWER: Final = """\
+recorder = self._recorder
+if type(other) is int:
+    place = recorder.exponents.get(other, -1)
+    y = 1.0 * other
+elif type(other) is float and ({has_bits}):
+    place = recorder.exponents.get(other, -1)
+    y = other
+elif type(other) is Var and other._recorder is recorder:
+{traced}else:
+    return applied(ops.pow if type(other) is Var else ops.powc, self, other)
+if recorder.thread != get_ident():
+    return applied(ops.powc, self, other)
+if place < 0:
+    place = recorder.exponent(other)
+x = self._value
+"""
+
+
 def _power() -> str:
     """The power of a traced number: with an int or a float the exponent is a static operand."""
-    constant = _KNOWN.format(if_="elif", other="other", slot="place", y="y")
-    entry = _ENTRY.format(kind="Var", code="_POW", left="self._slot", right="other._slot")
     traced = _ALONE.format(slowly="applied(ops.pow, self, other)")
     traced += "x = self._value\nz = other._value\n"
-    traced += _VALUE.format(quick="pow(x, z)", total="ops.pow.value(x, z)") + entry
-    body = "recorder = self._recorder\nif type(other) is int:\n"
-    body += "    place = recorder.exponents.get(other, -1)\n    y = 1.0 * other\n"
-    body += constant.replace("known", "exponents")
-    body += "elif type(other) is Var and other._recorder is recorder:\n" + indent(traced, "    ")
-    body += "else:\n    return applied(ops.pow if type(other) is Var else ops.powc, self, other)\n"
-    body += _ALONE.format(slowly="applied(ops.powc, self, other)")
-    body += "if place < 0:\n    place = recorder.exponent(other)\nx = self._value\n"
+    traced += _VALUE.format(quick="pow(x, z)", total="ops.pow.value(x, z)")
+    traced += _ENTRY.format(kind="Var", code="_POW", left="self._slot", right="other._slot")
+    has_bits = _HAS_BITS.format(other="other")
+    body = _POWER.format(has_bits=has_bits, traced=indent(traced, "    "))
     body += _VALUE.format(quick="pow(x, y)", total="ops.powc.value(x, y)")
     body += _ENTRY.format(kind="Var", code="_POWC", left="self._slot", right="place")
     return f"def _pow(self: Var, other: Var | float, /) -> Var:\n{indent(body, '    ')}"
@@ -324,8 +341,6 @@ else:
     return {row}(x, y)
 """
     + _ALONE.format(slowly="{row}(x, y)")
-    + _INTERN.format(slot="left", other="x", y="p")
-    + _INTERN.format(slot="right", other="y", y="q")
 )
 
 _BINARY_FUNCTION: Final = (
@@ -443,8 +458,6 @@ def choice(slowly: F) -> F:
             + _other("y", "second", "q")
             + _ALONE.format(slowly="{row}(x, y)")
         ).replace("{row}(x, y)", "slowly(condition, x, y)")
-        + _INTERN.format(slot="first", other="x", y="p")
-        + _INTERN.format(slot="second", other="y", y="q")
         + """\
 value = p if condition._value else q
 pool = recorder.pool

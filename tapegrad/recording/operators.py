@@ -64,17 +64,22 @@ def _add(self: Var, other: Var | float, /) -> Var:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.add, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.add, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.add, self, other)
     if recorder.thread != get_ident():
         return applied(ops.add, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = x + y
     if recorder.marks is not None:
@@ -96,17 +101,22 @@ def _radd(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.add, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.add, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.add, other, self)
     if recorder.thread != get_ident():
         return applied(ops.add, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     value = x + y
     if recorder.marks is not None:
@@ -133,17 +143,22 @@ def _sub(self: Var, other: Var | float, /) -> Var:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.sub, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.sub, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.sub, self, other)
     if recorder.thread != get_ident():
         return applied(ops.sub, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = x - y
     if recorder.marks is not None:
@@ -165,17 +180,22 @@ def _rsub(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.sub, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.sub, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.sub, other, self)
     if recorder.thread != get_ident():
         return applied(ops.sub, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     value = x - y
     if recorder.marks is not None:
@@ -202,17 +222,22 @@ def _mul(self: Var, other: Var | float, /) -> Var:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mul, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mul, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mul, self, other)
     if recorder.thread != get_ident():
         return applied(ops.mul, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = x * y
     if recorder.marks is not None:
@@ -234,17 +259,22 @@ def _rmul(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mul, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mul, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mul, other, self)
     if recorder.thread != get_ident():
         return applied(ops.mul, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     value = x * y
     if recorder.marks is not None:
@@ -271,17 +301,22 @@ def _truediv(self: Var, other: Var | float, /) -> Var:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.div, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.div, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.div, self, other)
     if recorder.thread != get_ident():
         return applied(ops.div, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     try:
         value = x / y
@@ -306,17 +341,22 @@ def _rtruediv(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.div, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.div, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.div, other, self)
     if recorder.thread != get_ident():
         return applied(ops.div, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     try:
         value = x / y
@@ -346,17 +386,22 @@ def _floordiv(self: Var, other: Var | float, /) -> Var:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.floordiv, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.floordiv, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.floordiv, self, other)
     if recorder.thread != get_ident():
         return applied(ops.floordiv, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     try:
         value = x // y
@@ -381,17 +426,22 @@ def _rfloordiv(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.floordiv, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.floordiv, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.floordiv, other, self)
     if recorder.thread != get_ident():
         return applied(ops.floordiv, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     try:
         value = x // y
@@ -421,17 +471,22 @@ def _mod(self: Var, other: Var | float, /) -> Var:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mod, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mod, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mod, self, other)
     if recorder.thread != get_ident():
         return applied(ops.mod, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     try:
         value = x % y
@@ -456,17 +511,22 @@ def _rmod(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mod, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.mod, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.mod, other, self)
     if recorder.thread != get_ident():
         return applied(ops.mod, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     try:
         value = x % y
@@ -496,17 +556,22 @@ def _lt(self: Var, other: Var | float, /) -> Condition:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.lt, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.lt, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.lt, self, other)
     if recorder.thread != get_ident():
         return compared(ops.lt, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x < y else 0.0
     if recorder.marks is not None:
@@ -533,17 +598,22 @@ def _le(self: Var, other: Var | float, /) -> Condition:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.le, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.le, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.le, self, other)
     if recorder.thread != get_ident():
         return compared(ops.le, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x <= y else 0.0
     if recorder.marks is not None:
@@ -570,17 +640,22 @@ def _gt(self: Var, other: Var | float, /) -> Condition:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.gt, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.gt, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.gt, self, other)
     if recorder.thread != get_ident():
         return compared(ops.gt, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x > y else 0.0
     if recorder.marks is not None:
@@ -607,17 +682,22 @@ def _ge(self: Var, other: Var | float, /) -> Condition:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.ge, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.ge, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.ge, self, other)
     if recorder.thread != get_ident():
         return compared(ops.ge, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x >= y else 0.0
     if recorder.marks is not None:
@@ -644,17 +724,22 @@ def _eq(self: Var, other: object, /) -> Condition:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.eq, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.eq, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.eq, self, other)
     if recorder.thread != get_ident():
         return compared(ops.eq, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x == y else 0.0
     if recorder.marks is not None:
@@ -681,17 +766,22 @@ def _ne(self: Var, other: object, /) -> Condition:
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.ne, self, other)
+            slot = recorder.new_constant(other)
         y = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return compared(ops.ne, self, other)
+            slot = recorder.new_constant(other)
         y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return compared(ops.ne, self, other)
     if recorder.thread != get_ident():
         return compared(ops.ne, self, other)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        y = cast(float, recorder.values[slot])
     x = self._value
     value = 1.0 if x != y else 0.0
     if recorder.marks is not None:
@@ -713,17 +803,22 @@ def _rpow(self: Var, other: float, /) -> Var:
     recorder = self._recorder
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.pow, other, self)
+            slot = recorder.new_constant(other)
         x = other
     elif type(other) is int:
         slot = recorder.known.get(other, -1)
+        if slot < 0:
+            if recorder.thread != get_ident():
+                return applied(ops.pow, other, self)
+            slot = recorder.new_constant(other)
         x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
     else:
         return applied(ops.pow, other, self)
     if recorder.thread != get_ident():
         return applied(ops.pow, other, self)
-    if slot < 0:
-        slot = recorder.new_constant(other)
-        x = cast(float, recorder.values[slot])
     y = self._value
     try:
         value = pow(x, y)
@@ -941,6 +1036,10 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
                 q = y._value
             elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
                 right = recorder.known.get(y, -1)
+                if right < 0:
+                    if recorder.thread != get_ident():
+                        return row(x, y)
+                    right = recorder.new_constant(y)
                 q = y
             else:
                 return row(x, y)
@@ -950,6 +1049,10 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
             q = y._value
             if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
                 left = recorder.known.get(x, -1)
+                if left < 0:
+                    if recorder.thread != get_ident():
+                        return row(x, y)
+                    left = recorder.new_constant(x)
                 p = x
             else:
                 return row(x, y)
@@ -959,12 +1062,6 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
             return row(x, y)
         if recorder.thread != get_ident():
             return row(x, y)
-        if left < 0:
-            left = recorder.new_constant(x)
-            p = cast(float, recorder.values[left])
-        if right < 0:
-            right = recorder.new_constant(y)
-            q = cast(float, recorder.values[right])
         try:
             value = quick(p, q)
         except (ArithmeticError, ValueError):
@@ -1067,6 +1164,10 @@ def _maximum(x: Operand, y: Operand) -> Operand:
             q = y._value
         elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
             right = recorder.known.get(y, -1)
+            if right < 0:
+                if recorder.thread != get_ident():
+                    return ops.maximum(x, y)
+                right = recorder.new_constant(y)
             q = y
         else:
             return ops.maximum(x, y)
@@ -1076,6 +1177,10 @@ def _maximum(x: Operand, y: Operand) -> Operand:
         q = y._value
         if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
             left = recorder.known.get(x, -1)
+            if left < 0:
+                if recorder.thread != get_ident():
+                    return ops.maximum(x, y)
+                left = recorder.new_constant(x)
             p = x
         else:
             return ops.maximum(x, y)
@@ -1085,12 +1190,6 @@ def _maximum(x: Operand, y: Operand) -> Operand:
         return ops.maximum(x, y)
     if recorder.thread != get_ident():
         return ops.maximum(x, y)
-    if left < 0:
-        left = recorder.new_constant(x)
-        p = cast(float, recorder.values[left])
-    if right < 0:
-        right = recorder.new_constant(y)
-        q = cast(float, recorder.values[right])
     value = p if p >= q or p != p else q
     if recorder.marks is not None:
         recorder.mark()
@@ -1119,6 +1218,10 @@ def _minimum(x: Operand, y: Operand) -> Operand:
             q = y._value
         elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
             right = recorder.known.get(y, -1)
+            if right < 0:
+                if recorder.thread != get_ident():
+                    return ops.minimum(x, y)
+                right = recorder.new_constant(y)
             q = y
         else:
             return ops.minimum(x, y)
@@ -1128,6 +1231,10 @@ def _minimum(x: Operand, y: Operand) -> Operand:
         q = y._value
         if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
             left = recorder.known.get(x, -1)
+            if left < 0:
+                if recorder.thread != get_ident():
+                    return ops.minimum(x, y)
+                left = recorder.new_constant(x)
             p = x
         else:
             return ops.minimum(x, y)
@@ -1137,12 +1244,6 @@ def _minimum(x: Operand, y: Operand) -> Operand:
         return ops.minimum(x, y)
     if recorder.thread != get_ident():
         return ops.minimum(x, y)
-    if left < 0:
-        left = recorder.new_constant(x)
-        p = cast(float, recorder.values[left])
-    if right < 0:
-        right = recorder.new_constant(y)
-        q = cast(float, recorder.values[right])
     value = p if p <= q or p != p else q
     if recorder.marks is not None:
         recorder.mark()
@@ -1254,6 +1355,10 @@ def choice(slowly: F) -> F:
             p = x._value
         elif type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
             first = recorder.known.get(x, -1)
+            if first < 0:
+                if recorder.thread != get_ident():
+                    return slowly(condition, x, y)
+                first = recorder.new_constant(x)
             p = x
         else:
             return slowly(condition, x, y)
@@ -1264,17 +1369,15 @@ def choice(slowly: F) -> F:
             q = y._value
         elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
             second = recorder.known.get(y, -1)
+            if second < 0:
+                if recorder.thread != get_ident():
+                    return slowly(condition, x, y)
+                second = recorder.new_constant(y)
             q = y
         else:
             return slowly(condition, x, y)
         if recorder.thread != get_ident():
             return slowly(condition, x, y)
-        if first < 0:
-            first = recorder.new_constant(x)
-            p = cast(float, recorder.values[first])
-        if second < 0:
-            second = recorder.new_constant(y)
-            q = cast(float, recorder.values[second])
         value = p if condition._value else q
         pool = recorder.pool
         start = len(pool)
