@@ -2,9 +2,8 @@
 
     python -m pip install -e '.[bench]' && python -m benchmarks.eager
 
-Times are medians of alternating runs in one process, but for growth, which is in seconds of the
-processor: long runs wait for other programs, short ones do not. Compare the ratios between
-machines, not the seconds.
+Times are medians of alternating runs in one process, in seconds of the processor: of longer runs
+more wait for other programs. Compare the ratios between machines, not the seconds.
 """
 
 from __future__ import annotations
@@ -34,20 +33,22 @@ NETWORK = network((2, 16, 16, 1), seed=1337)
 ROOT_HALF = sqrt(0.5)
 
 
-def in_rounds(*runs: Callable[[], object], rounds: int) -> list[list[float]]:
+def in_rounds(
+    *runs: Callable[[], object], rounds: int, clock: Callable[[], float] = process_time
+) -> list[list[float]]:
     """The seconds of each run in each round, the runs taking turns."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds):
         for seconds, run in zip(times, runs, strict=True):
-            start = perf_counter()
+            start = clock()
             run()
-            seconds.append(perf_counter() - start)
+            seconds.append(clock() - start)
     return times
 
 
 def alternating(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
-    """The median seconds of each run, the runs taking turns."""
-    return list(map(median, in_rounds(*runs, rounds=rounds)))
+    """The median seconds of each run on a clock on the wall, the runs taking turns."""
+    return list(map(median, in_rounds(*runs, rounds=rounds, clock=perf_counter)))
 
 
 def micrograd_gradient() -> Callable[[], object]:
@@ -90,7 +91,8 @@ def beside_micrograd() -> None:
     got, want = flat(ours()), theirs()
     assert isinstance(want, list)
     assert max(abs(a - b) for a, b in zip(got, want, strict=True)) < 1e-12
-    eager, positioned, micrograd = alternating(ours, with_positions, theirs)
+    times = in_rounds(ours, with_positions, theirs, rounds=25)
+    eager, positioned, micrograd = map(median, times)
     entries = len(record(loss)(NETWORK, POINTS, LABELS))
     print(f"moons, {entries:,} entries: gradient {eager * 1e3:.1f} ms")
     print(f"  micrograd / tapegrad                       {micrograd / eager:6.1f}")
@@ -167,7 +169,7 @@ def beside_others() -> None:
         ours = partial(grad(function_of(program)), program.parameters)
         for other in others:
             refuse_to_differ("tapegrad", ours(), "another library", other(), 1e-9)
-        seconds, *times = in_rounds(ours, *others, rounds=15)
+        seconds, *times = in_rounds(ours, *others, rounds=25)
         ratios = [median(map(truediv, theirs, seconds)) for theirs in times]
         xad, micrograd = (f"{ratios[k]:.2f}" if k < len(ratios) else "" for k in (0, 1))
         count = operations(program)
@@ -218,12 +220,8 @@ def growth() -> None:
 def per_operation(
     program: Callable[[tuple[float, float], int], float], steps: int, rounds: int
 ) -> float:
-    """The median seconds of the processor for a gradient, by its operations, two for each step."""
-    gradient, times = grad(program), []
-    for _ in range(rounds):
-        start = process_time()
-        gradient((0.5, 0.3), steps)
-        times.append(process_time() - start)
+    """The median seconds of a gradient divided by the number of operations, two for each step."""
+    (times,) = in_rounds(partial(grad(program), (0.5, 0.3), steps), rounds=rounds)
     return median(times) / (2 * steps)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from threading import Thread
 from typing import Any
@@ -75,10 +76,11 @@ def test_a_number_met_in_another_thread_is_not_recorded(number: float) -> None:
     refused = []
 
     def use(x: Any) -> None:
-        for operate in (
+        operations: list[Callable[[], object]] = [
             lambda: x + number, lambda: number / x, lambda: x > number, lambda: x**number,
             lambda: number**x, lambda: math.maximum(x, number), lambda: math.atan2(number, x),
-        ):  # fmt: skip
+        ]  # fmt: skip
+        for operate in operations:
             with pytest.raises(tg.errors.RecordingError):
                 operate()
             refused.append(1)
