@@ -15,6 +15,7 @@ from tapegrad import errors, math
 from tapegrad.batch import rare_rows, recordings
 from tapegrad.batch.batch_code import BatchCode
 from tapegrad.batch.rare_rows import RARE
+from tapegrad.batch.recordings import PathRecorder
 from tapegrad.batch.reduce import BLOCK, PairwiseSum, partial_sum
 from tapegrad.batch.row_runner import FEW_PATHS
 from tapegrad.compile import call_recording, learning
@@ -386,6 +387,24 @@ class TestTheirErrors:
         assert warned_at(seen) == place(calls, "batch(")
         line = place(bisected, "math.exp(middle) > x")
         assert f"most of them part at {line}: spell that choice" in str(seen[0].message)
+
+    def test_the_lines_at_which_paths_part_are_counted_for_the_warning_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once, however many rows and calls follow."""
+        counted: list[object] = []
+        lines = PathRecorder._lines
+
+        def count(recorder: PathRecorder) -> Any:
+            counted.append(recorder)
+            return lines(recorder)
+
+        monkeypatch.setattr(PathRecorder, "_lines", count)
+        batch: Any = tg.vmap(bisected)
+        with pytest.warns(UserWarning, match="has taken 64 paths"):
+            batch(np.geomspace(0.01, 140.0, 300))
+        batch(np.geomspace(0.011, 139.0, 300))
+        assert len(counted) == 1
 
     def test_calls_are_told_in_the_report(self) -> None:
         """Each row is counted once: on a path, or as a call of the function."""

@@ -333,7 +333,8 @@ class PathRecorder:
         if not leaves_loop(prefix):  # such come again, and are recorded then
             called.add(prefix)
         paths = len(recorded.codes) + len(self._rare_prefixes)
-        if paths >= MANY_PATHS and len(called) >= _MANY_CALLED:
+        has_many = paths >= MANY_PATHS and len(called) >= _MANY_CALLED
+        if has_many and not recorded.budget.has_warned:
             recorded.warn_of_many(MANY_PATHS, self._lines())
 
     @cached

@@ -67,7 +67,7 @@ class Budget:
     calls need. What compiled code has saved is a ``credit``, and so is what was spent on code for
     many rows: as much may be spent on their rare rows. So many entries as are ``free`` need not be
     paid for; without ``eager_first`` nothing has to be. ``calls`` counts those of the function
-    itself, and ``straight`` those about which nothing was decided.
+    itself, and ``straight`` those about which nothing was decided. It ``has_warned`` of many paths.
     """
 
     spent: float
@@ -77,6 +77,7 @@ class Budget:
     eager_first: bool
     calls: int
     straight: int
+    has_warned: bool
 
     def __init__(self, *, eager_first: bool = True, free: int = FREE) -> None:
         self.spent, self.called, self.credit = 0.0, 0.0, 0.0
@@ -85,7 +86,7 @@ class Budget:
         self.eager_first = eager_first
         self._free = free if eager_first else maxsize
         self._measured: Mapping[str, tuple[int, float]] = {}
-        self._warned = self._warned_apart = False
+        self.has_warned = self._warned_apart = False
         self.exclusive: Exclusive = Exclusive()
 
     def is_free(self, entries: float) -> bool:
@@ -174,9 +175,9 @@ class Budget:
         self, f: Callable[..., object], paths: int, lines: Counter[Site | None]
     ) -> None:
         """Warns, once, where there are many paths, given how often they part at each line."""
-        if self._warned or paths < MANY_PATHS:
+        if self.has_warned or paths < MANY_PATHS:
             return
-        self._warned = True
+        self.has_warned = True
         ((line, _),) = lines.most_common(1)
         warn(
             f"{name_of(f)} ({here()}) has taken {paths} paths, and is called as it stands on those "
