@@ -85,10 +85,38 @@ def test_functions_along_axes_have_the_bits_of_numpys(name: str, shape: tuple[in
             assert out.tobytes() == wanted.tobytes()
 
 
+PRODUCTS = [
+    ((4, 5), (5, 3)), ((5,), (5, 3)), ((4, 5), (5,)), ((5,), (5,)), ((7, 4, 5), (5, 3)),
+    ((7, 4, 5), (7, 5, 3)), ((4, 5), (7, 5, 3)), ((40, 30), (30, 50)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shapes", PRODUCTS)
+def test_products_have_the_bits_of_numpys(shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Of vectors, matrices and stacks, transposed or not, and of a matrix by itself."""
+    x, y = (RNG.normal(size=shape) for shape in shapes)
+    for one, other in product((x, turned(x)), (y, turned(y))):
+        wanted = np.asarray(np.matmul(one, other))
+        out = np.empty(wanted.shape)
+        assert ran("product", one, other, out)
+        assert out.tobytes() == wanted.tobytes()
+    square = np.empty((x.shape[-1],) * 2)
+    if x.ndim == 2:
+        assert ran("product", x.T, x, square)
+        assert square.tobytes() == np.matmul(x.T, x).tobytes()
+
+
+def turned(x: Any) -> Any:
+    """The same with the last two axes in the other order in memory."""
+    return x if x.ndim < 2 else np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
 def test_what_has_no_records() -> None:
     """Arrays of other kinds, large ones, and ones that overlap where they are written."""
     x = np.ones(10)
     assert not ran(np.add, x, np.ones(10, bool), np.empty(10))
+    assert not ran("product", np.ones((4, 6))[:, ::2], np.ones(3), np.empty(4))
+    assert not ran("product", np.ones((4, 1)), np.ones(1), np.empty(4))
     assert not ran(np.exp, np.ones(chains.MOST_NUMBERS + 1), np.empty(chains.MOST_NUMBERS + 1))
     whole = Standing.new("m", 0, (10,), "d")
     part, rest = whole.seen_by(lambda a: a[:9]), whole.seen_by(lambda a: a[:0:-1])
@@ -126,6 +154,7 @@ def cell(w: Any, h: Any, c: Any, x: Any) -> tuple[Any, Any]:
 
 
 def chain_of_cells(w: Any, xs: Any) -> Any:
+    """A loop with products, parts, choices, a branch and numbers."""
     h = c = xs[0]
     total = 0.0
     for x in xs[1:]:
@@ -133,6 +162,7 @@ def chain_of_cells(w: Any, xs: Any) -> Any:
         total = total + tnp.sum(x * h) / (2.0 + tnp.max(h) + h[1])
         if total > 1e6:
             return total
+        h = h + 0.1 * (w.T @ (w @ x)) * (x @ h)
         h = tnp.where(h > x, h, tnp.concat([x[:2], tnp.sqrt(h[2:] * h[2:])]))
     return total + tnp.log(tnp.sum(tnp.exp(c) + 1.0))
 
@@ -179,6 +209,31 @@ def test_a_small_program_has_chains_once_they_pay(monkeypatch: pytest.MonkeyPatc
         assert_same(one, wanted)
         one.grad[:] = 0.0
     assert_same(fast(*given), wanted)
+
+
+def test_a_number_of_a_large_array_is_read_where_the_array_stands() -> None:
+    """The array is there, though a run in blocks writes it and nothing else reads it."""
+
+    def f(v: Any, x: Any) -> Any:
+        for _ in range(200):
+            v = v * 0.5 + tnp.sin(v)
+        y = (x * v[0] + 1.0) * x - 0.5
+        return y[17] * v[1] + y[-1] * v[2]
+
+    v, x = RNG.normal(size=3), RNG.normal(size=plan.LARGE)
+    fast = compiled(f, v, x)
+    assert_same(fast(v, x), f(v, x))
+
+
+@pytest.mark.parametrize("seed", [100, 101, 102, 104, 107])
+def test_chains_and_blocks_go_together(
+    seed: int, records_of: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A buffer that a chain reads is not only a block long."""
+    monkeypatch.setattr(plan, "LARGE", 8)
+    monkeypatch.setattr(plan, "BLOCK", 4)
+    agree(seed)
+    assert any(records_of)
 
 
 def test_threads_have_memory_of_their_own(records_of: list[int]) -> None:

@@ -119,12 +119,16 @@ class Call:
 @final
 @attrs.frozen
 class _Shape:
-    """How a record says that arrays stand, beside where they begin."""
+    """How a record says that arrays stand, beside where they begin.
 
-    size: int
-    strides: Ints
-    calls: int
-    moves: Ints
+    For a product of matrices, ``table`` has its sizes and strides.
+    """
+
+    size: int = 0
+    strides: Ints = ()
+    calls: int = 1
+    moves: Ints = ()
+    table: Ints = ()
 
 
 Record: TypeAlias = tuple["np.ufunc | str", str, _Shape, tuple[tuple[Standing, int], ...]]
@@ -137,11 +141,18 @@ def records(calls: Sequence[Call], code: ChainCode) -> list[Record] | None:
     for call in calls:
         if any(array.size > MOST_NUMBERS for array in call.arrays):
             return None
-        made = _each(call.function, call.arrays) if call.axes is None else _along(call, code)
+        made = _made(call, code)
         if made is None or len(made) > _MOST_RECORDS:
             return None
         found += made
     return found
+
+
+def _made(call: Call, code: ChainCode) -> list[Record] | None:
+    """The records of one call."""
+    if call.function == "product":
+        return _product(call.arrays, code)
+    return _each(call.function, call.arrays) if call.axes is None else _along(call, code)
 
 
 def _each(function: np.ufunc | str, arrays: Sequence[Standing]) -> list[Record] | None:
@@ -266,6 +277,56 @@ def _agrees(function: np.ufunc, sizes: tuple[int, int, int], code: ChainCode) ->
     return True
 
 
+def _product(arrays: Sequence[Standing], code: ChainCode) -> list[Record] | None:
+    """The record of a product of matrices, each of which is one block of memory."""
+    x, y, out = arrays
+    given = tuple((array.shape, array.strides) for array in arrays)
+    if x.kind + y.kind + out.kind != "ddd" or x.meets(out) or y.meets(out):
+        return None
+    table = _sizes(*given)
+    if table is None or not _multiplies(given, table, code):
+        return None
+    return [("product", "ddd", _Shape(table=table), ((x, 0), (y, 0), (out, 0)))]
+
+
+Stands: TypeAlias = tuple[Shape, Ints]
+
+
+@lru_cache(maxsize=1 << 10)
+def _sizes(x: Stands, y: Stands, out: Stands) -> Ints | None:
+    """The sizes and the strides that numpy's loop for products is given; None for other arrays."""
+    for shape, strides in (x, y):
+        core = sorted(zip(strides[-2:], shape[-2:], strict=True))
+        if not shape or 1 in shape or 0 in shape or core[0][0] != 8:
+            return None
+        if len(core) > 1 and core[1][0] != 8 * core[0][1]:
+            return None
+    (shape, strides), (other, others), (found, apart) = x, y, out
+    stacks = [one[:-2] for one in (shape, other, found)]
+    moves = [one[0] if len(one) == 3 else 0 for one in (strides, others, apart)]
+    if any(len(stack) > 1 or stack not in {(), stacks[2]} for stack in stacks):
+        return None
+    rows = (shape[-2], strides[-2]) if len(shape) > 1 else (1, 0)
+    columns = (other[-1], others[-1]) if len(other) > 1 else (1, 0)
+    inner = others[-2] if len(other) > 1 else others[-1]
+    last = [apart[-2:][0] if rows[0] > 1 else 0, apart[-1] if columns[0] > 1 else 0]
+    sizes = prod(stacks[2]), rows[0], shape[-1], columns[0]
+    return (*sizes, *moves, rows[1], strides[-1], inner, columns[1], *last)
+
+
+@lru_cache(maxsize=1 << 10)
+def _multiplies(given: tuple[Stands, ...], table: Ints, code: ChainCode) -> bool:
+    """Whether numpy multiplies matrices that stand so as the record says."""
+    draw = np.random.default_rng(0)
+    whole = [draw.normal(size=sum(map(mul, *array)) // 8 + 1) for array in given]
+    x, y, out = (as_strided(one, *array) for one, array in zip(whole, given, strict=True))
+    wanted = np.matmul(x, y)
+    stands = [Standing.of_constant(f"given {i}", each) for i, each in enumerate((x, y, out))]
+    places = tuple((array, 0) for array in stands)
+    Chain([("product", "ddd", _Shape(table=table), places)], code).bind()()
+    return bool(wanted.tobytes() == out.tobytes())
+
+
 def _in_order(shape: Shape, size: int) -> Ints:
     """The strides of an array in C order, without gaps."""
     found: list[int] = []
@@ -345,8 +406,13 @@ class Chain:
         arrays: Sequence[tuple[Standing, int]],
     ) -> list[int]:
         """The words of a record, with places in memories in place of addresses."""
-        own = self.code.loops
-        loop = (own[function], 0) if isinstance(function, str) else _loops(function)[letters]
+        loop = (0, 0) if isinstance(function, str) else _loops(function)[letters]
+        if isinstance(function, str):
+            loop = self.code.loops[function], 0
+        if shape.table:
+            table = np.array([*_loops(np.matmul)[letters], *shape.table])
+            self._constants.append(table)
+            loop = loop[0], table.ctypes.data
         begins = [array.offset + moved for array, moved in arrays]
         return [
             *loop, *_filled(begins), shape.size, *_filled(shape.strides),

@@ -631,12 +631,18 @@ class Plan:
         return parts
 
     def scratch(self, run: Sequence[Step], words: Mapping[str, int]) -> dict[str, str]:
-        """Memory of a block's size for each buffer that a run alone reads, by its name."""
+        """Memory of a block's size for each buffer that a run alone reads, by its name.
+
+        Chains read memories without their names.
+        """
+        chained = {memory for chain in self.chains for memory in chain.memories}
         inside = Counter(name for step in run for name, *_ in step.arrays)
         found: dict[str, str] = {}
         for name, count in inside.items():
+            if name[0] != "b":
+                continue
             made = [line for line in self.bound if line.startswith(f"{name} = ndarray(")]
-            if made and words[name] == count + 1:
+            if made and words[name] == count + 1 and self.owner(name)[1] not in chained:
                 self.bound.remove(made[0])
                 kind, (length, *rest) = self.forms[int(name[1:])].kind, run[0].shape
                 shape = (min(length, _rows_of_block(run[0].shape)), *rest)
@@ -684,8 +690,9 @@ class Plan:
         if self.chain is None or not operands:
             return False
         static = self.program.statics.get(slot)
-        if row in REDUCED or (row is rows.getitem and rows.is_basic(cast(Any, static))):
-            return self.of_array(slot)
+        is_part = row is rows.getitem and rows.is_basic(cast(Any, static))
+        if is_part or row is rows.matmul or row in REDUCED:
+            return self.of_arrays(slot)
         if function is None or not is_exact(row) or row.is_truth:
             return False
         if self.unread.isdisjoint(operands):
@@ -695,19 +702,20 @@ class Plan:
         self.unread.add(slot)
         return True
 
-    def of_array(self, slot: int) -> bool:
-        """Whether a number of an array, or what it comes to, is computed where it stands."""
-        (operand,), row = self.program.operands[slot], self.program.rows[slot]
-        given, static = self.stands(self.array(operand)), cast(Any, self.program.statics[slot])
-        if given is None:
+    def of_arrays(self, slot: int) -> bool:
+        """Whether a number of an array, or what arrays come to, is computed where it stands."""
+        given = [self.stands(self.array(operand)) for operand in self.program.operands[slot]]
+        if not all(given):
             return False
-        axes = tuple(range(len(given.shape)))
+        row, static = self.program.rows[slot], cast(Any, self.program.statics.get(slot))
         out = self.stands(self.cell(slot))
-        if row is rows.getitem:
-            part = given.seen_by(lambda whole: whole[_of_an_array(static)])
-            call = Call("copy", (part, out)) if part else None
-        else:
-            call = Call(REDUCED[row], (given, out), axes)
+        call: Call | None = None
+        if row is rows.matmul:
+            call = Call("product", (*given, out))
+        elif row in REDUCED:
+            call = Call(REDUCED[row], (*given, out), tuple(range(len(given[0].shape))))
+        elif part := given[0].seen_by(lambda whole: whole[_of_an_array(static)]):
+            call = Call("copy", (part, out))
         if call and self.chained([call]):
             self.unread.add(slot)
             self.lines.append("")
@@ -1003,7 +1011,7 @@ class Plan:
         """The product of matrices."""
         x, y = map(self.array, self.program.operands[slot])
         out = self.texts[slot] = self._take(slot)
-        self.lines.append(f"matmul({x}, {y}, {out})")
+        self.calls(f"matmul({x}, {y}, {out})", ("product", (x, y, out)))
 
     def cumsum(self, slot: int) -> None:
         """The running sum along an axis."""

@@ -4,8 +4,10 @@ It reads records of ``WORDS`` whole numbers: the address of an inner loop, what 
 where the arrays begin, how many numbers there are, how far apart they stand, how often the loop is
 called, and how far the arrays are apart from call to call. Four arrays are the most.
 
-There are three inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
-the two are equal; and ``choose``, which takes an element of the first or of the second operand.
+There are four inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
+the two are equal; ``choose``, which takes an element of the first or of the second operand; and
+``product``, which calls numpy's loop for products of matrices. Where others are given numpy's own
+data, that has a table: numpy's loop, its data, ``SIZES`` sizes, and strides.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 from string import Template
 from typing import Final
 
-__all__ = ["ARRAYS", "OWN_LOOPS", "WORDS", "array_chain"]
+__all__ = ["ARRAYS", "OWN_LOOPS", "SIZES", "WORDS", "array_chain"]
 
 WORDS: Final = 16
 """The whole numbers of a record."""
@@ -21,16 +23,20 @@ WORDS: Final = 16
 ARRAYS: Final = 4
 """The most arrays of a record."""
 
-OWN_LOOPS: Final = ("copy", "tie", "choose")
+SIZES: Final = 4
+"""The sizes of a product: how many there are, and the axes of its matrices."""
+
+OWN_LOOPS: Final = ("copy", "tie", "choose", "product")
 
 
 def array_chain() -> str:
     """The text of ``run``, which is given the records and their number, and of inner loops."""
     bodies = (1, _COPY), (2, _TIE), (3, _CHOOSE)
-    return _RUN + "".join(
+    loops = [
         _LOOP.substitute(name=name, reads=reads, body=body)
-        for name, (reads, body) in zip(OWN_LOOPS, bodies, strict=True)
-    )
+        for name, (reads, body) in zip(OWN_LOOPS[:-1], bodies, strict=True)
+    ]
+    return "".join([_RUN, *loops, _PRODUCT])
 
 
 _RUN: Final = """\
@@ -69,6 +75,18 @@ next:
   %more = icmp slt i64 %index_then, %count
   br i1 %more, label %record, label %end
 end:
+  ret void
+}
+"""
+
+_PRODUCT: Final = """\
+define void @product(ptr %arrays, ptr %size, ptr %strides, ptr %table) {
+  %loop = load ptr, ptr %table, align 8
+  %data_at = getelementptr i64, ptr %table, i64 1
+  %data = load ptr, ptr %data_at, align 8
+  %sizes = getelementptr i64, ptr %table, i64 2
+  %apart = getelementptr i64, ptr %table, i64 6
+  call void %loop(ptr %arrays, ptr %sizes, ptr %apart, ptr %data)
   ret void
 }
 """
