@@ -52,7 +52,7 @@ class Static:
 
 
 @final
-@attrs.define(unsafe_hash=True)  # never changed; freezing costs more than a small gradient may
+@attrs.frozen
 class Branch:
     """A container: its class, its keys or field names, and the structure of each part."""
 
