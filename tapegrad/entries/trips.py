@@ -26,20 +26,21 @@ FEW: Final = 8
 """About so many trips are looked at one by one."""
 
 
-def loops_of(columns: EntryColumns, worth: int = WORTH) -> Sequence[Repeat]:
+def loops_of(columns: EntryColumns, worth: int | None = None) -> Sequence[Repeat]:
     """The stretches of trips whose entries apply the same rows to operands that move along.
 
     Each operand is in the next trip by the same distance further. Static operands and the outcomes
     of guards are those of the other trips, and the values of constants may be any. All trips but a
-    few have ``worth`` entries at least.
+    few have ``worth`` entries at least, by default ``WORTH``.
     """
-    if len(columns) < worth:
+    least = WORTH if worth is None else worth
+    if len(columns) < least:
         return ()
     inputs = columns.table.codes[ops.input]
     return [
         loop
         for loop in _letters(columns).repeats()
-        if loop.length * (loop.count - FEW) >= worth and columns.codes[loop.first] != inputs
+        if loop.length * (loop.count - FEW) >= least and columns.codes[loop.first] != inputs
     ]
 
 
