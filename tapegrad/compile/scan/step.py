@@ -101,6 +101,9 @@ class Made:
 
     __slots__ = ("codes", "derived", "loops", "missed", "programs", "work")
 
+    work: int
+    missed: int
+
     def __init__(self) -> None:
         self.programs: dict[Sizes, Path] = {}
         self.codes: dict[tuple[Sizes, bool], ScalarCode] = {}

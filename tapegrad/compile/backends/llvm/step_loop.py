@@ -34,6 +34,9 @@ class StepLoop(Function):
     gives less than nothing, it has left the first one.
     """
 
+    program: Program
+    numbers: dict[int, str]
+    truths: dict[int, str]
     ways: Sequence[Program]
     shape: StepShape
     constants: dict[bytes, int]
