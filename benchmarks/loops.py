@@ -11,7 +11,6 @@ At the end lists of many lengths are called a few times each.
 
 from __future__ import annotations
 
-import os
 import random
 import warnings
 from collections.abc import Sequence
@@ -239,7 +238,6 @@ def normals(count: int) -> Any:
 
 
 def main() -> None:
-    os.environ["TAPEGRAD_CACHE"] = "0"
     choice = options(__doc__)
     draw = random.Random(7)
     by_runge_and_kutta = Program(lorenz, lorenz_scan, lorenz_jax, LORENZ, STEPS)
