@@ -150,6 +150,37 @@ def test_numbers_are_taken_by_any_index(records_of: list[int]) -> None:
     assert records_of
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 3), (4, 0)])
+def test_nothing_is_written_to_arrays_of_no_numbers(
+    shape: tuple[int, ...], records_of: list[int]
+) -> None:
+    """They are broadcast against others whose numbers stay what they are."""
+    empty, row = np.zeros(shape), np.arange(1.0 * shape[-1])
+    assert not ran(np.add, empty, row, np.empty(shape))
+
+    def f(x: Any, y: Any) -> Any:
+        z = (x + y) * y + y
+        return z * y + z, tnp.sum(z * z), tnp.exp(y) * y + y
+
+    fast = compiled(f, np.ones(shape), row + 1.0)
+    for found, wanted in zip(fast(empty, row), f(empty, row), strict=True):
+        assert_same(found, wanted)
+
+
+def test_without_inner_loops_the_functions_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where numpy keeps them in another way: numbers, sums and products are those of the call."""
+    monkeypatch.setattr(plan, "_MANY", 0)
+    monkeypatch.setattr(chains, "_loops", lambda _: {})
+
+    def f(x: Any) -> Any:
+        y = x * 2.0
+        return (y[0, 0] + y[1, 1]) * tnp.sum(y @ y.T) + tnp.max(y) * y[0, 1]
+
+    x = RNG.normal(size=(3, 4))
+    fast = compiled(tg.value_and_grad(f), RNG.normal(size=(3, 4)))
+    assert_same(fast(x), tg.value_and_grad(f)(x))
+
+
 def cell(w: Any, h: Any, c: Any, x: Any) -> tuple[Any, Any]:
     forget, into, out = (tnp.sigmoid(x * w[i] + h * w[i + 1]) for i in range(3))
     c = c * forget + into * tnp.tanh(h)

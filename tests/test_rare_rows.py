@@ -68,6 +68,14 @@ class TestTheBitsOfRareRows:
         for _ in range(3):
             assert bits(batch(x)) == bits(eager(bisected, x))
 
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_are_those_of_the_function_beside_arrays_without_columns(self, backend: Any) -> None:
+        """A mapped array with rows of no numbers takes no place among the inputs."""
+        x = np.linspace(0.05, 30.0, 60)
+        batch: Any = tg.vmap(lambda x, none: bisected(x), in_axes=(0, 0), backend=backend)
+        for _ in range(3):
+            assert bits(batch(x, np.ones((60, 0)))) == bits(eager(bisected, x))
+
     @quietly
     @pytest.mark.parametrize("backend", BACKENDS)
     def test_depend_on_the_rows_of_the_block_alone(self, backend: Any) -> None:

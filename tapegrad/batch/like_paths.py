@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 import attrs
 import numpy as np
 
+from tapegrad._support.exclusive import Exclusive, exclusive
 from tapegrad._support.source_position import Mark
 from tapegrad.compile.backends.interface import GivenLoops, ScalarCode
 from tapegrad.compile.call_recording import CallCode
@@ -56,7 +57,9 @@ class LikePaths:
         self._seen: set[CallCode] = set()
         self._samples: dict[object, list[_Sample]] = {}
         self._families: dict[object, _Family] = {}
+        self.exclusive: Exclusive = Exclusive()  # as calls in several threads ask it
 
+    @exclusive
     def like(
         self, codes: Sequence[CallCode], f: Callable[..., object], traced: Trace
     ) -> Path | None:

@@ -43,6 +43,7 @@ class _Ready:
 
     group: UnresolvedRows
     code: CallCode
+    entry: object
     start: int
     stop: int
 
@@ -93,10 +94,9 @@ class RareRows:
         start = 0
         for group in groups:
             stop = start + len(group.rows)
-            start = self._run_singly(group, inputs, found, start, stop)
-            if start < stop:
-                code = cast(CallCode, self._start(group.prefix))
-                ready.append(_Ready(group, code, start, stop))
+            left = self._run_singly(group, inputs, found, start, stop)
+            if left is not None:
+                ready.append(left)
             start = stop
         self._run_ready(ready, inputs, found)
         around = thread_time() - started - (budget.spent + budget.called - counted)
@@ -113,19 +113,15 @@ class RareRows:
 
     def _run_singly(
         self, group: UnresolvedRows, inputs: Floats, found: Floats, start: int, stop: int
-    ) -> int:
-        """Runs rows of a group one by one, until their path has an entry; the rows that are left.
-
-        These are those from the result on.
-        """
-        first = start
-        while start < stop:
+    ) -> _Ready | None:
+        """Runs rows of a group one by one, until their path has an entry; those that are left."""
+        for row in range(start, stop):
             code = self._start(group.prefix)
-            if code is not None and code.entry is not None:
-                break
-            found[start] = self._outputs_of(group, start - first, inputs[start].tolist())
-            start += 1
-        return start
+            entry = None if code is None else code.entry
+            if code is not None and entry is not None:
+                return _Ready(group, code, entry, row, stop)
+            found[row] = self._outputs_of(group, row - start, inputs[row].tolist())
+        return None
 
     def _run_ready(self, ready: Sequence[_Ready], inputs: Floats, found: Floats) -> None:
         """Runs rows on paths that have an entry, all at once; those that leave theirs singly."""
@@ -134,10 +130,10 @@ class RareRows:
         run_each = cast(RunEach, ready[0].code.choice.backend.each)
         counts = [one.stop - one.start for one in ready]
         if sum(counts) == len(inputs):
-            found[:], flips = run_each([one.code.entry for one in ready], counts, inputs)
+            found[:], flips = run_each([one.entry for one in ready], counts, inputs)
         else:
             rows = np.concatenate([np.arange(one.start, one.stop) for one in ready])
-            found[rows], some = run_each([one.code.entry for one in ready], counts, inputs[rows])
+            found[rows], some = run_each([one.entry for one in ready], counts, inputs[rows])
             flips = np.full(len(inputs), -1)
             flips[rows] = some
         for one, count in zip(ready, counts, strict=True):
@@ -147,6 +143,9 @@ class RareRows:
             one.code.rows -= 1
             place = row - one.stop + len(one.group.rows)
             found[row] = self._outputs_of(one.group, place, inputs[row].tolist())
+        for one in ready:
+            if one.code.rows:
+                self._calls.note_taken(one.code)
 
     def _outputs_of(
         self, group: UnresolvedRows, place: int, floats: list[float]
@@ -198,9 +197,10 @@ class RareRows:
             width = parts[0].shape[1] if parts[0].ndim > 1 else 1
             places = self._places[column : column + width]
             column += width
-            room = inputs[:, places[0] : places[0] + width]
+            if not width:
+                continue
             if places[-1] - places[0] + 1 == width and parts[0].ndim > 1:
-                np.concatenate(parts, out=room)
+                np.concatenate(parts, out=inputs[:, places[0] : places[0] + width])
             else:
                 inputs[:, places] = np.concatenate(parts).reshape(rows, width)
         return inputs

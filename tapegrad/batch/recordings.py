@@ -124,7 +124,7 @@ class RowRecording(Recording[BatchCode]):
 
     @property
     def calls(self) -> CallRecording:
-        """The paths of rare rows, which run one at a time."""
+        """The paths of rare rows."""
         return self._calls or self._new_calls()
 
     @exclusive

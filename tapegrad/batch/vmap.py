@@ -155,10 +155,11 @@ def vmap(  # noqa: PLR0913  # each says one thing about the rows
     recorded from one of them and kept (``on_branch="rerecord"``), raise a ``GuardError`` ("raise"),
     come back as nan and count neither in sums nor in the number that a mean is divided by ("mask"),
     or are computed one by one ("eager"). Each operation is within 4 units in the last place; with
-    ``fast`` quotients may be products with reciprocals, and products and sums be rounded once,
-    where no comparison depends on them. Where a block of 4,096 rows takes more than 8 paths, rows
-    on a path that fewer than 16 of them take are run one by one, with the bits of the eager call;
-    where these are many, or a path is long, so are those on a path that fewer than 128 take.
+    ``fast`` quotients may be products with reciprocals, products and sums be rounded once, and
+    exponentials and logarithms be written in line, where no comparison depends on them. Where a
+    block of 4,096 rows takes more than 8 paths, rows on a path that fewer than 16 of them take are
+    run as single calls, with the bits of the eager call; where these are many, or a path is long,
+    so are those on a path that fewer than 128 take.
 
     Rows are run by ``threads`` (None: one for each core), or by the workers of an ``executor`` of
     ``concurrent.futures`` or of its kind, to which tapes and rows travel and ``f`` does not. Where

@@ -339,15 +339,19 @@ class CallRecording(Recording[CallCode]):
                 found = run(floats)
             if not isinstance(found, int):
                 self.latest = code
-                if not code.is_taken:
-                    code.is_taken = True
-                    self._taken += 1
+                self.note_taken(code)
                 return code, found
             if found < 0:
                 return Departure(code, prefix, is_recorded=True)
             prefix, left = code.path.flipped(found, prefix), code
             code, found = self.find(prefix), None
         return Departure(left, prefix, is_recorded=code is not None)
+
+    def note_taken(self, code: CallCode) -> None:
+        """Notes that numbers took a path, of which the first ones count."""
+        if not code.is_taken:
+            code.is_taken = True
+            self._taken += 1
 
     def _compiled(self, code: CallCode, *, at_any_price: bool) -> RunFloats | None:
         """Compiles a path; None where that is not paid for yet."""

@@ -36,9 +36,6 @@ _MOST_RECORDS: Final = 64
 _LETTERS: Final = "?bBhHiIlLqQfdgFDGOSUVMme"
 """The letters of numpy's types in the order of their numbers."""
 
-_ANCHOR: Final = np.zeros(1)
-"""Where arrays stand that show how views are made, and are not read."""
-
 Ints: TypeAlias = tuple[int, ...]
 
 
@@ -71,11 +68,17 @@ class Standing:
 
     def seen_by(self, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Standing | None:
         """The view of it that this function makes; None where it makes a copy."""
-        whole = as_strided(_ANCHOR.view(self.kind), self.shape, self.strides)
+        if not self.size:
+            return None
+        first, end = self._reach()
+        memory = np.empty(end - first, np.uint8)  # as much, since a copy reads it
+        whole: NDArray[Any] = np.ndarray(
+            self.shape, self.kind, memory, self.offset - first, self.strides
+        )
         shown = view(whole)
         if not np.may_share_memory(whole, shown):
             return None
-        moved = shown.ctypes.data - _ANCHOR.ctypes.data
+        moved = shown.ctypes.data - whole.ctypes.data
         return attrs.evolve(
             self, offset=self.offset + moved, shape=shown.shape, strides=shown.strides
         )
@@ -158,7 +161,7 @@ def _made(call: Call, code: ChainCode) -> list[Record] | None:
 def _each(function: np.ufunc | str, arrays: Sequence[Standing]) -> list[Record] | None:
     """The records of a function that goes element by element."""
     letters, out = "".join(array.kind for array in arrays), arrays[-1]
-    if not _has_loop(function, letters):
+    if not out.size or not _has_loop(function, letters):
         return None
     for array in arrays[:-1]:
         if array is not out and array.meets(out) and not array.is_at(out):
@@ -284,7 +287,7 @@ def _product(arrays: Sequence[Standing], code: ChainCode) -> list[Record] | None
     if x.kind + y.kind + out.kind != "ddd" or x.meets(out) or y.meets(out):
         return None
     table = _sizes(*given)
-    if table is None or not _multiplies(given, table, code):
+    if table is None or not _has_loop(np.matmul, "ddd") or not _multiplies(given, table, code):
         return None
     return [("product", "ddd", _Shape(table=table), ((x, 0), (y, 0), (out, 0)))]
 

@@ -118,18 +118,20 @@ class _Quicker:
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
         """Runs the code."""
-        if self._left > 0:
-            self._left -= 1
-        elif self._make is not None:
-            self._change()
+        self._count()
         return self._run(inputs)
 
     def on_bytes(self, inputs: bytes) -> Buffer | int:
         """Runs it on numbers that stand side by side."""
-        self._left -= 1
-        if self._left < 0 and self._make is not None:
-            self._change()
+        self._count()
         return self._code.run_bytes(inputs)
+
+    def _count(self) -> None:
+        """Counts a call, and changes the code once there were enough."""
+        if self._left > 0:
+            self._left -= 1
+        elif self._make is not None:
+            self._change()
 
     def _change(self) -> None:
         """Takes the other code, if it is that much shorter."""
@@ -697,10 +699,9 @@ class Plan:
             return False
         if self.unread.isdisjoint(operands):
             return False
-        names = [self.array(operand) for operand in operands]
-        self.calls("", (function, [*names, self.cell(slot)]))
-        self.unread.add(slot)
-        return True
+        given = [self.stands(self.array(operand)) for operand in operands]
+        out = self.stands(self.cell(slot))
+        return self.chained_cell(slot, Call(function, (*given, out)) if all(given) else None)
 
     def of_arrays(self, slot: int) -> bool:
         """Whether a number of an array, or what arrays come to, is computed where it stands."""
@@ -716,11 +717,15 @@ class Plan:
             call = Call(REDUCED[row], (*given, out), tuple(range(len(given[0].shape))))
         elif part := given[0].seen_by(lambda whole: whole[_of_an_array(static)]):
             call = Call("copy", (part, out))
+        return self.chained_cell(slot, call)
+
+    def chained_cell(self, slot: int, call: Call | None) -> bool:
+        """Whether a call that writes a number's cell has records; else there is no cell."""
         if call and self.chained([call]):
             self.unread.add(slot)
             self.lines.append("")
             return True
-        del self.cells[slot]
+        del self.standing[self.cells.pop(slot)]
         self.bound.pop()
         return False
 

@@ -250,7 +250,9 @@ class StepsEntry:
             and found.flags.writeable
             and [x.shape for x in xs] == [(count, width) for width in self._xs]
             and all(map(_is_plain, xs))
-            and (not numbers or (0 <= numbers[0] < count and 0 <= numbers[-1] < count))
+            and numbers
+            and 0 <= numbers[0] < count
+            and 0 <= numbers[-1] < count
         ):
             raise wrong_inputs(found, self._carry + count * self._width)
         given = held + self._constants
