@@ -97,7 +97,11 @@ def _pays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def exits(f: Any, steps: int, seed: int = 0) -> tuple[Any, Any]:
     """A batch of which rows have left at many steps, and its recorded paths."""
-    xs = np.random.default_rng(seed).normal(0.1, 1.0, (2 * steps, steps))
+    return learned(f, np.random.default_rng(seed).normal(0.1, 1.0, (2 * steps, steps)))
+
+
+def learned(f: Any, xs: Any) -> tuple[Any, Any]:
+    """A batch that has run two of each of these rows, and its recorded paths."""
     batch = tg.vmap(tg.value_and_grad(f), in_axes=(None, 0), backend="llvm")
     batch(0.7, np.repeat(xs, 2, axis=0))
     recorded = batch._cache.recordings[0]
@@ -136,6 +140,32 @@ def test_other_loops_are_found_or_compiled(f: Any) -> None:
     expected = [tg.value_and_grad(f)(0.6, tuple(x)) for x in xs.tolist()]
     assert np.allclose(value, [one.value for one in expected], 1e-12, 1e-12)
     assert np.allclose(slopes.column(slopes.paths[0]), [one.grad for one in expected], 1e-12, 1e-12)
+
+
+SPECIAL = 23
+"""The step after which the constant of ``hidden`` is another one."""
+
+
+def hidden(a: Any, xs: Any) -> Any:
+    """A constant is another one after one step, which shows in rows that went far alone."""
+    state = 1.0 + 0.0 * a
+    for number, x in enumerate(xs):
+        state = state + 0.25 * x * a
+        if state > 2.0:
+            return state + math.maximum(state - 9.0, 0.0) * (1.0 if number == SPECIAL else 0.5)
+    return state
+
+
+def test_a_constant_is_compared_that_no_recorded_number_shows() -> None:
+    """Rows of one path give their own numbers, whatever the one that was recorded gives."""
+    walks = np.random.default_rng(0).normal(0.1, 1.0, (120, 60))
+    batch, codes = learned(hidden, np.concatenate([walks, 8.0 * np.eye(60)]))
+    assert require_as_compiled(codes) > 4
+    rows = 90.0 * np.eye(60)
+    value, slopes = batch(0.7, np.repeat(rows, 3, axis=0))
+    expected = [tg.value_and_grad(hidden)(0.7, tuple(row)) for row in rows.tolist()]
+    assert np.allclose(value[::3], [one.value for one in expected], 1e-12)
+    assert np.allclose(slopes.column(slopes.paths[0])[::3], [one.grad for one in expected], 1e-12)
 
 
 def require_same_bits(steps: list[str], end: str, bound: float, seed: int, a: float) -> None:

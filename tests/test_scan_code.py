@@ -224,6 +224,7 @@ class TestEntry:
         "change",
         [
             {"numbers": range(1, 5)},
+            {"numbers": range(2, 2)},
             {"numbers": range(-1, 3)},
             {"count": 3},
             {"found": np.zeros(4)},
