@@ -46,7 +46,7 @@ SPECIAL: tuple[float, ...] = (
 )  # fmt: skip
 STATICS: dict[str, tuple[float, ...]] = {
     "powc": (2.0, 3.0, 4.0, -1.0, -2.0, 0.5, 2.5, 1 / 3, 0.0, 1.0),
-    "powc_slope": (2.0, 3.0, 4.0, 5.0, -1.0, 0.5, 2.5, 1 / 3, 0.0, 1.0, 1e-17),
+    "powc_slope": (2.0, 3.0, 4.0, 5.0, 6.0, -1.0, -2.0, -3.0, 0.5, 2.5, -0.5, 0.0, 1.0, 1e-17),
     "ldexp": (3, -2, 0, 1000, -1074, -1100, 1500, -3000, 4000),
     "polygamma": (1.0, 2.0),
     "round_to": (0, 1, 2, 15, -2, 400, -400),
@@ -110,7 +110,7 @@ class TestSpellings:
 
     @pytest.mark.parametrize("row", LOWER, ids=by_name)
     def test_a_spelling_holds_at_ordinary_points(self, row: Primitive) -> None:
-        """Numbers of everyday size are never asked back."""
+        """Numbers of everyday size are never asked back, by a near spelling either."""
         draw = random.Random(row.name)
         width = row.arity or 4
         for static in STATICS.get(row.name, ()) or (None,):
@@ -118,6 +118,7 @@ class TestSpellings:
                 xs = [draw.uniform(0.1, 9.0) for _ in range(width)]
                 given = xs if static is None else [*xs, static]
                 assert spelled(LOWER[row], given) is not None or row.name in PARTLY
+                assert spelled(NEAR.get(row, LOWER[row]), given) is not None or row.name in PARTLY
 
     @pytest.mark.parametrize("row", NEAR, ids=by_name)
     def test_a_near_spelling_is_accurate(self, row: Primitive) -> None:
@@ -131,6 +132,14 @@ class TestSpellings:
                 assert is_close(row, "value", got, truth(row.name, None, *xs), xs)
 
         holds()
+
+    @pytest.mark.parametrize("zero", [0.0, -0.0])
+    def test_a_near_slope_of_a_power_has_the_sign_of_the_row_at_0(self, zero: float) -> None:
+        """Zeros and infinities are those of the row, whatever the constant power; none is asked."""
+        for n in (*STATICS["powc_slope"], 7.0, -4.0, 1.5, -1.5):
+            got = spelled(NEAR[ops.powc_slope], (zero, n))
+            assert got is not None, n
+            assert same_bits(got, ops.powc_slope.value(zero, n)), n
 
 
 # One program that applies every row to three numbers, with every backend.

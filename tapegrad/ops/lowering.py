@@ -11,6 +11,7 @@ To spell a row, write a function of its operands under ``@_exactly(row)`` or ``@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -31,6 +32,7 @@ from tapegrad.ops.special import (
     SQRT_HALF,
     STEP,
     WEIGHTS,
+    ieee_pow,
 )
 from tapegrad.ops.table import (
     abs,
@@ -297,16 +299,38 @@ def _pow_dx(x: Operand, n: Operand) -> Spelled:
     return Usually(value, and_(inside, isfinite(value)))
 
 
-@_nearly(ops.powc_slope)
+@_nearly(ops.pow_dx, ops.powc_slope)
 def _near_pow_dx(x: Operand, n: Operand) -> Spelled:
-    """Small powers as products and quotients."""
+    """Small powers as products and quotients; others by x ** n, which its value needs as well."""
+    if isinstance(n, float):
+        return _near_slope(x, n)
+    power = pow(x, n)
+    slope = div(power, x)
+    holds = _all(gt(x, 0.0), is_plain(power), is_plain(slope), ne(n, 0.0))
+    return Usually(mul(n, slope), holds)
+
+
+def _near_slope(x: Operand, n: float) -> Spelled:
+    """The same of a constant power, which holds at 0, too."""
     if n == 3.0:
         return mul(mul(3.0, x), x)
     if n == 4.0:
         return mul(mul(mul(4.0, x), x), x)
     if n == -1.0:
         return div(div(-1.0, x), x)
-    return _pow_dx(x, n)
+    if n in {0.0, 1.0, 2.0} or not math.isfinite(n):
+        return _pow_dx(x, n)
+    power = _near_powc(x, n)
+    slope = div(power, x)
+    found = where(eq(x, 0.0), _slope_at_0(x, n), mul(n, slope))
+    return Usually(found, or_(and_(is_plain(power), is_plain(slope)), eq(x, 0.0)))
+
+
+def _slope_at_0(x: Operand, n: float) -> Operand:
+    """n * x ** (n - 1) at x == 0, whose sign counts where n - 1 is odd."""
+    if n % 2.0:
+        return n * ieee_pow(0.0, n - 1.0)
+    return x if n > 0.0 else div(n, x)
 
 
 @_exactly(ops.pow_dy)
