@@ -218,12 +218,17 @@ def record_path(  # noqa: PLR0913  # each option changes another part of the rec
 def path_of(tape: AnyTape, **options: bool) -> Path:
     """The path that a tape recorded; the options are those of ``lower``."""
     started = perf_counter()
+    columns = tape.columns.as_lists()
+    returned: FlatResult | None = None
     if not tape.on_arrays:
-        program = lower(tape.columns.as_lists(), tape.outputs, **options)
+        program = lower(columns, tape.outputs, **options)
     else:
-        program = cast(Program, serving("compile.arrays.lowering").program_of(tape, **options))
+        lowered = serving("compile.arrays.lowering").program_of
+        program = cast(Program, lowered(tape, columns, **options))
+        returned = tape.result, [columns.values[slot] for slot in tape.outputs]
     made = tape, program
-    return Path(lambda: made, program.outcomes, perf_counter() - started, len(tape))
+    seconds = perf_counter() - started
+    return Path(lambda: made, program.outcomes, seconds, len(tape), returned=returned)
 
 
 def taking_arrays(path: Path, run: RunFloats) -> RunFloats:

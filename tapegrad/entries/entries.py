@@ -82,14 +82,15 @@ class Entries:
         require_buffers(
             self.table, self.codes, self.left, self.right, self.stored, self.pool, self.statics
         )
-        require_entries(self.columns)
+        columns = self.columns
+        require_entries(columns)
         if type(self.stored) is StoredArrays and not self._computed():
-            serving("entries.stored_arrays").require_sound(self.columns)
+            serving("entries.stored_arrays").require_sound(columns)
         count, inputs = len(self.codes), len(self.inputs)
         require_frame(
             count, inputs, self.parameters, self.data, self.names, self.result, self.outputs
         )
-        values = self.values
+        values = columns.values
         require_shapes(values, (self.parameters, self.data), self.inputs)
         require_shapes(values, (self.result,), self.outputs)
         require_marks(count, self.labels, self.scopes, self.sites, self.site_of, self.function)

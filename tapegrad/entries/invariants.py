@@ -213,7 +213,7 @@ def _require_values(columns: EntryColumns, truths: bytes) -> None:
                     f"the value of entry {slot} is {describe(value)}, which is no number"
                 )
         values = tuple(map(primal, values))
-    if columns.on_arrays:
+    if 1 in truths and columns.on_arrays:
         values = [0.0 if shape_of(value) else value for value in values]
     if 1 in truths and not _TRUTHS.issuperset(compress(values, truths)):
         pairs = enumerate(zip(values, truths, strict=True))

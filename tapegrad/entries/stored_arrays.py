@@ -7,7 +7,8 @@ read, as the same view of the same entry, so that what is computed from it has t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import nan, prod
+from struct import Struct
 from typing import Any, Final, cast
 
 import numpy as np
@@ -21,29 +22,44 @@ __all__ = ["read", "require_stored", "stored"]
 _KINDS: Final = {"f": "d", "b": "?", "i": "l"}
 _CODES: Final = {"d": np.dtype(np.float64), "?": np.dtype(np.bool_), "l": np.dtype(np.int64)}
 _VIEW: Final = ""
+_NUMBER: Final = "d", ()
+_double: Final = Struct("d").pack
+_NUMBER_AT: Final = {kind: Struct(kind).unpack_from for kind in _CODES}
 
 
 def stored(columns: EntryColumns, of: tuple[object, ...] | None = None) -> StoredArrays:
-    """The values of entries, none of which is traced, and what is known to have computed them."""
+    """The values of entries, none of which is traced, and what is known to have computed them.
+
+    There is one nan.
+    """
+    found = _stored(columns, columns.values, of)
+    if np.isnan(np.frombuffer(found.cells)).any():  # or whole numbers with the bits of nan
+        found = _stored(columns, [*map(_with_one_nan, columns.values)], of)
+    return found
+
+
+def _stored(
+    columns: EntryColumns, values: Sequence[Any], of: tuple[object, ...] | None
+) -> StoredArrays:
     forms: dict[tuple[str, Shape], int] = {}
     parts: list[bytes] = []
-    form_of = np.empty(len(columns), np.uint16)
-    for slot, value in enumerate(columns.values):
-        form, part = _form(columns, slot, value)
-        form_of[slot] = forms.setdefault(form, len(forms))
-        parts.append(part)
-    return StoredArrays(b"".join(parts), tuple(forms), form_of.tobytes(), of)
+    form_of: list[int] = []
+    for slot, value in enumerate(values):
+        if type(value) is float:
+            form, part = _NUMBER, _double(value)
+        elif _is_view(columns, slot):
+            form, part = (_VIEW, value.shape), b""
+        else:
+            form, part = (_KINDS[value.dtype.kind], value.shape), value.tobytes()
+        form_of.append(forms.setdefault(form, len(forms)))
+        parts.append(part + bytes(-len(part) % 8))  # in whole cells of eight
+    return StoredArrays(b"".join(parts), tuple(forms), np.array(form_of, np.uint16).tobytes(), of)
 
 
-def _form(columns: EntryColumns, slot: int, value: Any) -> tuple[tuple[str, Shape], bytes]:
-    """The form of a value and its bytes, in whole cells of eight; there is one nan."""
+def _with_one_nan(value: Any) -> Any:
     if type(value) is float:
-        return ("d", ()), np.float64(value if value == value else np.nan).tobytes()
-    if _is_view(columns, slot):
-        return (_VIEW, value.shape), b""
-    if value.dtype.kind == "f" and np.isnan(value).any():
-        value = np.where(np.isnan(value), np.nan, value)
-    return (_KINDS[value.dtype.kind], value.shape), value.tobytes() + bytes(-value.nbytes % 8)
+        return value if value == value else nan
+    return np.where(np.isnan(value), nan, value) if value.dtype.kind == "f" else value
 
 
 def _is_view(columns: EntryColumns, slot: int) -> bool:
@@ -55,18 +71,26 @@ def read(of: StoredArrays, columns: EntryColumns) -> list[Any]:
     """The values of all entries; the arrays cannot be written to."""
     values: list[Any] = []
     start = 0
+    sizes = [_cells(kind, shape) for kind, shape in of.forms]
     for slot, form in enumerate(memoryview(of.form_of).cast("H")):
         kind, shape = of.forms[form]
         if kind == _VIEW:
             values.append(_shown(columns, slot, values, shape))
-            continue
-        count, dtype = prod(shape), _CODES[kind]
-        cells = np.frombuffer(of.cells, dtype, count, start) if count else np.empty(0, dtype)
-        values.append(cells.reshape(shape) if shape else float(cells[0]))
-        start += -(-count * dtype.itemsize // 8) * 8
-        if shape:
-            values[-1].flags.writeable = False
+        elif not shape:
+            values.append(float(_NUMBER_AT[kind](of.cells, start)[0]))
+        elif sizes[form]:
+            values.append(np.ndarray(shape, _CODES[kind], of.cells, start))
+        else:
+            values.append(_nothing(shape, _CODES[kind]))
+        start += sizes[form]
     return values
+
+
+def _nothing(shape: Shape, kind: Any) -> Any:
+    """An array without numbers, for which a memory of none has no place."""
+    found: Any = np.empty(shape, kind)
+    found.flags.writeable = False
+    return found
 
 
 def _shown(columns: EntryColumns, slot: int, values: list[Any], shape: Shape) -> Any:
@@ -149,13 +173,14 @@ def _faults(of: StoredArrays, count: int) -> Iterator[str]:
     elif count and max(memoryview(of.form_of).cast("H")) >= len(of.forms):
         yield f"have a form beyond the {len(of.forms)} of the tape"
     else:
-        sizes = [-(-prod(shape) * _size(kind) // 8) * 8 for kind, shape in of.forms]
+        sizes = [_cells(kind, shape) for kind, shape in of.forms]
         if sum(sizes[form] for form in memoryview(of.form_of).cast("H")) != len(of.cells):
             yield f"do not fit {len(of.cells)} bytes"
 
 
-def _size(kind: str) -> int:
-    return 0 if kind == _VIEW else _CODES[kind].itemsize
+def _cells(kind: str, shape: Shape) -> int:
+    """The bytes of values of this form, in whole cells of eight."""
+    return 0 if kind == _VIEW else -(-prod(shape) * _CODES[kind].itemsize // 8) * 8
 
 
 def _is_form(form: object) -> bool:

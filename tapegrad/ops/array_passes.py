@@ -7,6 +7,7 @@ the numbers alone, not on how they stand in memory, where ``is_exact`` says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import inf
 from typing import Any, Final, TypeAlias, cast
 
@@ -26,6 +27,7 @@ Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
 
 
+@lru_cache(maxsize=1 << 9)
 def ufunc_of(row: Primitive) -> np.ufunc | None:
     """The function of numpy's that computes a row by itself, if one does."""
     found = PASSES.get(row)

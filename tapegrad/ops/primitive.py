@@ -225,15 +225,22 @@ class Primitive:
     module: str = "tapegrad.ops.table"
     reference: str = ""
     array: ArrayRule | None = None
+    arity: int | None = attrs.field(init=False)
+    """How many operands are differentiated; None when any number is."""
+    is_pooled: bool = attrs.field(init=False)
+    """Whether the operands do not fit the two operand columns of a tape."""
 
     @symbol.default
     def _own_name(self) -> str:
         return self.name
 
-    @property
-    def arity(self) -> int | None:
-        """How many operands are differentiated; None when any number is."""
+    @arity.default
+    def _count_of_partials(self) -> int | None:
         return len(self.partials) if isinstance(self.partials, tuple) else None
+
+    @is_pooled.default
+    def _needs_pool(self) -> bool:
+        return self.arity is None or self.arity + self.has_static > 2
 
     def takes(self, count: int) -> bool:
         """Whether the row can be applied to this number of operands."""
@@ -244,11 +251,6 @@ class Primitive:
     def is_operation(self) -> bool:
         """Whether the row computes; inputs, constants and guards do not."""
         return self.kind not in {"input", "constant", "guard"}
-
-    @property
-    def is_pooled(self) -> bool:
-        """Whether the operands do not fit the two operand columns of a tape."""
-        return self.arity is None or self.arity + self.has_static > 2
 
     def __call__(self, *operands: Operand | tuple[object, ...]) -> Operand:
         """Applies the row: computes on floats, and does on a traced number what that defines.

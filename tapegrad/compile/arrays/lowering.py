@@ -36,14 +36,13 @@ _MOST_READ: Final = 16
 """The most numbers of arrays, for each entry, that are taken one by one."""
 
 
-def program_of(tape: Entries, **options: bool) -> Program:
-    """The program of a tape with arrays: the entries that its outputs and guards need.
+def program_of(tape: Entries, columns: EntryColumns, **options: bool) -> Program:
+    """The program of a tape with arrays, of these columns: what its outputs and guards need.
 
     Results have the tape's bits. Where arrays are only read number by number, as by a loop over
     data, it is a program of numbers, whose inputs are those of the arrays; the options are those
     of the lowering of such.
     """
-    columns = tape.columns.as_lists()
     if not _reads_numbers(columns, tape.outputs):
         lowering = _Lowering(columns)
         lowering.lower(tape.outputs)
@@ -71,15 +70,20 @@ def _reads_numbers(columns: EntryColumns, outputs: Sequence[int]) -> bool:
 class _Lowering(Lowered):
     """Writes the entries of a tape; ``forms`` has the form of each entry that was written.
 
-    ``form`` is that of the tape's entry for which something is written, whose row is ``row``.
+    ``form`` is that of the tape's entry for which something is written, whose row is ``row``, and
+    which ``reads`` others. The tape's entries are ``shown`` in such forms.
     Arrays on the tape that are one number everywhere are ``uniform``, and become that number.
     """
+
+    reads: tuple[int, ...]
+    shown: list[Form]
 
     def __init__(self, columns: EntryColumns) -> None:
         super().__init__(columns)
         self.forms: list[Form] = []
-        self.form, self.row = NUMBER, ops.input
+        self.form, self.row, self.reads = NUMBER, ops.input, ()
         self.uniform: set[int] = set()
+        self.shown = _forms(columns)
 
     def lower(self, outputs: Sequence[int]) -> None:
         """Writes the entries of the tape, and the ``outputs`` as arrays if they are such there."""
@@ -91,37 +95,38 @@ class _Lowering(Lowered):
 
     def begin(self, slot: int) -> None:
         """Turns to an entry of the tape."""
-        self.form, self.row = _form(self.columns, slot), self.columns.row(slot)
+        self.form, self.row = self.shown[slot], self.columns.row(slot)
+        self.reads = self.columns.operands(slot)
 
     def special(self, slot: int) -> Place:
         """Writes an entry that is a number."""
         value = self.columns.values[slot]
         if self.row.kind == "guard":
-            (operand,) = self.columns.operands(slot)
+            (operand,) = self.reads
             self.guard(slot, self.places[operand], primal(value))
             return 0.0
         if self.row.kind == "input":
             return self.input()
-        return value if self.is_constant(slot) else self.applied(slot)
+        return value if self.is_constant() else self.applied(slot)
 
     def array(self, slot: int) -> Place:
         """Writes an entry that is an array."""
         if self.row.kind == "input":
             return self.input()
-        place = self.everywhere(slot)
-        if place is None and self.is_constant(slot):
+        place = self.everywhere()
+        if place is None and self.is_constant():
             return self.constant(self.columns.values[slot])
         place = self.applied(slot) if place is None else place
         if not isinstance(place, int):
             self.uniform.add(slot)
         return place
 
-    def everywhere(self, slot: int) -> Place | None:
+    def everywhere(self) -> Place | None:
         """The number that an array is, if it is computed from uniform ones and numbers alone."""
-        operands = self.columns.operands(slot)
-        places = [self.places[operand] for operand in operands]
-        is_one = is_exact(self.row) and not any(isinstance(place, int) for place in places)
-        if not is_one or self.uniform.isdisjoint(operands):
+        if self.uniform.isdisjoint(self.reads) or not is_exact(self.row):
+            return None
+        places = [self.places[operand] for operand in self.reads]
+        if any(isinstance(place, int) for place in places):
             return None
         return self.row.value(*cast("list[float]", places))
 
@@ -130,16 +135,15 @@ class _Lowering(Lowered):
         if slot in self.uniform:
             self.begin(slot)
             self.uniform.remove(slot)
-            for operand in self.columns.operands(slot):
+            for operand in self.reads:
                 self.make_whole(operand)
             self.begin(slot)
-            places = [self.places[operand] for operand in self.columns.operands(slot)]
+            places = [self.places[operand] for operand in self.reads]
             self.places[slot] = self.entry(self.row, places, self.columns.static(slot))
 
-    def takes_numbers(self, slot: int) -> bool:
+    def takes_numbers(self) -> bool:
         """Whether uniform operands of an entry may be numbers, as another has its shape."""
-        others = (x for x in self.columns.operands(slot) if x not in self.uniform)
-        shapes = [_form(self.columns, operand).shape for operand in others]
+        shapes = [self.shown[x].shape for x in self.reads if x not in self.uniform]
         return self.row.array is None and self.form.shape in shapes
 
     def input(self) -> Place:
@@ -147,21 +151,24 @@ class _Lowering(Lowered):
         self.inputs += 1
         return self.write(ops.input, ())
 
-    def is_constant(self, slot: int) -> bool:
+    def is_constant(self) -> bool:
         """Whether an entry is a constant, or computed from such alone."""
-        places = (self.places[operand] for operand in self.columns.operands(slot))
-        return all(not isinstance(place, int) or place in self.constants for place in places)
+        for operand in self.reads:
+            place = self.places[operand]
+            if isinstance(place, int) and place not in self.constants:
+                return False
+        return True
 
     def applied(self, slot: int) -> Place:
         """Writes an entry that applies a row to others."""
-        operands, static = self.columns.operands(slot), self.columns.static(slot)
-        if not self.uniform.isdisjoint(operands) and not self.takes_numbers(slot):
-            for operand in operands:
+        static = self.columns.static(slot)
+        if not self.uniform.isdisjoint(self.reads) and not self.takes_numbers():
+            for operand in self.reads:
                 self.make_whole(operand)
             self.begin(slot)
-        places = [self.places[operand] for operand in operands]
+        places = [self.places[operand] for operand in self.reads]
         if self.row is matmul:
-            self.keep_apart(operands, places)
+            self.keep_apart(self.reads, places)
         spelled = STEPS.get(self.row) if self.form is not NUMBER else None
         found = spelled and spelled(*map(self.operand, places), *static)
         return self.apply(self.row, places, static) if found is None else place_of(found)
@@ -179,7 +186,7 @@ class _Lowering(Lowered):
 
     def root_on_tape(self, slot: int) -> int:
         """The entry of the tape that has the memory of a view there."""
-        while _form(self.columns, slot).is_view:
+        while self.shown[slot].is_view:
             slot = self.columns.operands(slot)[0]
         return slot
 
@@ -195,6 +202,15 @@ class _Lowering(Lowered):
         if not form.is_view:
             return self.write(ops.detached, (slot,), form=Form(form.shape, form.kind))
         return self.write(row, (self.copied(operands[0]),), self.static(slot), form)
+
+    def apply(
+        self, row: Primitive, places: Sequence[Place], static: tuple[object, ...] = ()
+    ) -> Place:
+        """The row applied to these operands; no rule is about entries that none sees through."""
+        is_plain = row is not ops.neg and all(type(place) is int for place in places)
+        if is_plain and self.seen_through.isdisjoint(places):
+            return self.entry(row, places, static)
+        return super().apply(row, places, static)
 
     def rewritten(
         self, row: Primitive, places: Sequence[Place], static: tuple[object, ...]
@@ -271,18 +287,27 @@ class _Lowering(Lowered):
         )
 
 
-def _form(columns: EntryColumns, slot: int) -> Form:
-    """The form of an entry of a tape."""
-    value: Any = columns.values[slot]
-    if type(value) is float:
-        return NUMBER
+def _forms(columns: EntryColumns) -> list[Form]:
+    """The form of each entry of a tape."""
+    known: dict[tuple[object, ...], Form] = {}
+    found: list[Form] = []
+    for slot, value in enumerate(cast("Sequence[Any]", columns.values)):
+        if type(value) is float:
+            found.append(NUMBER)
+            continue
+        form = value.shape, value.dtype.char, value.flags.c_contiguous, _is_view(columns, slot)
+        found.append(known.get(form) or known.setdefault(form, Form(*form)))
+    return found
+
+
+def _is_view(columns: EntryColumns, slot: int) -> bool:
+    """Whether an array has the memory of the entry's first operand."""
     rule = columns.row(slot).array
-    is_view = rule is not None and rule.is_view is not None and rule.is_view(*columns.static(slot))
-    if is_view:
-        shown: Any = columns.values[columns.operands(slot)[0]]
-        # What is reshaped may have to be copied; a number has no memory, and is given some.
-        is_view = type(shown) is float or np.may_share_memory(value, shown)
-    return Form(value.shape, value.dtype.char, value.flags.c_contiguous, is_view)
+    if rule is None or rule.is_view is None or not rule.is_view(*columns.static(slot)):
+        return False
+    shown: Any = columns.values[columns.operands(slot)[0]]
+    # What is reshaped may have to be copied; a number has no memory, and is given some.
+    return type(shown) is float or np.may_share_memory(cast(Any, columns.values[slot]), shown)
 
 
 def _form_of(value: Any) -> Form:
