@@ -49,7 +49,7 @@ _ON_ARRAYS: Final = " arrays"
 """The end of the names of calling and recording where some arguments are arrays."""
 USUAL: Final[Mapping[str, float]] = {
     CALLING: 0.3e-6, RECORDING: 10e-6, "python": 10e-6, "llvm": 30e-6,
-    CALLING + _ON_ARRAYS: 5e-6, RECORDING + _ON_ARRAYS: 15e-6, PLAN: 50e-6,
+    CALLING + _ON_ARRAYS: 5e-6, RECORDING + _ON_ARRAYS: 12e-6, PLAN: 15e-6,
 }  # fmt: skip
 """The seconds that an entry takes where the function itself is called, where it is recorded, and
 where it is compiled by a backend: as was seen, until some are measured."""

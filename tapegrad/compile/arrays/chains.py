@@ -36,74 +36,135 @@ _MOST_RECORDS: Final = 64
 _LETTERS: Final = "?bBhHiIlLqQfdgFDGOSUVMme"
 """The letters of numpy's types in the order of their numbers."""
 
+_BEGINS: Final = 2
+"""The word of a record that says where the first array begins."""
+_NONE: Final = [[0] * (ARRAYS - count) for count in range(ARRAYS + 1)]
+"""The words for arrays that a record of so many has not."""
+
 Ints: TypeAlias = tuple[int, ...]
+
+View: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+"""Makes a view of an array."""
+
+
+@final
+@attrs.frozen(eq=False)
+class Way:
+    """How an array stands, wherever it begins; there is one for all that stand alike.
+
+    Its first byte stands ``first`` after where it begins, and what comes after its last one, at
+    ``end``. It has so many numbers as ``size``.
+    """
+
+    shape: Shape
+    strides: Ints
+    kind: str
+    size: int = attrs.field(init=False)
+    first: int = attrs.field(init=False)
+    end: int = attrs.field(init=False)
+
+    @size.default
+    def _size(self) -> int:
+        return prod(self.shape)
+
+    @first.default
+    def _first(self) -> int:
+        return sum(move for move in self._far() if move < 0)
+
+    @end.default
+    def _end(self) -> int:
+        return sum(move for move in self._far() if move > 0) + np.dtype(self.kind).itemsize
+
+    def _far(self) -> list[int]:
+        """How far the last number along each axis is from the first one."""
+        return [(size - 1) * apart for size, apart in zip(self.shape, self.strides, strict=True)]
+
+    def seen_by(self, view: View) -> tuple[int, Way] | None:
+        """By how much the view of it begins later that a function makes, and how it stands.
+
+        None where it makes a copy.
+        """
+        if not self.size:
+            return None
+        memory = np.empty(self.end - self.first, np.uint8)  # as much, since a copy reads it
+        whole: NDArray[Any] = np.ndarray(self.shape, self.kind, memory, -self.first, self.strides)
+        shown = view(whole)
+        if not np.may_share_memory(whole, shown):
+            return None
+        moved = shown.ctypes.data - whole.ctypes.data
+        return moved, way(shown.shape, shown.strides, self.kind)
+
+
+@lru_cache(maxsize=1 << 14)
+def way(shape: Shape, strides: Ints, kind: str) -> Way:
+    """How an array of this shape and these strides stands."""
+    return Way(shape, strides, kind)
+
+
+@lru_cache(maxsize=1 << 12)
+def in_order(shape: Shape, kind: str) -> Way:
+    """How an array in C order stands, without gaps."""
+    return way(shape, _in_order(shape, np.dtype(kind).itemsize), kind)
 
 
 @final
 @attrs.frozen
 class Standing:
-    """How an array stands: so many bytes into a named memory, or in that of a constant."""
+    """Where and how an array stands: so many bytes into a named memory, or a constant's."""
 
     memory: str
     offset: int
-    shape: Shape
-    strides: Ints
-    kind: str
+    way: Way
     constant: NDArray[Any] | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def new(cls, memory: str, offset: int, shape: Shape, kind: str) -> Standing:
         """An array in C order, without gaps."""
-        return cls(memory, offset, shape, _in_order(shape, np.dtype(kind).itemsize), kind)
+        return cls(memory, offset, in_order(shape, kind))
 
     @classmethod
     def of_constant(cls, name: str, value: NDArray[Any]) -> Standing:
         """A constant, which is kept where it is."""
-        return cls(name, value.ctypes.data, value.shape, value.strides, value.dtype.char, value)
+        stands = way(value.shape, value.strides, value.dtype.char)
+        return cls(name, value.ctypes.data, stands, value)
 
     @property
-    def size(self) -> int:
-        """How many numbers it has."""
-        return prod(self.shape)
+    def shape(self) -> Shape:
+        """The length of each axis."""
+        return self.way.shape
 
-    def seen_by(self, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Standing | None:
+    @property
+    def strides(self) -> Ints:
+        """How many bytes further the next number along each axis is."""
+        return self.way.strides
+
+    def seen_by(self, view: View) -> Standing | None:
         """The view of it that this function makes; None where it makes a copy."""
-        if not self.size:
-            return None
-        first, end = self._reach()
-        memory = np.empty(end - first, np.uint8)  # as much, since a copy reads it
-        whole: NDArray[Any] = np.ndarray(
-            self.shape, self.kind, memory, self.offset - first, self.strides
-        )
-        shown = view(whole)
-        if not np.may_share_memory(whole, shown):
-            return None
-        moved = shown.ctypes.data - whole.ctypes.data
-        return attrs.evolve(
-            self, offset=self.offset + moved, shape=shown.shape, strides=shown.strides
-        )
+        found = self.way.seen_by(view)
+        return found and self.moved(*found)
+
+    def moved(self, moved: int, stands: Way) -> Standing:
+        """An array that begins so many bytes later and stands in this way."""
+        return Standing(self.memory, self.offset + moved, stands, self.constant)
 
     def part(self, moved: int, shape: Shape, strides: Ints) -> Standing:
         """An array that begins so many bytes later."""
-        return attrs.evolve(self, offset=self.offset + moved, shape=shape, strides=strides)
+        return self.moved(moved, way(shape, strides, self.way.kind))
 
     def meets(self, other: Standing) -> bool:
         """Whether both may have a byte of memory in common."""
         if self.memory != other.memory:
             return False
-        (first, end), (begin, last) = self._reach(), other._reach()
-        return begin < end and first < last
+        here, there = self.offset, other.offset
+        return (
+            here + self.way.first < there + other.way.end
+            and there + other.way.first < here + self.way.end
+        )
 
     def is_at(self, other: Standing) -> bool:
         """Whether it has its elements where another one has them."""
-        here, there = (self.offset, self.shape, self.strides), (other.offset, other.shape)
-        return here == (*there, other.strides)
-
-    def _reach(self) -> tuple[int, int]:
-        """Where its first byte stands, and what comes after its last one."""
-        far = [(size - 1) * apart for size, apart in zip(self.shape, self.strides, strict=True)]
-        first = self.offset + sum(move for move in far if move < 0)
-        return first, first + sum(map(abs, far)) + np.dtype(self.kind).itemsize
+        stands = self.shape, self.strides
+        return self.offset == other.offset and stands == (other.shape, other.strides)
 
 
 @final
@@ -134,47 +195,69 @@ class _Shape:
     table: Ints = ()
 
 
-Record: TypeAlias = tuple["np.ufunc | str", str, _Shape, tuple[tuple[Standing, int], ...]]
-"""A function, its letters, the shape, and each array with the bytes at which the record begins."""
+@final
+@attrs.frozen(eq=False)
+class _Kind:
+    """What records of one kind have in common: a function, its letters, and the shape."""
+
+    function: np.ufunc | str
+    letters: str
+    shape: _Shape
+
+
+Record: TypeAlias = tuple[_Kind, Sequence[Standing], Ints]
+"""A kind, the arrays, and how many bytes into each the record begins."""
 
 
 def records(calls: Sequence[Call], code: ChainCode) -> list[Record] | None:
     """The records of calls; None where they can have none."""
     found: list[Record] = []
     for call in calls:
-        if any(array.size > MOST_NUMBERS for array in call.arrays):
-            return None
-        made = _made(call, code)
-        if made is None or len(made) > _MOST_RECORDS:
+        if call.function == "product":
+            made = _product(call.arrays, code)
+        elif call.axes is None:
+            made = _each(call.function, call.arrays)
+        else:
+            made = _along(call, code)
+        if made is None:
             return None
         found += made
     return found
 
 
-def _made(call: Call, code: ChainCode) -> list[Record] | None:
-    """The records of one call."""
-    if call.function == "product":
-        return _product(call.arrays, code)
-    return _each(call.function, call.arrays) if call.axes is None else _along(call, code)
+def _is_small(ways: Sequence[Way]) -> bool:
+    """Whether arrays are small enough for records."""
+    return all(one.size <= MOST_NUMBERS for one in ways)
 
 
 def _each(function: np.ufunc | str, arrays: Sequence[Standing]) -> list[Record] | None:
     """The records of a function that goes element by element."""
-    letters, out = "".join(array.kind for array in arrays), arrays[-1]
-    if not out.size or not _has_loop(function, letters):
+    kinds = _kinds(function, tuple([array.way for array in arrays]))
+    if kinds is None:
         return None
-    for array in arrays[:-1]:
+    *given, out = arrays
+    for array in given:
         if array is not out and array.meets(out) and not array.is_at(out):
             return None
-    shapes = tuple((array.shape, array.strides) for array in arrays)
-    return [
-        (function, letters, shape, tuple(zip(arrays, moved, strict=True)))
-        for shape, moved in _parted(shapes)
-    ]
+    return [(kind, arrays, moved) for kind, moved in kinds]
 
 
 @lru_cache(maxsize=1 << 12)
-def _parted(shapes: tuple[tuple[Shape, Ints], ...]) -> Sequence[tuple[_Shape, Ints]]:
+def _kinds(function: np.ufunc | str, ways: tuple[Way, ...]) -> Sequence[tuple[_Kind, Ints]] | None:
+    """The kinds of the records for arrays that stand so, and where each begins.
+
+    None where there can be none.
+    """
+    letters = "".join(one.kind for one in ways)
+    if not ways[-1].size or not _is_small(ways) or not _has_loop(function, letters):
+        return None
+    parts = _parted([(one.shape, one.strides) for one in ways])
+    if len(parts) > _MOST_RECORDS:
+        return None
+    return [(_Kind(function, letters, shape), moved) for shape, moved in parts]
+
+
+def _parted(shapes: Sequence[tuple[Shape, Ints]]) -> Sequence[tuple[_Shape, Ints]]:
     """The shapes of the records for arrays of these shapes and strides, and where each begins."""
     wanted = shapes[-1][0]
     columns = [_broadcast(shape, strides, len(wanted)) for shape, strides in shapes]
@@ -212,8 +295,9 @@ def _joined(shape: Shape, strides: Sequence[Ints]) -> list[tuple[int, Ints]]:
 def _along(call: Call, code: ChainCode) -> list[Record] | None:
     """The records of a function that is repeated along axes of an array in C order."""
     function, (given, out) = cast(np.ufunc, call.function), call.arrays
-    stands = all(array.strides == _in_order(array.shape, 8) for array in call.arrays)
-    if given.kind + out.kind != "dd" or not stands or not given.size or not call.axes:
+    stands = all(array.way is in_order(array.shape, "d") for array in call.arrays)
+    is_small = _is_small((given.way, out.way))
+    if not stands or not is_small or not given.way.size or not call.axes:
         return None
     sizes = _around(given.shape, call.axes)
     if (
@@ -223,7 +307,8 @@ def _along(call: Call, code: ChainCode) -> list[Record] | None:
         or not _agrees(function, sizes, code)
     ):
         return None
-    return _repeated(function, sizes, given, out)
+    found = _repeated(function, sizes, given, out)
+    return found if len(found) <= _MOST_RECORDS else None
 
 
 def _around(shape: Shape, axes: Ints) -> tuple[int, int, int] | None:
@@ -256,8 +341,8 @@ def _repeated(
         shapes = [_Shape(last, (8, 8, 8), count - skipped, (0, last * 8, 0))] * first
     for index, shape in enumerate(shapes if count > skipped else ()):
         start = (index * count + skipped) * last * 8
-        places = (out, index * last * 8), (given, start), (out, index * last * 8)
-        found.append((function, "ddd", shape, places))
+        moved = index * last * 8, start, index * last * 8
+        found.append((_Kind(function, "ddd", shape), (out, given, out), moved))
     return found
 
 
@@ -283,19 +368,27 @@ def _agrees(function: np.ufunc, sizes: tuple[int, int, int], code: ChainCode) ->
 def _product(arrays: Sequence[Standing], code: ChainCode) -> list[Record] | None:
     """The record of a product of matrices, each of which is one block of memory."""
     x, y, out = arrays
-    given = tuple((array.shape, array.strides) for array in arrays)
-    if x.kind + y.kind + out.kind != "ddd" or x.meets(out) or y.meets(out):
+    if x.meets(out) or y.meets(out):
+        return None
+    kind = _product_kind(x.way, y.way, out.way, code)
+    return kind and [(kind, arrays, (0, 0, 0))]
+
+
+@lru_cache(maxsize=1 << 10)
+def _product_kind(x: Way, y: Way, out: Way, code: ChainCode) -> _Kind | None:
+    """The kind of the record; None where there can be none."""
+    given = tuple((one.shape, one.strides) for one in (x, y, out))
+    if x.kind + y.kind + out.kind != "ddd" or not _is_small((x, y, out)):
         return None
     table = _sizes(*given)
     if table is None or not _has_loop(np.matmul, "ddd") or not _multiplies(given, table, code):
         return None
-    return [("product", "ddd", _Shape(table=table), ((x, 0), (y, 0), (out, 0)))]
+    return _Kind("product", "ddd", _Shape(table=table))
 
 
 Stands: TypeAlias = tuple[Shape, Ints]
 
 
-@lru_cache(maxsize=1 << 10)
 def _sizes(x: Stands, y: Stands, out: Stands) -> Ints | None:
     """The sizes and the strides that numpy's loop for products is given; None for other arrays."""
     for shape, strides in (x, y):
@@ -317,7 +410,6 @@ def _sizes(x: Stands, y: Stands, out: Stands) -> Ints | None:
     return (*sizes, *moves, rows[1], strides[-1], inner, columns[1], *last)
 
 
-@lru_cache(maxsize=1 << 10)
 def _multiplies(given: tuple[Stands, ...], table: Ints, code: ChainCode) -> bool:
     """Whether numpy multiplies matrices that stand so as the record says."""
     draw = np.random.default_rng(0)
@@ -325,8 +417,8 @@ def _multiplies(given: tuple[Stands, ...], table: Ints, code: ChainCode) -> bool
     x, y, out = (as_strided(one, *array) for one, array in zip(whole, given, strict=True))
     wanted = np.matmul(x, y)
     stands = [Standing.of_constant(f"given {i}", each) for i, each in enumerate((x, y, out))]
-    places = tuple((array, 0) for array in stands)
-    Chain([("product", "ddd", _Shape(table=table), places)], code).bind()()
+    kind = _Kind("product", "ddd", _Shape(table=table))
+    Chain([(kind, stands, (0, 0, 0))], code).bind()()
     return bool(wanted.tobytes() == out.tobytes())
 
 
@@ -384,31 +476,34 @@ class Chain:
     def __init__(self, made: Sequence[Record], code: ChainCode) -> None:
         self.code = code
         self._constants: list[NDArray[Any]] = []
-        places: dict[str, list[tuple[int, int]]] = {}
-        table = np.zeros((len(made), WORDS), np.int64)
-        for number, (function, letters, shape, arrays) in enumerate(made):
-            table[number] = self._row(function, letters, shape, arrays)
-            for column, (array, _) in enumerate(arrays):
+        places: dict[str, list[int]] = {}
+        kinds: dict[_Kind, int] = {}
+        begins: list[int] = []
+        for kind, arrays, moved in made:
+            kinds.setdefault(kind, len(kinds))
+            place = len(begins) // ARRAYS * WORDS + _BEGINS
+            for array, more in zip(arrays, moved, strict=True):
+                begins.append(array.offset + more)
                 if array.constant is None:
-                    places.setdefault(array.memory, []).append((number, 2 + column))
+                    places.setdefault(array.memory, []).append(place)
                 else:
                     self._constants.append(array.constant)
+                place += 1
+            begins += _NONE[len(arrays)]
+        words = np.array([self._words(kind) for kind in kinds], np.int64)
+        table = words[[kinds[kind] for kind, *_ in made]]
+        table[:, _BEGINS : _BEGINS + ARRAYS] = np.array(begins, np.int64).reshape(-1, ARRAYS)
         self._table, self.memories = table, tuple(places)
-        self._places = [tuple(np.array(where).T) for where in places.values()]
+        self._places = [np.array(where) for where in places.values()]
 
     @property
     def size(self) -> int:
         """The bytes of the table."""
         return int(self._table.nbytes)
 
-    def _row(
-        self,
-        function: np.ufunc | str,
-        letters: str,
-        shape: _Shape,
-        arrays: Sequence[tuple[Standing, int]],
-    ) -> list[int]:
-        """The words of a record, with places in memories in place of addresses."""
+    def _words(self, kind: _Kind) -> list[int]:
+        """The words of a kind of records, without where the arrays begin."""
+        function, letters, shape = kind.function, kind.letters, kind.shape
         loop = (0, 0) if isinstance(function, str) else _loops(function)[letters]
         if isinstance(function, str):
             loop = self.code.loops[function], 0
@@ -416,17 +511,17 @@ class Chain:
             table = np.array([*_loops(np.matmul)[letters], *shape.table])
             self._constants.append(table)
             loop = loop[0], table.ctypes.data
-        begins = [array.offset + moved for array, moved in arrays]
         return [
-            *loop, *_filled(begins), shape.size, *_filled(shape.strides),
+            *loop, *_NONE[0], shape.size, *_filled(shape.strides),
             shape.calls, *_filled(shape.moves),
         ]  # fmt: skip
 
     def bind(self, *memories: NDArray[np.uint8]) -> Callable[[], None]:
         """The call on these memories, which must live as long."""
         table = self._table.copy()
-        for memory, (rows, columns) in zip(memories, self._places, strict=True):
-            table[rows, columns] += memory.ctypes.data
+        words = table.reshape(-1)
+        for memory, places in zip(memories, self._places, strict=True):
+            words[places] += memory.ctypes.data
         return _Bound(self, table, memories)
 
 
@@ -445,4 +540,4 @@ class _Bound:
 
 
 def _filled(words: Sequence[int]) -> list[int]:
-    return [*words, *[0] * (ARRAYS - len(words))]
+    return [*words, *_NONE[len(words)]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from math import inf, prod
 from operator import itemgetter
 from re import findall
@@ -210,6 +210,43 @@ class Step:
 
 
 @final
+@attrs.frozen
+class _Way:
+    """How a row is written: by a writer of its own, a function of numpy's, or as a reduction.
+
+    It writes anywhere, whatever its operands, or where these stand in order, or calls as it is.
+    """
+
+    writer: Callable[[Plan, int], None] | None
+    function: np.ufunc | None
+    name: str
+    is_exact: bool
+    is_anywhere: bool
+    is_in_order: bool
+    is_choice: bool
+
+
+@lru_cache(maxsize=1 << 9)
+def _way_of(row: Primitive) -> _Way:
+    """How a row is written."""
+    function = None if row in REDUCED else ufunc_of(row)
+    return _Way(
+        writer=_ALWAYS.get(row) or _IN_ORDER.get(row),
+        function=function,
+        name="" if function is None else _numpys(function),
+        is_exact=is_exact(row),
+        is_anywhere=row in _ALWAYS or is_exact(row),
+        is_in_order=row in _IN_ORDER or row in REDUCED or function is not None,
+        is_choice=row is ops.where,
+    )
+
+
+def _numpys(function: Callable[..., Any]) -> str:
+    """The name of a function of numpy's in the text: its own with ``np_`` before it."""
+    return f"np_{function.__name__}"
+
+
+@final
 class Plan:
     """Writes the code of a program; ``named`` has what the text names.
 
@@ -261,6 +298,9 @@ class Plan:
         self.outputs: set[int] = set(program.outputs)
         self.own: set[int] = {slot for slot in self.outputs if not self.is_small(slot)}
         self.guards: dict[int, int] = {slot: place for place, slot in enumerate(program.expected)}
+        self.readers: Counter[int] = Counter(
+            operand for operands in program.operands for operand in {*operands}
+        )
         self.roots: list[int] = self._roots()
         self.last: list[int] = self._last_reads()
         self.ending: dict[int, list[int]] = {}
@@ -378,8 +418,8 @@ class Plan:
         return self.names[key]
 
     def ufunc(self, function: Callable[..., Any], ending: str = "") -> str:
-        """The name of a function of numpy's, which is its own with ``np_`` before it."""
-        name = f"np_{function.__name__}{ending}"
+        """The name of a function of numpy's."""
+        name = _numpys(function) + ending
         self.named[name] = function
         return name
 
@@ -404,22 +444,24 @@ class Plan:
         """How an entry is read as an array, which may have no axes."""
         if self.forms[slot] is not NUMBER:
             return self.number(slot)
+        if slot in self.cells:
+            return self.cells[slot]
         if slot in self.program.constants:
             value = self.program.constants[slot]
             key = "constant", static_key(value)
             if key not in self.names:
                 self.names[key] = f"c{len(self.names)}"
                 self.named[self.names[key]] = np.array(value)
-            name = self.names[key]
+            name = self.cells[slot] = self.names[key]
             self.keep(name, cast(Any, self.named[name]))
             return name
-        if slot not in self.cells:
-            self.lines.append(f"{self.cell(slot)}[()] = {self.texts[slot]}")
+        self.lines.append(f"{self.cell(slot)}[()] = {self.texts[slot]}")
         return self.cells[slot]
 
     def keep(self, name: str, constant: Any) -> None:
         """Notes how a constant stands."""
-        if constant.dtype.isnative and constant.flags.aligned:
+        is_known = name in self.standing
+        if not is_known and constant.dtype.isnative and constant.flags.aligned:
             self.standing[name] = Standing.of_constant(name, constant)
 
     def cell(self, slot: int) -> str:
@@ -481,8 +523,7 @@ class Plan:
         self.owners[f"x{slot}"] = form.shape, f"x{slot}", "whole"
         if self.chain is None or form is NUMBER or not form.in_order or form.kind != "d":
             return
-        readers = sum(slot in operands for operands in self.program.operands)
-        if 0 < prod(form.shape) <= MOST_NUMBERS * readers // 4:
+        if 0 < prod(form.shape) <= MOST_NUMBERS * self.readers[slot] // 4:
             self.texts[slot] = self._take(slot)
             self.lines.append(f"copyto({self.texts[slot]}, x{slot})")
             self._release(slot)
@@ -490,12 +531,11 @@ class Plan:
     def calls(self, line: str, *calls: tuple[np.ufunc | str, Sequence[str | Standing]]) -> None:
         """Adds a line that does the same as some calls, the last of whose arrays are written."""
         if self.chain is not None:
-            made = [
-                Call(function, tuple(standing))
-                for function, names in calls
-                for standing in [[self.stands(name) for name in names]]
-                if all(standing)
-            ]
+            made: list[Call] = []
+            for function, names in calls:
+                standing = tuple([self.stands(name) for name in names])
+                if all(standing):
+                    made.append(Call(function, standing))
             self.chained(made if len(made) == len(calls) else [])
         self.lines.append(line)
 
@@ -688,13 +728,13 @@ class Plan:
     def in_cell(self, slot: int) -> bool:
         """Whether a number is computed where it stands as an array, as what it is made of is."""
         row, operands = self.program.rows[slot], self.program.operands[slot]
-        function = ufunc_of(row)
         if self.chain is None or not operands:
             return False
         static = self.program.statics.get(slot)
         is_part = row is rows.getitem and rows.is_basic(cast(Any, static))
         if is_part or row is rows.matmul or row in REDUCED:
             return self.of_arrays(slot)
+        function = ufunc_of(row)
         if function is None or not is_exact(row) or row.is_truth:
             return False
         if self.unread.isdisjoint(operands):
@@ -816,35 +856,32 @@ class Plan:
     def is_written(self, slot: int) -> bool:
         """Whether an entry is computed by functions that write into a buffer."""
         program = self.program
-        row, operands = program.rows[slot], program.operands[slot]
-        if row is ops.where:
+        operands, way = program.operands[slot], _way_of(program.rows[slot])
+        if way.is_choice:
             condition = self.forms[operands[0]]
             return condition is NUMBER or condition.kind == "?"
-        if row in _ALWAYS or is_exact(row):
-            return True
-        stands = all(self.forms[x].in_order for x in operands)
-        return stands and (row in _IN_ORDER or row in REDUCED or ufunc_of(row) is not None)
+        if way.is_anywhere or not way.is_in_order:
+            return way.is_anywhere
+        return all(self.forms[x].in_order for x in operands)
 
     def write(self, slot: int) -> None:
         """The lines that compute an entry in a buffer."""
-        row = self.program.rows[slot]
-        writer = _ALWAYS.get(row) or _IN_ORDER.get(row)
-        if writer is not None:
-            writer(self, slot)
+        way = _way_of(self.program.rows[slot])
+        if way.writer is not None:
+            way.writer(self, slot)
             return
         operands = self.program.operands[slot]
-        out = self._take_over(slot, operands) if is_exact(row) else self._take(slot)
+        out = self._take_over(slot, operands) if way.is_exact else self._take(slot)
         self.texts[slot] = out
-        if row in REDUCED:
+        if way.function is None:
             self.reduce(slot, out)
+            return
+        names = [*map(self.array, operands), out]
+        self.named[way.name] = way.function
+        if way.is_exact:
+            self.step(way.name, names, self.forms[slot].shape)
         else:
-            function = self.ufunc(cast("Callable[..., Any]", ufunc_of(row)))
-            names = [*map(self.array, operands), out]
-            if is_exact(row):
-                self.step(function, names, self.forms[slot].shape)
-            else:
-                named = cast(np.ufunc, self.named[function])
-                self.calls(f"{function}({', '.join(names)})", (named, names))
+            self.calls(f"{way.name}({', '.join(names)})", (way.function, names))
 
     def reduce(self, slot: int, out: str) -> None:
         """A function along axes."""
