@@ -112,6 +112,18 @@ class TestDifferences:
         assert a.diff(c).shared == 1
         assert pickle.loads(pickle.dumps(a)) == a  # noqa: S301  # our own
 
+    def test_there_is_one_nan(self) -> None:
+        """Whatever its sign and its bits, in arrays and in numbers beside them."""
+
+        def f(x: Any) -> Any:
+            return tnp.sum(x * 2.0 + x[0, 0])
+
+        one, other = np.array([[np.nan, 1.0]] * 2), np.array([[-np.nan, 1.0]] * 2)
+        other.view(np.int64)[0, 0] += 5
+        assert one.tobytes() != other.tobytes()
+        assert tg.record(f)(one) == tg.record(f)(other)
+        assert hash(tg.record(f)(one)) == hash(tg.record(f)(other))
+
     def test_slices_are_compared_by_value(self) -> None:
         """Two recordings of one program are equal."""
         again = tg.record(loss)(LAYER, X, Y)

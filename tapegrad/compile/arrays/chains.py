@@ -198,7 +198,7 @@ class _Shape:
 @final
 @attrs.frozen(eq=False)
 class _Kind:
-    """What records of one kind have in common: a function, its letters, and the shape."""
+    """The function, its letters and the shape, which records of one kind have in common."""
 
     function: np.ufunc | str
     letters: str
