@@ -14,7 +14,9 @@ from tapegrad import numpy as tnp
 from tapegrad.compile.backends.interface import StepShape
 from tapegrad.compile.backends.llvm import machine_code
 from tapegrad.compile.paths import path_of
-from tapegrad.compile.scan import run, step
+from tapegrad.compile.scan import run
+from tapegrad.compile.scan import step as scan_step
+from tapegrad.compile.scan.loop import Loop
 
 XS = [0.37 * index % 1.9 - 0.7 for index in range(12)]
 
@@ -107,11 +109,11 @@ def answers(f: Program, count: int) -> str:
 @pytest.fixture
 def code(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets whether steps run as machine code from the first one on, and how many at a time."""
-    monkeypatch.setattr(step, "_EACH", 0)
+    monkeypatch.setattr(scan_step, "_EACH", 0)
 
     def choose(*, natively: bool, at_once: int = 1 << 22, missed: int = 2) -> None:
-        monkeypatch.setattr(step, "_STARTING", 0 if natively else 1 << 60)
-        monkeypatch.setattr(step, "_MISSED", missed)
+        monkeypatch.setattr(scan_step, "_STARTING", 0 if natively else 1 << 60)
+        monkeypatch.setattr(scan_step, "_MISSED", missed)
         monkeypatch.setattr(run, "_AT_ONCE", at_once)
 
     return choose
@@ -143,6 +145,27 @@ def test_arrays_that_keep_their_bits_number_by_number_are_numbers(
         tg.grad(lambda p: np.sum(tg.scan(lambda c, _: (c * np.sum(c), None), p, None, 3)[0]))(
             np.ones(4)
         )
+
+
+def test_a_step_on_arrays_takes_three_vectors_and_gives_two() -> None:
+    """However many numbers and arrays its carry, x, y and what is held are made of."""
+
+    def step(carry: Any, x: Any) -> tuple[Any, Any]:
+        state, total, other = carry
+        state = tnp.tanh(state * np.array([0.3, -1.2]) + x[0])
+        return (state, total + np.sum(state) * 0.7, other @ other), (x[1] * total, state[0])
+
+    start = np.array([1.0, -0.5]), 2.0, np.eye(2) * 0.9
+    xs = [(np.full(2, 0.1 * index), 0.3 * index) for index in range(3)]
+    tape = tg.record(lambda p: np.sum(tg.scan(step, p, xs)[0][0]))(start)
+    (loop,) = [one for one in tape.statics if isinstance(one, Loop)]
+    sizes, (path,) = loop.step.sizes, loop.step.paths
+    carry, held, x = (np.arange(1.0, 1.0 + width) / 8.0 for width in (*sizes.widths[:1], 0, 3))
+    run_step: Any = path.code(sizes, natively=True).run
+    last, y = run_step([carry, held, x])
+    found, ys = step((carry[:2], carry[2], carry[3:].reshape(2, 2)), (x[:2], x[2]))
+    assert last.tobytes() == np.concatenate([found[0], [found[1]], found[2].ravel()]).tobytes()
+    assert y.tolist() == [*ys]
 
 
 @pytest.mark.parametrize("missed", [1, 1 << 30])

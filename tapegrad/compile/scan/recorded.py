@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import groupby, repeat
+from itertools import repeat
 from math import isqrt, prod
 from typing import Any, Final, cast
 
@@ -13,15 +13,15 @@ import numpy as np
 
 from tapegrad._support.argument_checks import name_of
 from tapegrad._support.source_position import here
+from tapegrad.compile.scan.flat import joined, parted, places
 from tapegrad.compile.scan.loop import Loop
 from tapegrad.compile.scan.row import SCAN
 from tapegrad.compile.scan.step import Sizes, Step
 from tapegrad.compile.scan.users_step import MoreHeldError, UsersStep
 from tapegrad.errors import InputError
 from tapegrad.ops.array_rows import concatenate, getitem, reshape
-from tapegrad.ops.array_rows import stack as row_of_numbers
 from tapegrad.ops.array_support import serving
-from tapegrad.ops.primitive import Operand, Shape, primal, shape_of
+from tapegrad.ops.primitive import Operand, primal, shape_of
 from tapegrad.pytree.key_paths import Keys, key_path
 from tapegrad.pytree.matching import described_difference
 from tapegrad.pytree.numbers import RejectedError
@@ -85,7 +85,7 @@ def _loop(
         held=tuple(map(shape_of, held)),
         y=rule.given,
     )
-    return Loop(Step(sizes, rule, rule.paths), count, name=name_of(rule.f)), _flat([*first, *held])
+    return Loop(Step(sizes, rule, rule.paths), count, name=name_of(rule.f)), joined([*first, *held])
 
 
 def _run_in_pieces(
@@ -208,44 +208,18 @@ def _rows(columns: Sequence[Operand]) -> list[Operand]:
     return [reshape(x, shape) for x, shape in zip(columns, shapes, strict=True) if shape[1]]
 
 
-def _flat(parts: Sequence[Operand]) -> Operand:
-    """Numbers and arrays one after the other."""
-    vectors: list[Operand] = []
-    for is_number, group in groupby(parts, lambda part: not shape_of(part)):
-        if is_number:
-            vectors.append(row_of_numbers(*group))
-        else:
-            vectors += (reshape(x, (prod(shape_of(x)),)) for x in group)
-    if len(vectors) > 1:
-        return concatenate(*vectors, 0)
-    return vectors[0] if vectors else cast(Operand, np.zeros(0))
-
-
 def _results(found: Operand, sizes: Sizes, count: int) -> tuple[list[Operand], list[Operand]]:
     """The parts of the last carry, and those of y as columns, of what a loop gave."""
     width = Sizes.width(sizes.y)
     start = Sizes.width(sizes.carry) * (1 + count)
-    last = [
-        reshape(getitem(found, (slice(at, at + prod(shape)),)), shape)
-        if shape
-        else getitem(found, (at,))
-        for at, shape in _places(sizes.carry)
-    ]
+    last = parted(found, sizes.carry)
     if not sizes.y:
         return last, []
     rows = reshape(getitem(found, (slice(start, start + count * width),)), (count, width))
     return last, [
         reshape(getitem(rows, (slice(None), slice(at, at + prod(shape)))), (count, *shape))
-        for at, shape in _places(sizes.y)
+        for at, shape in places(sizes.y)
     ]
-
-
-def _places(shapes: Sequence[Shape]) -> Iterator[tuple[int, Shape]]:
-    """Where each part begins, with its shape, of parts that stand side by side."""
-    start = 0
-    for shape in shapes:
-        yield start, shape
-        start += prod(shape)
 
 
 def _listed(structure: Structure, ys: Sequence[Operand], count: int) -> list[object]:

@@ -12,8 +12,9 @@ import numpy as np
 from attrs import evolve
 
 from tapegrad.compile.scan.derived import backward, forward
+from tapegrad.compile.scan.flat import cut
 from tapegrad.compile.scan.loop import Loop
-from tapegrad.compile.scan.run import parts, run
+from tapegrad.compile.scan.run import run
 from tapegrad.compile.scan.step import Apply, Cells
 from tapegrad.ops.array_rows import concatenate, flat_in_many, getitem, reshape
 from tapegrad.ops.primitive import ArrayRule, Operand, Primitive, Shape, shape_of
@@ -128,12 +129,12 @@ def _expanded(apply: Apply, numbers: Cells, *given: Any) -> Cells:
     *xs, loop = given
     sizes, count = loop.step.sizes, loop.count
     carry = sizes.widths[0]
-    state, fixed = numbers[:carry], parts(numbers[carry:], sizes.held)
+    state, fixed = numbers[:carry], cut(numbers[carry:], sizes.held)
     rows = np.concatenate(xs, 1) if xs else np.empty((count, 0), object)
     before, ys = [], []
     for x in rows[::-1] if loop.backwards else rows:
         before.append(state)
-        operands = [*parts(state, sizes.carry), *parts(x, sizes.x), *fixed]
+        operands = [*cut(state, sizes.carry), *cut(x, sizes.x), *fixed]
         found = loop.step.expanded(apply, operands)
         state, y = (
             np.concatenate([np.empty(0, object), *map(np.ravel, given)])

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
-from math import prod
 from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from tapegrad.compile.backends.interface import RunSteps
+from tapegrad.compile.backends.interface import RunFloats, RunSteps
 from tapegrad.compile.scan.loop import Loop
-from tapegrad.compile.scan.step import Step, StepPath
-from tapegrad.ops.primitive import Shape
+from tapegrad.compile.scan.step import Step
 
-__all__ = ["parts", "run"]
+__all__ = ["run"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -52,16 +49,10 @@ class _Run:
         count, width = self.loop.count, self.loop.step.sizes.widths[3]
         return self.found[len(self.found) - count * width :].reshape(count, width)
 
-    def x(self, number: int) -> Floats:
-        """The numbers of x of a step."""
-        return np.concatenate([np.empty(0), *(x[number] for x in self.xs)])
-
-    def operands(self, number: int) -> tuple[list[Any], list[Any], list[Any]]:
+    def operands(self, number: int) -> list[Any]:
         """The carry, the x of a step, and what is held, as numbers and arrays."""
-        sizes = self.loop.step.sizes
-        parts = (self.state, sizes.carry), (self.x(number), sizes.x), (self.held, sizes.held)
-        state, x, held = (_plain(*part) for part in parts)
-        return state, x, held
+        x = np.concatenate([np.empty(0), *(x[number] for x in self.xs)])
+        return self.loop.step.operands(self.state, x, self.held)
 
     def lists(self, numbers: range) -> list[list[float]]:
         """The same of several steps."""
@@ -89,8 +80,7 @@ def _run(given: _Run) -> None:
     """Runs all steps."""
     loop, step, left = given.loop, given.loop.step, given.loop.numbers
     if not step.paths:
-        state, x, held = given.operands(left[0])
-        step.learned([*state, *x, *held])
+        step.learned(given.operands(left[0]))
     step.count(loop.count)
     widths = tuple([x.shape[1] for x in given.xs])
     while left:
@@ -122,11 +112,11 @@ def _one_by_one(given: _Run, numbers: range, *, natively: bool) -> None:
     """Runs steps by themselves, each on the path that it takes."""
     step, state, before = given.loop.step, given.state, given.before
     width, now, held = len(state), state.tolist(), given.held.tolist()
-    path: StepPath | None = None
+    run: RunFloats | None = None
     states: list[Sequence[float]] = []
     table: list[Sequence[float]] = []
     for number, x in zip(numbers, given.lists(numbers), strict=True):
-        path, found = _taken(step, path, (now, x, held), number, natively=natively)
+        run, found = _taken(step, run, (now, x, held), number, natively=natively)
         states.append(now)
         table.append(found)
         now = list(found[:width])
@@ -138,66 +128,43 @@ def _one_by_one(given: _Run, numbers: range, *, natively: bool) -> None:
 
 def _taken(
     step: Step,
-    latest: StepPath | None,
-    operands: tuple[list[Any], list[Any], list[Any]],
+    latest: RunFloats | None,
+    operands: tuple[Any, Any, Any],
     number: int,
     *,
     natively: bool,
-) -> tuple[StepPath, Sequence[Any]]:
-    """The path that a step takes, tried from the latest one on, and what it gives.
+) -> tuple[RunFloats, Sequence[Any]]:
+    """The code of the path that a step takes, tried from the latest one on, and what it gives.
 
     The operands are the carry, x and what is held; an error says the step's ``number``.
     """
     carry, x, held = operands
-    given = [*carry, *held, *x]
-    others = [path for path in step.paths if path is not latest]
-    for path in others if latest is None else [latest, *others]:
-        found = path.code(step.sizes, natively=natively).run(given)
-        if not isinstance(found, int):
-            return path, found
+    given = [*carry, *held, *x] if step.sizes.is_of_numbers else [carry, held, x]
+    if latest is not None and not isinstance(found := latest(given), int):
+        return latest, found
+    for path in step.paths:
+        run = path.code(step.sizes, natively=natively).run
+        if not isinstance(found := run(given), int):
+            return run, found
     try:
-        path = step.learned([*carry, *x, *held])
+        path = step.learned(step.operands(*map(np.asarray, operands)))
     except Exception as error:
         error.add_note(f"raised in step {number:,} of scan")
         raise
-    found = path.code(step.sizes, natively=natively).run(given)
-    return path, cast("Sequence[Any]", found)
+    run = path.code(step.sizes, natively=natively).run
+    return run, cast("Sequence[Any]", run(given))
 
 
 def _on_arrays(given: _Run, numbers: range) -> None:
-    """The same where some of what a step takes or gives are arrays."""
+    """The same where some of what a step takes or gives are arrays: by vectors."""
     loop, before, ys = given.loop, given.before, given.ys
-    now, _, held = given.operands(numbers[0])
-    path: StepPath | None = None
+    count = len(given.xs)
+    xs = given.xs[0] if count == 1 else np.concatenate([np.empty((loop.count, 0)), *given.xs], 1)
+    now, run = given.state.copy(), None
     for number in numbers:
-        _, x, _ = given.operands(number)
-        path, found = _taken(loop.step, path, (now, x, held), number, natively=True)
+        operands = now, xs[number], given.held
+        run, found = _taken(loop.step, run, operands, number, natively=True)
         if loop.keeps:
-            _fill(before[number], now)
-        _fill(ys[number], found[len(now) :])
-        # The next step may be computed where these stand.
-        now = [part.copy() if isinstance(part, np.ndarray) else part for part in found[: len(now)]]
-    _fill(given.state, now)
-
-
-def parts(numbers: Any, shapes: Sequence[Shape]) -> list[Any]:
-    """The arrays of these shapes that stand side by side, also where a shape has no axes."""
-    ends = accumulate(map(prod, shapes))
-    return [
-        numbers[end - prod(shape) : end].reshape(shape)
-        for end, shape in zip(ends, shapes, strict=True)
-    ]
-
-
-def _plain(numbers: Floats, shapes: Sequence[Shape]) -> list[Any]:
-    """The same, with floats of Python's for those without axes."""
-    return [part if part.ndim else float(part) for part in parts(numbers, shapes)]
-
-
-def _fill(numbers: Floats, parts: Sequence[Any]) -> None:
-    """Writes parts side by side."""
-    start = 0
-    for part in parts:
-        size = np.size(part)
-        numbers[start : start + size] = np.ravel(part)
-        start += size
+            before[number] = now
+        now, ys[number] = found
+    given.state[:] = now

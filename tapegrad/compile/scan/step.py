@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from math import prod
 from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, final
 
@@ -23,6 +24,7 @@ from tapegrad.compile.paths import (
     taking_arrays,
 )
 from tapegrad.compile.program import Program
+from tapegrad.compile.scan.flat import cut, joined, parted
 from tapegrad.entries.expand import is_expanded_exactly
 from tapegrad.entries.replay import replay
 from tapegrad.entries.static_keys import Keyed, static_key
@@ -195,14 +197,37 @@ class StepPath:
         return _made(self.key)
 
     def recorded(self, sizes: Sizes) -> Path:
-        """The same as a path of numbers and arrays in order: the carry, what is held, and x."""
+        """The same as a path from the carry, what is held, and x to the new carry and y.
+
+        These are numbers one by one; where some are arrays, each is one vector.
+        """
         path = self.made.programs.get(sizes)
         if path is None:
             path = self.made.programs[sizes] = self._recorded(sizes)
         return path
 
     def _recorded(self, sizes: Sizes) -> Path:
-        carry, held = len(sizes.carry), len(sizes.held)
+        start, fixed, x = self._first(sizes)
+        carry, held = len(start), len(fixed)
+
+        def step(numbers: tuple[Operand, ...]) -> tuple[Operand, ...]:
+            state, given = numbers[:carry], numbers[carry : carry + held]
+            return tuple(self((*state, *numbers[carry + held :], *given)))
+
+        def on_vectors(vectors: tuple[Operand, ...]) -> tuple[Operand, ...]:
+            shapes = sizes.carry, sizes.held, sizes.x
+            parts = (parted(*each) for each in zip(vectors, shapes, strict=True))
+            found = step(tuple(chain.from_iterable(parts)))
+            return joined(found[:carry]), joined(found[carry:])
+
+        if sizes.is_of_numbers:
+            return cast(Path, record_path(step, (*start, *fixed, *x), {}, (), arrays=True))
+        vectors = tuple(map(joined, (start, fixed, x)))
+        return cast(Path, record_path(on_vectors, vectors, {}, (), arrays=True))
+
+    def _first(self, sizes: Sizes) -> tuple[list[Operand], list[Operand], list[Operand]]:
+        """The carry, what is held, and x of the step that was recorded."""
+        carry = len(sizes.carry)
         values, inputs = self.tape.values, self.tape.inputs
         end = carry + len(sizes.x)
         known = {index: slot for slot, index in self.held} | dict(enumerate(inputs[end:]))
@@ -211,12 +236,7 @@ class StepPath:
             values[known[index]] if index in known else _zeros(shape)
             for index, shape in enumerate(sizes.held)
         ]
-
-        def step(numbers: tuple[Operand, ...]) -> tuple[Operand, ...]:
-            state, given = numbers[:carry], numbers[carry : carry + held]
-            return tuple(self((*state, *numbers[carry + held :], *given)))
-
-        return cast(Path, record_path(step, (*start, *fixed, *x), {}, (), arrays=True))
+        return start, fixed, x
 
     def of_numbers(self, sizes: Sizes) -> Program | None:
         """The program of numbers alone that has the bits of the path; None where there is none."""
@@ -224,7 +244,8 @@ class StepPath:
         if not path.program.forms:
             return path.program
         columns = path.tape.columns
-        is_small = sum(map(np.size, cast(Any, columns.values))) <= _LONGEST
+        moved = 0 if sizes.is_of_numbers else 4 * sum(sizes.widths)  # to parts, and from them
+        is_small = sum(map(np.size, cast(Any, columns.values))) <= _LONGEST + moved
         if not (is_small and is_expanded_exactly(columns)):
             return None
         return path_of(path.tape.expanded()).program
@@ -232,7 +253,7 @@ class StepPath:
     def code(self, sizes: Sizes, *, natively: bool) -> ScalarCode:
         """Code of one step, by the quickest backend or by Python's, compiled where it is asked for.
 
-        It takes the carry, what is held, and x; it gives the carry and y.
+        It takes the carry, what is held, and x; it gives the carry and y, as ``recorded`` does.
         """
         code = self.made.codes.get((sizes, natively))
         if code is None:
@@ -248,8 +269,8 @@ def _zeros(shape: Shape) -> Operand:
 def _compiled(path: Path, *, natively: bool) -> ScalarCode:
     choice = chosen("auto" if natively else "python", rows=False)
     if path.program.forms:
-        plan, chain = serving("compile.arrays.plan"), choice.backend.chain
-        return cast(ScalarCode, plan.scalar(path.program, None, chain))
+        plan = serving("compile.arrays.plan")
+        return cast(ScalarCode, plan.scalar(path.program, None, choice.backend.chain))
     code = choice.scalar(path.program)
     return attrs.evolve(code, run=taking_arrays(path, code.run))
 
@@ -314,6 +335,12 @@ class Step(Keyed):
     def length(self) -> int:
         """The entries of one step, or 1 where it has none."""
         return len(self.paths[0].tape) or 1
+
+    def operands(self, carry: Cells, x: Cells, held: Cells) -> list[Operand]:
+        """The numbers and arrays in the order of a rule, where those of each kind are a vector."""
+        parts = (carry, self.sizes.carry), (x, self.sizes.x), (held, self.sizes.held)
+        found = chain.from_iterable(cut(*each) for each in parts)
+        return [part if part.ndim else float(part) for part in found]
 
     def count(self, steps: int) -> None:
         """Counts steps that are run."""
