@@ -225,12 +225,22 @@ def test_random_programs_as_chains(seed: int, records_of: list[int]) -> None:
     assert any(records_of)
 
 
+def path_of(fast: Any) -> Any:
+    """What the report says of a function with one path."""
+    ((path,),) = (shape.paths for shape in fast.report().shapes)
+    return path
+
+
 def test_a_small_program_has_chains_once_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The results have the same bits before and after, and are the caller's own."""
+    """The results have the same bits before and after, and are the caller's own.
+
+    The report tells of the code that runs by now.
+    """
     monkeypatch.setattr(plan, "_PAYS", 100)
     f = tg.value_and_grad(chain_of_cells)
     given = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 6))
     fast, made = compiled(f, *given), list[int]()
+    before = path_of(fast)
     bind = Chain.bind
 
     def counted(*given: Any) -> Any:
@@ -245,6 +255,8 @@ def test_a_small_program_has_chains_once_they_pay(monkeypatch: pytest.MonkeyPatc
         assert_same(one, wanted)
         one.grad[:] = 0.0
     assert_same(fast(*given), wanted)
+    assert path_of(fast).steps < before.steps
+    assert path_of(fast).memory > before.memory
 
 
 def test_a_number_of_a_large_array_is_read_where_the_array_stands() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import tapegrad as tg
 from tapegrad.compile.backends.interface import RowOptions
+from tapegrad.compile.backends.llvm.instructions import Declarations, Instructions, Mode
 from tapegrad.compile.program import Program, batch_program
 from tests import strategies
 from tests.strategies import points, programs, same_bits
@@ -241,6 +242,16 @@ class TestCalls:
         found, _ = on_rows(program_of(tg.record(f)([1.0, 2.0])), rows)
         assert np.isnan(found[:2]).all()
         assert found[2].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_a_function_is_given_its_settings_with_each_part_of_the_lanes(width: int) -> None:
+    """One lane at a time, too."""
+    code = Instructions(Mode("rows", 4), Declarations())
+    code.call("f", ["%x"], width, settings=["i32 7"])
+    calls = [line for line in code.lines if "@f(" in line]
+    assert len(calls) == 4 // width
+    assert all(line.endswith(", i32 7)") for line in calls)
 
 
 def entry_of(code: Any) -> Any:

@@ -253,6 +253,7 @@ def test_rows_with_code_of_their_own_are_run_as_calls_one_by_one(
     if any(one.calls_python for one in entries):
         return
     given, kept = filled(np.array(inputs))
+    given.flags.writeable = False
     out, flips = native.each()(entries, counts, given)
     for found, flip, one in zip(out.tolist(), flips.tolist(), expected, strict=True):
         assert flip == (one if isinstance(one, int) else -1)

@@ -48,6 +48,16 @@ class _Ready:
     stop: int
 
 
+@final
+@attrs.frozen(eq=False)
+class _Rows:
+    """The inputs of rows, their outputs as they are ``found``, and what to do without code."""
+
+    inputs: Floats
+    found: Floats
+    answer: Answer
+
+
 _START = attrgetter("start")
 
 
@@ -56,22 +66,20 @@ class RareRows:
     """Runs rare rows of one call, of which ``shared`` numbers are the same for all.
 
     ``known`` finds a path that is recorded for many rows and that these can take, by its first
-    outcomes, and ``left`` any that is recorded. ``answer`` gives the ``outputs`` of a row for which
-    there is no code.
+    outcomes, and ``left`` any that is recorded. A row has so many ``outputs``.
     """
 
-    def __init__(  # noqa: PLR0913  # each says one thing about the rows
+    def __init__(
         self,
         calls: CallRecording,
         *,
         known: Callable[[bytes], HasPath | None],
         left: Callable[[bytes], HasPath | None],
-        answer: Answer,
         places: Sequence[int],
         shared: Sequence[float],
         outputs: int,
     ) -> None:
-        self._calls, self._known, self._left, self._answer = calls, known, left, answer
+        self._calls, self._known, self._left = calls, known, left
         self._places = list(places)
         self._shared = np.array(shared, dtype=np.float64)
         of_rows = {*places}
@@ -80,28 +88,28 @@ class RareRows:
         self._codes: Sequence[CallCode] = ()
         self._starts: dict[bytes, CallCode | None] = {}
 
-    def run(self, groups: Sequence[UnresolvedRows]) -> Floats:
+    def run(self, groups: Sequence[UnresolvedRows], answer: Answer) -> Floats:
         """The outputs of rows, a column for each, group after group.
 
-        Each group left a path at its last outcome. All that rows take but learning their paths
-        counts as calls, which learning may take, too.
+        Each group left a path at its last outcome. A row without code has an ``answer``. All that
+        rows take but learning their paths counts as calls, which learning may take, too.
         """
         budget, started = self._calls.learning.budget, thread_time()
         counted = budget.spent + budget.called
         inputs = self._inputs(groups)
-        found = np.empty((len(inputs), self._outputs))
+        rows = _Rows(inputs, np.empty((len(inputs), self._outputs)), answer)
         ready: list[_Ready] = []
         start = 0
         for group in groups:
             stop = start + len(group.rows)
-            left = self._run_singly(group, inputs, found, start, stop)
+            left = self._run_singly(rows, group, start, stop)
             if left is not None:
                 ready.append(left)
             start = stop
-        self._run_ready(ready, inputs, found)
+        self._run_ready(rows, ready)
         around = thread_time() - started - (budget.spent + budget.called - counted)
         budget.count_call(max(around, 0.0))
-        return found.T
+        return rows.found.T
 
     def _start(self, prefix: bytes) -> CallCode | None:
         """The path that rows with these outcomes take first."""
@@ -112,7 +120,7 @@ class RareRows:
         return self._starts[prefix]
 
     def _run_singly(
-        self, group: UnresolvedRows, inputs: Floats, found: Floats, start: int, stop: int
+        self, rows: _Rows, group: UnresolvedRows, start: int, stop: int
     ) -> _Ready | None:
         """Runs rows of a group one by one, until their path has an entry; those that are left."""
         for row in range(start, stop):
@@ -120,44 +128,42 @@ class RareRows:
             entry = None if code is None else code.entry
             if code is not None and entry is not None:
                 return _Ready(group, code, entry, row, stop)
-            found[row] = self._outputs_of(group, row - start, inputs[row].tolist())
+            self._run_one(rows, group, row, row - start)
         return None
 
-    def _run_ready(self, ready: Sequence[_Ready], inputs: Floats, found: Floats) -> None:
+    def _run_ready(self, rows: _Rows, ready: Sequence[_Ready]) -> None:
         """Runs rows on paths that have an entry, all at once; those that leave theirs singly."""
         if not ready:
             return
         run_each = cast(RunEach, ready[0].code.choice.backend.each)
         counts = [one.stop - one.start for one in ready]
+        inputs, entries = rows.inputs, [one.entry for one in ready]
         if sum(counts) == len(inputs):
-            found[:], flips = run_each([one.entry for one in ready], counts, inputs)
+            rows.found[:], flips = run_each(entries, counts, inputs)
         else:
-            rows = np.concatenate([np.arange(one.start, one.stop) for one in ready])
-            found[rows], some = run_each([one.entry for one in ready], counts, inputs[rows])
+            places = np.concatenate([np.arange(one.start, one.stop) for one in ready])
+            rows.found[places], some = run_each(entries, counts, inputs[places])
             flips = np.full(len(inputs), -1)
-            flips[rows] = some
+            flips[places] = some
         for one, count in zip(ready, counts, strict=True):
             one.code.rows += count
         for row in np.flatnonzero(flips != -1).tolist():
             one = ready[bisect_right(ready, row, key=_START) - 1]
             one.code.rows -= 1
-            place = row - one.stop + len(one.group.rows)
-            found[row] = self._outputs_of(one.group, place, inputs[row].tolist())
+            self._run_one(rows, one.group, row, row - one.stop + len(one.group.rows))
         for one in ready:
             if one.code.rows:
                 self._calls.note_taken(one.code)
 
-    def _outputs_of(
-        self, group: UnresolvedRows, place: int, floats: list[float]
-    ) -> Sequence[float]:
-        """The outputs of one row."""
-        start = self._start(group.prefix)
-        settled = self._settled(group, floats, start)
+    def _run_one(self, rows: _Rows, group: UnresolvedRows, row: int, place: int) -> None:
+        """Runs one row, which has this place in its group."""
+        floats = rows.inputs[row].tolist()
+        settled = self._settled(group, floats, self._start(group.prefix))
         if isinstance(settled, Departure):
-            return self._answer(group, settled, place)
-        code, outputs = settled
-        code.rows += 1
-        return outputs
+            rows.found[row] = rows.answer(group, settled, place)
+        else:
+            code, rows.found[row] = settled
+            code.rows += 1
 
     def _settled(
         self, group: UnresolvedRows, floats: Sequence[float], start: CallCode | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from operator import attrgetter
 from time import perf_counter
 from typing import Final, NoReturn, cast, final
@@ -234,7 +234,6 @@ class PathRecorder:
         self._is_first = not recorded.codes
         self._rare_prefixes: set[bytes] = set()
         self._called_prefixes: set[bytes] = set()
-        self._start = 0
         self._known = KnownPaths(inputs.shared)
         self._seen: tuple[BatchCode, ...] = ()
         self._see()
@@ -294,8 +293,7 @@ class PathRecorder:
             if group.is_known:
                 recorded.count(Counter({group.prefix: -len(group.rows)}))
         self._require_few_paths(groups, start)
-        self._start = start
-        return self._rare_rows.run(groups)
+        return self._rare_rows.run(groups, partial(self._answer, start))
 
     def _require_few_paths(self, groups: Sequence[UnresolvedRows], start: int) -> None:
         """Lets rows on rare paths through, unless there are too many of these.
@@ -310,10 +308,12 @@ class PathRecorder:
                 if len(recorded.codes) + len(known) > self._max_paths:
                     raise self._too_many_paths(group.leaves, 0, start + int(group.rows[0]))
 
-    def _answer(self, group: UnresolvedRows, departure: Departure, place: int) -> Sequence[float]:
-        """The outputs of a rare row for which there is no code."""
+    def _answer(
+        self, start: int, group: UnresolvedRows, departure: Departure, place: int
+    ) -> Sequence[float]:
+        """The outputs of a rare row for which there is no code, in the block from ``start``."""
         recorded, kwargs = self.recorded, self.inputs.kwargs
-        number = self._start + int(group.rows[place])
+        number = start + int(group.rows[place])
         arguments = given = self.arguments(group.leaves, place), kwargs
         if self.inputs.has_ints:
             given = self.arguments(group.leaves, place, as_given=True), kwargs
@@ -346,7 +346,6 @@ class PathRecorder:
             recorded.calls,
             known=self._find,
             left=recorded.find,
-            answer=self._answer,
             places=recorded.places,
             shared=inputs.shared,
             outputs=self.outputs,

@@ -14,7 +14,7 @@ from tapegrad._support.cached import cached
 from tapegrad._support.source_position import Site, here
 from tapegrad._support.text import describe
 from tapegrad.compile.backends import python
-from tapegrad.compile.backends.interface import GivenLoops, RunBytes, RunFloats, ScalarCode
+from tapegrad.compile.backends.interface import GivenLoops, RunFloats, ScalarCode
 from tapegrad.compile.backends.registry import Choice
 from tapegrad.compile.cache import Recording
 from tapegrad.compile.learning import PLAN, Budget, Learning
@@ -80,9 +80,9 @@ class CallCode:
 
     ``is_paid`` says that the code is made only once calls of the function itself have taken as
     long. Code that is made ``quickly`` is Python's, until it has saved enough. ``rows`` counts
-    the rows of batches that took the path. It ``is_taken`` once code has run on it. Where there is
-    an ``entry``, the backend runs the code for many rows by it. What calls to come are ``expected``
-    to take, in seconds, may pay for the code. Some code tells what its ``loops`` are given.
+    the rows of batches that took the path. It ``is_taken`` once code has run on it. What calls to
+    come are ``expected`` to take, in seconds, may pay for the code. What was ``made`` is run by
+    ``run``, which may take other inputs, or count the calls.
     """
 
     path: Path
@@ -93,22 +93,17 @@ class CallCode:
     quickly: bool
     is_taken: bool
     rows: int
-    entry: object | None
     expected: float
-    loops: GivenLoops | None
+    run: RunFloats | None
+    made: ScalarCode | None
 
     def __init__(self, choice: Choice, learning: Learning, path: Path) -> None:
         self.choice, self.learning, self.path = choice, learning, path
-        self.run: RunFloats | None = None
-        self.run_bytes: RunBytes | None = None
-        self.compiling, self.rows = 0.0, 0
+        self.run = self.made = None
+        self.compiling, self.expected, self.rows = 0.0, 0.0, 0
         self.is_paid = self.quickly = self.is_taken = False
-        self.entry, self.expected = None, 0.0
-        self._is_cached = self._is_shared = False
         self._runs_on = "recorded only"
-        self._steps = self._memory = 0
         self._left = _QUICK_CALLS
-        self.loops = None
         if path.code is not None:
             self._take(path.code, path.code.run, choice.name)
 
@@ -144,10 +139,17 @@ class CallCode:
 
     def _take(self, code: ScalarCode, run: RunFloats, runs_on: str) -> None:
         """Takes code to be run, by the backend that it ``runs_on``."""
-        self.run, self.run_bytes, self.entry = run, code.run_bytes, code.entry
-        self.loops, self._runs_on = code.loops, runs_on
-        self._is_cached, self._is_shared = code.is_cached, code.is_shared
-        self._steps, self._memory = code.steps, code.memory
+        self.run, self.made, self._runs_on = run, code, runs_on
+
+    @property
+    def entry(self) -> object | None:
+        """The entry by which the backend runs the code for many rows, where it does."""
+        return None if self.made is None else self.made.entry
+
+    @property
+    def loops(self) -> GivenLoops | None:
+        """The numbers that the loops of the code are given, where it tells them."""
+        return None if self.made is None else self.made.loops
 
     def _counted(self, run: RunFloats, floats: Sequence[float]) -> Sequence[float] | int:
         """Runs quick code; where it has saved as much, it gives way to the backend's."""
@@ -168,14 +170,16 @@ class CallCode:
 
     def report(self) -> PathReport:
         """Describes the path, and the time that recording and compiling it took."""
+        made = self.made
+        steps, memory = (0, 0) if made is None else made.size()
         return self.path.report(
             runs_on=self._runs_on,
             compiling=self.compiling,
-            is_cached=self._is_cached,
-            is_shared=self._is_shared,
+            is_cached=made is not None and made.is_cached,
+            is_shared=made is not None and made.is_shared,
             rows=self.rows,
-            steps=self._steps,
-            memory=self._memory,
+            steps=steps,
+            memory=memory,
         )
 
 
@@ -297,8 +301,8 @@ class CallRecording(Recording[CallCode]):
         Before them stands the structure of the result.
         """
         code = self.latest
-        if code is not None and code.run_bytes is not None:
-            found = code.run_bytes(inputs)
+        if code is not None and code.made is not None:
+            found = code.made.run_bytes(inputs)
             if not isinstance(found, int):
                 return code.path.tape.result, found
         floats = self._parted(inputs)

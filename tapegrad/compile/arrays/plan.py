@@ -79,7 +79,7 @@ def scalar(
         return chained()
     code = _code(Plan(program, make_loop))
     run = _Quicker(code, chained)
-    return attrs.evolve(code, run=run, run_bytes=run.on_bytes)
+    return attrs.evolve(code, run=run, run_bytes=run.on_bytes, size=run.size)
 
 
 def _chain(make: CompileChain) -> ChainCode | None:
@@ -102,9 +102,8 @@ def _code(plan: Plan) -> ScalarCode:
     run: Run = Frames(namespace["bind"], plan.memory, calls_back=calls_back or has_loops)
     if has_loops:
         run = partial(_or_departs, run)
-    return ScalarCode(
-        cast(RunFloats, run), partial(_run_bytes, run, shapes), steps=plan.steps, memory=plan.memory
-    )
+    size = plan.steps, plan.memory
+    return ScalarCode(cast(RunFloats, run), partial(_run_bytes, run, shapes), size=lambda: size)
 
 
 @final
@@ -114,7 +113,7 @@ class _Quicker:
     def __init__(self, code: ScalarCode, make: Callable[[], ScalarCode]) -> None:
         self._code, self._run = code, code.run
         self._make: Callable[[], ScalarCode] | None = make
-        self._left = _PAYS // max(1, code.steps)
+        self._left = _PAYS // max(1, _steps(code))
 
     def __call__(self, inputs: Sequence[float]) -> Sequence[float] | int:
         """Runs the code."""
@@ -125,6 +124,10 @@ class _Quicker:
         """Runs it on numbers that stand side by side."""
         self._count()
         return self._code.run_bytes(inputs)
+
+    def size(self) -> tuple[int, int]:
+        """The steps of the code, and the bytes that it keeps."""
+        return self._code.size()
 
     def _count(self) -> None:
         """Counts a call, and changes the code once there were enough."""
@@ -137,8 +140,12 @@ class _Quicker:
         """Takes the other code, if it is that much shorter."""
         make, self._make = self._make, None
         made = self._code if make is None else make()
-        if made.steps + _FEWER <= self._code.steps:
+        if _steps(made) + _FEWER <= _steps(self._code):
             self._code, self._run = made, made.run
+
+
+def _steps(code: ScalarCode) -> int:
+    return code.size()[0]
 
 
 def source(program: Program) -> str:

@@ -56,7 +56,8 @@ class ScalarCode:
     """A program compiled for one call at a time, or one that ``is_cached``: found compiled.
 
     It ``is_shared`` where it is the code of another program, whose loops run more or less often.
-    Code on arrays has so many ``steps``, and keeps ``memory`` for their results, in bytes.
+    The ``size`` of code on arrays are the steps that it has by now, and the bytes that it keeps for
+    their results.
     Where it has an ``entry``, its backend runs it for many rows, each of which has its own code.
     Some code tells what its ``loops`` are given.
     """
@@ -65,8 +66,7 @@ class ScalarCode:
     run_bytes: RunBytes
     is_cached: bool = False
     is_shared: bool = False
-    steps: int = 0
-    memory: int = 0
+    size: Callable[[], tuple[int, int]] = lambda: (0, 0)
     entry: object | None = None
     loops: GivenLoops | None = None
 

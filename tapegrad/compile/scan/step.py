@@ -361,10 +361,10 @@ class Step(Keyed):
         found = self._loops.get((len(self.paths), keeps, xs))
         if found is None and self.pays:
             carry, _, held, y = self.sizes.widths
-            found = self._made(StepShape(carry, held, xs, y, keeps))
+            found = self._loop_of(StepShape(carry, held, xs, y, keeps))
         return found
 
-    def _made(self, shape: StepShape) -> RunSteps | None:
+    def _loop_of(self, shape: StepShape) -> RunSteps | None:
         made = tuple(path.made for path in self.paths)
         loops = made[0].loops
         if (shape, *made) not in loops:

@@ -2,7 +2,7 @@
 
 It reads records of ``WORDS`` whole numbers: the address of an inner loop, what numpy has it given,
 where the arrays begin, how many numbers there are, how far apart they stand, how often the loop is
-called, and how far the arrays are apart from call to call. Four arrays are the most.
+called, and how far the arrays are apart from call to call. There are at most ``ARRAYS`` of them.
 
 There are four inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
 the two are equal; ``choose``, which takes an element of the first or of the second operand; and
@@ -17,11 +17,11 @@ from typing import Final
 
 __all__ = ["ARRAYS", "OWN_LOOPS", "SIZES", "WORDS", "array_chain"]
 
-WORDS: Final = 16
-"""The whole numbers of a record."""
-
 ARRAYS: Final = 4
 """The most arrays of a record."""
+
+WORDS: Final = 4 + 3 * ARRAYS
+"""The whole numbers of a record."""
 
 SIZES: Final = 4
 """The sizes of a product: how many there are, and the axes of its matrices."""
@@ -33,80 +33,89 @@ def array_chain() -> str:
     """The text of ``run``, which is given the records and their number, and of inner loops."""
     bodies = (1, _COPY), (2, _TIE), (3, _CHOOSE)
     loops = [
-        _LOOP.substitute(name=name, reads=reads, body=body)
+        _LOOP.substitute(name=name, reads=reads, body=body, words=_EACH)
         for name, (reads, body) in zip(OWN_LOOPS[:-1], bodies, strict=True)
     ]
-    return "".join([_RUN, *loops, _PRODUCT])
+    return "".join([_RUN.substitute(_PLACES, words=_EACH), *loops, _PRODUCT])
 
 
-_RUN: Final = """\
+_EACH: Final = f"<{ARRAYS} x i64>"
+"""The type of a word for each array."""
+
+_PLACES: Final = {
+    "data": 1, "first": 2, "size": 2 + ARRAYS, "strides": 3 + ARRAYS, "calls": 3 + 2 * ARRAYS,
+    "moves": 4 + 2 * ARRAYS, "next": WORDS,
+}  # fmt: skip
+"""Where the words of a record stand, behind the address of the loop."""
+
+_RUN: Final = Template("""\
 define void @run(ptr %records, i64 %count) {
 begin:
-  %arrays = alloca [4 x ptr], align 8
+  %arrays = alloca $words, align 8
   %any = icmp sgt i64 %count, 0
   br i1 %any, label %record, label %end
 record:
   %index = phi i64 [ 0, %begin ], [ %index_then, %next ]
   %at = phi ptr [ %records, %begin ], [ %at_then, %next ]
   %loop = load ptr, ptr %at, align 8
-  %data_at = getelementptr i64, ptr %at, i64 1
+  %data_at = getelementptr i64, ptr %at, i64 $data
   %data = load ptr, ptr %data_at, align 8
-  %from = getelementptr i64, ptr %at, i64 2
-  %first = load <4 x i64>, ptr %from, align 8
-  %size = getelementptr i64, ptr %at, i64 6
-  %strides = getelementptr i64, ptr %at, i64 7
-  %calls_at = getelementptr i64, ptr %at, i64 11
+  %from = getelementptr i64, ptr %at, i64 $first
+  %first = load $words, ptr %from, align 8
+  %size = getelementptr i64, ptr %at, i64 $size
+  %strides = getelementptr i64, ptr %at, i64 $strides
+  %calls_at = getelementptr i64, ptr %at, i64 $calls
   %calls = load i64, ptr %calls_at, align 8
-  %moves_at = getelementptr i64, ptr %at, i64 12
-  %moves = load <4 x i64>, ptr %moves_at, align 8
+  %moves_at = getelementptr i64, ptr %at, i64 $moves
+  %moves = load $words, ptr %moves_at, align 8
   br label %call
 call:
   %left = phi i64 [ %calls, %record ], [ %left_then, %call ]
-  %now = phi <4 x i64> [ %first, %record ], [ %now_then, %call ]
-  store <4 x i64> %now, ptr %arrays, align 8
+  %now = phi $words [ %first, %record ], [ %now_then, %call ]
+  store $words %now, ptr %arrays, align 8
   call void %loop(ptr %arrays, ptr %size, ptr %strides, ptr %data)
-  %now_then = add <4 x i64> %now, %moves
+  %now_then = add $words %now, %moves
   %left_then = sub i64 %left, 1
   %again = icmp sgt i64 %left_then, 0
   br i1 %again, label %call, label %next
 next:
   %index_then = add i64 %index, 1
-  %at_then = getelementptr i64, ptr %at, i64 16
+  %at_then = getelementptr i64, ptr %at, i64 $next
   %more = icmp slt i64 %index_then, %count
   br i1 %more, label %record, label %end
 end:
   ret void
 }
-"""
+""")
 
-_PRODUCT: Final = """\
-define void @product(ptr %arrays, ptr %size, ptr %strides, ptr %table) {
+_PRODUCT: Final = f"""\
+define void @product(ptr %arrays, ptr %size, ptr %strides, ptr %table) {{
   %loop = load ptr, ptr %table, align 8
   %data_at = getelementptr i64, ptr %table, i64 1
   %data = load ptr, ptr %data_at, align 8
   %sizes = getelementptr i64, ptr %table, i64 2
-  %apart = getelementptr i64, ptr %table, i64 6
+  %apart = getelementptr i64, ptr %table, i64 {2 + SIZES}
   call void %loop(ptr %arrays, ptr %sizes, ptr %apart, ptr %data)
   ret void
-}
+}}
 """
 
 _LOOP: Final = Template("""\
 define void @$name(ptr %arrays, ptr %size, ptr %strides, ptr %data) {
 begin:
   %count = load i64, ptr %size, align 8
-  %start = load <4 x i64>, ptr %arrays, align 8
-  %apart = load <4 x i64>, ptr %strides, align 8
+  %start = load $words, ptr %arrays, align 8
+  %apart = load $words, ptr %strides, align 8
   %any = icmp sgt i64 %count, 0
   br i1 %any, label %one, label %end
 one:
   %left = phi i64 [ %count, %begin ], [ %left_then, %one ]
-  %now = phi <4 x i64> [ %start, %begin ], [ %now_then, %one ]
+  %now = phi $words [ %start, %begin ], [ %now_then, %one ]
 $body
-  %written = extractelement <4 x i64> %now, i64 $reads
+  %written = extractelement $words %now, i64 $reads
   %written_at = inttoptr i64 %written to ptr
   store i64 %found, ptr %written_at, align 8
-  %now_then = add <4 x i64> %now, %apart
+  %now_then = add $words %now, %apart
   %left_then = sub i64 %left, 1
   %again = icmp sgt i64 %left_then, 0
   br i1 %again, label %one, label %end
@@ -118,7 +127,7 @@ end:
 
 def _read(place: int, name: str, kind: str) -> str:
     return (
-        f"  %{name}_where = extractelement <4 x i64> %now, i64 {place}\n"
+        f"  %{name}_where = extractelement {_EACH} %now, i64 {place}\n"
         f"  %{name}_at = inttoptr i64 %{name}_where to ptr\n"
         f"  %{name} = load {kind}, ptr %{name}_at, align {int(kind[1:]) // 8}\n"
     )

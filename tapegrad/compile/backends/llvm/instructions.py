@@ -234,7 +234,7 @@ class Instructions:
         if width == self.mode.lanes:
             return self._call(callee, numbers, kind, settings)
         if width == 1:
-            return self._lane_by_lane(callee, numbers)
+            return self._lane_by_lane(callee, numbers, settings)
         return self._part_by_part(callee, numbers, width, settings)
 
     def _call(
@@ -243,11 +243,11 @@ class Instructions:
         given = ", ".join([*[f"{kind} {number}" for number in numbers], *settings])
         return self.new(f"call {kind} {callee}({given})")
 
-    def _lane_by_lane(self, callee: str, numbers: Sequence[str]) -> str:
+    def _lane_by_lane(self, callee: str, numbers: Sequence[str], settings: Sequence[str]) -> str:
         kind, whole = self.mode.type, "poison"
         for lane in range(self.mode.lanes):
             lane_of = [self.new(f"extractelement {kind} {x}, i64 {lane}") for x in numbers]
-            one = self._call(callee, lane_of, "double")
+            one = self._call(callee, lane_of, "double", settings)
             whole = self.new(f"insertelement {kind} {whole}, double {one}, i64 {lane}")
         return whole
 

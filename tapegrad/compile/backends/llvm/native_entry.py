@@ -172,8 +172,7 @@ class EachEntry:
         rows, width = inputs.shape
         outputs = entries[0].outputs
         fit = all(one.fits(width, outputs) and not one.calls_python for one in entries)
-        is_plain = inputs.dtype == np.float64 and inputs.flags.carray
-        if not (fit and is_plain and min(counts) >= 0 and sum(counts) == rows):
+        if not (fit and _is_plain(inputs) and min(counts) >= 0 and sum(counts) == rows):
             raise wrong_inputs(inputs, width)
         lent = [one.lend() for one in entries]
         code = np.repeat(np.array([address for address, _ in lent], np.int64), counts)
