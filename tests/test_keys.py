@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 import tapegrad as tg
 from tapegrad import errors, math
 from tapegrad.compile import cache
-from tapegrad.pytree.value_keys import unshared, value_key
+from tapegrad.pytree.value_keys import KeyMaker, unshared, value_key
 from tests.places import place, refusal
 from tests.strategies import same_bits
 
@@ -190,6 +190,24 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any
         lambda: np.array([Plain(2)]), lambda v: set_n(v[0]), lambda v: v[0].n
     ),
     "set": (lambda: {2}, lambda v: v.add(3), len),
+    "lists in a list": (
+        lambda: [[2, 3], [4]], lambda v: v[1].insert(0, v[0].pop()), lambda v: v[0][-1]
+    ),
+    "a number deep in a dict": (
+        lambda: {"a": ([{"b": [2]}],)}, lambda v: put_int(v["a"][0][0]["b"]),
+        lambda v: v["a"][0][0]["b"][0],
+    ),
+    "a kind of number in a list": (
+        lambda: [[1]], lambda v: v.__setitem__(0, [True]), lambda v: 2 + (v[0][0] is True)
+    ),
+    "the order of a dict in a list": (
+        lambda: [{"a": 2, "b": 2}], lambda v: v[0].update(a=v[0].pop("a")),
+        lambda v: ord(next(iter(v[0]))),
+    ),
+    "an object in a list": (lambda: [[Plain(2)]], lambda v: set_n(v[0][0]), lambda v: v[0][0].n),
+    "an array in a tuple": (
+        lambda: (["a"], np.array([2])), lambda v: put(v[1]), lambda v: float(v[1][0])
+    ),
     "deque": (lambda: deque([2]), lambda v: v.append(3), len),
     "subclass of list": (lambda: Longer([2.0]), put, lambda v: v[0]),
     "ordered dict": (
@@ -352,6 +370,16 @@ class TestKeys:
         assert len(set(keys)) == len(DIFFERENT)
         assert keys == [value_key(make()) for make in DIFFERENT]
         assert keys == [value_key(unshared(make())) for make in DIFFERENT]
+
+    def test_containers_in_which_nothing_changed_need_none(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a closure holds is the same as long as all in it are the same objects."""
+        data = {"of": [[1, 2], [3]], "names": ("a", {"b": None}, {1.5})}
+        fast = tg.jit(lambda x: x * len(data["of"]), eager_first=False)
+        assert fast(2.0) == 4.0
+        monkeypatch.setattr(KeyMaker, "key", None)
+        assert fast(3.0) == 6.0
 
     def test_an_object_that_contains_itself_has_one(self) -> None:
         """Parts met before are not gone into again, and what is too deep goes by identity."""

@@ -1,13 +1,16 @@
 """Generates code that tells whether values are still what they were, the quickest way for each.
 
 What cannot change in place is compared by identity first, a function or a class by the identity of
-its parts, and anything else by its key.
+its parts, containers by that of all that is in them, and anything else by its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, final
+from collections.abc import Callable, Collection, Mapping
+from itertools import chain
+from operator import is_
+from types import NoneType
+from typing import Any, Final, TypeAlias, final
 
 from tapegrad.pytree.attributes import may_change
 from tapegrad.pytree.outside_parts import ABSENT, Part, has_parts, parts_of
@@ -17,6 +20,11 @@ __all__ = ["ChangeChecks", "executed"]
 
 _TEXT: Final = frozenset((int, str, bytes))
 """The types of which two values do the same where Python calls them equal."""
+_PLAIN: Final = frozenset((int, bool, float, complex, str, bytes, NoneType))
+"""The types of values that have no parts and cannot change."""
+_CONTAINERS: Final = frozenset((list, tuple, dict, set, frozenset))
+
+Key: TypeAlias = Callable[[object], object]
 
 
 def executed(source: str, values: Mapping[str, object], name: str) -> object:
@@ -63,7 +71,11 @@ class ChangeChecks:
             alike = f"type(v) is {self.bind(type(value))} and v == {name}"
             self.conditions.append(f"((v := {expression}) is {name} or ({alike}))")
         elif may_change(value):
-            self.conditions.append(f"key({expression}) == {self.bind(self._key(value))}")
+            alike = f"key({expression}) == {self.bind(self._key(value))}"
+            if type(value) in _CONTAINERS:
+                same = self.bind(_same_parts(value, self._key))
+                alike = f"({same}({expression}) or {alike})"
+            self.conditions.append(alike)
         else:
             alike = f"key(v) == {self.bind(self._key(value))}"
             self.conditions.append(f"((v := {expression}) is {name} or {alike})")
@@ -96,3 +108,47 @@ class ChangeChecks:
                 self.expect(part.value, f"{holder}.cell_contents")
             case "attribute":
                 self.expect(part.value, f"{holder}.{part.key}")
+
+
+def _same_parts(value: object, key: Key) -> Callable[[object], bool]:
+    """A function that is true only of this container, and only while all in it is the same object.
+
+    Parts that may change and are no containers are compared by their keys.
+    """
+    containers, others = _opened(value)
+    holders = [*chain.from_iterable(map(_shown, containers))]
+    sizes, parts = [*map(len, holders)], [*chain.from_iterable(holders)]
+    known = [*map(key, others)]
+
+    def same_parts(now: object) -> bool:
+        if now is not value or [*map(len, holders)] != sizes:
+            return False
+        try:
+            is_same = all(map(is_, chain.from_iterable(holders), parts))
+        except RuntimeError:  # another thread adds to a dict
+            return False
+        return is_same and [*map(key, others)] == known
+
+    return same_parts
+
+
+def _opened(value: object) -> tuple[Collection[Any], Collection[object]]:
+    """The containers in a value, itself among them, and all else in these that may change."""
+    containers: dict[int, Any] = {}
+    others: dict[int, object] = {}
+    to_open = [value]
+    while to_open:
+        one: Any = to_open.pop()
+        if type(one) in _PLAIN or id(one) in containers or id(one) in others:
+            continue
+        if type(one) in _CONTAINERS:
+            containers[id(one)] = one
+            to_open += chain.from_iterable(_shown(one))
+        elif may_change(one):
+            others[id(one)] = one
+    return containers.values(), others.values()
+
+
+def _shown(container: Any) -> tuple[Collection[object], ...]:
+    """A container, and the view of its values where it is a dict."""
+    return (container, container.values()) if type(container) is dict else (container,)

@@ -261,4 +261,7 @@ class KeyMaker:
 
 def _outline(value: object) -> Hashable:
     """A key that takes nothing apart: numbers and text by value, all else by identity."""
-    return value_key(value) if type(value) in _TEXT or type(value) is float else ByIdentity(value)
+    kind = type(value)
+    if kind in _TEXT:
+        return kind, value
+    return (kind, pack("d", value)) if kind is float else ByIdentity(value)
