@@ -15,6 +15,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_code import Name, Script
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
+from tapegrad.sweep.array_kernels import Want, pull_kernel
 from tests.test_array_truth import TESTED, columns, judged, points_of
 from tests.test_rows import by_name
 
@@ -55,6 +56,36 @@ def test_an_expression_is_computed_once() -> None:
     assert {*slopes} <= {*script.lines}
 
 
+@pytest.mark.parametrize("row", [x for x in TESTED if x.arity and not x.has_static], ids=by_name)
+def test_lines_write_to_nothing_that_is_read_after_them(row: Primitive) -> None:
+    """Nor to operands, the result, or its cotangent."""
+    operands, _ = columns(points_of(row, random.Random(row.name), 20, wide=True), row)
+    with np.errstate(all="ignore"):
+        bar, y = RNG.normal(size=20), function_of(row)(*operands)
+        given: list[Any] = [bar, y, *operands]
+        kernel = cast(Any, pull_kernel(row, 0, 0, (Want.BOTH,) * len(operands), None))
+        before = [x.tobytes() for x in given]
+        x0, x1 = (*operands, None)[:2]
+        shares = kernel.run(bar, None, y, x0, x1, None, None, None)[::2]
+        assert [x.tobytes() for x in given] == before
+        for at, share in enumerate(shares):
+            slope: Any = row.partial(at, cast(Any, y), *cast(Any, operands))
+            assert share is slope is None or np.array_equal(share, bar * slope, equal_nan=True)
+
+
+def test_lines_write_to_nothing_that_has_another_name() -> None:
+    """A choice of a whole arm is that arm, and what holds everywhere is what was tested."""
+    script = Script({"c"}, ["x0", "x1"])
+    c, x, y = (Name(script, name) for name in ("c", "x0", "x1"))
+    slope = ops.recip_re(1.0, ops.add(x, y))
+    quotient = ops.div(1.0, ops.add(1.0, ops.mul(ops.add(x, y), ops.add(x, y))))
+    found = [slope, ops.neg(quotient), ops.neg(ops.where(c, x, y))]
+    run = script.code(["c", "x0", "x1"], [cast(Name, each).text for each in found]).run
+    one, two = np.array([1.0, 2.0]), np.array([2.0, 3.0])
+    assert_array_equal(run(1.0, one, two), [[0.1, 1 / 26], [-0.1, -1 / 26], [-1.0, -2.0]])
+    assert_array_equal([one, two], [[1.0, 2.0], [2.0, 3.0]])
+
+
 def test_where_a_spelling_does_not_hold_the_row_itself_is_called() -> None:
     """Only there: the elements beside it keep their bits."""
     x, y = np.array([3.0, 1e-300, 0.0, 2.0]), np.array([2.5, 2.0, 1.0, 0.5])
@@ -81,7 +112,7 @@ def test_a_test_of_the_least_and_the_largest_number_stands_for_one_of_each() -> 
     script = Script(set())
     value = script.value(ops.recip_re, [Name(script, "x0"), Name(script, "x1")])
     lines = [line for line in script.body([value]) if "rare" in line]
-    assert ["is_above" in line and "is_below" in line for line in lines] == [True]
+    assert ["argmin" in line and "argmax" in line for line in lines] == [True]
     assert not any("gt" in line for line in script.body([value]) if line not in lines)
     x, y = np.array([3.0, np.nan, 2.0]), np.array([1.0, 1.0, 1e-200])
     found: Any = ops.recip_re(cast(Any, x), cast(Any, y))

@@ -66,21 +66,19 @@ def is_traced(*values: object) -> bool:
     return False
 
 
-def beside(theirs: Function, of_traced: Function | None = None) -> Callable[[F], F]:
+def beside(theirs: Function) -> Callable[[F], F]:
     """Makes a function leave arrays of anything but float64 to numpy's own.
 
     Plain arrays of float64 go through the same rows as traced ones, so that a model gives the same
-    bits on both; a number that they give is numpy's. ``of_traced`` does what the function does
-    where a traced array comes first, or after a float, and there are no options.
+    bits on both; a number that they give is numpy's.
     """
 
     def decorate(ours: F) -> F:
         @wraps(ours)
         def function(*args: Any, **kwargs: Any) -> Any:
-            if of_traced and not kwargs and (type(args[0]) is ArrayVar or is_quick(args)):
-                return of_traced(*args)
             if type(args[0]) is ArrayVar or is_traced(*args, *kwargs.values()):
-                require_float64(kwargs)
+                if kwargs:
+                    require_float64(kwargs)
                 return ours(*args, **kwargs)
             if kwargs.get("dtype") is not None or not _are_floats((*args, *kwargs.values())):
                 return theirs(*args, **kwargs)
@@ -106,7 +104,8 @@ def like(theirs: Function) -> Callable[[F], F]:
         @wraps(ours)
         def function(*args: Any, **kwargs: Any) -> Any:
             if type(args[0]) is ArrayVar or is_traced(*args, *kwargs.values()):
-                require_float64(kwargs)
+                if kwargs:
+                    require_float64(kwargs)
                 return ours(*args, **kwargs)
             return theirs(*args, **kwargs)
 

@@ -32,7 +32,6 @@ from tapegrad.numpy.arrays import (
     applied,
     beside,
     indicator,
-    is_quick,
     is_traced,
     operand,
     operands,
@@ -160,38 +159,40 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _named(
-    function: Function,
-    name: str,
-    doc: str,
-    theirs: Function | None,
-    of_traced: Function | None = None,
-) -> Function:
+def _named(function: Function, name: str, doc: str, theirs: Function | None) -> Function:
     """A function under its name, which leaves what is not of float64 to numpy's of that name."""
-    if theirs is not None:
-        found = beside(theirs, of_traced)(function)
-    else:
-        found = function if of_traced is None else _quickly(of_traced, function)
+    found = function if theirs is None else beside(theirs)(function)
     found.__name__ = found.__qualname__ = name
     found.__module__, found.__doc__ = __name__, doc
     return found
 
 
-def _quickly(of_traced: Function, function: Function) -> Function:
-    """A function that has a quick way for traced arrays."""
+def _quickly(of_traced: Function, function: Function, count: int) -> Function:
+    """A function that has a quick way for a traced array, or for one and what stands beside it."""
 
     @wraps(function)
-    def found(*args: Any) -> Any:
-        return of_traced(*args) if is_quick(args) else function(*args)
+    def of_one(x: Any, /, *others: Any, **options: Any) -> Any:
+        if type(x) is ArrayVar and not (others or options):
+            return of_traced(x)
+        return function(x, *others, **options)
 
-    return found
+    @wraps(function)
+    def of_two(x1: Any, x2: Any, /, *others: Any, **options: Any) -> Any:
+        is_first = type(x1) is ArrayVar or (type(x1) is float and type(x2) is ArrayVar)
+        if is_first and not (others or options):
+            return of_traced(x1, x2)
+        return function(x1, x2, *others, **options)
+
+    return of_one if count == 1 else of_two
 
 
 def _element(row: Primitive, name: str) -> Function:
-    theirs, of_traced = getattr(np, name, None), function_on_arrays(row)
+    theirs, of_traced = getattr(np, name, None), cast(Function, function_on_arrays(row))
     if row.arity == 1:
-        return _named(lambda x, /: applied(row, x), name, row.doc, theirs, of_traced)
-    return _named(lambda x1, x2, /: applied(row, x1, x2), name, row.doc, theirs, of_traced)
+        found = _named(lambda x, /: applied(row, x), name, row.doc, theirs)
+        return _quickly(of_traced, found, 1)
+    found = _named(lambda x1, x2, /: applied(row, x1, x2), name, row.doc, theirs)
+    return _quickly(of_traced, found, 2)
 
 
 def _unary(row: Primitive, name: str = "") -> Unary[[]]:
@@ -384,8 +385,8 @@ def clip(x: ArrayLike, /, min: ArrayLike = None, max: ArrayLike = None) -> Array
     """x between bounds, each of which may be left out; half of the slope where it meets one."""
     found = operand(x)
     if min is not None:
-        found = applied(ops.maximum, found, min)
-    return found if max is None else applied(ops.minimum, found, max)
+        found = maximum(found, min)
+    return found if max is None else minimum(found, max)
 
 
 @comparison

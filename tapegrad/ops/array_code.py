@@ -6,7 +6,7 @@ is not computed again, and what is known to be a number goes by the row's own fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from re import findall, sub
 from textwrap import indent
@@ -19,9 +19,9 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_passes import (
     PASSES,
     direct_function,
-    is_above,
-    is_below,
+    has_bits_of_numbers,
     is_exact,
+    is_own,
     with_rare,
 )
 from tapegrad.ops.array_steps import SPELLED, STEPS
@@ -86,10 +86,17 @@ class Script:
     ``numbers`` are the names that stand for no arrays, ``inexact`` those of expressions whose bits
     depend on how arrays stand in memory. ``made`` has the rows that gave names, ``operands`` what
     these rows were applied to.
+
+    Of the arrays ``given`` the result is one, element by element. ``spans`` has those of which a
+    name is made. What is made of all of them has the result's shape: where nobody else holds it
+    (``own``), another line may write to it.
     """
 
-    def __init__(self, numbers: set[str]) -> None:
+    def __init__(self, numbers: set[str], given: Collection[str] = ()) -> None:
         self.numbers = numbers
+        self.spans: dict[str, set[str]] = {name: {name} for name in {*given} - numbers}
+        self.own: set[str] = set()
+        self.calls: dict[str, tuple[str, Sequence[str]]] = {}
         self.known: dict[str, str] = {}
         self.lines: dict[str, str] = {}
         self.made: dict[str, Primitive] = {}
@@ -105,6 +112,7 @@ class Script:
         """Notes the name that a row's value has."""
         self.known[self.expression(row, operands)] = name
         self.made[name], self.operands[name] = row, operands
+        self.spans[name] = {*self.spans}
 
     def value(self, row: Primitive, operands: Sequence[Operand]) -> str:
         """The name of a row's value, which is computed if it is not known."""
@@ -118,10 +126,27 @@ class Script:
                 self.made[name], self.operands[name] = row, operands
                 if on_numbers:
                     self.numbers.add(name)
-                elif not is_exact(row):
-                    self.inexact.add(name)
+                else:
+                    self.note(row, operands, name)
             self.known[expression] = name
         return name
+
+    def note(self, row: Primitive, operands: Sequence[Operand], name: str) -> None:
+        """Notes what the name of an array is good for."""
+        if not is_exact(row):
+            self.inexact.add(name)
+        names = [operand.text for operand in operands if isinstance(operand, Name)]
+        self.spans[name] = {each for text in names for each in self.spans.get(text, ())}
+        if is_own(row):
+            self.own.add(name)
+        if row in _OUT:
+            self.calls[name] = f"{row.name}_into", self.texts(row, operands)
+
+    def once(self, expression: str) -> str:
+        """The name for what an expression gives, which has one line."""
+        if expression not in self.known:
+            self.known[expression] = self.line(expression)
+        return self.known[expression]
 
     def line(self, expression: str) -> str:
         """A new name for what an expression gives."""
@@ -154,6 +179,7 @@ class Script:
             text = self.line(f"filled({text}, {given})")
         if not isinstance(holds, Name):
             return text if holds == 1.0 else ""
+        self.own.discard(text)
         name, all_hold = f"{row.name}_with_rare", self.unfolded(holds.text)
         self.called[name] = partial(with_rare, row)
         test = self.certain(holds) or f"all_hold({all_hold})"
@@ -202,23 +228,37 @@ class Script:
         on_numbers = all(map(self.is_number, operands))
         if row is ops.where and self.is_lesser(*operands):
             return f"lesser({_text(operands[2])}, {self.laid_down(operands[1])})"
-        direct = direct_function(row)
-        is_direct = row in _OPERATORS or direct is not None
-        text = self.laid_down if is_direct and not on_numbers else _text
-        texts = list(map(text, operands))
-        if row.commutes_from == 0:
-            texts.sort()
+        texts = self.texts(row, operands)
         if row in _OPERATORS:
             return row.python.format(*texts)
         if on_numbers:
             name, function = call_name(row), row.value
         else:
             name = f"{row.name}_on_arrays"
-            function = direct or serving("ops.elementwise").function_of(row)
-            if not is_exact(row):
-                texts = [f"in_order({text})" if text in self.lines else text for text in texts]
+            function = direct_function(row) or serving("ops.elementwise").function_of(row)
+            if not has_bits_of_numbers(row):
+                texts = list(map(self.in_order, texts))
         self.called[name] = function
-        return f"{name}({', '.join(texts)})"
+        called = f"{name}({', '.join(texts)})"
+        if row is ops.div_pos and not self.is_number(operands[1]):
+            called = (
+                f"{' / '.join(texts)} if {_EXTREMES[ops.gt].format(texts[1], 0.0)} else {called}"
+            )
+        return called
+
+    def in_order(self, text: str) -> str:
+        """An operand in C order, where it is an array that a line has made."""
+        made = self.lines.get(text, "")
+        return _IN_ORDER.format(text) if made and not made.startswith("array(") else text
+
+    def texts(self, row: Primitive, operands: Sequence[Operand]) -> list[str]:
+        """The texts of the operands of a row, in one order for those that may change places."""
+        is_direct = row in _OPERATORS or direct_function(row) is not None
+        on_numbers = all(map(self.is_number, operands))
+        found = list(map(self.laid_down if is_direct and not on_numbers else _text, operands))
+        if is_direct and row is not ops.where and any(map(self.spans.get, found)):
+            found = [self.once(f"array({x})") if x in self.numbers else x for x in found]
+        return sorted(found) if row.commutes_from == 0 else found
 
     def is_lesser(self, condition: Operand, bound: Operand, x: Operand) -> bool:
         """Whether a choice gives the lesser of an array and a number."""
@@ -238,10 +278,27 @@ class Script:
 
     def body(self, found: Sequence[str]) -> list[str]:
         """The lines that lead to what was ``found``, which stands in C order."""
-        needed = self.needed(found)
-        lines = [f"{name} = {text}" for name, text in self.lines.items() if name in needed]
+        needed, last = self.needed(found), dict[str, str]()
+        for name, text in self.lines.items():
+            if name in needed:
+                last.update(dict.fromkeys(findall(r"\w+", text), name))
+        last.update(dict.fromkeys(found, ""))
+        lines = [f"{name} = {self.text(name, last)}" for name in self.lines if name in needed]
         results = (name for name in dict.fromkeys(found) if name in self.lines)
         return lines + [_IN_C_ORDER.format(name) for name in results if name not in self.numbers]
+
+    def text(self, name: str, last: Mapping[str, str]) -> str:
+        """The expression of a name, which may write to an array that no line reads after it.
+
+        ``last`` has the name of the last line that reads each.
+        """
+        function, texts = self.calls.get(name, ("", ()))
+        whole = {each for spans in self.spans.values() for each in spans}
+        for text in texts:
+            is_free = text in self.own and last[text] == name
+            if is_free and self.spans[text] == whole != set():
+                return f"{function}({', '.join([*texts, text])})"
+        return self.lines[name]
 
     def needed(self, found: Sequence[str]) -> set[str]:
         """The names that lead to what was ``found``."""
@@ -275,7 +332,7 @@ def spelled(row: Primitive, kinds: tuple[object, ...]) -> Code | None:
     if spelling is None or count > MANY:
         return None
     names = [f"x{at}" for at in range(count)]
-    script = Script({name for name, kind in zip(names, kinds, strict=False) if kind})
+    script = Script({name for name, kind in zip(names, kinds, strict=False) if kind}, names)
     static = cast("tuple[float, ...]", kinds[count:])
     given: list[Operand] = [*(Name(script, name) for name in names), *static]
     found = spelling(*given)
@@ -316,20 +373,31 @@ def _all_hold(holds: Any) -> bool:
     return bool(np.count_nonzero(holds) == np.size(holds))
 
 
-_EXTREMES: Final = {ops.gt: "is_above({}, {})", ops.lt: "is_below({}, {})"}
+_EXTREMES: Final = {
+    ops.gt: "(not {0}.size or {0}.item({0}.argmin()) > {1})",
+    ops.lt: "(not {0}.size or {0}.item({0}.argmax()) < {1})",
+}
 """How comparisons of an array with a number are tested by its least or its largest number."""
 
 _OF_NUMBERS: Final = str.maketrans("+-.()", "pmd__")
 """The letters for what stands in numbers but in no name."""
 
+_IN_ORDER: Final = "{0} if {0}.flags.c_contiguous else ascontiguousarray({0})"
+
 _IN_C_ORDER: Final = """\
 if type({0}) is ndarray and not {0}.flags.c_contiguous:
     {0} = ascontiguousarray({0})"""
 
+_OUT: Final[Mapping[Primitive, np.ufunc]] = {
+    ops.add: np.add, ops.sub: np.subtract, ops.mul: np.multiply, ops.neg: np.negative,
+    ops.div: np.divide, ops.abs: np.absolute, ops.sqrt: np.sqrt,
+}  # fmt: skip
+"""Rows that are rounded correctly: the bits stay where they write to an operand."""
+
 NAMES: Final[Mapping[str, Any]] = {
-    "all_hold": _all_hold, "ascontiguousarray": np.ascontiguousarray, "filled": _filled,
-    "in_order": in_c_order, "is_above": is_above, "is_below": is_below, "lesser": np.minimum,
-    "ndarray": np.ndarray,
+    "all_hold": _all_hold, "array": np.array, "ascontiguousarray": np.ascontiguousarray,
+    "filled": _filled, "lesser": np.minimum, "ndarray": np.ndarray,
+    **{f"{row.name}_into": ufunc for row, ufunc in _OUT.items()},
 }  # fmt: skip
 """The functions that lines call beside rows."""
 

@@ -20,7 +20,7 @@ from tapegrad.ops.special import INV_SQRT_2PI
 
 __all__ = [
     "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "has_bits_of_numbers", "is_above",
-    "is_below", "is_exact", "one_by_one", "ufunc_of", "with_rare",
+    "is_below", "is_exact", "is_own", "one_by_one", "ufunc_of", "with_rare",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -47,6 +47,12 @@ def direct_function(row: Primitive) -> Function | None:
 def is_exact(row: Primitive) -> bool:
     """Whether the bits of a row's result do not depend on how operands stand in memory."""
     return ufunc_of(row) in _EXACT or row is ops.detached
+
+
+def is_own(row: Primitive) -> bool:
+    """Whether a row gives float64 that nobody else holds."""
+    made = ufunc_of(row) is not None or (row in _WHOLE and row is not ops.where)
+    return made and not row.is_truth
 
 
 def has_bits_of_numbers(row: Primitive) -> bool:

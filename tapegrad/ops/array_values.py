@@ -8,7 +8,7 @@ view of such a value wherever it is computed: recorded, replayed or compiled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,9 +126,12 @@ def _reduced(function: Any, x: Array, along: Along) -> Any:
     return function.reduce(x, axis=along[0], keepdims=along[1])
 
 
+_SUM: Final[Any] = np.add.reduce
+
+
 def sum_(x: Array, along: Along) -> Value:
     """The sum along axes."""
-    return plain(_reduced(np.add, x, along))
+    return plain(_SUM(x, axis=along[0], keepdims=along[1]))
 
 
 def amax(x: Array, along: Along) -> Value:

@@ -15,6 +15,7 @@ from threading import get_ident
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
+from numpy import array, ndarray
 
 from tapegrad._support.source_position import mark
 from tapegrad.ops import array_rows as rows
@@ -22,7 +23,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_passes import direct_function
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.array_table import ARRAY_TABLE
-from tapegrad.ops.array_values import product
+from tapegrad.ops.array_values import plain, product
 from tapegrad.ops.elementwise import function_of
 from tapegrad.ops.primitive import Primitive
 from tapegrad.recording import array_values, numpy_protocol
@@ -78,15 +79,29 @@ def _of_one(row: Primitive) -> Function:
         if type(x) is not ArrayVar or x._recorder.thread != get_ident():
             return applied_to_arrays(row, x)
         value = compute(x._value)
-        if not value.flags.c_contiguous:
+        if value.ndim > 1 and not value.flags.c_contiguous:
             value = np.ascontiguousarray(value)
-        return entry(x._recorder, code, x._slot, -1, value)
+        # As `entry` does, without a call.
+        recorder = x._recorder
+        if recorder.marks is not None:
+            recorder.mark()
+        values = recorder.values
+        made = ArrayVar()
+        made._recorder = recorder
+        made._slot = len(values)
+        made._value = value
+        recorder.codes.append(code)
+        recorder.left.append(x._slot)
+        recorder.right.append(-1)
+        values.append(value)  # last, as there
+        return made
 
     return function
 
 
-def _of_two(row: Primitive) -> Function:
-    compute = _computed(row)
+def _of_two(row: Primitive) -> Function:  # noqa: PLR0915  # each call would take longer
+    compute, code = _computed(row), CODES.get(row)
+    takes_arrays = row in _OPERATORS or direct_function(row) is not None
 
     def function(x: Any, y: Any) -> Any:
         recorder = x._recorder if type(x) is ArrayVar else getattr(y, "_recorder", None)
@@ -98,16 +113,30 @@ def _of_two(row: Primitive) -> Function:
         if left is None or right is None:
             return applied_to_arrays(row, x, y)
         values = recorder.values
+        a, b = values[left], values[right]
+        if type(b) is float and takes_arrays:  # numpy takes an array without axes sooner
+            b = array(b)
+        elif type(a) is float and takes_arrays:
+            a = array(a)
         try:
-            value = compute(values[left], values[right])
-        except (ValueError, AttributeError):  # a number has no memory that a product asks for
+            value = compute(a, b)
+        except ValueError:
             require_shapes(row, (x, y))
             raise
-        if type(value) is not np.ndarray:
-            value = float(value)
-        elif not value.flags.c_contiguous:
-            value = np.ascontiguousarray(value)
-        return entry(recorder, recorder.table.codes[row], left, right, value)
+        if value.ndim != 1 and not (value.ndim and value.flags.c_contiguous):
+            value = plain(value)
+        # As `entry` does, without a call.
+        if recorder.marks is not None:
+            recorder.mark()
+        made: Any = ArrayVar() if type(value) is ndarray else Var()
+        made._recorder = recorder
+        made._slot = len(values)
+        made._value = value
+        recorder.codes.append(recorder.table.codes[row] if code is None else code)
+        recorder.left.append(left)
+        recorder.right.append(right)
+        values.append(value)  # last, as there
+        return made
 
     return function
 
@@ -123,19 +152,21 @@ def _of_many(row: Primitive) -> Function:
                 break
         if recorder is None or recorder.thread != get_ident():
             return applied_to_arrays(row, *xs)
-        slots: list[Any] = [
-            x._slot if type(x) is ArrayVar and x._recorder is recorder else _slot(recorder, x)
-            for x in xs
-        ]
-        if None in slots:
-            return applied_to_arrays(row, *xs)
-        values = recorder.values
+        slots: list[int] = []
+        given: list[Any] = []
+        for x in xs:
+            is_own = type(x) is ArrayVar and x._recorder is recorder
+            slot = x._slot if is_own else _slot(recorder, x)
+            if slot is None:
+                return applied_to_arrays(row, *xs)
+            slots.append(slot)
+            given.append(recorder.values[slot])
         try:
-            value = compute(*[values[slot] for slot in slots])
+            value = compute(*given)
         except ValueError:
             require_shapes(row, xs)
             raise
-        if type(value) is np.ndarray and not value.flags.c_contiguous:
+        if type(value) is ndarray and not value.flags.c_contiguous:
             value = np.ascontiguousarray(value)
         start = len(recorder.pool)
         recorder.pool += slots
@@ -197,7 +228,11 @@ def _comparison(row: Primitive) -> Function:
 
     def compare(self: ArrayVar, other: Any, /) -> Any:
         indicator = function(self, other)
-        return indicator if indicator is NotImplemented else ArrayCondition.of(indicator)
+        if indicator is NotImplemented:
+            return indicator
+        found = ArrayCondition()
+        found.indicator = indicator
+        return found
 
     return compare
 

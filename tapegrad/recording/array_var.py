@@ -167,10 +167,15 @@ class ArrayVar(TracedValue, TracedArray):
     @overload
     def __getitem__(self, index: Parts, /) -> ArrayVar: ...
     def __getitem__(self, index: Any, /) -> Any:
-        place = (index,) if type(index) is slice else index_of(index)
-        if has_places(place):
-            return at_places(self, place)
-        return rows.getitem(self, place)
+        if type(index) is slice or type(index) is int:
+            place: tuple[Any, ...] = (index,)
+        elif type(index) is tuple and rows.is_basic(index):
+            place = index
+        else:
+            place = index_of(index)
+            if has_places(place):
+                return at_places(self, place)
+        return QUICK[rows.getitem](self, place)
 
     def reshape(
         self, *shape: SupportsIndex | Sequence[SupportsIndex], order: Layout = "C"
@@ -201,8 +206,9 @@ class ArrayVar(TracedValue, TracedArray):
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> ArrayVar: ...
     def sum(self, axis: Axes = None, *, keepdims: bool = False, **unused: object) -> Any:
         """The sum of all numbers, or along axes."""
-        _require_unused("sum", unused)
-        return rows.sum_(self, (axes_of(axis, self.ndim), keepdims))
+        if unused:
+            _require_unused("sum", unused)
+        return QUICK[rows.sum_](self, (axes_of(axis, self._value.ndim), keepdims))
 
     @overload
     def mean(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...

@@ -326,8 +326,9 @@ def _shares(row: Primitive) -> tuple[str, dict[str, Any]] | None:
 
 def _script(row: Primitive, indices: Sequence[int], count: int) -> tuple[Script, list[str]]:
     """Lines that compute shares of operands, and the names of these; "" where there is none."""
-    script, shares = Script(set()), list[str]()
-    given = [Name(script, f"x{at}") for at in range(count)]
+    names = [f"x{at}" for at in range(count)]
+    script, shares = Script(set(), names), list[str]()
+    given = [Name(script, name) for name in names]
     script.know(row, given, "y")
     for index in indices:
         found = row.partial(index, Name(script, "y"), *given)

@@ -26,6 +26,7 @@ __all__ = [
     "slots_to_spend",
 ]  # fmt: skip
 
+_GIVEN: Final = ("x0", "x1")
 LARGE: Final = 1 << 15
 """The least numbers of an array on which a kernel goes block by block."""
 _BLOCK: Final = 1 << 14
@@ -115,7 +116,7 @@ def push_kernel(row: Primitive, present: int, numbers: int, static: object) -> K
     The bits of ``present`` stand for the tangents d0 and d1, and those of ``numbers`` for y, x0 and
     x1 where these are no arrays.
     """
-    script = _DualScript(_named(numbers, ("y", "x0", "x1")))
+    script = _DualScript(_named(numbers, ("y", "x0", "x1")), _GIVEN[: row.arity])
     given = _operands(script, row, cast(int, row.arity), _named(present, ("d0", "d1")), static)
     try:
         script.know(row, given, "y")
@@ -135,7 +136,7 @@ def pull_kernel(
     those of ``numbers`` for y, x0 and x1 where these are no arrays. ``wants`` says what each
     operand wants. For each there is the share and its tangent.
     """
-    script = _DualScript(_named(numbers, ("y", "x0", "x1")))
+    script = _DualScript(_named(numbers, ("y", "x0", "x1")), _GIVEN[: len(wants)])
     dots = _named(present, ("e", "dy", "d0", "d1"))
     bar, y = (_Dual(script, x, dot * (dot in dots)) for x, dot in (("b", "e"), ("y", "dy")))
     given = _operands(script, row, len(wants), dots, static)
