@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from math import lgamma, log, pi
 from typing import Any
 
@@ -39,13 +40,13 @@ def test_every_message_has_a_response() -> None:
     """With its id; a module that is not known is no success."""
     messages: list[dict[str, Any]] = [
         {"id": 0, "kind": "start", "eval": "det"},
-        *({"id": 1, "kind": "define", "module": name} for name in (*EVALS, "lstm")),
+        *({"id": 1, "kind": "define", "module": name} for name in (*EVALS, "knn")),
         {"id": 2, "kind": "analysis", "of": 1, "valid": True},
         {"id": 3, "kind": "evaluate", "module": "hello", "function": "cube", "input": 1.0},
     ]
     found = list(answers(*messages))
     assert [one["id"] for one in found] == [message["id"] for message in messages]
-    assert [one.get("success") for one in found] == [None, *[True] * 8, False, None, False]
+    assert [one.get("success") for one in found] == [None, *[True] * len(EVALS), False, None, False]
 
 
 def test_a_function_runs_as_often_and_as_long_as_asked() -> None:
@@ -107,6 +108,122 @@ def test_saddle(function: str) -> None:
     """The point that the suite expects, whichever mode is inside which."""
     right = [8.246324826140356e-06] * 4
     assert_allclose(evaluated("saddle", function, {"start": [1.0, 1.0]}), right, rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", ["ff", "fr", "rf", "rr"])
+def test_particle(function: str) -> None:
+    """The place that the suite expects, whichever mode is inside which."""
+    assert_allclose(evaluated("particle", function, {"w": 0.0}), 0.2071918746486116, rtol=1e-12)
+
+
+def test_kmeans() -> None:
+    """As by each cluster's points: the direction leads to their mean."""
+    points = RNG.normal(size=(30, 3))
+    centroids = points[-4:] + 0.01
+    given = {"points": points.tolist(), "centroids": centroids.tolist()}
+    squares = ((points[:, None] - centroids) ** 2).sum(axis=2)
+    assert_allclose(evaluated("kmeans", "cost", given), squares.min(axis=1).sum(), rtol=1e-12)
+    nearest = squares.argmin(axis=1)
+    right = [centre - points[nearest == at].mean(axis=0) for at, centre in enumerate(centroids)]
+    assert_allclose(evaluated("kmeans", "dir", given), right, rtol=1e-11, atol=1e-14)
+
+
+def test_lstm() -> None:
+    """As by one number after the other, and by differences."""
+    layers, size, count = 2, 3, 5
+    main, extra = RNG.uniform(size=(2 * layers, 4 * size)), RNG.uniform(size=(3, size))
+    state = RNG.uniform(size=(2 * layers, size))
+    sequence = RNG.integers(0, 2, size=(count, size)).astype(float)
+
+    def loss(flat: Any) -> float:
+        weights = flat[: main.size].reshape(layers, 2, 4, size)
+        return recurrent(weights, flat[main.size :].reshape(3, size), state.copy(), sequence)
+
+    flat = np.concatenate([main.ravel(), extra.ravel()])
+    given = {
+        "main_params": main.tolist(), "extra_params": extra.tolist(), "state": state.tolist(),
+        "sequence": sequence.tolist(),
+    }  # fmt: skip
+    assert_allclose(evaluated("lstm", "objective", given), loss(flat), rtol=1e-12)
+    found = evaluated("lstm", "jacobian", given)
+    assert_allclose(found, differences(loss, flat), rtol=1e-5, atol=1e-8)
+
+
+def recurrent(weights: Any, extra: Any, state: Any, sequence: Any) -> float:
+    total = 0.0
+    for now, then in pairwise(sequence):
+        for i, x in enumerate(now * extra[0]):
+            given = x
+            for layer, (w, b) in enumerate(weights[..., i]):
+                hidden, memory = state[2 * layer : 2 * layer + 2, i]
+                gates = np.array([given, hidden, given]) * w[:3] + b[:3]
+                keep, take, show = 1.0 / (1.0 + np.exp(-gates))
+                memory = memory * keep + take * np.tanh(hidden * w[3] + b[3])
+                given = show * np.tanh(memory)
+                state[2 * layer : 2 * layer + 2, i] = given, memory
+        told = state[-2] * extra[1] + extra[2]
+        total += then @ (told - np.log(np.exp(told).sum() + 2.0))
+    return float(-total / ((len(sequence) - 1) * sequence.shape[1]))
+
+
+@pytest.mark.parametrize("corners", [1, 3])
+def test_ht(corners: int) -> None:
+    """As by one bone after the other, and by differences; with one corner nothing is between."""
+    bones, vertices, count = 22, 12, 7
+    model: dict[str, Any] = {
+        "parents": [-1, *(0 if bone % 4 == 1 else bone - 1 for bone in range(1, bones))],
+        "base_relatives": RNG.normal(size=(bones, 4, 4)) * 0.5,
+        "inverse_base_absolutes": RNG.normal(size=(bones, 4, 4)) * 0.5,
+        "base_positions": RNG.normal(size=(vertices, 4)),
+        "weights": RNG.uniform(size=(vertices, bones)),
+        "triangles": RNG.integers(0, vertices, size=(9, 3)),
+        "is_mirrored": True,
+    }
+    seen, points = RNG.integers(0, 9, size=count), RNG.normal(size=(count, 3))
+    theta, us = RNG.normal(size=26), RNG.uniform(size=(count, 2)) if corners > 1 else np.empty(0)
+
+    def misses(flat: Any) -> Any:
+        places = posed(model, flat[:26])
+        if corners == 1:
+            return (points - places[seen]).ravel()
+        one, two = flat[26:].reshape(-1, 2).T[:, :, None]
+        first, second, third = places[model["triangles"][seen]].transpose(1, 0, 2)
+        return (points - one * first - two * second - (1.0 - one - two) * third).ravel()
+
+    flat = np.concatenate([theta, us.ravel()])
+    data = {"model": model, "correspondences": seen, "points": points}
+    given = {"theta": theta, "us": us, "data": data}
+    given = json.loads(json.dumps(given, default=np.ndarray.tolist))
+    right = misses(flat)
+    assert_allclose(evaluated("ht", "objective", given), right, rtol=1e-11, atol=1e-12)
+    slopes = np.array(differences(misses, flat)).T
+    own = slopes[:, 26:].reshape(len(right), -1, 2).sum(axis=1)[:, : corners - 1]
+    found = evaluated("ht", "jacobian", given)
+    assert_allclose(found, np.column_stack([own, slopes[:, :26]]), rtol=1e-5, atol=1e-5)
+
+
+def posed(model: Mapping[str, Any], theta: Any) -> Any:
+    placed: list[Any] = []
+    for bone, parent in enumerate(model["parents"]):
+        finger, joint = divmod(bone - 2, 4)
+        turn = np.eye(4)
+        if bone >= 2 and joint < 3:
+            at = 6 + 4 * finger
+            x, z = (theta[at], theta[at + 1]) if joint == 0 else (theta[at + 1 + joint], 0.0)
+            about_z = [[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]]
+            about_x = [[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]]
+            turn[:3, :3] = np.array(about_z) @ about_x
+        own = model["base_relatives"][bone] @ turn
+        placed.append(own if parent < 0 else placed[parent] @ own)
+    moved = np.einsum(
+        "vb,bij,bjk,vk->vi", model["weights"], placed, model["inverse_base_absolutes"],
+        model["base_positions"],
+    )[:, :3] * [-1.0, 1.0, 1.0]  # fmt: skip
+    angle = np.linalg.norm(theta[:3])
+    unit = theta[:3] / angle
+    across = moved * np.cos(angle) + np.cross(unit, moved) * np.sin(angle)
+    return across + np.outer(moved @ unit, unit) * (1.0 - np.cos(angle)) + theta[3:6]
 
 
 def test_gmm() -> None:

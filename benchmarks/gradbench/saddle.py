@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import tapegrad as tg
+from benchmarks.gradbench.descent import Point, Transform, argmin, forward, reverse
 from benchmarks.gradbench.tool import Prepare, Run
-from tapegrad import Scalar, math
-
-Point: TypeAlias = tuple[Scalar, Scalar]
-Function: TypeAlias = Callable[[Point, Point], Scalar]
-"""A function of a point, and of another one that is given."""
-
-Gradient: TypeAlias = Callable[[Point, Point], Point]
-Transform: TypeAlias = Callable[[Function], Gradient]
-
-SMALL, START, TRIES = 1e-5, 1e-5, 10
+from tapegrad import Scalar
 
 
 def saddle(x: Point, y: Point) -> Scalar:
@@ -30,49 +22,7 @@ def below(y: Point, x: Point) -> Scalar:
     return -saddle(x, y)
 
 
-def reverse(f: Function) -> Gradient:
-    """The gradient in one sweep."""
-    return tg.jit(tg.grad(f), eager_first=False)
-
-
-def forward(f: Function) -> Gradient:
-    """The gradient in a sweep for each direction."""
-
-    def gradient(x: Point, other: Point) -> Point:
-        _, derivative = tg.linearize(f, x, other)
-        return derivative((1.0, 0.0)), derivative((0.0, 1.0))
-
-    return tg.jit(gradient, eager_first=False)
-
-
-def length(x: Point) -> Scalar:
-    """The Euclidean norm."""
-    return math.sqrt(x[0] * x[0] + x[1] * x[1])
-
-
-def argmin(f: Function, gradient: Gradient, start: Point, other: Point) -> Point:
-    """Where descent ends: the rate doubles after ten steps down, and halves after one up."""
-    x, value, slope = start, f(start, other), gradient(start, other)
-    rate, down = START, 0
-    while not length(slope) <= SMALL:
-        if down == TRIES:
-            rate, down = 2.0 * rate, 0
-            continue
-        step = rate * slope[0], rate * slope[1]
-        if length(step) <= SMALL:
-            return x
-        moved = x[0] - step[0], x[1] - step[1]
-        reached = f(moved, other)
-        if reached < value:
-            x, value, slope, down = moved, reached, gradient(moved, other), down + 1
-        else:
-            rate, down = rate / 2.0, 0
-    return x
-
-
-def saddle_points(
-    outer: Callable[[Function], Gradient], inner: Callable[[Function], Gradient]
-) -> Callable[[Point], list[Scalar]]:
+def saddle_points(outer: Transform, inner: Transform) -> Callable[[Point], list[Scalar]]:
     """A function of the start: the x whose largest value over y is the smallest, and that y."""
     of_y, again = inner(below), outer(below)
 
@@ -88,9 +38,7 @@ def saddle_points(
     return saddle_point
 
 
-def _prepared(
-    outer: Callable[[Function], Gradient], inner: Callable[[Function], Gradient]
-) -> Prepare:
+def _prepared(outer: Transform, inner: Transform) -> Prepare:
     run = saddle_points(outer, inner)
 
     def prepare(given: Mapping[str, Any]) -> Run:

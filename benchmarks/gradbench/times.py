@@ -25,48 +25,41 @@ from benchmarks.gradbench.tool import responses
 from benchmarks.timing import machine
 
 Message: TypeAlias = Mapping[str, Any]
+Input: TypeAlias = dict[str, Any]
 Ask: TypeAlias = Callable[[Message], Any]
 """Gives the response to a message."""
+
+MODES = "rr", "ff", "fr", "rf"
+"""Which way the outer derivative is taken, and the inner one."""
 
 SIZES: Mapping[str, tuple[Any, ...]] = {
     "det": (5, 6, 7, 8, 9, 10, 11),
     "lse": (2_500, 10_000, 40_000, 160_000, 640_000, 1_280_000),
     "llsq": (16, 64, 256, 1_024, 4_096, 16_392),
     "ode": ((1_000, 1), (1_000, 100), (10_000, 10), (100_000, 1), (100_000, 10)),
-    "saddle": ("rr", "ff", "fr", "rf"),
+    "saddle": MODES,
+    "particle": MODES,
+    "kmeans": ((10, 1_000, 8), (10, 10_000, 16), (100, 1_000, 8), (100, 10_000, 16)),
     "gmm": ((2, 5), (10, 5), (10, 25), (20, 50), (64, 5), (64, 25)),
     "ba": ((49, 7_776, 31_843), (161, 48_126, 182_072)),
+    "lstm": ((2, 1_024), (2, 4_096), (4, 1_024), (4, 4_096)),
+    "ht": ((544, 100, 1), (544, 100, 3), (544, 6_400, 3), (10_000, 100, 3), (10_000, 6_400, 3)),
 }
 """The sizes that are run of each eval; the suite has some more between them."""
 
-DERIVATIVES = {"gmm": "jacobian", "ba": "jacobian"}
-"""The names of the derivatives, where they are not ``gradient``."""
+DERIVATIVES = {"kmeans": "dir", **dict.fromkeys(("gmm", "ba", "lstm", "ht"), "jacobian")}
+"""The names of the derivatives, where they are not ``gradient``; descent has its modes."""
 
 
-def given(module: str, size: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """The input of an eval of this size."""
-    match module:
-        case "det":
-            return {"A": draw.random(size * size).tolist(), "ell": size}
-        case "lse":
-            return {"x": draw.random(size).tolist()}
-        case "llsq":
-            return {"x": draw.random(128).tolist(), "n": size}
-        case "ode":
-            return {"x": draw.random(size[0]).tolist(), "s": size[1]}
-        case "saddle":
-            return {"start": [1.0, 1.0]}
-        case "gmm":
-            return mixture(size[0], size[1], draw)
-        case _:
-            n, m, p = size
-            camera = draw.random(11).tolist()
-            one = {"cam": camera, "x": [0.5, 0.2, 4.0], "w": 0.9, "feat": [0.1, 0.2]}
-            return one | {"n": n, "m": m, "p": p}
+def clusters(size: tuple[int, int, int], draw: np.random.Generator) -> Input:
+    """So many centroids, which are points, of so many points in so many dimensions."""
+    points = draw.random(size[1:]).tolist()
+    return {"points": points, "centroids": points[-size[0] :]}
 
 
-def mixture(d: int, k: int, draw: np.random.Generator) -> dict[str, Any]:
+def mixture(size: tuple[int, int], draw: np.random.Generator) -> Input:
     """A thousand points in ``d`` dimensions, and ``k`` components."""
+    d, k = size
     parts = {
         "x": draw.normal(size=(1_000, d)), "alpha": draw.normal(size=k),
         "mu": draw.random((k, d)), "q": draw.normal(size=(k, d)),
@@ -74,6 +67,60 @@ def mixture(d: int, k: int, draw: np.random.Generator) -> dict[str, Any]:
     }  # fmt: skip
     numbers = {"d": d, "k": k, "n": 1_000, "m": 0, "gamma": 1.0}
     return numbers | {name: part.tolist() for name, part in parts.items()}
+
+
+def scene(size: tuple[int, int, int], draw: np.random.Generator) -> Input:
+    """So many cameras, points and observations, all of them alike."""
+    one = {"cam": draw.random(11).tolist(), "x": [0.5, 0.2, 4.0], "w": 0.9, "feat": [0.1, 0.2]}
+    return one | dict(zip("nmp", size, strict=True))
+
+
+def recurrent(size: tuple[int, int], draw: np.random.Generator) -> Input:
+    """A network of so many layers, and a sequence of so many rows of fourteen bits."""
+    layers, count = size
+    parts = {
+        "main_params": draw.random((2 * layers, 56)), "extra_params": draw.random((3, 14)),
+        "state": draw.random((2 * layers, 14)), "sequence": 1.0 * draw.integers(0, 2, (count, 14)),
+    }  # fmt: skip
+    return {name: part.tolist() for name, part in parts.items()}
+
+
+def hand(size: tuple[int, int, int], draw: np.random.Generator) -> Input:
+    """A hand of 22 bones, and so many points, each in a triangle, or at a corner."""
+    vertices, count, corners = size
+    moves = 0.5 * draw.normal(size=(2, 22, 4, 4))
+    skin = draw.normal(size=(vertices, 4))
+    moves[..., 3, :], skin[:, 3] = (0.0, 0.0, 0.0, 1.0), 1.0
+    model = {
+        "bone_count": 22, "bone_names": [f"bone {index}" for index in range(22)],
+        "parents": [-1, *(0 if bone % 4 == 1 else bone - 1 for bone in range(1, 22))],
+        "base_relatives": moves[0].tolist(), "inverse_base_absolutes": moves[1].tolist(),
+        "base_positions": skin.tolist(),
+        "weights": draw.random((vertices, 22)).tolist(),
+        "triangles": draw.integers(0, vertices, (1_000, 3)).tolist(), "is_mirrored": False,
+    }  # fmt: skip
+    data = {
+        "model": model, "points": draw.normal(size=(count, 3)).tolist(),
+        "correspondences": draw.integers(0, min(vertices, 1_000), count).tolist(),
+    }  # fmt: skip
+    us = draw.random((count, 2)).tolist() if corners > 1 else []
+    return {"theta": draw.normal(size=26).tolist(), "data": data, "us": us}
+
+
+GIVEN: Mapping[str, Callable[[Any, np.random.Generator], Input]] = {
+    "det": lambda size, draw: {"A": draw.random(size * size).tolist(), "ell": size},
+    "lse": lambda size, draw: {"x": draw.random(size).tolist()},
+    "llsq": lambda size, draw: {"x": draw.random(128).tolist(), "n": size},
+    "ode": lambda size, draw: {"x": draw.random(size[0]).tolist(), "s": size[1]},
+    "saddle": lambda size, draw: {"start": [1.0, 1.0]},
+    "particle": lambda size, draw: {"w": 0.0},
+    "kmeans": clusters,
+    "gmm": mixture,
+    "ba": scene,
+    "lstm": recurrent,
+    "ht": hand,
+}
+"""The input of an eval of a size."""
 
 
 @attrs.frozen
@@ -146,8 +193,8 @@ def compare(options: Namespace) -> None:
             limits = {"min_runs": 3, "min_seconds": 0.1 if options.quick else 1.0}
             message = {
                 "id": 1, "kind": "evaluate", "module": module,
-                "function": size if module == "saddle" else DERIVATIVES.get(module, "gradient"),
-                "input": given(module, size, draw) | limits,
+                "function": size if size in MODES else DERIVATIVES.get(module, "gradient"),
+                "input": GIVEN[module](size, draw) | limits,
             }  # fmt: skip
             report(
                 module,

@@ -23,7 +23,9 @@ Run: TypeAlias = Callable[[], object]
 
 Prepare: TypeAlias = Callable[[Mapping[str, Any]], Run]
 
-EVALS = ("hello", "det", "lse", "llsq", "ode", "saddle", "gmm", "ba")
+EVALS = (
+    "hello", "det", "lse", "llsq", "ode", "saddle", "particle", "kmeans", "gmm", "ba", "lstm", "ht",
+)  # fmt: skip
 
 
 def responses(lines: Iterator[str]) -> Iterator[str]:
