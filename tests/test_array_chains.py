@@ -58,10 +58,11 @@ def views(array: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["add", "multiply", "divide", "maximum", "less", "exp", "tanh"])
-def test_each_function_has_the_bits_of_numpys(name: str) -> None:
-    """On arrays in any order, with gaps, broadcast, and on special numbers."""
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 9, 3)])
+def test_each_function_has_the_bits_of_numpys(name: str, shape: tuple[int, ...]) -> None:
+    """On arrays in any order, with gaps, with a short last axis, broadcast, on special numbers."""
     function = getattr(np, name)
-    pair = RNG.choice(SPECIAL, (2, 3, 4, 5))
+    pair = RNG.choice(SPECIAL, (2, *shape))
     with np.errstate(all="ignore"):
         for x, y in product(views(pair[0]), [pair[1], pair[1, :1, :, :1], np.array(2.0)]):
             given = (x, y)[: function.nin]
@@ -104,6 +105,18 @@ def test_products_have_the_bits_of_numpys(shapes: tuple[tuple[int, ...], ...]) -
     if x.ndim == 2:
         assert ran("product", x.T, x, square)
         assert square.tobytes() == np.matmul(x.T, x).tobytes()
+
+
+def test_many_short_rows_are_computed_column_by_column() -> None:
+    """Where all is rounded correctly; other functions go through them as numpy does."""
+    x, out = (np.ndarray((100, 3), buffer=bytearray(3200), strides=(32, 8)) for _ in "ab")
+    x[:] = RNG.normal(size=(100, 3))
+    for function, calls in ((np.negative, 3), (np.sqrt, 3), (np.exp, 100)):
+        made = records([Call(function, (standing(x), standing(out)))], native.chain())
+        assert [kind.shape.calls for kind, *_ in made or ()] == [calls]
+        assert ran(function, x, out)
+        with np.errstate(all="ignore"):
+            assert_same(out, function(x))
 
 
 def turned(x: Any) -> Any:

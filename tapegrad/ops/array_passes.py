@@ -19,8 +19,8 @@ from tapegrad.ops.primitive import Primitive
 from tapegrad.ops.special import INV_SQRT_2PI
 
 __all__ = [
-    "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "has_bits_of_numbers", "is_above",
-    "is_below", "is_exact", "is_own", "one_by_one", "ufunc_of", "with_rare",
+    "EXACT", "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "has_bits_of_numbers",
+    "is_above", "is_below", "is_exact", "is_own", "one_by_one", "ufunc_of", "with_rare",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -46,7 +46,7 @@ def direct_function(row: Primitive) -> Function | None:
 
 def is_exact(row: Primitive) -> bool:
     """Whether the bits of a row's result do not depend on how operands stand in memory."""
-    return ufunc_of(row) in _EXACT or row is ops.detached
+    return ufunc_of(row) in EXACT or row is ops.detached
 
 
 def is_own(row: Primitive) -> bool:
@@ -63,7 +63,7 @@ def has_bits_of_numbers(row: Primitive) -> bool:
 _AS_ON_NUMBERS: Final = frozenset({ops.div2, ops.div_pos, ops.where})
 """The rows beside the exact ones that choose among quotients, or numbers, on arrays, too."""
 
-_EXACT: Final = frozenset({
+EXACT: Final = frozenset({
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.floor,
     np.ceil, np.trunc, np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
     np.logical_and, np.logical_or, np.logical_not, np.isnan, np.isinf, np.isfinite, np.copysign,

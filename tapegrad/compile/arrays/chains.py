@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from tapegrad.compile.backends.interface import ChainCode
 from tapegrad.compile.backends.llvm.array_chain import ARRAYS, WORDS
+from tapegrad.ops.array_passes import EXACT
 from tapegrad.ops.primitive import Shape
 
 __all__ = ["MOST_NUMBERS", "Call", "Chain", "Record", "Standing", "records"]
@@ -32,6 +33,9 @@ MOST_NUMBERS: Final = 1 << 12
 
 _MOST_RECORDS: Final = 64
 """The most records that one call becomes."""
+
+_SHORT: Final = 4
+"""The numbers of an axis for which a call of an inner loop takes longer than what it computes."""
 
 _LETTERS: Final = "?bBhHiIlLqQfdgFDGOSUVMme"
 """The letters of numpy's types in the order of their numbers."""
@@ -251,17 +255,25 @@ def _kinds(function: np.ufunc | str, ways: tuple[Way, ...]) -> Sequence[tuple[_K
     letters = "".join(one.kind for one in ways)
     if not ways[-1].size or not _is_small(ways) or not _has_loop(function, letters):
         return None
-    parts = _parted([(one.shape, one.strides) for one in ways])
+    is_exact = isinstance(function, str) or function in EXACT
+    parts = _parted([(one.shape, one.strides) for one in ways], in_any_order=is_exact)
     if len(parts) > _MOST_RECORDS:
         return None
     return [(_Kind(function, letters, shape), moved) for shape, moved in parts]
 
 
-def _parted(shapes: Sequence[tuple[Shape, Ints]]) -> Sequence[tuple[_Shape, Ints]]:
-    """The shapes of the records for arrays of these shapes and strides, and where each begins."""
+def _parted(
+    shapes: Sequence[tuple[Shape, Ints]], *, in_any_order: bool
+) -> Sequence[tuple[_Shape, Ints]]:
+    """The shapes of the records for arrays of these shapes and strides, and where each begins.
+
+    Numbers that may be computed ``in_any_order`` go along the longest axis, if the last is short.
+    """
     wanted = shapes[-1][0]
     columns = [_broadcast(shape, strides, len(wanted)) for shape, strides in shapes]
     axes = _joined(wanted, list(zip(*columns, strict=True)))
+    if in_any_order and axes and axes[-1][0] <= _SHORT:
+        axes.sort(key=itemgetter(0))
     sizes, strides = [size for size, _ in axes], [apart for _, apart in axes]
     still = (0,) * len(shapes)
     inner = (sizes[-1], strides[-1]) if axes else (prod(wanted), still)
