@@ -250,6 +250,7 @@ def test_a_small_program_has_chains_once_they_pay(monkeypatch: pytest.MonkeyPatc
     The report tells of the code that runs by now.
     """
     monkeypatch.setattr(plan, "_PAYS", 100)
+    monkeypatch.setattr(plan._START, "left", 0)
     f = tg.value_and_grad(chain_of_cells)
     given = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 6))
     fast, made = compiled(f, *given), list[int]()
@@ -270,6 +271,23 @@ def test_a_small_program_has_chains_once_they_pay(monkeypatch: pytest.MonkeyPatc
     assert_same(fast(*given), wanted)
     assert path_of(fast).steps < before.steps
     assert path_of(fast).memory > before.memory
+
+
+def test_what_starting_takes_is_paid_for_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the steps of all programs together."""
+    monkeypatch.setattr(plan, "_PAYS", 100)
+    monkeypatch.setattr(plan._START, "left", 2000)
+    started = []
+    monkeypatch.setattr(plan, "_chain", lambda make: started.append(1))
+    given = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 6))
+    programs = chain_of_cells, lambda w, xs: 2.0 * chain_of_cells(w, xs)
+    fast, other = (compiled(tg.value_and_grad(f), *given) for f in programs)
+    for _ in range(7):
+        fast(*given), other(*given)
+    assert not started
+    for _ in range(20):
+        fast(*given), other(*given)
+    assert len(started) == 2
 
 
 def test_a_number_of_a_large_array_is_read_where_the_array_stands() -> None:

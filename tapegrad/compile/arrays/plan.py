@@ -84,6 +84,7 @@ def scalar(
 
 def _chain(make: CompileChain) -> ChainCode | None:
     """The code that runs chains; None where there is no memory to compile it."""
+    _START.left = 0
     try:
         return make()
     except BackendError:
@@ -134,7 +135,10 @@ class _Quicker:
         if self._left > 0:
             self._left -= 1
         elif self._make is not None:
-            self._change()
+            if _START.is_paid():
+                self._change()
+            else:
+                self._left = _PAYS // max(1, _steps(self._code))
 
     def _change(self) -> None:
         """Takes the other code, if it is that much shorter."""
@@ -142,6 +146,21 @@ class _Quicker:
         made = self._code if make is None else make()
         if _steps(made) + _FEWER <= _steps(self._code):
             self._code, self._run = made, made.run
+
+
+@final
+class _Start:
+    """The steps that pay for starting the backend, once in a process, less those that were run."""
+
+    left: int = 150_000
+
+    def is_paid(self) -> bool:
+        """Whether so many were run, as many as make chains just now among them."""
+        self.left -= _PAYS
+        return self.left < 0
+
+
+_START: Final = _Start()
 
 
 def _steps(code: ScalarCode) -> int:
