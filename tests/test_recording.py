@@ -840,7 +840,18 @@ class TestNothingIsShared:
         assert tg.grad(functools.partial(Model(), k=3.0))(1.0) == 3.0
 
 
+def recorded_sum(count: int) -> tg.Tape[Any, ..., Any]:
+    return tg.record(math.fsum)([1.0] * count)
+
+
 class TestArguments:
+    @pytest.mark.parametrize("count", [1, 50])
+    def test_an_input_has_the_line_that_called(self, count: int) -> None:
+        """All inputs have it, few as many."""
+        tape = recorded_sum(count)
+        lines = {str(tape.site(slot)) for slot in range(count)}
+        assert lines == {place(recorded_sum, "math.fsum")}
+
     def test_data_gets_no_gradient_and_keywords_pass_through(self) -> None:
         """The first argument is differentiated, the rest is data."""
 

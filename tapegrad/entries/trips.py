@@ -67,9 +67,9 @@ def _letters(columns: EntryColumns) -> Letters:
 
 def _key(columns: EntryColumns, slot: int, count: int) -> object:
     """The key that entries share which are alike but for the operands."""
-    static = tuple(map(static_key, columns.static(slot)))
-    is_guard = columns.row(slot).kind == "guard"
-    return columns.codes[slot], count, static, repr(columns.outcome(slot)) if is_guard else ""
+    row = columns.row(slot)
+    static = tuple(map(static_key, columns.static(slot))) if row.has_static else ()
+    return row, count, static, repr(columns.outcome(slot)) if row.kind == "guard" else ""
 
 
 @lru_cache(maxsize=32)

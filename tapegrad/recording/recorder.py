@@ -237,6 +237,9 @@ class Recorder:
             return self.held(value, len(self.values))
         outer = value._recorder
         outer.require_open()
+        if outer is self.around:  # which is known by now
+            self.outside[len(self.values)] = cast(Var, value)
+            return primal(value)
         if outer.outers or outer not in self.outers:
             self.outers = {*self.outers, outer, *outer.outers}
         if outer.marks is not None and self.marks is None:
@@ -249,8 +252,6 @@ class Recorder:
 
     def _is_inside(self, outer: Recorder) -> bool:
         """Whether the entries are handed over to this recording, the only one around."""
-        if self.around is outer:
-            return True
         if self.around is not None:
             self._trace_values()
         elif self.blocks and self.thread and outer.thread and not outer.outers:
@@ -261,7 +262,7 @@ class Recorder:
 
     def inputs(self, values: Sequence[Operand]) -> list[Var]:
         """New inputs with these values."""
-        if len(values) > _FEW and self.marks is None and {*map(type, values)} == _FLOATS:
+        if len(values) > _FEW and {*map(type, values)} == _FLOATS:
             return self._float_inputs(values)
         found: list[Var] = []
         for value in values:
@@ -278,8 +279,10 @@ class Recorder:
         return found
 
     def _float_inputs(self, values: Sequence[Operand]) -> list[Var]:
-        """New inputs with many floats, without positions."""
+        """New inputs with many floats, which have one position."""
         start, count = len(self.values), len(values)
+        if self.marks is not None:
+            self.marks += [self.attributed or mark(2)] * count
         self.codes += [_INPUT] * count
         self.left += [-1] * count
         self.right += [-1] * count
@@ -293,8 +296,13 @@ class Recorder:
 
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
-        if type(value) is float and self.thread == get_ident() and _is_key(value):
-            return self._interned(value, value)
+        if type(value) is float and _is_key(value):
+            if self.thread == get_ident():
+                return self._interned(value, value)
+            slot = self.known.get(value)
+            if slot is not None:  # nothing is written, so nothing has to be handed over before
+                self.require_open()
+                return slot
         if self.inside is not None:
             self.inside.hand_over()
         if type(value) is Var:
@@ -384,7 +392,8 @@ class Recorder:
             self.refuse()
         if self.inside is not None:
             self.inside.hand_over()
-        left, right = self.slot(x), self.slot(y)
+        left = x._slot if type(x) is Var and x._recorder is self else self.slot(x)
+        right = y._slot if type(y) is Var and y._recorder is self else self.slot(y)
         a, b = self.values[left], self.values[right]
         if type(a) is not float or type(b) is not float:
             return self.append(self.code(row), left, right, row(a, b))
@@ -1090,8 +1099,13 @@ for _name, _method in numpy_protocol.methods(_apply_to_numbers).items():
     setattr(Var, _name, _method)
 
 
+_NUMBERS: Final = frozenset((float, Var))
+
+
 def applied(row: Primitive, x: Operand, y: Operand) -> Var:
     """The operator of a row on numbers of any kind, in whatever recording."""
+    if type(x) in _NUMBERS and type(y) in _NUMBERS and not row.has_static:
+        return _latest(x, y).binary(row, x, y)
     left, right = promote(x), promote(y)
     if left is None or right is None:
         _require_number(y if right is None else x)
@@ -1100,6 +1114,13 @@ def applied(row: Primitive, x: Operand, y: Operand) -> Var:
     if row.has_static:
         return recorder.apply(row, (left, right))
     return recorder.binary(row, left, right)
+
+
+def _latest(x: Any, y: Any) -> Recorder:
+    """The recording that was opened last, of a traced number and another one or a float."""
+    has_other = type(x) is float or (type(y) is Var and y._recorder.serial > x._recorder.serial)
+    latest: Recorder = (y if has_other else x)._recorder
+    return latest
 
 
 def compared(row: Primitive, x: Var, y: object) -> Condition:
