@@ -231,6 +231,29 @@ def test_recurrent_cells_have_the_bits_of_the_eager_call(
     assert max(records_of) > 25
 
 
+def test_matrices_made_of_numbers_are_part_of_chains(records_of: list[int]) -> None:
+    """Numbers that arrays alone read stand with these; others are there as soon as they are known.
+
+    So a chain ends only where Python computes a number.
+    """
+
+    def f(x: Any) -> Any:
+        s, c = tnp.sin(x[0]), tnp.cos(x[0])
+        a = s * x[1] - c
+        turn = tnp.array([[c, -s, 1.0], [s * a, c + x[1], a], [0.0, abs(a), s]])
+        total = tnp.sum(turn @ turn.T * s)
+        return total * a if a > 0.5 else total / a
+
+    for transform in (lambda f: f, tg.value_and_grad, tnp.jacobian):
+        fast = compiled(transform(f), np.array([0.4, 2.0]))
+        for point in ([0.4, 2.0], [0.1, -3.0], [np.inf, 1.0], [0.4, np.nan], [-0.0, 0.0]):
+            assert_same(fast(np.array(point)), transform(f)(np.array(point)))
+    fast = compiled(lambda x: tnp.array([[x[0], -x[1]], [x[1] * 2.0, x[0]]]) @ x, np.ones(2))
+    assert path_of(fast).steps == 2  # a copy of x, and the chain
+    fast = compiled(lambda x: tnp.array([tnp.sin(x[0]), -tnp.cos(x[0])]) * x, np.ones(2))
+    assert path_of(fast).steps == 8  # these, two functions, what they read and write, and a chain
+
+
 @pytest.mark.parametrize("seed", [100, 103, 107])
 def test_random_programs_as_chains(seed: int, records_of: list[int]) -> None:
     """Eager, recorded and compiled gradients agree to the bit."""

@@ -297,6 +297,8 @@ class Plan:
     unread: set[int]
     chains: list[Chain]
     cell_memory: int | None
+    by_arrays: set[int]
+    alone: set[int]
 
     def __init__(
         self,
@@ -305,7 +307,7 @@ class Plan:
         chain: ChainCode | None = None,
     ) -> None:
         self.program, self.forms = program, program.forms
-        self.make_loop, self.chain, self.cell_memory = make_loop, chain, None
+        self.make_loop, self.chain, self.cell_memory, self.memory = make_loop, chain, None, 0
         self.calls_at, self.standing, self.unread, self.chains = {}, {}, set(), []
         self.named: dict[str, object] = {}
         self.names: dict[object, str] = {}
@@ -329,12 +331,12 @@ class Plan:
         )
         self.roots: list[int] = self._roots()
         self.last: list[int] = self._last_reads()
+        self.by_arrays, self.alone = (set(), set()) if chain is None else self._in_arrays()
         self.ending: dict[int, list[int]] = {}
         for slot, root in enumerate(self.roots):
             if self.forms[slot] is not NUMBER:
                 self.ending.setdefault(self.last[root], []).append(slot)
         self._make_own()
-        self.memory = 0
         self.text = self._text()
         self.steps = len(self.lines)
 
@@ -370,6 +372,23 @@ class Plan:
                 root = self.roots[operand]
                 last[root] = max(last[root], until)
         return last
+
+    def _in_arrays(self) -> tuple[set[int], set[int]]:
+        """The entries that arrays read, and the numbers among them that stand with arrays alone.
+
+        What these are made of is read by arrays, too; they are rounded correctly.
+        """
+        program, alone = self.program, set[int]()
+        by_arrays, by_numbers = set[int](), {*program.outputs}
+        for slot in range(len(program) - 1, program.inputs - 1, -1):
+            row, operands = program.rows[slot], program.operands[slot]
+            is_inside = self.forms[slot] is not NUMBER and not _is_list(row, operands)
+            is_number = is_exact(row) and not row.is_truth
+            if slot in by_arrays and slot not in by_numbers and is_number:
+                alone.add(slot)
+                is_inside = True
+            (by_arrays if is_inside else by_numbers).update(operands)
+        return by_arrays, alone
 
     def _make_own(self) -> None:
         """Finds the entries whose memory an output goes on to write to: it is the caller's, too."""
@@ -742,6 +761,8 @@ class Plan:
             self.texts[slot] = f"n{slot}"
             if not self.in_cell(slot):
                 self.lines.append(f"n{slot} = {self.expression(slot)}")
+                if slot in self.by_arrays and not self.program.rows[slot].is_truth:
+                    self.array(slot)
         elif self.forms[slot].is_view:
             self.view(slot)
         elif self.is_written(slot):
@@ -763,7 +784,7 @@ class Plan:
         function = ufunc_of(row)
         if function is None or not is_exact(row) or row.is_truth:
             return False
-        if self.unread.isdisjoint(operands):
+        if slot not in self.alone and self.unread.isdisjoint(operands):
             return False
         given = [self.stands(self.array(operand)) for operand in operands]
         out = self.stands(self.cell(slot))
@@ -970,9 +991,22 @@ class Plan:
         ):
             self.named[f"pack{count}"] = Struct(f"{count}d").pack_into
             self.lines.append(f"pack{count}({out}, 0, *x[{first}:{first + count}])")
-        else:
+        elif _is_list(rows.stack, operands) or not self.stacked(operands, out):
             numbers = ", ".join(map(self.number, operands))
             self.lines.append(f"{out}[:] = ({numbers},)")
+
+    def stacked(self, operands: Sequence[int], out: str) -> bool:
+        """Whether numbers are copied from where they stand as arrays."""
+        whole = self.stands(out)
+        if whole is None:
+            return False
+        given = [self.stands(self.array(operand)) for operand in operands]
+        places = [whole.part(place * 8, (), ()) for place in range(len(operands))]
+        calls = [Call("copy", pair) for pair in zip(given, places, strict=True)]
+        is_copied = all(given) and self.chained(calls)
+        if is_copied:
+            self.lines.append("")
+        return is_copied
 
     def concatenate(self, slot: int) -> None:
         """Arrays one after the other."""
@@ -1086,6 +1120,11 @@ class Plan:
         (given,) = map(self.array, self.program.operands[slot])
         out = self.texts[slot] = self._take(slot)
         self.lines.append(f"cumulate({given}, {self.program.statics[slot]}, None, {out})")
+
+
+def _is_list(row: Primitive, operands: Sequence[int]) -> bool:
+    """Whether an entry is of so many numbers that Python puts them side by side."""
+    return row is rows.stack and len(operands) >= _LIST
 
 
 def _go_together(run: Sequence[Step], step: Step) -> bool:
