@@ -17,7 +17,7 @@ import attrs
 
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Operand, Primitive, Traced
-from tapegrad.ops.special import INV_SQRT_2PI, SPLITTER, SQRT_HALF
+from tapegrad.ops.special import GRID, INV_SQRT_2PI, SQRT_HALF
 
 __all__ = ["INLINE", "INLINE_NAMES", "Symbol", "call_name", "inlined", "joint"]
 
@@ -34,9 +34,9 @@ _QUOTIENT = "{1} and ((v := {0} / {1}) > 1e-290 and v < 1e290 or v < -1e-290 and
 _MODERATE = "{0} > 1e-50 and {0} < 1e50 and {1} >= -4.0 and {1} <= 4.0"
 _EXACT = f"{_MODERATE} and {{1}} - 1.0 + 1.0 == {{1}} and {{1}}"
 _SQUARE_SLOPE = "2.0 * {0} if {1} == 2.0 else {1} * pow({0}, {1} - 1.0)"
-_HALVES = f"(h := (v := {SPLITTER!r} * {{0}}) - (v - {{0}}))"
-_SQUARE_ERROR = f"{_HALVES} * h - {{0}} * {{0}} + h * (v := {{0}} - h) + v * h + v * v"
-"""The part of a square that its rounding loses, as in ``special.two_product``."""
+_DENSITY = f"{INV_SQRT_2PI!r} * exp(-0.5 * (v := {{0}} * {{0}}))"
+_SQUARE_ERROR = f"(h := {{0}} + {GRID!r} - {GRID!r}) * h - v + ({{0}} - h) * ({{0}} + h)"
+"""The part of a square v that its rounding loses, as in ``special._gaussian``."""
 
 INLINE: Final[dict[Primitive, tuple[str, str]]] = {
     **{row: (row.python, "") for row in ops.TABLE.rows if row.python},
@@ -96,11 +96,11 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
         "(v := exp(-2.0 * {0} if {0} >= 0.0 else 2.0 * {0})) > 5e-18",
     ),
     ops.gauss: (
-        f"(g := exp(-1.0 * ({{0}} * {{0}}))) - g * (1.0 * ({_SQUARE_ERROR}))",
+        f"(g := exp(-(v := {{0}} * {{0}}))) - g * ({_SQUARE_ERROR})",
         "{0} >= -40.0 and {0} <= 40.0",
     ),
     ops.norm_pdf: (
-        f"(g := {INV_SQRT_2PI!r} * exp(-0.5 * ({{0}} * {{0}}))) - g * (0.5 * ({_SQUARE_ERROR}))",
+        f"(g := {_DENSITY}) - g * (0.5 * ({_SQUARE_ERROR}))",
         "{0} >= -40.0 and {0} <= 40.0",
     ),
     ops.norm_cdf: (f"0.5 + 0.5 * erf({{0}} * {SQRT_HALF!r})", "{0} >= -0.67"),

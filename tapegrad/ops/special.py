@@ -25,6 +25,7 @@ else:
 SQRT_HALF = 0.7071067811865476
 INV_SQRT_2PI = 0.3989422804014327
 SPLITTER = 134217729.0  # 2**27 + 1
+GRID = 6442450944.0  # 1.5 * 2**32: adding it rounds a small number to multiples of 2**-20
 _UNIT_BITS = 1074  # every finite double is a whole multiple of 2**-1074
 
 
@@ -114,8 +115,13 @@ def exp_difference(x: float, top: float) -> float:
 
 
 def _gaussian(x: float, factor: float, scale: float) -> float:
-    """Returns scale * exp(-factor * x * x), factor a power of two, abs(x) <= 40."""
-    square, rest = two_product(x, x)
+    """Returns scale * exp(-factor * x * x), factor a power of two, abs(x) <= 40.
+
+    What the rounded square has lost is carried along. It is the difference to the square of a
+    multiple of 2**-20, which is exact, and small beside that.
+    """
+    square, near = x * x, (x + GRID) - GRID
+    rest = (near * near - square) + (x - near) * (x + near)
     e = scale * math.exp(-factor * square)
     return e - e * (factor * rest)
 
