@@ -63,6 +63,18 @@ def test_an_expression_has_the_bits_of_the_call(row: Primitive) -> None:
     assert served >= COUNT / 4
 
 
+COMMUTING = [row for row in ops.TABLE.rows if row.commutes_from is not None]
+
+
+@pytest.mark.parametrize("row", COMMUTING, ids=lambda row: row.name)
+def test_operands_that_may_change_places_give_the_same_bits(row: Primitive) -> None:
+    """Over the whole double range: rewriting relies on it, and the sweeps do."""
+    fixed = row.commutes_from
+    for xs in numbers(row, row.arity or 2 + bool(fixed)):
+        exchanged = [*xs[:fixed], *xs[:fixed:-1], xs[fixed or 0]]
+        assert repr(row.value(*exchanged)) == repr(row.value(*xs)), xs
+
+
 def test_an_operand_is_computed_once() -> None:
     """One that is an expression gets a name where that is needed, and else the row is called."""
     assert inlined(ops.div, ["x", "y"], "f(x, y)") == "x / y if y else f(x, y)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import gc
 import math as library
@@ -559,6 +560,20 @@ class TestAfterTheEnd:
             "recorded function instead"
         )
 
+    @pytest.mark.parametrize("number", [3, 3.0])
+    def test_a_number_that_the_recording_has_met_revives_nothing(self, number: float) -> None:
+        """Whichever operand it is, and as an exponent."""
+        kept: list[Any] = []
+        differentiated(lambda x: kept.extend((x, x * number, x**number)))()
+        x = kept[0]
+        uses: list[Callable[[], object]] = [
+            lambda: x + number, lambda: number - x, lambda: x > number, lambda: x**number,
+            lambda: number**x, lambda: math.maximum(x, number), lambda: math.atan2(number, x),
+        ]  # fmt: skip
+        for use in uses:
+            with pytest.raises(errors.RecordingError, match="has ended"):
+                use()
+
     def test_a_condition_asked_too_late_raises(self) -> None:
         """The truth of a comparison belongs to its recording as well."""
         kept: list[Any] = []
@@ -759,6 +774,19 @@ class TestNothingIsShared:
 
         opened = place(call, "tg.grad")
         assert call() == 6.0
+
+    def test_a_number_that_comes_with_its_context_to_another_thread_raises(self) -> None:
+        """What a thread holds is not handed on, as variables of a context are."""
+
+        def model(x: Any) -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                context = contextvars.copy_context()
+                double = pool.submit(context.run, lambda: x * 2.0)
+                with pytest.raises(errors.RecordingError, match="another thread"):
+                    double.result()
+            return x * contextvars.Context().run(lambda: x * 2.0)
+
+        assert tg.grad(model)(3.0) == 12.0
 
     def test_a_thread_may_record_inside_a_recording(self) -> None:
         """A gradient of plain numbers in another thread has nothing to do with this one's."""

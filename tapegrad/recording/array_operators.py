@@ -2,7 +2,7 @@
 
 Each does what its operation needs. What is not plain (a recording that has ended, another thread's,
 one inside another, an operand of another recording or of another type) is left to ``array_var``.
-``recorder.thread`` is this thread only where all is plain.
+``recorder.plain`` is held by this thread only where all is plain.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import operator
 from collections.abc import Callable
 from functools import cache
 from math import copysign
-from threading import get_ident
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -76,7 +75,7 @@ def _of_one(row: Primitive) -> Function:
     code, compute = CODES[row], _computed(row)
 
     def function(x: Any) -> Any:
-        if type(x) is not ArrayVar or x._recorder.thread != get_ident():
+        if type(x) is not ArrayVar or not x._recorder.plain._is_owned():
             return applied_to_arrays(row, x)
         value = compute(x._value)
         if value.ndim > 1 and not value.flags.c_contiguous:
@@ -105,7 +104,7 @@ def _of_two(row: Primitive) -> Function:  # noqa: PLR0915  # each call would tak
 
     def function(x: Any, y: Any) -> Any:
         recorder = x._recorder if type(x) is ArrayVar else getattr(y, "_recorder", None)
-        if recorder is None or recorder.thread != get_ident():
+        if recorder is None or not recorder.plain._is_owned():
             return applied_to_arrays(row, x, y)
         left = x._slot if type(x) is ArrayVar else _slot(recorder, x)
         is_own = type(y) is ArrayVar and y._recorder is recorder
@@ -150,7 +149,7 @@ def _of_many(row: Primitive) -> Function:
             if type(x) is ArrayVar:
                 recorder = x._recorder
                 break
-        if recorder is None or recorder.thread != get_ident():
+        if recorder is None or not recorder.plain._is_owned():
             return applied_to_arrays(row, *xs)
         slots: list[int] = []
         given: list[Any] = []
@@ -182,7 +181,7 @@ def _of_static(row: Primitive) -> Function:
 
     def function(x: Any, static: Any) -> Any:
         recorder = x._recorder
-        if recorder.thread != get_ident():
+        if not recorder.plain._is_owned():
             return recorder.apply(row, (x, static))
         value = compute(x._value, static)
         recorder.statics.append(static)
@@ -244,7 +243,7 @@ def _power(self: ArrayVar, other: Any, /) -> Any:
     if type(other) is not int and type(other) is not float:
         return _of_power(self, other)
     recorder, exponent = self._recorder, float(other)
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.apply(ops.powc, (self, exponent))
     value = _constant_power(self._value, exponent)
     if not value.flags.c_contiguous:

@@ -35,14 +35,13 @@ _HEAD: Final = '''\
 
 Each does what its operation needs and calls nothing else. Whatever is not plain (a recording that
 has ended, another thread's, one inside another, a number of another recording or of another type)
-is left to functions of ``recorder``, which say what is meant. ``recorder.thread`` is this thread
-only where all is plain.
+is left to functions of ``recorder``, which say what is meant. ``recorder.plain`` is held by
+this thread only where all is plain.
 """
 
 from __future__ import annotations
 
 import math
-from _thread import get_ident
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from math import copysign
@@ -90,32 +89,28 @@ if type({other}) is Var:
 _HAS_BITS: Final = "{other} or {other} is recorder.zero or copysign(1.0, {other}) > 0.0"
 """Whether a float is told by its value: -0.0 is another one than 0.0, and never known."""
 
-_NEW: Final = """\
-    if {slot} < 0:
-        if recorder.thread != get_ident():
-            return {slowly}
-        {slot} = recorder.new_constant({other})
+_NUMBER: Final = """\
+    known = recorder.known.get({other})
+    {slot} = recorder.new_constant({other}) if known is None else known
 """
-"""The slot of a number that the recording meets for the first time."""
+"""The slot of a number, which the recording may meet for the first time."""
 
 _KNOWN: Final = f"""\
 {{if_}} type({{other}}) is float and ({_HAS_BITS}):
-    {{slot}} = recorder.known.get({{other}}, -1)
-{_NEW}    {{y}} = {{other}}
+{_NUMBER}    {{y}} = {{other}}
 """
 """An operand that is a float."""
 
 _WHOLE: Final = f"""\
 elif type({{other}}) is int:
-    {{slot}} = recorder.known.get({{other}}, -1)
-{_NEW}    {{y}} = recorder.values[{{slot}}]  # type: ignore[assignment]  # where thread is not 0
+{_NUMBER}    {{y}} = recorder.values[{{slot}}]  # type: ignore[assignment]  # where all is plain
 """
 """An operand that is an int: the recording has it as a float, to which a large one is rounded."""
 
 _ELSE: Final = "else:\n    return {slowly}\n"
 
-_SIZE: Final = "value: float = abs(x)  # type: ignore[assignment]  # where thread is not 0"
-_ALONE: Final = "if recorder.thread != get_ident():\n    return {slowly}\n"
+_SIZE: Final = "value: float = abs(x)  # type: ignore[assignment]  # where all is plain"
+_ALONE: Final = "if not recorder.plain._is_owned():\n    return {slowly}\n"
 _VALUE: Final = """\
 try:
     value = {quick}
@@ -185,7 +180,7 @@ def _operator(  # noqa: PLR0913  # the parts of an operator
         "y": "x" if reflected else "y",
     }
     sides = ("slot", "self._slot") if reflected else ("self._slot", "slot")
-    body = "recorder = self._recorder\n" + (operand + _ALONE).format(**words)
+    body = "recorder = self._recorder\n" + (_ALONE + operand).format(**words)
     body += f"{'y' if reflected else 'x'} = self._value\n{value}"
     body += _ENTRY.format(kind=kind, code=_code(row), left=sides[0], right=sides[1])
     return f"def _{name}(self: Var, other: {takes}, /) -> {kind}:\n{indent(body, '    ')}"
@@ -205,27 +200,24 @@ def _power_of_a_number() -> str:
 
 _POWER: Final = """\
 recorder = self._recorder
-if type(other) is int:
-    place = recorder.exponents.get(other, -1)
-    y = 1.0 * other
-elif type(other) is float and ({has_bits}):
-    place = recorder.exponents.get(other, -1)
-    y = other
+if not recorder.plain._is_owned():
+    return applied(ops.pow if type(other) is Var else ops.powc, self, other)
+x = self._value
+if type(other) is int or (
+    type(other) is float and ({has_bits})
+):
+    known = recorder.exponents.get(other)
+    place = recorder.exponent(other) if known is None else known
 elif type(other) is Var and other._recorder is recorder:
 {traced}else:
     return applied(ops.pow if type(other) is Var else ops.powc, self, other)
-if recorder.thread != get_ident():
-    return applied(ops.powc, self, other)
-if place < 0:
-    place = recorder.exponent(other)
-x = self._value
+y: float = recorder.statics[place]  # type: ignore[assignment]  # an exponent
 """
 
 
 def _power() -> str:
     """The power of a traced number: with an int or a float the exponent is a static operand."""
-    traced = _ALONE.format(slowly="applied(ops.pow, self, other)")
-    traced += "x = self._value\nz = other._value\n"
+    traced = "z = other._value\n"
     traced += _VALUE.format(quick="pow(x, z)", total="ops.pow.value(x, z)")
     traced += _ENTRY.format(kind="Var", code="_POW", left="self._slot", right="other._slot")
     has_bits = _HAS_BITS.format(other="other")
@@ -246,7 +238,7 @@ def _sign_change(row: Primitive, value: str) -> str:
 _TRUTH: Final = """\
 def _bool(self: Condition, /) -> bool:
     recorder = self._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.guard(ops.guard, self.indicator)._primal() != 0.0
     if recorder.marks is not None:
         recorder.mark()
@@ -255,14 +247,14 @@ def _bool(self: Condition, /) -> bool:
     recorder.left.append(self._slot)
     recorder.right.append(-1)
     recorder.values.append(value)
-    return value != 0.0  # type: ignore[return-value]  # where thread is not 0
+    return value != 0.0  # type: ignore[return-value]  # where all is plain
 """
 
 _OF_ONE: Final = """\
 if type(x) is not Var:
     return {plain}
 recorder = x._recorder
-if recorder.thread != get_ident():
+if not recorder.plain._is_owned():
     return recorder.unary({row}, x)
 p = x._value
 """
@@ -301,7 +293,7 @@ def natural_logarithm(slowly: F) -> F:
         if type(x) is not Var or base is not None:
             return slowly(x, base)
         recorder = x._recorder
-        if recorder.thread != get_ident():
+        if not recorder.plain._is_owned():
             return slowly(x)
         p = x._value
 '''
@@ -318,7 +310,8 @@ def natural_logarithm(slowly: F) -> F:
 
 def _traced(name: str, slot: str, value: str) -> str:
     """An operand that is traced, and names the recording."""
-    return f"recorder = {name}._recorder\n{slot} = {name}._slot\n{value} = {name}._value\n"
+    alone = _ALONE.format(slowly="{row}(x, y)")
+    return f"recorder = {name}._recorder\n{alone}{slot} = {name}._slot\n{value} = {name}._value\n"
 
 
 def _other(name: str, slot: str, value: str, *, traced: bool = True) -> str:
@@ -340,7 +333,6 @@ elif type(x) is type(y) is float:
 else:
     return {row}(x, y)
 """
-    + _ALONE.format(slowly="{row}(x, y)")
 )
 
 _BINARY_FUNCTION: Final = (
@@ -415,7 +407,7 @@ def many(row: Primitive) -> Callable[..., Operand]:
 
     def of_any(*xs: Operand) -> Operand:
         recorder = _only_recorder(xs)
-        if recorder is None or recorder.thread != get_ident():
+        if recorder is None or not recorder.plain._is_owned():
             return row(*xs)
         slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
         value = total(*[recorder.values[slot] for slot in slots])
@@ -428,7 +420,7 @@ def many(row: Primitive) -> Callable[..., Operand]:
         if others or type(x) is not Var or type(y) is not Var or x._recorder is not y._recorder:
             return of_any(*[each for each in (x, y, *others) if each is not _NOTHING])
         recorder = x._recorder
-        if recorder.thread != get_ident():
+        if not recorder.plain._is_owned():
             return row(x, y)
         value = total(x._value, y._value)
         pool = recorder.pool
@@ -454,9 +446,9 @@ def choice(slowly: F) -> F:
 '''
     + indent(
         (
-            _other("x", "first", "p")
+            _ALONE.format(slowly="{row}(x, y)")
+            + _other("x", "first", "p")
             + _other("y", "second", "q")
-            + _ALONE.format(slowly="{row}(x, y)")
         ).replace("{row}(x, y)", "slowly(condition, x, y)")
         + """\
 value = p if condition._value else q

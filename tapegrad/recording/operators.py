@@ -2,14 +2,13 @@
 
 Each does what its operation needs and calls nothing else. Whatever is not plain (a recording that
 has ended, another thread's, one inside another, a number of another recording or of another type)
-is left to functions of ``recorder``, which say what is meant. ``recorder.thread`` is this thread
-only where all is plain.
+is left to functions of ``recorder``, which say what is meant. ``recorder.plain`` is held by
+this thread only where all is plain.
 """
 
 from __future__ import annotations
 
 import math
-from _thread import get_ident
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from math import copysign
@@ -57,28 +56,22 @@ _MINIMUM: Final = CODES[ops.minimum]
 
 def _add(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.add, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return applied(ops.add, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.add, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.add, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.add, self, other)
-    if recorder.thread != get_ident():
         return applied(ops.add, self, other)
     x = self._value
     value = x + y
@@ -99,23 +92,17 @@ def _add(self: Var, other: Var | float, /) -> Var:
 
 def _radd(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.add, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.add, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.add, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.add, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.add, other, self)
     y = self._value
     value = x + y
@@ -136,28 +123,22 @@ def _radd(self: Var, other: float, /) -> Var:
 
 def _sub(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.sub, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return applied(ops.sub, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.sub, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.sub, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.sub, self, other)
-    if recorder.thread != get_ident():
         return applied(ops.sub, self, other)
     x = self._value
     value = x - y
@@ -178,23 +159,17 @@ def _sub(self: Var, other: Var | float, /) -> Var:
 
 def _rsub(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.sub, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.sub, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.sub, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.sub, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.sub, other, self)
     y = self._value
     value = x - y
@@ -215,28 +190,22 @@ def _rsub(self: Var, other: float, /) -> Var:
 
 def _mul(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.mul, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return applied(ops.mul, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mul, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mul, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.mul, self, other)
-    if recorder.thread != get_ident():
         return applied(ops.mul, self, other)
     x = self._value
     value = x * y
@@ -257,23 +226,17 @@ def _mul(self: Var, other: Var | float, /) -> Var:
 
 def _rmul(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.mul, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mul, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mul, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.mul, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.mul, other, self)
     y = self._value
     value = x * y
@@ -294,28 +257,22 @@ def _rmul(self: Var, other: float, /) -> Var:
 
 def _truediv(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.div, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return applied(ops.div, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.div, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.div, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.div, self, other)
-    if recorder.thread != get_ident():
         return applied(ops.div, self, other)
     x = self._value
     try:
@@ -339,23 +296,17 @@ def _truediv(self: Var, other: Var | float, /) -> Var:
 
 def _rtruediv(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.div, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.div, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.div, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.div, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.div, other, self)
     y = self._value
     try:
@@ -379,28 +330,22 @@ def _rtruediv(self: Var, other: float, /) -> Var:
 
 def _floordiv(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.floordiv, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return applied(ops.floordiv, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.floordiv, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.floordiv, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.floordiv, self, other)
-    if recorder.thread != get_ident():
         return applied(ops.floordiv, self, other)
     x = self._value
     try:
@@ -424,23 +369,17 @@ def _floordiv(self: Var, other: Var | float, /) -> Var:
 
 def _rfloordiv(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.floordiv, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.floordiv, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.floordiv, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.floordiv, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.floordiv, other, self)
     y = self._value
     try:
@@ -464,28 +403,22 @@ def _rfloordiv(self: Var, other: float, /) -> Var:
 
 def _mod(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.mod, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return applied(ops.mod, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mod, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mod, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.mod, self, other)
-    if recorder.thread != get_ident():
         return applied(ops.mod, self, other)
     x = self._value
     try:
@@ -509,23 +442,17 @@ def _mod(self: Var, other: Var | float, /) -> Var:
 
 def _rmod(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.mod, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mod, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.mod, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.mod, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.mod, other, self)
     y = self._value
     try:
@@ -549,28 +476,22 @@ def _rmod(self: Var, other: float, /) -> Var:
 
 def _lt(self: Var, other: Var | float, /) -> Condition:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return compared(ops.lt, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return compared(ops.lt, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.lt, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.lt, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return compared(ops.lt, self, other)
-    if recorder.thread != get_ident():
         return compared(ops.lt, self, other)
     x = self._value
     value = 1.0 if x < y else 0.0
@@ -591,28 +512,22 @@ def _lt(self: Var, other: Var | float, /) -> Condition:
 
 def _le(self: Var, other: Var | float, /) -> Condition:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return compared(ops.le, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return compared(ops.le, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.le, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.le, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return compared(ops.le, self, other)
-    if recorder.thread != get_ident():
         return compared(ops.le, self, other)
     x = self._value
     value = 1.0 if x <= y else 0.0
@@ -633,28 +548,22 @@ def _le(self: Var, other: Var | float, /) -> Condition:
 
 def _gt(self: Var, other: Var | float, /) -> Condition:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return compared(ops.gt, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return compared(ops.gt, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.gt, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.gt, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return compared(ops.gt, self, other)
-    if recorder.thread != get_ident():
         return compared(ops.gt, self, other)
     x = self._value
     value = 1.0 if x > y else 0.0
@@ -675,28 +584,22 @@ def _gt(self: Var, other: Var | float, /) -> Condition:
 
 def _ge(self: Var, other: Var | float, /) -> Condition:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return compared(ops.ge, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return compared(ops.ge, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.ge, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.ge, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return compared(ops.ge, self, other)
-    if recorder.thread != get_ident():
         return compared(ops.ge, self, other)
     x = self._value
     value = 1.0 if x >= y else 0.0
@@ -717,28 +620,22 @@ def _ge(self: Var, other: Var | float, /) -> Condition:
 
 def _eq(self: Var, other: object, /) -> Condition:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return compared(ops.eq, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return compared(ops.eq, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.eq, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.eq, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return compared(ops.eq, self, other)
-    if recorder.thread != get_ident():
         return compared(ops.eq, self, other)
     x = self._value
     value = 1.0 if x == y else 0.0
@@ -759,28 +656,22 @@ def _eq(self: Var, other: object, /) -> Condition:
 
 def _ne(self: Var, other: object, /) -> Condition:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return compared(ops.ne, self, other)
     if type(other) is Var:
         if other._recorder is not recorder:
             return compared(ops.ne, self, other)
         slot = other._slot
         y = other._value
     elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.ne, self, other)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         y = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return compared(ops.ne, self, other)
-            slot = recorder.new_constant(other)
-        y = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        y = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return compared(ops.ne, self, other)
-    if recorder.thread != get_ident():
         return compared(ops.ne, self, other)
     x = self._value
     value = 1.0 if x != y else 0.0
@@ -801,23 +692,17 @@ def _ne(self: Var, other: object, /) -> Condition:
 
 def _rpow(self: Var, other: float, /) -> Var:
     recorder = self._recorder
+    if not recorder.plain._is_owned():
+        return applied(ops.pow, other, self)
     if type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.pow, other, self)
-            slot = recorder.new_constant(other)
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
         x = other
     elif type(other) is int:
-        slot = recorder.known.get(other, -1)
-        if slot < 0:
-            if recorder.thread != get_ident():
-                return applied(ops.pow, other, self)
-            slot = recorder.new_constant(other)
-        x = recorder.values[slot]  # type: ignore[assignment]  # where thread is not 0
+        known = recorder.known.get(other)
+        slot = recorder.new_constant(other) if known is None else known
+        x = recorder.values[slot]  # type: ignore[assignment]  # where all is plain
     else:
-        return applied(ops.pow, other, self)
-    if recorder.thread != get_ident():
         return applied(ops.pow, other, self)
     y = self._value
     try:
@@ -841,16 +726,15 @@ def _rpow(self: Var, other: float, /) -> Var:
 
 def _pow(self: Var, other: Var | float, /) -> Var:
     recorder = self._recorder
-    if type(other) is int:
-        place = recorder.exponents.get(other, -1)
-        y = 1.0 * other
-    elif type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0):
-        place = recorder.exponents.get(other, -1)
-        y = other
+    if not recorder.plain._is_owned():
+        return applied(ops.pow if type(other) is Var else ops.powc, self, other)
+    x = self._value
+    if type(other) is int or (
+        type(other) is float and (other or other is recorder.zero or copysign(1.0, other) > 0.0)
+    ):
+        known = recorder.exponents.get(other)
+        place = recorder.exponent(other) if known is None else known
     elif type(other) is Var and other._recorder is recorder:
-        if recorder.thread != get_ident():
-            return applied(ops.pow, self, other)
-        x = self._value
         z = other._value
         try:
             value = pow(x, z)
@@ -871,11 +755,7 @@ def _pow(self: Var, other: Var | float, /) -> Var:
         return result
     else:
         return applied(ops.pow if type(other) is Var else ops.powc, self, other)
-    if recorder.thread != get_ident():
-        return applied(ops.powc, self, other)
-    if place < 0:
-        place = recorder.exponent(other)
-    x = self._value
+    y: float = recorder.statics[place]  # type: ignore[assignment]  # an exponent
     try:
         value = pow(x, y)
     except (ArithmeticError, ValueError):
@@ -897,7 +777,7 @@ def _pow(self: Var, other: Var | float, /) -> Var:
 
 def _neg(self: Var, /) -> Var:
     recorder = self._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.unary(ops.neg, self)
     x = self._value
     value = -x
@@ -918,10 +798,10 @@ def _neg(self: Var, /) -> Var:
 
 def _abs(self: Var, /) -> Var:
     recorder = self._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.unary(ops.abs, self)
     x = self._value
-    value: float = abs(x)  # type: ignore[assignment]  # where thread is not 0
+    value: float = abs(x)  # type: ignore[assignment]  # where all is plain
     if recorder.marks is not None:
         recorder.mark()
     values = recorder.values
@@ -939,7 +819,7 @@ def _abs(self: Var, /) -> Var:
 
 def _bool(self: Condition, /) -> bool:
     recorder = self._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.guard(ops.guard, self.indicator)._primal() != 0.0
     if recorder.marks is not None:
         recorder.mark()
@@ -948,7 +828,7 @@ def _bool(self: Condition, /) -> bool:
     recorder.left.append(self._slot)
     recorder.right.append(-1)
     recorder.values.append(value)
-    return value != 0.0  # type: ignore[return-value]  # where thread is not 0
+    return value != 0.0  # type: ignore[return-value]  # where all is plain
 
 
 def _of_number(row: Primitive, x: Operand, plain: Callable[..., object]) -> object:
@@ -964,7 +844,7 @@ def unary(row: Primitive, plain: Callable[..., object]) -> Callable[[Operand], o
         if type(x) is not Var:
             return _of_number(row, x, plain)
         recorder = x._recorder
-        if recorder.thread != get_ident():
+        if not recorder.plain._is_owned():
             return recorder.unary(row, x)
         p = x._value
         try:
@@ -996,7 +876,7 @@ def natural_logarithm(slowly: F) -> F:
         if type(x) is not Var or base is not None:
             return slowly(x, base)
         recorder = x._recorder
-        if recorder.thread != get_ident():
+        if not recorder.plain._is_owned():
             return slowly(x)
         p = x._value
         try:
@@ -1027,6 +907,8 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
     def function(x: Operand, y: Operand) -> Operand:
         if type(x) is Var:
             recorder = x._recorder
+            if not recorder.plain._is_owned():
+                return row(x, y)
             left = x._slot
             p = x._value
             if type(y) is Var:
@@ -1035,32 +917,26 @@ def binary(row: Primitive) -> Callable[[Operand, Operand], Operand]:
                 right = y._slot
                 q = y._value
             elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
-                right = recorder.known.get(y, -1)
-                if right < 0:
-                    if recorder.thread != get_ident():
-                        return row(x, y)
-                    right = recorder.new_constant(y)
+                known = recorder.known.get(y)
+                right = recorder.new_constant(y) if known is None else known
                 q = y
             else:
                 return row(x, y)
         elif type(y) is Var:
             recorder = y._recorder
+            if not recorder.plain._is_owned():
+                return row(x, y)
             right = y._slot
             q = y._value
             if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
-                left = recorder.known.get(x, -1)
-                if left < 0:
-                    if recorder.thread != get_ident():
-                        return row(x, y)
-                    left = recorder.new_constant(x)
+                known = recorder.known.get(x)
+                left = recorder.new_constant(x) if known is None else known
                 p = x
             else:
                 return row(x, y)
         elif type(x) is type(y) is float:
             return total(x, y)
         else:
-            return row(x, y)
-        if recorder.thread != get_ident():
             return row(x, y)
         try:
             value = quick(p, q)
@@ -1087,7 +963,7 @@ def _sigmoid(x: Operand) -> Operand:
     if type(x) is not Var:
         return _of_number(ops.sigmoid, x, ops.sigmoid.value)  # type: ignore[return-value]  # as total
     recorder = x._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.unary(ops.sigmoid, x)
     p = x._value
     value = 1.0 / (1.0 + exp(-p)) if p >= 0.0 else (v := exp(p)) / (1.0 + v)
@@ -1110,7 +986,7 @@ def _relu(x: Operand) -> Operand:
     if type(x) is not Var:
         return _of_number(ops.relu, x, ops.relu.value)  # type: ignore[return-value]  # as total
     recorder = x._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.unary(ops.relu, x)
     p = x._value
     value = 0.0 if p <= 0.0 else p
@@ -1133,7 +1009,7 @@ def _norm_cdf(x: Operand) -> Operand:
     if type(x) is not Var:
         return _of_number(ops.norm_cdf, x, ops.norm_cdf.value)  # type: ignore[return-value]  # as total
     recorder = x._recorder
-    if recorder.thread != get_ident():
+    if not recorder.plain._is_owned():
         return recorder.unary(ops.norm_cdf, x)
     p = x._value
     value: float = 0.5 + 0.5 * erf(p * 0.7071067811865476) if p >= -0.67 else ops.norm_cdf.value(p)
@@ -1155,6 +1031,8 @@ def _norm_cdf(x: Operand) -> Operand:
 def _maximum(x: Operand, y: Operand) -> Operand:
     if type(x) is Var:
         recorder = x._recorder
+        if not recorder.plain._is_owned():
+            return ops.maximum(x, y)
         left = x._slot
         p = x._value
         if type(y) is Var:
@@ -1163,32 +1041,26 @@ def _maximum(x: Operand, y: Operand) -> Operand:
             right = y._slot
             q = y._value
         elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
-            right = recorder.known.get(y, -1)
-            if right < 0:
-                if recorder.thread != get_ident():
-                    return ops.maximum(x, y)
-                right = recorder.new_constant(y)
+            known = recorder.known.get(y)
+            right = recorder.new_constant(y) if known is None else known
             q = y
         else:
             return ops.maximum(x, y)
     elif type(y) is Var:
         recorder = y._recorder
+        if not recorder.plain._is_owned():
+            return ops.maximum(x, y)
         right = y._slot
         q = y._value
         if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
-            left = recorder.known.get(x, -1)
-            if left < 0:
-                if recorder.thread != get_ident():
-                    return ops.maximum(x, y)
-                left = recorder.new_constant(x)
+            known = recorder.known.get(x)
+            left = recorder.new_constant(x) if known is None else known
             p = x
         else:
             return ops.maximum(x, y)
     elif type(x) is type(y) is float:
         return ops.maximum.value(x, y)
     else:
-        return ops.maximum(x, y)
-    if recorder.thread != get_ident():
         return ops.maximum(x, y)
     value = p if p >= q or p != p else q
     if recorder.marks is not None:
@@ -1209,6 +1081,8 @@ def _maximum(x: Operand, y: Operand) -> Operand:
 def _minimum(x: Operand, y: Operand) -> Operand:
     if type(x) is Var:
         recorder = x._recorder
+        if not recorder.plain._is_owned():
+            return ops.minimum(x, y)
         left = x._slot
         p = x._value
         if type(y) is Var:
@@ -1217,32 +1091,26 @@ def _minimum(x: Operand, y: Operand) -> Operand:
             right = y._slot
             q = y._value
         elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
-            right = recorder.known.get(y, -1)
-            if right < 0:
-                if recorder.thread != get_ident():
-                    return ops.minimum(x, y)
-                right = recorder.new_constant(y)
+            known = recorder.known.get(y)
+            right = recorder.new_constant(y) if known is None else known
             q = y
         else:
             return ops.minimum(x, y)
     elif type(y) is Var:
         recorder = y._recorder
+        if not recorder.plain._is_owned():
+            return ops.minimum(x, y)
         right = y._slot
         q = y._value
         if type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
-            left = recorder.known.get(x, -1)
-            if left < 0:
-                if recorder.thread != get_ident():
-                    return ops.minimum(x, y)
-                left = recorder.new_constant(x)
+            known = recorder.known.get(x)
+            left = recorder.new_constant(x) if known is None else known
             p = x
         else:
             return ops.minimum(x, y)
     elif type(x) is type(y) is float:
         return ops.minimum.value(x, y)
     else:
-        return ops.minimum(x, y)
-    if recorder.thread != get_ident():
         return ops.minimum(x, y)
     value = p if p <= q or p != p else q
     if recorder.marks is not None:
@@ -1293,7 +1161,7 @@ def many(row: Primitive) -> Callable[..., Operand]:
 
     def of_any(*xs: Operand) -> Operand:
         recorder = _only_recorder(xs)
-        if recorder is None or recorder.thread != get_ident():
+        if recorder is None or not recorder.plain._is_owned():
             return row(*xs)
         slots = [x._slot if type(x) is Var else recorder.constant(x) for x in xs]
         value = total(*[recorder.values[slot] for slot in slots])
@@ -1317,7 +1185,7 @@ def many(row: Primitive) -> Callable[..., Operand]:
         if others or type(x) is not Var or type(y) is not Var or x._recorder is not y._recorder:
             return of_any(*[each for each in (x, y, *others) if each is not _NOTHING])
         recorder = x._recorder
-        if recorder.thread != get_ident():
+        if not recorder.plain._is_owned():
             return row(x, y)
         value = total(x._value, y._value)
         pool = recorder.pool
@@ -1348,17 +1216,16 @@ def choice(slowly: F) -> F:
         if type(condition) is not Condition:
             return slowly(condition, x, y)
         recorder = condition._recorder
+        if not recorder.plain._is_owned():
+            return slowly(condition, x, y)
         if type(x) is Var:
             if x._recorder is not recorder:
                 return slowly(condition, x, y)
             first = x._slot
             p = x._value
         elif type(x) is float and (x or x is recorder.zero or copysign(1.0, x) > 0.0):
-            first = recorder.known.get(x, -1)
-            if first < 0:
-                if recorder.thread != get_ident():
-                    return slowly(condition, x, y)
-                first = recorder.new_constant(x)
+            known = recorder.known.get(x)
+            first = recorder.new_constant(x) if known is None else known
             p = x
         else:
             return slowly(condition, x, y)
@@ -1368,15 +1235,10 @@ def choice(slowly: F) -> F:
             second = y._slot
             q = y._value
         elif type(y) is float and (y or y is recorder.zero or copysign(1.0, y) > 0.0):
-            second = recorder.known.get(y, -1)
-            if second < 0:
-                if recorder.thread != get_ident():
-                    return slowly(condition, x, y)
-                second = recorder.new_constant(y)
+            known = recorder.known.get(y)
+            second = recorder.new_constant(y) if known is None else known
             q = y
         else:
-            return slowly(condition, x, y)
-        if recorder.thread != get_ident():
             return slowly(condition, x, y)
         value = p if condition._value else q
         pool = recorder.pool

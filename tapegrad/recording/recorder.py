@@ -7,11 +7,12 @@ value, which is a float or, in a recording inside another one, a ``Var`` of the 
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import partial
+from functools import cache, partial
 from math import copysign, isfinite, isnan
 from operator import attrgetter, index
 from threading import get_ident
@@ -54,8 +55,9 @@ from tapegrad.recording import numpy_protocol
 from tapegrad.recording.float_refusal import float_refusal
 
 __all__ = [
-    "CODES", "SIDES", "Condition", "OuterValues", "Real", "Recorder", "Scalar", "TracedValue",
-    "Var", "applied", "compared", "condition", "innermost", "promote", "recorder_among",
+    "CODES", "NOBODYS", "SIDES", "Condition", "OuterValues", "Real", "Recorder", "Scalar",
+    "TracedValue", "Var", "applied", "compared", "condition", "innermost", "promote",
+    "recorder_among",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -71,6 +73,27 @@ class Plain(Protocol[T_co]):
 
     @property
     def mT(self) -> T_co: ...  # noqa: N802  # numpy's name
+
+
+class _Lock(Protocol):
+    """An ``RLock``, which a ``Condition`` of the standard library asks the same."""
+
+    def acquire(self) -> bool: ...
+
+    def _is_owned(self) -> bool: ...
+
+
+_lock: Final = cast("Callable[[], _Lock]", _thread.RLock)
+NOBODYS: Final = _lock()
+"""A lock that nobody ever holds."""
+
+
+@cache
+def _lock_of(thread: int) -> _Lock:
+    """The lock that a thread, which is the one that asks, holds for good."""
+    lock = _lock()
+    lock.acquire()
+    return lock
 
 
 _serials = itertools.count(1)
@@ -99,8 +122,10 @@ class Recorder:
     """Records one call of one function, entry by entry.
 
     The frames of the first ``depth`` calls above the one that opens it are tapegrad's own.
-    ``owner`` is the thread in which it was opened, and 0 once it has ended. ``thread`` is the same
-    as long as all values are floats, and 0 where some are traced: the operators look at it alone.
+    ``owner`` is the thread in which it was opened, and 0 once it has ended. That thread holds the
+    lock ``plain`` as long as all values are floats; where some are traced, and in the end, it is
+    one that nobody holds. The operators ask it alone: that takes half of the time that it takes to
+    compare numbers of threads.
     ``known`` has the slots of constants by their values, ``exponents`` the places of constant
     exponents, and ``zero`` is a 0.0 that was met, which is not looked at again for its sign.
 
@@ -120,16 +145,17 @@ class Recorder:
     __slots__ = (
         "around", "attributed", "blocks", "codes", "data_path", "exponents", "held",
         "holds_gradient", "inside", "known", "labels", "left", "lent", "locked", "marks",
-        "on_arrays", "opened", "outers", "outside", "owner", "places", "pool", "quiet", "refused",
-        "right", "scope", "scopes", "serial", "statics", "table", "thread", "values", "written",
-        "zero",
+        "on_arrays", "opened", "outers", "outside", "own", "owner", "places", "plain", "pool",
+        "quiet", "refused", "right", "scope", "scopes", "serial", "statics", "table", "values",
+        "written", "zero",
     )  # fmt: skip
 
     lent: Collection[object]
     outside: dict[int, Var]
     places: list[Place]
+    own: _Lock
     owner: int
-    thread: int
+    plain: _Lock
     locked: list[tuple[Any, bool]]
     written: list[tuple[int, int, Mark]]
 
@@ -141,7 +167,8 @@ class Recorder:
         self.lent, self.locked, self.written = (), [], []
         self.data_path: Callable[[int], str | None] | None = None
         self.serial: int = next(_serials)
-        self.owner = self.thread = get_ident()
+        self.owner = get_ident()
+        self.own = self.plain = _lock_of(self.owner)
         self.opened: Mark = user_mark(depth + 1)
         self.table: Table = ops.TABLE
         self.codes: list[int] = []
@@ -247,16 +274,16 @@ class Recorder:
         if self._is_inside(outer):
             self.outside[len(self.values)] = cast(Var, value)
             return primal(value)
-        self.thread = 0
+        self.plain = NOBODYS
         return value
 
     def _is_inside(self, outer: Recorder) -> bool:
         """Whether the entries are handed over to this recording, the only one around."""
         if self.around is not None:
             self._trace_values()
-        elif self.blocks and self.thread and outer.thread and not outer.outers:
+        elif self.blocks and not outer.outers and NOBODYS not in (self.plain, outer.plain):
             self.outside, self.places = {}, []
-            self.around, outer.inside, outer.thread = outer, self, 0
+            self.around, outer.inside, outer.plain = outer, self, NOBODYS
             return True
         return False
 
@@ -297,7 +324,7 @@ class Recorder:
     def constant(self, value: object) -> int:
         """The slot of a constant: one for all that have the same bits, but for -0.0 and nan."""
         if type(value) is float and _is_key(value):
-            if self.thread == get_ident():
+            if self.plain._is_owned():
                 return self._interned(value, value)
             slot = self.known.get(value)
             if slot is not None:  # nothing is written, so nothing has to be handed over before
@@ -381,7 +408,8 @@ class Recorder:
             for x in operands
         ]
         values = self.values
-        apply: Callable[..., Operand] = row if self.on_arrays or not self.thread else row.value
+        is_plain = self.plain is not NOBODYS and not self.on_arrays
+        apply: Callable[..., Operand] = row.value if is_plain else row
         value = apply(*[values[slot] for slot in slots], *static)
         left, right = self.place(row, slots, static)
         return self.append(self.code(row), left, right, value)
@@ -609,7 +637,7 @@ class Recorder:
         self.hand_over()
         outer = cast(Recorder, self.around)
         self.values[:] = OuterValues(outer, self.places, self.values)
-        outer.inside, outer.thread = None, outer.owner
+        outer.inside, outer.plain = None, outer.own
         self.around, self.outside, self.places = None, {}, []
 
     def close(self) -> None:
@@ -617,9 +645,9 @@ class Recorder:
         try:
             if self.around is not None and self.around.owner:
                 self.hand_over()
-                self.around.inside, self.around.thread = None, self.around.owner
+                self.around.inside, self.around.plain = None, self.around.own
         finally:
-            self.thread, self.owner, self.data_path = 0, 0, None
+            self.plain, self.owner, self.data_path = NOBODYS, 0, None
             if self.locked:
                 self._unlock()
             if self.quiet is not None:

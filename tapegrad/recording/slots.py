@@ -9,7 +9,14 @@ from typing import cast, final
 
 from tapegrad.entries.builder import Place
 from tapegrad.ops.primitive import Operand, Primitive
-from tapegrad.recording.recorder import CODES, SIDES, OuterValues, Recorder, TracedValue
+from tapegrad.recording.recorder import (
+    CODES,
+    NOBODYS,
+    SIDES,
+    OuterValues,
+    Recorder,
+    TracedValue,
+)  # fmt: skip
 
 __all__ = ["SlotWriter"]
 
@@ -67,7 +74,7 @@ class SlotWriter:
             return row(*cast("Sequence[Operand]", places), *cast("tuple[Operand, ...]", static))
         slots = [place if isinstance(place, int) else recorder.constant(place) for place in places]
         values = recorder.values
-        function = row if recorder.on_arrays or not recorder.thread else row.value
+        function = row if recorder.on_arrays or recorder.plain is NOBODYS else row.value
         value = function(*[values[slot] for slot in slots], *static)  # type: ignore[arg-type]  # static
         if row in SIDES:
             return recorder.write(CODES[row], slots[0], slots[1] if len(slots) > 1 else -1, value)
@@ -80,7 +87,7 @@ class SlotWriter:
         function: Callable[..., float] = row.value
 
         def applied(x: Place, y: Place) -> Place:
-            if recorder is None or not recorder.thread or recorder.on_arrays:
+            if recorder is None or recorder.plain is NOBODYS or recorder.on_arrays:
                 return self.apply(row, (x, y))
             if isinstance(x, float) and isinstance(y, int):
                 x = recorder.constant(x)

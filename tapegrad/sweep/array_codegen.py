@@ -29,7 +29,7 @@ from tapegrad.ops.primitive import Operand, Primitive, Shape, shape_of
 from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.array_kernels import DROPPED, pull_kernel
 from tapegrad.sweep.array_reverse import ArrayReverse, wanted_slots
-from tapegrad.sweep.codegen import reads
+from tapegrad.sweep.codegen import fetches, reads
 from tapegrad.sweep.conditional_terms import DerivativeColumn
 from tapegrad.sweep.reverse import ON_FLOATS, results_of_blocks
 
@@ -299,7 +299,8 @@ def _maker(row: Primitive) -> Maker | None:
     shares = None if row.arity is None else _shares(row)
     if shares is None:
         return _by_kernels(row)
-    floats, (arrays, called) = ON_FLOATS.branch(row), shares
+    (arrays, called), floats = shares, ON_FLOATS.branch(row)
+    floats = fetches(floats) + floats
     return _made(_EITHER.format(indent(floats, "    ").rstrip(), arrays.rstrip()), called)
 
 

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from itertools import accumulate as running_sums
 from itertools import chain
 from textwrap import indent
-from typing import Concatenate, Final, Generic, NamedTuple, ParamSpec, cast, final
+from typing import Concatenate, Final, Generic, NamedTuple, ParamSpec, TypeAlias, cast, final
 
 import attrs
 
 from tapegrad.entries.columns import EntryColumns
+from tapegrad.ops import table as ops
 from tapegrad.ops.inline import INLINE, INLINE_NAMES, Symbol, call_name, joint
 from tapegrad.ops.primitive import Operand, Primitive, Table
 
-__all__ = ["Sweep", "SymbolicOperand", "accumulate", "reads", "source_of", "times"]
+__all__ = ["Sweep", "SymbolicOperand", "accumulate", "fetches", "reads", "source_of", "times"]
 
 P = ParamSpec("P")
+
+Slots: TypeAlias = Iterable[int] | int
+"""The entries that a sweep visits; of one that descends, the first."""
 
 
 @final
@@ -43,6 +47,11 @@ class SymbolicOperand:
     partial: str
     is_first: bool
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the partial is a number."""
+        return not fetches(self.partial) and not reads(self.partial)
+
 
 @final
 @attrs.frozen(eq=False)
@@ -54,6 +63,10 @@ class Sweep(Generic[P]):
     ``operand`` gives the source that runs for each operand with a partial.
     ``any_entry`` is called for an entry whose row has its operands in the pool or is the user's;
     with ``pairs`` there are branches for the former where they have two operands.
+
+    A sweep that ``descends`` is given one slot, from which it goes down to the inputs. It walks
+    along the columns, which must be lists: that is quicker than to index each of them. Its state is
+    one column as well, whose number at each entry is ``b``, and ``k`` is not there.
     """
 
     state: str
@@ -61,29 +74,38 @@ class Sweep(Generic[P]):
     any_entry: Callable[Concatenate[EntryColumns, int, P], None]
     arrive: str = ""
     pairs: bool = True
+    descends: bool = False
 
     def __call__(
-        self, columns: EntryColumns, slots: Iterable[int], /, *state: P.args, **named: P.kwargs
+        self, columns: EntryColumns, slots: Slots, /, *state: P.args, **named: P.kwargs
     ) -> None:
         """Visit the entries ``slots`` in order."""
         self.loop(columns.table)(columns, slots, *state, **named)
 
-    def loop(self, table: Table) -> Callable[Concatenate[EntryColumns, Iterable[int], P], None]:
+    def loop(self, table: Table) -> Callable[Concatenate[EntryColumns, Slots, P], None]:
         """The loop over the entries of tapes of a table: quicker to call than the sweep."""
         return _compiled(self, table.base or table)
 
     def source(self, table: Table) -> str:
         """Python source of the loop, a function called ``sweep``."""
-        head = f"{_HEAD.format(self.state)}{indent(self.arrive, ' ' * 8)}        code = codes[k]\n"
-        return head + indent(_dispatch(table, self.branch, self._call), " " * 8)
+        head = (_DESCENDING if self.descends else _INDEXING).format(self.state)
+        arrive = self.arrive if self.descends else f"{self.arrive}code = codes[k]\n"
+        branches = [self._fetching(self.branch(row)) or "pass\n" for row in table.rows]
+        if self.descends:
+            branches[table.codes[ops.input]] = "break\n"
+        return head + indent(arrive + _dispatch(table.rows, branches, self._call), " " * 8)
 
     @property
     def _call(self) -> str:
         """Source for entries whose row has no branch."""
-        return f"any_entry(columns, k, {self.state})\n"
+        return f"any_entry(columns, {_BELOW if self.descends else 'k'}, {self.state})\n"
+
+    def _fetching(self, source: str) -> str:
+        """A source after statements that fetch what it mentions of the entry's own columns."""
+        return source if self.descends else fetches(source) + source
 
     def branch(self, row: Primitive) -> str:
-        """Source for the entries of one row."""
+        """Source for the entries of one row, which mentions the entry's own columns by name."""
         is_pair = self.pairs and row.arity is None and not row.has_static
         if row.is_pooled and row.kind != "choice" and not is_pair:
             return self._call
@@ -91,7 +113,7 @@ class Sweep(Generic[P]):
             return _SELECT + self.operand(SymbolicOperand(row, 1, "i", "1.0", is_first=True))
         shares = self._shares(row)
         if not row.is_pooled:
-            return f"{_slots(shares)}{shares}" or "pass\n"
+            return shares
         return f"{_IF_PAIR}{indent(shares, '    ')}else:\n    {self._call}"
 
     def _shares(self, row: Primitive) -> str:
@@ -119,14 +141,28 @@ class Sweep(Generic[P]):
         )
 
 
-_HEAD: Final = """\
+_INDEXING: Final = """\
 def sweep(columns, slots, {}):
     codes, left, right = columns.codes, columns.left, columns.right
     values, pool, statics = columns.values, columns.pool, columns.statics
     for k in slots:
 """
-_IF_PAIR: Final = "if right[k] == 2:\n    i = left[k]\n    i, j = pool[i], pool[i + 1]\n"
-_SELECT: Final = "i = left[k]\ni = pool[i + (1 if values[pool[i]] else 2)]\n"
+_DESCENDING: Final = """\
+def sweep(columns, start, {0}):
+    values, pool, statics = columns.values, columns.pool, columns.statics
+    codes, left, right = (
+        columns.codes.__reversed__(), columns.left.__reversed__(), columns.right.__reversed__()
+    )
+    numbers, results = {0}.__reversed__(), values.__reversed__()
+    if start < len(values) - 1:
+        for column in (numbers, codes, left, right, results):
+            column.__setstate__(start)
+    for b, code, i, j, y in zip(numbers, codes, left, right, results):
+"""
+_BELOW: Final = "codes.__length_hint__()"
+"""The slot of an entry in a loop that descends: the number of those that are left."""
+_IF_PAIR: Final = "if j == 2:\n    i, j = pool[i], pool[i + 1]\n"
+_SELECT: Final = "i = pool[i + (1 if values[pool[i]] else 2)]\n"
 """Finds the slot of the arm that a ``where`` selects."""
 
 
@@ -147,12 +183,19 @@ def _partials(row: Primitive) -> dict[int, Operand]:
     symbols = [Symbol(f"x{index}") for index in range(count)] + [Symbol("n")] * row.has_static
     partials = {index: row.partial(index, Symbol("y"), *symbols) for index in range(count)}
     value, _ = INLINE.get(row, ("", ""))
-    result = value.format("x0", "x1", "n", call="")
+    results = [value.format("x0", "x1", "n", call="")]
+    if row.commutes_from == 0 and count > 1:
+        results.append(value.format("x1", "x0", call=""))
     return {
-        index: partial.knowing(result, "y") if isinstance(partial, Symbol) else partial
+        index: reduce(_knowing, results, partial)
         for index, partial in partials.items()
         if partial is not None
     }
+
+
+def _knowing(partial: Operand, result: str) -> Operand:
+    """A partial that knows an expression of the result."""
+    return partial.knowing(result, "y") if isinstance(partial, Symbol) else partial
 
 
 def source_of(operand: Operand, *, usual: bool = False) -> str:
@@ -167,12 +210,16 @@ def times(x: str, y: str) -> str:
     for one, other in ((x, y), (y, x)):
         if one in {"1.0", "-1.0"}:
             return other if one == "1.0" else f"-{other}"
-    negated = _NEGATED.fullmatch(y)
+    negated, choice = _NEGATED.fullmatch(y), _ONE_OR.fullmatch(y)
+    if choice:
+        return f"{x} if {choice[1]} else {x} * ({choice[2]})"
     return f"-({x} * {negated[1]})" if negated else f"{x} * {y}"
 
 
 _NEGATED: Final = re.compile(r"\(-(\w+(?:\([^()]*\))?|\(.*\))\)")
 """A symbol's expression that is another one negated."""
+_ONE_OR: Final = re.compile(r"\(1\.0 if ([^()]+?) else ([^()]+)\)")
+"""A symbol's expression that is 1 under a condition, and else another one."""
 
 
 def accumulate(total: str, share: str) -> str:
@@ -183,41 +230,38 @@ def accumulate(total: str, share: str) -> str:
     return f"c = {total}\n{total} = {share} if c is None else c {sign or '+'} {size}\n"
 
 
-def _slots(source: str) -> str:
-    """Statements that fetch the slots of operands which a source mentions."""
-    text = Symbol(source)
-    slots = (("i", "left[k]"), ("j", "right[k]"))
-    return "".join(f"{name} = {slot}\n" for name, slot in slots if text.mentions(name))
+def fetches(source: str) -> str:
+    """Statements that fetch what a source mentions of the entry's own columns."""
+    return _mentioned(source, (("i", "left[k]"), ("j", "right[k]"), ("y", "values[k]")))
 
 
 def reads(source: str) -> str:
-    """Statements that fetch the values which a source mentions."""
+    """Statements that fetch the values of operands which a source mentions."""
+    return _mentioned(source, (("x0", "values[i]"), ("x1", "values[j]"), ("n", "statics[j]")))
+
+
+def _mentioned(source: str, names: Iterable[tuple[str, str]]) -> str:
     text = Symbol(source)
-    return "".join(f"{name} = {value}\n" for name, value in _VALUES if text.mentions(name))
+    return "".join(f"{name} = {value}\n" for name, value in names if text.mentions(name))
 
-
-_VALUES: Final = (
-    ("y", "values[k]"), ("x0", "values[i]"), ("x1", "values[j]"), ("n", "statics[j]"),
-)  # fmt: skip
 
 _TESTED_FIRST: Final = 2
 """The number of operations, the first of the table, whose codes are tested in turn."""
 
 
-def _dispatch(table: Table, branch: Callable[[Primitive], str], otherwise: str) -> str:
-    """Statements that choose by ``code``, and run ``otherwise`` for a code beyond the table.
+def _dispatch(rows: Sequence[Primitive], branches: list[str], otherwise: str) -> str:
+    """Statements that choose a row's branch by ``code``; they run ``otherwise`` for any other code.
 
     Sums and products are tested first. The rest is found by a search that takes fewest steps for
     other operators, few for functions, and more for what is called or rarely swept.
     """
-    branches = [branch(row) for row in table.rows]
     found = [code for code, source in enumerate(branches) if source != _NOTHING]
-    first, cases = found[:_TESTED_FIRST], ""
+    first, cases = [code for code in found if rows[code].is_operation][:_TESTED_FIRST], ""
     for code in first:
         cases += f"if code == {code}:\n{indent(branches[code], '    ')}    continue\n"
         branches[code] = _NOTHING
-    leaves = [_Leaf(0, branches[0], _weight(table.rows[0]))]
-    for code, row in enumerate(table.rows):
+    leaves = [_Leaf(0, branches[0], _weight(rows[0]))]
+    for code, row in enumerate(rows):
         if branches[code] != leaves[-1].source:
             leaves.append(_Leaf(code, branches[code], _weight(row)))
     return cases + _search([*leaves, _Leaf(len(branches), otherwise, 1)])

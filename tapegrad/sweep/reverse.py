@@ -27,7 +27,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand, Primitive, Table, Traced
 from tapegrad.ops.special import two_sum
-from tapegrad.recording.recorder import SIDES, Recorder
+from tapegrad.recording.recorder import NOBODYS, SIDES, Recorder
 from tapegrad.recording.slots import SlotWriter
 from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, times
 from tapegrad.sweep.conditional_terms import (
@@ -83,8 +83,7 @@ def cotangents(
     elif exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
-        loop = _float_loop(columns.table.base or columns.table)
-        loop(columns, range(start, (count or 0) - 1, -1), column)
+        _float_loop(columns.table.base or columns.table)(columns, start, column)
     return column if count is None else column[:count]
 
 
@@ -127,15 +126,16 @@ def _contribute_all(columns: EntryColumns, slot: int, column: DerivativeColumn) 
 
 ON_FLOATS: Final = Sweep(
     state="cotangents",
-    arrive="b = cotangents[k]\nif b is None:\n    continue\n",
+    arrive="if b is None:\n    continue\n",
     operand=_contribute,
     any_entry=_contribute_all,
+    descends=True,
 )
 """The sweep of plain floats."""
 
 
 @cache
-def _float_loop(table: Table) -> Callable[[EntryColumns, range, DerivativeColumn], None]:
+def _float_loop(table: Table) -> Callable[[EntryColumns, int, DerivativeColumn], None]:
     """The loop of that sweep for tapes of a table."""
     return ON_FLOATS.loop(table)
 
@@ -161,7 +161,7 @@ def _sweep_block(
     """Sweeps the entries that a block stands for, on floats."""
     inside, places = _recorded_again(columns, slot, block)
     inner = seeded(len(inside), {place: column[other] for place, other in places.items()})
-    ON_FLOATS(inside, range(len(inside) - 1, -1, -1), inner)
+    ON_FLOATS(inside, len(inside) - 1, inner)
     for place, operand in enumerate(columns.operands(slot)):
         column[operand] = inner[place]
 
@@ -360,7 +360,7 @@ class RecordedReverse(RecordedSweep[Place]):
     def is_movable(self, recorder: Recorder) -> bool:
         """Whether trips may be recorded as others were: all values there are floats."""
         on_arrays = recorder.on_arrays or self.columns.on_arrays
-        return self.moves_trips and recorder.thread != 0 and not on_arrays
+        return self.moves_trips and recorder.plain is not NOBODYS and not on_arrays
 
     def sweep_range(self, start: int, visit: Callable[[int], None] | None, stop: int) -> None:
         """Visits these entries, one by one."""

@@ -16,7 +16,7 @@ import attrs
 from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops.inline import Symbol
 from tapegrad.ops.primitive import Operand, Primitive, Traced, primal
-from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, reads, source_of, times
+from tapegrad.sweep.codegen import Sweep, SymbolicOperand, accumulate, source_of, times
 from tapegrad.sweep.conditional_terms import ConditionalArithmetic, ConditionalTerm, seeded
 
 __all__ = ["second_order"]
@@ -106,7 +106,7 @@ def _sum(total: float | None, share: float) -> float:
 def _contribute(operand: SymbolicOperand) -> str:
     """Source that adds an operand's share of the cotangent ``b``, and the tangent of the share."""
     slot = operand.slot
-    slopes = _slopes(operand.row, operand.index) if reads(operand.partial) else {}
+    slopes = {} if operand.is_constant else _slopes(operand.row, operand.index)
     lines = f"q = {operand.partial}\n"
     lines += f"{accumulate(f'cotangents[{slot}]', 'b * q')}s = None if e is None else e * q\n"
     for variable, (slope, condition) in slopes.items():
