@@ -5,7 +5,6 @@ No test touches the user's own cache of compiled code; processes that a test sta
 
 import gc
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -17,16 +16,21 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-@pytest.fixture(autouse=True)
-def alone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep what pytest holds out of the times of a test marked `timed`.
+def pytest_collection_finish() -> None:
+    """Keep the tests that pytest has found from the garbage collector's sight.
 
-    A full collection takes 0.15 s or more where thousands of collected tests are looked at.
+    A full collection takes 0.15 s or more where thousands of them are looked at.
     """
-    if request.node.get_closest_marker("timed") is None:
-        yield
-        return
+    _keep_all_that_is_there()
+
+
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest) -> None:
+    """Keep what pytest has made since then out of the times of a test marked `timed`, too."""
+    if request.node.get_closest_marker("timed") is not None:
+        _keep_all_that_is_there()
+
+
+def _keep_all_that_is_there() -> None:
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()

@@ -58,9 +58,10 @@ def programs(application: Application) -> list[tuple[Any, Any, bool]]:
     """A function of three numbers for each pattern; with ``alive`` its inputs are outputs, too.
 
     The operands are inputs, or computed before, so that each of them may be read for the last time.
+    Patterns that differ in operands that the row does not take are one.
     """
-    found = []
-    for pattern in PATTERNS:
+    found, (_, width, _) = [], application
+    for pattern in {pattern[:width]: pattern for pattern in PATTERNS}.values():
         for alive in (False, True):
             for computed in (False, True):
 

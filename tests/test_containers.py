@@ -6,7 +6,7 @@ import functools
 import gc
 from array import array
 from collections import Counter, OrderedDict, UserList, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 
@@ -132,12 +132,10 @@ def answer_or_refusal(road: Callable[[Any], Any], f: Any) -> object:
 
 
 @pytest.fixture(scope="class")
-def only_new_objects() -> Iterator[None]:
+def only_new_objects() -> None:
     """The collector lists objects made from here on alone."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("only_new_objects")

@@ -83,7 +83,7 @@ def same(one: tg.ValueAndGrad[Any], other: tg.ValueAndGrad[Any]) -> bool:
 
 class TestBits:
     @each_backend
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(data=st.data())
     def test_compiled_gradients_have_the_bits_of_eager_ones(
         self, backend: Name, data: st.DataObject

@@ -456,7 +456,7 @@ def changed(value: Any, draw: Callable[[Any], Any]) -> Any:
 
 
 class TestRandomData:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.data())
     def test_compiled_calls_have_the_bits_of_eager_ones(self, source: st.DataObject) -> None:
         """Whatever is changed in place, or passed instead, between calls."""

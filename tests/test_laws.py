@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -110,6 +110,7 @@ class TestTheTape:
         assert bits(replayed.value) == bits(recorded.value)
         assert all_bits(replayed.gradient()) == all_bits(recorded.gradient())
 
+    @settings(max_examples=50)
     @given(PROGRAM_AND_POINT)
     def test_reading_a_tape_changes_nothing(self, case: tuple[Program, list[float]]) -> None:
         """Printing, drawing and differentiating give the same text and numbers again."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -49,19 +50,22 @@ def layer(module: str) -> int:
     return LAYERS.index(module.partition(".")[0])
 
 
-IMPORTS = {module: set(imported(source)) for module, source in MODULES.items()}
+@cache
+def imports() -> Mapping[str, set[str]]:
+    """The modules that each module imports."""
+    return {module: set(imported(source)) for module, source in MODULES.items()}
 
 
 def test_a_module_imports_from_its_own_package_and_those_to_its_left() -> None:
     """No import points to the right, wherever in a module it stands."""
     assert {module.partition(".")[0] for module in MODULES} == set(LAYERS)
-    pairs = ((module, other) for module, known in IMPORTS.items() for other in known)
+    pairs = ((module, other) for module, known in imports().items() for other in known)
     assert [(module, other) for module, other in pairs if layer(other) > layer(module)] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """There is an order in which every module comes after those it imports."""
-    assert set(TopologicalSorter(IMPORTS).static_order()) == set(MODULES)
+    assert set(TopologicalSorter(imports()).static_order()) == set(MODULES)
 
 
 def test_nothing_is_imported_by_its_name_but_the_lazy_public_names() -> None:

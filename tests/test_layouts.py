@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -207,6 +207,7 @@ def extents(element: Any) -> Iterator[tuple[float, float]]:
 
 
 class TestLayered:
+    @settings(max_examples=50)
     @given(st.data(), programs())
     def test_programs_of_any_shape_are_placed(self, data: st.DataObject, program: Program) -> None:
         """No boxes and labels meet, and every arrow leads from its box forward to the other."""

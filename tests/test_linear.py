@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -52,6 +52,7 @@ def test_the_pullback_of_one_is_the_gradient(program: Program, data: Any) -> Non
     assert all(map(same_bits, pullback(1.0), tg.grad(program)(point)))
 
 
+@settings(max_examples=50)
 @given(programs(), st.data())
 def test_every_mode_gives_what_the_chain_rule_allows(program: Program, data: Any) -> None:
     """Forward and reverse, computed and recorded, at kinks, at poles and with dead arms, too."""
@@ -73,6 +74,7 @@ def test_every_mode_gives_what_the_chain_rule_allows(program: Program, data: Any
         assert derivative(tape.columns, dict(enumerate(v)), output).allows(tangents[at])
 
 
+@settings(max_examples=50)
 @given(programs(5), st.data())
 def test_every_road_gives_the_second_derivatives_of_the_chain_rule(
     program: Program, data: Any

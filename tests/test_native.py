@@ -75,7 +75,7 @@ class TestPrograms:
         for point in (start, other):
             check_run(run(point), program, function, point)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(exact_programs(), st.lists(points(3), min_size=1, max_size=20))
     def test_rows_follow_the_eager_call(
         self, function: strategies.Program, rows: list[list[float]]

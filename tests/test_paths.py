@@ -50,7 +50,7 @@ class TestRandomBranches:
     """A batch of a program full of branches has the bits of the eager calls."""
 
     @pytest.mark.parametrize("backend", BACKENDS)
-    @settings(max_examples=15)
+    @settings(max_examples=10)
     @given(branchy(), st.data())
     def test_of_values(self, backend: Any, program: Branchy, data: st.DataObject) -> None:
         """In a first call, in one like it, with other shared numbers, and after travelling."""
@@ -64,7 +64,7 @@ class TestRandomBranches:
         assert sum(path.rows for path in shape.paths) + shape.calls == 4 * len(rows)
 
     @pytest.mark.parametrize("backend", BACKENDS)
-    @settings(max_examples=8)
+    @settings(max_examples=6)
     @given(branchy(), st.data())
     def test_of_gradients(self, backend: Any, program: Branchy, data: st.DataObject) -> None:
         """The slopes of each row too."""
@@ -80,7 +80,7 @@ class TestRandomBranches:
 
     @pytest.mark.parametrize("threads", [1, 2])
     @pytest.mark.parametrize("backend", BACKENDS)
-    @settings(max_examples=4)
+    @settings(max_examples=3)
     @given(branchy(), st.data())
     def test_of_many_blocks(
         self, backend: Any, threads: int, program: Branchy, data: st.DataObject

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -147,6 +147,7 @@ class Told:
 
 
 class TestByLine:
+    @settings(max_examples=50)
     @given(PROGRAM_AND_POINT)
     def test_it_counts_what_the_nodes_say(self, case: tuple[Program, list[float]]) -> None:
         """Operations, ranges and uses of a line are those of its entries, one by one."""

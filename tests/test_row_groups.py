@@ -192,7 +192,7 @@ class TestLabels:
             f"({place(call, 'tg.vmap')}): pass arrays, whose rows can be grouped"
         )
 
-    @settings(max_examples=50)
+    @settings(max_examples=30)
     @given(
         st.lists(
             st.tuples(st.sampled_from(["a", "b", None, Side.PUT]), st.floats(-9, 9)), min_size=1

@@ -226,13 +226,13 @@ def mutants(seed: int, count: int) -> dict[str, int]:
 
 
 def test_flipped_bits_are_refused_or_run() -> None:
-    """1,000 tapes and 1,000 pickles: an error, or a tape that every backend runs."""
+    """500 tapes and 500 pickles: an error, or a tape that every backend runs."""
     pytest.importorskip("llvmlite")
-    found = mutants(1, 2000)
-    assert found["refused"] > 600
-    assert found["accepted"] > 130
-    assert found["pickle refused"] > 65
-    assert found["pickle accepted"] > 30
+    found = mutants(1, 1000)
+    assert found["refused"] > 300
+    assert found["accepted"] > 65
+    assert found["pickle refused"] > 30
+    assert found["pickle accepted"] > 15
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ class TestNothingIsLeftBehind:
         finally:
             gc.enable()
 
-    def test_ten_thousand_gradients_leave_nothing(self) -> None:
+    def test_thousands_of_gradients_leave_nothing(self) -> None:
         """Neither objects nor memory grow with the number of gradients."""
 
         def f(p: Any) -> Any:
@@ -309,10 +309,10 @@ class TestNothingIsLeftBehind:
         tracemalloc.start()
         several(100)
         objects, memory = several(100)
-        more_objects, more_memory = several(10_000)
+        more_objects, more_memory = several(3_000)
         tracemalloc.stop()
-        assert more_objects - objects < 50
-        assert more_memory - memory < 20_000
+        assert more_objects - objects < 15
+        assert more_memory - memory < 6_000
 
     def test_unpickled_tapes_leave_nothing(self) -> None:
         """Tapes that come back share the table, and what was compiled from it."""
