@@ -28,7 +28,7 @@ from tapegrad.ops.primitive import Shape
 
 __all__ = ["MOST_NUMBERS", "Call", "Chain", "Record", "Standing", "records"]
 
-MOST_NUMBERS: Final = 1 << 12
+MOST_NUMBERS: Final = 1 << 13
 """The most numbers of an array in a record: for more, what Python takes matters little."""
 
 _MOST_RECORDS: Final = 64
@@ -36,6 +36,9 @@ _MOST_RECORDS: Final = 64
 
 _SHORT: Final = 4
 """The numbers of an axis for which a call of an inner loop takes longer than what it computes."""
+
+_ADDED_ONE_BY_ONE: Final = 8
+"""From so many numbers on numpy adds them up along an axis in several sums at a time."""
 
 _LETTERS: Final = "?bBhHiIlLqQfdgFDGOSUVMme"
 """The letters of numpy's types in the order of their numbers."""
@@ -347,6 +350,10 @@ def _repeated(
     skipped, flat = 0 if function.identity is not None else 1, (first, last)
     begin = given.part(0, flat, (count * last * 8, 8)) if skipped else _neutral(function)
     found = _each("copy", (begin, out.part(0, flat, (last * 8, 8)))) or []
+    if last == 1 and count < min(first, _ADDED_ONE_BY_ONE):
+        kind = _Kind(function, "ddd", _Shape(first, (8, count * 8, 8)))
+        columns = range(skipped, count)
+        return [*found, *((kind, (out, given, out), (0, column * 8, 0)) for column in columns)]
     if last == 1:
         shapes = [_Shape(count - skipped, (0, 8, 0), first, (8, count * 8, 8))]
     else:
