@@ -120,7 +120,8 @@ def test_nan_infinities_zeros_and_ties_are_as_on_numbers(row: Primitive) -> None
         assert is_like(np.broadcast_to(y, len(points))[at], number), xs
         for index, partial in enumerate(partials):
             if partial is not None:
-                wanted = cast(float, row.partial(index, number, *xs))
+                value = float(np.broadcast_to(y, len(points))[at])  # that of numbers, or as true
+                wanted = cast(float, row.partial(index, value, *xs))
                 assert is_like(np.broadcast_to(partial, len(points))[at], wanted), (index, xs)
 
 

@@ -44,6 +44,13 @@ class TestGradients:
             wanted = differences(lambda x: loss({**LAYER, key: x}, X, Y), LAYER[key])  # noqa: B023  # called now
             assert_allclose(part, wanted, rtol=1e-6, atol=1e-9)
 
+    def test_zeros_of_either_sign_are_two_constants(self) -> None:
+        """Whichever a recording meets first."""
+        plus: Any = tg.record(lambda x: (x * 0.0, x * -0.0))(np.ones(2)).value
+        minus: Any = tg.record(lambda x: (x * -0.0, x * 0.0))(np.ones(2)).value
+        assert [*map(np.signbit, (plus[0][0], plus[1][0]))] == [False, True]
+        assert [*map(np.signbit, (minus[0][0], minus[1][0]))] == [True, False]
+
     def test_a_gradient_is_the_callers_own(self) -> None:
         """Two leaves never share memory, with each other or with the arguments."""
         found = tg.grad(lambda p: (p["a"] + p["b"]).sum())({"a": np.ones(2), "b": np.ones(2)})

@@ -22,6 +22,7 @@ from tapegrad.ops.array_passes import (
     has_bits_of_numbers,
     is_exact,
     is_own,
+    ufunc_of,
     with_rare,
 )
 from tapegrad.ops.array_steps import SPELLED, STEPS
@@ -182,7 +183,8 @@ class Script:
         self.own.discard(text)
         name, all_hold = f"{row.name}_with_rare", self.unfolded(holds.text)
         self.called[name] = partial(with_rare, row)
-        test = self.certain(holds) or f"all_hold({all_hold})"
+        certain = self.certain(holds)
+        test = self.once(certain) if certain else f"all_hold({all_hold})"
         checked = self.line(f"{text} if {test} else {name}({text}, {all_hold}, {given})")
         if text in self.inexact or holds.text in self.inexact:
             self.inexact.add(checked)
@@ -197,10 +199,12 @@ class Script:
 
     def certain(self, holds: Operand) -> str:
         """A test that costs less than a condition for each number, where it shows that all hold."""
-        row = holds.made_by if isinstance(holds, Name) and holds.text in self.operands else None
-        if row is None or self.is_number(holds):
+        if not isinstance(holds, Name) or holds.text not in self.operands:
             return ""
-        first, *rest = self.operands[cast(Name, holds).text]
+        if self.is_number(holds):
+            return holds.text
+        row = holds.made_by
+        first, *rest = self.operands[holds.text]
         if row is ops.or_:
             return self.certain(first)
         if row is ops.and_:
@@ -256,7 +260,8 @@ class Script:
         is_direct = row in _OPERATORS or direct_function(row) is not None
         on_numbers = all(map(self.is_number, operands))
         found = list(map(self.laid_down if is_direct and not on_numbers else _text, operands))
-        if is_direct and row is not ops.where and any(map(self.spans.get, found)):
+        takes_arrays = row in _OPERATORS or ufunc_of(row) is not None
+        if takes_arrays and any(map(self.spans.get, found)):
             found = [self.once(f"array({x})") if x in self.numbers else x for x in found]
         return sorted(found) if row.commutes_from == 0 else found
 
@@ -385,7 +390,7 @@ _OF_NUMBERS: Final = str.maketrans("+-.()", "pmd__")
 _IN_ORDER: Final = "{0} if {0}.flags.c_contiguous else ascontiguousarray({0})"
 
 _IN_C_ORDER: Final = """\
-if type({0}) is ndarray and not {0}.flags.c_contiguous:
+if type({0}) is ndarray and {0}.ndim > 1 and not {0}.flags.c_contiguous:
     {0} = ascontiguousarray({0})"""
 
 _OUT: Final[Mapping[Primitive, np.ufunc]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from math import inf
+from math import inf, isfinite
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -19,8 +19,9 @@ from tapegrad.ops.primitive import Primitive
 from tapegrad.ops.special import INV_SQRT_2PI
 
 __all__ = [
-    "EXACT", "HIGHEST", "PASSES", "by_numbers", "direct_function", "each", "has_bits_of_numbers",
-    "is_above", "is_below", "is_exact", "is_own", "one_by_one", "ufunc_of", "with_rare",
+    "EXACT", "HIGHEST", "LARGE", "LOWEST", "PASSES", "by_numbers", "direct_function", "each",
+    "has_bits_of_numbers", "is_above", "is_below", "is_exact", "is_own", "one_by_one", "ufunc_of",
+    "with_rare",
 ]  # fmt: skip
 
 Array: TypeAlias = NDArray[Any]
@@ -76,7 +77,10 @@ def with_rare(row: Primitive, found: Any, holds: Any, *operands: Any) -> Any:
     """Replaces elements of what was found, where it does not hold, by the row's own."""
     if np.count_nonzero(holds) == np.size(holds):
         return found
-    rare = one_by_one(row, *operands, where=np.logical_not(holds))
+    if row is ops.softmax and len(operands) == 2:
+        rare = _share(*operands)
+    else:
+        rare = one_by_one(row, *operands, where=np.logical_not(holds))
     return np.where(np.asarray(holds, bool), found, rare)
 
 
@@ -131,6 +135,10 @@ _HALF, _MINUS_HALF, _MINUS_ONE = _constant(0.5), _constant(-0.5), _constant(-1.0
 _INV_SQRT_2PI: Final = _constant(INV_SQRT_2PI)
 HIGHEST: Final = 709.0
 """Up to here exp is finite."""
+LOWEST: Final = -700.0
+"""Down to here exp has all its digits."""
+LARGE: Final = 1e308
+"""Above this a sum may be infinite."""
 _TOP: Final = _constant(HIGHEST)
 
 
@@ -142,12 +150,16 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
 
 def _maximum(x: Any, y: Any) -> Any:
     """The larger; of two zeros the first, where numpy takes either."""
+    if type(y) is float and y != 0.0:
+        return np.maximum(x, np.array(y))
     found = np.maximum(x, y)
     return found if np.count_nonzero(found) == found.size else np.where(np.equal(x, y), x, found)
 
 
 def _minimum(x: Any, y: Any) -> Any:
     """The smaller; of two zeros the first, where numpy takes either."""
+    if type(y) is float and y != 0.0:
+        return np.minimum(x, np.array(y))
     found = np.minimum(x, y)
     return found if np.count_nonzero(found) == found.size else np.where(np.equal(x, y), x, found)
 
@@ -218,10 +230,20 @@ def _logaddexp(x: Any, y: Any) -> Any:
 
 
 def _softmax(x: Any, *others: Any) -> Any:
+    """exp(x) / (exp(x) + exp(y)), where neither has lost digits or is infinite."""
     if len(others) != 1:
         return None
     y = others[0]
-    return _sigmoid(x) if type(y) is float and y == 0.0 else _share(x, y)
+    if type(y) is float and y == 0.0:
+        return _sigmoid(x)
+    e, other = (np.exp(z) if type(z) is np.ndarray else ops.exp.value(z) for z in (x, y))
+    total: Array = np.add(e, other)
+    found = np.divide(e, total)
+    is_low = (not is_above(z, LOWEST) if type(z) is np.ndarray else z <= LOWEST for z in (x, y))
+    if is_below(total, LARGE) and not any(is_low):
+        return found
+    holds = np.greater(x, LOWEST) & np.greater(y, LOWEST) & np.less(total, LARGE)
+    return with_rare(ops.softmax, found, holds, x, y)
 
 
 def _share(x: Any, y: Any) -> Array:
@@ -240,7 +262,7 @@ def _share(x: Any, y: Any) -> Array:
     if is_above(difference, -inf) and is_below(difference, HIGHEST):
         return e
     holds = np.greater(difference, -inf) & np.less(difference, HIGHEST)
-    return cast(Array, with_rare(ops.softmax, e, holds, x, y))
+    return np.where(holds, e, one_by_one(ops.softmax, x, y, where=np.logical_not(holds)))
 
 
 def _gauss(x: Array) -> Array:
@@ -282,6 +304,10 @@ def _positive_quotient(x: Any, y: Any) -> Any:
 
 def _win(x: Any, y: Any) -> Any:
     """1 for x > y, 0.5 at a tie, and nan where they cannot be compared."""
+    if type(x) is float and isfinite(x):
+        return np.heaviside(np.subtract(np.array(x), y), _HALF)
+    if type(y) is float and isfinite(y):
+        return np.heaviside(np.subtract(x, np.array(y)), _HALF)
     found: Array = np.heaviside(np.subtract(x, y), _HALF)
     if not is_above(found, -1.0):
         np.copyto(found, 0.5, where=np.equal(x, y))

@@ -18,7 +18,7 @@ from tapegrad.ops.table import cosine, div, eq, mul
 
 __all__ = [
     "ARRAY_ROWS", "FLAT", "FLAT2", "add_at", "amax", "amin", "argmax", "argsort", "broadcast_to",
-    "concatenate", "cumsum", "every", "fitted", "flat_in_many", "gather", "getitem", "is_basic",
+    "concatenate", "cumsum", "every", "fitted", "fitting", "flat_in_many", "gather", "getitem", "is_basic",
     "kept_shape", "matmul", "norm", "pile", "reshape", "scatter", "searchsorted", "some", "spread",
     "stack", "sum_", "swapped",
     "transpose",
@@ -63,7 +63,7 @@ def fitted(b: Operand, whole: Shape, shape: Shape, like: Operand | None = None) 
     tangent of one is treated ``like`` that.
     """
     given = shape_of(b if like is None else like)
-    axes, keep, reshaped, times = _fitting(given, whole, shape)
+    axes, keep, reshaped, times = fitting(given, whole, shape)
     if axes or reshaped:
         b = spread(b, given)
     if axes:
@@ -75,7 +75,7 @@ def fitted(b: Operand, whole: Shape, shape: Shape, like: Operand | None = None) 
 
 
 @cache
-def _fitting(own: Shape, whole: Shape, shape: Shape) -> tuple[Shape, bool, bool, float]:
+def fitting(own: Shape, whole: Shape, shape: Shape) -> tuple[Shape, bool, bool, float]:
     """Along which axes to sum, whether 1 stays in their place, whether to reshape, and a factor."""
     lead, owned = len(whole) - len(shape), len(whole) - len(own)
     axes, times, inner = [], 1.0, False

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, Final
 
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_passes import HIGHEST
+from tapegrad.ops.array_passes import HIGHEST, LARGE, LOWEST
 from tapegrad.ops.lowering import LOWER, NEAR, Usually, is_plain_positive
 from tapegrad.ops.primitive import Primitive, Traced
 
@@ -51,8 +51,16 @@ def _logaddexp(x: Any, y: Any) -> Any:
 
 
 def _softmax(x: Any, *others: Any) -> Any:
-    is_sigmoid = len(others) == 1 and type(others[0]) is float and others[0] == 0.0
-    return _sigmoid(x) if is_sigmoid else None
+    if len(others) != 1:
+        return None
+    y = others[0]
+    if type(y) is float and y == 0.0:
+        return _sigmoid(x)
+    e = ops.exp(x)
+    total = ops.add(e, ops.exp(y))
+    first, second = sorted((x, y), key=repr)  # as for the share of y, which asks for the same
+    are_whole = ops.and_(ops.gt(first, LOWEST), ops.gt(second, LOWEST))
+    return Usually(ops.div(e, total), ops.and_(are_whole, ops.lt(total, LARGE)))
 
 
 def _constant_power(x: Any, n: float) -> Any:
@@ -114,7 +122,7 @@ STEPS: Final[Mapping[Primitive, Callable[..., Any]]] = {
     ops.powc_slope: _constant_power_slope,
     ops.div_pos: _positive_quotient,
 }
-"""How rows are spelled on arrays; a spelling gives None where it does not hold.
+"""How rows are spelled on arrays; a spelling gives None where it does not hold, and some say where.
 
 A number stands for an array that is this number everywhere.
 """

@@ -37,6 +37,12 @@ def is_float_array(value: object) -> bool:
     return type(value) is np.ndarray and value.dtype.kind == "f"
 
 
+def is_plain(value: NDArray[Any]) -> bool:
+    """Whether an array is a leaf as it is."""
+    is_float64 = type(value) is np.ndarray and value.dtype is FLOATS
+    return is_float64 and value.ndim > 0 and value.flags.c_contiguous
+
+
 def array_leaf(value: NDArray[Any], *, copy: bool) -> float | Floats:
     """The numbers of an array as float64 in C order; a number where it has no axes.
 
@@ -45,6 +51,8 @@ def array_leaf(value: NDArray[Any], *, copy: bool) -> float | Floats:
     Raises:
         RejectedError: for arrays of anything but real numbers, masked arrays and matrices.
     """
+    if is_plain(value) and not copy:
+        return value
     if type(value) is not np.ndarray:
         raise RejectedError(InputError, f"is a {type(value).__name__}: {_instead(value)}")
     if value.dtype.kind not in "fiu":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from itertools import islice, product
 from typing import Final, TypeAlias, final
 
@@ -154,7 +155,7 @@ def _built(structure: Structure, leaves: Iterator[object]) -> object:
     if structure.is_flat:
         return structure.with_parts([*islice(leaves, len(children))])
     return structure.with_parts(
-        [next(leaves) if child is LEAF else _built(child, leaves) for child in children]
+        [next(leaves) if type(child) is Leaf else _built(child, leaves) for child in children]
     )
 
 
@@ -287,11 +288,17 @@ def _are_floats(parts: Iterable[object]) -> bool:
     return part is not None
 
 
+@lru_cache
+def _leaf(shape: Shape) -> Leaf:
+    """The place of an array of a shape, or of a number."""
+    return Leaf(shape)
+
+
 def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structure:
     if is_array(value) and _is_leaf(value, role):
         leaf = serving("pytree.array_leaves").array_leaf(value, copy=False)
         leaves.append(leaf)
-        return Leaf(shape_of(leaf))
+        return _leaf(shape_of(leaf))
     number = real_number(value, ints=role is Role.PARAMETERS or role is Role.RESULT)
     if number is not None and role is not Role.BLOCK:
         leaves.append(number)
@@ -305,10 +312,10 @@ def _leaf_or_static(value: object, role: Role, leaves: list[Operand]) -> Structu
 
 def _is_leaf(array: object, role: Role) -> bool:
     """Whether an array is a leaf: any parameter is, or is refused; else those of floats are."""
+    is_float = serving("pytree.array_leaves").is_float_array(array)
     if role is Role.PARAMETERS:
-        return not any(isinstance(x, Traced) for x in object_array_parts(array))
-    arrays = serving("pytree.array_leaves")
-    return role in {Role.ARRAYS, Role.RESULT} and bool(arrays.is_float_array(array))
+        return is_float or not any(isinstance(x, Traced) for x in object_array_parts(array))
+    return is_float and (role is Role.ARRAYS or role is Role.RESULT)
 
 
 def _way_out(value: object) -> str:

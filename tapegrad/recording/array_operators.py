@@ -19,7 +19,7 @@ from numpy import array, ndarray
 from tapegrad._support.source_position import mark
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
-from tapegrad.ops.array_passes import direct_function
+from tapegrad.ops.array_passes import direct_function, ufunc_of
 from tapegrad.ops.array_support import serving
 from tapegrad.ops.array_table import ARRAY_TABLE
 from tapegrad.ops.array_values import plain, product
@@ -100,7 +100,7 @@ def _of_one(row: Primitive) -> Function:
 
 def _of_two(row: Primitive) -> Function:  # noqa: PLR0915  # each call would take longer
     compute, code = _computed(row), CODES.get(row)
-    takes_arrays = row in _OPERATORS or direct_function(row) is not None
+    takes_arrays = row in _OPERATORS or ufunc_of(row) is not None
 
     def function(x: Any, y: Any) -> Any:
         recorder = x._recorder if type(x) is ArrayVar else getattr(y, "_recorder", None)
@@ -197,8 +197,10 @@ def _slot(recorder: Recorder, operand: Any) -> int | None:
     if kind is ArrayVar or kind is Var:
         return operand._slot if operand._recorder is recorder else None
     if kind is float or kind is int:
-        slot = recorder.known.get(operand) if operand or copysign(1.0, operand) > 0.0 else None
-        return recorder.constant(operand) if slot is None else slot
+        if not operand and copysign(1.0, operand) < 0.0:
+            return recorder.constant(operand)
+        slot = recorder.known.get(operand)
+        return recorder.new_constant(operand) if slot is None else slot
     return array_values.held(recorder, operand) if kind is np.ndarray else None
 
 
@@ -289,6 +291,8 @@ for _row in ARRAY_TABLE.rows:
     if _row.array is not None and _row.has_static and not _row.is_pooled:
         QUICK[_row] = _of_static(_row)
 QUICK[ops.powc] = _power
+for _name in ("max", "mean", "min", "sum"):
+    QUICK[getattr(np, _name)] = getattr(ArrayVar, _name)
 QUICK[np.matmul] = cast(Function, function_on_arrays(rows.matmul))
 for _name, _row in numpy_protocol.ROWS.items():
     _function = _quick(_row)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
+from re import findall
 from textwrap import indent
 from typing import Any, Final, TypeAlias, cast, final
 
@@ -23,7 +24,7 @@ from tapegrad.entries.columns import EntryColumns
 from tapegrad.ops import array_rows as rows
 from tapegrad.ops import table as ops
 from tapegrad.ops.array_code import NAMES, Name, Script, in_c_order
-from tapegrad.ops.array_values import laid_out
+from tapegrad.ops.array_values import laid_out, sum_
 from tapegrad.ops.inline import INLINE_NAMES, call_name
 from tapegrad.ops.primitive import Operand, Primitive, Shape, shape_of
 from tapegrad.recording.slots import SlotWriter
@@ -74,6 +75,7 @@ def swept_on_arrays(
             cotangents[slot] = None
             if conditions:
                 conditions.pop(slot, None)
+                sweep.neutral.pop(slot, None)
             if spent and slot in spent:
                 cast("list[Operand]", columns.values)[slot] = DROPPED
 
@@ -98,7 +100,7 @@ class _ArraySweep:
     """The state of one sweep: ``owned`` are the slots whose cotangent is a whole array of ours.
 
     ``conditions`` has the conditions under which cotangents are present, and ``condition`` that of
-    the entry that is visited.
+    the entry that is visited. ``neutral`` are cotangents that are -0.0 wherever they are absent.
     """
 
     columns: EntryColumns
@@ -106,6 +108,7 @@ class _ArraySweep:
     wanted: Sequence[int]
     conditions: dict[int, Any] = attrs.field(factory=dict)
     condition: Any = None
+    neutral: dict[int, Any] = attrs.field(factory=dict)
     owned: set[int] = attrs.field(factory=set)
     opposites: dict[int, tuple[Any, Any]] = attrs.field(factory=dict)
     _by_rows: ArrayReverse | None = None
@@ -162,11 +165,14 @@ class _ArraySweep:
             if self.wanted[arm]:
                 self.hand_down(arm, cotangent, shape_of(columns.values[slot]))
             return
-        shape = shape_of(columns.values[slot])
+        shape = cast(Any, columns.values[slot]).shape
+        present = _both(before, selected)
         if self.wanted[first]:
-            self.hand_down_under(_both(before, selected), first, cotangent, shape)
+            self.hand_down_under(present, first, cotangent, shape)
         if self.wanted[second]:
-            self.hand_down_under(_both(before, self.negated(selected)), second, cotangent, shape)
+            is_all = before is None
+            other = self.negated(selected) if is_all else np.not_equal(before, present)
+            self.hand_down_under(other, second, cotangent, shape)
 
     def negated(self, condition: Any) -> Any:
         """The condition under which another does not hold; it is made once."""
@@ -183,12 +189,13 @@ class _ArraySweep:
             return
         shape = shape_of(self.columns.values[slot])
         if shape != whole:
-            share = rows.fitted(share, whole, shape)
+            share = _summed(share, whole, shape)
         self.add(slot, share)
 
     def hand_down_under(self, condition: Any, slot: int, share: Any, whole: Shape) -> None:
         """Does the same for a share that is present under a condition."""
-        shape = shape_of(self.columns.values[slot])
+        value: Any = self.columns.values[slot]
+        shape = () if type(value) is float else value.shape
         if shape == whole:
             self.add_under_condition(slot, share, condition)
             return
@@ -225,16 +232,29 @@ class _ArraySweep:
         before: Any = self.cotangents[slot]
         if before is not None:
             known: Any = self.conditions.pop(slot, None)
-            if known is not condition:
-                before = before if known is None else _or_negative_zero(before, known)
+            is_neutral = known is not condition
+            if is_neutral:
+                if known is not None and self.neutral.get(slot) is not before:
+                    before = _or_negative_zero(before, known)
                 share = share if condition is None else _or_negative_zero(share, condition)
                 is_partial = known is not None and condition is not None
                 condition = np.logical_or(known, condition) if is_partial else None
             share = in_c_order(before + share)
             self.owned.discard(slot)
+            if is_neutral and condition is not None:
+                self.neutral[slot] = share
         self.cotangents[slot] = share
         if condition is not None:
             self.conditions[slot] = condition
+
+
+def _summed(share: Any, whole: Shape, shape: Shape) -> Any:
+    """The sum of a share of an entry along the axes along which its operand was repeated."""
+    if type(share) is np.ndarray:
+        axes, keep, reshaped, times = rows.fitting(share.shape, whole, shape)
+        if axes and not reshaped and times == 1.0:
+            return sum_(share, (axes, keep))
+    return rows.fitted(share, whole, shape)
 
 
 def _nothing(slot: int, cotangent: Any) -> None:
@@ -246,15 +266,17 @@ def _nothing(slot: int, cotangent: Any) -> None:
 
 _MAKER: Final = """\
 def make(sweep):
-    columns, cotangents, wanted = sweep.columns, sweep.cotangents, sweep.wanted
-    left, right, values = columns.left, columns.right, columns.values
-    pool, statics = columns.pool, columns.statics
-    conditions, owned, kernels = sweep.conditions, sweep.owned, {{}}
-
+{}
     def visit(k, b):
 {}
     return visit
 """
+
+_STATE: Final = {
+    **{name: f"sweep.{name}" for name in ("cotangents", "wanted", "conditions", "owned")},
+    **{name: f"sweep.columns.{name}" for name in ("left", "right", "values", "pool", "statics")},
+}
+"""The state of the sweep, by the names that a function has for it."""
 
 _EITHER: Final = """\
 y = values[k]
@@ -266,19 +288,19 @@ if type(y) is float:
 
 _ADD: Final = """\
 c = cotangents[{0}]
-if owned or conditions:
-    sweep.add({0}, p)
-elif c is None:
+if c is None and not conditions:
     cotangents[{0}] = p
+elif owned or conditions:
+    sweep.add({0}, p)
 else:
     c = c + p
-    if type(c) is ndarray and not c.flags.c_contiguous:
+    if type(c) is ndarray and c.ndim > 1 and not c.flags.c_contiguous:
         c = ascontiguousarray(c)
     cotangents[{0}] = c
 """
 
 _IN_C_ORDER: Final = """\
-if type(p) is ndarray and not p.flags.c_contiguous:
+if type(p) is ndarray and p.ndim > 1 and not p.flags.c_contiguous:
     p = ascontiguousarray(p)
 """
 
@@ -343,6 +365,9 @@ def _added(slot: str) -> str:
     return _FIT.format(slot, indent(_ADD.format(slot), "    "))
 
 
+_KERNELS: Final = 256
+"""The most kernels of a row that are found without a key."""
+
 _BY_STATIC: Final = f"""\
 i, n = left[k], statics[right[k]]
 if wanted[i]:
@@ -352,7 +377,9 @@ if wanted[i]:
         if kernel is None:
             sweep.generic(k, b)
             return
-        kernels[n] = kernel = kernel.run
+        kernel = kernel.run
+        if len(kernels) < {_KERNELS}:
+            kernels[n] = kernel
     p = kernel(b, None, y, values[i], None, None, None, None)[0]
     if p is not None:
 {indent(_ADD.format("i"), "        ")}"""
@@ -410,10 +437,13 @@ def _by_kernels(row: Primitive) -> Maker:
 
 def _made(source: str, called: Mapping[str, Any] | None = None) -> Maker:
     """The maker of a function with this body, which calls these and the rows."""
-    spelled = _MAKER.format(indent(source, " " * 8))
+    words = {*findall(r"\w+", source)}
+    state = [f"    {name} = {found}\n" for name, found in _STATE.items() if name in words]
+    columns = "    columns = sweep.columns\n" * ("columns" in words)
+    spelled = _MAKER.format(columns + "".join(state), indent(source, " " * 8))
     on_numbers = {call_name(row): row.value for row in ops.TABLE.rows}
     namespace: dict[str, Any] = {**INLINE_NAMES, **on_numbers, **NAMES, **_NAMES, **(called or {})}
-    namespace |= {"any_entry": ON_FLOATS.any_entry, "__name__": __name__}
+    namespace |= {"any_entry": ON_FLOATS.any_entry, "kernels": {}, "__name__": __name__}
     exec(compile(spelled, "<spelled by tapegrad>", "exec"), namespace)  # noqa: S102  # spelled from the table alone
     return cast(Maker, namespace["make"])
 

@@ -27,6 +27,7 @@ from tapegrad.ops import table as ops
 from tapegrad.ops.array_passes import is_exact
 from tapegrad.ops.array_rows import getitem, matmul
 from tapegrad.ops.array_steps import STEPS
+from tapegrad.ops.lowering import Usually
 from tapegrad.ops.primitive import Operand, Primitive, primal
 
 __all__ = ["program_of"]
@@ -171,7 +172,9 @@ class _Lowering(Lowered):
             self.keep_apart(self.reads, places)
         spelled = STEPS.get(self.row) if self.form is not NUMBER else None
         found = spelled and spelled(*map(self.operand, places), *static)
-        return self.apply(self.row, places, static) if found is None else place_of(found)
+        if found is None or isinstance(found, Usually):
+            return self.apply(self.row, places, static)
+        return place_of(found)
 
     def keep_apart(self, operands: Sequence[int], places: list[Place]) -> None:
         """Copies a factor which has become the same as the other.
