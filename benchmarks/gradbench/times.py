@@ -1,11 +1,12 @@
-"""The times of all evals at the suite's sizes, beside another tool that speaks its protocol.
+r"""The times of all evals at the suite's sizes, beside other tools that speak its protocol.
 
-    python -m benchmarks.gradbench.times [--quick] [--only det lse] [--against COMMAND --in FOLDER]
+    python -m benchmarks.gradbench.times [--quick] [--only det lse] \
+        [--against NAME COMMAND]... [--in FOLDER]
 
-``COMMAND`` is run in ``FOLDER``, a checkout of the suite, as its driver would: for the derivatives
-written in C++ it is ``python3 python/gradbench/gradbench/cpp.py manual``, with PYTHONPATH set to
-``python/gradbench``. Each function runs for a second; the first run and the median of the later
-ones are printed, and the largest relative difference of the outputs.
+Each ``COMMAND`` is run in ``FOLDER``, a checkout of the suite, as its driver would: for the
+derivatives written in C++ it is ``python3 python/gradbench/gradbench/cpp.py manual``, with
+PYTHONPATH set to ``python/gradbench``. Functions run for a second each; the first run and the
+median of the later ones are printed, and the largest relative difference of the outputs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import shlex
 import subprocess
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, TypeAlias, cast
 
@@ -180,39 +181,34 @@ def difference(found: Times, other: Times) -> float:
 
 
 def compare(options: Namespace) -> None:
-    """Prints a line for each eval and size."""
-    other = tool(options.against, options.folder) if options.against else None
-    print(
-        f"{'eval':<8}{'size':<22}{'first us':>12}{'later us':>12}{'later / other':>15}{'apart':>10}"
-    )
+    """Prints a line for each eval and size, in which each other tool has a ratio."""
+    others = {name: tool(command, options.folder) for name, command in options.against}
+    heads = "".join(f"{f'later / {name}':>17}" for name in others)
+    print(f"{'eval':<9}{'size':<20}{'first us':>12}{'later us':>12}{heads}{'apart':>10}")
     for module in options.only or SIZES:
         define = {"id": 0, "kind": "define", "module": module}
-        is_known = other is not None and other(define).get("success")
+        known = {name: other for name, other in others.items() if other(define).get("success")}
         for size in SIZES[module][: 2 if options.quick else None]:
-            draw = np.random.default_rng(0)
             limits = {"min_runs": 3, "min_seconds": 0.1 if options.quick else 1.0}
             message = {
                 "id": 1, "kind": "evaluate", "module": module,
                 "function": size if size in MODES else DERIVATIVES.get(module, "gradient"),
-                "input": GIVEN[module](size, draw) | limits,
+                "input": GIVEN[module](size, np.random.default_rng(0)) | limits,
             }  # fmt: skip
-            report(
-                module,
-                size,
-                times(ours, message),
-                times(other, message) if is_known and other else None,
-            )
+            theirs = {name: times(other, message) for name, other in known.items()}
+            found = times(ours, message)
+            print(line(module, size, found, [theirs.get(name) for name in others]), flush=True)
 
 
-def report(module: str, size: Any, found: Times | None, theirs: Times | None) -> None:
-    """Prints one line."""
+def line(module: str, size: Any, found: Times | None, theirs: Sequence[Times | None]) -> str:
+    """The line of an eval and a size."""
+    head = f"{module:<9}{size!s:<20}"
     if found is None:
-        print(f"{module:<8}{size!s:<22}{'failed':>12}")
-        return
-    line = f"{module:<8}{size!s:<22}{found.first:>12,.0f}{found.later:>12,.1f}"
-    if theirs is not None:
-        line += f"{found.later / theirs.later:>15.2f}{difference(found, theirs):>10.1e}"
-    print(line, flush=True)
+        return f"{head}{'failed':>12}"
+    ratios = (f"{found.later / other.later:>17.2f}" if other else f"{'':17}" for other in theirs)
+    apart = [difference(found, other) for other in theirs if other]
+    end = f"{max(apart):>10.0e}" if apart else ""
+    return f"{head}{found.first:>12,.0f}{found.later:>12,.1f}{''.join(ratios)}{end}"
 
 
 def main() -> None:
@@ -220,7 +216,7 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="*", choices=SIZES)
-    parser.add_argument("--against", default="")
+    parser.add_argument("--against", nargs=2, action="append", default=[])
     parser.add_argument("--in", dest="folder", default=".")
     print(machine("numpy"))
     compare(parser.parse_args())
