@@ -591,6 +591,24 @@ class TestEstimates:
             assert close(got, np.std(rows, ddof=1) / 100.0, 1e-9)
         assert isnan(tg.vmap(f, in_axes=(None, 0), reduce="mean", stderr=True)(2.0, x[:1]).stderr)
 
+    def test_a_callback_that_stops_spares_the_rows_after_it(self) -> None:
+        """On several paths, too, where more rows are run together."""
+        stops = [False]
+        run: Any = tg.vmap(
+            lambda x: x if x > 0.0 else -x,
+            backend="numpy", reduce="sum", callback=lambda _: stops[0], threads=1,
+        )  # fmt: skip
+        xs = np.linspace(-1.0, 1.0, 32_768)
+
+        def counted() -> int:
+            run(xs)
+            return sum(path.rows for path in run.report().shapes[0].paths)
+
+        whole = counted()
+        stops[0] = True
+        assert whole == len(xs)
+        assert counted() - whole <= len(xs) / 4
+
     def test_a_callback_is_told_the_running_mean_and_may_stop(self) -> None:
         """It is called after each block, in order; where it says True the rows so far count."""
         x = normals(30_000)

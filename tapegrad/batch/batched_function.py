@@ -170,7 +170,7 @@ class BatchedFunction(Batched[object]):
         )
         lengths = [len(code.path.program) for code in recorded.codes]
         threads = thread_count(options.threads, inputs.rows, max(lengths, default=None))
-        rows = chunk_rows(inputs, options, threads)
+        rows = chunk_rows(inputs, options, threads, len(lengths))
         if options.executor is None:
             pool = self._pool(threads) if threads > 1 else None
             local = LocalDispatcher(recorder.runner, pool, threads)

@@ -36,6 +36,10 @@ _WORTH_THREADS: Final = 3e7
 """The fewest entries times rows for which threads save more time than they cost."""
 _BLOCKS_FOR_A_THREAD: Final = 16
 """The most blocks in a chunk that a thread runs."""
+_EVENLY: Final = 4
+"""The chunks for each thread."""
+_TOGETHER: Final = 2
+"""The same where rows take several paths: larger ones have more rows on each."""
 _CHUNKS_FOR_A_THREAD: Final = 2
 """The chunks in flight for each thread, so that none has to wait for the next."""
 _BYTES_SENT: Final = 2**22
@@ -131,13 +135,24 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def chunk_rows(inputs: BatchInputs, options: Options, threads: int) -> int:
-    """The rows in a chunk: whole blocks, enough to be worth a task, few enough to spread evenly."""
+def chunk_rows(inputs: BatchInputs, options: Options, threads: int, paths: int) -> int:
+    """The rows in a chunk: whole blocks, enough to be worth a task, few enough to spread evenly.
+
+    So many ``paths`` are known.
+    """
     if options.executor is None:
-        blocks = 1 if inputs.rows is None else -(-inputs.rows // (4 * threads * BLOCK))
+        chunks = _local_chunks(options, threads, paths)
+        blocks = 1 if inputs.rows is None else -(-inputs.rows // (chunks * BLOCK))
         return BLOCK * min(_BLOCKS_FOR_A_THREAD, max(1, blocks))
     limit = _BYTES_SENT if inputs.sent else _BYTES_READ
     blocks = max(1, limit // (8 * BLOCK * max(inputs.width, 1)))
     if inputs.rows is not None:
         blocks = min(blocks, max(1, inputs.rows // (_FEWEST * BLOCK)))
     return BLOCK * max(blocks, inputs.dask_chunk // BLOCK)
+
+
+def _local_chunks(options: Options, threads: int, paths: int) -> int:
+    """The number of chunks in this process, unless they have too many rows then."""
+    if paths < 2 or options.callback is not None:  # which may end the call after any of them
+        return _EVENLY * threads
+    return _TOGETHER * threads if threads > 1 else 1
