@@ -137,6 +137,17 @@ def test_a_test_of_the_least_and_the_largest_number_stands_for_one_of_each() -> 
     assert np.isnan(found[1])
 
 
+def test_what_follows_from_another_test_is_not_tested() -> None:
+    """A square and 1 are never below 1; a nan fails the test that is left."""
+    script = Script(set())
+    value = script.value(ops.recip_re, [1.0, Name(script, "x0")])
+    tests = [line for line in script.body([value]) if "argm" in line]
+    assert ["argmin" not in line and "argmax" in line for line in tests] == [True]
+    x = np.array([2.0, np.nan, 1e200, np.inf, 0.0])
+    found: Any = ops.recip_re(1.0, cast(Any, x))
+    assert_array_equal(found, [ops.recip_re.value(1.0, each) for each in x.tolist()])
+
+
 CHOICES: list[Callable[[Any, Any], Any]] = [
     lambda x, y: np.where(x > 0.0, x * y, y),
     lambda x, y: np.where(x > 0.0, np.sqrt(x), 0.0) * np.where(y > 0.0, np.log(y), x) + x,

@@ -209,11 +209,27 @@ class Script:
             return self.certain(first)
         if row is ops.and_:
             tests = [self.certain(first), self.certain(rest[0])]
+            if self.is_implied(first, rest[0]):
+                return tests[1]
             return " and ".join(tests) if all(tests) else ""
         bound = _text(rest[0]) if rest and not isinstance(rest[0], Name) else ""
         if row in _EXTREMES and bound and not self.is_number(first):
             return _EXTREMES[row].format(_text(first), bound)
         return ""
+
+    def is_implied(self, holds: Operand, other: Operand) -> bool:
+        """Whether one condition holds where another does, as for a number more than a square."""
+        low, high = (self.applied(x, row) for x, row in ((holds, ops.gt), (other, ops.lt)))
+        if low is None or high is None or low[0] != high[0]:
+            return False
+        number, square = self.applied(low[0], ops.add) or (None, None)
+        x, y = self.applied(square, ops.mul) or (None, 0.0)
+        return x == y and isinstance(number, float) and number > low[1]
+
+    def applied(self, operand: object, row: Primitive) -> Sequence[Any] | None:
+        """The operands to which a row was applied, if that gave this one."""
+        is_made = isinstance(operand, Name) and operand.made_by is row
+        return self.operands[cast(Name, operand).text] if is_made else None
 
     def product(self, x: Name, partial: Operand) -> Name:
         """The product with a partial, without a factor that is 1 or -1."""

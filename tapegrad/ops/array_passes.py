@@ -278,19 +278,25 @@ def _norm_pdf(x: Array) -> Array:
 
 
 def _gaussian(x: Array, factor: Array) -> Array:
-    """exp(factor * x * x), the square in two pieces: that of x as a float32 is exact."""
-    if not (is_above(x, -40.0) and is_below(x, 40.0)):
-        x = np.minimum(np.abs(x), 40.0)
+    """exp(factor * x * x), which is 0 beyond 40."""
+    square, rest = _square(x)
+    if not is_below(square, 1600.0):
+        square, rest = _square(np.minimum(np.abs(x), 40.0))
+    np.multiply(square, factor, square)
+    np.exp(square, square)
+    np.multiply(rest, factor, rest)
+    np.exp(rest, rest)
+    np.multiply(square, rest, square)
+    return square
+
+
+def _square(x: Array) -> tuple[Array, Array]:
+    """x * x in two pieces: that of x as a float32 is exact."""
     high: Array = x.astype(np.float32, "C").astype(np.float64)
     rest: Array = np.subtract(x, high)
     np.multiply(rest, np.add(x, high), rest)
     np.multiply(high, high, high)
-    np.multiply(high, factor, high)
-    np.exp(high, high)
-    np.multiply(rest, factor, rest)
-    np.exp(rest, rest)
-    np.multiply(high, rest, high)
-    return high
+    return high, rest
 
 
 def _positive_quotient(x: Any, y: Any) -> Any:
