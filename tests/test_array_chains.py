@@ -13,7 +13,7 @@ import pytest
 import tapegrad as tg
 from tapegrad import numpy as tnp
 from tapegrad.compile.arrays import chains, plan
-from tapegrad.compile.arrays.chains import Call, Chain, Standing, records
+from tapegrad.compile.arrays.chains import Call, Chain, Standing, at_index, records
 from tests.test_array_plans import RNG, agree, assert_same, compiled
 
 native = pytest.importorskip("tapegrad.compile.backends.llvm.machine_code")
@@ -122,6 +122,67 @@ def test_many_short_rows_are_computed_column_by_column() -> None:
         assert ran(function, x, out)
         with np.errstate(all="ignore"):
             assert_same(out, function(x))
+
+
+PLACES: list[Any] = [
+    (np.array([0, 2, 2, -1]),), (np.array([[1, 1], [0, 3]]), slice(None), np.array([0, 2])),
+    (slice(1, 4), np.array([3, 3, 0])), (np.arange(6) % 2 == 0,), (..., np.array([1, 1])),
+    (np.array([1]), None, 2), (np.array([4, 1]), slice(None, None, -2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", PLACES, ids=str)
+def test_parts_at_places_have_the_bits_of_numpys(index: Any) -> None:
+    """They are taken, and added where places come more than once, in numpy's order."""
+    for whole in views(RNG.normal(size=(6, 5, 4))):
+        part = np.ascontiguousarray(whole[index])
+        out = np.empty(part.shape)
+        wanted = whole.copy(order="K")
+        np.add.at(wanted, index, 0.1 * part)
+        for call in (
+            at_index("take", standing(whole), standing(out), index),
+            at_index("add_rows", standing(whole), standing(0.1 * part), index),
+        ):
+            assert call is not None
+            Chain(records([call], native.chain()) or (), native.chain()).bind()()
+        assert out.tobytes() == part.tobytes()
+        assert_same(whole, wanted)
+
+
+def test_which_parts_at_places_have_no_records() -> None:
+    """Parts that do not stand one after the other or are repeated, large ones, and the same."""
+    x, index = RNG.normal(size=(8, 3)), (np.array([1, 0]),)
+    many, other = np.ones(chains.MOST_NUMBERS + 1), np.ones((2, 3))
+    pairs = [
+        (x, np.asfortranarray(other)), (x, np.ones(3)), (x, np.ones((1, 3))), (many, np.ones(2)),
+        (np.ones((8, 3), int), other), (x, np.ones((2, 3), int)),
+    ]  # fmt: skip
+    assert at_index("add_rows", standing(x), standing(other), index) is not None
+    for whole, part in pairs:
+        assert at_index("add_rows", standing(whole), standing(part), index) is None
+    table = Standing.new("m", 0, (8, 3), "d")
+    assert at_index("take", table, table.part(24, (2, 3), (24, 8)), index) is None
+
+
+def test_places_of_arrays_are_part_of_chains(records_of: list[int]) -> None:
+    """And so are the slopes there, of a part that is returned and of none, too."""
+    places, none = np.array([2, 0, 2]), np.array([], int)
+
+    def f(x: Any) -> Any:
+        y = tnp.exp(x)
+        z = y[places] * y[:, places[:2]][:3, :1]
+        return tnp.sum(z * z) + tnp.sum(y[none]), y[places], z[:, places % 2]
+
+    def total(x: Any) -> Any:
+        return f(x)[0]
+
+    x = RNG.normal(size=(4, 3))
+    for g in (f, tg.value_and_grad(total), lambda x: tg.hvp(total, x, x)):
+        fast: Any = compiled(g, np.ones((4, 3)))
+        assert_same(fast(x), g(x))
+        assert_same(fast(x), g(x))
+    fast = compiled(lambda x: tnp.sum(x[places] * x[places[::-1]]) * x, np.ones((4, 3)))
+    assert path_of(fast).steps == 2
 
 
 def turned(x: Any) -> Any:

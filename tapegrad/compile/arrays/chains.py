@@ -26,7 +26,7 @@ from tapegrad.compile.backends.llvm.array_chain import ARRAYS, WORDS
 from tapegrad.ops.array_passes import EXACT
 from tapegrad.ops.primitive import Shape
 
-__all__ = ["MOST_NUMBERS", "Call", "Chain", "Record", "Standing", "records"]
+__all__ = ["MOST_NUMBERS", "Call", "Chain", "Record", "Standing", "at_index", "records"]
 
 MOST_NUMBERS: Final = 1 << 13
 """The most numbers of an array in a record: for more, what Python takes matters little."""
@@ -85,6 +85,15 @@ class Way:
     def _far(self) -> list[int]:
         """How far the last number along each axis is from the first one."""
         return [(size - 1) * apart for size, apart in zip(self.shape, self.strides, strict=True)]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """How many bytes after the first number each number is."""
+        found = np.zeros(self.shape, np.int64)
+        for axis, apart in enumerate(self.strides):
+            steps = np.arange(self.shape[axis]) * apart
+            found += steps.reshape(-1, *[1] * (len(self.shape) - 1 - axis))
+        return found
 
     def seen_by(self, view: View) -> tuple[int, Way] | None:
         """By how much the view of it begins later that a function makes, and how it stands.
@@ -179,12 +188,13 @@ class Standing:
 class Call:
     """A function of numpy's, or the name of an own loop, on arrays, of which it writes the last.
 
-    With ``axes`` the function is repeated along them.
+    With ``axes`` the function is repeated along them; with ``rows`` it goes by a table of these.
     """
 
     function: np.ufunc | str
     arrays: tuple[Standing, ...]
     axes: Ints | None = None
+    rows: Ints = ()
 
 
 @final
@@ -192,7 +202,8 @@ class Call:
 class _Shape:
     """How a record says that arrays stand, beside where they begin.
 
-    For a product of matrices, ``table`` has its sizes and strides.
+    For a product of matrices, ``table`` has its sizes and strides, and for rows their length and
+    where they are.
     """
 
     size: int = 0
@@ -222,6 +233,9 @@ def records(calls: Sequence[Call], code: ChainCode) -> list[Record] | None:
     for call in calls:
         if call.function == "product":
             made = _product(call.arrays, code)
+        elif call.rows:
+            shape = _Shape(len(call.rows) - 1, table=call.rows)
+            made = [(_Kind(call.function, "dd", shape), call.arrays, (0, 0))]
         elif call.axes is None:
             made = _each(call.function, call.arrays)
         else:
@@ -230,6 +244,32 @@ def records(calls: Sequence[Call], code: ChainCode) -> list[Record] | None:
             return None
         found += made
     return found
+
+
+def at_index(function: str, whole: Standing, part: Standing, index: Any) -> Call | None:
+    """The call that takes a part of an array at an index of places, or adds to it; or None.
+
+    ``part`` has the numbers one after the other.
+    """
+    ways = whole.way, part.way
+    if ways[0].kind != "d" or ways[1] is not in_order(part.shape, "d") or not _is_small(ways):
+        return None
+    places = whole.way.places[index]
+    if places.shape != part.shape or not places.size or whole.meets(part):
+        return None
+    arrays = (whole, part) if function == "take" else (part, whole)
+    return Call(function, arrays, rows=_rows_at(places))
+
+
+def _rows_at(places: NDArray[np.int64]) -> Ints:
+    """The numbers of a row, in which places follow each other, and the place of each row."""
+    length, flat = 1, places.ravel()
+    for size in reversed(places.shape):
+        rows = flat.reshape(-1, length * size)
+        if not np.array_equal(rows, rows[:, :1] + 8 * np.arange(length * size)):
+            break
+        length *= size
+    return length, *flat[::length].tolist()
 
 
 def _is_small(ways: Sequence[Way]) -> bool:
@@ -527,7 +567,8 @@ class Chain:
         if isinstance(function, str):
             loop = self.code.loops[function], 0
         if shape.table:
-            table = np.array([*_loops(np.matmul)[letters], *shape.table])
+            own = _loops(np.matmul)[letters] if function == "product" else ()
+            table = np.array([*own, *shape.table])
             self._constants.append(table)
             loop = loop[0], table.ctypes.data
         return [

@@ -22,7 +22,15 @@ import attrs
 import numpy as np
 
 from tapegrad.compile.arrays.calls import REDUCED, VIEWS
-from tapegrad.compile.arrays.chains import MOST_NUMBERS, Call, Chain, Record, Standing, records
+from tapegrad.compile.arrays.chains import (
+    MOST_NUMBERS,
+    Call,
+    Chain,
+    Record,
+    Standing,
+    at_index,
+    records,
+)
 from tapegrad.compile.arrays.frames import Frames, memory
 from tapegrad.compile.arrays.loops import Loop, LoopStep, can_loop
 from tapegrad.compile.backends.interface import (
@@ -767,10 +775,30 @@ class Plan:
             self.view(slot)
         elif self.is_written(slot):
             self.write(slot)
-        else:
+        elif not self.taken(slot):
             self.texts[slot] = f"a{slot}"
             self.owners[f"a{slot}"] = self.forms[slot].shape, f"a{slot}", "whole"
             self.lines.append(f"a{slot} = {self.call(slot)}")
+
+    def taken(self, slot: int) -> bool:
+        """Whether parts of an array at some places are copied from where it stands."""
+        row, index = self.program.rows[slot], cast(Any, self.program.statics.get(slot))
+        if self.chain is None or row is not rows.getitem or slot in self.own:
+            return False
+        whole = self.stands(self.array(self.program.operands[slot][0]))
+        part = Standing.new("part", 0, self.forms[slot].shape, self.forms[slot].kind)
+        if whole is None or at_index("take", whole, part, index) is None:
+            return False
+        line = self.call(slot)
+        out = self.texts[slot] = self._take(slot)
+        self.rows_at("take", whole, self.stands(out), index, f"copyto({out}, {line})")
+        return True
+
+    def rows_at(self, function: str, whole: Any, part: Any, index: Any, line: str) -> None:
+        """Adds a line that takes a part of an array at an index of places, or adds to it."""
+        call = at_index(function, whole, part, index) if whole and part else None
+        is_chained = call is not None and self.chained([call])
+        self.lines.append("" if is_chained else line)
 
     def in_cell(self, slot: int) -> bool:
         """Whether a number is computed where it stands as an array, as what it is made of is."""
@@ -1044,8 +1072,9 @@ class Plan:
                 self.fill(place, add)
             self.put(slot, self.part(slot, out, index), operand, given)
         else:
-            self.lines.append(f"{out}.fill(0.0)")
-            self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given})")
+            self.fill(out, self.lines.append)
+            line = f"add_at({out}, {self.name(index, 'k')}, {given})"
+            self.rows_at("add_rows", self.stands(out), self.stands(given), index, line)
 
     def fill(self, place: str, add: Callable[[str], None]) -> None:
         """Fills an array with zeros."""
@@ -1073,7 +1102,8 @@ class Plan:
                 self.owners[place] = shape, self.owner(out)[1], place
                 self.step("add", [place, given[1], place], shape)
         else:
-            self.lines.append(f"add_at({out}, {self.name(index, 'k')}, {given[1]})")
+            line = f"add_at({out}, {self.name(index, 'k')}, {given[1]})"
+            self.rows_at("add_rows", self.stands(out), self.stands(given[1]), index, line)
 
     def put(self, slot: int, place: str, operand: int, given: str) -> None:
         """Writes an operand to a place of the same shape."""

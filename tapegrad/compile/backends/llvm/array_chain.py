@@ -4,10 +4,12 @@ It reads records of ``WORDS`` whole numbers: the address of an inner loop, what 
 where the arrays begin, how many numbers there are, how far apart they stand, how often the loop is
 called, and how far the arrays are apart from call to call. There are at most ``ARRAYS`` of them.
 
-There are four inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
-the two are equal; ``choose``, which takes an element of the first or of the second operand; and
-``product``, which calls numpy's loop for products of matrices. Where others are given numpy's own
-data, that has a table: numpy's loop, its data, ``SIZES`` sizes, and strides.
+There are six inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
+the two are equal; ``choose``, which takes an element of the first or of the second operand;
+``product``, which calls numpy's loop for products of matrices; ``take``, which copies rows at some
+places one after the other; and ``add_rows``, which adds rows to those at some places. Where others
+are given numpy's own data, the last three have a table: numpy's loop, its data, ``SIZES`` sizes,
+and strides; or the length of a row and how many bytes into the array each place is.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ WORDS: Final = 4 + 3 * ARRAYS
 SIZES: Final = 4
 """The sizes of a product: how many there are, and the axes of its matrices."""
 
-OWN_LOOPS: Final = ("copy", "tie", "choose", "product")
+OWN_LOOPS: Final = ("copy", "tie", "choose", "product", "take", "add_rows")
 
 
 def array_chain() -> str:
@@ -34,7 +36,11 @@ def array_chain() -> str:
     bodies = (1, _COPY), (2, _TIE), (3, _CHOOSE)
     loops = [
         _LOOP.substitute(name=name, reads=reads, body=body, words=_EACH)
-        for name, (reads, body) in zip(OWN_LOOPS[:-1], bodies, strict=True)
+        for name, (reads, body) in zip(OWN_LOOPS, bodies, strict=False)
+    ]
+    loops += [
+        _ROWS.substitute(name="take", from_="place", to="moved", body=_TAKEN),
+        _ROWS.substitute(name="add_rows", from_="moved", to="place", body=_ADDED),
     ]
     return "".join([_RUN.substitute(_PLACES, words=_EACH), *loops, _PRODUCT])
 
@@ -123,6 +129,54 @@ end:
   ret void
 }
 """)
+
+
+_ROWS: Final = Template("""\
+define void @$name(ptr %arrays, ptr %size, ptr %strides, ptr %table) {
+begin:
+  %count = load i64, ptr %size, align 8
+  %from = load ptr, ptr %arrays, align 8
+  %to_where = getelementptr ptr, ptr %arrays, i64 1
+  %to = load ptr, ptr %to_where, align 8
+  %length = load i64, ptr %table, align 8
+  %row_bytes = shl i64 %length, 3
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %row, label %end
+row:
+  %index = phi i64 [ 0, %begin ], [ %index_then, %next ]
+  %moved = phi i64 [ 0, %begin ], [ %moved_then, %next ]
+  %index_then = add i64 %index, 1
+  %place_at = getelementptr i64, ptr %table, i64 %index_then
+  %place = load i64, ptr %place_at, align 8
+  %row_from = getelementptr i8, ptr %from, i64 %$from_
+  %row_to = getelementptr i8, ptr %to, i64 %$to
+  br label %one
+one:
+  %number = phi i64 [ 0, %row ], [ %number_then, %one ]
+  %x_at = getelementptr double, ptr %row_from, i64 %number
+  %y_at = getelementptr double, ptr %row_to, i64 %number
+$body
+  %number_then = add i64 %number, 1
+  %again = icmp slt i64 %number_then, %length
+  br i1 %again, label %one, label %next
+next:
+  %moved_then = add i64 %moved, %row_bytes
+  %more = icmp slt i64 %index_then, %count
+  br i1 %more, label %row, label %end
+end:
+  ret void
+}
+""")
+
+_TAKEN: Final = """\
+  %found = load i64, ptr %x_at, align 8
+  store i64 %found, ptr %y_at, align 8"""
+
+_ADDED: Final = """\
+  %x = load double, ptr %x_at, align 8
+  %y = load double, ptr %y_at, align 8
+  %sum = fadd double %y, %x
+  store double %sum, ptr %y_at, align 8"""
 
 
 def _read(place: int, name: str, kind: str) -> str:
