@@ -32,8 +32,8 @@ _FINITE = "{0} - {0} == 0.0"
 _PLAIN = "{} > 1e-290 and v < 1e290"
 _QUOTIENT = "{1} and ((v := {0} / {1}) > 1e-290 and v < 1e290 or v < -1e-290 and v > -1e290)"
 _MODERATE = "{0} > 1e-50 and {0} < 1e50 and {1} >= -4.0 and {1} <= 4.0"
-_EXACT = f"{_MODERATE} and {{1}} - 1.0 + 1.0 == {{1}} and {{1}}"
-_SQUARE_SLOPE = "2.0 * {0} if {1} == 2.0 else {1} * pow({0}, {1} - 1.0)"
+_EXACT = f"{_MODERATE} and (h := {{1}} - 1.0) + 1.0 == {{1}} and {{1}}"
+_SQUARE_SLOPE = "2.0 * {0} if {1} == 2.0 else {1} * pow({0}, h)"
 _DENSITY = f"{INV_SQRT_2PI!r} * exp(-0.5 * (v := {{0}} * {{0}}))"
 _SQUARE_ERROR = f"(h := {{0}} + {GRID!r} - {GRID!r}) * h - v + ({{0}} - h) * ({{0}} + h)"
 """The part of a square v that its rounding loses, as in ``special._gaussian``."""
@@ -84,7 +84,7 @@ INLINE: Final[dict[Primitive, tuple[str, str]]] = {
     ops.div2: ("v / {1}", _QUOTIENT),
     ops.recip_re: ("{0} / v", _PLAIN.format("(v := {0} * {0} + {1} * {1})")),
     # A power below 1e250 raises nothing, and b - 1 is exact where b comes back.
-    ops.pow_dx: ("{1} * pow({0}, {1} - 1.0)", _EXACT),
+    ops.pow_dx: ("{1} * pow({0}, h)", _EXACT),
     ops.powc_slope: (f"{_SQUARE_SLOPE} if {_EXACT} else {{call}}", ""),
     ops.pow: ("pow({0}, {1})", _MODERATE),
     ops.pow_dy: ("(v := pow({0}, {1})) * log({0})", _MODERATE),
@@ -134,9 +134,17 @@ def _spelled(row: Primitive, operands: Sequence[str], call: str) -> tuple[str, s
             value = value.replace(place, name)
         else:
             return call, ""
+    value, within = _once_negated(value), _once_negated(within)
     return value.replace("{call}", call), within
 
 
+def _once_negated(text: str) -> str:
+    """An expression without numbers that are negated twice, or only to ask for their sign."""
+    return _OPPOSITE.sub(r"\1 <= 0.0", _TWICE.sub(r"\1", text))
+
+
+_TWICE: Final = re.compile(r"-\(-(\w+)\)")
+_OPPOSITE: Final = re.compile(r"\(-(\w+)\) >= 0\.0")
 _ATOM: Final = re.compile(r"\w+(\.\w+)?([+-]\d+)?|\(-\w+(\.\w+)?([+-]\d+)?\)")
 """A name or a number, perhaps negated: what is read again at no cost."""
 
