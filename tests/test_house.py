@@ -69,6 +69,7 @@ SPELLINGS = {
     "compile.backends.c",
     "compile.backends.function_writer",
     "compile.backends.llvm.array_loop",
+    "compile.backends.llvm.array_nest",
     "compile.backends.llvm.bits",
     "compile.backends.llvm.function",
     "compile.backends.llvm.quick_maths",

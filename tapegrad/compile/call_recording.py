@@ -124,7 +124,8 @@ class CallCode:
         started = thread_time()
         if self.path.program.forms:
             plan, backend = serving("compile.arrays.plan"), self.choice.backend
-            code = cast(ScalarCode, plan.scalar(self.path.program, backend.loop, backend.chain))
+            makers = backend.loop, backend.chain, backend.nest
+            code = cast(ScalarCode, plan.scalar(self.path.program, *makers))
             run: RunFloats = code.run
         elif self.quickly:
             code = python.scalar(self.path.program)

@@ -26,7 +26,9 @@ from tapegrad.compile.backends.llvm.array_chain import ARRAYS, WORDS
 from tapegrad.ops.array_passes import EXACT
 from tapegrad.ops.primitive import Shape
 
-__all__ = ["MOST_NUMBERS", "Call", "Chain", "Record", "Standing", "at_index", "records"]
+__all__ = [
+    "MOST_NUMBERS", "Call", "Chain", "Record", "Standing", "at_index", "inner_loop", "records",
+]  # fmt: skip
 
 MOST_NUMBERS: Final = 1 << 13
 """The most numbers of an array in a record: for more, what Python takes matters little."""
@@ -495,6 +497,11 @@ def _has_loop(function: np.ufunc | str, letters: str) -> bool:
     if isinstance(function, str):
         return letters == {"copy": "dd", "tie": "ddd", "choose": "?ddd"}[function]
     return len(letters) <= ARRAYS and letters in _loops(function)
+
+
+def inner_loop(function: np.ufunc, letters: str) -> tuple[int, int]:
+    """The address of an inner loop, and of what it is given; zeros where there is none."""
+    return _loops(function).get(letters, (0, 0))
 
 
 @lru_cache(maxsize=256)

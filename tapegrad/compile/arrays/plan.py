@@ -33,10 +33,13 @@ from tapegrad.compile.arrays.chains import (
 )
 from tapegrad.compile.arrays.frames import Frames, memory
 from tapegrad.compile.arrays.loops import Loop, LoopStep, can_loop
+from tapegrad.compile.arrays.nest_runs import NestBlocks, NestRun
+from tapegrad.compile.arrays.nests import arranged
 from tapegrad.compile.backends.interface import (
     ChainCode,
     CompileChain,
     CompileLoop,
+    CompileNest,
     RunFloats,
     ScalarCode,
 )
@@ -72,20 +75,23 @@ def scalar(
     program: Program,
     make_loop: CompileLoop | None = None,
     make_chain: CompileChain | None = None,
+    make_nest: CompileNest | None = None,
 ) -> ScalarCode:
     """Compiles a program for one call.
 
-    With ``make_loop`` and ``make_chain`` runs of steps may become machine code.
+    With ``make_loop``, ``make_chain`` and ``make_nest`` runs of steps may become machine code.
     """
+    program, found = arranged(program)
+    nests = [NestRun(nest, make_nest) for nest in found]
     if make_chain is None:
-        return _code(Plan(program, make_loop))
+        return _code(Plan(program, make_loop, nests=nests))
 
     def chained() -> ScalarCode:
-        return _code(Plan(program, make_loop, _chain(make_chain)))
+        return _code(Plan(program, make_loop, _chain(make_chain), nests))
 
     if len(program) >= _MANY:
         return chained()
-    code = _code(Plan(program, make_loop))
+    code = _code(Plan(program, make_loop, nests=nests))
     run = _Quicker(code, chained)
     return attrs.evolve(code, run=run, run_bytes=run.on_bytes, size=run.size)
 
@@ -177,7 +183,8 @@ def _steps(code: ScalarCode) -> int:
 
 def source(program: Program) -> str:
     """The Python source, in which ``c0``, ``f1``, ... stand for arrays and functions."""
-    return Plan(program).text
+    program, nests = arranged(program)
+    return Plan(program, nests=[NestRun(nest, None) for nest in nests]).text
 
 
 def _or_departs(run: Run, inputs: Sequence[Any]) -> Sequence[Any] | int:
@@ -307,12 +314,15 @@ class Plan:
     cell_memory: int | None
     by_arrays: set[int]
     alone: set[int]
+    bound: list[str]
+    lines: list[str]
 
     def __init__(
         self,
         program: Program,
         make_loop: CompileLoop | None = None,
         chain: ChainCode | None = None,
+        nests: Sequence[NestRun] = (),
     ) -> None:
         self.program, self.forms = program, program.forms
         self.make_loop, self.chain, self.cell_memory, self.memory = make_loop, chain, None, 0
@@ -321,8 +331,8 @@ class Plan:
         self.names: dict[object, str] = {}
         self.texts: dict[int, str] = {}
         self.cells: dict[int, str] = {}
-        self.bound: list[str] = []
-        self.lines: list[str] = []
+        self.bound, self.lines = [], []
+        self.nests: dict[int, NestRun] = {slot: run for run in nests for slot in run.nest.kinds}
         self.steps_at: dict[int, Step] = {}
         self.loops: list[Sequence[str]] = []
         self.early: set[int] = set()
@@ -541,6 +551,9 @@ class Plan:
                 self.input(slot)
             elif slot in self.guards:
                 self.guard(slot)
+            elif slot in self.nests:
+                if slot - 1 not in self.nests or self.nests[slot - 1] is not self.nests[slot]:
+                    self.nest(self.nests[slot])
             elif slot not in program.constants:
                 self.entry(slot)
                 self._release(slot)
@@ -779,6 +792,30 @@ class Plan:
             self.texts[slot] = f"a{slot}"
             self.owners[f"a{slot}"] = self.forms[slot].shape, f"a{slot}", "whole"
             self.lines.append(f"a{slot} = {self.call(slot)}")
+
+    def nest(self, run: NestRun) -> None:
+        """The call of a nest, which is a function, and the views of it that others read."""
+        nest, number = run.nest, sum(name.startswith("nest") for name in self.named)
+        outside = [slot for slot in run.slots if slot not in nest.kinds]
+        texts = {slot: self.array(slot) for slot in outside}
+        for slot in run.slots:
+            if slot in nest.kinds:
+                texts[slot] = self.texts[slot] = self._take(slot)
+        blocks = NestBlocks(nest, texts, self.ufunc)
+        lines = blocks.lines()
+        self.named[f"nest{number}"] = run.around
+        given = [*(texts[slot] for slot in run.slots), f"z{number}"]
+        named = [text if text not in given[:at] else f"_{at}" for at, text in enumerate(given)]
+        self.bound += [f"z{number} = empty({run.scratch})", *blocks.made]
+        self.bound += [f"def e{number}({', '.join(named)}):", *(f"  {line}" for line in lines)]
+        self.bound.append(f"g{number} = nest{number}(e{number})")
+        self.lines.append(f"g{number}({', '.join(given)})")
+        self.memory += blocks.bytes + 8 * run.scratch
+        for slot, kind in nest.kinds.items():
+            if kind == "view" and slot in nest.kept:
+                self.entry(slot)
+        for slot in nest.kinds:
+            self._release(slot)
 
     def taken(self, slot: int) -> bool:
         """Whether parts of an array at some places are copied from where it stands."""

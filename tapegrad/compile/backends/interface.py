@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
-    "Backend", "ChainCode", "CompileChain", "CompileLoop", "CompileRows", "CompileScalar",
-    "CompileSteps", "GivenLoops", "RowOptions", "RunBytes", "RunEach", "RunFloats", "RunLoop",
-    "RunSteps", "ScalarCode", "StepShape", "wrong_inputs",
+    "Backend", "ChainCode", "CompileChain", "CompileLoop", "CompileNest", "CompileRows",
+    "CompileScalar", "CompileSteps", "GivenLoops", "NestShape", "RowOptions", "RunBytes", "RunEach",
+    "RunFloats", "RunLoop", "RunSteps", "ScalarCode", "StepShape", "wrong_inputs",
 ]  # fmt: skip
 
 RunFloats: TypeAlias = Callable[[Sequence[float]], "Sequence[float] | int"]
@@ -106,6 +106,26 @@ and how many numbers come after them."""
 
 @final
 @attrs.frozen
+class NestShape:
+    """How many ``rows`` a loop over rows has, how many it takes ``at_once``, and what it is given.
+
+    That are arrays of these ``sizes``, of which those at some places are ``written``. The inner
+    loops of numpy's that it may call are ``words``, each with what it is given.
+    """
+
+    rows: int
+    at_once: int
+    sizes: tuple[int, ...]
+    written: tuple[int, ...]
+    words: tuple[int, ...]
+
+
+CompileNest: TypeAlias = Callable[[str, NestShape], RunLoop]
+"""Compiles the text of a loop over rows, as ``llvm.array_nest`` writes it."""
+
+
+@final
+@attrs.frozen
 class StepShape:
     """The counts of the numbers of a step of ``scan``, of its x those in each of several arrays.
 
@@ -173,6 +193,8 @@ class Backend:
     """Runs rows, each of which has its own code for one call."""
     loop: CompileLoop | None = None
     """Compiles loops over arrays, as ``llvm.array_loop`` writes them."""
+    nest: CompileNest | None = None
+    """Compiles loops over the rows of arrays, as ``llvm.array_nest`` writes them."""
     steps: CompileSteps | None = None
     """Compiles loops of many steps."""
     chain: CompileChain | None = None

@@ -73,6 +73,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
             rows_in_steps=lambda program, options: _llvm_in_steps().rows_in_steps(program, options),
             each=lambda *given: cast("tuple[Any, Any]", _llvm().each()(*given)),
             loop=lambda *given: cast(RunLoop, _llvm().loop(*given)),
+            nest=lambda *given: cast(RunLoop, _llvm().nest(*given)),
             steps=lambda *given: cast(RunSteps, _llvm().steps(*given)),
             chain=lambda: _llvm().chain(),
             source=_llvm_text,

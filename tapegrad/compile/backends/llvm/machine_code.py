@@ -21,6 +21,7 @@ import llvmlite.binding as llvm
 from tapegrad.compile.backends.interface import (
     ChainCode,
     GivenLoops,
+    NestShape,
     RowOptions,
     ScalarCode,
     StepShape,
@@ -37,6 +38,7 @@ from tapegrad.compile.backends.llvm.native_entry import (
     EachEntry,
     Kernel,
     LoopEntry,
+    NestEntry,
     RowsEntry,
     StepsEntry,
     chain_code,
@@ -87,6 +89,16 @@ def rows(program: Program, options: RowOptions, maths: VectorMaths | None = None
 def loop(text: str, size: int, read: int, written: int, numbers: int) -> LoopEntry:
     """Compiles the text of a loop; ``LoopEntry`` says what it is given."""
     return LoopEntry(_LoadedModule(text, {}, _GOOD), size, read, written, numbers)
+
+
+def nest(text: str, shape: NestShape) -> NestEntry:
+    """Compiles the text of a loop over rows."""
+    return NestEntry(_nest(text), shape)
+
+
+@lru_cache(maxsize=64)
+def _nest(text: str) -> _LoadedModule:
+    return _LoadedModule(text, {}, _GOOD)
 
 
 def steps(ways: Sequence[Program], shape: StepShape) -> StepsEntry:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 import attrs
 
-from tapegrad.compile.backends.interface import ChainCode, StepShape, wrong_inputs
+from tapegrad.compile.backends.interface import ChainCode, NestShape, StepShape, wrong_inputs
 from tapegrad.compile.backends.llvm.array_chain import OWN_LOOPS
 from tapegrad.compile.backends.llvm.host_calls import (
     UNANSWERED,
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
-    "CallEntry", "EachEntry", "Kernel", "LoopEntry", "RowsEntry", "StepsEntry", "chain_code",
+    "CallEntry", "EachEntry", "Kernel", "LoopEntry", "NestEntry", "RowsEntry", "StepsEntry",
+    "chain_code",
 ]  # fmt: skip
 
 
@@ -215,6 +216,30 @@ class LoopEntry:
             self._run(self._sizes[0], *(x.ctypes.data for x in given))
             return True
         return False
+
+
+@final
+class NestEntry:
+    """The entry of a loop over rows, which is given arrays as ``NestShape`` describes them."""
+
+    def __init__(self, code: LoadedCode, shape: NestShape) -> None:
+        pointers = [ctypes.c_void_p] * (len(shape.sizes) + 1)
+        arguments = [ctypes.c_int64, ctypes.c_int64, *pointers]
+        self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
+        self._code, self._shape = code, shape
+        self._words = (ctypes.c_int64 * len(shape.words))(*shape.words)
+
+    def __call__(self, given: Sequence[NDArray[Any]]) -> bool:
+        """Runs the loop; False where these are not arrays that it was made for."""
+        shape = self._shape
+        fits = [x.size for x in given] == [*shape.sizes] and all(map(_is_plain, given))
+        if not fits or not all(given[place].flags.writeable for place in shape.written):
+            return False
+        addresses = [x.ctypes.data for x in given]
+        for first in range(0, shape.rows, shape.at_once):
+            end = min(first + shape.at_once, shape.rows)
+            self._run(first, end, *addresses, ctypes.addressof(self._words))
+        return True
 
 
 @final

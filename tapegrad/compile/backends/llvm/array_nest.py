@@ -1,0 +1,560 @@
+"""LLVM's text of a loop over the rows of arrays, which takes all steps for one row at a time.
+
+A row is what an array has at one place of the first axis. What a step computes of it is in a
+register when the next step reads it, or in memory that is used again for the next row. Sums have
+numpy's order: eight partial sums of numbers that stand side by side; those of many are left
+to numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from string import Template
+from typing import Final, Literal, TypeAlias, final
+
+import attrs
+
+from tapegrad.compile.backends.llvm.array_loop import FUNCTIONS
+
+__all__ = ["ALONG", "EACH", "NestLoop", "NestMemory", "NestStep", "Read", "array_nest"]
+
+_PAIRED: Final = 128
+"""The most numbers that numpy adds up without halving them."""
+_AT_ONCE: Final = 32
+"""The longest sums of which eight are computed at once."""
+_UNROLLED: Final = 4
+"""The most vectors that are written one after the other, without a loop."""
+_LANES: Final = 8
+
+ALONG: Final = ("add", "minimum", "maximum")
+"""The functions that go along the last axis, in the order in which ``run`` is given numpy's."""
+
+_COMPARED: Final[Mapping[str, str]] = {
+    "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge",
+    "equal": "oeq", "not_equal": "une",
+}  # fmt: skip
+_EXTREME: Final[Mapping[str, str]] = {"maximum": "ogt", "minimum": "olt"}
+
+EACH: Final = frozenset((*FUNCTIONS, *_COMPARED, *_EXTREME, "choose", "sign"))
+"""The functions that go element by element; truth values are the numbers 1 and 0."""
+
+
+@final
+@attrs.frozen
+class Read:
+    """Names something that a step is given, and how far apart its numbers are along each axis."""
+
+    name: str
+    strides: tuple[int, ...] = ()
+
+
+@final
+@attrs.frozen
+class NestStep:
+    """A function, what it is given, and what it writes.
+
+    It goes over ``each`` element, ``along`` the last axis, or adds to what it is ``onto``, of which
+    so many numbers are ``cleared`` before. What goes over each element ``is_stored`` if something
+    else than the loop reads it.
+    """
+
+    kind: Literal["each", "along", "onto"]
+    function: str
+    given: tuple[Read, ...]
+    written: Read
+    is_stored: bool = False
+    cleared: int = 0
+
+
+@final
+@attrs.frozen
+class NestLoop:
+    """Steps that go through a row of this shape, in this order."""
+
+    shape: tuple[int, ...]
+    steps: tuple[NestStep, ...]
+
+
+Registers: TypeAlias = Sequence[str]
+
+
+@final
+@attrs.frozen
+class NestMemory:
+    """The memory that ``run`` is given: where arrays begin, by their names, and what they have.
+
+    That are arrays with ``rows`` of so many numbers, those that are ``fixed``, and ``numbers``.
+    Some are ``written``. Of more memory, ``scratch`` has places.
+    """
+
+    rows: Mapping[str, int]
+    fixed: Sequence[str]
+    numbers: Sequence[str]
+    written: Collection[str]
+    scratch: Mapping[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all arrays, in order."""
+        return *self.rows, *self.fixed, *self.numbers
+
+
+def array_nest(loops: Sequence[NestLoop], memory: NestMemory, neutral: float) -> str:
+    """The text of ``run``; sums begin with the ``neutral`` number.
+
+    It is given the first row, the end of the rows, the arrays, other memory, and for each function
+    of ``ALONG`` numpy's own loop, and what that is given.
+    """
+    text = _Text(memory, repr(neutral))
+    text.rows(loops)
+    parameters = [f"ptr {'noalias ' * (name in memory.written)}%at_{name}" for name in memory.names]
+    return _NEST.substitute(parameters=", ".join(parameters), body="\n".join(text.lines))
+
+
+@final
+class _Text:
+    """The lines of the function; ``block`` is the label of the block that they are in.
+
+    ``at`` has where memory begins, ``known`` the registers of what was computed at a place.
+    """
+
+    def __init__(self, memory: NestMemory, neutral: str) -> None:
+        self.lines: list[str] = []
+        self.block, self.count = "begin", 0
+        self.row_sizes, self.neutral = memory.rows, neutral
+        self.known: dict[tuple[str, ...], str] = {}
+        self.at = {name: f"%at_{name}" for name in memory.fixed}
+        for name, place in memory.scratch.items():
+            self.at[name] = self.moved("%scratch", str(place))
+        self.one = {
+            name: self.new(f"load double, ptr %at_{name}, align 8") for name in memory.numbers
+        }
+        self.one[""] = neutral
+        self.wide = {name: self.splat(one) for name, one in self.one.items()}
+
+    def rows(self, loops: Sequence[NestLoop]) -> None:
+        """The loop over the rows."""
+
+        def row(index: str, _: Registers) -> Registers:
+            for name, size in self.row_sizes.items():
+                self.at[name] = self.moved(f"%at_{name}", self.times(index, size))
+            for one in loops:
+                _Loop(self, one).write(one.shape[:-1])
+            return ()
+
+        self.loop("%first", "%end", 1, (), row)
+
+    def new(self, text: str) -> str:
+        """The register with the result of an instruction."""
+        self.count += 1
+        self.lines.append(f"  %v{self.count} = {text}")
+        return f"%v{self.count}"
+
+    def label(self) -> str:
+        """A new label."""
+        self.count += 1
+        return f"l{self.count}"
+
+    def begin(self, label: str) -> None:
+        """Begins a block."""
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def loop(
+        self,
+        start: str,
+        end: str,
+        step: int,
+        carried: Sequence[tuple[str, str]],
+        body: Callable[[str, Registers], Registers],
+    ) -> Registers:
+        """A loop that runs at least once, and what it has carried from turn to turn at its end.
+
+        Each thing that is carried has a type and begins as a register.
+        """
+        label, after, before = self.label(), self.label(), self.block
+        self.lines.append(f"  br label %{label}")
+        self.begin(label)
+        first, index, then = len(self.lines), f"%i_{label}", f"%then_{label}"
+        registers = [f"%c{place}_{label}" for place in range(len(carried))]
+        self.known.clear()
+        last = body(index, registers)
+        turns = [("i64", index, start, then)]
+        for (kind, begin), register, end_of_turn in zip(carried, registers, last, strict=True):
+            turns.append((kind, register, begin, end_of_turn))
+        self.lines[first:first] = [
+            f"  {name} = phi {kind} [ {begin}, %{before} ], [ {later}, %{self.block} ]"
+            for kind, name, begin, later in turns
+        ]
+        self.lines += [
+            f"  {then} = add i64 {index}, {step}",
+            f"  %more_{label} = icmp slt i64 {then}, {end}",
+            f"  br i1 %more_{label}, label %{label}, label %{after}",
+        ]
+        self.begin(after)
+        self.known.clear()
+        return last
+
+    def splat(self, one: str) -> str:
+        """A number in all lanes."""
+        first = self.new(f"insertelement {_WIDE} poison, double {one}, i64 0")
+        return self.lanes(first, "poison", [0] * _LANES)
+
+    def lanes(self, x: str, y: str, places: Iterable[int]) -> str:
+        """A vector of some lanes of two others."""
+        mask = ", ".join(f"i32 {place}" for place in places)
+        return self.new(f"shufflevector {_WIDE} {x}, {_WIDE} {y}, <8 x i32> <{mask}>")
+
+    def moved(self, at: str, offset: str) -> str:
+        """A place so many numbers later."""
+        return at if offset == "0" else self.new(f"getelementptr double, ptr {at}, i64 {offset}")
+
+    def times(self, index: str, factor: int) -> str:
+        """A multiple of an index."""
+        if index.isdecimal():
+            return str(int(index) * factor)
+        if factor < 2:
+            return index if factor else "0"
+        return self.new(f"mul i64 {index}, {factor}")
+
+    def offset(self, places: Sequence[str], strides: Sequence[int]) -> str:
+        """How far it is to places along axes."""
+        found = "0"
+        for at, apart in zip(places, strides, strict=True):
+            part = self.times(at, apart)
+            if part != "0":
+                found = part if found == "0" else self.new(f"add i64 {found}, {part}")
+        return found
+
+    def each(self, function: str, kind: str, given: Sequence[str]) -> str:
+        """A function of registers, element by element."""
+        if function == "choose":
+            holds = self.new(f"fcmp une {kind} {given[0]}, zeroinitializer")
+            return self.select(kind, holds, given[1], given[2])
+        if function in _COMPARED:
+            holds = self.new(f"fcmp {_COMPARED[function]} {kind} {given[0]}, {given[1]}")
+            return self.new(f"uitofp {_truth(kind)} {holds} to {kind}")
+        if function in _EXTREME:
+            return self.chosen(function, kind, given)
+        if function == "sign":
+            return self.sign(kind, given[0])
+        text = FUNCTIONS[function]
+        if not text:
+            return given[0]
+        for place, register in enumerate(given):
+            text = text.replace(f"${place}", register)
+        suffix = "v8f64" if kind == _WIDE else "f64"
+        return self.new(Template(text).substitute(type=kind, suffix=suffix))
+
+    def chosen(self, function: str, kind: str, given: Sequence[str]) -> str:
+        """The larger or the smaller of two; of two zeros the first, and nan beside a nan."""
+        x, y = given
+        found = self.extreme(function, kind, x, y)
+        broken = self.new(f"fadd {kind} {x}, {y}")
+        return self.select(kind, self.new(f"fcmp uno {kind} {x}, {y}"), broken, found)
+
+    def sign(self, kind: str, x: str) -> str:
+        """1 or -1; 0.0 for both zeros, and nan for nan."""
+        found = self.new(f"fadd {kind} {x}, {self.constant(kind, 0.0)}")
+        for how, sign in (("ogt", 1.0), ("olt", -1.0)):
+            holds = self.new(f"fcmp {how} {kind} {x}, zeroinitializer")
+            found = self.select(kind, holds, self.constant(kind, sign), found)
+        return found
+
+    def constant(self, kind: str, value: float) -> str:
+        """A number, in all lanes of a vector."""
+        return f"<{', '.join([f'double {value!r}'] * _LANES)}>" if kind == _WIDE else repr(value)
+
+    def extreme(self, function: str, kind: str, x: str, y: str) -> str:
+        """The second of two if it is larger, or smaller, than the first."""
+        holds = self.new(f"fcmp {_EXTREME[function]} {kind} {y}, {x}")
+        return self.select(kind, holds, y, x)
+
+    def select(self, kind: str, holds: str, x: str, y: str) -> str:
+        """One of two where something holds, else the other."""
+        return self.new(f"select {_truth(kind)} {holds}, {kind} {x}, {kind} {y}")
+
+    def store(self, kind: str, register: str, place: str) -> None:
+        """Writes a register to memory."""
+        self.lines.append(f"  store {kind} {register}, ptr {place}, align 8")
+
+    def numpys(self, function: str, place: str, given: str, count: int) -> None:
+        """Calls numpy's own loop along numbers; it goes on from the number at ``place``."""
+        words = self.moved("%words", str(2 * ALONG.index(function)))
+        self.lines.append(
+            f"  call void @numpys(ptr {words}, ptr {place}, ptr {given}, i64 {count})"
+        )
+
+
+@final
+class _Loop:
+    """The lines of a loop through a row; ``outer`` has the places on the axes before the last."""
+
+    def __init__(self, text: _Text, loop: NestLoop) -> None:
+        self.text, (*_, self.length) = text, loop.shape
+        self.made = {step.written: step for step in loop.steps if step.kind == "each"}
+        self.sinks = [step for step in loop.steps if step.is_stored or step.kind != "each"]
+        along = [step for step in self.sinks if step.kind == "along"]
+        self.left_to_numpy = [
+            step for step in along if step.function == "add" and self.length > _PAIRED
+        ]
+        self.along = {step.written.name: step for step in along if step not in self.left_to_numpy}
+        self.outer: list[str] = []
+        self.whole = self.length - self.length % _LANES
+
+    def write(self, shape: Sequence[int]) -> None:
+        """All lines, for this shape of the axes before the last one."""
+        text = self.text
+        for step in self.sinks:
+            if step.cleared:
+                at = text.at[step.written.name]
+                text.loop("0", str(step.cleared), 1, (), partial(self.clear, at))
+        self.level(shape)
+
+    def clear(self, at: str, index: str, _: Registers) -> Registers:
+        """Begins a sum."""
+        self.text.store("double", self.text.neutral, self.text.moved(at, index))
+        return ()
+
+    def level(self, shape: Sequence[int]) -> None:
+        """The loops over axes before the last one, and what is inside."""
+        if not shape:
+            self.inner()
+            return
+        size = shape[0]
+        whole = size - size % _LANES if len(shape) == 1 and self.is_at_once() else 0
+        if whole:
+            self.over(0, whole, _LANES, self.eight)
+        if whole < size:
+            self.over(whole, size, 1, partial(self.level, shape[1:]))
+
+    def over(self, start: int, end: int, step: int, body: Callable[[], None]) -> None:
+        """A loop over one axis."""
+
+        def turn(index: str, _: Registers) -> Registers:
+            self.outer.append(index)
+            body()
+            self.outer.pop()
+            return ()
+
+        self.text.loop(str(start), str(end), step, (), turn)
+
+    def is_at_once(self) -> bool:
+        """Whether eight sums are computed at once."""
+        is_whole = self.whole == self.length and not self.left_to_numpy
+        functions = {step.function for step in self.along.values()}
+        return is_whole and self.length <= _AT_ONCE and functions == {"add"}
+
+    def eight(self) -> None:
+        """Eight sums, at places of the axis before the last one that follow each other."""
+        text, index = self.text, self.outer[-1]
+        vectors: dict[str, list[str]] = {name: [] for name in self.along}
+        for lane in range(_LANES):
+            self.outer[-1] = text.new(f"add i64 {index}, {lane}") if lane else index
+            for name, register in self.chunks().items():
+                vectors[name].append(register)
+        self.outer[-1] = index
+        for name, found in vectors.items():
+            result = text.new(f"fadd {_WIDE} {text.wide['']}, {self.sums(found)}")
+            text.store(_WIDE, result, self.place(self.along[name].written))
+
+    def sums(self, vectors: Sequence[str]) -> str:
+        """The sums of eight vectors, of which each adds its lanes pair by pair."""
+        text = self.text
+        while len(vectors) > 1:
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [
+                text.new(f"fadd {_WIDE} {text.lanes(x, y, _EVEN)}, {text.lanes(x, y, _ODD)}")
+                for x, y in pairs
+            ]
+        return vectors[0]
+
+    def inner(self) -> None:
+        """The last axis."""
+        found = self.folded(self.chunks()) if self.whole else {}
+        for place in range(self.whole, self.length):
+            one = self.steps(str(place), _ONE)
+            found = self.joined(found, one, _ONE) if found else one
+        for name, result in found.items():
+            if name in self.along:
+                self.end(self.along[name], result, found.get(name + _BAD, ""))
+        text = self.text
+        for step in self.left_to_numpy:
+            at = self.place(step.written)
+            text.store("double", text.neutral, at)
+            text.numpys("add", at, self.place(step.given[0]), self.length)
+
+    def chunks(self) -> dict[str, str]:
+        """The steps for whole vectors along the last axis, and what comes of them lane by lane."""
+        found = self.steps("0", _WIDE)
+        if self.whole <= _UNROLLED * _LANES:
+            for place in range(_LANES, self.whole, _LANES):
+                found = self.joined(found, self.steps(str(place), _WIDE), _WIDE)
+            return found
+
+        def turn(index: str, carried: Registers) -> Registers:
+            held = dict(zip(found, carried, strict=True))
+            return tuple(self.joined(held, self.steps(index, _WIDE), _WIDE).values())
+
+        carried = [(_truth(_WIDE) if _BAD in name else _WIDE, found[name]) for name in found]
+        ends = self.text.loop(str(_LANES), str(self.whole), _LANES, carried, turn)
+        return dict(zip(found, ends, strict=True))
+
+    def steps(self, inner: str, kind: str) -> dict[str, str]:
+        """The steps at a place, what those along the axis are given, and where that is nan."""
+        found: dict[str, str] = {}
+        text = self.text
+        for step in self.sinks:
+            if step in self.left_to_numpy:
+                continue
+            if step.kind == "each":
+                text.store(kind, self.computed(step, inner, kind), self.place(step.written, inner))
+                continue
+            x = self.value(step.given[0], inner, kind)
+            if step.kind == "onto":
+                place = self.place(step.written, inner)
+                before = text.new(f"load {kind}, ptr {place}, align 8")
+                text.store(kind, text.new(f"fadd {kind} {before}, {x}"), place)
+                continue
+            found[step.written.name] = x
+            if step.function != "add":
+                found[step.written.name + _BAD] = text.new(f"fcmp uno {kind} {x}, {x}")
+        return found
+
+    def joined(self, x: Mapping[str, str], y: Mapping[str, str], kind: str) -> dict[str, str]:
+        """Takes what came of steps at some places together with what came of them at others."""
+        return {
+            name: self.text.new(f"or {_truth(kind)} {x[name]}, {y[name]}")
+            if _BAD in name
+            else self.join(name, kind, x[name], y[name])
+            for name in x
+        }
+
+    def join(self, name: str, kind: str, x: str, y: str) -> str:
+        """Takes two numbers of a step along the axis together."""
+        function = self.along[name].function
+        if function == "add":
+            return self.text.new(f"fadd {kind} {x}, {y}")
+        return self.text.extreme(function, kind, x, y)
+
+    def folded(self, found: Mapping[str, str]) -> dict[str, str]:
+        """The lanes of vectors taken together, pair by pair."""
+        return {
+            name: self.any(register) if _BAD in name else self.fold(name, register)
+            for name, register in found.items()
+        }
+
+    def any(self, register: str) -> str:
+        """Whether something holds in a lane."""
+        bits = self.text.new(f"bitcast {_truth(_WIDE)} {register} to i8")
+        return self.text.new(f"icmp ne i8 {bits}, 0")
+
+    def fold(self, name: str, register: str) -> str:
+        """The lanes of a vector taken together, pair by pair."""
+        for apart in (1, 2, 4):
+            places = [lane ^ apart for lane in range(_LANES)]
+            other = self.text.lanes(register, "poison", places)
+            register = self.join(name, _WIDE, register, other)
+        return self.text.new(f"extractelement {_WIDE} {register}, i64 0")
+
+    def end(self, step: NestStep, result: str, is_bad: str) -> None:
+        """Writes what a step along the axis comes to.
+
+        Where that is a zero, whose sign depends on the order, or nan, numpy's own loop finds it.
+        """
+        text, place = self.text, self.place(step.written)
+        if step.function == "add":
+            text.store("double", text.new(f"fadd double {text.neutral}, {result}"), place)
+            return
+        text.store("double", result, place)
+        is_zero = text.new(f"fcmp oeq double {result}, 0.0")
+        is_rare = text.new(f"or i1 {is_zero}, {is_bad}")
+        rare, after = text.label(), text.label()
+        text.lines.append(f"  br i1 {is_rare}, label %{rare}, label %{after}")
+        text.begin(rare)
+        given = self.place(step.given[0])
+        first = text.new(f"load double, ptr {given}, align 8")
+        text.store("double", first, place)
+        text.numpys(step.function, place, text.moved(given, "1"), self.length - 1)
+        text.lines.append(f"  br label %{after}")
+        text.begin(after)
+
+    def place(self, read: Read, inner: str = "0") -> str:
+        """Where something stands in memory."""
+        places = [*self.outer, inner][: len(read.strides)]
+        return self.text.moved(self.text.at[read.name], self.text.offset(places, read.strides))
+
+    def key(self, read: Read, inner: str, kind: str) -> tuple[str, ...]:
+        """The key that distinguishes numbers from others that are read in this loop."""
+        places = zip([*self.outer, inner], read.strides, strict=True)
+        return read.name, kind, *(f"{at} {apart}" for at, apart in places if apart)
+
+    def value(self, read: Read, inner: str, kind: str) -> str:
+        """The register with what a step is given."""
+        text = self.text
+        if read.name in text.one:
+            return (text.wide if kind == _WIDE else text.one)[read.name]
+        if read in self.made:
+            return self.computed(self.made[read], inner, kind)
+        key = self.key(read, inner, kind)
+        if key not in text.known:
+            text.known[key] = self.loaded(read, inner, kind)
+        return text.known[key]
+
+    def loaded(self, read: Read, inner: str, kind: str) -> str:
+        """Numbers from memory."""
+        place, text = self.place(read, inner), self.text
+        if kind == _ONE or read.strides[-1]:
+            return text.new(f"load {kind}, ptr {place}, align 8")
+        return text.splat(text.new(f"load double, ptr {place}, align 8"))
+
+    def computed(self, step: NestStep, inner: str, kind: str) -> str:
+        """The register with what a step computes, which it does once at a place."""
+        text, key = self.text, self.key(step.written, inner, kind)
+        if key not in text.known:
+            given = [self.value(read, inner, kind) for read in step.given]
+            text.known[key] = text.each(step.function, kind, given)
+        return text.known[key]
+
+
+_WIDE: Final = "<8 x double>"
+_ONE: Final = "double"
+_EVEN, _ODD = range(0, 2 * _LANES, 2), range(1, 2 * _LANES, 2)
+_BAD: Final = " is nan"
+
+
+def _truth(kind: str) -> str:
+    """The type of truth values beside one of numbers."""
+    return kind.replace("double", "i1")
+
+
+_NEST: Final = Template("""\
+declare double @llvm.fabs.f64(double)
+declare double @llvm.sqrt.f64(double)
+declare <8 x double> @llvm.fabs.v8f64(<8 x double>)
+declare <8 x double> @llvm.sqrt.v8f64(<8 x double>)
+define internal void @numpys(ptr %words, ptr %place, ptr %given, i64 %count) noinline nounwind {
+begin:
+  %arrays = alloca [3 x ptr], align 8
+  %size = alloca i64, align 8
+  %strides = alloca [3 x i64], align 8
+  %second = getelementptr ptr, ptr %arrays, i64 1
+  %third = getelementptr ptr, ptr %arrays, i64 2
+  store ptr %place, ptr %arrays, align 8
+  store ptr %given, ptr %second, align 8
+  store ptr %place, ptr %third, align 8
+  store i64 %count, ptr %size, align 8
+  store [3 x i64] [i64 0, i64 8, i64 0], ptr %strides, align 8
+  %loop = load ptr, ptr %words, align 8
+  %data_at = getelementptr i64, ptr %words, i64 1
+  %data = load ptr, ptr %data_at, align 8
+  call void %loop(ptr %arrays, ptr %size, ptr %strides, ptr %data)
+  ret void
+}
+define void @run(i64 %first, i64 %end, $parameters, ptr noalias %scratch, ptr %words) nounwind {
+begin:
+$body
+  ret void
+}
+""")
