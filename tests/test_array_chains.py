@@ -75,7 +75,20 @@ def test_each_function_has_the_bits_of_numpys(name: str, shape: tuple[int, ...])
 @pytest.mark.parametrize("name", ["add", "maximum", "minimum"])
 @pytest.mark.parametrize(
     "shape",
-    [(1,), (7,), (129,), (3, 8), (9, 1, 20), (2, 17, 3), (20, 2), (90, 4), (40, 7), (40, 8)],
+    [
+        (1,),
+        (7,),
+        (129,),
+        (3, 8),
+        (9, 1, 20),
+        (2, 17, 3),
+        (20, 2),
+        (90, 4),
+        (40, 7),
+        (40, 8),
+        (70, 3, 2),
+        (70, 9, 5),
+    ],
 )
 def test_functions_along_axes_have_the_bits_of_numpys(name: str, shape: tuple[int, ...]) -> None:
     """Sums are added up in numpy's order; zeros of either sign are where numpy has them."""
@@ -182,6 +195,23 @@ def test_places_of_arrays_are_part_of_chains(records_of: list[int]) -> None:
         assert_same(fast(x), g(x))
         assert_same(fast(x), g(x))
     fast = compiled(lambda x: tnp.sum(x[places] * x[places[::-1]]) * x, np.ones((4, 3)))
+    assert path_of(fast).steps == 2
+
+
+def test_arrays_are_copied_to_be_reshaped_in_chains(records_of: list[int]) -> None:
+    """Where they cannot be seen in another shape; truth values are copied by numpy."""
+
+    def f(x: Any) -> Any:
+        y = tnp.sin(x)
+        flat = y[:, :2].reshape(-1) * y.T.reshape(-1)[:8]
+        return tnp.sum(flat * flat), y.T.reshape(2, 6), tnp.where((y.T > 0.1).reshape(-1), 1.0, 2.0)
+
+    x = RNG.normal(size=(4, 3))
+    for g in (f, tg.value_and_grad(lambda x: f(x)[0])):
+        fast: Any = compiled(g, np.ones((4, 3)))
+        assert_same(fast(x), g(x))
+        assert_same(fast(x), g(x))
+    fast = compiled(lambda x: (x * 2.0).T.reshape(-1) * 3.0, np.ones((4, 3)))
     assert path_of(fast).steps == 2
 
 

@@ -392,10 +392,12 @@ def _repeated(
     skipped, flat = 0 if function.identity is not None else 1, (first, last)
     begin = given.part(0, flat, (count * last * 8, 8)) if skipped else _neutral(function)
     found = _each("copy", (begin, out.part(0, flat, (last * 8, 8)))) or []
-    if last == 1 and count < min(first, _ADDED_ONE_BY_ONE):
-        kind = _Kind(function, "ddd", _Shape(first, (8, count * 8, 8)))
-        columns = range(skipped, count)
-        return [*found, *((kind, (out, given, out), (0, column * 8, 0)) for column in columns)]
+    if count < first and (last > 1 or count < _ADDED_ONE_BY_ONE):
+        whole = out.part(0, flat, (last * 8, 8))
+        for place in range(skipped, count):
+            part = given.part(place * last * 8, flat, (count * last * 8, 8))
+            found += _each(function, (whole, part, whole)) or []
+        return found
     if last == 1:
         shapes = [_Shape(count - skipped, (0, 8, 0), first, (8, count * 8, 8))]
     else:

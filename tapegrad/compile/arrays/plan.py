@@ -788,7 +788,7 @@ class Plan:
             self.view(slot)
         elif self.is_written(slot):
             self.write(slot)
-        elif not self.taken(slot):
+        elif not self.taken(slot) and not self.reshaped(slot):
             self.texts[slot] = f"a{slot}"
             self.owners[f"a{slot}"] = self.forms[slot].shape, f"a{slot}", "whole"
             self.lines.append(f"a{slot} = {self.call(slot)}")
@@ -829,6 +829,21 @@ class Plan:
         line = self.call(slot)
         out = self.texts[slot] = self._take(slot)
         self.rows_at("take", whole, self.stands(out), index, f"copyto({out}, {line})")
+        return True
+
+    def reshaped(self, slot: int) -> bool:
+        """Whether an array that cannot be seen in another shape is copied from where it stands."""
+        if self.chain is None or self.program.rows[slot] is not rows.reshape or slot in self.own:
+            return False
+        whole, form = self.stands(self.array(self.program.operands[slot][0])), self.forms[slot]
+        if whole is None or whole.way.size > MOST_NUMBERS or form.kind != whole.way.kind:
+            return False
+        line = self.call(slot)
+        out = self.texts[slot] = self._take(slot)
+        stands = self.stands(out)
+        same = Standing.new(stands.memory, stands.offset, whole.shape, form.kind)
+        is_chained = self.chained([Call("copy", (whole, same))])
+        self.lines.append("" if is_chained else f"copyto({out}, {line})")
         return True
 
     def rows_at(self, function: str, whole: Any, part: Any, index: Any, line: str) -> None:
