@@ -19,8 +19,9 @@ from tapegrad._support.text import visible
 
 __all__ = [
     "Mark", "Site", "cell_number", "file_name", "function_line", "here", "is_called_by_solver",
-    "is_called_from_outside", "mark", "on_behalf_of", "raised_at", "refresh_sources", "resolve",
-    "site", "solver_hint", "user_frame", "user_mark", "warn", "written",
+    "is_called_from_outside", "mark", "on_behalf_of", "outer_frame", "raised_at",
+    "refresh_sources", "resolve", "site", "solver_hint", "user_frame", "user_mark", "warn",
+    "written",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -95,12 +96,11 @@ def user_frame(depth: int = 0) -> FrameType:
     frame: FrameType | None = sys._getframe(depth + 1)
     while frame is not None and not _is_users(frame):
         frame = frame.f_back
-    return frame or _outside()
+    return frame or outer_frame(sys._getframe(1))
 
 
-def _outside() -> FrameType:
-    """The innermost frame of code that is not tapegrad's own."""
-    frame = sys._getframe(1)
+def outer_frame(frame: FrameType) -> FrameType:
+    """The innermost frame of code that is not tapegrad's own, from this one on."""
     while _is_ours(frame.f_globals.get("__name__")) and frame.f_back is not None:
         frame = frame.f_back
     return frame
@@ -135,9 +135,7 @@ def mark(depth: int = 1) -> Mark:
     It is cheap, and of the lines of a model that is installed it is the right one. The frames of
     the first ``depth`` calls above this one are tapegrad's own.
     """
-    frame = sys._getframe(depth)
-    while _is_ours(frame.f_globals.get("__name__")) and frame.f_back is not None:
-        frame = frame.f_back
+    frame = outer_frame(sys._getframe(depth))
     return frame.f_code, frame.f_lasti
 
 
@@ -169,7 +167,7 @@ def on_behalf_of(place: Site, run: Callable[..., T], *args: object) -> T:
 
 def solver_hint() -> str:
     """The advice for a message where a solver of SciPy's lies in between; else ""."""
-    frame, user = _outside(), user_frame()
+    frame, user = outer_frame(sys._getframe(1)), user_frame()
     while frame is not user and frame.f_back is not None:
         if str(frame.f_globals.get("__name__")).startswith(_SOLVERS):
             return "; to differentiate the solution of an equation, write tapegrad.root"
@@ -179,7 +177,7 @@ def solver_hint() -> str:
 
 def is_called_by_solver() -> bool:
     """Whether a solver of SciPy's makes this call itself."""
-    return str(_outside().f_globals.get("__name__")).startswith(_SOLVERS)
+    return str(outer_frame(sys._getframe(1)).f_globals.get("__name__")).startswith(_SOLVERS)
 
 
 def warn(message: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import itertools
 import operator
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cache, partial
@@ -38,6 +39,7 @@ from tapegrad._support.source_position import (
     here,
     is_called_from_outside,
     mark,
+    outer_frame,
     site,
     solver_hint,
     user_mark,
@@ -144,7 +146,7 @@ class Recorder:
 
     __slots__ = (
         "around", "attributed", "blocks", "codes", "data_path", "exponents", "held",
-        "holds_gradient", "inside", "known", "labels", "left", "lent", "locked", "marks",
+        "holds_gradient", "inside", "known", "labels", "left", "lent", "locked", "marks", "module",
         "on_arrays", "opened", "outers", "outside", "own", "owner", "places", "plain", "pool",
         "quiet", "refused", "right", "scope", "scopes", "serial", "statics", "table", "values",
         "written", "zero",
@@ -153,6 +155,8 @@ class Recorder:
     lent: Collection[object]
     outside: dict[int, Var]
     places: list[Place]
+    attributed: Mark | None
+    module: object
     own: _Lock
     owner: int
     plain: _Lock
@@ -184,7 +188,7 @@ class Recorder:
         self.around: Recorder | None = None
         self.inside: Recorder | None = None
         self.marks: list[Mark | None] | None = [] if positions else None
-        self.attributed: Mark | None = None
+        self.attributed = self.module = None
         self.refused: str = ""
         self.holds_gradient: bool = False
         self.labels: dict[int, str] = {}
@@ -235,8 +239,19 @@ class Recorder:
         return len(values) - 1
 
     def mark(self) -> None:
-        """Keeps the position of the entry that an operator writes next."""
-        cast("list[Mark | None]", self.marks).append(self.attributed or mark(3))
+        """Keeps the position of the entry that an operator writes next.
+
+        As ``source_position.mark``, which asks a frame's module for its name, but not where it is
+        the one of the entry before.
+        """
+        found = self.attributed
+        if found is None:
+            frame = sys._getframe(2)
+            if frame.f_globals is not self.module:
+                frame = outer_frame(frame)
+                self.module = frame.f_globals
+            found = frame.f_code, frame.f_lasti
+        self.marks.append(found)  # type: ignore[union-attr]  # where there are positions
 
     def require_open(self) -> None:
         """Raises where the recording has ended, or in another thread."""
@@ -647,7 +662,8 @@ class Recorder:
                 self.hand_over()
                 self.around.inside, self.around.plain = None, self.around.own
         finally:
-            self.plain, self.owner, self.data_path = NOBODYS, 0, None
+            self.plain, self.owner = NOBODYS, 0
+            self.data_path = self.module = None
             if self.locked:
                 self._unlock()
             if self.quiet is not None:
