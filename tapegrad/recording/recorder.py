@@ -308,9 +308,10 @@ class Recorder:
             return self._float_inputs(values)
         found: list[Var] = []
         for value in values:
-            if type(value) is float and self.marks is None:
-                var = Var()
-                var._recorder, var._slot, var._value = self, len(self.values), value
+            if self.marks is None and (type(value) is float or is_array(value)):
+                var = Var() if type(value) is float else self.array_for(value)
+                var._recorder, var._slot = self, len(self.values)
+                var._value = value  # type: ignore[assignment]  # a float or an array
                 self.codes.append(_INPUT)
                 self.left.append(-1)
                 self.right.append(-1)

@@ -278,12 +278,11 @@ _STATE: Final = {
 }
 """The state of the sweep, by the names that a function has for it."""
 
-_EITHER: Final = """\
+_ON_FLOATS: Final = """\
 y = values[k]
 if type(y) is float:
 {}
     return
-{}
 """
 
 _ADD: Final = """\
@@ -321,9 +320,14 @@ def _maker(row: Primitive) -> Maker | None:
     shares = None if row.arity is None else _shares(row)
     if shares is None:
         return _by_kernels(row)
-    (arrays, called), floats = shares, ON_FLOATS.branch(row)
-    floats = fetches(floats) + floats
-    return _made(_EITHER.format(indent(floats, "    ").rstrip(), arrays.rstrip()), called)
+    arrays, called = shares
+    return _made(_on_floats(row) + arrays.rstrip(), called)
+
+
+def _on_floats(row: Primitive) -> str:
+    """Source for an entry that is a number."""
+    floats = ON_FLOATS.branch(row)
+    return _ON_FLOATS.format(indent(fetches(floats) + floats, "    ").rstrip())
 
 
 def _shares(row: Primitive) -> tuple[str, dict[str, Any]] | None:
@@ -394,7 +398,7 @@ i, j = pool[i : i + 2]
 """
 
 _BY_KERNELS: Final = """\
-i, j = left[k], right[k]
+{}i, j = left[k], right[k]
 {}
 y, x0, x1 = values[k], values[i], values[j]
 if type(x0) is type(x1) is ndarray and wanted[i] and wanted[j]:
@@ -431,7 +435,8 @@ def _by_kernels(row: Primitive) -> Maker:
     both = [*script.body(shares)]
     both += [f"p = {x}\n{add}" for x, add in zip(shares, added, strict=True) if x]
     inline = indent("\n".join(both) or "pass", "    ")
-    source = _BY_KERNELS.format(_POOLED * row.is_pooled, inline, first, second)
+    on_floats = "" if row.is_pooled else _on_floats(row)
+    source = _BY_KERNELS.format(on_floats, _POOLED * row.is_pooled, inline, first, second)
     return _made(source, {**script.called, **called})
 
 
@@ -479,10 +484,14 @@ elif i in conditions:
 elif i not in owned:
     cotangents[i] = c = spread(c, values[i].shape).copy()
     owned.add(i)
-if is_simple:
-    c[n] += b
-else:
+if not is_simple:
     add_at(c, n, b)
+    return
+p = c[n]
+if type(p) is ndarray:
+    p += b
+else:
+    c[n] = p + b
 """
 
 _LAID_OUT: Final = """\

@@ -15,6 +15,7 @@ from tapegrad.ops.array_support import quiet, serving
 from tapegrad.ops.primitive import Operand, shape_of
 from tapegrad.pytree.containers import container_kind
 from tapegrad.pytree.structure import (
+    LEAF,
     Branch,
     Leaf,
     Static,
@@ -108,6 +109,8 @@ def differentiate(
 def result_of(traced: Trace) -> object:
     """The result of the traced function, with its numbers as they are outside the recording."""
     values = traced.columns.values
+    if traced.result is LEAF:
+        return values[traced.outputs[0]]
     found = [values[slot] for slot in traced.outputs]
     return build(
         traced.result, in_shapes(found, found, found) if traced.columns.on_arrays else found
@@ -212,8 +215,9 @@ def push(traced: Trace, seeds: Mapping[int, Operand]) -> list[Operand]:
 def spendable(traced: Trace) -> Collection[int]:
     """The slots whose values the last sweep over a call may drop: none where arrays are small."""
     columns, inputs = traced.columns, traced.columns.values[: traced.width]
-    is_large = traced.recorder.locked or any(prod(shape_of(x)) >= _LARGE for x in inputs)
-    if columns.traced or not (columns.on_arrays and is_large):
+    if columns.traced or not columns.on_arrays:
+        return ()
+    if not traced.recorder.locked and all(prod(shape_of(x)) < _LARGE for x in inputs):
         return ()
     return cast(
         "Collection[int]", serving("sweep.array_kernels").slots_to_spend(columns, traced.outputs)
