@@ -109,7 +109,16 @@ def array_nest(loops: Sequence[NestLoop], memory: NestMemory, neutral: float) ->
     text = _Text(memory, repr(neutral))
     text.rows(loops)
     parameters = [f"ptr {'noalias ' * (name in memory.written)}%at_{name}" for name in memory.names]
-    return _NEST.substitute(parameters=", ".join(parameters), body="\n".join(text.lines))
+    declared = [
+        f"declare <{lanes} x double> @llvm.{name}.v{lanes}f64(<{lanes} x double>)"
+        for name in ("fabs", "sqrt")
+        for lanes in range(2, _LANES + 1)
+    ]
+    return _NEST.substitute(
+        declared="\n".join(declared),
+        parameters=", ".join(parameters),
+        body="\n".join(text.lines),
+    )
 
 
 @final
@@ -131,7 +140,7 @@ class _Text:
             name: self.new(f"load double, ptr %at_{name}, align 8") for name in memory.numbers
         }
         self.one[""] = neutral
-        self.wide = {name: self.splat(one) for name, one in self.one.items()}
+        self.wide = {name: self.splat(_WIDE, one) for name, one in self.one.items()}
 
     def rows(self, loops: Sequence[NestLoop]) -> None:
         """The loop over the rows."""
@@ -196,10 +205,13 @@ class _Text:
         self.known.clear()
         return last
 
-    def splat(self, one: str) -> str:
+    def splat(self, kind: str, one: str) -> str:
         """A number in all lanes."""
-        first = self.new(f"insertelement {_WIDE} poison, double {one}, i64 0")
-        return self.lanes(first, "poison", [0] * _LANES)
+        if kind == _ONE:
+            return one
+        first, lanes = self.new(f"insertelement {kind} poison, double {one}, i64 0"), _lanes(kind)
+        mask = f"<{lanes} x i32> zeroinitializer"
+        return self.new(f"shufflevector {kind} {first}, {kind} poison, {mask}")
 
     def lanes(self, x: str, y: str, places: Iterable[int]) -> str:
         """A vector of some lanes of two others."""
@@ -244,7 +256,7 @@ class _Text:
             return given[0]
         for place, register in enumerate(given):
             text = text.replace(f"${place}", register)
-        suffix = "v8f64" if kind == _WIDE else "f64"
+        suffix = "f64" if kind == _ONE else f"v{_lanes(kind)}f64"
         return self.new(Template(text).substitute(type=kind, suffix=suffix))
 
     def chosen(self, function: str, kind: str, given: Sequence[str]) -> str:
@@ -264,7 +276,8 @@ class _Text:
 
     def constant(self, kind: str, value: float) -> str:
         """A number, in all lanes of a vector."""
-        return f"<{', '.join([f'double {value!r}'] * _LANES)}>" if kind == _WIDE else repr(value)
+        lanes = ", ".join([f"double {value!r}"] * _lanes(kind))
+        return repr(value) if kind == _ONE else f"<{lanes}>"
 
     def extreme(self, function: str, kind: str, x: str, y: str) -> str:
         """The second of two if it is larger, or smaller, than the first."""
@@ -322,12 +335,17 @@ class _Loop:
         if not shape:
             self.inner()
             return
-        size = shape[0]
-        whole = size - size % _LANES if len(shape) == 1 and self.is_at_once() else 0
+        size, whole = shape[0], 0
+        if len(shape) == 1 and self.is_at_once():
+            whole = size - size % _LANES
         if whole:
-            self.over(0, whole, _LANES, self.eight)
-        if whole < size:
-            self.over(whole, size, 1, partial(self.level, shape[1:]))
+            self.over(0, whole, _LANES, partial(self.several, _LANES))
+        if whole and whole < size:
+            self.outer.append(str(whole))
+            self.several(size - whole)
+            self.outer.pop()
+        elif not whole:
+            self.over(0, size, 1, partial(self.level, shape[1:]))
 
     def over(self, start: int, end: int, step: int, body: Callable[[], None]) -> None:
         """A loop over one axis."""
@@ -346,18 +364,26 @@ class _Loop:
         functions = {step.function for step in self.along.values()}
         return is_whole and self.length <= _AT_ONCE and functions == {"add"}
 
-    def eight(self) -> None:
-        """Eight sums, at places of the axis before the last one that follow each other."""
+    def several(self, count: int) -> None:
+        """Some sums, at places of the axis before the last one that follow each other."""
         text, index = self.text, self.outer[-1]
         vectors: dict[str, list[str]] = {name: [] for name in self.along}
-        for lane in range(_LANES):
+        for lane in range(count):
             self.outer[-1] = text.new(f"add i64 {index}, {lane}") if lane else index
             for name, register in self.chunks().items():
                 vectors[name].append(register)
         self.outer[-1] = index
+        kind = _vector(count)
         for name, found in vectors.items():
-            result = text.new(f"fadd {_WIDE} {text.wide['']}, {self.sums(found)}")
-            text.store(_WIDE, result, self.place(self.along[name].written))
+            result = self.sums([*found, *found[:1] * (_LANES - count)])
+            if count == 1:
+                result = text.new(f"extractelement {_WIDE} {result}, i64 0")
+            elif count < _LANES:
+                places = ", ".join(f"i32 {lane}" for lane in range(count))
+                mask = f"<{count} x i32> <{places}>"
+                result = text.new(f"shufflevector {_WIDE} {result}, {_WIDE} poison, {mask}")
+            begun = text.new(f"fadd {kind} {text.splat(kind, text.neutral)}, {result}")
+            text.store(kind, begun, self.place(self.along[name].written))
 
     def sums(self, vectors: Sequence[str]) -> str:
         """The sums of eight vectors, of which each adds its lanes pair by pair."""
@@ -373,8 +399,11 @@ class _Loop:
     def inner(self) -> None:
         """The last axis."""
         found = self.folded(self.chunks()) if self.whole else {}
-        for place in range(self.whole, self.length):
-            one = self.steps(str(place), _ONE)
+        rest = self.length - self.whole
+        kind = _vector(rest)
+        lanes = self.steps(str(self.whole), kind) if rest else {}
+        for lane in range(rest if lanes else 0):
+            one = {name: self.lane(name, kind, lanes[name], lane) for name in lanes}
             found = self.joined(found, one, _ONE) if found else one
         for name, result in found.items():
             if name in self.along:
@@ -384,6 +413,13 @@ class _Loop:
             at = self.place(step.written)
             text.store("double", text.neutral, at)
             text.numpys("add", at, self.place(step.given[0]), self.length)
+
+    def lane(self, name: str, kind: str, register: str, lane: int) -> str:
+        """A lane of what came of steps."""
+        if kind == _ONE:
+            return register
+        whole = _truth(kind) if _BAD in name else kind
+        return self.text.new(f"extractelement {whole} {register}, i64 {lane}")
 
     def chunks(self) -> dict[str, str]:
         """The steps for whole vectors along the last axis, and what comes of them lane by lane."""
@@ -487,13 +523,13 @@ class _Loop:
 
     def key(self, read: Read, inner: str, kind: str) -> tuple[str, ...]:
         """The key that distinguishes numbers from others that are read in this loop."""
-        places = zip([*self.outer, inner], read.strides, strict=True)
+        places = zip([*self.outer, inner], read.strides, strict=bool(read.strides))
         return read.name, kind, *(f"{at} {apart}" for at, apart in places if apart)
 
     def value(self, read: Read, inner: str, kind: str) -> str:
         """The register with what a step is given."""
         text = self.text
-        if read.name in text.one:
+        if read.name in text.one and kind in {_ONE, _WIDE}:
             return (text.wide if kind == _WIDE else text.one)[read.name]
         if read in self.made:
             return self.computed(self.made[read], inner, kind)
@@ -504,10 +540,13 @@ class _Loop:
 
     def loaded(self, read: Read, inner: str, kind: str) -> str:
         """Numbers from memory."""
-        place, text = self.place(read, inner), self.text
+        text = self.text
+        if read.name in text.one:
+            return text.splat(kind, text.one[read.name])
+        place = self.place(read, inner)
         if kind == _ONE or read.strides[-1]:
             return text.new(f"load {kind}, ptr {place}, align 8")
-        return text.splat(text.new(f"load double, ptr {place}, align 8"))
+        return text.splat(kind, text.new(f"load double, ptr {place}, align 8"))
 
     def computed(self, step: NestStep, inner: str, kind: str) -> str:
         """The register with what a step computes, which it does once at a place."""
@@ -524,6 +563,16 @@ _EVEN, _ODD = range(0, 2 * _LANES, 2), range(1, 2 * _LANES, 2)
 _BAD: Final = " is nan"
 
 
+def _vector(lanes: int) -> str:
+    """The type of so many numbers."""
+    return _ONE if lanes == 1 else f"<{lanes} x double>"
+
+
+def _lanes(kind: str) -> int:
+    """How many lanes a vector of this type has."""
+    return int(kind[1]) if kind[0] == "<" else 1
+
+
 def _truth(kind: str) -> str:
     """The type of truth values beside one of numbers."""
     return kind.replace("double", "i1")
@@ -532,8 +581,7 @@ def _truth(kind: str) -> str:
 _NEST: Final = Template("""\
 declare double @llvm.fabs.f64(double)
 declare double @llvm.sqrt.f64(double)
-declare <8 x double> @llvm.fabs.v8f64(<8 x double>)
-declare <8 x double> @llvm.sqrt.v8f64(<8 x double>)
+$declared
 define internal void @numpys(ptr %words, ptr %place, ptr %given, i64 %count) noinline nounwind {
 begin:
   %arrays = alloca [3 x ptr], align 8
