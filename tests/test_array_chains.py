@@ -198,6 +198,24 @@ def test_places_of_arrays_are_part_of_chains(records_of: list[int]) -> None:
     assert path_of(fast).steps == 2
 
 
+def test_slopes_of_quotients_have_the_bits_of_the_row(records_of: list[int]) -> None:
+    """Call after call: where two quotients are enough, and where the row itself computes them."""
+
+    def f(p: Any) -> Any:
+        return tnp.sum(p["x"] / p["y"]) + tnp.sum(p["x"][:3, None] / p["z"]) + tnp.sum(1.0 / p["z"])
+
+    def powers(least: int, most: int) -> Any:
+        return RNG.normal(size=200) * 10.0 ** RNG.integers(least, most, 200)
+
+    plain = dict.fromkeys("xyz", np.linspace(1.0, 2.0, 200))
+    fast: Any = compiled(tg.value_and_grad(f), plain)
+    for of_x in ((-9, 9), (-320, -280), (280, 308), (-320, 308)):
+        for y in (powers(-9, 9), powers(-30, -1), powers(1, 30), np.resize(SPECIAL, 200)):
+            for p in ({"x": powers(*of_x), "y": y, "z": y}, plain):
+                assert_same(fast(p), tg.value_and_grad(f)(p))
+    assert len(records_of) > 3
+
+
 def test_arrays_are_copied_to_be_reshaped_in_chains(records_of: list[int]) -> None:
     """Where they cannot be seen in another shape; truth values are copied by numpy."""
 

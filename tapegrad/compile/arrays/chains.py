@@ -497,7 +497,7 @@ def _in_order(shape: Shape, size: int) -> Ints:
 def _has_loop(function: np.ufunc | str, letters: str) -> bool:
     """Whether a function has an inner loop for elements of these kinds."""
     if isinstance(function, str):
-        return letters == {"copy": "dd", "tie": "ddd", "choose": "?ddd"}[function]
+        return letters == {"copy": "dd", "rare": "dd", "tie": "ddd", "choose": "?ddd"}[function]
     return len(letters) <= ARRAYS and letters in _loops(function)
 
 

@@ -788,7 +788,7 @@ class Plan:
             self.view(slot)
         elif self.is_written(slot):
             self.write(slot)
-        elif not self.taken(slot) and not self.reshaped(slot):
+        elif not (self.taken(slot) or self.reshaped(slot) or self.divided(slot)):
             self.texts[slot] = f"a{slot}"
             self.owners[f"a{slot}"] = self.forms[slot].shape, f"a{slot}", "whole"
             self.lines.append(f"a{slot} = {self.call(slot)}")
@@ -845,6 +845,42 @@ class Plan:
         is_chained = self.chained([Call("copy", (whole, same))])
         self.lines.append("" if is_chained else f"copyto({out}, {line})")
         return True
+
+    def divided(self, slot: int) -> bool:
+        """Whether a quotient by a square is two quotients, where the first one tells that it is.
+
+        Where one of its numbers tells that it is not, the row computes all of them.
+        """
+        row, form = self.program.rows[slot], self.forms[slot]
+        if self.chain is None or row is not ops.div2 or slot in self.own:
+            return False
+        x, y = (self.stands(self.array(operand)) for operand in self.program.operands[slot])
+        if not (x and y) or prod(form.shape) > MOST_NUMBERS:
+            return False
+        line = self.call(slot)
+        out = self.texts[slot] = self._take(slot)
+        flag, quotient = self.stands(self.cell(slot)), self._passing(form)
+        for_each = flag.part(0, form.shape, (0,) * len(form.shape))
+        is_chained = self.chained(
+            [
+                Call("copy", (Standing.of_constant("zero", _ZERO), flag)),
+                Call(np.divide, (x, y, quotient)),
+                Call(np.divide, (quotient, y, self.stands(out))),
+                Call("rare", (quotient, for_each)),
+            ]
+        )
+        self.lines += ["", f"if {self.cells[slot]}.item(): "] if is_chained else [""]
+        self.lines[-1] += f"copyto({out}, {line})"
+        return True
+
+    def _passing(self, form: Form) -> Standing:
+        """Memory that the next entry may write to again."""
+        size = prod(form.shape) * np.dtype(form.kind).itemsize
+        free = self.free.setdefault(size, [])
+        if not free:
+            free.append(len(self.sizes))
+            self.sizes.append(size)
+        return Standing.new(f"m{free[-1]}", 0, form.shape, form.kind)
 
     def rows_at(self, function: str, whole: Any, part: Any, index: Any, line: str) -> None:
         """Adds a line that takes a part of an array at an index of places, or adds to it."""

@@ -4,8 +4,9 @@ It reads records of ``WORDS`` whole numbers: the address of an inner loop, what 
 where the arrays begin, how many numbers there are, how far apart they stand, how often the loop is
 called, and how far the arrays are apart from call to call. There are at most ``ARRAYS`` of them.
 
-There are six inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
+There are seven inner loops of its own: ``copy``; ``tie``, which writes the first operand wherever
 the two are equal; ``choose``, which takes an element of the first or of the second operand;
+``rare``, which writes 1.0 where a number is neither 0.0 nor far from overflow and underflow;
 ``product``, which calls numpy's loop for products of matrices; ``take``, which copies rows at some
 places one after the other; and ``add_rows``, which adds rows to those at some places. Where others
 are given numpy's own data, the last three have a table: numpy's loop, its data, ``SIZES`` sizes,
@@ -14,6 +15,7 @@ and strides; or the length of a row and how many bytes into the array each place
 
 from __future__ import annotations
 
+import struct
 from string import Template
 from typing import Final
 
@@ -28,12 +30,12 @@ WORDS: Final = 4 + 3 * ARRAYS
 SIZES: Final = 4
 """The sizes of a product: how many there are, and the axes of its matrices."""
 
-OWN_LOOPS: Final = ("copy", "tie", "choose", "product", "take", "add_rows")
+OWN_LOOPS: Final = ("copy", "tie", "choose", "rare", "product", "take", "add_rows")
 
 
 def array_chain() -> str:
     """The text of ``run``, which is given the records and their number, and of inner loops."""
-    bodies = (1, _COPY), (2, _TIE), (3, _CHOOSE)
+    bodies = (1, _COPY), (2, _TIE), (3, _CHOOSE), (1, _RARE)
     loops = [
         _LOOP.substitute(name=name, reads=reads, body=body, words=_EACH)
         for name, (reads, body) in zip(OWN_LOOPS, bodies, strict=False)
@@ -207,4 +209,26 @@ _CHOOSE: Final = (
     + """\
   %holds = icmp ne i8 %condition, 0
   %found = select i1 %holds, i64 %x, i64 %y"""
+)
+
+
+def _bits(number: float) -> str:
+    """A double as LLVM writes it, to the bit."""
+    return f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
+
+
+_RARE: Final = (
+    _read(0, "x", "i64")
+    + _read(1, "before", "i64")
+    + f"""\
+  %x_number = bitcast i64 %x to double
+  %is_negative = fcmp olt double %x_number, 0.0
+  %opposite = fneg double %x_number
+  %far = select i1 %is_negative, double %opposite, double %x_number
+  %is_zero = fcmp oeq double %far, 0.0
+  %is_above = fcmp ogt double %far, {_bits(1e-290)}
+  %is_below = fcmp olt double %far, {_bits(1e290)}
+  %is_between = and i1 %is_above, %is_below
+  %is_plain = or i1 %is_zero, %is_between
+  %found = select i1 %is_plain, i64 %before, i64 {0x3FF << 52}"""
 )
