@@ -29,7 +29,7 @@ import tapegrad as tg
 from tapegrad import errors, math
 from tapegrad.compile.scan import step
 from tapegrad.recording import recorder
-from tapegrad.sweep import codegen
+from tapegrad.sweep import codegen, reverse
 from tests.interrupts import (
     Instruction,
     Thrower,
@@ -166,6 +166,7 @@ def in_a_loop() -> Any:
 def unlike_any() -> Any:
     """A function after which the sweeps' code is generated anew."""
     codegen._compiled.cache_clear()
+    reverse._float_loop.cache_clear()
     return branchy()
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import pytest
 
+import tapegrad as tg
+from tapegrad import math
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 from tapegrad.recording.trace import Trace, trace
+from tapegrad.sweep import reverse
 from tapegrad.sweep.forward import tangents
 from tapegrad.sweep.reverse import cotangents
 from tests.strategies import same_bits
@@ -43,6 +48,34 @@ def entries(row: Primitive) -> Trace:
         return trace(f, [x for xs in points for x in xs[:count]], {})
 
     return recorded()
+
+
+def test_a_sweep_goes_on_where_it_meets_a_row_for_the_first_time() -> None:
+    """In the middle of a tape, too, and has the bits of a loop that has met all rows."""
+
+    @tg.primitive(partials=lambda y, x: 3.0 * x * x, at=[0.5])
+    def cube(x: float) -> float:
+        return x * x * x
+
+    @tg.checkpoint
+    def block(x: Any) -> Any:
+        return math.tanh(x) / x
+
+    models: list[Callable[[Any], Any]] = [
+        lambda x: x,
+        lambda x: x * x,
+        lambda x: math.hypot(x, cube(x)) - math.sin(x) * x,
+        lambda x: block(x + 2.0) ** 3,
+        lambda x: tg.where(x > 0.0, -x, x) + math.fsum([x, abs(x)]) + math.sin(x),
+    ]
+    reverse._float_loop.cache_clear()
+    for model in models:
+        traced = trace(model, 1.5, {}, blocks=True)
+        start, all_rows = traced.outputs[0], reverse.ON_FLOATS.loop(ops.TABLE)
+        column: list[Any] = [None] * len(traced.columns)
+        column[start] = 1.0
+        assert all_rows(traced.columns, start, column) is None
+        assert cotangents(traced.columns, {start: 1.0}) == column
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -66,7 +66,8 @@ class Sweep(Generic[P]):
 
     A sweep that ``descends`` is given one slot, from which it goes down to the inputs. It walks
     along the columns, which must be lists: that is quicker than to index each of them. Its state is
-    one column as well, whose number at each entry is ``b``, and ``k`` is not there.
+    one column as well, whose number at each entry is ``b``, and ``k`` is not there. Its loop may
+    have branches for some codes alone; at an entry with another code it ends, and returns the slot.
     """
 
     state: str
@@ -82,15 +83,21 @@ class Sweep(Generic[P]):
         """Visit the entries ``slots`` in order."""
         self.loop(columns.table)(columns, slots, *state, **named)
 
-    def loop(self, table: Table) -> Callable[Concatenate[EntryColumns, Slots, P], None]:
+    def loop(
+        self, table: Table, codes: frozenset[int] | None = None
+    ) -> Callable[Concatenate[EntryColumns, Slots, P], int | None]:
         """The loop over the entries of tapes of a table: quicker to call than the sweep."""
-        return _compiled(self, table.base or table)
+        make = _compiled if codes is None else _compile
+        return make(self, table.base or table, codes)
 
-    def source(self, table: Table) -> str:
+    def source(self, table: Table, codes: frozenset[int] | None = None) -> str:
         """Python source of the loop, a function called ``sweep``."""
         head = (_DESCENDING if self.descends else _INDEXING).format(self.state)
         arrive = self.arrive if self.descends else f"{self.arrive}code = codes[k]\n"
-        branches = [self._fetching(self.branch(row)) or "pass\n" for row in table.rows]
+        branches = [
+            self._fetching(self.branch(row)) or _NOTHING if codes is None or code in codes else _END
+            for code, row in enumerate(table.rows)
+        ]
         if self.descends:
             branches[table.codes[ops.input]] = "break\n"
         return head + indent(arrive + _dispatch(table.rows, branches, self._call), " " * 8)
@@ -161,20 +168,26 @@ def sweep(columns, start, {0}):
 """
 _BELOW: Final = "codes.__length_hint__()"
 """The slot of an entry in a loop that descends: the number of those that are left."""
+_END: Final = f"return {_BELOW}\n"
 _IF_PAIR: Final = "if j == 2:\n    i, j = pool[i], pool[i + 1]\n"
 _SELECT: Final = "i = pool[i + (1 if values[pool[i]] else 2)]\n"
 """Finds the slot of the arm that a ``where`` selects."""
 
 
-@cache
-def _compiled(sweep: Sweep[...], table: Table) -> Callable[..., None]:
+def _compile(
+    sweep: Sweep[...], table: Table, codes: frozenset[int] | None
+) -> Callable[..., int | None]:
     """The loop as a function of this module."""
     namespace = {**INLINE_NAMES, **{call_name(row): row.value for row in table.rows}}
     namespace["any_entry"] = sweep.any_entry
     namespace["__name__"] = __name__  # so that an error is not said to be on one of its lines
-    code = compile(sweep.source(table), "<spelled by tapegrad>", "exec")
+    code = compile(sweep.source(table, codes), "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from the table alone
-    return cast(Callable[..., None], namespace["sweep"])
+    return cast("Callable[..., int | None]", namespace["sweep"])
+
+
+_compiled: Final = cache(_compile)
+"""The loops with branches for all codes, each of which is made once."""
 
 
 def _partials(row: Primitive) -> dict[int, Operand]:
@@ -255,7 +268,7 @@ def _dispatch(rows: Sequence[Primitive], branches: list[str], otherwise: str) ->
     Sums and products are tested first. The rest is found by a search that takes fewest steps for
     other operators, few for functions, and more for what is called or rarely swept.
     """
-    found = [code for code, source in enumerate(branches) if source != _NOTHING]
+    found = [code for code, source in enumerate(branches) if source not in {_NOTHING, _END}]
     first, cases = [code for code in found if rows[code].is_operation][:_TESTED_FIRST], ""
     for code in first:
         cases += f"if code == {code}:\n{indent(branches[code], '    ')}    continue\n"
@@ -263,7 +276,8 @@ def _dispatch(rows: Sequence[Primitive], branches: list[str], otherwise: str) ->
     leaves = [_Leaf(0, branches[0], _weight(rows[0]))]
     for code, row in enumerate(rows):
         if branches[code] != leaves[-1].source:
-            leaves.append(_Leaf(code, branches[code], _weight(row)))
+            weight = 0 if branches[code] == _END else _weight(row)
+            leaves.append(_Leaf(code, branches[code], weight))
     return cases + _search([*leaves, _Leaf(len(branches), otherwise, 1)])
 
 

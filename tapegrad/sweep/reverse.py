@@ -83,7 +83,7 @@ def cotangents(
     elif exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
-        _float_loop(columns.table.base or columns.table)(columns, start, column)
+        _sweep_floats(columns, start, column)
     return column if count is None else column[:count]
 
 
@@ -134,10 +134,40 @@ ON_FLOATS: Final = Sweep(
 """The sweep of plain floats."""
 
 
-@cache
-def _float_loop(table: Table) -> Callable[[EntryColumns, int, DerivativeColumn], None]:
-    """The loop of that sweep for tapes of a table."""
-    return ON_FLOATS.loop(table)
+@final
+class _FloatLoop:
+    """The loop of that sweep for tapes of a table, with branches for the codes that it has met.
+
+    To spell and to compile those for all takes longer than the rest of a first gradient.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table: Table = table
+        self.codes: frozenset[int] = frozenset()
+        self.run: Callable[[EntryColumns, int, DerivativeColumn], int | None] = _stay
+
+    def go_on(self, columns: EntryColumns, start: int, column: DerivativeColumn) -> None:
+        """Sweeps on from an entry whose code was not met before."""
+        codes = self.codes.union(columns.codes)
+        run = ON_FLOATS.loop(self.table, codes)
+        run(columns, start, column)
+        self.codes, self.run = codes, run
+
+
+def _stay(columns: EntryColumns, start: int, column: DerivativeColumn) -> int:
+    """The loop that has met no code."""
+    return start
+
+
+_float_loop: Final = cache(_FloatLoop)
+
+
+def _sweep_floats(columns: EntryColumns, start: int, column: DerivativeColumn) -> None:
+    """Puts cotangents in place of the seeds in a column, on floats, from a slot down."""
+    loop = _float_loop(columns.table.base or columns.table)
+    left = loop.run(columns, start, column)
+    if left is not None:
+        loop.go_on(columns, left, column)
 
 
 def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
@@ -161,7 +191,7 @@ def _sweep_block(
     """Sweeps the entries that a block stands for, on floats."""
     inside, places = _recorded_again(columns, slot, block)
     inner = seeded(len(inside), {place: column[other] for place, other in places.items()})
-    ON_FLOATS(inside, len(inside) - 1, inner)
+    _sweep_floats(inside, len(inside) - 1, inner)
     for place, operand in enumerate(columns.operands(slot)):
         column[operand] = inner[place]
 
