@@ -92,9 +92,11 @@ class TestFinding:
             (program_of(tg.value_and_grad(garch), [0.1, 0.1, 0.8], draws(60)), None),
         ):
             given = inputs or [0.1, 0.2, 0.7, *draws(60, 3)]
-            found = in_pieces(piece_buffer(line_of(program), 50), given, len(program.outputs))
-            assert line_of(program).loops
-            assert frozen(found) == frozen(straight(program, given))
+            line = line_of(program)
+            assert line.loops
+            for again in (False, True):
+                found = in_pieces(piece_buffer(line, 50, again=again), given, len(program.outputs))
+                assert frozen(found) == frozen(straight(program, given))
 
 
 class TestReport:
@@ -239,6 +241,46 @@ class TestStores:
             body = text.partition("\nloop:\n")[2].partition("\nloop.done:\n")[0]
             assert "@tapegrad_sin" in body
             assert " store " not in body
+
+
+def step_rows(program: Program, *, again: bool) -> list[set[str]]:
+    """The rows whose values each loop stores in all of its iterations."""
+    buffer = piece_buffer(line_of(program), 500, again=again)
+    return [
+        {placed.piece.body.rows[placed.piece.start + one.entry].name for one in placed.stored
+         if one.place.step}
+        for placed in buffer.pieces if placed.piece.count > 1
+    ]  # fmt: skip
+
+
+class TestComputedAgain:
+    def test_what_is_an_operation_or_two_away_is_not_kept(self) -> None:
+        """The sweep computes shocks and their squares again, and not the sums and quotients."""
+        program = program_of(tg.value_and_grad(garch), [0.1, 0.1, 0.8], draws(60))
+        forward, *_ = step_rows(program, again=False)
+        assert {"mul", "div"} < forward
+        assert "mul" not in step_rows(program, again=True)[0]
+        assert "div" in step_rows(program, again=True)[0]
+
+    def test_what_stands_beside_a_loop_may_have_been_made_otherwise(self) -> None:
+        """The first step divides where the others multiply; a loop reads the results of all."""
+
+        def f(p: Sequence[Any]) -> Any:
+            value, values, scaled = p[0], [], []
+            for index in range(40):
+                value = math.sin(value)
+                values.append(value)
+                scaled.append(value * 0.7 if index else value / 0.7)
+            total = math.cos(value)
+            for x, y in zip(values, scaled, strict=True):
+                total = total + math.exp(x) * math.sin(y)
+            return total
+
+        program = program_of(f, [0.5])
+        first, second = (x for x in piece_buffer(line_of(program), 50).pieces if x.piece.count > 1)
+        assert second.piece.count > first.piece.count
+        found = in_pieces(piece_buffer(line_of(program), 50, again=True), [0.4], 1)
+        assert frozen(found) == frozen(straight(program, [0.4]))
 
 
 def test_code_for_rows_aligns_its_stack() -> None:

@@ -24,7 +24,7 @@ from tapegrad.entries.static_keys import static_key
 from tapegrad.ops import table as ops
 from tapegrad.ops.primitive import Primitive
 
-__all__ = ["APART", "Line", "Piece", "Read", "Table", "line_of"]
+__all__ = ["APART", "Line", "Piece", "Read", "Source", "Table", "bits_of", "line_of"]
 
 V = TypeVar("V")
 
@@ -71,8 +71,9 @@ class Piece:
     """A body that runs ``count`` times, one time after the other; in a straight piece, once.
 
     The inputs of the ``body`` are in each iteration what ``sources`` says. Its entries are numbers
-    from ``first`` on; its guards and its outputs are those of the program from ``guard`` and
-    ``output`` on. In the next iteration each of them goes on where this one ends.
+    from ``first`` on, but for those before them that compute ``again`` what other pieces have. Its
+    guards and its outputs are those of the program from ``guard`` and ``output`` on. In the next
+    iteration each of them goes on where this one ends.
     """
 
     body: Program
@@ -81,20 +82,21 @@ class Piece:
     first: int
     guard: int
     output: int
+    again: int = 0
 
     @property
     def start(self) -> int:
-        """The body's slot of its first entry: its inputs and its constants come before."""
-        return self.body.inputs + len(self.body.constants)
+        """The body's slot of its first entry that is a number."""
+        return self.body.inputs + len(self.body.constants) + self.again
 
     @property
     def length(self) -> int:
-        """The number of entries of the body."""
+        """The number of entries of the body that are numbers."""
         return len(self.body) - self.start
 
     @property
     def entries(self) -> range:
-        """The body's slots of its entries."""
+        """The body's slots of its entries that are numbers."""
         return range(self.start, len(self.body))
 
 
@@ -142,6 +144,14 @@ class Line:
             for loop in self.loops
         ]
         return attrs.evolve(self, loops=[loop for loop in loops if loop.pays])
+
+    def read(self, place: int, operand: int) -> int | bytes:
+        """The number that an entry of the line reads, or the bits of a constant."""
+        slot = self.reads[place][operand]
+        number = self.numbers[slot]
+        if number == _CONSTANT:
+            return bits_of(self.program.constants[slot])
+        return number - APART if number >= APART else number
 
     def pieces(self, size: int) -> Iterator[Piece]:
         """The loops, and what is straight in pieces of at most ``size`` entries."""
@@ -219,7 +229,8 @@ _SPECIAL: Final[Mapping[Primitive, Collection[float | None]]] = {ops.pow: (2.0,)
 """The constants for which backends spell a row in another way."""
 
 
-def _bits(number: float) -> bytes:
+def bits_of(number: float) -> bytes:
+    """The bits of a number, which tell all numbers apart."""
     return struct.pack("d", number)
 
 
@@ -263,8 +274,8 @@ class _Body:
         reads, constants = self.line.reads, self.line.program.constants
         places = range(place, self.stretch.stop, self.stretch.length)
         found = [constants[reads[again][operand]] for again in places]
-        first = _bits(found[0])
-        same = all(number is found[0] or _bits(number) == first for number in found)
+        first = bits_of(found[0])
+        same = all(number is found[0] or bits_of(number) == first for number in found)
         return first if same else Table(tuple(found))
 
     def program(self) -> Program:

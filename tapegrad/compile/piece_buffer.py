@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from tapegrad.compile.computed_again import computed_again
 from tapegrad.compile.loops import Line, Piece, Read, Table
 
 __all__ = [
@@ -105,8 +106,10 @@ class PieceBuffer:
     places: int
 
 
-def piece_buffer(line: Line, size: int, split: int = 0) -> PieceBuffer:
+def piece_buffer(line: Line, size: int, split: int = 0, *, again: bool = False) -> PieceBuffer:
     """The pieces of a line, straight ones of ``size`` entries, and where they pass values on.
+
+    With ``again`` some compute again what others need not keep then.
 
     A loop that reads in a way that cannot be spelled is left straight: through the inputs on both
     sides of ``split``, for one. So are the last iterations of one that read its own first ones as
@@ -114,7 +117,8 @@ def piece_buffer(line: Line, size: int, split: int = 0) -> PieceBuffer:
     """
     attempts = 0
     while True:
-        planner = _Planner(tuple(line.pieces(size)), split)
+        pieces = tuple(line.pieces(size))
+        planner = _Planner(computed_again(line, pieces, split) if again else pieces, split)
         if not planner.misfits:
             return planner.buffer()
         is_late = attempts >= _ATTEMPTS

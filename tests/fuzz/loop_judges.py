@@ -145,12 +145,13 @@ def lowered_by_trips(case: LoopCase) -> Iterator[str]:
 def by_rows(case: LoopCase) -> Iterator[str]:
     """What the pieces give otherwise than the straight line, where rows compute one by one."""
     program, points = program_of(case)
-    size = 7 if case.seed % 2 else 500
-    buffer = piece_buffer(line_of(program), size)
-    for inputs in points:
-        got, want = in_pieces(buffer, inputs, len(program.outputs)), straight(program, inputs)
-        if frozen(got) != frozen(want):
-            yield f"in pieces of {size} at {inputs}: {got}, not {want}"
+    size, split = 7 if case.seed % 2 else 500, case.seed % 3 * program.inputs // 2
+    for again in (False, True):
+        buffer = piece_buffer(line_of(program), size, split, again=again)
+        for inputs in points:
+            got, want = in_pieces(buffer, inputs, len(program.outputs)), straight(program, inputs)
+            if frozen(got) != frozen(want):
+                yield f"in pieces of {size} at {inputs}, {again=}: {got}, not {want}"
 
 
 def loops_always() -> AbstractContextManager[object]:

@@ -85,7 +85,7 @@ def module(
     line = line_of(program)
     has_loops = line.pays
     if has_loops:
-        buffer = piece_buffer(line, _PIECE, shared)
+        buffer = piece_buffer(line, _PIECE, shared, again=lanes > 1)
         found, places = in_pieces(plan, buffer), buffer.places
     else:
         found, places = _straight(plan)

@@ -87,7 +87,7 @@ class PieceFunction(Function):
 
     def times(self) -> int:
         """How often a turn of the loop runs the body; there are at least two turns."""
-        count, length = self.piece.count, self.piece.length
+        count, length = self.piece.count, self.piece.length + self.piece.again
         length += _IN_LINE * sum(map(self.is_in_line, self.piece.entries))
         times = max(_TURN[self.mode.name] // max(length, 1), 1)
         return times if count >= 2 * times else 1 << (count // 2).bit_length() - 1
@@ -143,7 +143,7 @@ class PieceFunction(Function):
         piece = self.piece
         self.iteration, self.numbers, self.truths = iteration, dict(self.unchanged), {}
         self.numbers |= {slot: carried[what] for slot, what in self.placed.carried.items()}
-        for slot in piece.entries:
+        for slot in range(piece.start - piece.again, len(piece.body)):
             self.entry(slot)
         outputs = piece.body.outputs
         for index, slot in enumerate(outputs):
