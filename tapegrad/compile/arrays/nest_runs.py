@@ -20,7 +20,7 @@ from tapegrad.compile.arrays.chains import inner_loop
 from tapegrad.compile.arrays.nest_steps import NestSteps
 from tapegrad.compile.arrays.nests import Kind, Nest, function_of_step
 from tapegrad.compile.backends.interface import CompileNest, NestShape, RunLoop
-from tapegrad.compile.backends.llvm.array_nest import ALONG, array_nest
+from tapegrad.compile.backends.llvm.array_nest import ALONG, TOGETHER, array_nest
 from tapegrad.compile.program import NUMBER, Form, Program
 from tapegrad.errors import BackendError
 from tapegrad.ops import table as ops
@@ -55,7 +55,7 @@ class NestRun:
         steps = NestSteps(nest)
         names = steps.memory.names
         self.slots = tuple(steps.names[name] for name in names)
-        self.scratch = steps.scratch
+        self.scratch = steps.memory.size * TOGETHER
         self._work, self._done = sum(prod(nest.program.forms[x].shape) for x in nest.kinds), 0
         self._written = [names.index(name) for name in sorted(steps.memory.written)]
         self._totals = [
@@ -105,9 +105,10 @@ class NestRun:
         nest = self.nest
         sizes = tuple(prod(nest.program.forms[slot].shape) for slot in self.slots)
         words = tuple(word for name in ALONG for word in inner_loop(getattr(np, name), "ddd"))
-        at_once = max(1, _AT_ONCE * nest.count // self._work)
-        written = tuple(self._written)
-        return NestShape(nest.count, at_once, (*sizes, self.scratch), written, words)
+        at_once = max(1, _AT_ONCE * nest.count // self._work // TOGETHER) * TOGETHER
+        rows, written = nest.count, tuple(self._written)
+        whole = rows - rows % TOGETHER
+        return NestShape(rows, whole, at_once, (*sizes, self.scratch), written, words)
 
 
 def _takes_nothing(given: Sequence[Any]) -> bool:

@@ -40,13 +40,11 @@ class NestSteps:
     forms: Sequence[Form]
     loops: Sequence[NestLoop]
     memory: NestMemory
-    scratch: int
 
     def __init__(self, nest: Nest) -> None:
         self.nest, self.program, self.forms = nest, nest.program, nest.program.forms
         self.names: dict[str, int] = {}
         self._named: dict[tuple[str, int], str] = {}
-        self.scratch = 0
         self.stored: set[int] = {slot for slot in nest.kept if nest.kinds[slot] == "each"}
         self._store()
         self.loops = list(self._loops())
@@ -261,17 +259,18 @@ class NestSteps:
         rows = {name: prod(self.row(self.names[name])) for name in self.of("row")}
         fixed, numbers = self.of("fixed"), self.of("number")
         scratch: dict[str, int] = {}
+        size = 0
         for slot in self.sinks():
-            name, size = self.name("made", slot), prod(self.row(slot))
+            name, count = self.name("made", slot), prod(self.row(slot))
             if self.nest.kinds[slot] == "onto":
                 fixed.append(name)
             elif slot in self.nest.kept:
-                rows[name] = size
+                rows[name] = count
             else:
-                scratch[name] = self.scratch
-                self.scratch += -(-size // _PLACE) * _PLACE
+                scratch[name] = size
+                size += -(-count // _PLACE) * _PLACE
         written = {name for name in (*rows, *fixed) if self.names[name] in self.nest.kinds}
-        self.memory = NestMemory(rows, fixed, numbers, written, scratch)
+        self.memory = NestMemory(rows, fixed, numbers, written, scratch, size)
 
 
 def _without_ones(shape: Shape) -> Shape:

@@ -107,13 +107,15 @@ and how many numbers come after them."""
 @final
 @attrs.frozen
 class NestShape:
-    """How many ``rows`` a loop over rows has, how many it takes ``at_once``, and what it is given.
+    """How many ``rows`` a loop over rows has, and what it is given.
 
-    That are arrays of these ``sizes``, of which those at some places are ``written``. The inner
+    Of these some are a ``whole`` number of what it takes together, so many of them ``at_once``. It
+    is given arrays of these ``sizes``, of which those at some places are ``written``. The inner
     loops of numpy's that it may call are ``words``, each with what it is given.
     """
 
     rows: int
+    whole: int
     at_once: int
     sizes: tuple[int, ...]
     written: tuple[int, ...]

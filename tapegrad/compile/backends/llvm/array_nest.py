@@ -17,7 +17,7 @@ import attrs
 
 from tapegrad.compile.backends.llvm.array_loop import FUNCTIONS
 
-__all__ = ["ALONG", "EACH", "NestLoop", "NestMemory", "NestStep", "Read", "array_nest"]
+__all__ = ["ALONG", "EACH", "TOGETHER", "NestLoop", "NestMemory", "NestStep", "Read", "array_nest"]
 
 _PAIRED: Final = 128
 """The most numbers that numpy adds up without halving them."""
@@ -26,6 +26,9 @@ _AT_ONCE: Final = 32
 _UNROLLED: Final = 4
 """The most vectors that are written one after the other, without a loop."""
 _LANES: Final = 8
+
+TOGETHER: Final = 4
+"""How many rows are added onto arrays together."""
 
 ALONG: Final = ("add", "minimum", "maximum")
 """The functions that go along the last axis, in the order in which ``run`` is given numpy's."""
@@ -85,7 +88,7 @@ class NestMemory:
     """The memory that ``run`` is given: where arrays begin, by their names, and what they have.
 
     That are arrays with ``rows`` of so many numbers, those that are ``fixed``, and ``numbers``.
-    Some are ``written``. Of more memory, ``scratch`` has places.
+    Some are ``written``. Of more memory, of some ``size`` for each row, ``scratch`` has places.
     """
 
     rows: Mapping[str, int]
@@ -93,6 +96,7 @@ class NestMemory:
     numbers: Sequence[str]
     written: Collection[str]
     scratch: Mapping[str, int]
+    size: int
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,13 +105,15 @@ class NestMemory:
 
 
 def array_nest(loops: Sequence[NestLoop], memory: NestMemory, neutral: float) -> str:
-    """The text of ``run``; sums begin with the ``neutral`` number.
+    """The text of ``run`` and of ``rest``; sums begin with the ``neutral`` number.
 
-    It is given the first row, the end of the rows, the arrays, other memory, and for each function
-    of ``ALONG`` numpy's own loop, and what that is given.
+    They are given the first row, the end of the rows, the arrays, other memory, and for each
+    function of ``ALONG`` numpy's own loop, and what that is given. ``run`` takes ``TOGETHER`` rows
+    at a time, each of which has its own part of the memory, and adds them onto arrays together.
     """
-    text = _Text(memory, repr(neutral))
-    text.rows(loops)
+    run, rest = (_Text(memory, repr(neutral), count) for count in (TOGETHER, 1))
+    for text in (run, rest):
+        text.rows(loops)
     parameters = [f"ptr {'noalias ' * (name in memory.written)}%at_{name}" for name in memory.names]
     declared = [
         f"declare <{lanes} x double> @llvm.{name}.v{lanes}f64(<{lanes} x double>)"
@@ -117,7 +123,8 @@ def array_nest(loops: Sequence[NestLoop], memory: NestMemory, neutral: float) ->
     return _NEST.substitute(
         declared="\n".join(declared),
         parameters=", ".join(parameters),
-        body="\n".join(text.lines),
+        run="\n".join(run.lines),
+        rest="\n".join(rest.lines),
     )
 
 
@@ -125,17 +132,16 @@ def array_nest(loops: Sequence[NestLoop], memory: NestMemory, neutral: float) ->
 class _Text:
     """The lines of the function; ``block`` is the label of the block that they are in.
 
-    ``at`` has where memory begins, ``known`` the registers of what was computed at a place.
+    ``at`` has where memory begins, ``known`` the registers of what was computed at a place. Of so
+    many rows ``together``, ``which`` is the one that lines are for.
     """
 
-    def __init__(self, memory: NestMemory, neutral: str) -> None:
+    def __init__(self, memory: NestMemory, neutral: str, together: int) -> None:
         self.lines: list[str] = []
         self.block, self.count = "begin", 0
-        self.row_sizes, self.neutral = memory.rows, neutral
+        self.memory, self.neutral, self.together, self.which = memory, neutral, together, 0
         self.known: dict[tuple[str, ...], str] = {}
-        self.at = {name: f"%at_{name}" for name in memory.fixed}
-        for name, place in memory.scratch.items():
-            self.at[name] = self.moved("%scratch", str(place))
+        self.at: Mapping[str, str] = {}
         self.one = {
             name: self.new(f"load double, ptr %at_{name}, align 8") for name in memory.numbers
         }
@@ -143,16 +149,35 @@ class _Text:
         self.wide = {name: self.splat(_WIDE, one) for name, one in self.one.items()}
 
     def rows(self, loops: Sequence[NestLoop]) -> None:
-        """The loop over the rows."""
+        """The loop over the rows; at the end of a turn some are added onto arrays together."""
+        first = len(loops)
+        while first and all(map(_is_onto, _sinks(loops[first - 1]))):
+            first -= 1
 
-        def row(index: str, _: Registers) -> Registers:
-            for name, size in self.row_sizes.items():
-                self.at[name] = self.moved(f"%at_{name}", self.times(index, size))
-            for one in loops:
-                _Loop(self, one).write(one.shape[:-1])
+        def turn(index: str, _: Registers) -> Registers:
+            def row(which: str, _: Registers) -> Registers:
+                self.at = self.row(index, which)
+                for one in loops[:first]:
+                    _Loop(self, one, [self.at]).write(one.shape[:-1])
+                return ()
+
+            if first:
+                self.loop("0", str(self.together), 1, (), row)
+            places = [self.row(index, str(which)) for which in range(self.together)]
+            for one in loops[first:]:
+                _Loop(self, one, places).write(one.shape[:-1])
             return ()
 
-        self.loop("%first", "%end", 1, (), row)
+        self.loop("%first", "%end", self.together, (), turn)
+
+    def row(self, index: str, which: str) -> dict[str, str]:
+        """The places where memory begins, for one of some rows."""
+        found = {name: f"%at_{name}" for name in self.memory.fixed}
+        at = self.new(f"add i64 {index}, {which}")
+        for name, size in self.memory.rows.items():
+            found[name] = self.moved(f"%at_{name}", self.times(at, size))
+        own = self.moved("%scratch", self.times(which, self.memory.size))
+        return found | {name: self.moved(own, str(at)) for name, at in self.memory.scratch.items()}
 
     def new(self, text: str) -> str:
         """The register with the result of an instruction."""
@@ -302,12 +327,16 @@ class _Text:
 
 @final
 class _Loop:
-    """The lines of a loop through a row; ``outer`` has the places on the axes before the last."""
+    """The lines of a loop through a row, or through several, whose memory is at ``places``.
 
-    def __init__(self, text: _Text, loop: NestLoop) -> None:
+    ``outer`` has the places on the axes before the last one.
+    """
+
+    def __init__(self, text: _Text, loop: NestLoop, places: Sequence[Mapping[str, str]]) -> None:
         self.text, (*_, self.length) = text, loop.shape
+        self.places = places
         self.made = {step.written: step for step in loop.steps if step.kind == "each"}
-        self.sinks = [step for step in loop.steps if step.is_stored or step.kind != "each"]
+        self.sinks = _sinks(loop)
         along = [step for step in self.sinks if step.kind == "along"]
         self.left_to_numpy = [
             step for step in along if step.function == "add" and self.length > _PAIRED
@@ -319,6 +348,7 @@ class _Loop:
     def write(self, shape: Sequence[int]) -> None:
         """All lines, for this shape of the axes before the last one."""
         text = self.text
+        text.at = self.places[0]
         for step in self.sinks:
             if step.cleared:
                 at = text.at[step.written.name]
@@ -447,16 +477,25 @@ class _Loop:
             if step.kind == "each":
                 text.store(kind, self.computed(step, inner, kind), self.place(step.written, inner))
                 continue
-            x = self.value(step.given[0], inner, kind)
             if step.kind == "onto":
-                place = self.place(step.written, inner)
-                before = text.new(f"load {kind}, ptr {place}, align 8")
-                text.store(kind, text.new(f"fadd {kind} {before}, {x}"), place)
+                self.add(step, inner, kind)
                 continue
+            x = self.value(step.given[0], inner, kind)
             found[step.written.name] = x
             if step.function != "add":
                 found[step.written.name + _BAD] = text.new(f"fcmp uno {kind} {x}, {x}")
         return found
+
+    def add(self, step: NestStep, inner: str, kind: str) -> None:
+        """Adds what a step is given of each row onto what is there."""
+        text = self.text
+        text.at = self.places[0]
+        place = self.place(step.written, inner)
+        found = text.new(f"load {kind}, ptr {place}, align 8")
+        for text.which, text.at in enumerate(self.places):
+            found = text.new(f"fadd {kind} {found}, {self.value(step.given[0], inner, kind)}")
+        text.which, text.at = 0, self.places[0]
+        text.store(kind, found, place)
 
     def joined(self, x: Mapping[str, str], y: Mapping[str, str], kind: str) -> dict[str, str]:
         """Takes what came of steps at some places together with what came of them at others."""
@@ -524,7 +563,8 @@ class _Loop:
     def key(self, read: Read, inner: str, kind: str) -> tuple[str, ...]:
         """The key that distinguishes numbers from others that are read in this loop."""
         places = zip([*self.outer, inner], read.strides, strict=bool(read.strides))
-        return read.name, kind, *(f"{at} {apart}" for at, apart in places if apart)
+        which = "" if read.name in self.text.memory.fixed else str(self.text.which)
+        return read.name, kind, which, *(f"{at} {apart}" for at, apart in places if apart)
 
     def value(self, read: Read, inner: str, kind: str) -> str:
         """The register with what a step is given."""
@@ -555,6 +595,16 @@ class _Loop:
             given = [self.value(read, inner, kind) for read in step.given]
             text.known[key] = text.each(step.function, kind, given)
         return text.known[key]
+
+
+def _sinks(loop: NestLoop) -> list[NestStep]:
+    """The steps of a loop that write to memory."""
+    return [step for step in loop.steps if step.is_stored or step.kind != "each"]
+
+
+def _is_onto(step: NestStep) -> bool:
+    """Whether a step adds rows onto an array."""
+    return step.kind == "onto" and not step.cleared
 
 
 _WIDE: Final = "<8 x double>"
@@ -602,7 +652,12 @@ begin:
 }
 define void @run(i64 %first, i64 %end, $parameters, ptr noalias %scratch, ptr %words) nounwind {
 begin:
-$body
+$run
+  ret void
+}
+define void @rest(i64 %first, i64 %end, $parameters, ptr noalias %scratch, ptr %words) nounwind {
+begin:
+$rest
   ret void
 }
 """)

@@ -225,7 +225,9 @@ class NestEntry:
     def __init__(self, code: LoadedCode, shape: NestShape) -> None:
         pointers = [ctypes.c_void_p] * (len(shape.sizes) + 1)
         arguments = [ctypes.c_int64, ctypes.c_int64, *pointers]
-        self._run = ctypes.CFUNCTYPE(None, *arguments)(code.address("run"))
+        self._run, self._rest = (
+            ctypes.CFUNCTYPE(None, *arguments)(code.address(name)) for name in ("run", "rest")
+        )
         self._code, self._shape = code, shape
         self._words = (ctypes.c_int64 * len(shape.words))(*shape.words)
 
@@ -235,10 +237,11 @@ class NestEntry:
         fits = [x.size for x in given] == [*shape.sizes] and all(map(_is_plain, given))
         if not fits or not all(given[place].flags.writeable for place in shape.written):
             return False
-        addresses = [*map(_address, given)]
-        for first in range(0, shape.rows, shape.at_once):
-            end = min(first + shape.at_once, shape.rows)
-            self._run(first, end, *addresses, ctypes.addressof(self._words))
+        addresses = [*map(_address, given), ctypes.addressof(self._words)]
+        for first in range(0, shape.whole, shape.at_once):
+            self._run(first, min(first + shape.at_once, shape.whole), *addresses)
+        if shape.whole < shape.rows:
+            self._rest(shape.whole, shape.rows, *addresses)
         return True
 
 
