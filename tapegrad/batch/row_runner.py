@@ -170,10 +170,10 @@ class RowRunner:
     ) -> ChunkResult:
         """Runs rows; outputs are written into ``out`` where it is given.
 
-        ``numbers`` are the rows' numbers in the batch. Where several paths are known, blocks are
-        run together, so that there are many rows on a rare path.
+        ``numbers`` are the rows' numbers in the batch. Blocks are run together, so that there are
+        many rows on a rare path, but for sums on one path, which its code adds up block by block.
         """
-        size = BLOCK if len(self.codes) == 1 else len(numbers)
+        size = BLOCK if len(self.codes) == 1 and options.sums else len(numbers)
         found: list[PartialSum | BlockOutputs] = []
         for start in range(0, len(numbers), size):
             some = numbers[start : start + size]
