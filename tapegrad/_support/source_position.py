@@ -237,19 +237,19 @@ def resolve(marks: Iterable[Mark | None]) -> tuple[tuple[Site, ...], Sequence[in
     Marks are compared by the identity of the code object, which hashes by content, slowly.
     """
     sites: dict[Site, int] = {}
-    seen: dict[tuple[int, int], int] = {}
+    seen: dict[int, dict[int, int]] = {}
+    last, known = None, dict[int, int]()
     indices = []
-    last, index = None, -1
     for entry in marks:
         if entry is None:
             indices.append(-1)
             continue
-        if entry is not last:
-            last, (code, offset) = entry, entry
-            key = (id(code), offset)
-            if key not in seen:
-                seen[key] = sites.setdefault(site(code, offset), len(sites))
-            index = seen[key]
+        code, offset = entry
+        if code is not last:
+            last, known = code, seen.setdefault(id(code), {})
+        index = known.get(offset)
+        if index is None:
+            index = known[offset] = sites.setdefault(site(code, offset), len(sites))
         indices.append(index)
     return tuple(sites), indices
 
