@@ -225,15 +225,27 @@ class TestRefusals:
             f"traced numbers: write tapegrad.numpy.{name} instead"
         )
 
-    def test_linear_algebra_is_refused_in_the_same_words(self) -> None:
-        """What numpy does in its own compiled code takes floats alone."""
+    @pytest.mark.parametrize("name", ["inv", "det", "cholesky", "lstsq", "solve"])
+    def test_functions_of_matrices_take_an_array_that_is_made_of_the_numbers(
+        self, name: str
+    ) -> None:
+        """The error says how to make it, and names the function as it is called."""
 
-        def f(xs: Any) -> Any:
-            return np.linalg.inv(np.array([[xs[0], xs[1]], [xs[1], 2.0]])).sum()
+        def applied(x: Any) -> Any:
+            given = (x, np.ones(2)) if name in {"lstsq", "solve"} else (x,)
+            found = getattr(np.linalg, name)(*given)
+            return found[0] if name == "lstsq" else found
 
-        text = refusal(errors.TracedNumberError, lambda: tg.grad(f)([1.0, 2.0]))
-        assert "numpy's inv at " in text
-        assert text.endswith(": use tapegrad.math and operators, element by element")
+        def f(rows: Any) -> Any:
+            return applied(np.array(rows))
+
+        matrix = [[2.0, 0.5], [0.5, 1.0]]
+        assert refusal(errors.TracedNumberError, lambda: tg.grad(f)(matrix)) == (
+            f"numpy.linalg.{name} at {place(applied, 'getattr')} takes no array of objects, as one "
+            "of traced numbers is: pass it tapegrad.numpy.asarray(x)"
+        )
+        gradient = tg.grad(lambda rows: tnp.sum(applied(tnp.asarray(rows))))(matrix)
+        assert gradient == tg.grad(lambda x: tnp.sum(applied(x)))(np.array(matrix)).tolist()
 
     @pytest.mark.parametrize(
         "use",

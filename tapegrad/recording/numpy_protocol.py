@@ -150,11 +150,13 @@ def _name(found: re.Match[str]) -> str:
 
 def _without_loop(name: str, line: str, problem: str) -> TracedNumberError:
     """The error for a function of numpy's that cannot be applied to the elements of an array."""
-    np = _numpy()
+    np, of_matrices = _numpy(), name.partition("_")[0].removesuffix("1")
     full = f"numpy.{name}" if hasattr(np, name) else f"numpy's {name}"
     cure = "use tapegrad.math and operators, element by element"
     if name in ROWS or name in SPELLED:
         cure = f"write tapegrad.numpy.{name} instead"
+    elif hasattr(np.linalg, of_matrices):  # its loops are called solve1, svd_s, cholesky_lo, ...
+        full, cure = f"numpy.linalg.{of_matrices}", "pass it tapegrad.numpy.asarray(x)"
     return TracedNumberError(f"{full} at {line} {problem}: {cure}")
 
 
