@@ -114,7 +114,8 @@ class ArrayVar(TracedValue, TracedArray):
     @property
     def T(self) -> ArrayVar:  # noqa: N802  # numpy's name
         """The axes in the opposite order."""
-        return self.transpose()
+        order = tuple(range(self._value.ndim - 1, -1, -1))
+        return cast(ArrayVar, QUICK[rows.transpose](self, order))
 
     @property
     def mT(self) -> ArrayVar:  # noqa: N802  # the name of the array API standard
@@ -181,9 +182,9 @@ class ArrayVar(TracedValue, TracedArray):
         self, *shape: SupportsIndex | Sequence[SupportsIndex], order: Layout = "C"
     ) -> ArrayVar:
         """The same numbers in another shape; one length may be -1."""
-        wanted = shape_asked(shape, self.size)
+        wanted = shape_asked(shape, self._value.size)
         if order == "C":
-            return cast(ArrayVar, rows.reshape(self, wanted))
+            return cast(ArrayVar, QUICK[rows.reshape](self, wanted))
         return cast(ArrayVar, serving("numpy").reshape(self, wanted, order=order))
 
     def ravel(self, order: Layout = "C") -> ArrayVar:
@@ -216,10 +217,11 @@ class ArrayVar(TracedValue, TracedArray):
     def mean(self, axis: Axes = None, *, keepdims: bool = False) -> ArrayVar: ...
     def mean(self, axis: Axes = None, *, keepdims: bool = False, **unused: object) -> Any:
         """The mean of all numbers, or along axes."""
-        _require_unused("mean", unused)
-        axes = axes_of(axis, self.ndim)
-        total = rows.sum_(self, (axes, keepdims))
-        return ops.div(total, float(prod(self.shape[at] for at in axes)))
+        if unused:
+            _require_unused("mean", unused)
+        shape = self._value.shape
+        axes = axes_of(axis, len(shape))
+        return QUICK[rows.sum_](self, (axes, keepdims)) / float(prod([shape[at] for at in axes]))
 
     @overload
     def max(self, axis: None = None, *, keepdims: Literal[False] = False) -> Var: ...
@@ -399,8 +401,9 @@ class ArrayVar(TracedValue, TracedArray):
 
         def __array_function__(self, function, types, args, kwargs):
             quick = QUICK.get(function)
-            if quick is not None and not kwargs and len(args) == 1 and args[0] is self:
-                return quick(self)
+            is_along = not kwargs or (kwargs.keys() <= _ALONG and None not in kwargs.values())
+            if quick is not None and is_along and len(args) == 1 and args[0] is self:
+                return quick(self, **kwargs)
             return serving("recording.array_functions").call(function, args, kwargs)
 
         def __array_namespace__(self, *, api_version=None):
@@ -745,10 +748,13 @@ def extreme(row: Primitive, x: Operand, axis: Axes, *, keepdims: bool) -> Operan
     """
     shape = shape_of(x)
     axes = axes_of(axis, len(shape))
-    if not all(shape[at] for at in axes):
+    if 0 in shape and not all(shape[at] for at in axes):
         raise InputError(f"{row.name} at {here()} of no numbers: test the size before")
     return row(x, cast(Operand, (axes, keepdims))) if shape else x
 
+
+_ALONG: Final = {"axis", "keepdims"}
+"""The options of numpy's functions along axes that methods have, too."""
 
 _ALL: Final = [tuple(range(ndim)) for ndim in range(65)]
 
@@ -759,8 +765,9 @@ def shape_asked(given: tuple[Any, ...], size: int) -> Shape:
     Raises:
         InputError: for one of another size.
     """
-    wanted = given[0] if len(given) == 1 and not isinstance(given[0], SupportsIndex) else given
-    shape = tuple(int(length) for length in wanted)
+    is_one = len(given) == 1 and type(given[0]) is not int
+    wanted = given[0] if is_one and not hasattr(given[0], "__index__") else given
+    shape = tuple(map(int, wanted))
     if shape.count(-1) == 1:
         known = -prod(shape)
         shape = tuple(size // known if known and n == -1 else max(n, 0) for n in shape)
