@@ -208,6 +208,12 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any
     "an array in a tuple": (
         lambda: (["a"], np.array([2])), lambda v: put(v[1]), lambda v: float(v[1][0])
     ),
+    "the shape of an array in a list": (
+        lambda: [np.arange(6)], lambda v: setattr(v[0], "shape", (2, 3)), lambda v: len(v[0])
+    ),
+    "an array of objects in a list": (
+        lambda: [np.array([Plain(2)])], lambda v: set_n(v[0][0]), lambda v: v[0][0].n
+    ),
     "deque": (lambda: deque([2]), lambda v: v.append(3), len),
     "subclass of list": (lambda: Longer([2.0]), put, lambda v: v[0]),
     "ordered dict": (
@@ -375,7 +381,11 @@ class TestKeys:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What a closure holds is the same as long as all in it are the same objects."""
-        data = {"of": [[1, 2], [3]], "names": ("a", {"b": None}, {1.5})}
+        data: dict[str, Any] = {
+            "of": [[1, 2], [3]],
+            "names": ("a", {"b": None}, {1.5}),
+            "x": np.ones(2),
+        }
         fast = tg.jit(lambda x: x * len(data["of"]), eager_first=False)
         assert fast(2.0) == 4.0
         monkeypatch.setattr(KeyMaker, "key", None)

@@ -6,6 +6,7 @@ its parts, containers by that of all that is in them, and anything else by its k
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain
 from operator import is_
@@ -72,7 +73,7 @@ class ChangeChecks:
             self.conditions.append(f"((v := {expression}) is {name} or ({alike}))")
         elif may_change(value):
             alike = f"key({expression}) == {self.bind(self._key(value))}"
-            if type(value) in _CONTAINERS:
+            if type(value) in _CONTAINERS or _is_of_numbers(value):
                 same = self.bind(_same_parts(value, self._key))
                 alike = f"({same}({expression}) or {alike})"
             self.conditions.append(alike)
@@ -113,12 +114,13 @@ class ChangeChecks:
 def _same_parts(value: object, key: Key) -> Callable[[object], bool]:
     """A function that is true only of this container, and only while all in it is the same object.
 
-    Parts that may change and are no containers are compared by their keys.
+    Or of this array of numbers. Such arrays in it are compared by their bytes, and other parts that
+    may change and are no containers by their keys.
     """
-    containers, others = _opened(value)
+    containers, arrays, others = _opened(value)
     holders = [*chain.from_iterable(map(_shown, containers))]
     sizes, parts = [*map(len, holders)], [*chain.from_iterable(holders)]
-    known = [*map(key, others)]
+    contents, known = [*map(_content, arrays)], [*map(key, others)]
 
     def same_parts(now: object) -> bool:
         if now is not value or [*map(len, holders)] != sizes:
@@ -127,26 +129,41 @@ def _same_parts(value: object, key: Key) -> Callable[[object], bool]:
             is_same = all(map(is_, chain.from_iterable(holders), parts))
         except RuntimeError:  # another thread adds to a dict
             return False
+        is_same = is_same and [*map(_content, arrays)] == contents
         return is_same and [*map(key, others)] == known
 
     return same_parts
 
 
-def _opened(value: object) -> tuple[Collection[Any], Collection[object]]:
-    """The containers in a value, itself among them, and all else in these that may change."""
+def _opened(value: object) -> tuple[Collection[Any], Collection[Any], Collection[object]]:
+    """The containers in a value, itself among them, arrays of numbers, and what else may change."""
     containers: dict[int, Any] = {}
+    arrays: dict[int, Any] = {}
     others: dict[int, object] = {}
     to_open = [value]
     while to_open:
         one: Any = to_open.pop()
-        if type(one) in _PLAIN or id(one) in containers or id(one) in others:
+        at = id(one)
+        if type(one) in _PLAIN or at in containers or at in arrays or at in others:
             continue
         if type(one) in _CONTAINERS:
-            containers[id(one)] = one
+            containers[at] = one
             to_open += chain.from_iterable(_shown(one))
+        elif _is_of_numbers(one):
+            arrays[at] = one
         elif may_change(one):
-            others[id(one)] = one
-    return containers.values(), others.values()
+            others[at] = one
+    return containers.values(), arrays.values(), others.values()
+
+
+def _is_of_numbers(value: Any) -> bool:
+    """Whether a value is an array of numpy's own class, and holds no objects."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray and not value.dtype.hasobject
+
+
+def _content(array: Any) -> tuple[object, ...]:
+    return array.shape, array.dtype, array.tobytes()
 
 
 def _shown(container: Any) -> tuple[Collection[object], ...]:
