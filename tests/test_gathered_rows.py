@@ -10,7 +10,7 @@ import pytest
 import tapegrad as tg
 
 
-@pytest.mark.parametrize("columns", [1, 7, 8, 9, 15, 16, 17, 26])
+@pytest.mark.parametrize("columns", [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 26])
 @pytest.mark.parametrize("rows", [1, 37])
 def test_each_number_of_a_row_is_read_from_its_place(rows: int, columns: int) -> None:
     """In arrays with gaps, of any width, one after the other, and where rows are picked by path."""

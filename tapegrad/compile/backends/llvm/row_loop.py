@@ -60,6 +60,8 @@ def run_rows(mode: Mode, calls: Sequence[PartCall], declarations: Declarations) 
     )
 
 
+_HALF: Final = TILE // 2
+"""The columns that are gathered together where there are fewer than eight."""
 _CALL_PART: Final = Template("""\
   %given$index = getelementptr i64, ptr %S, i64 $begin
   call void @$name(ptr %X, ptr %U, ptr %given$index, ptr %here, ptr %flip, i64 %stride)""")
@@ -101,13 +103,17 @@ def gather(width: int) -> str:
     """The text of a function that takes eight rows of all leaves and writes them by column.
 
     The numbers of a column are ``width`` apart from those of the next. Columns go in tiles of
-    eight, the last of which begins among those of the one before where eight are not left.
+    eight, or of four where there are fewer than eight, the last of which begins among those of the
+    one before where as many are not left.
     """
     lanes = range(TILE)
     tile = [_for_lanes(_LOAD_EIGHT, lanes), _for_lanes(_ASK_AHEAD, lanes), *_transposed(width)]
+    half = [_for_lanes(_LOAD_FOUR, lanes), *_joined_halves(), *_transposed(width, "h", _HALF)]
     return _GATHER.substitute(
         width=width,
         tile=TILE,
+        half=_HALF,
+        move_half="\n".join(half),
         bounded=_for_lanes(_BOUNDED, lanes),
         count_rows=_for_lanes(_COUNT_ROW, lanes),
         read_rows=_for_lanes(_READ_ROW, lanes),
@@ -122,16 +128,27 @@ def _for_lanes(line: Template, lanes: range) -> str:
     return "\n".join(line.substitute(lane=lane) for lane in lanes)
 
 
-def _transposed(width: int) -> Sequence[str]:
-    """Transposes eight rows of eight numbers in three rounds of exchanges, and stores them."""
-    lines, names = [], [f"%r{lane}" for lane in range(TILE)]
-    for step in (1, 2, 4):
-        turned = [f"%s{step}_{lane}" for lane in range(TILE)]
-        lines += [f"  {turned[lane]} = {_exchange(names, lane, step)}" for lane in range(TILE)]
-        names = turned
-    for lane in range(TILE):
-        lines.append(f"  %d{lane} = getelementptr double, ptr %target, i64 {width * lane}")
-        lines.append(f"  store <8 x double> {names[lane]}, ptr %d{lane}, align 8")
+def _joined_halves() -> Sequence[str]:
+    """Joins four numbers of a row with those of the fourth row after it."""
+    order = ", ".join(f"i32 {place}" for place in range(TILE))
+    four, eight = f"<{_HALF} x double>", f"<{TILE} x i32> <{order}>"
+    return [
+        f"  %hr{lane} = shufflevector {four} %f{lane}, {four} %f{lane + _HALF}, {eight}"
+        for lane in range(_HALF)
+    ]
+
+
+def _transposed(width: int, prefix: str = "", rows: int = TILE) -> Sequence[str]:
+    """Transposes eight numbers of each of some rows in rounds of exchanges, and stores them."""
+    lines, names, step = [], [f"%{prefix}r{lane}" for lane in range(rows)], 1
+    while step < rows:
+        turned = [f"%{prefix}s{step}_{lane}" for lane in range(rows)]
+        lines += [f"  {turned[lane]} = {_exchange(names, lane, step)}" for lane in range(rows)]
+        names, step = turned, 2 * step
+    for lane in range(rows):
+        to = f"%{prefix}d{lane}"
+        lines.append(f"  {to} = getelementptr double, ptr %target, i64 {width * lane}")
+        lines.append(f"  store <8 x double> {names[lane]}, ptr {to}, align 8")
     return lines
 
 
@@ -163,6 +180,11 @@ _FIND_PLACE: Final = Template("""\
 _LOAD_EIGHT: Final = Template("""\
   %q$lane = getelementptr double, ptr %p$lane, i64 %column
   %r$lane = load <8 x double>, ptr %q$lane, align 8""")
+_LOAD_FOUR: Final = Template("""\
+  %g$lane = getelementptr double, ptr %p$lane, i64 %column
+  %f$lane = load <4 x double>, ptr %g$lane, align 8
+  %h$lane = getelementptr double, ptr %g$lane, i64 %ahead
+  call void @llvm.prefetch.p0(ptr %h$lane, i32 0, i32 2, i32 1)""")
 _ASK_AHEAD: Final = Template("""\
   %a$lane = getelementptr double, ptr %q$lane, i64 %ahead
   call void @llvm.prefetch.p0(ptr %a$lane, i32 0, i32 2, i32 1)""")
@@ -205,10 +227,13 @@ leaf:
   %columns = load i64, ptr %columnsp, align 8
   %ahead = mul i64 %stride, $width
   %latest = sub i64 %columns, $tile
+  %last.half = sub i64 %columns, $half
+  %has.half = icmp sge i64 %columns, $half
 $places
   br label %next
 next:
-  %column = phi i64 [ 0, %leaf ], [ %turned, %tile ], [ %singled, %single ]
+  %column = phi i64 [ 0, %leaf ], [ %turned, %tile ], [ %half.turned, %half ], \
+[ %singled, %single ]
   %offset = mul i64 %column, $width
   %target = getelementptr double, ptr %out, i64 %offset
   %tiled = add i64 %column, $tile
@@ -217,7 +242,16 @@ next:
   br i1 %fits, label %tile, label %fewer
 fewer:
   %any = icmp slt i64 %column, %columns
-  br i1 %any, label %single, label %after
+  br i1 %any, label %some.left, label %after
+some.left:
+  br i1 %has.half, label %half, label %single
+half:
+$move_half
+  %halved = add i64 %column, $half
+  %half.back = call i64 @llvm.smin.i64(i64 %halved, i64 %last.half)
+  %half.short = icmp slt i64 %halved, %columns
+  %half.turned = select i1 %half.short, i64 %half.back, i64 %halved
+  br label %next
 tile:
 $move_tile
   %back = call i64 @llvm.smin.i64(i64 %tiled, i64 %latest)
