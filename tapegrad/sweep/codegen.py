@@ -67,7 +67,7 @@ class Sweep(Generic[P]):
     A sweep that ``descends`` is given one slot, from which it goes down to the inputs. It walks
     along the columns, which must be lists: that is quicker than to index each of them. Its state is
     one column as well, whose number at each entry is ``b``, and ``k`` is not there. Its loop may
-    have branches for some codes alone; at an entry with another code it ends, and returns the slot.
+    have branches for some codes alone; at an entry with another one, another function goes on.
     """
 
     state: str
@@ -84,23 +84,27 @@ class Sweep(Generic[P]):
         self.loop(columns.table)(columns, slots, *state, **named)
 
     def loop(
-        self, table: Table, codes: frozenset[int] | None = None
-    ) -> Callable[Concatenate[EntryColumns, Slots, P], int | None]:
+        self,
+        table: Table,
+        codes: frozenset[int] | None = None,
+        go_on: Callable[Concatenate[EntryColumns, int, P], None] | None = None,
+    ) -> Callable[Concatenate[EntryColumns, Slots, P], None]:
         """The loop over the entries of tapes of a table: quicker to call than the sweep."""
         make = _compiled if codes is None else _compile
-        return make(self, table.base or table, codes)
+        return make(self, table.base or table, codes, go_on)
 
     def source(self, table: Table, codes: frozenset[int] | None = None) -> str:
         """Python source of the loop, a function called ``sweep``."""
         head = (_DESCENDING if self.descends else _INDEXING).format(self.state)
         arrive = self.arrive if self.descends else f"{self.arrive}code = codes[k]\n"
+        end = f"return go_on(columns, {_BELOW}, {self.state})\n"
         branches = [
-            self._fetching(self.branch(row)) or _NOTHING if codes is None or code in codes else _END
+            self._fetching(self.branch(row)) or _NOTHING if codes is None or code in codes else end
             for code, row in enumerate(table.rows)
         ]
         if self.descends:
             branches[table.codes[ops.input]] = "break\n"
-        return head + indent(arrive + _dispatch(table.rows, branches, self._call), " " * 8)
+        return head + indent(arrive + _dispatch(table.rows, branches, self._call, end), " " * 8)
 
     @property
     def _call(self) -> str:
@@ -168,22 +172,24 @@ def sweep(columns, start, {0}):
 """
 _BELOW: Final = "codes.__length_hint__()"
 """The slot of an entry in a loop that descends: the number of those that are left."""
-_END: Final = f"return {_BELOW}\n"
 _IF_PAIR: Final = "if j == 2:\n    i, j = pool[i], pool[i + 1]\n"
 _SELECT: Final = "i = pool[i + (1 if values[pool[i]] else 2)]\n"
 """Finds the slot of the arm that a ``where`` selects."""
 
 
 def _compile(
-    sweep: Sweep[...], table: Table, codes: frozenset[int] | None
-) -> Callable[..., int | None]:
+    sweep: Sweep[...],
+    table: Table,
+    codes: frozenset[int] | None,
+    go_on: Callable[..., None] | None,
+) -> Callable[..., None]:
     """The loop as a function of this module."""
     namespace = {**INLINE_NAMES, **{call_name(row): row.value for row in table.rows}}
-    namespace["any_entry"] = sweep.any_entry
+    namespace["any_entry"], namespace["go_on"] = sweep.any_entry, go_on
     namespace["__name__"] = __name__  # so that an error is not said to be on one of its lines
     code = compile(sweep.source(table, codes), "<spelled by tapegrad>", "exec")
     exec(code, namespace)  # noqa: S102  # the source is spelled from the table alone
-    return cast("Callable[..., int | None]", namespace["sweep"])
+    return cast(Callable[..., None], namespace["sweep"])
 
 
 _compiled: Final = cache(_compile)
@@ -262,13 +268,13 @@ _TESTED_FIRST: Final = 2
 """The number of operations, the first of the table, whose codes are tested in turn."""
 
 
-def _dispatch(rows: Sequence[Primitive], branches: list[str], otherwise: str) -> str:
+def _dispatch(rows: Sequence[Primitive], branches: list[str], otherwise: str, unmet: str) -> str:
     """Statements that choose a row's branch by ``code``; they run ``otherwise`` for any other code.
 
     Sums and products are tested first. The rest is found by a search that takes fewest steps for
     other operators, few for functions, and more for what is called or rarely swept.
     """
-    found = [code for code, source in enumerate(branches) if source not in {_NOTHING, _END}]
+    found = [code for code, source in enumerate(branches) if source not in {_NOTHING, unmet}]
     first, cases = [code for code in found if rows[code].is_operation][:_TESTED_FIRST], ""
     for code in first:
         cases += f"if code == {code}:\n{indent(branches[code], '    ')}    continue\n"
@@ -276,7 +282,7 @@ def _dispatch(rows: Sequence[Primitive], branches: list[str], otherwise: str) ->
     leaves = [_Leaf(0, branches[0], _weight(rows[0]))]
     for code, row in enumerate(rows):
         if branches[code] != leaves[-1].source:
-            weight = 0 if branches[code] == _END else _weight(row)
+            weight = 0 if branches[code] == unmet else _weight(row)
             leaves.append(_Leaf(code, branches[code], weight))
     return cases + _search([*leaves, _Leaf(len(branches), otherwise, 1)])
 

@@ -83,7 +83,7 @@ def cotangents(
     elif exact:
         _EXACT_SWEEP(columns, range(start, -1, -1), column, [0.0] * len(columns))
     else:
-        _sweep_floats(columns, start, column)
+        _float_loop(columns.table.base or columns.table).run(columns, start, column)
     return column if count is None else column[:count]
 
 
@@ -144,30 +144,17 @@ class _FloatLoop:
     def __init__(self, table: Table) -> None:
         self.table: Table = table
         self.codes: frozenset[int] = frozenset()
-        self.run: Callable[[EntryColumns, int, DerivativeColumn], int | None] = _stay
+        self.run: Callable[[EntryColumns, int, DerivativeColumn], None] = self.go_on
 
     def go_on(self, columns: EntryColumns, start: int, column: DerivativeColumn) -> None:
         """Sweeps on from an entry whose code was not met before."""
         codes = self.codes.union(columns.codes)
-        run = ON_FLOATS.loop(self.table, codes)
+        run = ON_FLOATS.loop(self.table, codes, self.go_on)
         run(columns, start, column)
         self.codes, self.run = codes, run
 
 
-def _stay(columns: EntryColumns, start: int, column: DerivativeColumn) -> int:
-    """The loop that has met no code."""
-    return start
-
-
 _float_loop: Final = cache(_FloatLoop)
-
-
-def _sweep_floats(columns: EntryColumns, start: int, column: DerivativeColumn) -> None:
-    """Puts cotangents in place of the seeds in a column, on floats, from a slot down."""
-    loop = _float_loop(columns.table.base or columns.table)
-    left = loop.run(columns, start, column)
-    if left is not None:
-        loop.go_on(columns, left, column)
 
 
 def _block(columns: EntryColumns, slot: int) -> CheckpointedBlock | None:
@@ -191,7 +178,7 @@ def _sweep_block(
     """Sweeps the entries that a block stands for, on floats."""
     inside, places = _recorded_again(columns, slot, block)
     inner = seeded(len(inside), {place: column[other] for place, other in places.items()})
-    _sweep_floats(inside, len(inside) - 1, inner)
+    _float_loop(inside.table.base or inside.table).run(inside, len(inside) - 1, inner)
     for place, operand in enumerate(columns.operands(slot)):
         column[operand] = inner[place]
 
