@@ -210,10 +210,10 @@ def test_many_random_loops(steps: list[str], end: str, bound: float, seed: int, 
 def test_found_paths_are_told_and_travel() -> None:
     """The report and a pickled function have them as any others."""
     batch, codes = exits(passage(["walk"], "rebate", 2.0), 40)
-    assert any(code.path.code is not None for code in codes)
+    found = [code for code in codes if code.path.code is not None]
     (shape,) = batch.report().shapes
     assert len(shape.paths) == len(batch.tapes)
     assert all("test_like_paths.py" in path.guards[0] for path in shape.paths)
-    assert sum(path.is_shared for path in shape.paths) > len(shape.paths) // 2
+    assert sum(path.is_shared for path in shape.paths) >= len(found) > 0
     arrived = pickle.loads(pickle.dumps(batch))  # noqa: S301  # our own
     assert arrived.tapes == batch.tapes
