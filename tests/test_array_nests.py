@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from tapegrad.compile.backends.interface import NestShape
 from tapegrad.compile.backends.llvm import array_nest
 from tapegrad.compile.backends.llvm.array_loop import FUNCTIONS
 from tapegrad.compile.backends.llvm.array_nest import NestLoop, NestMemory, NestStep, Read
+from tapegrad.compile.paths import path_of
 from tapegrad.errors import BackendError
 from tests.test_array_plans import agree, assert_same, compiled
 from tests.test_array_truth import SPECIAL
@@ -303,6 +305,32 @@ def test_a_guard_stays_before_what_comes_after_it(at_once: list[bool]) -> None:
         found = fast(sign * abs(X))
         assert (len(called) > before) == (sign > 0.0)
         assert_same(found, tg.value_and_grad(f)(sign * abs(X)))
+
+
+def test_nests_are_found_in_little_time(
+    in_blocks: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few questions for each entry of a long program, whether or not there are nests."""
+    asked: list[int] = []
+    kind = nests._Rows.kind
+
+    def counted(self: Any, slot: int, inside: Any) -> Any:
+        asked.append(slot)
+        return kind(self, slot, inside)
+
+    def steps(x: Any, count: int, of: int) -> Any:
+        total = 0.0
+        for step in range(count):
+            x = tnp.tanh(x * 0.9 + X) * 0.5 - x * x
+            total = total + tnp.sum(tnp.sum(x * x, axis=1)) if step % of == 0 else total
+        return total + tnp.sum(x)
+
+    monkeypatch.setattr(nests._Rows, "kind", counted)
+    for of in (2, 1000):
+        asked.clear()
+        program = path_of(tg.record(partial(steps, count=200, of=of))(X)).program
+        nests.arranged(program)
+        assert len(asked) < 5 * len(program)
 
 
 def test_threads_share_a_nest(at_once: list[bool]) -> None:

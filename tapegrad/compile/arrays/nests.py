@@ -8,6 +8,7 @@ the nest alone reads needs no more memory than a few rows have.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from math import prod
 from typing import Final, Literal, TypeAlias, cast, final
@@ -30,6 +31,8 @@ _LONGEST_ROW: Final = 1 << 16
 """The most numbers of a row."""
 _MOST_ENTRIES: Final = 48
 """The most entries of a nest, so that it compiles in little time."""
+_TRIES: Final = 2
+"""How often an entry may be in a nest that comes to nothing, and begin another one."""
 _FARTHEST: Final = 512
 """The most entries among which those of a nest stand."""
 
@@ -38,6 +41,9 @@ Kind: TypeAlias = Literal["each", "along", "across", "onto", "view"]
 
 A view shows what another entry of the nest computes.
 """
+
+Along: TypeAlias = tuple[Shape, bool]
+"""The axes that are taken together, and whether they stay, with length 1."""
 
 
 @final
@@ -106,6 +112,9 @@ class _Finder:
     def __init__(self, program: Program) -> None:
         self.program, self.forms = program, program.forms
         self.nests: list[Nest] = []
+        self.taken: set[int] = {
+            slot for slot, row in enumerate(program.rows) if row in _ALONG and self.is_large(slot)
+        }
         self.readers: list[list[int]] = [[] for _ in program.rows]
         for slot, operands in enumerate(program.operands):
             for operand in operands:
@@ -114,36 +123,48 @@ class _Finder:
     def order(self, slots: Sequence[int]) -> list[int]:
         """The slots in order."""
         found: list[int] = []
-        tried: set[int] = set()
+        tried: Counter[int] = Counter()
         place = 0
         while place < len(slots):
             slot = slots[place]
-            if slot in tried or not self.may_begin(slot):
+            if tried[slot] > _TRIES or not self.may_begin(slots[place : place + _FARTHEST]):
                 place += 1
                 continue
-            nest, early, late = self.nest(slots[place:])
-            tried.update(nest.kinds, (slot,))
-            if self.pays(nest):
+            tried[slot] = _TRIES + 1
+            nest, early, late = self.nest(slots[place:], tried)
+            if self.pays(nest.kinds):
                 self.nests.append(nest)
                 found += [*slots[:place], *early, *nest.kinds]
                 slots, place = late, 0
         return [*found, *slots]
 
-    def may_begin(self, slot: int) -> bool:
-        """Whether a nest may begin with an entry."""
-        shape = self.forms[slot].shape
+    def is_large(self, slot: int) -> bool:
+        """Whether many numbers are taken together along some axes."""
+        (operand,) = self.program.operands[slot]
+        shape, (axes, _) = self.forms[operand].shape, cast(Along, self.program.statics[slot])
+        return prod(shape) > MOST_NUMBERS and len(axes) < len(shape)
+
+    def may_begin(self, slots: Sequence[int]) -> bool:
+        """Whether a nest of some entries may begin with the first."""
+        slot, shape = slots[0], self.forms[slots[0]].shape
         if len(shape) < 2 or shape[0] < _LEAST_ROWS or prod(shape) <= MOST_NUMBERS:
+            return False
+        if self.taken.isdisjoint(slots):
             return False
         return _Rows(self.program, shape[0]).kind(slot, {}) in {"each", "along"}
 
-    def nest(self, slots: Sequence[int]) -> tuple[Nest, list[int], list[int]]:
-        """A nest that begins with the first of some entries, and what comes before and after it."""
+    def nest(self, slots: Sequence[int], tried: Counter[int]) -> tuple[Nest, list[int], list[int]]:
+        """A nest that begins with the first of some entries, and what comes before and after it.
+
+        Those that were in it at some time are ``tried``, and begin few others.
+        """
         rows = _Rows(self.program, self.forms[slots[0]].shape[0])
         without: set[int] = set()
         while True:
             kinds, early, late = rows.parted(slots, without)
             left_out = self.left_out(kinds)
-            if not left_out:
+            if not left_out or not self.pays(kinds):
+                tried.update({*kinds, *without})
                 return Nest(self.program, kinds, self.kept(kinds)), early, late
             without |= left_out
 
@@ -181,13 +202,11 @@ class _Finder:
                 found.update(self.program.operands[slot] if kinds[slot] == "view" else ())
         return found
 
-    def pays(self, nest: Nest) -> bool:
-        """Whether something large that the nest computes is taken together in it."""
+    def pays(self, kinds: Mapping[int, Kind]) -> bool:
+        """Whether something large that a nest computes is taken together in it."""
         return any(
-            kind in _TOGETHER
-            and self.program.operands[slot][0] in nest.kinds
-            and prod(self.forms[self.program.operands[slot][0]].shape) > MOST_NUMBERS
-            for slot, kind in nest.kinds.items()
+            kinds[slot] in _TOGETHER and self.program.operands[slot][0] in kinds
+            for slot in self.taken.intersection(kinds)
         )
 
 
@@ -279,7 +298,7 @@ class _Rows:
         """How an entry goes that is taken together along axes of rows."""
         (operand,) = self.program.operands[slot]
         row, form = self.program.rows[slot], self.program.forms[operand]
-        axes, _ = cast("tuple[Shape, bool]", self.program.statics[slot])
+        axes, _ = cast(Along, self.program.statics[slot])
         is_row = self.has_rows(form) and self.is_read(operand, inside, len(form.shape))
         if not is_row or not axes or not 0 < prod(form.shape[1:]) <= _LONGEST_ROW:
             return None
@@ -293,7 +312,7 @@ class _Rows:
     def is_over_rows(self, slot: int, inside: Mapping[int, Kind]) -> bool:
         """Whether an entry is the sum of rows that are computed in the nest."""
         (operand,) = self.program.operands[slot]
-        axes, _ = cast("tuple[Shape, bool]", self.program.statics[slot])
+        axes, _ = cast(Along, self.program.statics[slot])
         shape = self.program.forms[operand].shape
         is_computed = inside.get(operand) in {"each", "along", "across"}
         is_d = self.program.forms[operand].kind == "d"
