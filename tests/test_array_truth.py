@@ -125,6 +125,22 @@ def test_nan_infinities_zeros_and_ties_are_as_on_numbers(row: Primitive) -> None
                 assert is_like(np.broadcast_to(partial, len(points))[at], wanted), (index, xs)
 
 
+@pytest.mark.parametrize("row", [row for row in TESTED if not row.helper], ids=by_name)
+def test_swept_slopes_at_special_numbers_are_as_on_numbers(row: Primitive) -> None:
+    """Those of a sweep, which spells partials by what it knows of values, to the last zero."""
+    width = row.arity or 2
+    given = list(product(SPECIAL, repeat=min(width, 2)))
+    points = [(*(xs + xs)[:width], *(3,) * row.has_static) for xs in given]
+    arrays, static = columns(points, row)
+    found = tg.grad(summed(row, static))(arrays)
+    values: Any = row(*cast(Any, arrays), *static)
+    for index, slopes_in in enumerate(found):
+        for at, xs in enumerate(points):
+            value = float(np.broadcast_to(values, len(points))[at])
+            wanted = cast("float | None", row.partial(index, value, *xs))
+            assert is_like(slopes_in[at], 0.0 if wanted is None else wanted), (index, xs)
+
+
 def is_like(got: Any, want: float) -> bool:
     """The same number, or an ordinary one within 4 units in the last place."""
     return same_bits(float(got), want) or (

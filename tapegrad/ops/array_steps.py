@@ -80,9 +80,9 @@ def _constant_power_slope(x: Any, n: float) -> Any:
 
 
 def _positive_quotient(x: Any, y: Any) -> Any:
-    """A square root is not below 0."""
+    """A square root is not below 0, but that of -0.0 is -0.0."""
     is_root = isinstance(y, Traced) and y.made_by is ops.sqrt
-    return ops.div(x, y) if is_root else None
+    return ops.div(x, ops.abs(y)) if is_root else None
 
 
 def _power_slope(x: Any, n: Any) -> Usually:
