@@ -209,7 +209,7 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Callable[[Any
         lambda: (["a"], np.array([2])), lambda v: put(v[1]), lambda v: float(v[1][0])
     ),
     "the shape of an array in a list": (
-        lambda: [np.arange(6)], lambda v: setattr(v[0], "shape", (2, 3)), lambda v: len(v[0])
+        lambda: [np.arange(6)], lambda v: v[0].resize((2, 3), refcheck=False), lambda v: len(v[0])
     ),
     "an array of objects in a list": (
         lambda: [np.array([Plain(2)])], lambda v: set_n(v[0][0]), lambda v: v[0][0].n

@@ -224,12 +224,12 @@ class Counts:
         return float(sum(getattr(self, what) * cost for what, cost in self._costs.items()))
 
     def run_until_no_row_is_a_call(self, run: Callable[[], object]) -> None:
-        """Runs a batch until the function is not called any more."""
-        before = -1
+        """Runs a batch until the function is not called any more, to be recorded either."""
+        before = None
         for _ in range(100):
-            if self.plain == before:
+            if (self.plain, self.recorded) == before:
                 return
-            before = self.plain
+            before = self.plain, self.recorded
             run()
         raise AssertionError(f"{self.plain} calls, and still some")
 
