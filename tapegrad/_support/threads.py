@@ -36,6 +36,10 @@ class Task(Generic[T]):
                 found = self._call(), None
         except BaseException as error:  # noqa: BLE001  # it is raised where the call is waited for
             found = None, error
+        self.end(found)
+
+    def end(self, found: tuple[T | None, BaseException | None]) -> None:
+        """Hands over a result or an error; who waits for the call takes the first."""
         self._has_ended = True
         self._ended.put(found)
 
@@ -70,7 +74,10 @@ class Pool:
 
 def _work(tasks: SimpleQueue[Task[object] | None]) -> None:
     while (task := tasks.get()) is not None:
-        task.run()
+        try:
+            task.run()
+        except BaseException as error:  # noqa: BLE001  # one that comes after the call itself
+            task.end((None, error))
         del task  # what it holds is not to live until the next one
 
 
