@@ -14,10 +14,11 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from functools import partial
 from math import fsum
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Generic, NamedTuple, TypeAlias
 
 import numpy as np
@@ -199,7 +200,10 @@ def autograd_arrays() -> Run:
 
 
 def casadi_map(compiled: bool) -> Run:
-    """An SX Function mapped over the price paths of each core, which writes sums to buffers."""
+    """An SX Function mapped over the price paths of each core, which writes sums to buffers.
+
+    casadi's compiler writes where it is started, and removes that at the end, if nobody stops it.
+    """
     import casadi
 
     inputs, normals = casadi.SX.sym("inputs", 7), casadi.SX.sym("normals", STEPS)
@@ -208,7 +212,8 @@ def casadi_map(compiled: bool) -> Run:
     answer = casadi.vertcat(value, casadi.gradient(value, inputs))
     flags = {"flags": ["-O3", "-march=native", "-ffast-math"]}
     jit = {"jit": True, "compiler": "shell", "jit_options": flags} if compiled else {}
-    one = casadi.Function("one", [inputs, normals], [answer], jit)
+    with chdir(gettempdir()):
+        one = casadi.Function("one", [inputs, normals], [answer], jit)
     core = one.map("core", "serial", PATHS // CORES, [0], [0])
     market, sums = np.array(MARKET), np.zeros((CORES, 8))
     evaluate = buffered(core.map("cores", "thread", CORES, [0], []), [market, NORMALS], [sums])

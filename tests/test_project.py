@@ -29,6 +29,12 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
     assert tapegrad.__version__ == project()["version"] == cited
 
 
+def test_nothing_that_a_compiler_writes_stands_beside_the_project() -> None:
+    """Neither of ours, nor of what benchmarks compare us with."""
+    made = {".c", ".o", ".so", ".dll", ".dylib", ".pyd"}
+    assert not [path.name for path in ROOT.iterdir() if path.suffix in made]
+
+
 def test_the_tests_run_on_every_python_that_is_promised() -> None:
     """The workflow has the versions that the classifiers name, and no others."""
     workflow = (ROOT / ".github/workflows/tests.yml").read_text("utf-8")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import tapegrad as tg
+from benchmarks.gradbench.tool import Prepare
 from tapegrad import Scalar, math
 
 Point: TypeAlias = tuple[Scalar, ...]
@@ -32,6 +33,12 @@ def forward(f: Function) -> Gradient:
         return tuple(derivative(tuple(unit)) for unit in units)
 
     return tg.jit(gradient, eager_first=False)
+
+
+def in_all_modes(prepared: Callable[[Transform, Transform], Prepare]) -> Mapping[str, Prepare]:
+    """The functions of an eval, named by how the outer derivative is taken, and the inner one."""
+    ways = {"f": forward, "r": reverse}
+    return {x + y: prepared(ways[x], ways[y]) for x in ways for y in ways}
 
 
 def length(x: Point) -> Scalar:

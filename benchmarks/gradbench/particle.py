@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import tapegrad as tg
-from benchmarks.gradbench.descent import Point, Transform, argmin, forward, reverse
+from benchmarks.gradbench.descent import Point, Transform, argmin, in_all_modes
 from benchmarks.gradbench.tool import Prepare, Run
 from tapegrad import Scalar, math
 
@@ -61,9 +61,4 @@ def _prepared(outer: Transform, inner: Transform) -> Prepare:
     return prepare
 
 
-FUNCTIONS: Mapping[str, Prepare] = {
-    "ff": _prepared(forward, forward),
-    "fr": _prepared(forward, reverse),
-    "rf": _prepared(reverse, forward),
-    "rr": _prepared(reverse, reverse),
-}
+FUNCTIONS: Mapping[str, Prepare] = in_all_modes(_prepared)
