@@ -262,15 +262,16 @@ class TestComputedAgain:
         assert "mul" not in step_rows(program, again=True)[0]
         assert "div" in step_rows(program, again=True)[0]
 
-    def test_what_stands_beside_a_loop_may_have_been_made_otherwise(self) -> None:
-        """The first step divides where the others multiply; a loop reads the results of all."""
+    @pytest.mark.parametrize("otherwise", [lambda x, p: x / 0.7, lambda x, p: x * p])
+    def test_what_stands_beside_a_loop_may_have_been_made_otherwise(self, otherwise: Any) -> None:
+        """By another operation in the first step, or from others; a loop reads what all made."""
 
         def f(p: Sequence[Any]) -> Any:
             value, values, scaled = p[0], [], []
             for index in range(40):
                 value = math.sin(value)
                 values.append(value)
-                scaled.append(value * 0.7 if index else value / 0.7)
+                scaled.append(value * 0.7 if index else otherwise(value, p[0]))
             total = math.cos(value)
             for x, y in zip(values, scaled, strict=True):
                 total = total + math.exp(x) * math.sin(y)
