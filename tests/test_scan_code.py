@@ -188,6 +188,32 @@ def test_steps_that_go_another_way_are_run_by_themselves(
     assert repr(found[0]) == repr(found[1])
 
 
+def test_a_step_that_is_run_by_itself_reads_its_own_x(
+    code: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two arrays, where one step in three goes another way than the code of the loop."""
+    code(natively=True, missed=1 << 30)
+    count, read, rows = 90, list[int](), run._Run.rows
+
+    def counted(given: Any, numbers: range) -> Any:
+        read.append(len(numbers))
+        return rows(given, numbers)
+
+    def f(p: Any) -> Any:
+        def step(c: Any, x: Any) -> Any:
+            part, sign = x
+            return c * (0.5 if sign > 0.0 else 0.75) + part * p, None
+
+        xs = [(np.full(2, 0.1 * i), 1.0 if i % 3 else -1.0) for i in range(count)]
+        return np.sum(tg.scan(step, p, xs)[0])
+
+    right = tg.grad(f)(np.ones(2))
+    monkeypatch.setattr(run._Run, "rows", counted)
+    assert tg.grad(f)(np.ones(2)).tobytes() == right.tobytes()
+    assert len(read) >= count // 3
+    assert {*read} == {1}
+
+
 def test_loops_that_differ_in_constants_have_one_code(code: Callable[..., None]) -> None:
     """A number that a step reads as it is costs no other compilation."""
     code(natively=True)

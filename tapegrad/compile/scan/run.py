@@ -49,16 +49,17 @@ class _Run:
         count, width = self.loop.count, self.loop.step.sizes.widths[3]
         return self.found[len(self.found) - count * width :].reshape(count, width)
 
+    def rows(self, numbers: range) -> Floats:
+        """The numbers of x of some steps, a row for each."""
+        found = [x[_slice(numbers)] for x in self.xs]
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate([np.empty((len(numbers), 0)), *found], 1)
+
     def operands(self, number: int) -> list[Any]:
         """The carry, the x of a step, and what is held, as numbers and arrays."""
-        x = np.concatenate([np.empty(0), *(x[number] for x in self.xs)])
+        (x,) = self.rows(range(number, number + 1))
         return self.loop.step.operands(self.state, x, self.held)
-
-    def lists(self, numbers: range) -> list[list[float]]:
-        """The same of several steps."""
-        rows = [x[_slice(numbers)] for x in self.xs]
-        found = np.concatenate(rows, 1) if rows else np.empty((len(numbers), 0))
-        return cast("list[list[float]]", found.tolist())
 
 
 def _slice(numbers: range) -> slice:
@@ -115,7 +116,7 @@ def _one_by_one(given: _Run, numbers: range, *, natively: bool) -> None:
     run: RunFloats | None = None
     states: list[Sequence[float]] = []
     table: list[Sequence[float]] = []
-    for number, x in zip(numbers, given.lists(numbers), strict=True):
+    for number, x in zip(numbers, given.rows(numbers).tolist(), strict=True):
         run, found = _taken(step, run, (now, x, held), number, natively=natively)
         states.append(now)
         table.append(found)
@@ -158,11 +159,9 @@ def _taken(
 def _on_arrays(given: _Run, numbers: range) -> None:
     """The same where some of what a step takes or gives are arrays: by vectors."""
     loop, before, ys = given.loop, given.before, given.ys
-    count = len(given.xs)
-    xs = given.xs[0] if count == 1 else np.concatenate([np.empty((loop.count, 0)), *given.xs], 1)
     now, run = given.state.copy(), None
-    for number in numbers:
-        operands = now, xs[number], given.held
+    for number, x in zip(numbers, given.rows(numbers), strict=True):
+        operands = now, x, given.held
         run, found = _taken(loop.step, run, operands, number, natively=True)
         if loop.keeps:
             before[number] = now
